@@ -1,0 +1,123 @@
+"""Everything that can go wrong, as one tree; the class says what to do next.
+
+    OrchestratorError            ends the run; carries its exit code
+    ├── UsageError          2    the command, the configuration or the list is wrong: nothing was sent
+    │   └── ChangedError    2    the list or a fixed setting is not what the job began with
+    ├── VendorStopError     4    key or balance: a person has to act at the vendor
+    ├── BudgetError         5    the planned cost does not fit max_cost
+    ├── LockedError         6    another run holds this job
+    └── StorageError       74    disk or ledger failed: mend it and run again
+    CallError                    one call to the vendor failed; never ends a run by itself
+    ├── TemporaryError           the same call may succeed later
+    ├── LinkExpiredError         ask the task's status again for a fresh link
+    ├── DeniedError              401, 402, 403: the vendor says stop
+    └── RefusedError             the vendor will never take this call
+    DamagedResultError           a result file that can't be trusted: fetch it again, then quarantine it
+    PieceDiedError               a worker process died on this piece of work
+
+Messages are for the user: they name the thing and the way out.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command; frozen by a test."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    HELD = 3
+    VENDOR_STOP = 4
+    OVER_BUDGET = 5
+    LOCKED = 6
+    INTERNAL = 70
+    STORAGE = 74
+    AGAIN = 75
+
+
+class OrchestratorError(Exception):
+    """Ends the run with a message for the user and an exit code."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+class UsageError(OrchestratorError):
+    """The command, the configuration or the list is wrong; nothing was sent."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ChangedError(UsageError):
+    """The list or a fixed setting is not what the job began with."""
+
+
+class VendorStopError(OrchestratorError):
+    """The vendor wants a person to act: a key or a balance."""
+
+    exit_code = ExitCode.VENDOR_STOP
+
+
+class BudgetError(OrchestratorError):
+    """The planned cost does not fit the budget."""
+
+    exit_code = ExitCode.OVER_BUDGET
+
+
+class LockedError(OrchestratorError):
+    """Another run holds this job."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class StorageError(OrchestratorError):
+    """Disk or ledger failed."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class CallError(Exception):
+    """One call to the vendor failed."""
+
+
+class TemporaryError(CallError):
+    """The same call may succeed later.
+
+    `retry_after_s` is the vendor's own wish, if it sent one. `throttled` says that the vendor found us too fast
+    (429), which slows the pace and does not count as an outage.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, throttled: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.throttled = throttled
+
+
+class LinkExpiredError(CallError):
+    """The result link no longer opens the file."""
+
+
+class DeniedError(CallError):
+    """The vendor answered 401, 402 or 403 (`status`)."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RefusedError(CallError):
+    """The vendor will never take this call; `status` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DamagedResultError(Exception):
+    """A result file that can't be trusted; the message says why, without numbers."""
+
+
+class PieceDiedError(Exception):
+    """A worker process died, or ran out of memory, on this piece of work."""

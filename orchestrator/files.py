@@ -1,0 +1,83 @@
+"""Private, atomic, synced files: a reader sees the old file or the whole new one, also after a power loss.
+
+Everything durable that is not in the ledger goes through `replacing`: temporary name, sync, rename, sync of the
+directory. Failures of the disk come out as `StorageError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from orchestrator.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BLOCK_BYTES = 1 << 20
+FILE_MODE = 0o600
+DIRECTORY_MODE = 0o700
+PART_SUFFIX = ".part"
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `StorageError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path}: {reason}; mend the disk and run the same command again") from error
+
+
+def make_private_directory(path: Path) -> None:
+    """Create `path` and its missing parents, readable by their owner only."""
+    with disk_errors(path):
+        for missing in reversed([p for p in (path, *path.parents) if not p.exists()]):
+            missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a binary file that takes the place of `path`, whole and synced, when the block ends well.
+
+    After an exception the old `path` is untouched and the temporary file is gone.
+    """
+    part = path.with_name(path.name + PART_SUFFIX)
+    with disk_errors(path):
+        try:
+            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` as indented JSON in place of `path`."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes, in hexadecimal; raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,166 @@
+"""Frozen values that every stage may read. Valid by construction: `config/` is the only place that makes them.
+
+Field names are the keys of the TOML file. Durations carry their unit in the name; `math.inf` means "no limit".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+SANDBOX = "sandbox"
+"""The `base_url` that means the embedded vendor."""
+
+
+class Style(StrEnum):
+    """The vendor's HTTP dialects."""
+
+    SIMPLE = "simple"
+    V1 = "v1"
+
+
+class WhenTooSmall(StrEnum):
+    """What to do with a platform whose `min_rows` exceeds the list."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class OutputFormat(StrEnum):
+    """Formats of the master."""
+
+    XLSX = "xlsx"
+    CSV = "csv"
+
+
+Positive = Annotated[float, Gt(0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """One list, in one directory. `directory` is absolute; `inputs` are absolute paths, globs or "-"."""
+
+    name: Annotated[str, MinLen(1)]
+    inputs: Annotated[tuple[str, ...], MinLen(1)]
+    directory: Path
+    chunk_size: Annotated[int, Ge(1)] = 20_000
+    column: str | None = None
+    sheet: str | None = None
+    default_region: str | None = None
+    exclude_calling_codes: tuple[Annotated[int, Ge(1), Le(999)], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorSettings:
+    """A base URL and an API key, with limits of their own."""
+
+    base_url: Annotated[str, MinLen(1)]
+    api_key_env: str = "EKYCPRO_API_KEY"
+    api_key_file: Path | None = None
+    user_id: str = ""
+    requests_per_second: Positive = 10.0
+    result_hosts: tuple[str, ...] = ()
+    proxy: str = ""
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether the embedded vendor answers."""
+        return self.base_url == SANDBOX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """What is asked about a number. `path` begins with a slash; `price_per_10000` is in USD, None when unknown."""
+
+    vendor: str
+    style: Style
+    path: Annotated[str, MinLen(1)]
+    task_type: str = ""
+    min_rows: Annotated[int, Ge(1)] = 1
+    max_rows: Annotated[int, Ge(1)] = 10_000_000
+    max_in_flight: Annotated[int, Ge(1)] = 20
+    requests_per_second: Positive = 5.0
+    price_per_10000: Annotated[float, Ge(0)] | None = None
+    billing_block: Annotated[int, Ge(1)] = 1
+    result_columns: Annotated[tuple[str, ...], MinLen(1)]
+    when_too_small: WhenTooSmall = WhenTooSmall.STOP
+    canary: bool = True
+
+    def cost_nano(self, rows: int) -> int:
+        """Return what `rows` cost, in 1e-9 USD; rows are billed in whole blocks, fractions round up."""
+        billed = -(-rows // self.billing_block) * self.billing_block
+        price_nano = round((self.price_per_10000 or 0.0) * 1e9)
+        return -(-billed * price_nano // 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollingSettings:
+    """When to look at a task again, and when to stop hoping."""
+
+    min_interval_s: Annotated[float, Ge(0)] = 5.0
+    max_interval_s: Positive = 300.0
+    give_up_after_h: Positive = 48.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackoffSettings:
+    """How repeats of a failed call spread out, and when a silent vendor ends the run."""
+
+    base_delay_s: Positive = 1.0
+    max_delay_s: Positive = 60.0
+    give_up_after_s: Positive = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetSettings:
+    """What may be spent over all runs and generations, in USD."""
+
+    max_cost: Annotated[float, Ge(0)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """What the master is written as."""
+
+    formats: Annotated[tuple[OutputFormat, ...], MinLen(1)] = (OutputFormat.XLSX, OutputFormat.CSV)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersSettings:
+    """Local worker processes."""
+
+    count: Annotated[int, Ge(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """The embedded vendor: `pace` is in numbers per second, `faults` are names or "all"."""
+
+    seed: int = 0
+    faults: tuple[str, ...] = ()
+    pace: Positive = 20_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One job's whole configuration; platforms stand in the order of the file, which is the master's."""
+
+    source: Path
+    job: JobSettings
+    vendors: dict[str, VendorSettings]
+    platforms: dict[str, PlatformSettings]
+    polling: PollingSettings
+    backoff: BackoffSettings
+    budget: BudgetSettings
+    output: OutputSettings
+    workers: WorkersSettings
+    sandbox: SandboxSettings
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether any verdict of this job comes from the embedded vendor."""
+        return any(vendor.is_sandbox for vendor in self.vendors.values())

@@ -1,0 +1,97 @@
+"""The life of a task: states, events, and the one table that joins them. Pure.
+
+Dispatch, ledger and the README's diagram all come from `TRANSITIONS`. An event that the table does not allow raises
+and changes nothing.
+
+A task is *released* in the moment its submit becomes complete at the vendor: before that it provably does not exist
+there, after it only an answer tells. So RELEASED without a recorded answer means "in doubt", and nothing but a
+person's decision leads from there to a second submit.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a task stands; the value is what the ledger stores."""
+
+    PLANNED = "planned"
+    RELEASED = "released"
+    SUBMITTED = "submitted"
+    IN_DOUBT = "in_doubt"
+    STALLED = "stalled"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Event(StrEnum):
+    """What can happen to a task."""
+
+    RELEASE = "release"  # the last bytes of its submit are about to leave
+    PUT_OFF = "put_off"  # the vendor answered that no task was made
+    ACCEPT = "accept"  # the vendor named its task id
+    REFUSE = "refuse"  # the vendor will never take this file
+    DOUBT = "doubt"  # released, and nobody knows whether a task exists
+    FINISH = "finish"  # verdicts are written and synced
+    FAIL = "fail"  # the vendor's task or its result is of no use
+    STALL = "stall"  # no progress for give_up_after_h
+    RESUBMIT = "resubmit"  # a person decided to send it again
+    ADOPT = "adopt"  # a person named the vendor's task id
+    GIVE_UP = "give_up"  # a person decided to do without
+
+
+class IllegalTransitionError(Exception):
+    """An event that the table does not allow: an error of the program."""
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.PLANNED, Event.RELEASE): State.RELEASED,
+    (State.PLANNED, Event.REFUSE): State.FAILED,  # an early refusal, while the body was still being sent
+    (State.RELEASED, Event.PUT_OFF): State.PLANNED,
+    (State.RELEASED, Event.ACCEPT): State.SUBMITTED,
+    (State.RELEASED, Event.REFUSE): State.FAILED,
+    (State.RELEASED, Event.DOUBT): State.IN_DOUBT,
+    (State.SUBMITTED, Event.FINISH): State.DONE,
+    (State.SUBMITTED, Event.FAIL): State.FAILED,
+    (State.SUBMITTED, Event.STALL): State.STALLED,
+    (State.STALLED, Event.FINISH): State.DONE,
+    (State.STALLED, Event.FAIL): State.FAILED,
+    (State.STALLED, Event.RESUBMIT): State.PLANNED,
+    (State.STALLED, Event.ADOPT): State.SUBMITTED,
+    (State.STALLED, Event.GIVE_UP): State.FAILED,
+    (State.IN_DOUBT, Event.RESUBMIT): State.PLANNED,
+    (State.IN_DOUBT, Event.ADOPT): State.SUBMITTED,
+    (State.IN_DOUBT, Event.FINISH): State.DONE,
+    (State.IN_DOUBT, Event.GIVE_UP): State.FAILED,
+    (State.FAILED, Event.ADOPT): State.SUBMITTED,  # a result that was damaged may be whole on another day
+    (State.FAILED, Event.FINISH): State.DONE,
+}
+
+HELD = frozenset({State.IN_DOUBT, State.STALLED})
+"""States that wait for a person's decision; users see them as `held`."""
+
+UNFINISHED = frozenset({State.PLANNED, State.RELEASED, State.SUBMITTED})
+"""States that a run works on; their cells are `pending`."""
+
+
+def after(state: State, event: Event) -> State:
+    """Return the state that follows, or raise `IllegalTransitionError`."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransitionError(f"a {state} task can't take the event {event}") from None
+
+
+def origins(event: Event) -> frozenset[State]:
+    """Return the states in which `event` is allowed."""
+    return frozenset(state for state, allowed in TRANSITIONS if allowed is event)
+
+
+def mermaid() -> str:
+    """Draw the table as a Mermaid state diagram, as the README shows it."""
+    lines = ["stateDiagram-v2", "    [*] --> planned", "    [*] --> skipped"]
+    lines += [f"    {state} --> {target}: {event}" for (state, event), target in TRANSITIONS.items()]
+    lines += [f"    {end} --> [*]" for end in (State.DONE, State.SKIPPED)]
+    return "\n".join(lines)
