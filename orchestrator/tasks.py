@@ -10,7 +10,27 @@ person's decision leads from there to a second submit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskKey:
+    """One chunk at the vendor for one platform; users see it as `instagram/000017`."""
+
+    platform: str
+    chunk: int
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.chunk:06d}"
+
+    @classmethod
+    def parse(cls, name: str) -> TaskKey:
+        """Read what `str` wrote; raises `ValueError`."""
+        platform, _, chunk = name.rpartition("/")
+        if not platform or not chunk.isdecimal():
+            raise ValueError(f"{name!r} is no task; tasks are named like instagram/000017")
+        return cls(platform, int(chunk))
 
 
 class State(StrEnum):

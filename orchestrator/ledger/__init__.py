@@ -1,0 +1,21 @@
+"""The durable record of chunks, tasks and events; the only SQL of the program."""
+
+from orchestrator.ledger.lock import job_lock
+from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Standing, Task
+from orchestrator.ledger.store import Ledger, ledger_path
+from orchestrator.ledger.writer import LedgerWriter
+
+__all__ = [
+    "Chunk",
+    "InputRecord",
+    "Ledger",
+    "LedgerWriter",
+    "ListCounts",
+    "Plan",
+    "PlannedPlatform",
+    "RunRecord",
+    "Standing",
+    "Task",
+    "job_lock",
+    "ledger_path",
+]

@@ -1,0 +1,131 @@
+"""What the ledger takes and gives: frozen records without SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.tasks import HELD, UNFINISHED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.tasks import TaskKey
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """An input file as it was read."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows `first_row` to `first_row + rows - 1` of the accepted list; `sha256` is of the chunk file."""
+
+    chunk: int
+    first_row: int
+    rows: int
+    sha256: str
+    generation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ListCounts:
+    """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`."""
+
+    read: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    from_text: int = 0
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlatform:
+    """A platform's tasks at planning: `fixed` is what may not change once it has tasks at the vendor.
+
+    Chunks of fewer than `min_rows` rows become skipped tasks.
+    """
+
+    name: str
+    vendor: str
+    fixed: Mapping[str, str]
+    min_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A list, cut into chunks, for some platforms. `reading` is what may not change once the job has begun."""
+
+    name: str
+    sandbox: bool
+    reading: Mapping[str, object]
+    inputs: tuple[InputRecord, ...]
+    counts: ListCounts
+    chunks: tuple[Chunk, ...]
+    platforms: tuple[PlannedPlatform, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as the ledger has it. Times are seconds since the epoch; `success` and `total` are the vendor's words."""
+
+    key: TaskKey
+    state: State
+    rows: int
+    sha256: str
+    task_id: str | None
+    cost_nano: int
+    submitted_at: float | None
+    progress_at: float | None
+    total: int
+    success: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One call of `run`: `exit_code` is None while it runs, and for ever when it was killed."""
+
+    serial: int
+    started_at: float
+    ended_at: float | None
+    exit_code: int | None
+    reason: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one platform stands, summed in the ledger.
+
+    `submits` and `cost_nano` (1e-9 USD) count what the vendor may have charged: refused and put-off submits are free.
+    """
+
+    platform: str
+    tasks_by_state: Mapping[State, int]
+    rows_by_state: Mapping[State, int]
+    verdicts: Mapping[str, int]
+    submits: int
+    status_calls: int
+    cost_nano: int
+
+    def tasks(self, *states: State) -> int:
+        """Return how many tasks are in one of `states`, or in all when none is named."""
+        return sum(count for state, count in self.tasks_by_state.items() if not states or state in states)
+
+    @property
+    def held(self) -> int:
+        """Tasks that wait for a person's decision."""
+        return self.tasks(*HELD)
+
+    @property
+    def unfinished(self) -> int:
+        """Tasks that a run still has work with."""
+        return self.tasks(*UNFINISHED)

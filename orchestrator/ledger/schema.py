@@ -1,0 +1,124 @@
+"""The ledger's tables. Triggers keep the sums that are asked for often: counting a million tasks costs nothing."""
+
+from __future__ import annotations
+
+from orchestrator.tasks import State
+
+APPLICATION_ID = 0x4E554D43
+SCHEMA_VERSION = 1
+
+_STATES = ", ".join(f"'{state}'" for state in State)
+
+CREATE = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE job (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    job_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sandbox INTEGER NOT NULL,
+    serial INTEGER NOT NULL DEFAULT 0,
+    begun_at REAL,
+    reading TEXT NOT NULL,
+    counts TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE runs (
+    serial INTEGER PRIMARY KEY,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    exit_code INTEGER,
+    reason TEXT NOT NULL DEFAULT '',
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE inputs (
+    position INTEGER PRIMARY KEY,
+    path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE platforms (
+    name TEXT PRIMARY KEY,
+    vendor TEXT NOT NULL,
+    fixed TEXT NOT NULL,
+    submits INTEGER NOT NULL DEFAULT 0,
+    status_calls INTEGER NOT NULL DEFAULT 0,
+    cost_nano INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE chunks (
+    chunk INTEGER PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    first_row INTEGER NOT NULL,
+    rows INTEGER NOT NULL CHECK (rows > 0),
+    sha256 TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE tasks (
+    platform TEXT NOT NULL REFERENCES platforms (name),
+    chunk INTEGER NOT NULL REFERENCES chunks (chunk),
+    vendor TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ({_STATES})),
+    rows INTEGER NOT NULL,
+    task_id TEXT,
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    submitted_at REAL,
+    progress_at REAL,
+    vendor_status TEXT NOT NULL DEFAULT '',
+    total INTEGER NOT NULL DEFAULT 0,
+    success INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (platform, chunk),
+    CHECK (state <> 'submitted' OR task_id IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX tasks_by_state ON tasks (platform, state, chunk);
+CREATE UNIQUE INDEX one_task_an_id ON tasks (vendor, task_id) WHERE task_id IS NOT NULL;
+
+CREATE TABLE tally (
+    platform TEXT NOT NULL,
+    state TEXT NOT NULL,
+    tasks INTEGER NOT NULL CHECK (tasks >= 0),
+    rows INTEGER NOT NULL CHECK (rows >= 0),
+    PRIMARY KEY (platform, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER tally_insert AFTER INSERT ON tasks BEGIN
+    INSERT INTO tally VALUES (new.platform, new.state, 1, new.rows)
+        ON CONFLICT DO UPDATE SET tasks = tasks + 1, rows = rows + new.rows;
+END;
+CREATE TRIGGER tally_delete AFTER DELETE ON tasks BEGIN
+    UPDATE tally SET tasks = tasks - 1, rows = rows - old.rows WHERE platform = old.platform AND state = old.state;
+END;
+CREATE TRIGGER tally_update AFTER UPDATE OF state ON tasks WHEN old.state <> new.state BEGIN
+    UPDATE tally SET tasks = tasks - 1, rows = rows - old.rows WHERE platform = old.platform AND state = old.state;
+    INSERT INTO tally VALUES (new.platform, new.state, 1, new.rows)
+        ON CONFLICT DO UPDATE SET tasks = tasks + 1, rows = rows + new.rows;
+END;
+
+CREATE TABLE verdicts (
+    platform TEXT NOT NULL,
+    word TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    PRIMARY KEY (platform, word)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    serial INTEGER NOT NULL,
+    platform TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    target TEXT NOT NULL,
+    task_id TEXT,
+    detail TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"""

@@ -1,0 +1,368 @@
+"""The ledger: plan, runs and tasks; every transition a compare-and-set.
+
+Rules:
+
+- A task changes its state by an event that `tasks.TRANSITIONS` allows, and every transition is also a row of the
+  append-only table `events`.
+- What a submit may cost is reserved in the transaction that releases it; only an answer that says "no task was made"
+  gives it back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import BudgetError, UsageError
+from orchestrator.ledger.database import Database
+from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Standing, Task
+from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+def ledger_path(directory: Path) -> Path:
+    """Return where the ledger of the job in `directory` is."""
+    return directory / "ledger" / "ledger.sqlite"
+
+
+_TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
+    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason
+    FROM tasks JOIN chunks USING (chunk)"""
+
+
+class Ledger(Database):
+    """The job's record. Reading methods may be called at any time; changing ones only inside `commit`."""
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def begin_run(self, *, at: float, host: str, pid: int) -> int:
+        """Count a run and return its serial. Submits without an answer from an earlier run become doubts."""
+        serial = int(self._value("UPDATE job SET serial = serial + 1 RETURNING serial"))
+        self._sql.execute(
+            "INSERT INTO runs (serial, started_at, host, pid) VALUES (?, ?, ?, ?)", (serial, at, host, pid)
+        )
+        for task in self.tasks(State.RELEASED):
+            self.doubt(task.key, "the run ended between release and answer", at=at)
+        return serial
+
+    def end_run(self, serial: int, *, at: float, exit_code: int, reason: str) -> None:
+        """Note how a run ended."""
+        self._sql.execute(
+            "UPDATE runs SET ended_at = ?, exit_code = ?, reason = ? WHERE serial = ?", (at, exit_code, reason, serial)
+        )
+
+    def last_run(self) -> RunRecord | None:
+        """Return the newest run."""
+        row = self._row(
+            "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
+        )
+        return RunRecord(*row) if row else None
+
+    @property
+    def job_id(self) -> str:
+        """The job's random name, made with the ledger."""
+        return str(self._value("SELECT job_id FROM job"))
+
+    @property
+    def serial(self) -> int:
+        """How many runs the job has seen."""
+        return int(self._value("SELECT serial FROM job"))
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever released, which fixes the job."""
+        return self._value("SELECT begun_at FROM job") is not None
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether the plan was made for the embedded vendor."""
+        return bool(self._value("SELECT sandbox FROM job"))
+
+    # --- the plan ----------------------------------------------------------------------------------------------------
+
+    def replace_plan(self, plan: Plan) -> None:
+        """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
+        if self.begun:
+            raise IllegalTransitionError("a begun job keeps its plan")
+        for table in ("tasks", "chunks", "platforms", "inputs", "tally"):
+            self._sql.execute(f"DELETE FROM {table}")
+        self._sql.execute(
+            "UPDATE job SET name = ?, sandbox = ?, reading = ?, counts = ?",
+            (plan.name, plan.sandbox, json.dumps(plan.reading, sort_keys=True), _counts_to_json(plan.counts)),
+        )
+        self._sql.executemany(
+            "INSERT INTO inputs VALUES (?, ?, ?, ?)",
+            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(plan.inputs)),
+        )
+        self._sql.executemany(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+            ((c.chunk, c.generation, c.first_row, c.rows, c.sha256) for c in plan.chunks),
+        )
+        for platform in plan.platforms:
+            self.add_platform(platform)
+
+    def add_platform(self, platform: PlannedPlatform) -> None:
+        """Plan a task for every chunk on a platform that has none yet."""
+        self._sql.execute(
+            "INSERT INTO platforms (name, vendor, fixed) VALUES (?, ?, ?)",
+            (platform.name, platform.vendor, json.dumps(platform.fixed, sort_keys=True)),
+        )
+        self._sql.execute(
+            "INSERT INTO tasks (platform, chunk, vendor, state, rows) "
+            "SELECT ?, chunk, ?, iif(rows < ?, ?, ?), rows FROM chunks",
+            (platform.name, platform.vendor, platform.min_rows, State.SKIPPED, State.PLANNED),
+        )
+
+    def reading(self) -> dict[str, object]:
+        """Return how the planned list was read; empty before the first plan."""
+        return dict(json.loads(self._value("SELECT reading FROM job")))
+
+    def inputs(self) -> tuple[InputRecord, ...]:
+        """Return the input files of the plan, in their order."""
+        return tuple(
+            InputRecord(*row)
+            for row in self._sql.execute("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
+        )
+
+    def counts(self) -> ListCounts:
+        """Return how the lines of the planned list were read."""
+        return ListCounts(**json.loads(self._value("SELECT counts FROM job")))
+
+    def fixed(self) -> dict[str, dict[str, str]]:
+        """Return, per platform that was ever planned, what may not change."""
+        return {name: json.loads(fixed) for name, fixed in self._sql.execute("SELECT name, fixed FROM platforms")}
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the chunks in order."""
+        rows = self._sql.execute("SELECT chunk, first_row, rows, sha256, generation FROM chunks ORDER BY chunk")
+        return (Chunk(*row) for row in rows)
+
+    # --- tasks: reading ----------------------------------------------------------------------------------------------
+
+    def task(self, key: TaskKey) -> Task | None:
+        """Return one task, or None when the plan has none of that name."""
+        row = self._row(
+            f"SELECT {_TASK_COLUMNS} WHERE platform = ? AND chunk = ?",
+            (key.platform, key.chunk),
+        )
+        return _task(row) if row else None
+
+    def tasks(self, *states: State, platform: str | None = None) -> list[Task]:
+        """Return all tasks in `states`, by platform and chunk."""
+        marks = ", ".join("?" * len(states))
+        rows = self._sql.execute(
+            f"SELECT {_TASK_COLUMNS} WHERE state IN ({marks}) AND platform = ifnull(?, platform) "
+            "ORDER BY platform, chunk",
+            (*states, platform),
+        )
+        return [_task(row) for row in rows]
+
+    def planned(self, platform: str, *, after_chunk: int, limit: int) -> list[Task]:
+        """Return the next tasks to submit, in the order of their chunks."""
+        rows = self._sql.execute(
+            f"SELECT {_TASK_COLUMNS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?",
+            (platform, State.PLANNED, after_chunk, limit),
+        )
+        return [_task(row) for row in rows]
+
+    def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:
+        """Yield, chunk by chunk, the state of its task on each of `platforms`."""
+        marks = ", ".join("?" * len(platforms))
+        rows = self._sql.execute(
+            "SELECT chunk, json_group_object(platform, state) FROM tasks "
+            f"WHERE platform IN ({marks}) GROUP BY chunk ORDER BY chunk",
+            tuple(platforms),
+        )
+        for chunk, states in rows:
+            yield chunk, {platform: State(state) for platform, state in json.loads(states).items()}
+
+    def standing(self) -> dict[str, Standing]:
+        """Return where every platform stands; costs the same for ten tasks and for a million."""
+        standings = {}
+        for name, submits, status_calls, cost in self._sql.execute(
+            "SELECT name, submits, status_calls, cost_nano FROM platforms"
+        ).fetchall():
+            tally = self._sql.execute("SELECT state, tasks, rows FROM tally WHERE platform = ?", (name,)).fetchall()
+            words = self._sql.execute("SELECT word, rows FROM verdicts WHERE platform = ?", (name,)).fetchall()
+            standings[name] = Standing(
+                platform=name,
+                tasks_by_state={State(state): tasks for state, tasks, _ in tally},
+                rows_by_state={State(state): rows for state, _, rows in tally},
+                verdicts=dict(words),
+                submits=submits,
+                status_calls=status_calls,
+                cost_nano=cost,
+            )
+        return standings
+
+    def spent_nano(self) -> int:
+        """Return what all submits may have cost so far, in 1e-9 USD."""
+        return int(self._value("SELECT ifnull(sum(cost_nano), 0) FROM platforms"))
+
+    # --- tasks: changing ---------------------------------------------------------------------------------------------
+
+    def release(self, key: TaskKey, *, cost_nano: int, max_cost_nano: int | None, at: float) -> None:
+        """Reserve the cost and note that the last bytes of a submit are about to leave.
+
+        Raises `BudgetError` when the cost does not fit any more; `max_cost_nano` None is for the embedded vendor.
+        """
+        if max_cost_nano is not None and self.spent_nano() + cost_nano > max_cost_nano:
+            raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")
+        self._transition(key, Event.RELEASE, at=at, reason="", detail={"cost_nano": cost_nano})
+        self._sql.execute(
+            "UPDATE tasks SET cost_nano = cost_nano + ? WHERE platform = ? AND chunk = ?",
+            (cost_nano, key.platform, key.chunk),
+        )
+        self._charge(key.platform, submits=1, cost_nano=cost_nano)
+        self._sql.execute("UPDATE job SET begun_at = ifnull(begun_at, ?)", (at,))
+
+    def put_off(self, key: TaskKey, reason: str, *, at: float) -> None:
+        """Note that the vendor made no task; it will be submitted again."""
+        self._transition(key, Event.PUT_OFF, at=at, reason=reason)
+        self._refund(key)
+
+    def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
+        """Note the vendor's task id. An id that another task already has proves nothing: then the task is in doubt."""
+        if taken := self._owner_of(key, task_id):
+            return self.doubt(key, f"the vendor named the task id of {taken} once more", at=at)
+        return self._transition(
+            key, Event.ACCEPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, total=total
+        )
+
+    def refuse(self, key: TaskKey, reason: str, *, at: float) -> None:
+        """Note that the vendor will never take this file; a refusal is free."""
+        released = self._state(key) is State.RELEASED
+        self._transition(key, Event.REFUSE, at=at, reason=reason)
+        if released:
+            self._refund(key)
+
+    def doubt(self, key: TaskKey, reason: str, *, at: float) -> State:
+        """Note that nobody knows whether a released task exists."""
+        return self._transition(key, Event.DOUBT, at=at, reason=reason)
+
+    def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float) -> bool:
+        """Count a status call and note what it said; return whether that is progress since the last one."""
+        self._charge(key.platform, status_calls=1)
+        changed = self._sql.execute(
+            "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? "
+            "WHERE platform = ? AND chunk = ? AND (vendor_status <> ? OR success <> ?)",
+            (status, total, success, at, key.platform, key.chunk, status, success),
+        )
+        return changed.rowcount > 0
+
+    def count_status_call(self, platform: str) -> None:
+        """Count a status call that told nothing."""
+        self._charge(platform, status_calls=1)
+
+    def finish(self, key: TaskKey, verdicts: Mapping[str, int], *, at: float, detail: Mapping[str, object]) -> None:
+        """Note that the task's verdicts are written and synced; `verdicts` counts them by word."""
+        self._transition(key, Event.FINISH, at=at, reason="", detail=detail)
+        self._sql.executemany(
+            "INSERT INTO verdicts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
+            ((key.platform, word, rows) for word, rows in verdicts.items()),
+        )
+
+    def fail(self, key: TaskKey, reason: str, *, at: float) -> None:
+        """Note that the vendor's task, or its result, is of no use."""
+        self._transition(key, Event.FAIL, at=at, reason=reason)
+
+    def stall(self, key: TaskKey, reason: str, *, at: float) -> None:
+        """Note that the task made no progress for too long."""
+        self._transition(key, Event.STALL, at=at, reason=reason)
+
+    def resubmit(self, key: TaskKey, *, at: float) -> None:
+        """Plan a held task again, on a person's decision; what the first submit may have cost stays counted."""
+        self._transition(
+            key, Event.RESUBMIT, at=at, reason="", task_id=None, vendor_status="", total=0, success=0, cost_nano=0
+        )
+
+    def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
+        """Give a held or failed task the vendor's task id that a person found; `UsageError` when another has it."""
+        if taken := self._owner_of(key, task_id):
+            raise UsageError(f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one")
+        self._transition(
+            key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, vendor_status=""
+        )
+
+    def give_up(self, key: TaskKey, *, at: float) -> None:
+        """Settle a held task as failed, on a person's decision."""
+        self._transition(key, Event.GIVE_UP, at=at, reason="given up by decision")
+
+    def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
+        """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
+        rows = self._sql.execute(
+            "SELECT seq, at, serial, platform, chunk, event, origin, target, task_id, detail FROM events ORDER BY seq"
+        )
+        for seq, at, serial, platform, chunk, *rest in rows:
+            yield (seq, at, serial, str(TaskKey(platform, chunk)), *rest)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _transition(
+        self,
+        key: TaskKey,
+        event: Event,
+        *,
+        at: float,
+        reason: str,
+        detail: Mapping[str, object] | None = None,
+        **columns: object,
+    ) -> State:
+        origin = self._state(key)
+        target = after(origin, event)
+        columns |= {"state": target, "reason": reason}
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        updated = self._sql.execute(
+            f"UPDATE tasks SET {assignments} WHERE platform = ? AND chunk = ? AND state = ?",
+            (*columns.values(), key.platform, key.chunk, origin),
+        )
+        if updated.rowcount != 1:
+            raise IllegalTransitionError(f"{key} is no longer {origin}")
+        note = dict(detail or {}) | ({"reason": reason} if reason else {})
+        self._sql.execute(
+            "INSERT INTO events (at, serial, platform, chunk, event, origin, target, task_id, detail) "
+            "SELECT ?, job.serial, platform, chunk, ?, ?, ?, task_id, ? FROM tasks, job "
+            "WHERE platform = ? AND chunk = ?",
+            (at, event, origin, target, json.dumps(note), key.platform, key.chunk),
+        )
+        return target
+
+    def _state(self, key: TaskKey) -> State:
+        state = self._value("SELECT state FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
+        if state is None:
+            raise IllegalTransitionError(f"{key} is not in the plan")
+        return State(state)
+
+    def _owner_of(self, key: TaskKey, task_id: str) -> TaskKey | None:
+        """Return the other task of the same vendor that has `task_id`."""
+        row = self._row(
+            "SELECT o.platform, o.chunk FROM tasks o JOIN tasks t ON o.vendor = t.vendor "
+            "WHERE t.platform = ? AND t.chunk = ? AND o.task_id = ?",
+            (key.platform, key.chunk, task_id),
+        )
+        owner = TaskKey(*row) if row else None
+        return None if owner == key else owner
+
+    def _refund(self, key: TaskKey) -> None:
+        cost = self._value("SELECT cost_nano FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
+        self._sql.execute("UPDATE tasks SET cost_nano = 0 WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
+        self._charge(key.platform, submits=-1, cost_nano=-cost)
+
+    def _charge(self, platform: str, *, submits: int = 0, status_calls: int = 0, cost_nano: int = 0) -> None:
+        self._sql.execute(
+            "UPDATE platforms SET submits = submits + ?, status_calls = status_calls + ?, cost_nano = cost_nano + ? "
+            "WHERE name = ?",
+            (submits, status_calls, cost_nano, platform),
+        )
+
+
+def _task(row: tuple[Any, ...]) -> Task:
+    platform, chunk, state, *rest = row
+    return Task(TaskKey(platform, chunk), State(state), *rest)
+
+
+def _counts_to_json(counts: ListCounts) -> str:
+    return json.dumps({name: getattr(counts, name) for name in ListCounts.__dataclass_fields__}, default=dict)
