@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ BLOCK_BYTES = 1 << 20
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 PART_SUFFIX = ".part"
+CSV_LINE_END = "\r\n"
+"""The line end of every csv file that is written here, as RFC 4180 has it."""
+
+_FORMULA_START = re.compile(r"[=\-@\t\r]|\+(?![0-9]+\Z)")
 
 
 @contextmanager
@@ -51,10 +56,11 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
     """Yield a binary file that takes the place of `path`, whole and synced, when the block ends well.
 
-    After an exception the old `path` is untouched and the temporary file is gone.
+    After an exception the old `path` is untouched and the temporary file is gone. With `sync_name=False` the caller
+    syncs the directory, once for many files.
     """
     part = path.with_name(path.name + PART_SUFFIX)
     with disk_errors(path):
@@ -68,7 +74,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        sync_directory(path.parent)
+        if sync_name:
+            sync_directory(path.parent)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -81,3 +88,11 @@ def sha256_of(path: Path) -> str:
     """Return the hash of a file's bytes, in hexadecimal; raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def csv_safe(text: str) -> str:
+    """Return `text` so that no spreadsheet takes it for a formula: with a leading apostrophe where it could be one.
+
+    A plus sign followed by nothing but digits is a number, and stays as it is.
+    """
+    return f"'{text}" if _FORMULA_START.match(text) else text

@@ -1,0 +1,176 @@
+"""Runs pieces of the work on worker processes.
+
+A piece is a module-level function from files to files. The rules:
+
+- Processes come from a fork server, never from a fork of this process: threads and locks of the parent don't survive
+  a fork.
+- A piece that kills its process costs that piece only. One dead process breaks a whole `ProcessPoolExecutor`, so every
+  piece that was inside runs again, alone; the one that kills alone is the culprit.
+- The parent decides when to stop: workers ignore its signals, and end when it is gone.
+- Everything goes through `run_in_executor`, which virtual time in tests depends on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import aclosing
+from functools import partial
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from orchestrator.errors import PieceDiedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from types import TracebackType
+
+T = TypeVar("T")
+
+MEMORY_BYTES = 2 << 30
+PIECES_PER_WORKER = 2  # one being worked on, one waiting, so that no worker idles while the parent wakes up
+NICE = 5
+
+
+class Workers:
+    """A bounded pool of processes, as an asynchronous context manager; the first piece starts it.
+
+    `memory_bytes` limits the data of each process; a piece that needs more dies.
+    """
+
+    def __init__(self, count: int, memory_bytes: int = MEMORY_BYTES) -> None:
+        self.count = count
+        self._memory_bytes = memory_bytes
+        self._slots = asyncio.Semaphore(count * PIECES_PER_WORKER)
+        self._alone = asyncio.Lock()
+        self._pools: set[ProcessPoolExecutor] = set()
+        self._shared: ProcessPoolExecutor | None = None
+        self._abandoned = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the processes. A piece that nobody waits for is killed: it replaces files whole or not at all."""
+        for pool in tuple(self._pools):
+            await self._close(pool, kill=self._abandoned)
+
+    async def run(self, piece: Callable[..., T], *args: object) -> T:
+        """Run `piece(*args)` in a worker and return what it returns; raises what it raises.
+
+        Waits while enough pieces are inside. Raises `PieceDiedError` when the piece kills its process, or runs out
+        of memory.
+        """
+        async with self._slots:
+            try:
+                return await self._run_shared(piece, args)
+            except BrokenProcessPool:
+                return await self._run_alone(piece, args)
+
+    async def map(self, piece: Callable[..., T], calls: AsyncGenerator[tuple[object, ...]]) -> list[T]:
+        """Run `piece` with each tuple of arguments; return the results in the order of the calls.
+
+        Draws a few calls ahead of the workers and no more, so that arguments may be large. The first error, of a
+        piece or of `calls`, ends the rest and comes out as itself.
+        """
+        ahead = asyncio.Semaphore(self.count * PIECES_PER_WORKER)
+        tasks: list[asyncio.Task[T]] = []
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group, aclosing(calls):
+                async for args in calls:
+                    await ahead.acquire()
+                    tasks.append(group.create_task(self.run(piece, *args)))
+                    tasks[-1].add_done_callback(lambda _: ahead.release())
+        except BaseExceptionGroup as errors:
+            failure = errors.exceptions[0]
+        if failure is not None:
+            raise failure
+        return [task.result() for task in tasks]
+
+    async def _run_shared(self, piece: Callable[..., T], args: tuple[object, ...]) -> T:
+        if self._shared is None:
+            self._shared = self._open(self.count)
+        pool = self._shared
+        try:
+            return await self._run_in(pool, piece, args)
+        except BrokenProcessPool:
+            if self._shared is pool:
+                self._shared = None
+                await self._close(pool, kill=True)
+            raise
+
+    async def _run_alone(self, piece: Callable[..., T], args: tuple[object, ...]) -> T:
+        """Run a piece that was inside a broken pool, one at a time, in a process that nothing else can break."""
+        async with self._alone:
+            pool = self._open(1)
+            try:
+                return await self._run_in(pool, piece, args)
+            except BrokenProcessPool:
+                raise PieceDiedError(f"{_name(piece)} killed its worker process") from None
+            finally:
+                await self._close(pool, kill=self._abandoned)
+
+    async def _run_in(self, pool: ProcessPoolExecutor, piece: Callable[..., T], args: tuple[object, ...]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, partial(_guarded, piece, args))
+        except asyncio.CancelledError:
+            self._abandoned = True  # the process can't be told, and goes on
+            raise
+
+    def _open(self, count: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker, initargs=(self._memory_bytes,))
+        self._pools.add(pool)
+        return pool
+
+    async def _close(self, pool: ProcessPoolExecutor, *, kill: bool) -> None:
+        self._pools.discard(pool)
+        if kill:
+            # The executor has no public way to end a piece that runs, before Python 3.14.
+            for process in tuple((pool._processes or {}).values()):  # noqa: SLF001 - see above
+                process.kill()
+        # In a thread, as it waits for the processes.
+        await asyncio.get_running_loop().run_in_executor(None, partial(pool.shutdown, wait=True, cancel_futures=True))
+
+
+def _guarded(piece: Callable[..., T], args: tuple[object, ...]) -> T:
+    """Run a piece in the worker."""
+    try:
+        return piece(*args)
+    except MemoryError:
+        raise PieceDiedError(f"{_name(piece)} needs more memory than a worker may have") from None
+
+
+def _name(piece: Callable[..., object]) -> str:
+    return getattr(piece, "__name__", "a piece")
+
+
+def _begin_worker(memory_bytes: int) -> None:
+    """Prepare a new worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(NICE)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = memory_bytes if hard == resource.RLIM_INFINITY else min(memory_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the parent is gone, also when that was killed.
+
+    Idle workers hold both ends of the pool's queue, so its end of file never reaches them.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from orchestrator.errors import PieceDiedError, StorageError
+from orchestrator.workers import NICE, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+BIG = 256 << 20
+
+
+@pytest.fixture
+async def workers() -> AsyncGenerator[Workers, None]:
+    async with Workers(2, memory_bytes=BIG) as pool:
+        yield pool
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def fail(message: str) -> None:
+    raise StorageError(message)
+
+
+def die(times: Path | None = None) -> int:
+    """Kill the own process; with a folder, only when called for the first time."""
+    if times is None or not (times / "died").exists():
+        if times is not None:
+            (times / "died").touch()
+        os._exit(9)
+    return 1
+
+
+def hoard() -> int:
+    return len(bytearray(2 * BIG))
+
+
+def surroundings() -> tuple[int, int, tuple[int, int], str]:
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    handlers = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    ignored = sum(handler is signal.SIG_IGN for handler in handlers)
+    return os.nice(0), limit, (ignored, os.getpid()), type(sys.modules.get("numpy")).__name__
+
+
+def linger(folder: Path) -> None:
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def mark(folder: Path, name: int) -> int:
+    (folder / f"{name}").touch()
+    return name
+
+
+def finished(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
+async def appear(folder: Path) -> int:
+    """Wait until a lingering piece has said which process it is in."""
+    return await asyncio.to_thread(_first_name, folder)
+
+
+def _first_name(folder: Path) -> int:
+    while not (names := [path.name for path in folder.iterdir()]):
+        time.sleep(0.01)
+    return int(names[0])
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_piece_returns_its_value(workers: Workers) -> None:
+    """`run` hands arguments to a process and its value back."""
+    assert await workers.run(add, 1, 2) == 3
+
+
+async def test_a_pieces_error_comes_out_as_itself(workers: Workers) -> None:
+    """Errors keep class and message on their way out of a worker."""
+    with pytest.raises(StorageError, match="disk"):
+        await workers.run(fail, "disk")
+
+
+async def test_no_process_without_a_piece() -> None:
+    """The pool starts lazily: without a piece there is no process to wait for."""
+    async with Workers(2) as workers:
+        assert not workers._pools
+
+
+async def test_surroundings_of_a_piece(workers: Workers) -> None:
+    """A worker is another process, ignores both signals, has low priority, limited memory, nothing heavy loaded."""
+    nice, limit, (ignored, pid), numpy = await workers.run(surroundings)
+    assert (nice - os.nice(0), limit, ignored, numpy) == (NICE, BIG, 2, "NoneType")
+    assert pid != os.getpid()
+
+
+async def test_a_deadly_piece_costs_only_itself(workers: Workers) -> None:
+    """A piece that kills its process fails; every other piece that was inside, or comes later, succeeds."""
+    async with asyncio.TaskGroup() as group:
+        others = [group.create_task(workers.run(add, i, i)) for i in range(20)]
+        deadly = group.create_task(_died(workers))
+    assert [task.result() for task in others] == [2 * i for i in range(20)]
+    assert deadly.result() == "die killed its worker process"
+    assert await workers.run(add, 2, 2) == 4
+
+
+async def _died(workers: Workers) -> str:
+    with pytest.raises(PieceDiedError) as caught:
+        await workers.run(die)
+    return str(caught.value)
+
+
+async def test_a_piece_that_died_by_chance_is_run_again(workers: Workers, tmp_path: Path) -> None:
+    """Only a piece that kills its process when it is alone there is the culprit."""
+    assert await workers.run(die, tmp_path) == 1
+
+
+async def test_out_of_memory_is_the_death_of_a_piece(workers: Workers) -> None:
+    """A piece over the memory limit is a dead piece; its worker lives on."""
+    with pytest.raises(PieceDiedError, match="hoard needs more memory"):
+        await workers.run(hoard)
+    assert await workers.run(add, 2, 2) == 4
+
+
+async def test_cancelled_piece_is_killed_at_the_end(tmp_path: Path) -> None:
+    """Cancellation escapes at once, and leaving the context does not wait for the abandoned piece."""
+    async with Workers(1) as workers:
+        task = asyncio.create_task(workers.run(linger, tmp_path))
+        pid = await appear(tmp_path)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert gone(pid)
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    """After SIGKILL of the parent no worker process is left behind."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import asyncio, os, pathlib, sys, time\n"
+        "from orchestrator.workers import Workers\n"
+        "async def main():\n"
+        "    async with Workers(1) as workers:\n"
+        "        print(await workers.run(os.getpid), flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "if __name__ == '__main__':\n"
+        "    asyncio.run(main())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(  # noqa: S603 - our own script
+        command, stdout=subprocess.PIPE, text=True, env=environment, check=False, timeout=60
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 20
+    while not gone(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+async def test_map_keeps_the_order(workers: Workers) -> None:
+    """Results stand in the order of the calls, however the pieces finish."""
+
+    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
+        for i in range(30):
+            yield i, 1
+
+    assert await workers.map(add, calls()) == list(range(1, 31))
+
+
+async def test_map_draws_few_calls_ahead(workers: Workers, tmp_path: Path) -> None:
+    """No more arguments are drawn than the workers can soon use."""
+    ahead = []
+
+    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
+        for i in range(30):
+            ahead.append(i - finished(tmp_path))
+            yield tmp_path, i
+
+    await workers.map(mark, calls())
+    assert max(ahead) <= 2 * workers.count
+
+
+async def test_map_raises_the_first_error_bare(workers: Workers) -> None:
+    """An error of a piece or of the calls ends the map and comes out without a group round it."""
+
+    async def calls(*, broken: bool) -> AsyncGenerator[tuple[object, ...], None]:
+        for message in ("disk", "disk"):
+            yield (message,)
+        if broken:
+            raise KeyError(message)
+
+    with pytest.raises(StorageError):
+        await workers.map(fail, calls(broken=False))
+    with pytest.raises(KeyError):
+        await workers.map(str, calls(broken=True))
+
+
+@pytest.mark.looptime
+async def test_under_virtual_time(workers: Workers) -> None:
+    """Virtual time stands still while a piece runs: no false time-out."""
+    async with asyncio.timeout(1):
+        assert await workers.run(add, 1, 2) == 3
