@@ -1,0 +1,116 @@
+"""One result file against the chunk it answers: a piece, a pure function from files to files.
+
+A file is believed when it can be read, has rows of the chunk, more of them than foreign ones, and about as many as
+the vendor reported. Then the verdict file is written; until then nothing is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from orchestrator.errors import DamagedResultError
+from orchestrator.files import disk_errors
+from orchestrator.results.columns import Wanted
+from orchestrator.results.gate import Limits
+from orchestrator.results.matching import Matcher
+from orchestrator.results.numbers import as_numbers, read_chunk
+from orchestrator.results.tables import read_table
+from orchestrator.results.verdicts import Verdicts, write_verdicts
+from orchestrator.results.words import WordTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MISSING_PERCENT: Final = 1
+"""How far the rows may stay below the vendor's `success`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultCheck:
+    """What to check: `result` as downloaded, `chunk` as sent, `verdicts` to be written.
+
+    `columns` are further names of the verdict column; `success` is the vendor's count, None when unknown.
+    """
+
+    result: Path
+    chunk: Path
+    verdicts: Path
+    platform: str
+    columns: tuple[str, ...]
+    task_id: str
+    success: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReport:
+    """What was found: `counts` adds up to the chunk, by verdict.
+
+    `rows` is the numbers of the chunk that have a row, `foreign` the rows of other numbers or of none (dropped),
+    `doubled` the rows beyond a number's first, `contradictions` the numbers whose rows disagree (`unanswered`).
+    """
+
+    counts: dict[str, int]
+    rows: int
+    foreign: int
+    contradictions: int
+    doubled: int
+
+
+def check_result(check: ResultCheck) -> ResultReport:
+    """Read the result file and write the verdict file.
+
+    Raises `DamagedResultError` when the result can't be trusted, `StorageError` when a file of ours is missing or
+    can't be written.
+    """
+    chunk = read_chunk(check.chunk)
+    matcher, table = Matcher(chunk.numbers), WordTable()
+    _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
+    _believe(check, matcher, rows=len(chunk.numbers))
+    words, codes = _only_used(table.words, matcher.codes)
+    write_verdicts(check.verdicts, Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
+    counts = np.bincount(codes, minlength=len(words)).tolist()
+    return ResultReport(
+        counts={word: count for word, count in zip(words, counts, strict=True) if count},
+        rows=matcher.matched,
+        foreign=matcher.foreign,
+        contradictions=matcher.contradictions,
+        doubled=matcher.doubled,
+    )
+
+
+def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> None:
+    wanted = Wanted(check.platform, check.columns)
+    found = False
+    with disk_errors(check.result), check.result.open("rb") as file:
+        for batch in read_table(file, limits, wanted):
+            found = True
+            matcher.place(as_numbers(batch.numbers), table.codes(batch.verdicts))
+    if not found:
+        names = ", ".join(wanted.spellings)
+        raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
+
+
+def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:
+    """Raise unless the rows are those of the task; the vendor's own count may exceed the chunk a little."""
+    if not matcher.own:
+        raise DamagedResultError(f"holds no number of the chunk, and {matcher.foreign:,} others")
+    if matcher.foreign > matcher.own:
+        raise DamagedResultError(f"mostly foreign: {matcher.foreign:,} rows against {matcher.own:,} of the chunk")
+    if check.success is None:
+        return
+    promised = min(check.success, rows)
+    if matcher.matched * 100 < promised * (100 - MISSING_PERCENT):
+        raise DamagedResultError(f"holds {matcher.matched:,} numbers of the chunk; the vendor reported {promised:,}")
+
+
+def _only_used(
+    words: list[str], codes: np.typing.NDArray[np.uint8]
+) -> tuple[tuple[str, ...], np.typing.NDArray[np.uint8]]:
+    """Leave out words that only foreign rows had; `unanswered` stays word 0."""
+    used = np.bincount(codes, minlength=len(words)) > 0
+    used[0] = True
+    renumbered = (np.cumsum(used) - 1).astype(np.uint8)
+    return tuple(word for word, kept in zip(words, used.tolist(), strict=True) if kept), renumbered[codes]

@@ -1,0 +1,72 @@
+"""Rows of a result file → places of the chunk, in any order, doubled or foreign."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.results.numbers import BLANK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Matcher:
+    """Collects the verdicts of one chunk; memory is some 30 bytes a number of the chunk.
+
+    `codes` holds a code a number, 0 where nothing was said; `own` counts rows of the chunk (doubled ones too),
+    `foreign` all others save blank ones.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64]) -> None:
+        self._order = np.argsort(numbers, kind="stable")
+        self._sorted = numbers[self._order]
+        self._seen = np.zeros(len(numbers), np.bool_)
+        self._contradicted = np.zeros(len(numbers), np.bool_)
+        self._said = np.zeros(len(numbers), np.uint8)
+        self.own = 0
+        self.foreign = 0
+
+    def place(self, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+        """Take rows: `numbers[i]` was said to be `codes[i]`; code 0 is an empty cell."""
+        where = np.minimum(np.searchsorted(self._sorted, numbers), len(self._sorted) - 1)
+        ours = self._sorted[where] == numbers
+        blank = (numbers == BLANK) & (codes == 0)
+        self.own += int(np.count_nonzero(ours))
+        self.foreign += int(np.count_nonzero(~ours & ~blank))
+        places = self._order[where[ours]]
+        self._seen[places] = True
+        self._say(places, codes[ours])
+
+    def _say(self, places: NDArray[np.intp], codes: NDArray[np.uint8]) -> None:
+        """Write the codes, then read them back: a row that finds another code than its own was contradicted.
+
+        That covers doubled rows within this batch and with earlier ones. An empty cell says nothing, so it
+        contradicts nothing.
+        """
+        spoken = codes != 0
+        places, codes = places[spoken], codes[spoken]
+        fresh = self._said[places] == 0
+        self._said[places[fresh]] = codes[fresh]
+        self._contradicted[places[self._said[places] != codes]] = True
+
+    @property
+    def codes(self) -> NDArray[np.uint8]:
+        """The codes, in chunk order; contradicted numbers are 0."""
+        return np.where(self._contradicted, np.uint8(0), self._said)
+
+    @property
+    def matched(self) -> int:
+        """How many numbers of the chunk have a row."""
+        return int(np.count_nonzero(self._seen))
+
+    @property
+    def doubled(self) -> int:
+        """How many rows repeat a number of the chunk."""
+        return self.own - self.matched
+
+    @property
+    def contradictions(self) -> int:
+        """How many numbers of the chunk have rows that disagree."""
+        return int(np.count_nonzero(self._contradicted))

@@ -1,0 +1,76 @@
+r"""The verdict file: what one task said about the numbers of its chunk, one byte a number, in chunk order.
+
+One line of ASCII, then the codes:
+
+    numbercheck-verdicts 1 {"words": ["unanswered", "yes"], "rows": 20000, "sha256": "…", "task_id": "…", …}\n
+    <rows bytes, each an index into words>
+
+`sha256` is that of the codes, so a torn or altered file is noticed; `task_id` and `chunk_sha256` say which task and
+which numbers the verdicts belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import StorageError
+from orchestrator.files import disk_errors, make_private_directory, replacing
+from orchestrator.results.words import UNANSWERED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAGIC: Final = b"numbercheck-verdicts 1 "
+_MAX_HEADER_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """`codes[i]` indexes `words` and belongs to number i of the chunk; `words[0]` is `unanswered`."""
+
+    words: tuple[str, ...]
+    codes: bytes
+    task_id: str = ""
+    chunk_sha256: str = ""
+
+
+def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
+    """Return where the verdicts of a task lie; chunks count from 1."""
+    return directory / "verdicts" / platform / f"{chunk:06d}.bin"
+
+
+def write_verdicts(path: Path, verdicts: Verdicts) -> None:
+    """Write `path`, whole and synced; raises `StorageError`."""
+    header = {
+        "words": verdicts.words,
+        "rows": len(verdicts.codes),
+        "sha256": hashlib.sha256(verdicts.codes).hexdigest(),
+        "task_id": verdicts.task_id,
+        "chunk_sha256": verdicts.chunk_sha256,
+    }
+    make_private_directory(path.parent)
+    with replacing(path) as file:
+        file.write(MAGIC + json.dumps(header).encode() + b"\n")
+        file.write(verdicts.codes)
+
+
+def read_verdicts(path: Path) -> Verdicts:
+    """Read what `write_verdicts` wrote; raises `StorageError` when it is missing, torn or altered."""
+    with disk_errors(path), path.open("rb") as file:
+        line = file.readline(_MAX_HEADER_BYTES)
+        codes = file.read()
+    try:
+        header = json.loads(line.removeprefix(MAGIC)) if line.startswith(MAGIC) else {}
+        verdicts = Verdicts(tuple(header["words"]), codes, header["task_id"], header["chunk_sha256"])
+        whole = header["rows"] == len(codes) and header["sha256"] == hashlib.sha256(codes).hexdigest()
+    except (ValueError, KeyError, TypeError):
+        raise StorageError(f"{path}: not a verdict file; {_WAY_OUT}") from None
+    if not whole or verdicts.words[:1] != (UNANSWERED,) or max(codes, default=0) >= len(verdicts.words):
+        raise StorageError(f"{path}: the verdicts were cut short or altered; {_WAY_OUT}")
+    return verdicts
+
+
+_WAY_OUT: Final = "mend the disk, then settle its task with `resolve --result`, naming the result file"

@@ -1,0 +1,71 @@
+"""Words of the vendor → verdicts, and verdicts → codes of one byte.
+
+Undetermined is not a negative: only what plainly says no becomes `no`, and an empty cell is `unanswered`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from orchestrator.errors import DamagedResultError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+UNANSWERED: Final = "unanswered"
+OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
+"""Words that only this program may write into a cell."""
+VENDOR_PREFIX: Final = "vendor:"
+
+MAX_WORDS: Final = 250
+MAX_WORD_LENGTH: Final = 64
+MAX_SPELLINGS: Final = 10_000
+"""Spellings that a file may use for its words, in case, spaces and cell type: bounds the look-up table."""
+
+_SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "true", "1"), "yes") | dict.fromkeys(
+    ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "false", "0"), "no"
+)
+
+
+def verdict(cell: object) -> str:
+    """Return the verdict that a cell of a result file stands for; an empty cell is `unanswered`.
+
+    The word comes back in lower case, on one line, printable, and never equal to one of `OWN_WORDS` unless the cell
+    was empty. Raises `DamagedResultError` for a word longer than `MAX_WORD_LENGTH`.
+    """
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # xlsx has no integers, 1 arrives as 1.0
+    text = unicodedata.normalize("NFC", str(cell)).lower()
+    word = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(word) > MAX_WORD_LENGTH:
+        raise DamagedResultError(f"a verdict is {len(word)} characters long; at most {MAX_WORD_LENGTH} are believed")
+    if word in OWN_WORDS:
+        return VENDOR_PREFIX + word
+    return _SYNONYMS.get(word, word) or UNANSWERED
+
+
+class WordTable:
+    """The distinct verdicts of one file; a verdict's code is its index in `words`, and `unanswered` is 0."""
+
+    def __init__(self) -> None:
+        self.words = [UNANSWERED]
+        self._codes: dict[object, int] = {}
+
+    def codes(self, cells: Sequence[object]) -> NDArray[np.uint8]:
+        """Return one code a cell; raises `DamagedResultError` when the file has too many different words."""
+        for cell in set(cells).difference(self._codes):
+            self._learn(cell)
+        return np.frombuffer(bytes(map(self._codes.__getitem__, cells)), np.uint8)
+
+    def _learn(self, cell: object) -> None:
+        word = verdict(cell)
+        if word not in self.words:
+            self.words.append(word)
+        self._codes[cell] = self.words.index(word)
+        if len(self.words) > MAX_WORDS or len(self._codes) > MAX_SPELLINGS:
+            raise DamagedResultError(f"the verdict column holds more than {MAX_WORDS} different words")
