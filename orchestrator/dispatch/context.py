@@ -1,0 +1,97 @@
+"""What every call of one run shares, and how a call's end is told to its vendor's health and pace."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from orchestrator.dispatch.backoff import delay_s
+from orchestrator.dispatch.pace import leave
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from orchestrator.dispatch.lanes import Lane, Side
+    from orchestrator.ledger import LedgerWriter
+    from orchestrator.settings import BackoffSettings, PollingSettings
+    from orchestrator.workers import Workers
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run's means. `clock` is the wall clock (epoch seconds); everything else is timed by the event loop.
+
+    `max_cost_nano` is in 1e-9 USD, None for the embedded vendor. Once `stopping` is set nothing more is released.
+    """
+
+    job_name: str
+    directory: Path
+    ledger: LedgerWriter
+    workers: Workers
+    polling: PollingSettings
+    backoff: BackoffSettings
+    max_cost_nano: int | None
+    clock: Callable[[], float]
+    random: random.Random
+    stopping: asyncio.Event
+
+    @property
+    def now(self) -> float:
+        """The event loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def delay_s(self, attempt: int) -> float:
+        """Draw the wait before repeat `attempt`, from 1."""
+        return delay_s(attempt, self.backoff, self.random.random())
+
+    def well(self, side: Side) -> None:
+        """Note that a vendor answered sensibly."""
+        side.health.succeeded()
+        side.pace.speed_up()
+
+    def ill(self, side: Side, reason: str) -> None:
+        """Note that a vendor did not answer, or could not."""
+        side.health.failed(self.now, self.random.random())
+        if side.health.out_of_reach(self.now) and not side.unreachable:
+            side.unreachable = True
+            log.error("vendor_out_of_reach", vendor=side.name, reason=reason)
+
+    def throttled(self, side: Side, retry_after_s: float | None) -> None:
+        """Note that a vendor found us too fast: no failure, but slower from now on."""
+        side.pace.slow_down(self.now, retry_after_s)
+        log.warning("slowed_down", vendor=side.name, interval_s=round(side.pace.interval_s, 3))
+
+
+class Turn:
+    """One call's place among those of its lane that wait to leave; a context manager around the whole call."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._waiting = False
+
+    def __enter__(self) -> Self:
+        self._lane.side.calls += 1
+        self._lane.leaving += 1
+        self._waiting = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lane.side.calls -= 1
+        self._gone()
+
+    async def leave(self) -> None:
+        """Return in the moment in which the request may be handed to the socket."""
+        await leave(self._lane.pace, self._lane.side.pace)
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._lane.leaving -= 1

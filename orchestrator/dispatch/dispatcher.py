@@ -1,0 +1,176 @@
+"""The loop that brings every task from planned to its end: asks the schedule what to do next, and does it.
+
+It ends when nothing more can be done in this run: everything has ended, or what is left waits for a person, for money
+or for a vendor that is out of reach. Told to stop, it releases nothing more, gives answers on their way a few seconds,
+and cuts off the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+import structlog
+
+from orchestrator.dispatch.fetching import Fetcher
+from orchestrator.dispatch.lanes import Lane, Watch
+from orchestrator.dispatch.looking import Looker
+from orchestrator.dispatch.schedule import Download, Poll, Schedule, Step, Submit, Wait
+from orchestrator.dispatch.submitting import Submitter
+from orchestrator.tasks import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.dispatch.context import Context
+    from orchestrator.ledger import Ledger, Task
+
+log = structlog.get_logger()
+
+GRACE_S = 4.0
+WINDOW = 64
+TURNS_WITHOUT_REST = 100
+
+
+class Dispatcher:
+    """Dispatches the tasks of some lanes. One instance serves one run."""
+
+    def __init__(self, context: Context, lanes: Sequence[Lane], *, downloads: int) -> None:
+        self._context = context
+        self._lanes = list(lanes)
+        self._schedule = Schedule(lanes, downloads=downloads)
+        self._submitter = Submitter(context)
+        self._looker = Looker(context)
+        self._fetcher = Fetcher(context, self._looker)
+        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self, *, submit_only: bool = False) -> None:
+        """Work until nothing is left for this run, or `context.stopping` is set.
+
+        Raises `StorageError` when disk or ledger failed; answers that were on their way have been logged then.
+        """
+        await self._take_over()
+        stopping = asyncio.create_task(self._context.stopping.wait())
+        stopping.add_done_callback(lambda _: self._changed.set())
+        try:
+            await self._work(submit_only=submit_only)
+        finally:
+            stopping.cancel()
+            await self._wind_down()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _take_over(self) -> None:
+        """Take up what earlier runs left at the vendor; the pace spreads these first looks."""
+        for lane in self._lanes:
+            tasks = await self._context.ledger.do(partial(_at_vendor, platform=lane.name))
+            for task in tasks:
+                lane.looks.put(self._watch(task), self._context.now)
+            lane.at_vendor = len(tasks)
+            if any(task.state is State.SUBMITTED for task in tasks):
+                lane.caution.submitted_before()
+
+    def _watch(self, task: Task) -> Watch:
+        """Translate wall-clock times into the loop's; a clock that was set back must not make a task older."""
+        now, wall = self._context.now, self._context.clock()
+        submitted_at, progress_at = (
+            now - max(0.0, wall - at) if at is not None else now for at in (task.submitted_at, task.progress_at)
+        )
+        if task.task_id is None:
+            raise AssertionError(f"{task.key} is {task.state} without a task id")
+        stalled = task.state is State.STALLED
+        return Watch(task.key, task.task_id, task.rows, submitted_at, progress_at, stalled=stalled)
+
+    async def _work(self, *, submit_only: bool) -> None:
+        turns = 0
+        while not self._context.stopping.is_set() and self._failure is None:
+            await self._fill_windows()
+            if submit_only and self._all_submitted():
+                return
+            step = self._schedule.next_step(self._context.now)
+            if not isinstance(step, Wait):
+                self._begin(step)
+                turns += 1
+                if turns % TURNS_WITHOUT_REST == 0:
+                    await asyncio.sleep(0)
+            elif step.until == math.inf and not self._on_their_way:
+                return
+            else:
+                await self._rest(step.until)
+
+    def _all_submitted(self) -> bool:
+        return all(lane.drained and not lane.submitting for lane in self._lanes)
+
+    async def _fill_windows(self) -> None:
+        for lane in self._lanes:
+            if not lane.wants_tasks:
+                continue
+            tasks = await self._context.ledger.do(partial(_planned, platform=lane.name, after_chunk=lane.cursor))
+            lane.upcoming.extend(tasks)
+            lane.exhausted = len(tasks) < WINDOW
+            if tasks:
+                lane.cursor = tasks[-1].key.chunk
+
+    async def _rest(self, until: float) -> None:
+        """Wait until `until`, or until something ends."""
+        self._changed.clear()
+        if self._context.stopping.is_set():
+            return
+        try:
+            async with asyncio.timeout_at(None if until == math.inf else until):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _begin(self, step: Download | Poll | Submit) -> None:
+        task = asyncio.create_task(self._do(step), name=type(step).__name__.lower())
+        self._on_their_way.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _do(self, step: Step) -> None:
+        match step:
+            case Download(lane, watch):
+                try:
+                    await self._fetcher.fetch(lane, watch)
+                finally:
+                    self._schedule.downloads_free += 1
+            case Poll(lane, watch):
+                await self._looker.look(lane, watch)
+            case Submit(lane, task):
+                await self._submitter.submit(lane, task)
+            case Wait():
+                raise AssertionError("waiting is not done by a task of its own")
+            case _:
+                assert_never(step)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._on_their_way.discard(task)
+        self._changed.set()
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None and self._failure is None:
+            # The others are not cancelled at once: an answer that is on its way names a task that was paid for.
+            self._failure = error
+
+    async def _wind_down(self) -> None:
+        """Give answers on their way a few seconds, then cut off; every submit says what is known about it."""
+        if not self._on_their_way:
+            return
+        log.info("waiting_for_answers", calls=len(self._on_their_way), at_most_s=GRACE_S)
+        await asyncio.wait(self._on_their_way, timeout=GRACE_S)
+        cut = list(self._on_their_way)
+        for task in cut:
+            task.cancel()
+        await asyncio.gather(*cut, return_exceptions=True)
+
+
+def _at_vendor(ledger: Ledger, platform: str) -> list[Task]:
+    return ledger.tasks(State.SUBMITTED, State.STALLED, platform=platform)
+
+
+def _planned(ledger: Ledger, platform: str, after_chunk: int) -> list[Task]:
+    return ledger.planned(platform, after_chunk=after_chunk, limit=WINDOW)

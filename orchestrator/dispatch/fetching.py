@@ -1,0 +1,118 @@
+"""One result: download to a part file, read it in a worker process, keep it, and only then record the verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
+from orchestrator.files import disk_errors, make_private_directory, sync_directory
+from orchestrator.intake import chunk_path
+from orchestrator.results import ResultCheck, check_result, result_suffix, verdict_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.dispatch.context import Context
+    from orchestrator.dispatch.lanes import Lane, Watch
+    from orchestrator.dispatch.looking import Looker
+    from orchestrator.results import ResultReport
+
+log = structlog.get_logger()
+
+DAMAGE_LIMIT = 3
+BYTES_A_ROW = 1024
+BYTES_A_FILE = 16 << 20
+
+
+def results_folder(directory: Path, platform: str) -> Path:
+    """Return where a platform's result files are kept, as downloaded."""
+    return directory / "results" / platform
+
+
+class Fetcher:
+    """Downloads and reads results."""
+
+    def __init__(self, context: Context, looker: Looker) -> None:
+        self._context = context
+        self._looker = looker
+
+    async def fetch(self, lane: Lane, watch: Watch) -> None:
+        """Take one result in; afterwards the task is done, or waits for another try, or has ended."""
+        part = results_folder(self._context.directory, watch.key.platform) / f"{watch.key.chunk:06d}.part"
+        make_private_directory(part.parent)
+        try:
+            await lane.side.client.download(watch.result_url, part, max_bytes=BYTES_A_FILE + BYTES_A_ROW * watch.rows)
+            report = await self._read(lane, watch, part)
+        except LinkExpiredError as error:
+            log.info("link_expired", task=str(watch.key), reason=str(error))
+            await self._ask_again(lane, watch)
+        except TemporaryError as error:
+            await self._fetch_later(lane, watch, error)
+        except RefusedError as error:
+            await self._looker.stall(lane, watch, str(error))
+        except (DamagedResultError, PieceDiedError) as error:
+            await self._damaged(lane, watch, part, str(error))
+        else:
+            await self._finish(lane, watch, part, report)
+
+    async def _read(self, lane: Lane, watch: Watch, part: Path) -> ResultReport:
+        verdicts = verdict_path(self._context.directory, watch.key.platform, watch.key.chunk)
+        make_private_directory(verdicts.parent)
+        check = ResultCheck(
+            result=part,
+            chunk=chunk_path(self._context.directory, watch.key.chunk),
+            verdicts=verdicts,
+            platform=watch.key.platform,
+            columns=lane.settings.result_columns,
+            task_id=watch.task_id,
+            success=watch.success,
+        )
+        return await self._context.workers.run(check_result, check)
+
+    async def _finish(self, lane: Lane, watch: Watch, part: Path, report: ResultReport) -> None:
+        _keep(part, part.with_suffix(result_suffix(part)))
+        at = self._context.clock()
+        detail = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
+        await self._context.ledger.do(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
+        lane.at_vendor -= 1
+        lane.caution.result_read()
+        oddities = {name: count for name, count in detail.items() if count}
+        log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **oddities)
+
+    async def _damaged(self, lane: Lane, watch: Watch, part: Path, reason: str) -> None:
+        watch.damages += 1
+        log.warning("damaged", task=str(watch.key), reason=reason, time=watch.damages)
+        if watch.damages < DAMAGE_LIMIT:
+            await self._ask_again(lane, watch)
+            return
+        self._quarantine(watch, part)
+        await self._looker.fail(lane, watch, f"its result is damaged: {reason}")
+
+    def _quarantine(self, watch: Watch, part: Path) -> None:
+        if not part.exists():
+            return
+        folder = self._context.directory / "results" / "quarantine"
+        make_private_directory(folder)
+        _keep(part, folder / f"{watch.key.platform}-{watch.key.chunk:06d}{result_suffix(part)}")
+
+    async def _ask_again(self, lane: Lane, watch: Watch) -> None:
+        """Have the status asked once more: it signs a fresh link."""
+        watch.fetches += 1
+        wait_s = 0.0 if watch.fetches == 1 else self._context.delay_s(watch.fetches)
+        if watch.fetches == 1 or not await self._looker.gave_up(lane, watch):
+            lane.looks.put(watch, self._context.now + wait_s)
+
+    async def _fetch_later(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
+        watch.fetches += 1
+        wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(watch.fetches))
+        log.warning("download_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
+        if not await self._looker.gave_up(lane, watch):
+            lane.ready.put(watch, self._context.now + wait_s)
+
+
+def _keep(part: Path, path: Path) -> None:
+    with disk_errors(path):
+        part.replace(path)
+        sync_directory(path.parent)

@@ -1,0 +1,152 @@
+"""What the dispatcher keeps in memory: a lane a platform, a side a vendor. The ledger has everything that must last.
+
+Only what is on its way is held here, plus a short window of what comes next: memory does not grow with the job.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from orchestrator.dispatch.polling import floor_s, learn
+
+if TYPE_CHECKING:
+    from orchestrator.dispatch.backoff import Health
+    from orchestrator.dispatch.caution import Caution
+    from orchestrator.dispatch.pace import Pace
+    from orchestrator.ledger import Task
+    from orchestrator.settings import PlatformSettings
+    from orchestrator.tasks import TaskKey
+    from orchestrator.vendor.client import VendorClient
+
+T = TypeVar("T")
+
+LEAVING_LIMIT = 4
+"""Calls of a lane that may wait for their turn to leave: enough to hide connecting, few enough to keep the order."""
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """A task at the vendor. Times are the event loop's."""
+
+    key: TaskKey
+    task_id: str
+    rows: int
+    submitted_at: float
+    progress_at: float
+    stalled: bool = False
+    exported_at: float | None = None
+    result_url: str = ""
+    success: int = 0
+    failures: int = 0
+    fetches: int = 0
+    gone: int = 0
+    damages: int = 0
+    told: set[str] = field(default_factory=set)
+
+
+class DueQueue(Generic[T]):
+    """Things that become due at a time; the earliest first, equals in the order of their coming."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, T]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def put(self, thing: T, at: float) -> None:
+        """Make `thing` due at `at`."""
+        heapq.heappush(self._heap, (at, next(self._order), thing))
+
+    @property
+    def next_at(self) -> float:
+        """When the earliest becomes due; infinity when there is none."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def pop(self) -> T:
+        """Take the earliest."""
+        return heapq.heappop(self._heap)[2]
+
+
+@dataclass(slots=True, eq=False)
+class Side:
+    """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well."""
+
+    name: str
+    client: VendorClient
+    pace: Pace
+    health: Health
+    calls: int = 0
+    denied: str = ""
+    poll_denied: str = ""
+    unreachable: bool = False
+
+    def callable_at(self, now: float) -> float:
+        """Return when the next call may begin; infinity when only another call's end can tell."""
+        if self.unreachable or (self.health.probing and self.calls):
+            return math.inf
+        return max(now, self.health.not_before)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched."""
+
+    name: str
+    settings: PlatformSettings
+    side: Side
+    pace: Pace
+    caution: Caution
+    upcoming: deque[Task] = field(default_factory=deque)
+    again: DueQueue[Task] = field(default_factory=DueQueue)
+    looks: DueQueue[Watch] = field(default_factory=DueQueue)
+    ready: DueQueue[Watch] = field(default_factory=DueQueue)
+    cursor: int = 0
+    exhausted: bool = False
+    over_budget: bool = False
+    leaving: int = 0
+    submitting: int = 0
+    at_vendor: int = 0
+    typical_s: float | None = None
+
+    @property
+    def blocked(self) -> str:
+        """Why nothing more can be submitted in this run, "" while it can."""
+        if self.over_budget:
+            return "over budget"
+        return self.caution.stopped or self.side.denied
+
+    @property
+    def wants_tasks(self) -> bool:
+        """Whether the window of upcoming tasks should be filled from the ledger."""
+        return not self.upcoming and not self.exhausted and not self.blocked
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is left that this run could submit."""
+        return bool(self.blocked) or (self.exhausted and not self.upcoming and not self.again)
+
+    def submit_at(self, now: float) -> float:
+        """Return when the next submit may begin; infinity when only another event can tell."""
+        if self.blocked or self.submitting >= self.caution.allowed():
+            return math.inf
+        if self.at_vendor + self.submitting >= self.settings.max_in_flight:
+            return math.inf
+        return now if self.upcoming else self.again.next_at
+
+    def next_task(self, now: float) -> Task:
+        """Take the task to submit: one that was put off and is due, else the next of the list."""
+        return self.again.pop() if self.again.next_at <= now else self.upcoming.popleft()
+
+    def look_floor_s(self) -> float:
+        """Return how far apart one task's looks must be for the pace to bear them."""
+        return floor_s(self.at_vendor, max(self.pace.interval_s, self.side.pace.interval_s))
+
+    def exported(self, took_s: float) -> None:
+        """Learn how long a task takes."""
+        self.typical_s = learn(self.typical_s, took_s)

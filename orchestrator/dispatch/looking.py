@@ -1,0 +1,152 @@
+"""One look at a task: ask for its status, note it, decide when to look again or what comes next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from orchestrator.dispatch.context import Context, Turn
+from orchestrator.dispatch.polling import Progress, next_look_s
+from orchestrator.errors import DeniedError, RefusedError, TemporaryError
+
+if TYPE_CHECKING:
+    from orchestrator.dispatch.lanes import Lane, Watch
+    from orchestrator.vendor.answers import TaskReport
+
+log = structlog.get_logger()
+
+GONE_LIMIT = 5
+KNOWN_STATUSES = frozenset({"pending", "processing", "completed", "exported"})
+SECONDS_AN_HOUR = 3600.0
+
+
+class Looker:
+    """Polls tasks."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def look(self, lane: Lane, watch: Watch) -> None:
+        """Ask once. Afterwards the watch waits for its next look or its download, or its task has ended."""
+        try:
+            with Turn(lane) as turn:
+                report = await lane.side.client.status(lane.settings, watch.task_id, leave=turn.leave)
+        except TemporaryError as error:
+            await self._failed(lane, watch, error)
+        except DeniedError as error:
+            await self._count(watch)
+            lane.side.poll_denied = lane.side.denied = str(error)
+            log.error("vendor_says_stop", vendor=lane.side.name, status=error.status, reason=str(error))
+        except RefusedError as error:
+            await self._gone(lane, watch, error)
+        else:
+            await self._answered(lane, watch, report)
+
+    async def _answered(self, lane: Lane, watch: Watch, report: TaskReport) -> None:
+        context, at = self._context, self._context.clock()
+        context.well(lane.side)
+        watch.failures = watch.gone = 0
+        watch.success = report.success
+        progressed = await context.ledger.do(
+            lambda ledger: ledger.look(
+                watch.key, status=report.status, total=report.total, success=report.success, at=at
+            )
+        )
+        if progressed:
+            watch.progress_at = context.now
+        self._tell_oddities(watch, report)
+        if report.status == "failed":
+            await self.fail(lane, watch, "the vendor reports the task as failed")
+        elif report.status == "exported" and report.result_url:
+            self._exported(lane, watch, report.result_url)
+        else:
+            await self._look_later(lane, watch, _share_done(report, watch.rows))
+
+    def _exported(self, lane: Lane, watch: Watch, url: str) -> None:
+        if watch.exported_at is None:
+            watch.exported_at = self._context.now
+            lane.exported(watch.exported_at - watch.submitted_at)
+        watch.result_url = url
+        lane.ready.put(watch, self._context.now)
+
+    async def _look_later(self, lane: Lane, watch: Watch, done: float) -> None:
+        """Put the watch back among those to look at, or hold its task when it stood still for too long."""
+        if await self.gave_up(lane, watch):
+            return
+        now = self._context.now
+        progress = Progress(now - watch.submitted_at, now - watch.progress_at, done, lane.typical_s)
+        draw = self._context.random.random()
+        wait_s = next_look_s(progress, self._context.polling, floor_s=lane.look_floor_s(), draw=draw)
+        lane.looks.put(watch, now + wait_s)
+
+    async def gave_up(self, lane: Lane, watch: Watch) -> bool:
+        """Hold the task if it stood still for too long; one that is held already had its one look of this run."""
+        give_up_after_h = self._context.polling.give_up_after_h
+        standstill_s = self._context.now - watch.progress_at
+        if not watch.stalled and standstill_s < give_up_after_h * SECONDS_AN_HOUR:
+            return False
+        await self.stall(lane, watch, f"no progress for {give_up_after_h:g} hours")
+        return True
+
+    async def _failed(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
+        await self._count(watch)
+        if error.throttled:
+            self._context.throttled(lane.side, error.retry_after_s)
+        else:
+            self._context.ill(lane.side, str(error))
+        watch.failures += 1
+        wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(watch.failures))
+        log.warning("look_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
+        await self._look_after(lane, watch, wait_s)
+
+    async def _look_after(self, lane: Lane, watch: Watch, wait_s: float) -> None:
+        if not await self.gave_up(lane, watch):
+            lane.looks.put(watch, self._context.now + wait_s)
+
+    async def _gone(self, lane: Lane, watch: Watch, error: RefusedError) -> None:
+        """Ask a few times more: a task that the vendor does not know may be one that it does not know *yet*."""
+        await self._count(watch)
+        watch.gone += 1
+        log.warning("look_refused", task=str(watch.key), status=error.status, reason=str(error))
+        if watch.gone >= GONE_LIMIT:
+            await self.fail(lane, watch, f"the vendor does not know the task any more ({error})")
+        else:
+            wait_s = max(self._context.polling.min_interval_s, self._context.backoff.base_delay_s)
+            await self._look_after(lane, watch, wait_s * 2.0**watch.gone)
+
+    async def fail(self, lane: Lane, watch: Watch, reason: str) -> None:
+        """Record that the task came to nothing."""
+        at = self._context.clock()
+        await self._context.ledger.do(lambda ledger: ledger.fail(watch.key, reason, at=at))
+        lane.at_vendor -= 1
+        lane.caution.result_lost()
+        log.error("failed", task=str(watch.key), task_id=watch.task_id, reason=reason)
+
+    async def stall(self, lane: Lane, watch: Watch, reason: str) -> None:
+        """Hold the task; every later run looks once more."""
+        lane.at_vendor -= 1
+        if watch.stalled:
+            return
+        at = self._context.clock()
+        await self._context.ledger.do(lambda ledger: ledger.stall(watch.key, reason, at=at))
+        lane.caution.result_lost()
+        log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
+
+    async def _count(self, watch: Watch) -> None:
+        await self._context.ledger.do(lambda ledger: ledger.count_status_call(watch.key.platform))
+
+    def _tell_oddities(self, watch: Watch, report: TaskReport) -> None:
+        """Log once a task what the vendor does not document; none of it is a reason to stop."""
+        if report.status not in KNOWN_STATUSES | {"failed"} and report.status not in watch.told:
+            watch.told.add(report.status)
+            log.warning("unknown_status", task=str(watch.key), status=report.status)
+        if report.total not in (0, watch.rows) and "total" not in watch.told:
+            watch.told.add("total")
+            log.warning("total_differs", task=str(watch.key), sent=watch.rows, total=report.total)
+
+
+def _share_done(report: TaskReport, rows: int) -> float:
+    if report.status == "pending":
+        return 0.0
+    return (report.success + report.failure) / (report.total or rows)

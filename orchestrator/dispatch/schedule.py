@@ -1,0 +1,95 @@
+"""What to do next: one synchronous look at all lanes. The dispatcher does what comes out of it.
+
+Order: download what is ready, then poll, then submit. Lanes take turns, so that no platform waits for another.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.ledger import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Fetch and read a result."""
+
+    lane: Lane
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Ask for a task's status."""
+
+    lane: Lane
+    watch: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send a chunk."""
+
+    lane: Lane
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing may begin before `until` (the loop's time, may be infinite), unless something on its way ends."""
+
+    until: float
+
+
+Step = Download | Poll | Submit | Wait
+
+
+class Schedule:
+    """The lanes of one run, in turn."""
+
+    def __init__(self, lanes: Sequence[Lane], *, downloads: int) -> None:
+        self.lanes = list(lanes)
+        self.downloads_free = downloads
+
+    def next_step(self, now: float) -> Step:
+        """Take the next thing to do out of its lane, or say how long there is none."""
+        until = math.inf
+        for choose in (self._download, self._poll, self._submit):
+            for lane in self.lanes:
+                step = choose(lane, now)
+                if not isinstance(step, Wait):
+                    self._to_the_back(lane)
+                    return step
+                until = min(until, step.until)
+        return Wait(until)
+
+    def _to_the_back(self, lane: Lane) -> None:
+        self.lanes.remove(lane)
+        self.lanes.append(lane)
+
+    def _download(self, lane: Lane, now: float) -> Download | Wait:
+        if not self.downloads_free:
+            return Wait(math.inf)
+        if lane.ready.next_at > now:
+            return Wait(lane.ready.next_at)
+        self.downloads_free -= 1
+        return Download(lane, lane.ready.pop())
+
+    def _poll(self, lane: Lane, now: float) -> Poll | Wait:
+        if lane.side.poll_denied or lane.leaving >= LEAVING_LIMIT:
+            return Wait(math.inf)
+        at = max(lane.looks.next_at, lane.side.callable_at(now))
+        return Poll(lane, lane.looks.pop()) if at <= now else Wait(at)
+
+    def _submit(self, lane: Lane, now: float) -> Submit | Wait:
+        if lane.leaving >= LEAVING_LIMIT:
+            return Wait(math.inf)
+        at = max(lane.submit_at(now), lane.side.callable_at(now))
+        return Submit(lane, lane.next_task(now)) if at <= now else Wait(at)

@@ -1,0 +1,210 @@
+"""One submit, from its first byte to a recorded answer.
+
+The order of things is the program's central promise:
+
+1. All but the last bytes leave. Until here the task provably does not exist at the vendor.
+2. The ledger commits, synced, that the task is released and its cost reserved.
+3. The last bytes leave.
+4. The answer is logged to standard error, so that a CI log has it even if the disk is gone, then committed.
+
+Whatever cuts this off after 2 leaves the task in doubt; it is never sent again by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+import structlog
+
+from orchestrator.dispatch.caution import Outcome
+from orchestrator.dispatch.context import Context, Turn
+from orchestrator.dispatch.lanes import Lane, Watch
+from orchestrator.errors import BudgetError, StorageError
+from orchestrator.intake import chunk_path
+from orchestrator.tasks import State
+from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
+
+if TYPE_CHECKING:
+    from orchestrator.ledger import Ledger, Task
+
+log = structlog.get_logger()
+
+
+class StoppingError(Exception):
+    """The run is stopping: this task is not released any more."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """How far one submit has come. `cost_nano` is what it reserves, in 1e-9 USD."""
+
+    lane: Lane
+    task: Task
+    cost_nano: int
+    asked: bool = False
+    released: bool = False
+
+
+class Submitter:
+    """Sends chunks."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._put_offs: dict[Task, int] = {}
+
+    async def submit(self, lane: Lane, task: Task) -> None:
+        """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
+        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows))
+        lane.submitting += 1
+        try:
+            answer = await self._send(attempt)
+            await self._record(attempt, answer)
+        except StoppingError:
+            pass  # the task stays planned, for the next run
+        except BudgetError as error:
+            lane.over_budget = True
+            log.error("over_budget", task=str(task.key), reason=str(error))
+        except BaseException:
+            # Cancelled after the grace, or the ledger is broken: say what is known, then let it escape.
+            await self._cut_off(attempt)
+            raise
+        finally:
+            lane.submitting -= 1
+
+    async def _send(self, attempt: Attempt) -> SubmitAnswer:
+        lane, task = attempt.lane, attempt.task
+        file_name = f"{self._context.job_name}-{task.key.platform}-{task.key.chunk:06d}-{task.sha256[:8]}.txt"
+
+        async def release(sha256: str) -> None:
+            await self._release(attempt, sha256)
+
+        with Turn(lane) as turn:
+            return await lane.side.client.submit(
+                lane.settings,
+                chunk_path(self._context.directory, task.key.chunk),
+                file_name,
+                leave=turn.leave,
+                release=release,
+            )
+
+    async def _release(self, attempt: Attempt, sha256: str) -> None:
+        task = attempt.task
+        if self._context.stopping.is_set():
+            raise StoppingError
+        if sha256 != task.sha256:
+            raise StorageError(
+                f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
+                "remove it, and the next run builds it anew from the list"
+            )
+        attempt.asked = True
+        await self._context.ledger.do(
+            lambda ledger: ledger.release(
+                task.key,
+                cost_nano=attempt.cost_nano,
+                max_cost_nano=self._context.max_cost_nano,
+                at=self._context.clock(),
+            )
+        )
+        attempt.released = True
+
+    async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:
+        match answer:
+            case Accepted():
+                await self._accepted(attempt, answer)
+            case PutOff():
+                await self._put_off(attempt, answer)
+            case Stopped():
+                await self._stopped(attempt, answer)
+            case Refused():
+                await self._refused(attempt, answer)
+            case InDoubt():
+                await self._in_doubt(attempt, answer.reason)
+            case _:
+                assert_never(answer)
+
+    async def _accepted(self, attempt: Attempt, answer: Accepted) -> None:
+        lane, key = attempt.lane, attempt.task.key
+        log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", task_id=answer.task_id)
+        at = self._context.clock()
+
+        def accept(ledger: Ledger) -> State:
+            if not attempt.released:  # the vendor answered before it had the whole body, and says that it has it
+                ledger.release(key, cost_nano=attempt.cost_nano, max_cost_nano=None, at=at)
+            return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
+
+        state = await self._context.ledger.do(accept)
+        if state is State.IN_DOUBT:
+            log.error("in_doubt", task=str(key), reason="the vendor named the task id of another task")
+            lane.caution.answered(Outcome.DOUBTED)
+            return
+        self._context.well(lane.side)
+        lane.caution.answered(Outcome.ACCEPTED)
+        now = self._context.now
+        watch = Watch(key, answer.task_id, attempt.task.rows, submitted_at=now, progress_at=now)
+        lane.at_vendor += 1
+        lane.looks.put(watch, now + max(lane.typical_s or 0.0, self._context.polling.min_interval_s))
+
+    async def _put_off(self, attempt: Attempt, answer: PutOff) -> None:
+        lane, task = attempt.lane, attempt.task
+        await self._unrelease(attempt, answer.reason)
+        if answer.throttled:
+            self._context.throttled(lane.side, answer.retry_after_s)
+        else:
+            self._context.ill(lane.side, answer.reason)
+        lane.caution.answered(Outcome.PUT_OFF)
+        repeat = self._put_offs[task] = self._put_offs.get(task, 0) + 1
+        wait_s = max(answer.retry_after_s or 0.0, self._context.delay_s(repeat))
+        lane.again.put(task, self._context.now + wait_s)
+        log.warning("put_off", task=str(task.key), reason=answer.reason, again_after_s=round(wait_s, 3))
+
+    async def _stopped(self, attempt: Attempt, answer: Stopped) -> None:
+        await self._unrelease(attempt, answer.reason)
+        attempt.lane.side.denied = answer.reason
+        log.error("vendor_says_stop", vendor=attempt.lane.side.name, status=answer.status, reason=answer.reason)
+
+    async def _unrelease(self, attempt: Attempt, reason: str) -> None:
+        key, at = attempt.task.key, self._context.clock()
+        if attempt.released:
+            await self._context.ledger.do(lambda ledger: ledger.put_off(key, reason, at=at))
+
+    async def _refused(self, attempt: Attempt, answer: Refused) -> None:
+        lane, key = attempt.lane, attempt.task.key
+        at = self._context.clock()
+        await self._context.ledger.do(lambda ledger: ledger.refuse(key, answer.reason, at=at))
+        self._context.well(lane.side)
+        lane.caution.answered(Outcome.REFUSED)
+        log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
+        self._say_if_stopped(lane)
+
+    async def _in_doubt(self, attempt: Attempt, reason: str) -> None:
+        lane, key = attempt.lane, attempt.task.key
+        at = self._context.clock()
+        await self._context.ledger.do(lambda ledger: ledger.doubt(key, reason, at=at))
+        self._context.ill(lane.side, reason)
+        lane.caution.answered(Outcome.DOUBTED)
+        log.error("in_doubt", task=str(key), reason=reason)
+        self._say_if_stopped(lane)
+
+    def _say_if_stopped(self, lane: Lane) -> None:
+        if lane.caution.stopped:
+            log.error("platform_stopped", platform=lane.name, reason=lane.caution.stopped)
+
+    async def _cut_off(self, attempt: Attempt) -> None:
+        """Settle a submit that is cut off: its last bytes left, or provably did not."""
+        key, at = attempt.task.key, self._context.clock()
+
+        def settle(ledger: Ledger) -> None:
+            task = ledger.task(key)
+            if task is None or task.state is not State.RELEASED:
+                return
+            if attempt.released:
+                ledger.doubt(key, "the run ended between release and answer", at=at)
+            else:
+                ledger.put_off(key, "the run ended before the last bytes left", at=at)
+
+        if attempt.asked:
+            try:
+                await self._context.ledger.do(settle)
+            except StorageError as error:
+                log.error("not_recorded", task=str(key), reason=str(error))
