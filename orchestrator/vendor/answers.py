@@ -1,0 +1,73 @@
+"""What the vendor's answers mean, as values: the rest of the program never sees HTTP.
+
+A submit ends in exactly one of five answers. They differ in what is known about a task at the vendor:
+
+    Accepted   it exists, and has an id
+    PutOff     it provably does not exist; the same submit may be sent again later
+    Stopped    it does not exist; a person has to act before any submit makes sense
+    Refused    it does not exist; this submit will never be taken as it is
+    InDoubt    nobody knows
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The vendor made a task. `total` is its own count of the rows, None where it does not say."""
+
+    task_id: str
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """Provably no task. `retry_after_s` is the vendor's wish, 0 to 3600; `throttled`: it found us too fast (429)."""
+
+    reason: str
+    retry_after_s: float | None = None
+    throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The vendor wants a person to act first: 401, 402 or 403 (`status`)."""
+
+    reason: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Refused for good with the HTTP `status`; `reason` says what to change."""
+
+    reason: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The whole request left, and no answer tells whether a task was made."""
+
+    reason: str
+
+
+SubmitAnswer = Accepted | PutOff | Stopped | Refused | InDoubt
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """The vendor's view of one task. `status` is its own word in lower case, which may be one we don't know.
+
+    `total`, `success` and `failure` count rows and are at least 0; the vendor is known to report more successes than
+    rows, so nothing may be derived from their sum.
+    """
+
+    task_id: str
+    status: str
+    total: int
+    success: int
+    failure: int
+    result_url: str | None
