@@ -10,13 +10,13 @@ import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-import aiofiles
 import aiohttp
 
 from orchestrator.errors import DamagedResultError, LinkExpiredError, RefusedError, TemporaryError
 from orchestrator.files import BLOCK_BYTES, FILE_MODE, disk_errors
 from orchestrator.vendor.deadline import Deadline
 from orchestrator.vendor.hosts import UnsafeAddressError, not_a_link, unsafe_host
+from orchestrator.vendor.opening import opened
 from orchestrator.vendor.trouble import TROUBLE, reason_of
 
 if TYPE_CHECKING:
@@ -109,13 +109,9 @@ def _was_reset(response: aiohttp.ClientResponse) -> bool:
 
 async def _store(content: AsyncIterator[bytes], part: Path) -> None:
     """Write and sync `content` in blocks; a part that was not completed is removed."""
-    with disk_errors(part):
-        file = await aiofiles.open(part, "wb", opener=_open_private)
     try:
-        try:
+        async with opened(part, "wb", _open_private) as file:
             await _write_blocks(content, file, part)
-        finally:
-            await file.close()
     except BaseException:
         part.unlink(missing_ok=True)  # noqa: ASYNC240 - a wait here could be cancelled, and leave the part
         raise

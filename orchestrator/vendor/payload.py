@@ -18,12 +18,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Never
 
-import aiofiles
 import aiohttp
 from aiohttp.payload import Payload, StringPayload
 
 from orchestrator.errors import StorageError
 from orchestrator.files import BLOCK_BYTES, disk_errors
+from orchestrator.vendor.opening import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -64,12 +64,8 @@ class Upload:
 @asynccontextmanager
 async def open_upload(path: Path) -> AsyncIterator[Upload]:
     """Open a chunk file; raises `StorageError`."""
-    with disk_errors(path):
-        file = await aiofiles.open(path, "rb")
-    try:
+    async with opened(path, "rb") as file:
         yield Upload(path, file, os.fstat(file.fileno()).st_size)
-    finally:
-        await file.close()
 
 
 def form(fields: Iterable[tuple[str, str]]) -> aiohttp.MultipartWriter:
@@ -171,8 +167,9 @@ class HeldBody(_OurPayload):
 
     async def _write_held(self, writer: AbstractStreamWriter) -> None:
         if self._transport is not None:
-            # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself.
-            self._transport.set_write_buffer_limits(high=0)
+            # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself. Not 0: the TLS
+            # transport of asyncio pauses at "as much as the limit", so with 0 it would pause for ever, empty.
+            self._transport.set_write_buffer_limits(high=1)
         await self._form.write(writer, close_boundary=False)
         await writer.drain()
 
