@@ -40,10 +40,11 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def make_private_directory(path: Path) -> None:
-    """Create `path` and its missing parents, readable by their owner only."""
+    """Create `path` and its missing parents, readable by their owner only, and make their names durable."""
     with disk_errors(path):
         for missing in reversed([p for p in (path, *path.parents) if not p.exists()]):
             missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            sync_directory(missing.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -67,6 +68,7 @@ def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
         try:
             descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, FILE_MODE)
             with os.fdopen(descriptor, "w+b") as file:
+                os.fchmod(descriptor, FILE_MODE)  # one that was left behind may have come from elsewhere
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -79,9 +81,12 @@ def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` as indented JSON in place of `path`."""
+    """Write `content` as indented JSON in place of `path`.
+
+    File names that are no UTF-8 stand there as Python has them, as escapes of lone surrogates.
+    """
     with replacing(path) as file:
-        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,51 @@
+"""What tests of several stages share: a disk that is really full, and a child process that can really be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+
+Child = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:  # noqa: S603
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S603, S607 - the disk that was mounted above
+
+
+@pytest.fixture
+def start_child() -> Iterator[Child]:
+    """Start Python on a piece of code that can import the package; what still runs at the end is killed."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        command = [*under, sys.executable, "-c", code, *map(str, arguments)]
+        paths = os.pathsep.join([str(Path(orchestrator.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        child = subprocess.Popen(  # noqa: S603 - our own code
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths.strip(os.pathsep)},
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
