@@ -9,7 +9,8 @@ import structlog
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
 from orchestrator.intake import chunk_path
-from orchestrator.results import ResultCheck, check_result, result_suffix, verdict_path
+from orchestrator.results import ResultCheck, check_result, verdict_path
+from orchestrator.results.suffix import result_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path

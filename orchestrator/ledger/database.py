@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
 from orchestrator.files import FILE_MODE, PART_SUFFIX, disk_errors, make_private_directory, sync_directory
@@ -19,33 +19,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-T = TypeVar("T")
+_ERRORS_OF_A_CHANGE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
+"""A violated constraint says nothing about the disk; every other error of SQLite fails the transaction as a whole."""
+
+_CLOSE_PATIENCE_MS = 500
 
 
 class Database:
     """An open ledger file. Made by `create`, `open` or `open_to_read`; a context manager that closes it."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         self._sql = connection
+        self._writes = writes
         self.path = path
 
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, path: Path, job_id: str) -> Self:
-        """Make an empty ledger for a job without a plan. A crash leaves either none or a whole one."""
+        """Make an empty ledger for a job without a plan. A crash leaves either none or a whole one.
+
+        `StorageError` when there is one already, or what is left of one: a ledger begun anew would pay twice.
+        """
         make_private_directory(path.parent)
         part = path.with_name(path.name + PART_SUFFIX)
         with disk_errors(path):
+            _refuse_remains(path)
             part.unlink(missing_ok=True)
             os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
-        database = cls(_connect(part, "rw"), part)
+        database = cls(_connect(part, "rw"), part, writes=True)
         with database, database._errors():
-            database._sql.executescript(schema.CREATE)
+            database._sql.executescript(f"BEGIN; {schema.CREATE}")
             database._sql.execute(
                 "INSERT INTO job (only_row, job_id, name, sandbox, reading, counts) VALUES (1, ?, '', 0, '{}', '{}')",
                 (job_id,),
             )
+            database._sql.execute("COMMIT")
         with disk_errors(path):
             part.replace(path)
             sync_directory(path.parent)
@@ -55,26 +64,40 @@ class Database:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open an existing ledger for writing; the caller holds the job's lock. `StorageError` when it is not ours."""
-        ledger = cls(_connect(path, "rw"), path)
-        with ledger._errors():
-            ledger._check_identity()
-            ledger._to_wal()
+        ledger = cls(_connect(path, "rw"), path, writes=True)
+        ledger._begin_use()
         return ledger
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """Open an existing ledger beside a run that may be writing to it."""
-        ledger = cls(_connect(path, "ro"), path)
-        with ledger._errors():
-            ledger._check_identity()
+        """Open an existing ledger beside a run that may be writing to it; works in a read-only directory too."""
+        ledger = cls(_connect(path, "ro"), path, writes=False)
+        ledger._begin_use()
         return ledger
 
-    def close(self) -> None:
-        """Close; the last writer leaves one file behind, without `-wal` and `-shm`."""
+    def _begin_use(self) -> None:
         try:
-            self._sql.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.OperationalError:
-            pass  # opened to read, or a reader is looking: then the log stays, which is as durable
+            with self._errors():
+                self._check_identity()
+                if self._writes:
+                    self._to_wal()
+        except BaseException:
+            self._sql.close()
+            raise
+
+    def close(self) -> None:
+        """Close; the writer leaves one file behind, without `-wal` and `-shm`.
+
+        While a reader is looking the log has to stay, but whatever is in it goes into the main file if that is
+        possible: then a copy of that one file is whole.
+        """
+        try:
+            if self._writes:
+                self._sql.execute(f"PRAGMA busy_timeout = {_CLOSE_PATIENCE_MS}")
+                self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._sql.execute("PRAGMA journal_mode = DELETE")
+        except sqlite3.Error:
+            pass  # what was committed is in the log, which is as durable; and closing must not hide why we close
         finally:
             self._sql.close()
 
@@ -85,7 +108,8 @@ class Database:
         self.close()
 
     def _to_wal(self) -> None:
-        self._sql.execute("PRAGMA journal_mode = WAL")
+        if self._value("PRAGMA journal_mode = WAL") != "wal":
+            raise StorageError(f"{self.path}: this file system can't hold a ledger; use a directory on a local disk")
         self._sql.execute("PRAGMA synchronous = FULL")
         self._sql.execute("PRAGMA foreign_keys = ON")
 
@@ -129,11 +153,11 @@ class Database:
         self._sql.execute("SAVEPOINT change")
         try:
             outcome = change(self)
-        except sqlite3.Error:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the one who asked for this change
+        except Exception as error:
+            if isinstance(error, (sqlite3.Error, StorageError)) and not isinstance(error, _ERRORS_OF_A_CHANGE):
+                raise
             self._sql.execute("ROLLBACK TO change")
-            outcome = error
+            outcome = error  # handed to the one who asked for this change
         self._sql.execute("RELEASE change")
         return outcome
 
@@ -149,9 +173,20 @@ class Database:
             row: tuple[Any, ...] | None = self._sql.execute(statement, values).fetchone()
         return row
 
+    def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        with self._errors():
+            yield from self._sql.execute(statement, values)
+
     def _value(self, statement: str, values: tuple[object, ...] = ()) -> Any:
         row = self._row(statement, values)
         return None if row is None else row[0]
+
+
+def _refuse_remains(path: Path) -> None:
+    # A log without its main file counts too: it would be replayed into the new one.
+    for remains in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))):
+        if remains.exists():
+            raise StorageError(f"{remains}: the job has a ledger already; restore its directory from its last run")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -29,12 +29,15 @@ def ledger_path(directory: Path) -> Path:
 
 
 _TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
-    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason
-    FROM tasks JOIN chunks USING (chunk)"""
+    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason"""
 
 
 class Ledger(Database):
-    """The job's record. Reading methods may be called at any time; changing ones only inside `commit`."""
+    """The job's record. Changing methods may be called only inside `commit`.
+
+    Reading ones may be called at any time, but from another thread than `commit` they would see what is not yet
+    durable, and wait for its sync: beside a `LedgerWriter` reads go through `LedgerWriter.do` as well.
+    """
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
@@ -123,8 +126,7 @@ class Ledger(Database):
     def inputs(self) -> tuple[InputRecord, ...]:
         """Return the input files of the plan, in their order."""
         return tuple(
-            InputRecord(*row)
-            for row in self._sql.execute("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
+            InputRecord(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
         )
 
     def counts(self) -> ListCounts:
@@ -133,11 +135,11 @@ class Ledger(Database):
 
     def fixed(self) -> dict[str, dict[str, str]]:
         """Return, per platform that was ever planned, what may not change."""
-        return {name: json.loads(fixed) for name, fixed in self._sql.execute("SELECT name, fixed FROM platforms")}
+        return {name: json.loads(fixed) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order."""
-        rows = self._sql.execute("SELECT chunk, first_row, rows, sha256, generation FROM chunks ORDER BY chunk")
+        rows = self._rows("SELECT chunk, first_row, rows, sha256, generation FROM chunks ORDER BY chunk")
         return (Chunk(*row) for row in rows)
 
     # --- tasks: reading ----------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ class Ledger(Database):
     def task(self, key: TaskKey) -> Task | None:
         """Return one task, or None when the plan has none of that name."""
         row = self._row(
-            f"SELECT {_TASK_COLUMNS} WHERE platform = ? AND chunk = ?",
+            f"SELECT {_TASK_COLUMNS} FROM tasks JOIN chunks USING (chunk) WHERE platform = ? AND chunk = ?",
             (key.platform, key.chunk),
         )
         return _task(row) if row else None
@@ -153,27 +155,38 @@ class Ledger(Database):
     def tasks(self, *states: State, platform: str | None = None) -> list[Task]:
         """Return all tasks in `states`, by platform and chunk."""
         marks = ", ".join("?" * len(states))
-        rows = self._sql.execute(
-            f"SELECT {_TASK_COLUMNS} WHERE state IN ({marks}) AND platform = ifnull(?, platform) "
+        rows = self._rows(  # without the hint SQLite walks all tasks of a platform, for the order's sake
+            f"SELECT {_TASK_COLUMNS} FROM tasks INDEXED BY tasks_by_state JOIN chunks USING (chunk) "
+            f"WHERE platform IN (SELECT name FROM platforms WHERE name = ifnull(?, name)) AND state IN ({marks}) "
             "ORDER BY platform, chunk",
-            (*states, platform),
+            (platform, *states),
         )
         return [_task(row) for row in rows]
 
     def planned(self, platform: str, *, after_chunk: int, limit: int) -> list[Task]:
         """Return the next tasks to submit, in the order of their chunks."""
-        rows = self._sql.execute(
-            f"SELECT {_TASK_COLUMNS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?",
+        rows = self._rows(
+            f"SELECT {_TASK_COLUMNS} FROM tasks JOIN chunks USING (chunk) "
+            "WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?",
             (platform, State.PLANNED, after_chunk, limit),
         )
         return [_task(row) for row in rows]
 
+    def planned_sizes(self, platform: str) -> dict[int, int]:
+        """Return how many planned tasks there are, by their number of rows."""
+        return dict(
+            self._sql.execute(
+                "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows",
+                (platform, State.PLANNED),
+            ).fetchall()
+        )
+
     def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:
         """Yield, chunk by chunk, the state of its task on each of `platforms`."""
         marks = ", ".join("?" * len(platforms))
-        rows = self._sql.execute(
-            "SELECT chunk, json_group_object(platform, state) FROM tasks "
-            f"WHERE platform IN ({marks}) GROUP BY chunk ORDER BY chunk",
+        rows = self._rows(  # from the chunks, which stand in order: grouping the tasks would sort all of them
+            "SELECT chunks.chunk, json_group_object(platform, state) FROM chunks CROSS JOIN tasks USING (chunk) "
+            f"WHERE platform IN ({marks}) GROUP BY chunks.chunk ORDER BY chunks.chunk",
             tuple(platforms),
         )
         for chunk, states in rows:
@@ -182,11 +195,11 @@ class Ledger(Database):
     def standing(self) -> dict[str, Standing]:
         """Return where every platform stands; costs the same for ten tasks and for a million."""
         standings = {}
-        for name, submits, status_calls, cost in self._sql.execute(
+        for name, submits, status_calls, cost in self._rows(
             "SELECT name, submits, status_calls, cost_nano FROM platforms"
-        ).fetchall():
-            tally = self._sql.execute("SELECT state, tasks, rows FROM tally WHERE platform = ?", (name,)).fetchall()
-            words = self._sql.execute("SELECT word, rows FROM verdicts WHERE platform = ?", (name,)).fetchall()
+        ):
+            tally = list(self._rows("SELECT state, tasks, rows FROM tally WHERE platform = ?", (name,)))
+            words = self._rows("SELECT word, rows FROM verdicts WHERE platform = ?", (name,))
             standings[name] = Standing(
                 platform=name,
                 tasks_by_state={State(state): tasks for state, tasks, _ in tally},
@@ -217,7 +230,7 @@ class Ledger(Database):
             (cost_nano, key.platform, key.chunk),
         )
         self._charge(key.platform, submits=1, cost_nano=cost_nano)
-        self._sql.execute("UPDATE job SET begun_at = ifnull(begun_at, ?)", (at,))
+        self._begin(at)
 
     def put_off(self, key: TaskKey, reason: str, *, at: float) -> None:
         """Note that the vendor made no task; it will be submitted again."""
@@ -248,8 +261,8 @@ class Ledger(Database):
         self._charge(key.platform, status_calls=1)
         changed = self._sql.execute(
             "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? "
-            "WHERE platform = ? AND chunk = ? AND (vendor_status <> ? OR success <> ?)",
-            (status, total, success, at, key.platform, key.chunk, status, success),
+            "WHERE platform = ? AND chunk = ? AND (vendor_status, total, success) <> (?, ?, ?)",
+            (status, total, success, at, key.platform, key.chunk, status, total, success),
         )
         return changed.rowcount > 0
 
@@ -260,6 +273,7 @@ class Ledger(Database):
     def finish(self, key: TaskKey, verdicts: Mapping[str, int], *, at: float, detail: Mapping[str, object]) -> None:
         """Note that the task's verdicts are written and synced; `verdicts` counts them by word."""
         self._transition(key, Event.FINISH, at=at, reason="", detail=detail)
+        self._begin(at)
         self._sql.executemany(
             "INSERT INTO verdicts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
             ((key.platform, word, rows) for word, rows in verdicts.items()),
@@ -283,9 +297,9 @@ class Ledger(Database):
         """Give a held or failed task the vendor's task id that a person found; `UsageError` when another has it."""
         if taken := self._owner_of(key, task_id):
             raise UsageError(f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one")
-        self._transition(
-            key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, vendor_status=""
-        )
+        fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
+        self._transition(key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, **fresh)
+        self._begin(at)
 
     def give_up(self, key: TaskKey, *, at: float) -> None:
         """Settle a held task as failed, on a person's decision."""
@@ -293,7 +307,7 @@ class Ledger(Database):
 
     def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
         """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
-        rows = self._sql.execute(
+        rows = self._rows(
             "SELECT seq, at, serial, platform, chunk, event, origin, target, task_id, detail FROM events ORDER BY seq"
         )
         for seq, at, serial, platform, chunk, *rest in rows:
@@ -311,6 +325,8 @@ class Ledger(Database):
         detail: Mapping[str, object] | None = None,
         **columns: object,
     ) -> State:
+        if not self._sql.in_transaction:
+            raise IllegalTransitionError(f"{event} of {key} outside of a commit would be half done after a crash")
         origin = self._state(key)
         target = after(origin, event)
         columns |= {"state": target, "reason": reason}
@@ -329,6 +345,10 @@ class Ledger(Database):
             (at, event, origin, target, json.dumps(note), key.platform, key.chunk),
         )
         return target
+
+    def _begin(self, at: float) -> None:
+        """Fix the plan: from here on a task of it may exist at the vendor."""
+        self._sql.execute("UPDATE job SET begun_at = ? WHERE begun_at IS NULL", (at,))
 
     def _state(self, key: TaskKey) -> State:
         state = self._value("SELECT state FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))

@@ -30,6 +30,7 @@ class LedgerWriter:
         self._waiting: list[tuple[Callable[[Ledger], Any], asyncio.Future[Any]]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._broken: StorageError | None = None
+        self._closed = False
 
     async def do(self, change: Callable[[Ledger], T]) -> T:
         """Run `change` in a transaction and return its result once that is durable.
@@ -39,6 +40,8 @@ class LedgerWriter:
         """
         if self._broken:
             raise StorageError(str(self._broken)) from self._broken
+        if self._closed:
+            raise RuntimeError("the ledger's writer is closed")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((change, future))
         if self._flusher is None or self._flusher.done():
@@ -46,10 +49,16 @@ class LedgerWriter:
         return cast("T", await future)
 
     async def close(self) -> None:
-        """Wait for what was asked for, then stop the thread. The ledger itself stays open."""
-        if self._flusher is not None:
-            await self._flusher
-        self._thread.shutdown()
+        """Wait for what was asked for, then stop the thread. The ledger itself stays open.
+
+        When cancelled it waits only for the commit that is on its way: nothing uses the ledger after this call.
+        """
+        self._closed = True
+        try:
+            if self._flusher is not None:
+                await asyncio.shield(self._flusher)
+        finally:
+            self._thread.shutdown(cancel_futures=True)
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -58,18 +67,23 @@ class LedgerWriter:
             changes = [change for change, _ in batch]
             try:
                 outcomes = await loop.run_in_executor(self._thread, self._ledger.commit, changes)
-            except StorageError as error:
+            except BaseException as error:
                 self._break([future for _, future in batch], error)
+                if not isinstance(error, StorageError):  # this task was cancelled, or the program is wrong
+                    raise
                 return
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 _settle(future, outcome)
 
-    def _break(self, futures: list[asyncio.Future[Any]], error: StorageError) -> None:
-        self._broken = error
+    def _break(self, futures: list[asyncio.Future[Any]], error: BaseException) -> None:
+        """Let nobody wait for what will not come."""
+        self._broken = (
+            error if isinstance(error, StorageError) else StorageError(f"the ledger's writer died: {error!r}")
+        )
         futures += [future for _, future in self._waiting]
         self._waiting = []
         for future in futures:
-            _settle(future, StorageError(str(error)))
+            _settle(future, StorageError(str(self._broken)))
 
 
 def _settle(future: asyncio.Future[Any], outcome: object) -> None:

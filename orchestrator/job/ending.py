@@ -1,0 +1,67 @@
+"""How a run ends: the exit code and the reason, from what the lanes and the ledger say. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import ExitCode
+from orchestrator.tasks import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.dispatch.lanes import Lane
+    from orchestrator.ledger import Standing
+
+MASTER_CODES = frozenset(
+    {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET}
+)
+"""Endings after which the master is written: nothing more will come by itself."""
+
+UNREACHABLE_WAIT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends, in a code and a sentence; `again_after_s` says when another run makes sense by itself."""
+
+    code: ExitCode
+    reason: str
+    again_after_s: float | None = None
+
+
+def ending(lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_reason: str) -> Ending:
+    """Return 75 while work remains that a later run can do by itself, else the first of 4, 5, 3, 1, 0 that holds.
+
+    `stop_reason` says why the run was told to stop, "" when it was not.
+    """
+    if any(_work_remains(lane, standings[lane.name]) for lane in lanes):
+        unreachable = _unreachable(lanes)
+        wait_s = UNREACHABLE_WAIT_S if unreachable else 0.0
+        return Ending(ExitCode.AGAIN, unreachable or stop_reason or "work remains", wait_s)
+    if denied := next((lane.side for lane in lanes if lane.side.denied and standings[lane.name].unfinished), None):
+        return Ending(ExitCode.VENDOR_STOP, f"vendor {denied.name} says stop: {denied.denied}")
+    if over := [lane.name for lane in lanes if lane.over_budget]:
+        return Ending(ExitCode.OVER_BUDGET, f"max_cost does not cover what is left to send for {', '.join(over)}")
+    if held := sum(standings[lane.name].held for lane in lanes):
+        return Ending(ExitCode.HELD, f"{held:,} task{'s' * (held > 1)} held for a decision{_stopped(lanes)}")
+    failed = sum(standings[lane.name].tasks(State.FAILED) for lane in lanes)
+    if failed or any(standings[lane.name].unfinished for lane in lanes):
+        return Ending(ExitCode.SOME_FAILED, f"{failed:,} task{'s' * (failed != 1)} failed for good{_stopped(lanes)}")
+    return Ending(ExitCode.DONE, "")
+
+
+def _work_remains(lane: Lane, standing: Standing) -> bool:
+    to_send = standing.tasks(State.PLANNED) > 0 and not lane.blocked
+    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not lane.side.poll_denied
+    return to_send or to_fetch
+
+
+def _unreachable(lanes: Sequence[Lane]) -> str:
+    names = sorted({lane.side.name for lane in lanes if lane.side.unreachable})
+    return f"out of reach: vendor {', '.join(names)}" if names else ""
+
+
+def _stopped(lanes: Sequence[Lane]) -> str:
+    return "".join(f"; {lane.name} stopped: {lane.caution.stopped}" for lane in lanes if lane.caution.stopped)

@@ -1,0 +1,42 @@
+"""The job's directory and its ledger: locked, opened or made, and no older than the user knows."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.ledger import Ledger, job_lock, ledger_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.settings import Settings
+
+
+@contextmanager
+def opened(settings: Settings, *, create: bool = True, after: int | None = None) -> Iterator[Ledger]:
+    """Hold the job's lock and its ledger for writing.
+
+    Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, or when it is
+    older than its run `after`.
+    """
+    path = ledger_path(settings.job.directory)
+    if not path.exists() and (after is not None or not create):
+        raise UsageError(no_ledger(settings))
+    with job_lock(settings.job.directory):
+        ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
+        with ledger:
+            if after is not None and ledger.serial < after:
+                raise UsageError(
+                    f"{path}: this ledger has seen {ledger.serial} runs, --after says {after}: it is an older copy, "
+                    "and going on with it could pay twice; restore the directory that the last run left"
+                )
+            yield ledger
+
+
+def no_ledger(settings: Settings) -> str:
+    """Say that the job has not been run here."""
+    path = ledger_path(settings.job.directory)
+    return f"{path}: no ledger; was the job run with this config, or its directory restored?"

@@ -1,0 +1,248 @@
+"""From settings to the plan in the ledger: made anew until the first release, compared and kept from then on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+import structlog
+
+from orchestrator.errors import ChangedError, ExitCode, UsageError
+from orchestrator.intake import ChunkLimits, PlannedChunk, chunk_path, fingerprint, read_list, rebuild
+from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform
+from orchestrator.settings import WhenTooSmall
+
+if TYPE_CHECKING:
+    from orchestrator.intake import ListPlan
+    from orchestrator.settings import PlatformSettings, Settings
+    from orchestrator.workers import Workers
+
+log = structlog.get_logger()
+
+NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCost:
+    """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price."""
+
+    platform: str
+    tasks: int
+    rows: int
+    skipped: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget."""
+
+    counts: ListCounts
+    chunks: int
+    platforms: tuple[PlannedCost, ...]
+    cost_usd: float | None
+    max_cost: float | None
+    findings: tuple[str, ...]
+    exit_code: ExitCode
+
+
+async def settle_plan(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+    """Bring the ledger's plan and the chunk files in step with the settings.
+
+    Raises `UsageError` for a list or settings that can't be, `ChangedError` for ones that a begun job may not have.
+    """
+    if ledger.begun:
+        await _keep_plan(ledger, settings, workers)
+    else:
+        await _plan_anew(ledger, settings, workers, stdin)
+
+
+async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+    log.info("reading", inputs=len(settings.job.inputs))
+    read = await read_list(settings.job, partial(limits, settings), workers, stdin)
+    plan = Plan(
+        name=settings.job.name,
+        sandbox=settings.is_sandbox,
+        reading=_reading(settings),
+        inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in read.inputs),
+        counts=_counts(read),
+        chunks=tuple(Chunk(c.chunk, c.first_row, c.rows, c.sha256) for c in read.chunks),
+        platforms=tuple(_planned_platform(settings, name) for name in settings.platforms),
+    )
+    ledger.change(partial(Ledger.replace_plan, plan=plan))
+    log.info(
+        "planned",
+        read=read.read,
+        accepted=read.accepted,
+        duplicates=read.duplicates,
+        rejected=read.rejected,
+        chunks=len(read.chunks),
+    )
+
+
+async def _keep_plan(ledger: Ledger, settings: Settings, workers: Workers) -> None:
+    _check_reading(ledger, settings)
+    known = ledger.fixed()
+    for name in settings.platforms:
+        if name in known:
+            _check_fixed(name, known[name], _fixed(settings, name), settings)
+    unchanged = await _check_inputs(ledger, settings)
+    await _check_chunk_files(ledger, settings, workers, inputs_present=unchanged)
+    for name, platform in settings.platforms.items():
+        if name not in known:
+            _check_sizes(ledger, name, platform)
+            ledger.change(partial(Ledger.add_platform, platform=_planned_platform(settings, name)))
+            log.info("platform_added", platform=name)
+
+
+def limits(settings: Settings, total: int) -> ChunkLimits:
+    """Return how a list of `total` accepted numbers may be cut; `UsageError` when it is too small for a platform.
+
+    A platform that is skipped for a list this small does not count.
+    """
+    for name, platform in settings.platforms.items():
+        if total < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
+            raise UsageError(
+                f"the list has {total:,} accepted numbers, {name} takes {platform.min_rows:,} at least; add numbers, "
+                f'leave out [platforms.{name}], or set its when_too_small = "skip"'
+            )
+    counted = [p for p in settings.platforms.values() if total >= p.min_rows]
+    if not counted:
+        raise UsageError(f"the list has {total:,} accepted numbers, too few for every platform; add numbers")
+    return ChunkLimits(
+        chunk_size=settings.job.chunk_size,
+        min_rows=max(p.min_rows for p in counted),
+        max_rows=min(p.max_rows for p in counted),
+    )
+
+
+def planned_costs(ledger: Ledger, settings: Settings) -> tuple[PlannedCost, ...]:
+    """Return, per platform in config order, what is still to be sent."""
+    standing = ledger.standing()
+    costs = []
+    for name, platform in settings.platforms.items():
+        sizes = ledger.planned_sizes(name)
+        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
+        skipped = sum(t for state, t in standing[name].tasks_by_state.items() if state == "skipped")
+        costs.append(
+            PlannedCost(
+                platform=name,
+                tasks=sum(sizes.values()),
+                rows=sum(rows * tasks for rows, tasks in sizes.items()),
+                skipped=skipped,
+                cost_usd=None if platform.price_per_10000 is None else nano / NANO,
+            )
+        )
+    return tuple(costs)
+
+
+def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
+    """Return the planned cost in USD; None when a platform that has tasks to send has no price."""
+    due = [cost.cost_usd for cost in costs if cost.tasks]
+    known = [cost for cost in due if cost is not None]
+    return round(sum(known), 9) if len(known) == len(due) else None
+
+
+def _counts(read: ListPlan) -> ListCounts:
+    return ListCounts(
+        read=read.read,
+        accepted=read.accepted,
+        duplicates=read.duplicates,
+        rejected=read.rejected,
+        from_text=read.from_text,
+        rejected_by_reason=read.rejected_by_reason,
+    )
+
+
+def _reading(settings: Settings) -> dict[str, object]:
+    job = settings.job
+    return {
+        "column": job.column,
+        "sheet": job.sheet,
+        "default_region": job.default_region,
+        "exclude_calling_codes": sorted(job.exclude_calling_codes),
+        "chunk_size": job.chunk_size,
+    }
+
+
+def _fixed(settings: Settings, name: str) -> dict[str, str]:
+    platform = settings.platforms[name]
+    return {
+        "base_url": settings.vendors[platform.vendor].base_url,
+        "style": platform.style.value,
+        "path": platform.path,
+        "task_type": platform.task_type,
+    }
+
+
+def _planned_platform(settings: Settings, name: str) -> PlannedPlatform:
+    platform = settings.platforms[name]
+    return PlannedPlatform(
+        name=name,
+        vendor=settings.vendors[platform.vendor].base_url,
+        fixed=_fixed(settings, name),
+        min_rows=platform.min_rows,
+    )
+
+
+def _check_reading(ledger: Ledger, settings: Settings) -> None:
+    then, now = ledger.reading(), _reading(settings)
+    changes = [f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in now if then.get(key) != now[key]]
+    if changes:
+        raise ChangedError(f"{settings.source}: [job] {'; '.join(changes)}: {_ways_out(settings)}")
+
+
+def _check_fixed(name: str, then: dict[str, str], now: dict[str, str], settings: Settings) -> None:
+    changes = [f"{key} was {then[key]!r} and is {now[key]!r}" for key in now if then[key] != now[key]]
+    if changes:
+        raise ChangedError(f"{settings.source}: [platforms.{name}] {'; '.join(changes)}: {_ways_out(settings)}")
+
+
+def _ways_out(settings: Settings) -> str:
+    return (
+        "this job has begun and goes on with what it began with; put the old value back, or start a new job with "
+        f"another [job] name or directory than {settings.job.directory}"
+    )
+
+
+async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
+    """Compare the list with the one that was planned; return whether it is there at all."""
+    planned = ledger.inputs()
+    if any(record.path == "-" for record in planned):
+        return False
+    try:
+        found = fingerprint(settings.job)
+    except UsageError as error:
+        log.warning("inputs_missing", reason=str(error))
+        return False
+    if [i.sha256 for i in found] != [i.sha256 for i in planned]:
+        changed = {i.path for i in found} ^ {i.path for i in planned} or {
+            new.path for new, old in zip(found, planned, strict=True) if new.sha256 != old.sha256
+        }
+        raise ChangedError(f"the list has changed ({', '.join(sorted(changed))}): {_ways_out(settings)}")
+    return True
+
+
+async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Workers, *, inputs_present: bool) -> None:
+    chunks = [PlannedChunk(c.chunk, c.first_row, c.rows, c.sha256) for c in ledger.chunks()]
+    lost = [chunk for chunk in chunks if not chunk_path(settings.job.directory, chunk.chunk).exists()]
+    if not lost:
+        return
+    if not inputs_present:
+        first = chunk_path(settings.job.directory, lost[0].chunk)
+        raise UsageError(f"{first}: missing, and so is the list to build it from; put either back")
+    log.warning("rebuilding_chunk_files", lost=len(lost))
+    await rebuild(settings.job, workers, chunks)
+
+
+def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:
+    """Check that a platform that joins a begun job takes its chunks."""
+    if platform.when_too_small is WhenTooSmall.SKIP:
+        return
+    smallest = min((chunk.rows for chunk in ledger.chunks()), default=0)
+    if smallest < platform.min_rows:
+        raise UsageError(
+            f"[platforms.{name}] takes {platform.min_rows:,} rows at least, and this job has a chunk of {smallest:,}; "
+            'set its when_too_small = "skip" to leave such chunks out, or start a new job'
+        )

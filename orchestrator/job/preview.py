@@ -1,0 +1,128 @@
+"""`plan`: read the list for real, write the chunk files, send nothing; look at key, balance, disk, clock and budget."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+from orchestrator.dispatch.pace import Pace, leave
+from orchestrator.errors import CallError, DeniedError, ExitCode
+from orchestrator.job.opening import opened
+from orchestrator.job.planning import NANO, PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
+from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.report.log import logging_to
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.job.world import World
+    from orchestrator.settings import Settings
+    from orchestrator.vendor.client import VendorClient
+
+CLOCK_TOLERANCE_S = 300.0
+BYTES_A_CELL = 64
+"""Disk that a number takes on a platform: its share of result file, verdicts and master, generously."""
+
+
+async def plan(settings: Settings, world: World) -> PlanReport:
+    """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
+    with (
+        opened(settings) as ledger,
+        logging_to(
+            world.stderr, settings.job.directory / "run.jsonl", clock=world.clock, environ=world.environ
+        ) as sink,
+    ):
+        async with Workers(settings.workers.count) as workers:
+            await settle_plan(ledger, settings, workers, world.stdin)
+        costs = planned_costs(ledger, settings)
+        cost_usd = total_cost(costs)
+        counts = ledger.counts()
+        spent_usd = ledger.spent_nano() / NANO
+        chunks = sum(1 for _ in ledger.chunks())
+        findings: list[tuple[ExitCode, str]] = []
+        if not settings.is_sandbox:
+            keys = read_keys(settings, world.environ)
+            sink.hide(*keys.values())
+            findings += await _look_at_vendors(settings, keys, world, cost_usd)
+            findings += _look_at_budget(settings, costs, cost_usd, spent_usd)
+        findings += _look_at_disk(settings.job.directory, counts.accepted * len(settings.platforms) * BYTES_A_CELL)
+    return PlanReport(
+        counts=counts,
+        chunks=chunks,
+        platforms=costs,
+        cost_usd=cost_usd,
+        max_cost=settings.budget.max_cost,
+        findings=tuple(text for _, text in findings),
+        exit_code=_exit_code([code for code, _ in findings]),
+    )
+
+
+def _exit_code(codes: list[ExitCode]) -> ExitCode:
+    for code in (ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED):
+        if code in codes:
+            return code
+    return ExitCode.DONE
+
+
+async def _look_at_vendors(
+    settings: Settings, keys: dict[str, str], world: World, cost_usd: float | None
+) -> list[tuple[ExitCode, str]]:
+    findings = []
+    async with vendor_clients(settings, keys, world) as clients:
+        for name, client in clients.items():
+            findings += await _look_at_vendor(name, client, settings, world, cost_usd)
+    return findings
+
+
+async def _look_at_vendor(
+    name: str, client: VendorClient, settings: Settings, world: World, cost_usd: float | None
+) -> list[tuple[ExitCode, str]]:
+    pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
+    findings = []
+    try:
+        balance = await client.balance(leave=lambda: leave(pace))
+    except DeniedError as error:
+        return [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
+    except CallError as error:
+        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {error}")]
+    if balance is not None and cost_usd is not None and balance < cost_usd:
+        text = f"vendor {name}: the balance is {balance:.2f} USD, the plan costs {cost_usd:.4f} USD; top it up"
+        findings.append((ExitCode.VENDOR_STOP, text))
+    if client.last_date is not None:
+        skew_s = abs(world.clock() - client.last_date.timestamp())
+        if skew_s > CLOCK_TOLERANCE_S:
+            text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
+            findings.append((ExitCode.SOME_FAILED, text))
+    return findings
+
+
+def _look_at_budget(
+    settings: Settings, costs: tuple[PlannedCost, ...], cost_usd: float | None, spent_usd: float
+) -> list[tuple[ExitCode, str]]:
+    unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
+    max_cost = settings.budget.max_cost
+    if unpriced:
+        return [(ExitCode.SOME_FAILED, f"no price is known for {', '.join(unpriced)}; set price_per_10000")]
+    if not cost_usd:
+        return []
+    if max_cost is None:
+        return [
+            (
+                ExitCode.SOME_FAILED,
+                f"[budget] max_cost is not set; nothing is sent without; the plan costs {cost_usd:.4f} USD",
+            )
+        ]
+    if spent_usd + cost_usd > max_cost + 1 / NANO:
+        spent = f", {spent_usd:.4f} USD are spent" if spent_usd else ""
+        return [(ExitCode.OVER_BUDGET, f"the plan costs {cost_usd:.4f} USD{spent}, and max_cost is {max_cost:g} USD")]
+    return []
+
+
+def _look_at_disk(directory: Path, needed_bytes: int) -> list[tuple[ExitCode, str]]:
+    free_bytes = shutil.disk_usage(directory).free
+    if free_bytes >= needed_bytes:
+        return []
+    text = f"{directory}: {free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
+    return [(ExitCode.SOME_FAILED, text)]

@@ -1,0 +1,317 @@
+"""One run of a job, from the lock to the summary."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from orchestrator.dispatch.backoff import Health
+from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
+from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.lanes import Lane, Side
+from orchestrator.dispatch.pace import Pace
+from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
+from orchestrator.job.ending import MASTER_CODES, Ending, ending
+from orchestrator.job.opening import opened
+from orchestrator.job.planning import NANO, planned_costs, settle_plan, total_cost
+from orchestrator.job.sheet import build_master
+from orchestrator.job.signals import handled
+from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.report import summary
+from orchestrator.report.log import LogSink, logging_to
+from orchestrator.report.progress import progress
+from orchestrator.tasks import HELD, State
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator, Mapping
+
+    from orchestrator.job.world import World
+    from orchestrator.ledger import Standing
+    from orchestrator.master import MasterReport
+    from orchestrator.settings import Settings
+    from orchestrator.vendor.client import VendorClient
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+SUMMARY_INTERVAL_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The command line's wishes: see the `run` command."""
+
+    deadline_s: float | None = None
+    submit_only: bool = False
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the run ended; `summary` is what `summary.json` has."""
+
+    exit_code: ExitCode
+    summary: dict[str, Any]
+
+
+class StoppedError(Exception):
+    """The run was told to stop while it was not dispatching."""
+
+
+@dataclass(slots=True)
+class Stop:
+    """The wish to stop, and why."""
+
+    wished: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: str = ""
+
+    def wish(self, reason: str) -> None:
+        """Stop in good order; the first reason counts."""
+        if not self.wished.is_set():
+            self.reason = reason
+            log.info("stopping", reason=reason)
+            self.wished.set()
+
+
+async def run(settings: Settings, options: RunOptions, world: World) -> Outcome:
+    """Run the job, going on with a begun one, until nothing is left for this run.
+
+    Raises `OrchestratorError` when the job could not be opened at all; every later end is an `Outcome`.
+    """
+    keys = read_keys(settings, world.environ)
+    with opened(settings, after=options.after) as ledger:
+        run_log = settings.job.directory / "run.jsonl"
+        with logging_to(world.stderr, run_log, list(keys.values()), clock=world.clock, environ=world.environ) as sink:
+            return await _Run(ledger, settings, options, world, keys, sink).go()
+
+
+class _Run:
+    """The parts of one run that share its ledger, its stop and its start."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: Settings,
+        options: RunOptions,
+        world: World,
+        keys: Mapping[str, str],
+        sink: LogSink,
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._options = options
+        self._world = world
+        self._keys = keys
+        self._sink = sink
+        self._stop = Stop()
+        self._started_at = world.clock()
+        self._serial = 0
+        self._master: MasterReport | None = None
+
+    async def go(self) -> Outcome:
+        self._serial = self._ledger.change(
+            lambda ledger: ledger.begin_run(at=self._started_at, host=socket.gethostname(), pid=os.getpid())
+        )
+        log.info("run", serial=self._serial, job=self._settings.job.name)
+        with handled(self._stop.wish), self._deadline():
+            end = await self._work_to_an_end()
+            self._note_end(end)
+            content = self._summary(self._ledger, end)
+        with suppress(StorageError):
+            summary.write(self._settings.job.directory, content)
+        return Outcome(end.code, content)
+
+    async def _work_to_an_end(self) -> Ending:
+        try:
+            summary.write(self._settings.job.directory, self._summary(self._ledger))
+            return await self._work()
+        except StoppedError:
+            return Ending(ExitCode.AGAIN, f"stopped by {self._stop.reason}")
+        except OrchestratorError as error:
+            return Ending(error.exit_code, str(error))
+        except Exception as error:
+            log.exception("internal_error")
+            return Ending(ExitCode.INTERNAL, f"internal error: {type(error).__name__}; run.jsonl has the traceback")
+
+    def _note_end(self, end: Ending) -> None:
+        say = log.info if end.code is ExitCode.DONE else log.warning
+        say("run_ended", exit_code=int(end.code), reason=end.reason)
+        try:
+            self._ledger.change(
+                lambda ledger: ledger.end_run(
+                    self._serial, at=self._world.clock(), exit_code=end.code, reason=end.reason
+                )
+            )
+        except StorageError as error:
+            log.error("end_not_recorded", reason=str(error))
+
+    async def _work(self) -> Ending:
+        async with AsyncExitStack() as stack:
+            workers = await stack.enter_async_context(Workers(self._settings.workers.count))
+            stdin = self._world.stdin
+            await self._unless_stopped(settle_plan(self._ledger, self._settings, workers, stdin))
+            over_budget = self._check_budget()
+            end = await self._dispatch(workers, over_budget=over_budget)
+            if end.code in MASTER_CODES:
+                log.info("writing_master")
+                self._master = await self._unless_stopped(build_master(self._ledger, self._settings, workers))
+            return end
+
+    def _check_budget(self) -> bool:
+        """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
+        costs = planned_costs(self._ledger, self._settings)
+        if self._settings.is_sandbox or not any(cost.tasks for cost in costs):
+            return False
+        unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
+        if unpriced:
+            raise UsageError(
+                f"{self._settings.source}: no price is known for {', '.join(unpriced)}, so no budget can hold; set its "
+                "price_per_10000 (nothing was sent)"
+            )
+        cost_usd = total_cost(costs) or 0.0
+        max_cost = self._settings.budget.max_cost
+        if max_cost is None:
+            raise UsageError(
+                f"{self._settings.source}: [budget] max_cost is not set; this job is planned to cost {cost_usd:.4f} "
+                "USD; set max_cost to what it may cost (nothing was sent)"
+            )
+        spent_usd = self._ledger.spent_nano() / NANO
+        if spent_usd + cost_usd > max_cost + 1 / NANO:
+            log.error("over_budget", planned_usd=cost_usd, spent_usd=spent_usd, max_cost=max_cost)
+            return True
+        return False
+
+    async def _dispatch(self, workers: Workers, *, over_budget: bool) -> Ending:
+        async with vendor_clients(self._settings, self._keys, self._world) as clients:
+            lanes = self._lanes(clients)
+            for lane in lanes:
+                lane.over_budget = over_budget and bool(self._ledger.planned_sizes(lane.name))
+            writer = LedgerWriter(self._ledger)
+            try:
+                dispatcher = Dispatcher(
+                    self._context(writer, workers), lanes, downloads=2 * self._settings.workers.count + 2
+                )
+                await self._accompanied(dispatcher.run(submit_only=self._options.submit_only), writer)
+            finally:
+                await writer.close()
+        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else ""
+        if not stop_reason and self._options.submit_only:
+            stop_reason = "all is submitted"
+        return ending(lanes, self._ledger.standing(), stop_reason=stop_reason)
+
+    async def _accompanied(self, work: Coroutine[Any, Any, None], writer: LedgerWriter) -> None:
+        """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
+
+        async def standings() -> Mapping[str, Standing]:
+            now = await writer.do(Ledger.standing)
+            return {name: now[name] for name in self._settings.platforms}
+
+        with progress(standings, self._sink, self._world.environ) as shown:
+            beside = [asyncio.create_task(shown.run()), asyncio.create_task(self._keep_summary(writer))]
+            try:
+                await work
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _keep_summary(self, writer: LedgerWriter) -> None:
+        while True:
+            await asyncio.sleep(SUMMARY_INTERVAL_S)
+            content = await writer.do(self._summary)
+            await asyncio.get_running_loop().run_in_executor(None, summary.write, self._settings.job.directory, content)
+
+    def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
+        max_cost = self._settings.budget.max_cost
+        return Context(
+            job_name=self._settings.job.name,
+            directory=self._settings.job.directory,
+            ledger=writer,
+            workers=workers,
+            polling=self._settings.polling,
+            backoff=self._settings.backoff,
+            max_cost_nano=None if max_cost is None or self._settings.is_sandbox else round(max_cost * NANO),
+            clock=self._world.clock,
+            random=self._world.random,
+            stopping=self._stop.wished,
+        )
+
+    def _lanes(self, clients: Mapping[str, VendorClient]) -> list[Lane]:
+        now = asyncio.get_running_loop().time()
+        sides = {
+            name: Side(
+                name=name,
+                client=client,
+                pace=Pace(self._settings.vendors[name].requests_per_second, now=now),
+                health=Health(self._settings.backoff),
+            )
+            for name, client in clients.items()
+        }
+        standing = self._ledger.standing()
+        return [
+            Lane(
+                name=name,
+                settings=platform,
+                side=sides[platform.vendor],
+                pace=Pace(platform.requests_per_second, now=now),
+                caution=Caution(canary=platform.canary and _needs_canary(standing[name])),
+            )
+            for name, platform in self._settings.platforms.items()
+        ]
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work, or cut it off and raise `StoppedError` when the run is told to stop."""
+        task = asyncio.create_task(work)
+        stopping = asyncio.create_task(self._stop.wished.wait())
+        try:
+            await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise StoppedError
+        finally:
+            for one in (task, stopping):
+                one.cancel()
+            await asyncio.gather(task, stopping, return_exceptions=True)
+
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        if self._options.deadline_s is None:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self._stop.wish, "the deadline")
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _summary(self, ledger: Ledger, end: Ending | None = None) -> dict[str, Any]:
+        standings = ledger.standing()
+        facts = summary.RunFacts(
+            job=self._settings.job.name,
+            job_id=ledger.job_id,
+            serial=self._serial,
+            config=str(self._settings.source),
+            sandbox=self._settings.is_sandbox,
+            started_at=self._started_at,
+            ended_at=self._world.clock() if end else None,
+            exit_code=end.code if end else None,
+            reason=end.reason if end else "",
+            again_after_s=end.again_after_s if end else None,
+            max_cost=self._settings.budget.max_cost,
+        )
+        configured = [standings[name] for name in self._settings.platforms if name in standings]
+        return summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master)
+
+
+def _needs_canary(standing: Standing) -> bool:
+    return standing.tasks() >= CANARY_FROM_TASKS and not standing.tasks(State.DONE)

@@ -1,0 +1,74 @@
+"""The master from what is there: wires ledger, chunk files and verdict files to the sheet."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from orchestrator.intake import chunk_path
+from orchestrator.job.opening import opened
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.master import MasterChunk, MasterReport, MasterRequest, write_master
+from orchestrator.results import verdict_path
+from orchestrator.tasks import HELD, UNFINISHED, State
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from orchestrator.job.world import World
+    from orchestrator.settings import Settings
+
+SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."
+
+
+async def merge(settings: Settings, world: World) -> MasterReport:
+    """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger."""
+    del world
+    with opened(settings, create=False) as ledger:
+        async with Workers(1) as workers:
+            return await build_master(ledger, settings, workers)
+
+
+async def build_master(ledger: Ledger, settings: Settings, workers: Workers) -> MasterReport:
+    """Write the master in a worker process, so that the event loop stays free and a stop can cut it off."""
+    platforms = tuple(settings.platforms)
+    standing = ledger.standing()
+    pending = any(standing[name].unfinished for name in platforms)
+    counts = ledger.counts()
+    request = MasterRequest(
+        directory=settings.job.directory,
+        platforms=platforms,
+        formats=settings.output.formats,
+        banner=SANDBOX_BANNER if ledger.sandbox else "",
+        facts=(
+            ("Job", settings.job.name),
+            ("Lines read", f"{counts.read:,}"),
+            ("Numbers", f"{counts.accepted:,}"),
+            ("Duplicates", f"{counts.duplicates:,}"),
+            ("Rejected", f"{counts.rejected:,}"),
+        ),
+    )
+    return await workers.run(write_master, request, partial(master_chunks, settings.job.directory, platforms), pending)
+
+
+def master_chunks(directory: Path, platforms: Sequence[str]) -> Iterator[MasterChunk]:
+    """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
+    with Ledger.open_to_read(ledger_path(directory)) as ledger:
+        states = ledger.states_by_chunk(platforms)
+        for chunk, (number, by_platform) in zip(ledger.chunks(), states, strict=True):
+            if chunk.chunk != number:
+                raise AssertionError(f"chunk {chunk.chunk} has no task")
+            cells = tuple(_cell(directory, name, number, by_platform[name]) for name in platforms)
+            yield MasterChunk(path=chunk_path(directory, number), rows=chunk.rows, cells=cells)
+
+
+def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | str:
+    if state is State.DONE:
+        return verdict_path(directory, platform, chunk)
+    if state in HELD:
+        return "held"
+    if state in UNFINISHED:
+        return "pending"
+    return state.value

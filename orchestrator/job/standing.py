@@ -1,0 +1,48 @@
+"""Where a job stands, read beside a run that may be going on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.job.opening import no_ledger
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.tasks import HELD
+
+if TYPE_CHECKING:
+    from orchestrator.ledger import ListCounts, RunRecord, Standing, Task
+    from orchestrator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """What `status` shows; `standings` in config order, `held` tasks with their reasons."""
+
+    job_id: str
+    serial: int
+    begun: bool
+    last: RunRecord | None
+    counts: ListCounts
+    standings: tuple[Standing, ...]
+    held: tuple[Task, ...]
+    cost_usd: float
+
+
+def status(settings: Settings) -> StatusReport:
+    """Read the ledger; `UsageError` when there is none."""
+    path = ledger_path(settings.job.directory)
+    if not path.exists():
+        raise UsageError(no_ledger(settings))
+    with Ledger.open_to_read(path) as ledger:
+        standings = ledger.standing()
+        return StatusReport(
+            job_id=ledger.job_id,
+            serial=ledger.serial,
+            begun=ledger.begun,
+            last=ledger.last_run(),
+            counts=ledger.counts(),
+            standings=tuple(standings[name] for name in settings.platforms if name in standings),
+            held=tuple(ledger.tasks(*HELD)),
+            cost_usd=ledger.spent_nano() / 1e9,
+        )

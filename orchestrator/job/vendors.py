@@ -1,0 +1,52 @@
+"""The vendors of one job, ready to be called: keys read, sessions open, the embedded one started."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator import __version__
+from orchestrator.config import read_key
+from orchestrator.sandbox import Sandbox
+from orchestrator.vendor.client import VendorClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from orchestrator.job.world import World
+    from orchestrator.settings import Settings
+
+
+def read_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the key of every vendor that a platform uses; `UsageError` when one is missing."""
+    used = {platform.vendor for platform in settings.platforms.values()}
+    return {name: read_key(settings.vendors[name], environ) for name in settings.vendors if name in used}
+
+
+@asynccontextmanager
+async def vendor_clients(
+    settings: Settings, keys: Mapping[str, str], world: World
+) -> AsyncIterator[dict[str, VendorClient]]:
+    """Yield a client per vendor in `keys`; the embedded vendor runs on this event loop until the end of the block."""
+    sandbox = None
+    if settings.is_sandbox:
+        sandbox = Sandbox(
+            settings.job.directory / "sandbox",
+            seed=settings.sandbox.seed,
+            faults=settings.sandbox.faults,
+            pace=settings.sandbox.pace,
+            clock=world.clock,
+        )
+        await sandbox.start()
+    clients = {}
+    try:
+        for name, key in keys.items():
+            vendor = settings.vendors[name]
+            base_url = sandbox.base_url if sandbox and vendor.is_sandbox else vendor.base_url
+            clients[name] = await VendorClient(vendor, base_url, key, version=__version__).__aenter__()
+        yield clients
+    finally:
+        for client in clients.values():
+            await client.__aexit__(None, None, None)
+        if sandbox:
+            await sandbox.stop()
