@@ -32,6 +32,10 @@ class TaskKey:
             raise ValueError(f"{name!r} is no task; tasks are named like instagram/000017")
         return cls(platform, int(chunk))
 
+    def file_name(self, job: str, sha256: str) -> str:
+        """Name the chunk's file as the vendor gets it, so that a person can find it there."""
+        return f"{job}-{self.platform}-{self.chunk:06d}-{sha256[:8]}.txt"
+
 
 class State(StrEnum):
     """Where a task stands; the value is what the ledger stores."""

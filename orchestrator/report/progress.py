@@ -1,0 +1,172 @@
+"""How far the job is, told while it runs: bars on a terminal, a log line a platform elsewhere.
+
+Everything shown is read from the ledger when it is shown; nothing is counted here. Speed is the difference between
+two readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from orchestrator.errors import StorageError
+from orchestrator.report.text import count, duration
+from orchestrator.tasks import UNFINISHED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from typing import TextIO
+
+    from orchestrator.ledger import Standing
+    from orchestrator.report.log import LogSink
+
+    ReadStandings = Callable[[], Awaitable[Mapping[str, Standing]]]
+
+FIRST_LINE_S = 30.0
+LINE_INTERVAL_S = 60.0
+REDRAW_INTERVAL_S = 1.0
+
+_PENDING = tuple(UNFINISHED)
+_AT_THE_VENDOR = (State.RELEASED, State.SUBMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where one platform stands at one moment; counts are tasks, `rows_*` are numbers."""
+
+    at: float
+    tasks: int
+    submitted: int
+    at_the_vendor: int
+    done: int
+    held: int
+    failed: int
+    rows_pending: int
+    rows_settled: int
+
+
+def reading(standing: Standing, at: float) -> Reading:
+    """Read a platform's standing at loop time `at`, in seconds; skipped tasks are no part of it."""
+    tasks = standing.tasks() - standing.tasks(State.SKIPPED)
+    rows_pending = sum(standing.rows_by_state.get(state, 0) for state in _PENDING)
+    rows_skipped = standing.rows_by_state.get(State.SKIPPED, 0)
+    return Reading(
+        at=at,
+        tasks=tasks,
+        submitted=tasks - standing.tasks(State.PLANNED),
+        at_the_vendor=standing.tasks(*_AT_THE_VENDOR),
+        done=standing.tasks(State.DONE),
+        held=standing.held,
+        failed=standing.tasks(State.FAILED),
+        rows_pending=rows_pending,
+        rows_settled=sum(standing.rows_by_state.values()) - rows_pending - rows_skipped,
+    )
+
+
+def time_left_s(first: Reading, now: Reading) -> float | None:
+    """Estimate from this run's speed so far when the rest will be settled; None while nothing was."""
+    settled = now.rows_settled - first.rows_settled
+    if not now.rows_pending:
+        return 0.0
+    return (now.at - first.at) * now.rows_pending / settled if settled > 0 else None
+
+
+def wants_bars(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Tell whether bars make sense: on a terminal that can move its cursor, with a person in front of it."""
+    return stream.isatty() and environ.get("TERM") != "dumb" and not environ.get("CI")
+
+
+class View(Protocol):
+    """Shows readings."""
+
+    first_s: float
+    interval_s: float
+
+    def show(self, platform: str, first: Reading, now: Reading) -> None:
+        """Take one platform's latest reading; `first` is that at the start of this run."""
+
+    def flush(self) -> None:
+        """Show what was taken."""
+
+
+class Progress:
+    """Tells how the job in `standings` is doing, until it is cancelled; tells it once more then."""
+
+    def __init__(self, standings: ReadStandings, view: View) -> None:
+        self._standings = standings
+        self._view = view
+        self._first: dict[str, Reading] = {}
+
+    async def run(self) -> None:
+        """Run until cancelled; raises `StorageError` when the ledger can't be read."""
+        await self._read()
+        wait_s = self._view.first_s
+        try:
+            while True:
+                await asyncio.sleep(wait_s)
+                await self._tell()
+                wait_s = self._view.interval_s
+        finally:
+            with suppress(StorageError):  # that the ledger failed is for others to say
+                await self._tell()
+
+    async def _tell(self) -> None:
+        for platform, now in (await self._read()).items():
+            self._view.show(platform, self._first[platform], now)
+        self._view.flush()
+
+    async def _read(self) -> dict[str, Reading]:
+        at = asyncio.get_running_loop().time()
+        readings = {platform: reading(standing, at) for platform, standing in (await self._standings()).items()}
+        self._first = readings | self._first
+        return readings
+
+
+class Lines:
+    """A plain line a platform, for logs that nobody watches."""
+
+    first_s = FIRST_LINE_S
+    interval_s = LINE_INTERVAL_S
+
+    def show(self, platform: str, first: Reading, now: Reading) -> None:
+        """Log the line at once."""
+        fields: dict[str, object] = {
+            "platform": platform,
+            "done": f"{now.done}/{now.tasks}",
+            "submitted": now.submitted,
+            "at_the_vendor": now.at_the_vendor,
+        }
+        fields |= {name: value for name, value in (("held", now.held), ("failed", now.failed)) if value}
+        if left := time_left_s(first, now):
+            fields["time_left"] = duration(left)
+        structlog.get_logger().info("progress", **fields)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+@contextmanager
+def progress(standings: ReadStandings, sink: LogSink, environ: Mapping[str, str]) -> Iterator[Progress]:
+    """Yield the progress that suits the stream of `sink`; bars stand from here to the end of the block.
+
+    While bars stand, log lines scroll by above them.
+    """
+    if not wants_bars(sink.stream, environ):
+        yield Progress(standings, Lines())
+        return
+    from orchestrator.report.bars import Bars, console_on  # noqa: PLC0415 - only a terminal pays for rich
+
+    bars = Bars(console_on(sink.stream))
+    with bars, sink.diverted(bars.write_line):
+        yield Progress(standings, bars)
+
+
+def tasks_text(now: Reading) -> str:
+    """Say a reading in words, for a person."""
+    parts = [f"{count(now.done)}/{count(now.tasks)} done", f"{count(now.at_the_vendor)} at the vendor"]
+    parts += [f"{count(number)} {word}" for number, word in ((now.held, "held"), (now.failed, "failed")) if number]
+    return ", ".join(parts)

@@ -1,0 +1,84 @@
+"""Takes the key and the numbers out of text that leaves the program. Pure.
+
+Redaction works on what is about to be written, not on what was meant to be: a key in an exception's message or a
+number in the vendor's own words is found like any other. The replacement is safe inside a JSON string.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from urllib.parse import quote
+
+HIDDEN = "***"
+
+MIN_SECRET_CHARS = 4
+"""Shorter secrets are not looked for: they would blot out ordinary words, and no vendor hands out such a key."""
+
+SECRET_NAMES = frozenset(
+    {"api_key", "apikey", "authorization", "cookie", "password", "secret", "token", "x_api_key", "x_amz_signature"}
+)
+"""Names of fields whose value is hidden whatever it is; compared in lower case, with `_` for `-`."""
+
+# At most two separators between digits, so that "+41 (0)79 828-46-51" counts as one number.
+_NUMBER = re.compile(r"(?:\+|%2[Bb])(\d(?:[ ().\-/]{0,2}\d){6,})")
+# A number as vendors write it, without "+"; not a part of a word, a hash, a version, a fraction or a path.
+_BARE_NUMBER = re.compile(r"(?<![\w.+/-])\d{10,15}(?![\w/-])")
+_NAMED_SECRET = re.compile(
+    r"""(X-Amz-(?:Signature|Credential|Security-Token)|X-API-Key)(\\?["']?\s*(?:=|:|%3D)\s*\\?["']?)[^&\s"'\\]+""",
+    re.IGNORECASE,
+)
+_PASSWORD_IN_URL = re.compile(r"://[^/\s@\"'\\]+@")
+
+
+@lru_cache(1024)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a field called `name` holds a secret."""
+    return name.lower().replace("-", "_") in SECRET_NAMES
+
+
+def mask_numbers(text: str) -> str:
+    """Shorten every number in free text, with or without `+`, to its first and last two digits."""
+    return _BARE_NUMBER.sub(_masked, _NUMBER.sub(_masked, text))
+
+
+class Redactor:
+    """Redacts whole lines. `secrets` are hidden in every spelling that JSON, `repr` and URLs give them."""
+
+    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
+        self._spellings: tuple[str, ...] = ()
+        self.hide(*secrets)
+
+    def hide(self, *secrets: str) -> None:
+        """Hide these from now on, too."""
+        spellings = {
+            spelling
+            for secret in secrets
+            if len(secret) >= MIN_SECRET_CHARS
+            for spelling in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
+        }
+        self._spellings = tuple(sorted({*self._spellings, *spellings}, key=len, reverse=True))
+
+    def __call__(self, line: str) -> str:
+        """Return `line` as it may be written.
+
+        Searching for a fixed text is far cheaper than a regular expression, so that goes first: nearly no line has
+        anything to hide.
+        """
+        for spelling in self._spellings:
+            if spelling in line:
+                line = line.replace(spelling, HIDDEN)
+        if "+" in line or "%2" in line:
+            line = _NUMBER.sub(_masked, line)
+        if "x-a" in line.lower():
+            line = _NAMED_SECRET.sub(rf"\1\2{HIDDEN}", line)
+        if "@" in line:
+            line = _PASSWORD_IN_URL.sub(f"://{HIDDEN}@", line)
+        return line
+
+
+def _masked(number: re.Match[str]) -> str:
+    text = number[0].replace("%2B", "+").replace("%2b", "+")
+    digits = "".join(filter(str.isdigit, text))
+    return f"{'+' if text.startswith('+') else ''}{digits[:2]}…{digits[-2:]}"

@@ -1,0 +1,191 @@
+"""summary.json: where a job stands and what to do next, for programs and for people. Pure but for `write`.
+
+Everything in it is read from the ledger, or is what the run knows about itself (`RunFacts`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import ExitCode
+from orchestrator.files import write_json
+from orchestrator.report.redact import mask_numbers
+from orchestrator.report.text import count, duration, money
+from orchestrator.tasks import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.ledger import ListCounts, Standing, Task
+    from orchestrator.master import MasterReport
+
+SCHEMA_VERSION = 1
+FILE_NAME = "summary.json"
+
+MAX_HELD_NAMES = 100
+"""More held tasks than that are counted, not named; `status --held` names them all."""
+
+_NEXT = {
+    ExitCode.DONE: "",
+    ExitCode.SOME_FAILED: (
+        "{failed} failed for good: run.jsonl says why; a result that the vendor has after all is taken with "
+        "orchestrator resolve TASK --adopt TASK_ID -c {config}"
+    ),
+    ExitCode.USAGE: "this run sent nothing: mend what the reason names, then {again}",
+    ExitCode.HELD: (
+        "{held} held, which the vendor may or may not have: orchestrator status --held -c {config}, look at the "
+        "vendor, then orchestrator resolve TASK -c {config} with --adopt TASK_ID, --resubmit, --result FILE or "
+        "--give-up, then {again}"
+    ),
+    ExitCode.VENDOR_STOP: "mend the key or the balance at the vendor, then {again}",
+    ExitCode.OVER_BUDGET: "if the rest is worth it, raise [budget] max_cost{above} in {config}, then {again}",
+    ExitCode.LOCKED: "wait for the other run to end, or stop it, then {again}",
+    ExitCode.INTERNAL: "this is a fault of the program, and run.jsonl has it; nothing is lost, and {again} goes on",
+    ExitCode.STORAGE: "mend the disk, then {again}",
+    ExitCode.AGAIN: "run the same command again{wait}: {again}",
+}
+
+_FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a run knows about itself. Times are seconds since the epoch; `max_cost` is in USD.
+
+    `config` is the file as the user would name it behind `-c`. `exit_code` is None while the run lasts; serial 0 and
+    `started_at` None mean that there was no run yet.
+    """
+
+    job: str
+    job_id: str
+    serial: int
+    config: str
+    sandbox: bool
+    started_at: float | None
+    ended_at: float | None = None
+    exit_code: ExitCode | None = None
+    reason: str = ""
+    again_after_s: float | None = None
+    max_cost: float | None = None
+
+
+def build(
+    facts: RunFacts,
+    counts: ListCounts,
+    standings: Iterable[Standing],
+    held: Sequence[Task] = (),
+    master: MasterReport | None = None,
+) -> dict[str, Any]:
+    """Return the content of summary.json; `standings` are in the order of the configuration.
+
+    The verdicts are the cells of `master` where that was written, else those of finished tasks.
+    """
+    standings = list(standings)
+    cells = master.counts if master else {}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "job": facts.job,
+        "job_id": facts.job_id,
+        "serial": facts.serial,
+        "sandbox": facts.sandbox,
+        "state": _state(facts),
+        "exit_code": None if facts.exit_code is None else int(facts.exit_code),
+        "reason": mask_numbers(facts.reason),
+        "next": next_step(facts, standings),
+        "started_at": utc(facts.started_at),
+        "ended_at": utc(facts.ended_at),
+        "again_after_s": facts.again_after_s,
+        "numbers": numbers(counts),
+        "rejected_by_reason": dict(counts.rejected_by_reason),
+        "cost": usd(sum(standing.cost_nano for standing in standings)),
+        "max_cost": None if facts.max_cost is None or math.isinf(facts.max_cost) else facts.max_cost,
+        "platforms": {s.platform: _platform(s, cells.get(s.platform, s.verdicts)) for s in standings},
+        "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
+        "master": master_files(master) if master else [],
+    }
+
+
+def write(directory: Path, summary: dict[str, Any]) -> None:
+    """Put `summary` into the job's directory; raises `StorageError`."""
+    write_json(directory / FILE_NAME, summary)
+
+
+def numbers(counts: ListCounts) -> dict[str, int]:
+    """Return the part of the counts that adds up: `read` = `accepted` + `duplicates` + `rejected`."""
+    return {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}
+
+
+def master_files(master: MasterReport) -> list[dict[str, Any]]:
+    """Return path, hash and rows of each file of the master."""
+    return [{"path": file.path, "sha256": file.sha256, "rows": file.rows} for file in master.files]
+
+
+def held_task(task: Task, job: str) -> dict[str, Any]:
+    """Return what a person needs to find a held task of `job` at the vendor."""
+    return {
+        "task": str(task.key),
+        "state": task.state.replace("_", " "),
+        "numbers": task.rows,
+        "sent_as": task.key.file_name(job, task.sha256),
+        "sent_at": utc(task.submitted_at),
+        "task_id": task.task_id,
+        "reason": mask_numbers(task.reason),
+    }
+
+
+def usd(nano: int) -> float:
+    """Turn 1e-9 USD into USD, to nine digits."""
+    return round(nano / 1e9, 9)
+
+
+def utc(at: float | None) -> str | None:
+    """Write a moment, in seconds since the epoch, as ISO 8601 in UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
+    """Say in one sentence what to do after the run; empty while it lasts and when there is nothing to do."""
+    if facts.exit_code is None:
+        return ""
+    standings = list(standings)
+    wait_s, limit = facts.again_after_s, facts.max_cost
+    return _NEXT[facts.exit_code].format(
+        again=f"orchestrator run -c {facts.config}",
+        config=facts.config,
+        held=_tasks(sum(standing.held for standing in standings)),
+        failed=_tasks(sum(standing.tasks(State.FAILED) for standing in standings)),
+        above="" if limit is None else f" above {money(limit)}",
+        wait="" if wait_s is None else f", in {duration(wait_s)} or later",
+    )
+
+
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{count(number)} tasks"
+
+
+def _state(facts: RunFacts) -> str:
+    if facts.exit_code is None:
+        return "running" if facts.serial else "planned"
+    return "finished" if facts.exit_code in _FINISHED else "stopped"
+
+
+def _platform(standing: Standing, verdicts: Mapping[str, int]) -> dict[str, Any]:
+    planned = standing.tasks(State.PLANNED)
+    return {
+        "tasks": standing.tasks(),
+        "done": standing.tasks(State.DONE),
+        "failed": standing.tasks(State.FAILED),
+        "held": standing.held,
+        "unfinished": standing.unfinished,
+        "skipped": standing.tasks(State.SKIPPED),
+        "planned": planned,
+        "at_the_vendor": standing.unfinished - planned,
+        "verdicts": {word: number for word, number in verdicts.items() if number},
+        "submits": standing.submits,
+        "status_calls": standing.status_calls,
+        "cost": usd(standing.cost_nano),
+    }

@@ -1,0 +1,162 @@
+"""Plain-text tables for standard output. Pure: values in, text of at most 60 columns out.
+
+Long words (names, reasons) may exceed the width; numbers never do, since a table that is too wide is split.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+WIDTH = 60
+_GAP = "  "
+
+HELP_WITH = {
+    "not a number": "a table? [job] column names the right one",
+    "no country code": '[job] default_region = "CH" would read them as Swiss',
+    "excluded calling code": "[job] exclude_calling_codes keeps them out",
+}
+"""The setting that would turn rejected lines of a reason into accepted ones."""
+
+_HELD_FIELDS = {"sent as": "sent_as", "sent at": "sent_at", "task id": "task_id", "reason": "reason"}
+
+
+def count(number: int) -> str:
+    """Write a whole number with thousands separators."""
+    return f"{number:,}"
+
+
+def money(usd: float | None) -> str:
+    """Write an amount to the last digit that counts, and at least in cents."""
+    if usd is None:
+        return "unknown"
+    whole, _, fraction = f"{usd:,.9f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0'):0<2} USD"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as the command line takes it, with its two largest units: `5h30m`, `90s` as `1m30s`."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
+    """Align columns, the first to the left; what does not fit `width` follows below, with the first column again."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines: list[str] = []
+    for group in _column_groups(widths, width):
+        lines += [_row([row[i] for i in group], [widths[i] for i in group]) for row in (header, *rows)]
+    return lines
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """Say what `plan` found, from the content that `plan --json` prints."""
+    lines = [*_numbers(plan["numbers"]), *_rejects(plan["rejected_by_reason"])]
+    if from_text := plan["from_text"]:
+        lines += ["", f"{count(from_text)} accepted numbers stood inside other text: see that they are meant"]
+    return "\n".join([*lines, "", *_costs(plan), *_section("findings", [f"- {line}" for line in plan["findings"]])])
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Say where a job stands, from the content of summary.json."""
+    lines = [_headline(summary), "", *_numbers(summary["numbers"])]
+    if platforms := summary["platforms"]:
+        lines += ["", *_tasks(platforms), *_verdicts(platforms)]
+    cost = f"cost so far {money(summary['cost'])}"
+    limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
+    return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"])])
+
+
+def held_text(content: Mapping[str, Any]) -> str:
+    """List the held tasks with what a person needs to find them at the vendor, from what `status --held` gathered."""
+    lines: list[str] = []
+    for task in content["held_tasks"]:
+        lines += [f"{task['task']}  {task['state']}  {count(task['numbers'])} numbers"]
+        lines += [f"    {name:<9}{task[key]}" for name, key in _HELD_FIELDS.items() if task[key]]
+    return "\n".join(lines) or "nothing is held"
+
+
+def master_lines(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the files of the master."""
+    return [f"wrote {file['path']}, {count(file['rows'])} numbers" for file in files]
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    job, serial, code = summary["job"], summary["serial"], summary["exit_code"]
+    mark = " (sandbox: no verdict is real)" if summary["sandbox"] else ""
+    if not serial:
+        return f"{job}: not begun{mark}"
+    end = f"ended {summary['ended_at']}, exit code {code}" if code is not None else "running, or killed"
+    return f"{job}: run {serial} {end}{mark}"
+
+
+def _numbers(numbers: Mapping[str, int]) -> list[str]:
+    return table(("numbers", *numbers), [("", *map(count, numbers.values()))])
+
+
+def _rejects(by_reason: Mapping[str, int]) -> list[str]:
+    if not by_reason:
+        return []
+    body = table(("rejected", ""), [(reason, count(number)) for reason, number in by_reason.items()])
+    hints = [f"{reason}: {HELP_WITH[reason]}" for reason in by_reason if reason in HELP_WITH]
+    return ["", *body, *hints]
+
+
+def _costs(plan: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (name, *(count(costs[key]) for key in ("tasks", "numbers", "skipped")), money(costs["cost"]))
+        for name, costs in plan["platforms"].items()
+    ]
+    body = _without_zeros(("platform", "tasks", "numbers", "skipped", "cost"), rows)
+    limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
+    return [f"{count(plan['chunks'])} chunks", *body, f"planned cost {money(plan['cost'])}, {limit}"]
+
+
+def _tasks(platforms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    names = ("tasks", "done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
+    rows = [(platform, *(count(entry[name]) for name in names)) for platform, entry in platforms.items()]
+    return _without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names[1:])), rows)
+
+
+def _verdicts(platforms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    words = list(dict.fromkeys(word for entry in platforms.values() for word in entry["verdicts"]))
+    if not words:
+        return []
+    rows = [(name, *(count(entry["verdicts"].get(word, 0)) for word in words)) for name, entry in platforms.items()]
+    return ["", *table(("verdicts", *words), rows)]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", title, *lines] if lines else []
+
+
+def _without_zeros(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    kept = [i for i in range(len(header)) if any(row[i] != "0" for row in rows)]
+    return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _column_groups(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Put as many columns as fit beside the first into each group."""
+    groups: list[list[int]] = [[0]]
+    room = width - widths[0]
+    for i, needed in enumerate(widths[1:], 1):
+        if len(groups[-1]) > 1 and needed + len(_GAP) > room:
+            groups.append([0])
+            room = width - widths[0]
+        groups[-1].append(i)
+        room -= needed + len(_GAP)
+    return groups
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (
+        f"{cell:{'>' if i else '<'}{width}}" for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return _GAP.join([first, *others]).rstrip()
