@@ -58,7 +58,7 @@ class WordTable:
 
     def codes(self, cells: Sequence[object]) -> NDArray[np.uint8]:
         """Return one code a cell; raises `DamagedResultError` when the file has too many different words."""
-        for cell in set(cells).difference(self._codes):
+        for cell in sorted(set(cells).difference(self._codes), key=str):  # the same file gives the same codes
             self._learn(cell)
         return np.frombuffer(bytes(map(self._codes.__getitem__, cells)), np.uint8)
 

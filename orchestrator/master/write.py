@@ -1,0 +1,133 @@
+"""The master in all its formats, in one pass over the chunks.
+
+While cells are pending the files are called `master.partial.*`, and a final master that already lies there stays: it
+is whole and true for the platforms it shows (pending cells come back when a platform is added), and it is replaced
+when the new one is whole too. Writing a final master removes the partial ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final, assert_never
+
+from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
+from orchestrator.master.book import Layout, Limits, sheet_rows
+from orchestrator.master.chunks import blocks
+from orchestrator.master.sinks import CsvSink, Sink
+from orchestrator.master.tally import Tally
+from orchestrator.master.workbook import XlsxSink
+from orchestrator.settings import OutputFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from orchestrator.master.chunks import MasterChunk
+
+PENDING: Final = "pending"
+STEM: Final = "master"
+
+
+@dataclass(frozen=True, slots=True)
+class MasterRequest:
+    """What to write where.
+
+    `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
+    rows of that sheet, such as ("Numbers read", "10"). `limits` are the workbook's.
+    """
+
+    directory: Path
+    platforms: tuple[str, ...]
+    formats: tuple[OutputFormat, ...]
+    banner: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    limits: Limits = Limits()  # noqa: RUF009 - frozen, so one for all is safe
+
+
+@dataclass(frozen=True, slots=True)
+class MasterFile:
+    """A written file: its name in the job's directory, its hash, its rows (0 when it holds the summary only)."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class MasterReport:
+    """What was written; `counts` is platform → verdict → rows, `pending` the cells still to come."""
+
+    files: tuple[MasterFile, ...]
+    counts: dict[str, dict[str, int]]
+    pending: int
+
+
+def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path:
+    """Return where the master lies."""
+    return directory / f"{STEM}{'.partial' if partial else ''}.{output}"
+
+
+def write_master(
+    request: MasterRequest,
+    chunks: Callable[[], Iterable[MasterChunk]],
+    partial: bool,  # noqa: FBT001 - a piece's arguments have no names
+) -> MasterReport:
+    """Write the master in every format asked for; memory does not grow with the list.
+
+    `chunks` is called twice: once to count the rows, once to write them. Raises `StorageError`; then the files of an
+    earlier run are untouched.
+    """
+    make_private_directory(request.directory)
+    tally = Tally(request.platforms)
+    with ExitStack() as stack:
+        targets = [master_path(request.directory, output, partial=partial) for output in request.formats]
+        files = [stack.enter_context(replacing(target)) for target in targets]
+        rows = sum(chunk.rows for chunk in chunks())
+        outputs = zip(files, request.formats, strict=True)
+        sinks = [stack.enter_context(_sink(file, output, request, rows)) for file, output in outputs]
+        _stream(chunks(), tally, sinks)
+        written = tuple(
+            MasterFile(target.name, _sha256(file), sink.rows)
+            for target, file, sink in zip(targets, files, sinks, strict=True)
+        )
+    if not partial:
+        _remove_partial(request.directory)
+    pending = sum(counts.get(PENDING, 0) for counts in tally.counts.values())
+    return MasterReport(written, tally.counts, pending)
+
+
+def _sink(file: IO[bytes], output: OutputFormat, request: MasterRequest, rows: int) -> Sink:
+    match output:
+        case OutputFormat.CSV:
+            return CsvSink(file, request.platforms)
+        case OutputFormat.XLSX:
+            sheets = sheet_rows(rows, request.limits)
+            return XlsxSink(file, Layout(request.platforms, rows, sheets, request.banner, request.facts))
+        case _:
+            assert_never(output)
+
+
+def _stream(chunks: Iterable[MasterChunk], tally: Tally, sinks: list[Sink]) -> None:
+    for chunk in chunks:
+        for block in blocks(chunk):
+            tally.add(block)
+            for sink in sinks:
+                sink.write(block)
+    for sink in sinks:
+        sink.finish(tally)
+
+
+def _sha256(file: IO[bytes]) -> str:
+    """Hash by reading again: a zip is not written from front to back."""
+    file.flush()
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a file opened for reading too
+
+
+def _remove_partial(directory: Path) -> None:
+    with disk_errors(directory):
+        for output in OutputFormat:
+            master_path(directory, output, partial=True).unlink(missing_ok=True)
+        sync_directory(directory)
