@@ -1,0 +1,96 @@
+"""Cuts the accepted list into chunks, and writes their files: one E.164 number a line, LF after each."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.errors import UsageError
+from orchestrator.files import replacing
+from orchestrator.intake.duplicates import NUMBER_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.intake.plan import ChunkLimits
+
+TRIED_COUNTS = 50
+
+
+def chunk_folder(directory: Path) -> Path:
+    """Return where the chunk files of the job in `directory` are."""
+    return directory / "chunks"
+
+
+def chunk_path(directory: Path, chunk: int) -> Path:
+    """Return the file of a chunk of the job in `directory`; chunks count from 1."""
+    return chunk_folder(directory) / f"{chunk:06d}.txt"
+
+
+def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
+    """Cut `total` rows into chunks, in list order.
+
+    All are full, save that a last one below `min_rows` joins its neighbour, or, where that exceeds `max_rows`, the two
+    are halved. Raises `UsageError` when that gives a chunk outside the limits.
+    """
+    if total < limits.min_rows:
+        raise UsageError(
+            f"the list has {total:,} numbers, and a platform takes no fewer than {limits.min_rows:,} (its min_rows); "
+            'set when_too_small = "skip" for it, or add numbers'
+        )
+    sizes = _cut(total, limits)
+    if _is_legal(sizes, limits):
+        return sizes
+    raise UsageError(
+        f"chunk_size = {limits.chunk_size:,} cuts {total:,} numbers into chunks that the platforms don't all take: "
+        f"each must have {limits.min_rows:,} to {limits.max_rows:,} (min_rows, max_rows); {_advice(total, limits)}"
+    )
+
+
+def write_chunk(accepted: Path, first_row: int, rows: int, path: Path) -> str:
+    """Write the chunk file `path` out of the file of accepted numbers, and return its hash: a piece.
+
+    The caller syncs the directory, once for all chunks. Raises `StorageError`.
+    """
+    with replacing(path, sync_name=False) as file:
+        numbers = np.fromfile(accepted, NUMBER_TYPE, rows, offset=first_row * NUMBER_TYPE.itemsize)
+        content = chunk_bytes(numbers.tolist())
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def chunk_bytes(numbers: list[int]) -> bytes:
+    """Return the content of a chunk file; `numbers` are without their plus signs, at least one."""
+    return ("+" + "\n+".join(map(str, numbers)) + "\n").encode("ascii")
+
+
+def _cut(total: int, limits: ChunkLimits) -> list[int]:
+    full, rest = divmod(total, limits.chunk_size)
+    sizes = [limits.chunk_size] * full + [rest] * (rest > 0)
+    if len(sizes) > 1 and sizes[-1] < limits.min_rows:
+        both = sizes.pop() + sizes.pop()
+        sizes += [both] if both <= limits.max_rows else [both - both // 2, both // 2]
+    return sizes
+
+
+def _is_legal(sizes: list[int], limits: ChunkLimits) -> bool:
+    return limits.min_rows <= min(sizes) and max(sizes) <= limits.max_rows
+
+
+def _advice(total: int, limits: ChunkLimits) -> str:
+    for chunk_size in _candidates(total, limits):
+        other = type(limits)(chunk_size, limits.min_rows, limits.max_rows)
+        if _is_legal(_cut(total, other), other):
+            return f"set chunk_size = {chunk_size}"
+    return "no chunk_size was found that would do; put a platform with other limits into a job of its own"
+
+
+def _candidates(total: int, limits: ChunkLimits) -> Iterator[int]:
+    """Yield sizes that may do, large ones first: few chunks, and as even as they can be."""
+    fewest = -(-total // limits.max_rows)
+    for count in range(fewest, fewest + TRIED_COUNTS):
+        yield from (size for size in (-(-total // count), total // count) if size > 0)
+    yield limits.min_rows

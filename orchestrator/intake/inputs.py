@@ -1,0 +1,121 @@
+"""Which files a list is made of.
+
+A literal path comes before a glob of the same spelling; a glob's files are sorted bytewise; a file counts once, under
+the first name it is found by. What the job itself writes never belongs to its list.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.files import sha256_of
+from orchestrator.intake.plan import InputFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.settings import JobSettings
+
+STANDARD_INPUT = "-"
+
+_ADVICE = "check `inputs` in the configuration"
+_NOT_YET = frozenset({".xls", ".xlsb", ".ods", ".parquet", ".gz", ".bz2", ".xz", ".zst", ".zip", ".pdf"})
+
+
+class Kind(Enum):
+    """How a file is read."""
+
+    TEXT = auto()
+    CSV = auto()
+    WORKBOOK = auto()
+
+
+_KINDS = {".csv": Kind.CSV, ".tsv": Kind.CSV, ".xlsx": Kind.WORKBOOK, ".xlsm": Kind.WORKBOOK}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file of the list; `source` is what tables for people call it: its name, or its path where names repeat."""
+
+    path: str
+    source: str
+    kind: Kind
+
+    @property
+    def is_standard_input(self) -> bool:
+        """Whether there is a stream instead of a file."""
+        return self.path == STANDARD_INPUT
+
+
+@contextmanager
+def input_errors(path: str) -> Iterator[None]:
+    """Turn an `OSError` into a `UsageError` that names the input."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; {_ADVICE}") from error
+
+
+def find_inputs(job: JobSettings) -> list[Input]:
+    """Return the files of the list, in order; raises `UsageError` for one that is missing or can't be a list."""
+    paths: dict[tuple[int, int], str] = {}
+    for entry in job.inputs:
+        for path in _paths(entry, job.directory):
+            paths.setdefault(_identity(path), path)
+    names = Counter(Path(path).name for path in paths.values())
+    return [_input(path, names) for path in paths.values()]
+
+
+def fingerprint(job: JobSettings) -> tuple[InputFile, ...]:
+    """Hash the files of the list without reading them as lists; raises `UsageError` as reading them would.
+
+    Standard input is left out, as it can't be read twice.
+    """
+    return tuple(fingerprint_file(found.path) for found in find_inputs(job) if not found.is_standard_input)
+
+
+def fingerprint_file(path: str) -> InputFile:
+    """Hash one file; raises `UsageError`."""
+    with input_errors(path):
+        return InputFile(path, sha256_of(Path(path)), Path(path).stat().st_size)
+
+
+def _paths(entry: str, directory: Path) -> list[str]:
+    if entry == STANDARD_INPUT or os.path.lexists(entry) or not glob.has_magic(entry):
+        return [entry]
+    found = sorted(glob.glob(entry, recursive=True), key=os.fsencode)  # noqa: PTH207 - the entry is an absolute glob
+    files = [path for path in found if not Path(path).is_dir() and not Path(path).is_relative_to(directory)]
+    if not files:
+        raise UsageError(f"{entry}: no file has such a name; {_ADVICE}")
+    return files
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Return what is the same for all names of a file."""
+    if path == STANDARD_INPUT:
+        return -1, -1
+    with input_errors(path):
+        found = Path(path).stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{path}: this is a directory; name its files, for example {path}/*.txt")
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f'{path}: this is not a regular file; for a stream use "-", standard input')
+    return found.st_dev, found.st_ino
+
+
+def _input(path: str, names: Counter[str]) -> Input:
+    name, suffix = Path(path).name, Path(path).suffix.lower()
+    if suffix in _NOT_YET:
+        raise UsageError(f"{path}: {suffix} files can't be read; save it as .xlsx, .csv or plain text")
+    if path == STANDARD_INPUT:
+        return Input(path, "standard input", Kind.TEXT)
+    return Input(path, name if names[name] == 1 else path, _KINDS.get(suffix, Kind.TEXT))

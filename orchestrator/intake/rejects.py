@@ -1,0 +1,81 @@
+"""Writes rejected.csv and duplicates.csv: what is not in the master, and why. Both stand in list order."""
+
+from __future__ import annotations
+
+import csv
+import io
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing
+from orchestrator.intake.blocks import Rows, read_rows
+from orchestrator.intake.duplicates import FIRST_LINE, FIRST_POSITION, POSITION, starts
+from orchestrator.intake.normalise import FIRST_REASON, REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+REJECTED = "rejected.csv"
+DUPLICATES = "duplicates.csv"
+REJECTED_HEADER = ("line", "raw", "reason", "source")
+DUPLICATES_HEADER = ("line", "raw", "number", "first_line", "source", "first_source")
+
+Record = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of rows, their count, and the input that they came from."""
+
+    path: Path
+    rows: int
+    source: str
+
+
+def write_rejects(parts: Sequence[Part], duplicates_file: Path, directory: Path) -> None:
+    """Write both tables into `directory`: a piece; raises `StorageError`. `parts` are in list order."""
+    with disk_errors(duplicates_file):
+        duplicates = np.load(duplicates_file, allow_pickle=False)
+    begins = starts([part.rows for part in parts])
+    sources = [csv_safe(part.source) for part in parts]
+    with replacing(directory / REJECTED) as rejected, replacing(directory / DUPLICATES) as repeated:
+        _write(rejected, [REJECTED_HEADER])
+        _write(repeated, [DUPLICATES_HEADER])
+        for part, begin, source in zip(parts, begins, sources, strict=True):
+            rows = read_rows(part.path)
+            _write(rejected, _rejected(rows, source))
+            here = _between(duplicates, begin, begin + part.rows)
+            first_sources = [sources[bisect_right(begins, first) - 1] for first in here[:, FIRST_POSITION].tolist()]
+            _write(repeated, _duplicates(rows, begin, here, source, first_sources))
+
+
+def _rejected(rows: Rows, source: str) -> Iterator[Record]:
+    for row in np.flatnonzero(rows.codes >= FIRST_REASON).tolist():
+        reason = REASONS[int(rows.codes[row]) - FIRST_REASON]
+        yield str(rows.lines[row]), csv_safe(rows.raws[row].decode()), reason, source
+
+
+def _duplicates(
+    rows: Rows, begin: int, table: npt.NDArray[np.int64], source: str, first_sources: Iterable[str]
+) -> Iterator[Record]:
+    for found, first_source in zip(table.tolist(), first_sources, strict=True):
+        row, first_line = found[POSITION] - begin, str(found[FIRST_LINE])
+        raw, number = csv_safe(rows.raw(row)), f"+{rows.numbers[row]}"
+        yield str(rows.lines[row]), raw, number, first_line, source, first_source
+
+
+def _between(table: npt.NDArray[np.int64], begin: int, end: int) -> npt.NDArray[np.int64]:
+    first, last = np.searchsorted(table[:, POSITION], (begin, end))
+    return table[first:last]
+
+
+def _write(file: IO[bytes], records: Iterable[Record]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
+    file.write(text.getvalue().encode("utf-8", "backslashreplace"))

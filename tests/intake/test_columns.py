@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.intake.columns import Column, find_column
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["phone", " Phone Number ", "PHONE_NUMBER", "Mobile", "tel.", "MSISDN", "Telefon", "Teléfono", "Número", "CEP",
+     "Cep Telefonu", "Telefon Numaras\u0131", "Handy", "E.164"],
+)  # fmt: skip
+def test_known_headers(header: str) -> None:
+    """Usual names in several languages are known, without regard to case, accents and punctuation."""
+    assert find_column(["Name", header, "City"], None, "a.csv") == Column(1)
+
+
+def test_named_column() -> None:
+    """`column` is looked up exactly first, then without regard to case."""
+    assert find_column(["phone", "PHONE", "Office"], "PHONE", "a.csv") == Column(1)
+    assert find_column(["phone", "Office"], " office", "a.csv") == Column(1)
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted", "message"),
+    [
+        (["Phone", "Mobile"], None, "a.csv: several columns may.*`column`.*'Phone', 'Mobile'"),
+        (["Name", "City"], None, "a.csv: no column may.*`column`.*'Name', 'City'"),
+        (["Name", "City"], "phone", "no column is called 'phone'.*`column`.*'Name', 'City'"),
+        (["Phone", "phone"], "PHONE", "several columns are called 'PHONE'"),
+        (["Anna", "+41 79 828 46 51"], None, "first row holds a number.*'Anna', [(]a number[)]"),
+        (["x" * 100] * 40, None, "'x{40}', [.]{3}$"),
+    ],
+)
+def test_a_column_that_cant_be_found(row: list[str], wanted: str | None, message: str) -> None:
+    """Without exactly one column, the message lists the headers, but no number, and names the key."""
+    with pytest.raises(UsageError, match=message) as caught:
+        find_column(row, wanted, "a.csv")
+    assert "828" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", [None, "phone"])
+def test_headerless_list(wanted: str | None) -> None:
+    """One column that begins with a number is a list without a header, whatever the column should be called."""
+    assert find_column(["+41 79 828 46 51"], wanted, "a.csv") == Column(0, headerless=True)
