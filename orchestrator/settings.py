@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -124,9 +124,10 @@ class BudgetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
-    """What the master is written as."""
+    """What the master is written as. `keep_columns` is fixed until the columns of an input can be kept."""
 
     formats: Annotated[tuple[OutputFormat, ...], MinLen(1)] = (OutputFormat.XLSX, OutputFormat.CSV)
+    keep_columns: Literal[False] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""Combinations that can't work, or that would pay twice. Each check looks at settings that are valid in themselves."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME
+from orchestrator.config.problems import did_you_mean, dotted, listed, shown
+from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
+from orchestrator.vendor.platforms import KNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from orchestrator.config.draft import Draft
+    from orchestrator.settings import OutputSettings
+
+
+def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
+    """Check the vendors' names, keys, and that the embedded one stands alone."""
+    names = draft.names("vendors")
+    if draft.lacks("vendors"):
+        draft.say(("vendors",), 'missing; expected a vendor, such as [vendors.main] with base_url = "sandbox"')
+    for name in names:
+        if not VENDOR_NAME.holds(name):
+            draft.say(("vendors", name), f"expected a name of {VENDOR_NAME.expected}")
+        if draft.given("vendors", name, "api_key_env") and draft.given("vendors", name, "api_key_file"):
+            draft.say(("vendors", name, "api_key_file"), "expected either api_key_env or api_key_file, found both")
+    embedded = [name for name, vendor in vendors.items() if vendor.is_sandbox]
+    if len(embedded) > 1:
+        text = f"expected one embedded vendor, found {len(embedded)}: {listed(embedded)}"
+        draft.say(("vendors", embedded[1], "base_url"), text)
+    elif embedded and len(vendors) > 1:
+        text = "the embedded vendor and a real one can't serve one job: made-up verdicts would stand beside real ones"
+        draft.say(("vendors", embedded[0], "base_url"), text)
+
+
+def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendors: dict[str, VendorSettings]) -> None:
+    """Check the platforms' names, vendors and task types, and that no check is bought twice."""
+    if draft.lacks("platforms"):
+        draft.say(("platforms",), "missing; expected a platform, such as [platforms.instagram]")
+    for name in draft.names("platforms"):
+        _check_name(draft, name)
+    for name, platform in platforms.items():
+        _check_vendor(draft, name, platform, draft.names("vendors"))
+        if platform.style is Style.V1 and not platform.task_type:
+            text = 'missing; style v1 needs the vendor\'s word for the check, such as "amazon"'
+            draft.say(("platforms", name, "task_type"), text)
+    for (first, one), (second, other) in combinations(platforms.items(), 2):
+        if _call(one, vendors) == _call(other, vendors):
+            text = f"asks the same as [{dotted(('platforms', first))}], so every number would be paid for twice"
+            draft.say(("platforms", second), text)
+
+
+def _check_name(draft: Draft, name: str) -> None:
+    if not PLATFORM_NAME.holds(name):
+        draft.say(("platforms", name), f"expected a name of {PLATFORM_NAME.expected}{did_you_mean(name, KNOWN)}")
+    elif name in RESERVED_PLATFORMS:
+        draft.say(("platforms", name), "expected another name, this one is taken by the program itself")
+
+
+def _check_vendor(draft: Draft, name: str, platform: PlatformSettings, vendors: Collection[str]) -> None:
+    if vendors and platform.vendor not in vendors:
+        hint = did_you_mean(platform.vendor, vendors)
+        text = f"expected {listed(vendors, 'or')}, found {shown(platform.vendor)}{hint}"
+        draft.say(("platforms", name, "vendor"), text)
+
+
+def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> tuple[str, ...]:
+    """Return what tells one bought check from another; two names of one vendor are one vendor."""
+    vendor = vendors.get(platform.vendor)
+    base_url = vendor.base_url if vendor else platform.vendor
+    return base_url, platform.style, platform.path, platform.task_type if platform.style is Style.V1 else ""
+
+
+def check_sizes(draft: Draft, job: JobSettings, platforms: dict[str, PlatformSettings]) -> None:
+    """Check that a chunk fits every platform: min_rows ≤ chunk_size ≤ max_rows."""
+    for name, platform in platforms.items():
+        title = f"[{dotted(('platforms', name))}]"
+        if platform.min_rows > platform.max_rows:
+            _say_order(draft, ("platforms", name), platform, "min_rows", "max_rows")
+        elif job.chunk_size < platform.min_rows:
+            text = f"expected at least {platform.min_rows}, the min_rows of {title}, found {job.chunk_size}"
+            draft.say(("job", "chunk_size"), text)
+        elif job.chunk_size > platform.max_rows:
+            text = f"expected at most {platform.max_rows}, the max_rows of {title}, found {job.chunk_size}"
+            draft.say(("job", "chunk_size"), text)
+
+
+def check_polling(draft: Draft, polling: PollingSettings) -> None:
+    """Check that the shortest interval is not above the longest."""
+    if polling.min_interval_s > polling.max_interval_s:
+        _say_order(draft, ("polling",), polling, "min_interval_s", "max_interval_s")
+
+
+def check_backoff(draft: Draft, backoff: BackoffSettings) -> None:
+    """Check that the first delay is not above the longest."""
+    if backoff.base_delay_s > backoff.max_delay_s:
+        _say_order(draft, ("backoff",), backoff, "base_delay_s", "max_delay_s")
+
+
+def check_output(draft: Draft, output: OutputSettings) -> None:
+    """Check that no format is named twice."""
+    for index, form in enumerate(output.formats):
+        if form in output.formats[:index]:
+            draft.say(("output", "formats", index), f"expected each format once, found {shown(form)} again")
+
+
+def _say_order(draft: Draft, place: tuple[str, ...], settings: object, low: str, high: str) -> None:
+    """Note that `low` is above `high`, at the one of the two that the user wrote."""
+    least: Any = getattr(settings, low)
+    most: Any = getattr(settings, high)
+    if draft.given(*place, low) or not draft.given(*place, high):
+        draft.say((*place, low), f"expected at most {high} ({shown(most)}), {draft.found((*place, low), least)}")
+    else:
+        draft.say((*place, high), f"expected at least {low} ({shown(least)}), {draft.found((*place, high), most)}")

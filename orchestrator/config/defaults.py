@@ -1,0 +1,105 @@
+"""Defaults that depend on other things: the file's name and place, the known platforms, the machine."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.config.fields import PLATFORM_NAME
+from orchestrator.config.problems import guess, listed
+from orchestrator.settings import Style
+from orchestrator.vendor.platforms import KNOWN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.config.draft import Draft
+
+STDIN = "-"
+OF_STYLE = ("path", "task_type")
+"""Keys that mean something else in another style, so that a known platform's do not outlive its style."""
+
+
+def job_table(draft: Draft) -> dict[str, Any]:
+    """Return `[job]` with its name and absolute paths."""
+    folder = draft.path.absolute().parent
+    table = {"name": draft.path.stem, **draft.table("job")}
+    table.setdefault("directory", f"runs/{table['name']}")
+    table["directory"] = _resolved(folder, table["directory"])
+    if isinstance(table.get("inputs"), list):
+        table["inputs"] = [_resolved_input(folder, text) for text in table["inputs"]]
+    return table
+
+
+def vendor_table(draft: Draft, name: str) -> dict[str, Any]:
+    """Return a vendor's table with an absolute `api_key_file` and no slash at the end of `base_url`."""
+    table = dict(draft.table("vendors", name))
+    if "api_key_file" in table:
+        table["api_key_file"] = _resolved(draft.path.absolute().parent, table["api_key_file"])
+    if isinstance(table.get("base_url"), str):
+        table["base_url"] = table["base_url"].rstrip("/")
+    return table
+
+
+def platform_table(draft: Draft, name: str) -> tuple[dict[str, Any], list[str]]:
+    """Return a platform's table over what is known of it, and the missing keys that this noted as problems."""
+    table = draft.table("platforms", name)
+    known = dict(KNOWN.get(name, {"result_columns": [name, "activated"]}))
+    style = table.get("style", known.get("style"))
+    if style in list(Style) and style != known.get("style"):
+        known = {key: value for key, value in known.items() if key not in OF_STYLE}
+    vendors = draft.names("vendors")
+    if len(vendors) == 1:
+        (known["vendor"],) = vendors
+    merged = known | table
+    return merged, _explain_missing(draft, name, style, merged)
+
+
+def workers_table(draft: Draft) -> dict[str, Any]:
+    """Return `[workers]`; the cores are those that this process may use."""
+    return {"count": len(os.sched_getaffinity(0)), **draft.table("workers")}
+
+
+def sandbox_table(draft: Draft) -> dict[str, Any]:
+    """Return `[sandbox]`; `faults = "all"` counts as a list of one word."""
+    table = draft.table("sandbox")
+    if isinstance(table.get("faults"), str):
+        table["faults"] = [table["faults"]]
+    return table
+
+
+def _explain_missing(draft: Draft, name: str, style: object, merged: dict[str, Any]) -> list[str]:
+    """Note what a platform lacks, in better words than "missing"; returns the keys that need no more words."""
+    missing = [key for key in ("style", "path") if key not in merged]
+    if missing and name in KNOWN:
+        text = f"missing; the known path of {name} is for style {KNOWN[name]['style']}, and style is {style} here"
+        draft.say(("platforms", name, "path"), text)
+    elif missing and PLATFORM_NAME.holds(name):  # else the name is the problem to speak of
+        meant = guess(name, KNOWN)
+        hint = f"did you mean {meant}? Else it" if meant else f"known are {listed(sorted(KNOWN))}; any other"
+        draft.say(("platforms", name), f"not a known platform; {hint} needs {listed(missing)}")
+    return [*missing, *_explain_vendor(draft, name, merged)]
+
+
+def _explain_vendor(draft: Draft, name: str, merged: dict[str, Any]) -> list[str]:
+    if "vendor" in merged:
+        return []
+    if vendors := draft.names("vendors"):  # without any, that is the one problem to speak of
+        draft.say(("platforms", name, "vendor"), f"missing; there are several vendors, name one of {listed(vendors)}")
+    return ["vendor"]
+
+
+def _resolved(folder: Path, text: object) -> object:
+    """Make a path absolute; leave what is no path for the validation to refuse."""
+    return str(folder / text) if isinstance(text, str) and text else text
+
+
+def _resolved_input(folder: Path, text: object) -> object:
+    """Make a file or a glob absolute; the folder's own name is no part of the glob, even where it looks like one."""
+    if not isinstance(text, str) or text in ("", STDIN):
+        return text
+    literal = os.path.join(folder, text)  # noqa: PTH118 - Path would drop the end of "numbers/**/"
+    if glob.escape(text) == text or os.path.lexists(literal):
+        return literal
+    return os.path.join(glob.escape(str(folder)), text)  # noqa: PTH118 - as above

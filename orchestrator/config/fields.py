@@ -1,0 +1,208 @@
+"""What single keys demand beyond their type: names that are safe in paths, URLs that keep the key, words that exist."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from orchestrator.config.problems import did_you_mean
+from orchestrator.settings import (
+    SANDBOX,
+    BackoffSettings,
+    JobSettings,
+    PlatformSettings,
+    PollingSettings,
+    SandboxSettings,
+    VendorSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+ALL_FAULTS = "all"
+FAULTS: tuple[str, ...] = (
+    "error_500",
+    "throttle_429",
+    "reset_before",
+    "reset_after",
+    "slow",
+    "expired_link",
+    "truncated_file",
+    "missing_rows",
+    "foreign_rows",
+)
+"""The embedded vendor's fault names. It may not be imported here; a test keeps the two lists the same."""
+
+RESERVED_PLATFORMS = frozenset({"number", "quarantine"})
+"""`number` is the master's first column, `quarantine` a folder beside the platforms' results."""
+
+PRIVATE = frozenset({"api_key_env", "api_key_file", "proxy", "user_id"})
+"""Keys whose values no message shows: keys and passwords end up in them by mistake."""
+
+SECRET_NAMES = frozenset(
+    {"accesskey", "apikey", "apisecret", "apitoken", "key", "password", "secret", "token", "xapikey"}
+)
+"""Unknown keys, in lower case without `_` and `-`, that most likely hold the vendor's key."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
+_KEY_LENGTH = 20
+
+
+def no_hint(_value: object) -> str:
+    """Say nothing."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A demand on one key; for a list, on each of its items. `hint` may end the message with the way out."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+    hint: Callable[[object], str] = no_hint
+
+
+def looks_like(pattern: str) -> Callable[[str], bool]:
+    """Return a check that a whole text matches `pattern`."""
+    compiled = re.compile(pattern)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is neither empty nor holds control characters, which no path or name may have."""
+    return bool(text.strip()) and _CONTROL.search(text) is None
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether a text is the name of an environment variable, and not the key itself.
+
+    Small letters are refused for that reason: names have capitals by custom, keys are mixed or in small letters.
+    """
+    looks_random = len(text) >= _KEY_LENGTH and "_" not in text
+    return re.fullmatch(r"[A-Z_][A-Z0-9_]*", text) is not None and not looks_random
+
+
+def is_base_url(text: str) -> bool:
+    """Whether a text is "sandbox", or a URL that keeps the key private on its way."""
+    if text == SANDBOX:
+        return True
+    url = split_url(text)
+    if url is None or url.query or url.fragment or "?" in text or "#" in text or "@" in url.netloc:
+        return False
+    return url.scheme == "https" or is_loopback(url.hostname or "")
+
+
+def base_url_hint(value: object) -> str:
+    """Return what is the matter with a `base_url`, as the end of a sentence."""
+    if isinstance(value, str) and value.startswith("http://"):
+        return "; use https: over http anyone on the way can read the key (http is for this machine only)"
+    return did_you_mean(value, [SANDBOX])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, so that plain http crosses no network."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_proxy(text: str) -> bool:
+    """Whether a text is the URL of an HTTP proxy, or empty; a proxy may carry a user name and a password."""
+    return text == "" or split_url(text) is not None
+
+
+def split_url(text: str) -> SplitResult | None:
+    """Return the parts of an http or https URL with a host and, if any, a port that exists; None for other texts."""
+    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        return None
+    try:
+        url = urlsplit(text)
+        has_address = bool(url.hostname) and url.port != 0
+    except ValueError:
+        return None
+    return url if has_address and url.scheme in ("http", "https") else None
+
+
+def is_finite(number: float) -> bool:
+    """Whether a number is one to count with; `inf` means "no limit" only where a limit can be left out."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def regions() -> Collection[str]:
+    """Return the ISO 3166 codes that the numbering plans know."""
+    from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - its metadata takes a while, and few jobs set a region
+
+    regions: Collection[str] = SUPPORTED_REGIONS
+    return regions
+
+
+def region_hint(value: object) -> str:
+    """Guess the region that was meant."""
+    return did_you_mean(value, regions())
+
+
+def fault_hint(value: object) -> str:
+    """Guess the fault that was meant."""
+    return did_you_mean(value, _FAULT_WORDS)
+
+
+_FAULT_WORDS = (*FAULTS, ALL_FAULTS)
+_FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
+_FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
+_FILLED = Rule("text that is not empty", is_plain)
+_FILE = Rule("a file's path", is_plain)
+
+RULES: dict[tuple[type, str], Rule] = {
+    (JobSettings, "name"): Rule(
+        'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit (it becomes part of file names)',
+        looks_like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+    ),
+    (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_plain),
+    (JobSettings, "directory"): Rule("a directory's path", is_plain),
+    (JobSettings, "column"): _FILLED,
+    (JobSettings, "sheet"): _FILLED,
+    (JobSettings, "default_region"): Rule(
+        'an ISO 3166 country code such as "CH"', lambda text: text in regions(), region_hint
+    ),
+    (VendorSettings, "base_url"): Rule(
+        f'"{SANDBOX}" or an https URL without credentials, query and fragment', is_base_url, base_url_hint
+    ),
+    (VendorSettings, "api_key_env"): Rule(
+        "the name of an environment variable, in capital letters, digits and _", is_variable_name
+    ),
+    (VendorSettings, "api_key_file"): _FILE,
+    (VendorSettings, "user_id"): Rule("text without control characters", lambda text: not _CONTROL.search(text)),
+    (VendorSettings, "result_hosts"): Rule(
+        'a host such as "files.example.com", without scheme and path', lambda text: _HOST.fullmatch(text) is not None
+    ),
+    (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy),
+    (PlatformSettings, "path"): Rule(
+        'a URL path such as "/v1/tasks": with "/" in front, none at the end, no query',
+        looks_like(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+"),
+    ),
+    (PlatformSettings, "task_type"): Rule("text without control characters", lambda text: not _CONTROL.search(text)),
+    (PlatformSettings, "price_per_10000"): _FINITE,
+    (PlatformSettings, "result_columns"): _FILLED,
+    (PollingSettings, "min_interval_s"): _FINITE,
+    (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
+    (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,
+    (BackoffSettings, "max_delay_s"): _FINITE_POSITIVE,
+    (SandboxSettings, "faults"): Rule(
+        f'a fault of the embedded vendor, or "{ALL_FAULTS}"', lambda text: text in _FAULT_WORDS, fault_hint
+    ),
+}
+
+PLATFORM_NAME = Rule(
+    'up to 32 small letters, digits, "_" and "-", the first a letter or a digit (it becomes a column and a folder)',
+    looks_like(r"[a-z0-9][a-z0-9_-]{0,31}"),
+)
+VENDOR_NAME = Rule('up to 32 letters, digits, "_" and "-"', looks_like(r"[A-Za-z0-9_-]{1,32}"))

@@ -1,0 +1,89 @@
+"""What a type hint of the settings expects, in words: `Annotated[int, Ge(1)]` is "a whole number ≥ 1"."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, MinLen
+
+from orchestrator.config.problems import listed, shown
+
+_SINGULAR: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+}
+_PLURAL: dict[Any, str] = {int: "whole numbers", str: "texts"}
+
+
+def hints_of(cls: type) -> dict[str, Any]:
+    """Return the fields of a settings class with their hints; `X | None` counts as X, since TOML has no null."""
+    return {name: _without_none(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+
+
+def expectation(hint: Any) -> str:
+    """Describe the values that `hint` allows."""
+    core, limits = _split(hint)
+    if is_list(hint):
+        return _list_words(get_args(core)[0], at_least_one=any(isinstance(limit, MinLen) for limit in limits))
+    if words := words_of(core):
+        return listed(map(shown, words), "or")
+    if get_origin(core) is Literal:
+        return listed([shown(value) for value in get_args(core)], "or")
+    if core is str and limits:
+        return "text that is not empty"
+    return _SINGULAR[core] + _range_words(limits)
+
+
+def is_list(hint: Any) -> bool:
+    """Whether `hint` allows lists."""
+    return get_origin(_split(hint)[0]) is tuple
+
+
+def item_hint(hint: Any) -> Any:
+    """Return the hint of a list's items."""
+    return get_args(_split(hint)[0])[0]
+
+
+def words_of(hint: Any) -> list[str]:
+    """Return the words that an enumeration allows; empty for any other hint."""
+    core, _ = _split(hint)
+    return [member.value for member in core] if isinstance(core, type) and issubclass(core, Enum) else []
+
+
+def _list_words(item: Any, *, at_least_one: bool) -> str:
+    core, limits = _split(item)
+    if words := words_of(core):
+        return f"a list of {listed(map(shown, words), 'or')}"
+    if at_least_one:
+        return f"a list of at least one {_SINGULAR[core].removeprefix('a ')}"
+    return f"a list of {_PLURAL[core]}{_range_words(limits)}"
+
+
+def _range_words(limits: tuple[Any, ...]) -> str:
+    match limits:
+        case (Ge(ge=low), Le(le=high)):
+            return f" from {low} to {high}"
+        case (Ge(ge=low),):
+            return f" ≥ {low}"
+        case (Gt(gt=low),):
+            return f" > {low}"
+    return ""
+
+
+def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    if get_origin(hint) is Annotated:
+        core, *limits = get_args(hint)
+        return core, tuple(limits)
+    return hint, ()
+
+
+def _without_none(hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    return hint

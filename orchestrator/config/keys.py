@@ -1,0 +1,65 @@
+"""The vendor's key: from an environment variable or a private file. No message ever shows it, or a part of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.settings import SANDBOX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.settings import VendorSettings
+
+MAX_KEY_BYTES = 4096
+_OPEN_TO_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
+_KEY = re.compile(r"[\x21-\x7e]+")
+
+
+def read_key(vendor: VendorSettings, environ: Mapping[str, str]) -> str:
+    """Return the key for `vendor`; "sandbox" for the embedded vendor, which needs none.
+
+    Raises `UsageError` when the key is missing, can't be read, can't be one, or lies open to other users.
+    """
+    if vendor.is_sandbox:
+        return SANDBOX
+    if vendor.api_key_file is not None:
+        return _checked(_read(vendor.api_key_file), f"the key in {vendor.api_key_file}")
+    if vendor.api_key_env not in environ:
+        raise UsageError(
+            f"the environment variable {vendor.api_key_env} is not set; put the vendor's key there,"
+            " or name a file that holds it with api_key_file"
+        )
+    return _checked(environ[vendor.api_key_env], f"the key in the environment variable {vendor.api_key_env}")
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"api_key_file {path}: {error.strerror}") from None
+    if mode & _OPEN_TO_OTHERS:
+        raise UsageError(
+            f"api_key_file {path}: other users may read or change it (mode {mode:04o}); run `chmod 600 {path}`,"
+            " or mount it with mode 0400"
+        )
+    return content.decode("utf-8", errors="replace")
+
+
+def _checked(text: str, what: str) -> str:
+    """Return the key without the line end that editors and pipes leave behind it."""
+    key = text.rstrip("\r\n")
+    if not key.strip():
+        raise UsageError(f"{what} is empty")
+    if len(key) > MAX_KEY_BYTES:
+        raise UsageError(f"{what} is longer than {MAX_KEY_BYTES} characters, so it can't be a key")
+    if _KEY.fullmatch(key) is None:
+        raise UsageError(f"{what} holds white space, control characters or other signs that no header may carry")
+    return key

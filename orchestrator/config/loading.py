@@ -1,0 +1,95 @@
+"""The way from a TOML file to settings: read, override, fill in, validate, check; then settings or all problems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from orchestrator.config import checks, defaults
+from orchestrator.config.draft import Draft
+from orchestrator.config.tables import TableReader
+from orchestrator.config.unknown import check_named, check_top
+from orchestrator.settings import (
+    BackoffSettings,
+    BudgetSettings,
+    JobSettings,
+    OutputSettings,
+    PlatformSettings,
+    PollingSettings,
+    SandboxSettings,
+    Settings,
+    VendorSettings,
+    WorkersSettings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings of the TOML file at `path`, with `overrides` of the form key=value.
+
+    The paths in it become absolute; nothing but the file itself is read, no key and no list. Raises `UsageError` with
+    every problem found, one a line, each with file, line and key (or the override that caused it).
+    """
+    draft = Draft(path, overrides)
+    check_top(draft)
+    vendors = dict(_vendors(draft))
+    platforms = dict(_platforms(draft))
+    job = TableReader(draft, ("job",), JobSettings, defaults.job_table(draft)).read()
+    workers = TableReader(draft, ("workers",), WorkersSettings, defaults.workers_table(draft)).read()
+    polling, backoff = _plain(draft, "polling", PollingSettings), _plain(draft, "backoff", BackoffSettings)
+    budget, output = _plain(draft, "budget", BudgetSettings), _plain(draft, "output", OutputSettings)
+    sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
+    checks.check_vendors(draft, vendors)
+    checks.check_platforms(draft, platforms, vendors)
+    if job:
+        checks.check_sizes(draft, job, platforms)
+    if polling:
+        checks.check_polling(draft, polling)
+    if backoff:
+        checks.check_backoff(draft, backoff)
+    if output:
+        checks.check_output(draft, output)
+    draft.finish()
+    return Settings(
+        source=path.absolute(),
+        job=_sure(job),
+        vendors=vendors,
+        platforms=platforms,
+        polling=_sure(polling),
+        backoff=_sure(backoff),
+        budget=_sure(budget),
+        output=_sure(output),
+        workers=_sure(workers),
+        sandbox=_sure(sandbox),
+    )
+
+
+def _plain(draft: Draft, name: str, cls: type[T]) -> T | None:
+    return TableReader(draft, (name,), cls, draft.table(name)).read()
+
+
+def _vendors(draft: Draft) -> Iterator[tuple[str, VendorSettings]]:
+    check_named(draft, "vendors")
+    for name in draft.names("vendors"):
+        table = defaults.vendor_table(draft, name)
+        if vendor := TableReader(draft, ("vendors", name), VendorSettings, table).read():
+            yield name, vendor
+
+
+def _platforms(draft: Draft) -> Iterator[tuple[str, PlatformSettings]]:
+    check_named(draft, "platforms")
+    for name in draft.names("platforms"):
+        table, explained = defaults.platform_table(draft, name)
+        if platform := TableReader(draft, ("platforms", name), PlatformSettings, table, explained).read():
+            yield name, platform
+
+
+def _sure(settings: T | None) -> T:
+    """Narrow the type: a table that could not be read has left a problem, and `Draft.finish` has raised."""
+    if settings is None:
+        raise AssertionError("a table is missing, but no problem was noted")
+    return settings

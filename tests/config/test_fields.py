@@ -1,0 +1,213 @@
+"""What single keys demand beyond their type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.config.fields import FAULTS, is_base_url, is_loopback, is_proxy, is_variable_name
+from orchestrator.sandbox.faults import FAULTS as SANDBOX_FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.settings import Settings
+
+_NAME = (
+    'expected up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit (it becomes part of file names)'
+)
+_PATH = 'expected a URL path such as "/v1/tasks": with "/" in front, none at the end, no query'
+_URL = 'expected "sandbox" or an https URL without credentials, query and fragment'
+_HOST = 'expected a host such as "files.example.com", without scheme and path'
+_SECRET = "found something else (not shown, it may be secret)"
+
+BAD = [
+    ("job", 'name = "a/b"', f'config.toml:2: [job] name: {_NAME}, found "a/b"'),
+    ("job", 'name = ".."', f'config.toml:2: [job] name: {_NAME}, found ".."'),
+    ("job", 'column = " "', 'config.toml:2: [job] column: expected text that is not empty, found " "'),
+    ("job", 'directory = ""', 'config.toml:2: [job] directory: expected a directory\'s path, found ""'),
+    ("job", 'directory = "a\\u0000"', 'config.toml:2: [job] directory: expected a directory\'s path, found "a\\u0000"'),
+    (
+        "job",
+        'default_region = "ch"',
+        (
+            'config.toml:2: [job] default_region: expected an ISO 3166 country code such as "CH", found "ch";'
+            " did you mean CH?"
+        ),
+    ),
+    (
+        "job",
+        'default_region = "Switzerland"',
+        'config.toml:2: [job] default_region: expected an ISO 3166 country code such as "CH", found "Switzerland"',
+    ),
+    (
+        "vendors.main",
+        'api_key_env = "sk-secret"',
+        (
+            "config.toml:5: [vendors.main] api_key_env: expected the name of an environment variable, in capital"
+            f" letters, digits and _, {_SECRET}"
+        ),
+    ),
+    (
+        "vendors.main",
+        'api_key_file = ""',
+        f"config.toml:5: [vendors.main] api_key_file: expected a file's path, {_SECRET}",
+    ),
+    (
+        "vendors.main",
+        'user_id = "a\\nb"',
+        f"config.toml:5: [vendors.main] user_id: expected text without control characters, {_SECRET}",
+    ),
+    (
+        "vendors.main",
+        'proxy = "socks5://user:secret@localhost"',
+        f"config.toml:5: [vendors.main] proxy: expected an http or https URL, {_SECRET}",
+    ),
+    (
+        "vendors.main",
+        'result_hosts = ["a.com", "https://b.com/"]',
+        f'config.toml:5: [vendors.main] result_hosts, item 2: {_HOST}, found "https://b.com/"',
+    ),
+    (
+        "platforms.amazon",
+        'path = "v1/tasks"',
+        f'config.toml:10: [platforms.amazon] path: {_PATH}, found "v1/tasks"',
+    ),
+    (
+        "platforms.amazon",
+        'path = "/v1/tasks/"',
+        f'config.toml:10: [platforms.amazon] path: {_PATH}, found "/v1/tasks/"',
+    ),
+    (
+        "platforms.amazon",
+        "price_per_10000 = inf",
+        "config.toml:10: [platforms.amazon] price_per_10000: expected a number ≥ 0 that is not inf, found inf",
+    ),
+    (
+        "platforms.amazon",
+        'result_columns = ["amazon", ""]',
+        'config.toml:10: [platforms.amazon] result_columns, item 2: expected text that is not empty, found ""',
+    ),
+    (
+        "polling",
+        "max_interval_s = inf",
+        "config.toml:11: [polling] max_interval_s: expected a number > 0 that is not inf, found inf",
+    ),
+    (
+        "backoff",
+        f"max_delay_s = 1{'0' * 400}",
+        "config.toml:11: [backoff] max_delay_s: expected a number > 0 that is not inf, found a very large number",
+    ),
+    (
+        "sandbox",
+        'faults = ["slow", "slwo"]',
+        (
+            'config.toml:11: [sandbox] faults, item 2: expected a fault of the embedded vendor, or "all", found "slwo";'
+            " did you mean slow?"
+        ),
+    ),
+    (
+        "sandbox",
+        'faults = "al"',
+        (
+            'config.toml:11: [sandbox] faults, item 1: expected a fault of the embedded vendor, or "all", found "al";'
+            " did you mean all?"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "line", "message"), BAD, ids=[line[:40] for _, line, _ in BAD])
+def test_a_value_that_breaks_a_rule_is_named(
+    complaint_about: Callable[[str, str], str], table: str, line: str, message: str
+) -> None:
+    """A value of the right type can still be wrong, and the message says why; what may be secret is not shown."""
+    assert complaint_about(table, line) == message
+
+
+BAD_URLS = [
+    (
+        "http://api.example.com",
+        (
+            '"http://api.example.com"; use https: over http anyone on the way can read the key'
+            " (http is for this machine only)"
+        ),
+    ),
+    ("https://user:secret@api.example.com", '"https://…@api.example.com"'),
+    ("https://api.example.com/?token=secret", '"https://api.example.com/?…"'),
+    ("https://api.example.com#secret", '"https://api.example.com#…"'),
+    ("api.example.com", '"api.example.com"'),
+    ("sandbax", '"sandbax"; did you mean sandbox?'),
+    ("", '""'),
+    ("https://", '"https://"'),
+    ("https://a b", '"https://a b"'),
+    ("https://a:99999", '"https://a:99999"'),
+    ("ftp://a", '"ftp://a"'),
+]
+
+
+@pytest.mark.parametrize(("url", "found"), BAD_URLS)
+def test_a_base_url_that_would_give_the_key_away_is_refused(
+    complaints: Callable[..., list[str]], good: str, url: str, found: str
+) -> None:
+    """`base_url` is "sandbox" or a plain https URL; what a wrong one holds of secrets is masked."""
+    text = good.replace("https://api.example.com", url)
+    assert complaints(text) == [f"config.toml:5: [vendors.main] base_url: {_URL}, found {found}"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sandbox",
+        "https://api.example.com",
+        "https://[::1]:8",
+        "http://localhost:80/base",
+        "http://127.9.0.1",
+        "http://[::1]:8",
+    ],
+)
+def test_https_and_this_machine_are_good_base_urls(url: str) -> None:
+    """Plain http is for this machine, where no network sees the key."""
+    assert is_base_url(url)
+
+
+def test_only_this_machine_is_loopback() -> None:
+    """A name that merely looks local is a host like any other."""
+    assert is_loopback("localhost")
+    assert not any(is_loopback(host) for host in ("localhost.example.com", "10.0.0.1", "::2", ""))
+
+
+def test_a_slash_at_the_end_of_a_base_url_does_not_count(loaded: Callable[..., Settings], good: str) -> None:
+    """`base_url` and `path` are joined by the path's slash alone."""
+    settings = loaded(good.replace("example.com", "example.com/api/"))
+    assert settings.vendors["main"].base_url == "https://api.example.com/api"
+
+
+def test_a_proxy_may_carry_a_password() -> None:
+    """A proxy's own user name and password are its business; no proxy is an empty text."""
+    assert is_proxy("http://user:secret@proxy:3128")
+    assert is_proxy("")
+
+
+@pytest.mark.parametrize("name", ["EKYCPRO_API_KEY", "KEY", "_K2"])
+def test_names_of_variables(name: str) -> None:
+    """Capital letters, digits and underscores name a variable."""
+    assert is_variable_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "a1b2c3", "2K", "K-1", "AKIAIOSFODNN7EXAMPLE1"])
+def test_what_may_be_the_key_itself_is_no_name(name: str) -> None:
+    """A key in the place of the variable's name is refused, so that no later message names it."""
+    assert not is_variable_name(name)
+
+
+def test_the_faults_are_those_of_the_embedded_vendor() -> None:
+    """The configuration may not import the sandbox, so its list of faults is kept in step here."""
+    assert FAULTS == SANDBOX_FAULTS
+
+
+@pytest.mark.parametrize("faults", ['"all"', '["all"]'])
+def test_all_faults_have_one_word(loaded: Callable[..., Settings], good: str, faults: str) -> None:
+    """`faults = "all"` needs no list."""
+    assert loaded(f"{good}[sandbox]\nfaults = {faults}\n").sandbox.faults == ("all",)

@@ -1,0 +1,117 @@
+"""The vendor's key: where it comes from, and that no message shows it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import read_key
+from orchestrator.errors import UsageError
+from orchestrator.settings import VendorSettings
+
+URL = "https://api.example.com"
+KEY = "s3cret/Key+=="
+
+
+def test_the_embedded_vendor_needs_no_key() -> None:
+    """The sandbox is asked with a word that everybody knows."""
+    assert read_key(VendorSettings(base_url="sandbox"), {}) == "sandbox"
+
+
+@pytest.mark.parametrize("value", [KEY, KEY + "\n", KEY + "\r\n"])
+def test_the_key_comes_from_the_environment(value: str) -> None:
+    """A line end that a pipe left behind the key is no part of it."""
+    assert read_key(VendorSettings(base_url=URL), {"EKYCPRO_API_KEY": value}) == KEY
+
+
+@pytest.mark.parametrize("content", [KEY, KEY + "\n"])
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o440])
+def test_the_key_comes_from_a_private_file(folder: Path, content: str, mode: int) -> None:
+    """A file that others can't read, with or without a line end, holds the key; the environment is not asked."""
+    path = _file(folder, content.encode(), mode)
+    vendor = VendorSettings(base_url=URL, api_key_file=path)
+    assert read_key(vendor, {"EKYCPRO_API_KEY": "another"}) == KEY
+
+
+BAD = [
+    ("", "is empty"),
+    (" \n", "is empty"),
+    ("s3cret key", "holds white space, control characters or other signs that no header may carry"),
+    ("s3cret\nHost: evil", "holds white space, control characters or other signs that no header may carry"),
+    ("s3crét", "holds white space, control characters or other signs that no header may carry"),
+    ("s3cret" * 1000, "is longer than 4096 characters, so it can't be a key"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), BAD, ids=[message[:10] for _, message in BAD])
+def test_a_variable_that_holds_no_key(value: str, message: str) -> None:
+    """What can't be a key is refused before it is sent; the message names the variable, not the value."""
+    with pytest.raises(UsageError) as caught:
+        read_key(VendorSettings(base_url=URL, api_key_env="MY_KEY"), {"MY_KEY": value})
+    assert str(caught.value) == f"the key in the environment variable MY_KEY {message}"
+
+
+@pytest.mark.parametrize(("value", "message"), BAD, ids=[message[:10] for _, message in BAD])
+def test_a_file_that_holds_no_key(folder: Path, value: str, message: str) -> None:
+    """The same holds for a file."""
+    path = _file(folder, value.encode(), 0o600)
+    with pytest.raises(UsageError) as caught:
+        read_key(VendorSettings(base_url=URL, api_key_file=path), {})
+    assert str(caught.value) == f"the key in {path} {message}"
+
+
+def test_bytes_that_are_no_text_are_no_key(folder: Path) -> None:
+    """A binary file named by mistake is refused without a traceback."""
+    path = _file(folder, b"\xff\xfe\x00", 0o600)
+    with pytest.raises(UsageError, match="holds white space, control characters or other signs"):
+        read_key(VendorSettings(base_url=URL, api_key_file=path), {})
+
+
+def test_a_missing_variable_names_both_ways() -> None:
+    """Who has set nothing is told both places for a key."""
+    with pytest.raises(UsageError) as caught:
+        read_key(VendorSettings(base_url=URL), {"OTHER": "s3cret"})
+    assert str(caught.value) == (
+        "the environment variable EKYCPRO_API_KEY is not set; put the vendor's key there, or name a file that holds it"
+        " with api_key_file"
+    )
+
+
+def test_a_file_that_can_not_be_read(folder: Path) -> None:
+    """A missing file, or a directory, is named with its reason."""
+    with pytest.raises(UsageError, match=r"^api_key_file .*/none: No such file or directory$"):
+        read_key(VendorSettings(base_url=URL, api_key_file=folder / "none"), {})
+    with pytest.raises(UsageError, match=r"^api_key_file .*: Is a directory$"):
+        read_key(VendorSettings(base_url=URL, api_key_file=folder), {})
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o602, 0o620])
+def test_a_key_that_lies_open_is_refused(folder: Path, mode: int) -> None:
+    """A key that other users may read or change is refused, with the command that mends it."""
+    path = _file(folder, KEY.encode(), mode)
+    with pytest.raises(UsageError) as caught:
+        read_key(VendorSettings(base_url=URL, api_key_file=path), {})
+    assert str(caught.value) == (
+        f"api_key_file {path}: other users may read or change it (mode {mode:04o}); run `chmod 600 {path}`,"
+        " or mount it with mode 0400"
+    )
+
+
+def test_a_pipe_can_hand_over_the_key() -> None:
+    """`api_key_file` may be what a shell's process substitution names."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, KEY.encode())
+        os.close(writing)
+        assert read_key(VendorSettings(base_url=URL, api_key_file=Path(f"/dev/fd/{reading}")), {}) == KEY
+    finally:
+        os.close(reading)
+
+
+def _file(folder: Path, content: bytes, mode: int) -> Path:
+    path = folder / "key"
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path

@@ -1,0 +1,48 @@
+"""The files that `init` writes."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import load, write_starter
+from orchestrator.errors import UsageError
+
+
+def test_the_starter_loads_as_it_is(folder: Path) -> None:
+    """The written configuration is right, asks the embedded vendor, and its list lies beside it."""
+    paths = write_starter(folder / "new" / "job")
+    assert paths == (folder / "new" / "job" / "config.toml", folder / "new" / "job" / "numbers.txt")
+    settings = load(paths[0])
+    assert settings.is_sandbox
+    assert list(settings.platforms) == ["instagram", "amazon"]
+    assert [Path(path) for path in settings.job.inputs] == [paths[1]]
+    assert paths[1].stat().st_size > 0
+
+
+def test_the_starter_is_private(folder: Path) -> None:
+    """Numbers stand in the list, so its files and its new directory are the owner's."""
+    paths = write_starter(folder / "new")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (*paths, folder / "new")] == [0o600, 0o600, 0o700]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "numbers.txt"])
+def test_nothing_is_overwritten(folder: Path, name: str) -> None:
+    """A file that is there stays as it is, and nothing is written beside it; a dangling link counts as there."""
+    (folder / name).symlink_to("nowhere")
+    with pytest.raises(UsageError) as caught:
+        write_starter(folder)
+    assert str(caught.value) == f"{folder / name}: already there, and not overwritten; choose another directory"
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_the_starter_says_how_to_go_live(folder: Path) -> None:
+    """With the changes that its comments name, the same file is a real vendor's job."""
+    path, _ = write_starter(folder)
+    text = path.read_text()
+    text = text.replace('# name = "spring"', 'name = "spring"').replace("# max_cost", "max_cost")
+    path.write_text(text.replace('"sandbox"  ', '"https://api.ekycpro.com"  '))
+    settings = load(path)
+    assert (settings.is_sandbox, settings.job.name, settings.budget.max_cost) == (False, "spring", 10.0)

@@ -1,0 +1,173 @@
+"""Wrong types, unknown and missing keys: one table at a time, each with its exact message."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.settings import OutputFormat, Style, WhenTooSmall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.settings import Settings
+
+BAD = [
+    ("job", "chunk_size = 0", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found 0"),
+    ("job", 'chunk_size = "100"', 'config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found "100"'),
+    ("job", "chunk_size = 100.0", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found 100.0"),
+    ("job", "chunk_size = true", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found true"),
+    ("job", "chunk_size = inf", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found inf"),
+    ("job", "chunk_size = {}", "config.toml:2: [job.chunk_size]: expected a whole number ≥ 1, found a table"),
+    (
+        "job",
+        "name = 2024-01-01",
+        (
+            'config.toml:2: [job] name: expected up to 64 letters, digits, ".", "_" and "-", the first a letter or a'
+            " digit (it becomes part of file names), found a date or a time"
+        ),
+    ),
+    ("job", "column = 3", "config.toml:2: [job] column: expected text that is not empty, found 3"),
+    (
+        "job",
+        "exclude_calling_codes = [86, 1000]",
+        "config.toml:2: [job] exclude_calling_codes, item 2: expected a whole number from 1 to 999, found 1000",
+    ),
+    (
+        "job",
+        "exclude_calling_codes = 86",
+        "config.toml:2: [job] exclude_calling_codes: expected a list of whole numbers from 1 to 999, found 86",
+    ),
+    ("job", "chunksize = 100", "config.toml:2: [job] chunksize: unknown key; did you mean chunk_size?"),
+    ("job", "formats = []", "config.toml:2: [job] formats: unknown key; it belongs under [output]"),
+    (
+        "workers",
+        "nice = 3",
+        "config.toml:11: [workers] nice: unknown key; known here: count",
+    ),
+    (
+        "vendors.main",
+        "requests_per_second = 0",
+        "config.toml:5: [vendors.main] requests_per_second: expected a number > 0, found 0",
+    ),
+    (
+        "vendors.main",
+        "requests_per_second = nan",
+        "config.toml:5: [vendors.main] requests_per_second: expected a number > 0, found nan",
+    ),
+    (
+        "vendors.main",
+        "max_in_flight = 3",
+        "config.toml:5: [vendors.main] max_in_flight: unknown key; it belongs under [platforms.instagram]",
+    ),
+    (
+        "vendors.main",
+        'result_hosts = "a.com"',
+        'config.toml:5: [vendors.main] result_hosts: expected a list of texts, found "a.com"',
+    ),
+    (
+        "platforms.amazon",
+        'min_rows = "100"',
+        'config.toml:10: [platforms.amazon] min_rows: expected a whole number ≥ 1, found "100"',
+    ),
+    (
+        "platforms.amazon",
+        'style = "simpel"',
+        'config.toml:10: [platforms.amazon] style: expected "simple" or "v1", found "simpel"; did you mean simple?',
+    ),
+    (
+        "platforms.amazon",
+        'when_too_small = "ignore"',
+        'config.toml:10: [platforms.amazon] when_too_small: expected "stop" or "skip", found "ignore"',
+    ),
+    ("platforms.amazon", "canary = 1", "config.toml:10: [platforms.amazon] canary: expected true or false, found 1"),
+    (
+        "platforms.amazon",
+        "price_per_10000 = -1",
+        "config.toml:10: [platforms.amazon] price_per_10000: expected a number ≥ 0 that is not inf, found -1",
+    ),
+    (
+        "platforms.amazon",
+        "result_columns = []",
+        "config.toml:10: [platforms.amazon] result_columns: expected a list of at least one text, found an empty list",
+    ),
+    (
+        "polling",
+        "give_up_after_h = 0",
+        "config.toml:11: [polling] give_up_after_h: expected a number > 0, found 0",
+    ),
+    ("budget", "max_cost = -0.5", "config.toml:11: [budget] max_cost: expected a number ≥ 0, found -0.5"),
+    (
+        "output",
+        'formats = ["xlsx", "xslx"]',
+        'config.toml:11: [output] formats, item 2: expected "xlsx" or "csv", found "xslx"; did you mean xlsx?',
+    ),
+    (
+        "output",
+        'formats = ["parquet"]',
+        'config.toml:11: [output] formats, item 1: expected "xlsx" or "csv", found "parquet"',
+    ),
+    ("output", 'formats = "csv"', 'config.toml:11: [output] formats: expected a list of "xlsx" or "csv", found "csv"'),
+    ("output", "keep_columns = true", "config.toml:11: [output] keep_columns: expected false, found true"),
+    ("workers", "count = 0", "config.toml:11: [workers] count: expected a whole number ≥ 1, found 0"),
+    ("sandbox", "seed = 1.5", "config.toml:11: [sandbox] seed: expected a whole number, found 1.5"),
+    ("sandbox", "pace = 12:00:00", "config.toml:11: [sandbox] pace: expected a number > 0, found a date or a time"),
+]
+
+
+@pytest.mark.parametrize(("table", "line", "message"), BAD, ids=[line for _, line, _ in BAD])
+def test_a_bad_value_is_named_with_what_was_expected_and_found(
+    complaint_about: Callable[[str, str], str], table: str, line: str, message: str
+) -> None:
+    """A message names file, line and key, what was expected and what was found, and guesses the misspelt word."""
+    assert complaint_about(table, line) == message
+
+
+def test_a_missing_key_is_named_at_its_table(complaints: Callable[..., list[str]], good: str) -> None:
+    """A key that must be there is missed on the line of its table."""
+    text = good.replace('inputs = ["numbers.txt"]\n', "").replace('base_url = "https://api.example.com"\n', "")
+    assert complaints(text) == [
+        "config.toml:1: [job] inputs: missing; expected a list of at least one text",
+        (
+            'config.toml:3: [vendors.main] base_url: missing; expected "sandbox" or an https URL without credentials,'
+            " query and fragment"
+        ),
+    ]
+
+
+def test_all_problems_of_a_table_are_found_at_once(complaints: Callable[..., list[str]], good: str) -> None:
+    """A wrong type hides neither an unknown key nor a broken rule beside it."""
+    text = good.replace("[job]\n", '[job]\nname = "a b"\nchunk_size = "x"\nsheets = "a"\n')
+    assert [line.split(":")[:3] for line in complaints(text)] == [
+        ["config.toml", "2", " [job] name"],
+        ["config.toml", "3", " [job] chunk_size"],
+        ["config.toml", "4", " [job] sheets"],
+    ]
+
+
+def test_lists_words_and_whole_numbers_become_what_the_settings_hold(
+    loaded: Callable[..., Settings], good: str
+) -> None:
+    """Strict does not mean clumsy: lists become tuples, words enumerations, and 3 is a float where one is expected."""
+    settings = loaded(
+        good + 'when_too_small = "skip"\nrequests_per_second = 3\n[output]\nformats = ["csv"]\nkeep_columns = false\n'
+    )
+    amazon = settings.platforms["amazon"]
+    assert (amazon.style, amazon.when_too_small) == (Style.V1, WhenTooSmall.SKIP)
+    assert isinstance(amazon.requests_per_second, float)
+    assert settings.output.formats == (OutputFormat.CSV,)
+
+
+def test_inf_is_no_limit(loaded: Callable[..., Settings], good: str) -> None:
+    """`inf` is a number wherever a limit can be done without."""
+    settings = loaded(
+        good + "requests_per_second = inf\n[polling]\ngive_up_after_h = inf\n[budget]\nmax_cost = inf\n",
+        "vendors.main.requests_per_second=inf",
+        "backoff.give_up_after_s=inf",
+    )
+    assert settings.platforms["amazon"].requests_per_second == math.inf
+    assert settings.vendors["main"].requests_per_second == math.inf
+    assert (settings.polling.give_up_after_h, settings.budget.max_cost) == (math.inf, math.inf)
+    assert settings.backoff.give_up_after_s == math.inf
