@@ -49,7 +49,7 @@ SECRET_NAMES = frozenset(
 """Unknown keys, in lower case without `_` and `-`, that most likely hold the vendor's key."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _KEY_LENGTH = 20
 
 

@@ -211,3 +211,10 @@ def test_the_faults_are_those_of_the_embedded_vendor() -> None:
 def test_all_faults_have_one_word(loaded: Callable[..., Settings], good: str, faults: str) -> None:
     """`faults = "all"` needs no list."""
     assert loaded(f"{good}[sandbox]\nfaults = {faults}\n").sandbox.faults == ("all",)
+
+
+def test_result_hosts_are_names_or_addresses_with_or_without_a_port(loaded: Callable[..., Settings], good: str) -> None:
+    """A host stands as it does in a URL."""
+    hosts = ("files.example.com", "files.example.com:8443", "10.0.0.1", "[::1]:8")
+    text = good.replace("[vendors.main]", f"[vendors.main]\nresult_hosts = {list(hosts)}")
+    assert loaded(text).vendors["main"].result_hosts == hosts
