@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -232,7 +233,7 @@ class _Run:
             await asyncio.get_running_loop().run_in_executor(None, summary.write, self._settings.job.directory, content)
 
     def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
-        max_cost = self._settings.budget.max_cost
+        max_cost = None if self._settings.is_sandbox else self._settings.budget.max_cost
         return Context(
             job_name=self._settings.job.name,
             directory=self._settings.job.directory,
@@ -240,7 +241,7 @@ class _Run:
             workers=workers,
             polling=self._settings.polling,
             backoff=self._settings.backoff,
-            max_cost_nano=None if max_cost is None or self._settings.is_sandbox else round(max_cost * NANO),
+            max_cost_nano=None if max_cost is None or math.isinf(max_cost) else round(max_cost * NANO),
             clock=self._world.clock,
             random=self._world.random,
             stopping=self._stop.wished,
