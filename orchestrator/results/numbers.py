@@ -85,8 +85,8 @@ def _whole_floats(values: NDArray[np.float64]) -> NDArray[np.int64]:
 def _as_number(cell: object) -> int:
     if isinstance(cell, (int, float)) and not isinstance(cell, bool):
         return int(cell) if 1 <= cell < _END and cell == int(cell) else NOT_A_NUMBER
-    text = "" if cell is None else str(cell).translate(_PUNCTUATION)
+    text = "" if cell is None else str(cell).strip()
     if not text:
         return BLANK
-    found = _NUMBER.fullmatch(text)
+    found = None if text.startswith("-") else _NUMBER.fullmatch(text.translate(_PUNCTUATION))
     return int(found[1]) if found else NOT_A_NUMBER

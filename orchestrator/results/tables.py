@@ -100,7 +100,6 @@ def _zip(file: IO[bytes], limits: gate.Limits, wanted: Wanted) -> Iterator[Batch
     with zipfile.ZipFile(file) as archive:
         gate.inspect(archive, limits)
         if gate.is_workbook(archive):
-            file.seek(0)
             yield from _workbook(file, wanted)
         else:
             yield from _one_of(archive, limits, wanted)
@@ -108,6 +107,7 @@ def _zip(file: IO[bytes], limits: gate.Limits, wanted: Wanted) -> Iterator[Batch
 
 def _workbook(file: IO[bytes], wanted: Wanted) -> Iterator[Batch]:
     """Yield every sheet that has both columns: long results roll over into further sheets."""
+    file.seek(0)  # the gate has read it
     with calamine.load_workbook(file) as book:
         for sheet in book.sheets_metadata:
             if sheet.typ == calamine.SheetTypeEnum.WorkSheet:
@@ -119,7 +119,7 @@ def _csv(file: IO[bytes], wanted: Wanted) -> Iterator[Batch]:
     try:
         first = text.readline(_HEADER_BYTES)
         delimiter = max(",;\t", key=first.count)
-        rows = csv.reader(chain([first], text), delimiter=delimiter)
+        rows = csv.reader(chain([first], text), delimiter=delimiter, skipinitialspace=True)
         yield from _rows(rows, wanted)
     finally:
         text.detach()  # the file belongs to the caller

@@ -24,7 +24,7 @@ VENDOR_PREFIX: Final = "vendor:"
 
 MAX_WORDS: Final = 250
 MAX_WORD_LENGTH: Final = 64
-MAX_SPELLINGS: Final = 10_000
+MAX_SPELLINGS: Final = 1000
 """Spellings that a file may use for its words, in case, spaces and cell type: bounds the look-up table."""
 
 _SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "true", "1"), "yes") | dict.fromkeys(

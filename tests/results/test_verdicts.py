@@ -1,0 +1,90 @@
+"""A verdict file comes back as it was written, or not at all."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import StorageError
+from orchestrator.results import Verdicts, read_verdicts, verdict_path, write_verdicts
+
+VERDICTS = Verdicts(("unanswered", "yes", "s\u00ed"), bytes([0, 1, 2, 1, 0] * 40), "task", "ab" * 32)
+
+
+def test_path() -> None:
+    """Verdicts lie by platform and chunk."""
+    assert verdict_path(Path("job"), "instagram", 17) == Path("job/verdicts/instagram/000017.bin")
+
+
+@given(words=st.lists(st.text(min_size=1, max_size=64), max_size=249, unique=True), data=st.data())
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, words: list[str], data: st.DataObject) -> None:
+    """Any words and codes come back."""
+    known = ("unanswered", *words)
+    codes = bytes(data.draw(st.lists(st.integers(0, len(known) - 1), min_size=1)))
+    path = tmp_path_factory.mktemp("verdicts") / "platform" / "000001.bin"
+    written = Verdicts(known, codes, "t", "00" * 32)
+    write_verdicts(path, written)
+    assert read_verdicts(path) == written
+
+
+def test_private(tmp_path: Path) -> None:
+    """Only the owner can read verdicts."""
+    path = verdict_path(tmp_path, "instagram", 1)
+    write_verdicts(path, VERDICTS)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_one_byte_a_number(tmp_path: Path) -> None:
+    """The file is a line of ASCII and one byte a number."""
+    write_verdicts(tmp_path / "v", VERDICTS)
+    line, codes = (tmp_path / "v").read_bytes().split(b"\n", 1)
+    assert codes == VERDICTS.codes
+    assert line.isascii()
+
+
+def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
+    """A torn or altered file is refused, unless the change is outside of what it says."""
+    path = tmp_path / "v"
+    write_verdicts(path, VERDICTS)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            read = read_verdicts(path)
+        except StorageError:
+            continue
+        assert read.codes == VERDICTS.codes
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(StorageError):
+            read_verdicts(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"words": ["yes"], "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": ["unanswered"], "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": None, "rows": 1, "task_id": "", "chunk_sha256": ""},
+        [],
+    ],
+)
+def test_headers_that_do_not_fit(tmp_path: Path, header: object) -> None:
+    """Codes beyond the words, other first words and other headers are refused."""
+    if isinstance(header, dict):
+        header["sha256"] = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"  # of b"\x01"
+    (tmp_path / "v").write_bytes(b"numbercheck-verdicts 1 " + json.dumps(header).encode() + b"\n\x01")
+    with pytest.raises(StorageError):
+        read_verdicts(tmp_path / "v")
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A missing verdict file is an error of the disk that names it."""
+    with pytest.raises(StorageError, match="nowhere"):
+        read_verdicts(tmp_path / "nowhere")
