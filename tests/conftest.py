@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import pytest
 import orchestrator
 
 Child = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stray_loop() -> None:
+    """Say that there is no event loop yet: asked for one, asyncio makes it, and the test runner never closes it."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

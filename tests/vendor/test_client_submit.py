@@ -388,7 +388,7 @@ class TestBeforeRelease:
             for got in range(0, seen.length, 1_000_000):
                 await seen.until(got)
                 await asyncio.sleep(5)
-            await seen.whole()
+            await seen.until(seen.length)
             seen.answer(200, MADE)
 
         answer, _ = await submit(script, file)
