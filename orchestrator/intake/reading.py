@@ -27,7 +27,7 @@ from orchestrator.intake.parts import Part, Source, draw_parts, store_part
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.settings import JobSettings
@@ -61,7 +61,7 @@ class _Scanned:
 
 async def read_list(
     job: JobSettings,
-    limits: ChunkLimits,
+    limits: Callable[[int], ChunkLimits],
     workers: Workers,
     stdin: BinaryIO | None = None,
     *,
@@ -69,6 +69,7 @@ async def read_list(
 ) -> ListPlan:
     """Read the list of a job and write its chunk files, rejected.csv and duplicates.csv; those of an earlier plan go.
 
+    `limits` is asked with the count of accepted numbers, since a platform may do without a list that is too small.
     Raises `UsageError` for inputs that can't be read, a list without a number, or one that the limits can't cut, and
     `StorageError`.
     """
@@ -80,7 +81,7 @@ async def read_list(
         await workers.run(rejects.write_rejects, parts, unique.duplicates_file, job.directory)
         if not unique.accepted:
             raise UsageError(_nothing_accepted(source, scanned))
-        sizes = chunk_sizes(unique.accepted, limits)
+        sizes = chunk_sizes(unique.accepted, limits(unique.accepted))
         stretches = list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
         chunks = await _write_chunks(stretches, unique, workers, job.directory)
     _keep_only(chunks, job.directory)

@@ -18,7 +18,7 @@ from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from orchestrator.settings import JobSettings
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
     from .conftest import MakeJob, Table, Write, WriteWorkbook
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-LIMITS = ChunkLimits(20_000, 1, 10_000_000)
-SMALL = ChunkLimits(3, 2, 100)
+
+
+def always(*limits: int) -> Callable[[int], ChunkLimits]:
+    return lambda _total: ChunkLimits(*limits)
+
+
+LIMITS = always(20_000, 1, 10_000_000)
+SMALL = always(3, 2, 100)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -124,7 +130,7 @@ async def test_borders_and_workers_change_nothing(
     write("b.csv", "phone\n" + "\n".join(lines[250:400]) + "\n")
     write("c.txt", "\r".join(lines[400:]))
     job = make_job("a.txt", "b.csv", "c.txt")
-    limits = ChunkLimits(20, 15, 100)
+    limits = always(20, 15, 100)
     plan = await read_list(job, limits, workers)
     expected = content(job.directory)
     async with Workers(1) as lonely:
