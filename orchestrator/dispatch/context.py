@@ -70,16 +70,18 @@ class Context:
 
 
 class Turn:
-    """One call's place among those of its lane that wait to leave; a context manager around the whole call."""
+    """One call's place among its lane's and its vendor's, taken in the moment in which the schedule decides on it.
+
+    A context manager around the whole call, up to the recording of what came of it.
+    """
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._waiting = False
-
-    def __enter__(self) -> Self:
         self._lane.side.calls += 1
         self._lane.leaving += 1
         self._waiting = True
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -138,10 +138,15 @@ class Dispatcher:
                     await self._fetcher.fetch(lane, watch)
                 finally:
                     self._schedule.downloads_free += 1
-            case Poll(lane, watch):
-                await self._looker.look(lane, watch)
-            case Submit(lane, task):
-                await self._submitter.submit(lane, task)
+            case Poll(lane, watch, turn):
+                with turn:
+                    await self._looker.look(lane, watch, turn.leave)
+            case Submit(lane, task, turn):
+                try:
+                    with turn:
+                        await self._submitter.submit(lane, task, turn.leave)
+                finally:
+                    lane.submitting -= 1
             case Wait():
                 raise AssertionError("waiting is not done by a task of its own")
             case _:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestrator.dispatch.context import Context, Turn
 from orchestrator.dispatch.polling import Progress, next_look_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 
 if TYPE_CHECKING:
+    from orchestrator.dispatch.context import Context
     from orchestrator.dispatch.lanes import Lane, Watch
     from orchestrator.vendor.answers import TaskReport
+    from orchestrator.vendor.client import Leave
 
 log = structlog.get_logger()
 
@@ -27,11 +28,10 @@ class Looker:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def look(self, lane: Lane, watch: Watch) -> None:
+    async def look(self, lane: Lane, watch: Watch, leave: Leave) -> None:
         """Ask once. Afterwards the watch waits for its next look or its download, or its task has ended."""
         try:
-            with Turn(lane) as turn:
-                report = await lane.side.client.status(lane.settings, watch.task_id, leave=turn.leave)
+            report = await lane.side.client.status(lane.settings, watch.task_id, leave=leave)
         except TemporaryError as error:
             await self._failed(lane, watch, error)
         except DeniedError as error:

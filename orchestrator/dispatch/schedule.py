@@ -1,5 +1,8 @@
 """What to do next: one synchronous look at all lanes. The dispatcher does what comes out of it.
 
+A step takes its place in the counts of its lane here and at once; if it did so when it starts to run, the next look
+would come before that, and let through more than is allowed. The dispatcher gives the place back at the step's end.
+
 Order: download what is ready, then poll, then submit. Lanes take turns, so that no platform waits for another.
 """
 
@@ -9,6 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.dispatch.context import Turn
 from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ class Poll:
 
     lane: Lane
     watch: Watch
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Submit:
 
     lane: Lane
     task: Task
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +92,13 @@ class Schedule:
         if lane.side.poll_denied or lane.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
         at = max(lane.looks.next_at, lane.side.callable_at(now))
-        return Poll(lane, lane.looks.pop()) if at <= now else Wait(at)
+        return Poll(lane, lane.looks.pop(), Turn(lane)) if at <= now else Wait(at)
 
     def _submit(self, lane: Lane, now: float) -> Submit | Wait:
         if lane.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
         at = max(lane.submit_at(now), lane.side.callable_at(now))
-        return Submit(lane, lane.next_task(now)) if at <= now else Wait(at)
+        if at > now:
+            return Wait(at)
+        lane.submitting += 1
+        return Submit(lane, lane.next_task(now), Turn(lane))

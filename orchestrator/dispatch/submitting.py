@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 
 from orchestrator.dispatch.caution import Outcome
-from orchestrator.dispatch.context import Context, Turn
 from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.intake import chunk_path
@@ -26,7 +25,9 @@ from orchestrator.tasks import State
 from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
 if TYPE_CHECKING:
+    from orchestrator.dispatch.context import Context
     from orchestrator.ledger import Ledger, Task
+    from orchestrator.vendor.client import Leave
 
 log = structlog.get_logger()
 
@@ -53,12 +54,11 @@ class Submitter:
         self._context = context
         self._put_offs: dict[Task, int] = {}
 
-    async def submit(self, lane: Lane, task: Task) -> None:
+    async def submit(self, lane: Lane, task: Task, leave: Leave) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows))
-        lane.submitting += 1
         try:
-            answer = await self._send(attempt)
+            answer = await self._send(attempt, leave)
             await self._record(attempt, answer)
         except StoppingError:
             pass  # the task stays planned, for the next run
@@ -69,24 +69,16 @@ class Submitter:
             # Cancelled after the grace, or the ledger is broken: say what is known, then let it escape.
             await self._cut_off(attempt)
             raise
-        finally:
-            lane.submitting -= 1
 
-    async def _send(self, attempt: Attempt) -> SubmitAnswer:
+    async def _send(self, attempt: Attempt, leave: Leave) -> SubmitAnswer:
         lane, task = attempt.lane, attempt.task
         file_name = f"{self._context.job_name}-{task.key.platform}-{task.key.chunk:06d}-{task.sha256[:8]}.txt"
 
         async def release(sha256: str) -> None:
             await self._release(attempt, sha256)
 
-        with Turn(lane) as turn:
-            return await lane.side.client.submit(
-                lane.settings,
-                chunk_path(self._context.directory, task.key.chunk),
-                file_name,
-                leave=turn.leave,
-                release=release,
-            )
+        chunk_file = chunk_path(self._context.directory, task.key.chunk)
+        return await lane.side.client.submit(lane.settings, chunk_file, file_name, leave=leave, release=release)
 
     async def _release(self, attempt: Attempt, sha256: str) -> None:
         task = attempt.task
