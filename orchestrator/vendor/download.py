@@ -113,7 +113,8 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
         async with opened(part, "wb", _open_private) as file:
             await _write_blocks(content, file, part)
     except BaseException:
-        part.unlink(missing_ok=True)  # noqa: ASYNC240 - a wait here could be cancelled, and leave the part
+        with disk_errors(part):
+            part.unlink(missing_ok=True)  # noqa: ASYNC240 - a wait here could be cancelled, and leave the part
         raise
 
 

@@ -31,7 +31,8 @@ async def opened(path: Path, mode: str, opener: Callable[[str, int], int] | None
     try:
         yield file
     finally:
-        await file.close()
+        with disk_errors(path):  # what a full disk did not take before, it refuses again here
+            await file.close()
 
 
 async def _open(path: Path, mode: str, opener: Callable[[str, int], int] | None) -> Any:

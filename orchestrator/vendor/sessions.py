@@ -12,7 +12,7 @@ because callers already bound their calls and waiting for a slot would count as 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from aiohttp.resolver import DefaultResolver
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
     from orchestrator.vendor.deadline import Times
+
+KEPT_S: Final = 4.0
+"""How long an idle connection is kept: less than the 5 s after which common servers close theirs, because a POST that
+meets that moment fails, and only a GET is repeated by the library."""
 
 
 class Sessions:
@@ -45,7 +49,7 @@ class Sessions:
         # Through a proxy only the proxy's own name is looked up here; the check of the target is the proxy's.
         checked = names if self._proxy else PublicResolver(names)
         self.submits = await self._session(self._connector(force_close=True), trace_configs=[_leaving()])
-        self.calls = await self._session(self._connector(), trace_configs=[_leaving()])
+        self.calls = await self._session(self._connector(keepalive_timeout=KEPT_S), trace_configs=[_leaving()])
         self._inside = await self._session(self._connector(resolver=names), auto_decompress=False)
         self._public = await self._session(self._connector(resolver=checked), auto_decompress=False)
 
