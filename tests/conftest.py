@@ -44,6 +44,7 @@ def start_child() -> Iterator[Child]:
         paths = os.pathsep.join([str(Path(orchestrator.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         child = subprocess.Popen(  # noqa: S603 - our own code
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

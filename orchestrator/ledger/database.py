@@ -175,7 +175,8 @@ class Database:
 
     def _rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         with self._errors():
-            yield from self._sql.execute(statement, values)
+            for row in self._sql.execute(statement, values):  # noqa: UP028 - `yield from` would close it once more
+                yield row
 
     def _value(self, statement: str, values: tuple[object, ...] = ()) -> Any:
         row = self._row(statement, values)

@@ -1,0 +1,73 @@
+"""A planned ledger in a real file, and ways to bring its tasks to a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform, ledger_path
+from orchestrator.tasks import State, TaskKey
+
+MakePlan = Callable[..., Plan]
+Reach = Callable[[Ledger, TaskKey, State], None]
+
+COST_NANO = 1_000
+
+
+@pytest.fixture(scope="session")
+def make_plan() -> MakePlan:
+    """Plan `chunks` chunks of ten rows for platforms of one vendor, the last of another one."""
+
+    def make(
+        chunks: int = 4, platforms: tuple[str, ...] = ("instagram", "amazon", "elsewhere"), **changes: int
+    ) -> Plan:
+        min_rows = changes.get("min_rows", 1)
+        return Plan(
+            name="spring",
+            sandbox=False,
+            reading={"column": "phone", "exclude_calling_codes": [86]},
+            inputs=(InputRecord("/b.txt", "b" * 64, 20), InputRecord("/a.txt", "a" * 64, 10)),
+            counts=ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),
+            chunks=tuple(Chunk(chunk, 10 * (chunk - 1), 10, f"{chunk:064x}") for chunk in range(1, chunks + 1)),
+            platforms=tuple(
+                PlannedPlatform(name, "other" if name == "elsewhere" else "main", {"path": f"/{name}"}, min_rows)
+                for name in platforms
+            ),
+        )
+
+    return make
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, make_plan: MakePlan) -> Iterator[Ledger]:
+    """Open a planned ledger in its first run."""
+    plan = make_plan()
+    with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
+        opened.change(lambda it: it.replace_plan(plan))
+        opened.change(lambda it: it.begin_run(at=1.0, host="here", pid=7))
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def reach() -> Reach:
+    """Bring a planned task to a state, by transitions."""
+
+    def to(ledger: Ledger, key: TaskKey, state: State) -> None:
+        ways: dict[State, list[Callable[[Ledger], object]]] = {
+            State.PLANNED: [],
+            State.RELEASED: [lambda it: it.release(key, cost_nano=COST_NANO, max_cost_nano=None, at=10.0)],
+        }
+        ways[State.IN_DOUBT] = [*ways[State.RELEASED], lambda it: it.doubt(key, "reset", at=11.0)]
+        ways[State.SUBMITTED] = [
+            *ways[State.RELEASED],
+            lambda it: it.accept(key, f"id-{key}", total=10, at=11.0),
+        ]
+        ways[State.STALLED] = [*ways[State.SUBMITTED], lambda it: it.stall(key, "no progress", at=12.0)]
+        ways[State.FAILED] = [*ways[State.SUBMITTED], lambda it: it.fail(key, "damaged", at=12.0)]
+        ways[State.DONE] = [*ways[State.SUBMITTED], lambda it: it.finish(key, {"yes": 10}, at=12.0, detail={})]
+        for step in ways[state]:
+            ledger.change(step)
+
+    return to

@@ -1,0 +1,416 @@
+"""The ledger's file: made, opened, committed to and closed on a real disk, with real crashes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import StorageError
+from orchestrator.ledger import Ledger, Plan, ledger_path
+from orchestrator.tasks import IllegalTransitionError, State, TaskKey
+
+Child = Callable[..., "subprocess.Popen[str]"]
+MakePlan = Callable[..., Plan]
+
+KEY = TaskKey("instagram", 1)
+
+CREATE = """
+import sys
+from pathlib import Path
+from orchestrator.ledger import Ledger, ledger_path
+Ledger.create(ledger_path(Path(sys.argv[1])), "job-1").close()
+"""
+
+COMMIT_FOR_EVER = """
+import sys
+from pathlib import Path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.tasks import TaskKey
+ledger = Ledger.open(ledger_path(Path(sys.argv[1])))
+for chunk in range(1, 100_000):
+    key = TaskKey("instagram", chunk)
+    ledger.change(lambda it: it.release(key, cost_nano=1, max_cost_nano=None, at=1.0))
+    print(chunk, flush=True)
+"""
+
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="faults at a system call need strace")
+
+
+def everything(ledger: Ledger) -> list[str]:
+    return list(ledger._sql.iterdump())
+
+
+def release(chunk: int) -> Callable[[Ledger], None]:
+    key = TaskKey("instagram", chunk)
+    return lambda it: it.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in directory.iterdir())
+
+
+# --- opening and closing ---------------------------------------------------------------------------------------------
+
+
+def test_an_orderly_end_leaves_one_private_file(tmp_path: Path, make_plan: MakePlan) -> None:
+    """While open the log is as private as the file; after closing there is only the file."""
+    path = ledger_path(tmp_path / "runs" / "spring")
+    with Ledger.create(path, "job-1") as ledger:
+        ledger.change(lambda it: it.replace_plan(make_plan()))
+        assert names(path.parent) == ["ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
+    assert names(path.parent) == ["ledger.sqlite"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    with Ledger.open(path) as ledger:
+        assert ledger.inputs() == make_plan().inputs
+
+
+def test_commits_are_synced(ledger: Ledger) -> None:
+    """A log with full syncs (2): NORMAL may lose the last commits on power loss."""
+    assert ledger._value("PRAGMA journal_mode") == "wal"
+    assert ledger._value("PRAGMA synchronous") == 2
+    assert ledger._value("PRAGMA foreign_keys") == 1
+
+
+@pytest.mark.parametrize("remains", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"])
+def test_a_ledger_is_never_begun_anew_over_another(tmp_path: Path, remains: str) -> None:
+    """A ledger, or a log whose ledger is missing, is evidence of tasks that were paid: nothing is overwritten."""
+    path = ledger_path(tmp_path)
+    path.parent.mkdir()
+    (path.parent / remains).write_bytes(b"evidence")
+    with pytest.raises(StorageError, match=f"{remains}: the job has a ledger already"):
+        Ledger.create(path, "job-2")
+    assert names(path.parent) == [remains]
+
+
+def test_what_a_killed_creation_left_is_no_hindrance(tmp_path: Path) -> None:
+    """A half-made ledger under its temporary name is replaced."""
+    path = ledger_path(tmp_path)
+    path.parent.mkdir()
+    (path.parent / "ledger.sqlite.part").write_bytes(b"half a ledger")
+    with Ledger.create(path, "job-1") as ledger:
+        assert ledger.job_id == "job-1"
+    assert names(path.parent) == ["ledger.sqlite"]
+
+
+@needs_strace
+def test_a_crash_while_creating_leaves_none_or_a_whole_one(tmp_path: Path, start_child: Child) -> None:
+    """Killed at any of its syncs and renames, a creation leaves no ledger or one that opens; it can be repeated."""
+    whole = 0
+    for number in itertools.count(1):
+        directory = tmp_path / str(number)
+        calls = "fsync,fdatasync,rename,unlink"
+        strace = (
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            os.devnull,
+            "-e",
+            calls,
+            "-e",
+            f"inject={calls}:signal=KILL:when={number}",
+        )
+        child = start_child(CREATE, directory, under=strace)
+        child.communicate(timeout=60)
+        path = ledger_path(directory)
+        if path.exists():
+            whole += 1
+            with Ledger.open(path) as ledger:
+                assert ledger.job_id == "job-1"
+        else:
+            Ledger.create(path, "job-2").close()
+        if child.returncode == 0:
+            break
+    assert number > 5  # or the faults hit nothing
+    assert whole > 1
+
+
+@pytest.mark.parametrize("opened", [Ledger.open, Ledger.open_to_read])
+def test_no_ledger(tmp_path: Path, opened: Callable[[Path], Ledger]) -> None:
+    """A missing file is an error that says so, and none is made."""
+    with pytest.raises(StorageError, match=r"ledger\.sqlite: .*is the job's directory complete"):
+        opened(ledger_path(tmp_path))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to have a header of 100 bytes" * 9])
+@pytest.mark.parametrize("opened", [Ledger.open, Ledger.open_to_read])
+def test_a_foreign_file(tmp_path: Path, opened: Callable[[Path], Ledger], content: bytes) -> None:
+    """A file that is no ledger is refused and stays as it was."""
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"ledger.sqlite: (this is no ledger of ours|file is not a database)"):
+        opened(path)
+    assert path.read_bytes() == content
+    assert names(tmp_path) == ["ledger.sqlite"]
+
+
+def test_a_ledger_of_another_version(ledger: Ledger) -> None:
+    """The message names both versions and the way out."""
+    ledger._sql.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="the ledger has version 99, this program knows 1; go on with the release"):
+        Ledger.open_to_read(ledger.path)
+
+
+def test_a_file_system_without_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log can't be used a commit would be less durable than promised: refused."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger.create(path, "job-1").close()
+    monkeypatch.setattr("orchestrator.ledger.database._connect", lambda _path, _mode: in_memory_copy(path))
+    with pytest.raises(StorageError, match="use a directory on a local disk"):
+        Ledger.open(path)
+
+
+def in_memory_copy(path: Path) -> sqlite3.Connection:
+    source, copy = sqlite3.connect(path), sqlite3.connect(":memory:", isolation_level=None)
+    source.backup(copy)
+    source.close()
+    return copy
+
+
+def test_a_damaged_ledger_is_an_error_of_the_disk(ledger: Ledger, make_plan: MakePlan) -> None:
+    """Damage that shows only while reading or writing comes out as `StorageError` too, and closing does not hide it."""
+    ledger.change(lambda it: it.replace_plan(make_plan(500)))
+    roots = [int(page) for (page,) in ledger._rows("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")]
+    page_bytes = ledger._value("PRAGMA page_size")
+    ledger.close()
+    content = bytearray(ledger.path.read_bytes())
+    for page in roots:
+        content[(page - 1) * page_bytes : page * page_bytes] = b"\xa5" * page_bytes
+    ledger.path.write_bytes(content)
+    readings: list[Callable[[Ledger], object]] = [
+        Ledger.standing,
+        Ledger.inputs,
+        Ledger.fixed,
+        lambda it: list(it.chunks()),
+        lambda it: list(it.events()),
+        lambda it: list(it.states_by_chunk(["instagram"])),
+        lambda it: it.tasks(State.PLANNED),
+        lambda it: it.planned("instagram", after_chunk=0, limit=5),
+        lambda it: it.task(KEY),
+    ]
+    with Ledger.open(ledger.path) as damaged:
+        for reading in readings:
+            with pytest.raises(StorageError, match=r"ledger\.sqlite: database disk image is malformed"):
+                reading(damaged)
+        with pytest.raises(StorageError, match="malformed"):
+            damaged.commit([release(1)])
+
+
+# --- reading beside a run --------------------------------------------------------------------------------------------
+
+
+def test_reading_beside_a_writer_and_after_it(ledger: Ledger) -> None:
+    """A reader sees each commit once it is made, and nothing of one on its way; it can't write."""
+    with Ledger.open_to_read(ledger.path) as reader:
+        ledger._sql.execute("BEGIN IMMEDIATE")
+        release(1)(ledger)
+        assert reader.tasks(State.RELEASED) == []
+        ledger._sql.execute("COMMIT")
+        assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
+        with pytest.raises(StorageError, match="readonly"):
+            reader.change(release(2))
+    ledger.close()
+    with Ledger.open_to_read(ledger.path) as reader:
+        assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
+    assert names(ledger.path.parent) == ["ledger.sqlite"]
+
+
+def test_a_reader_does_not_keep_the_end_of_a_run_from_the_file(ledger: Ledger, tmp_path: Path) -> None:
+    """Closed while a reader is there the log remains, but the main file is whole: a copy of it alone is the ledger."""
+    ledger.change(release(1))
+    with Ledger.open_to_read(ledger.path) as reader:
+        assert reader.serial == 1
+        ledger.close()
+        copy = tmp_path / "copy.sqlite"
+        shutil.copy(ledger.path, copy)
+        with Ledger.open_to_read(copy) as copied:
+            assert [task.key for task in copied.tasks(State.RELEASED)] == [KEY]
+    Ledger.open(ledger.path).close()
+    assert names(ledger.path.parent) == ["ledger.sqlite"]
+
+
+def test_a_reader_in_the_middle_of_reading_does_not_hold_up_the_end_for_long(ledger: Ledger) -> None:
+    """The log stays then, which is as durable: the next run opens it with everything in it."""
+    ledger.change(release(1))
+    with Ledger.open_to_read(ledger.path) as reader:
+        rows = reader.chunks()
+        next(rows)
+        ledger.change(release(2))
+        ledger.close()
+        del rows
+    with Ledger.open(ledger.path) as again:
+        assert [task.key.chunk for task in again.tasks(State.RELEASED)] == [1, 2]
+
+
+@pytest.mark.parametrize("ending", ["closed", "killed"])
+def test_reading_in_a_directory_that_takes_no_files(tmp_path: Path, ledger: Ledger, ending: str) -> None:
+    """Status works on a directory mounted read-only, after an orderly end and after a crash that left the log."""
+    ledger.change(release(1))
+    directory = tmp_path / "mounted"
+    if ending == "closed":
+        ledger.close()
+    shutil.copytree(tmp_path / "ledger", directory / "ledger")
+    mount = ["mount", "--bind", str(directory), str(directory)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:  # noqa: S603
+        pytest.skip("mounting a directory read-only needs root and the right to mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(directory)], check=True)  # noqa: S603, S607 - see above
+        with Ledger.open_to_read(ledger_path(directory)) as reader:
+            assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
+    finally:
+        subprocess.run(["umount", str(directory)], check=True)  # noqa: S603, S607 - mounted above
+
+
+# --- transactions ----------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_change_is_undone_alone(ledger: Ledger) -> None:
+    """Changes of one commit stand or fall by themselves; each gets its own result or exception, in order."""
+
+    def half(it: Ledger) -> None:
+        release(2)(it)
+        raise KeyError("mine")
+
+    def again(it: Ledger) -> str:
+        release(2)(it)
+        return "well"
+
+    outcomes = ledger.commit([release(1), half, release(1), again])
+    assert [type(outcome) for outcome in outcomes] == [type(None), KeyError, IllegalTransitionError, str]
+    assert [task.key.chunk for task in ledger.tasks(State.RELEASED)] == [1, 2]
+    assert ledger.spent_nano() == 2
+    assert len(list(ledger.events())) == 2
+
+
+def test_a_violated_constraint_is_an_error_of_its_change(ledger: Ledger, make_plan: MakePlan) -> None:
+    """An error of the program is not taken for one of the disk, and does not take other changes with it."""
+    twice = make_plan().platforms[0]
+    first, second = ledger.commit([lambda it: it.add_platform(twice), release(1)])
+    assert isinstance(first, sqlite3.IntegrityError)
+    assert second is None
+    assert len(ledger.tasks(State.RELEASED)) == 1
+
+
+def test_an_error_of_the_disk_in_one_change_undoes_all(ledger: Ledger) -> None:
+    """After a failed read or write nothing can be trusted: no change of the commit happened."""
+
+    def failing(_: Ledger) -> None:
+        raise StorageError("the disk is gone")
+
+    before = everything(ledger)
+    with pytest.raises(StorageError, match="the disk is gone"):
+        ledger.commit([release(1), failing, release(2)])
+    assert everything(ledger) == before
+    ledger.change(release(1))
+
+
+def test_a_cancelled_commit_undoes_all(ledger: Ledger) -> None:
+    """What is no `Exception` ends the commit as a whole, and the ledger stays usable."""
+
+    def interrupted(_: Ledger) -> None:
+        raise KeyboardInterrupt
+
+    before = everything(ledger)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.commit([release(1), interrupted])
+    assert everything(ledger) == before
+    ledger.change(release(1))
+
+
+def test_a_full_ledger_changes_nothing(ledger: Ledger) -> None:
+    """When the file can't grow, the commit is a `StorageError` that names it, and what was there is there."""
+    pages = ledger._value("PRAGMA page_count")
+    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    before = everything(ledger)
+    with pytest.raises(StorageError, match=r"ledger\.sqlite: database or disk is full; mend the disk"):
+        ledger.commit([release(2), grow])
+    assert everything(ledger) == before
+    ledger._sql.execute(f"PRAGMA max_page_count = {10 * pages}")
+    ledger.change(grow)
+
+
+def grow(ledger: Ledger) -> None:
+    reason = "long " * 10_000
+    ledger.release(KEY, cost_nano=1, max_cost_nano=None, at=1.0)
+    ledger.doubt(KEY, reason, at=1.0)
+
+
+def test_a_full_disk_changes_nothing(small_disk: Path, make_plan: MakePlan) -> None:
+    """Commits fail once the disk is full, each as a `StorageError`; all that succeeded before are in the ledger."""
+    path = ledger_path(small_disk)
+    done = 0
+    with Ledger.create(path, "job-1") as ledger:
+        ledger.change(lambda it: it.replace_plan(make_plan(1_000, ("instagram",))))
+        with pytest.raises(StorageError, match="full"):  # noqa: PT012 - how many fit is found out here
+            for chunk in range(1, 1_001):
+                ledger.change(release(chunk))
+                done = chunk
+        with pytest.raises(StorageError, match="full"):
+            ledger.change(release(done + 1))
+        assert len(ledger.tasks(State.RELEASED)) == done > 0
+    with Ledger.open_to_read(path) as reader:
+        assert [task.key.chunk for task in reader.tasks(State.RELEASED)] == list(range(1, done + 1))
+        assert reader._value("PRAGMA integrity_check") == "ok"
+
+
+def test_a_second_writer_is_an_error_that_changes_nothing(ledger: Ledger) -> None:
+    """Should the job's lock fail, SQLite's own still keeps two writers apart."""
+    with Ledger.open(ledger.path) as other:
+        other._sql.execute("PRAGMA busy_timeout = 0")
+        ledger._sql.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"):
+            other.change(release(1))
+        ledger._sql.execute("ROLLBACK")
+        assert other.tasks(State.RELEASED) == []
+
+
+def test_a_kill_loses_no_acknowledged_change(tmp_path: Path, make_plan: MakePlan, start_child: Child) -> None:
+    """Killed with no warning amid commits: all that were reported are there, at most the next one besides."""
+    path = ledger_path(tmp_path)
+    with Ledger.create(path, "job-1") as ledger:
+        ledger.change(lambda it: it.replace_plan(make_plan(5_000, ("instagram",))))
+    child = start_child(COMMIT_FOR_EVER, tmp_path)
+    assert child.stdout is not None
+    acknowledged = [int(child.stdout.readline()) for _ in range(300)]
+    child.kill()
+    acknowledged += [int(line) for line in child.stdout.read().split()]
+    with Ledger.open(path) as ledger:
+        found = [task.key.chunk for task in ledger.tasks(State.RELEASED)]
+        assert found[: len(acknowledged)] == acknowledged
+        assert len(found) <= len(acknowledged) + 1
+        assert ledger.spent_nano() == len(found) == len(list(ledger.events()))
+        assert ledger._value("PRAGMA integrity_check") == "ok"
+    assert names(path.parent) == ["ledger.sqlite"]
+
+
+@needs_strace
+def test_a_sync_that_fails_is_an_error(tmp_path: Path, make_plan: MakePlan, start_child: Child) -> None:
+    """A commit whose sync fails is a `StorageError`, and not acknowledged; all earlier ones are in the ledger.
+
+    The failed one may be there or not after the next opening: its bytes were written, and nobody knows how far.
+    """
+    path = ledger_path(tmp_path)
+    with Ledger.create(path, "job-1") as ledger:
+        ledger.change(lambda it: it.replace_plan(make_plan(100, ("instagram",))))
+    strace = ("strace", "-f", "-qq", "-o", os.devnull, "-e", "fdatasync", "-e", "inject=fdatasync:error=EIO:when=30")
+    output, errors = start_child(COMMIT_FOR_EVER, tmp_path, under=strace).communicate(timeout=60)
+    acknowledged = [int(line) for line in output.split()]
+    assert "StorageError" in errors
+    assert "disk I/O error; mend the disk" in errors
+    with Ledger.open(path) as ledger:
+        found = [task.key.chunk for task in ledger.tasks(State.RELEASED)]
+        assert found[: len(acknowledged)] == acknowledged
+        assert 0 < len(acknowledged) <= len(found) <= len(acknowledged) + 1
+        assert ledger._value("PRAGMA integrity_check") == "ok"

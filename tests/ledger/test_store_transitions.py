@@ -1,0 +1,238 @@
+"""Every transition of a task in the ledger: what it writes, and that an illegal one writes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.ledger import Ledger, PlannedPlatform, Task
+from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
+
+Reach = Callable[[Ledger, TaskKey, State], None]
+
+KEY = TaskKey("instagram", 1)
+AT = 100.0
+
+CALLS: dict[Event, Callable[[Ledger, TaskKey], object]] = {
+    Event.RELEASE: lambda it, key: it.release(key, cost_nano=5, max_cost_nano=None, at=AT),
+    Event.PUT_OFF: lambda it, key: it.put_off(key, "429", at=AT),
+    Event.ACCEPT: lambda it, key: it.accept(key, "new-id", total=10, at=AT),
+    Event.REFUSE: lambda it, key: it.refuse(key, "too large", at=AT),
+    Event.DOUBT: lambda it, key: it.doubt(key, "reset", at=AT),
+    Event.FINISH: lambda it, key: it.finish(key, {"yes": 7, "unanswered": 3}, at=AT, detail={"foreign": 2}),
+    Event.FAIL: lambda it, key: it.fail(key, "damaged", at=AT),
+    Event.STALL: lambda it, key: it.stall(key, "no progress", at=AT),
+    Event.RESUBMIT: lambda it, key: it.resubmit(key, at=AT),
+    Event.ADOPT: lambda it, key: it.adopt(key, "found-id", at=AT),
+    Event.GIVE_UP: lambda it, key: it.give_up(key, at=AT),
+}
+
+
+def everything(ledger: Ledger) -> list[str]:
+    return list(ledger._sql.iterdump())
+
+
+def task_of(ledger: Ledger, key: TaskKey = KEY) -> Task:
+    task = ledger.task(key)
+    assert task is not None
+    return task
+
+
+def bring(ledger: Ledger, reach: Reach, state: State) -> TaskKey:
+    if state is State.SKIPPED:
+        ledger.change(lambda it: it.add_platform(PlannedPlatform("picky", "main", {}, 11)))
+        return TaskKey("picky", 1)
+    reach(ledger, KEY, state)
+    return KEY
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
+def test_every_event_in_every_state(ledger: Ledger, reach: Reach, state: State, event: Event) -> None:
+    """What the table allows changes the state and adds one event; all else raises, and the file stays as it was."""
+    key = bring(ledger, reach, state)
+    before, events = everything(ledger), list(ledger.events())
+    target = TRANSITIONS.get((state, event))
+    if target is None:
+        with pytest.raises(IllegalTransitionError):
+            ledger.change(lambda it: CALLS[event](it, key))
+        assert everything(ledger) == before
+        return
+    ledger.change(lambda it: CALLS[event](it, key))
+    task = task_of(ledger, key)
+    assert task.state is target
+    *earlier, (seq, at, serial, *what, task_id, _) = ledger.events()
+    assert earlier == events
+    assert (seq, at, serial, task_id) == (len(events) + 1, AT, 1, task.task_id)
+    assert what == [str(key), event, state, target]
+
+
+def finish(key: TaskKey) -> Callable[[Ledger], object]:
+    return lambda it: CALLS[Event.FINISH](it, key)
+
+
+def detail(ledger: Ledger) -> dict[str, object]:
+    *_, (*_, text) = ledger.events()
+    return dict(json.loads(text))
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_a_task_that_is_not_in_the_plan(ledger: Ledger, event: Event) -> None:
+    """An event for an unknown task raises and writes nothing, not even a charge."""
+    before = everything(ledger)
+    with pytest.raises(IllegalTransitionError, match="instagram/000099 is not in the plan"):
+        ledger.change(lambda it: CALLS[event](it, TaskKey("instagram", 99)))
+    assert everything(ledger) == before
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_no_transition_outside_of_a_commit(ledger: Ledger, reach: Reach, event: Event) -> None:
+    """A transition takes several statements: outside of a transaction it is refused before the first one."""
+    state = next(state for state, allowed in TRANSITIONS if allowed is event)
+    reach(ledger, KEY, state)
+    before = everything(ledger)
+    with pytest.raises(IllegalTransitionError, match="outside of a commit"):
+        CALLS[event](ledger, KEY)
+    assert everything(ledger) == before
+
+
+def test_a_release_reserves_its_cost(ledger: Ledger) -> None:
+    """Cost and submit stand in the task, the sums and the event."""
+    ledger.change(lambda it: it.release(KEY, cost_nano=700, max_cost_nano=1_000, at=AT))
+    assert task_of(ledger).cost_nano == 700
+    assert ledger.spent_nano() == 700
+    assert detail(ledger) == {"cost_nano": 700}
+
+
+def test_an_accepted_task_has_its_id_and_times(ledger: Ledger, reach: Reach) -> None:
+    """The vendor's id and row count, and the moment from which progress is measured."""
+    reach(ledger, KEY, State.RELEASED)
+    assert ledger.change(lambda it: it.accept(KEY, "id-1", total=9, at=AT)) is State.SUBMITTED
+    assert task_of(ledger) == Task(KEY, State.SUBMITTED, 10, f"{1:064x}", "id-1", 1_000, AT, AT, 9, 0, "")
+
+
+def test_an_id_that_another_task_has_proves_nothing(ledger: Ledger, reach: Reach) -> None:
+    """If the vendor names one id twice, the second task is in doubt, without the id, and the money stays counted."""
+    reach(ledger, TaskKey("amazon", 2), State.SUBMITTED)
+    reach(ledger, KEY, State.RELEASED)
+    assert ledger.change(lambda it: it.accept(KEY, "id-amazon/000002", total=9, at=AT)) is State.IN_DOUBT
+    task = task_of(ledger)
+    assert (task.state, task.task_id, task.cost_nano) == (State.IN_DOUBT, None, 1_000)
+    assert "amazon/000002" in task.reason
+    assert detail(ledger) == {"reason": task.reason}
+
+
+def test_two_vendors_may_use_the_same_id(ledger: Ledger, reach: Reach) -> None:
+    """Ids are unique for a vendor only."""
+    reach(ledger, TaskKey("elsewhere", 1), State.SUBMITTED)
+    reach(ledger, KEY, State.RELEASED)
+    assert ledger.change(lambda it: it.accept(KEY, "id-elsewhere/000001", total=9, at=AT)) is State.SUBMITTED
+
+
+@pytest.mark.parametrize("state", [State.IN_DOUBT, State.STALLED, State.FAILED])
+def test_a_foreign_id_is_not_adopted(ledger: Ledger, reach: Reach, state: State) -> None:
+    """A person who names the id of another task is told whose it is; nothing changes."""
+    reach(ledger, TaskKey("amazon", 2), State.DONE)
+    reach(ledger, KEY, state)
+    before = everything(ledger)
+    with pytest.raises(UsageError, match=r"instagram/000001: .*id-amazon/000002 belongs to amazon/000002"):
+        ledger.change(lambda it: it.adopt(KEY, "id-amazon/000002", at=AT))
+    assert everything(ledger) == before
+
+
+def test_an_adopted_task_starts_afresh(ledger: Ledger, reach: Reach) -> None:
+    """It is watched from now on, with nothing of the progress of the id that it had; its own id is fine too."""
+    reach(ledger, KEY, State.SUBMITTED)
+    ledger.change(lambda it: it.look(KEY, status="processing", total=10, success=6, at=50.0))
+    ledger.change(lambda it: it.stall(KEY, "no progress", at=60.0))
+    ledger.change(lambda it: it.adopt(KEY, "id-instagram/000001", at=AT))
+    task = task_of(ledger)
+    assert (task.state, task.task_id, task.reason) == (State.SUBMITTED, "id-instagram/000001", "")
+    assert (task.submitted_at, task.progress_at, task.total, task.success) == (AT, AT, 0, 0)
+    assert ledger.change(lambda it: it.look(KEY, status="processing", total=10, success=6, at=101.0))
+
+
+def test_a_resubmitted_task_forgets_its_id(ledger: Ledger, reach: Reach) -> None:
+    """It is planned as if it had never been sent, and the vendor may name any id, also the old one."""
+    reach(ledger, KEY, State.STALLED)
+    ledger.change(lambda it: it.resubmit(KEY, at=AT))
+    task = task_of(ledger)
+    assert (task.task_id, task.cost_nano, task.total, task.success, task.reason) == (None, 0, 0, 0, "")
+    reach(ledger, KEY, State.SUBMITTED)
+
+
+def test_verdicts_are_counted_by_word(ledger: Ledger, reach: Reach) -> None:
+    """The words of all finished tasks of a platform add up; details stand in the event."""
+    for chunk in (1, 2):
+        key = TaskKey("instagram", chunk)
+        reach(ledger, key, State.SUBMITTED)
+        ledger.change(finish(key))
+    assert ledger.standing()["instagram"].verdicts == {"yes": 14, "unanswered": 6}
+    assert ledger.standing()["amazon"].verdicts == {}
+    assert detail(ledger) == {"foreign": 2}
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "reason"),
+    [
+        (Event.PUT_OFF, State.RELEASED, "429"),
+        (Event.REFUSE, State.RELEASED, "too large"),
+        (Event.DOUBT, State.RELEASED, "reset"),
+        (Event.FAIL, State.SUBMITTED, "damaged"),
+        (Event.STALL, State.SUBMITTED, "no progress"),
+        (Event.GIVE_UP, State.STALLED, "given up by decision"),
+    ],
+)
+def test_reasons_stand_in_task_and_event(ledger: Ledger, reach: Reach, event: Event, state: State, reason: str) -> None:
+    """Why a task is where it is can be read in the task until its next event, and in the event for ever."""
+    reach(ledger, KEY, state)
+    ledger.change(lambda it: CALLS[event](it, KEY))
+    assert task_of(ledger).reason == reason
+    assert detail(ledger) == {"reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("status", "total", "success", "progress"),
+    [("processing", 10, 3, True), ("processing", 10, 0, True), ("pending", 9, 0, True), ("pending", 10, 0, False)],
+)
+def test_a_look_counts_and_tells_progress(
+    ledger: Ledger,
+    reach: Reach,
+    status: str,
+    total: int,
+    success: int,
+    progress: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Every look is counted; a new status, total or success is progress, and moves the moment it is measured from."""
+    reach(ledger, KEY, State.SUBMITTED)
+    assert ledger.change(lambda it: it.look(KEY, status="pending", total=10, success=0, at=50.0))
+    assert ledger.change(lambda it: it.look(KEY, status=status, total=total, success=success, at=AT)) is progress
+    task = task_of(ledger)
+    assert (task.total, task.success, task.progress_at) == (total, success, AT if progress else 50.0)
+    assert task.state is State.SUBMITTED
+    assert ledger.standing()["instagram"].status_calls == 2
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET at = 0"])
+def test_events_can_only_be_added(ledger: Ledger, reach: Reach, statement: str) -> None:
+    """Nobody rewrites history, not even by an error in this program."""
+    reach(ledger, KEY, State.DONE)
+    before = everything(ledger)
+    with pytest.raises(Exception, match="append-only"):
+        ledger.change(lambda it: it._sql.execute(statement))
+    assert everything(ledger) == before
+
+
+def test_a_compare_and_set_that_finds_another_state(
+    ledger: Ledger, reach: Reach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the state is not the one that was compared, nothing is set."""
+    reach(ledger, KEY, State.SUBMITTED)
+    before = everything(ledger)
+    monkeypatch.setattr(ledger, "_state", lambda _key: State.RELEASED)
+    with pytest.raises(IllegalTransitionError, match="is no longer released"):
+        ledger.change(lambda it: it.doubt(KEY, "reset", at=AT))
+    assert everything(ledger) == before

@@ -1,0 +1,242 @@
+"""Group commit on the event loop, in virtual time, with a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import StorageError
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.tasks import IllegalTransitionError, State, TaskKey
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+async def writer(ledger: Ledger) -> AsyncIterator[LedgerWriter]:
+    opened = LedgerWriter(ledger)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def commits(ledger: Ledger) -> list[str]:
+    """Collect the commits that reach SQLite."""
+    seen: list[str] = []
+    ledger._sql.set_trace_callback(lambda statement: seen.append(statement) if statement == "COMMIT" else None)
+    return seen
+
+
+class Gate:
+    """A change that keeps the ledger's thread busy until it is opened."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.entered = asyncio.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, _: Ledger) -> str:
+        self.loop.call_soon_threadsafe(self.entered.set)
+        assert self.opened.wait(10)
+        return "through"
+
+
+def release(chunk: int) -> Callable[[Ledger], None]:
+    key = TaskKey("instagram", chunk)
+    return lambda it: it.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+
+
+def grow(ledger: Ledger) -> None:
+    release(1)(ledger)
+    ledger.doubt(TaskKey("instagram", 1), "long " * 10_000, at=1.0)
+
+
+def released(ledger: Ledger) -> list[int]:
+    return [task.key.chunk for task in ledger.tasks(State.RELEASED)]
+
+
+async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any]) -> list[Any]:
+    return await asyncio.gather(*map(writer.do, changes), return_exceptions=True)
+
+
+async def test_a_change_is_durable_when_its_result_is_there(ledger: Ledger, writer: LedgerWriter) -> None:
+    """`do` returns what the change returned, and a reader sees the change by then."""
+    assert await writer.do(lambda it: it.begin_run(at=2.0, host="here", pid=9)) == 2
+    await writer.do(release(1))
+    with Ledger.open_to_read(ledger.path) as reader:
+        assert (reader.serial, released(reader)) == (2, [1])
+
+
+async def test_changes_of_one_moment_share_a_commit(writer: LedgerWriter, commits: list[str]) -> None:
+    """A hundred callers cost one sync."""
+    await all_of(writer, *[lambda it: it.count_status_call("instagram")] * 100)
+    assert len(commits) == 1
+
+
+async def test_changes_that_come_during_a_commit_share_the_next(
+    ledger: Ledger, writer: LedgerWriter, commits: list[str]
+) -> None:
+    """While one commit is on its way the others gather, and go together with the next."""
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(writer.do(gate))
+        await gate.entered.wait()
+        for chunk in (1, 2, 3, 4):
+            group.create_task(writer.do(release(chunk)))
+            await asyncio.sleep(0.01)
+        gate.opened.set()
+    assert first.result() == "through"
+    assert len(commits) == 2
+    assert released(ledger) == [1, 2, 3, 4]
+
+
+async def test_changes_are_made_in_the_order_of_asking(writer: LedgerWriter) -> None:
+    """A change may rely on each one that was asked for before, within a commit and from one to the next."""
+    order: list[int] = []
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(writer.do(lambda _: order.append(0)))
+        group.create_task(writer.do(gate))
+        await gate.entered.wait()
+        for number in range(1, 20):
+            group.create_task(writer.do(lambda _, number=number: order.append(number)))  # type: ignore[misc]  # mypy can't infer a default
+        gate.opened.set()
+    assert order == list(range(20))
+
+
+async def test_a_failing_change_fails_its_caller_alone(ledger: Ledger, writer: LedgerWriter) -> None:
+    """The exception comes out at the one who asked; changes of the same commit are made, and later ones too."""
+    outcomes = await all_of(writer, release(1), release(1), release(2))
+    assert [type(outcome) for outcome in outcomes] == [type(None), IllegalTransitionError, type(None)]
+    await writer.do(release(3))
+    assert released(ledger) == [1, 2, 3]
+
+
+async def test_a_cancelled_caller_leaves_its_change(ledger: Ledger, writer: LedgerWriter) -> None:
+    """Cancellation escapes at once; what was asked for is committed all the same, and nobody else is disturbed."""
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(writer.do(gate))
+        await gate.entered.wait()
+        waiting = group.create_task(writer.do(release(1)))
+        other = group.create_task(writer.do(release(2)))
+        await asyncio.sleep(0)
+        first.cancel()
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert first.cancelled()
+        assert waiting.cancelled()
+        gate.opened.set()
+    await other
+    assert released(ledger) == [1, 2]
+
+
+async def test_a_deadline_is_kept_while_a_commit_hangs(writer: LedgerWriter) -> None:
+    """`asyncio.timeout` round a change ends on time, by the loop's clock, although the thread is still busy."""
+    gate = Gate()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await writer.do(gate)
+    assert loop.time() - begun == pytest.approx(0.05)
+    gate.opened.set()
+
+
+async def test_virtual_time_stands_still_during_a_commit(writer: LedgerWriter) -> None:
+    """A commit takes no time of the loop's clock."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for chunk in (1, 2, 3):
+        await writer.do(release(chunk))
+    assert loop.time() == begun
+
+
+async def test_after_a_failed_commit_nothing_is_written(ledger: Ledger, writer: LedgerWriter) -> None:
+    """A failed commit fails all its callers and all later ones, even if the disk is well again."""
+    pages = ledger._value("PRAGMA page_count")
+    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    outcomes = await all_of(writer, release(2), grow, release(3))
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 3
+    ledger._sql.execute("PRAGMA max_page_count = 100000")
+    with pytest.raises(StorageError, match="disk is full"):
+        await writer.do(release(4))
+    assert released(ledger) == []
+
+
+async def test_those_who_came_during_a_failing_commit_fail_as_well(ledger: Ledger, writer: LedgerWriter) -> None:
+    """Nobody waits for ever for a commit that will not come."""
+    gate = Gate()
+    pages = ledger._value("PRAGMA page_count")
+    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(all_of(writer, gate, grow))
+        await gate.entered.wait()
+        second = group.create_task(all_of(writer, release(2), release(3)))
+        await asyncio.sleep(0)
+        gate.opened.set()
+    assert [type(outcome) for outcome in first.result() + second.result()] == [StorageError] * 4
+
+
+async def test_an_error_of_the_program_leaves_nobody_waiting(ledger: Ledger) -> None:
+    """What is neither an error of a change nor of the disk ends the writer; callers are told, `close` tells what."""
+
+    def broken(_: Ledger) -> None:
+        raise ZeroDivisionError
+
+    writer = LedgerWriter(ledger)
+    ledger.commit = broken  # type: ignore[method-assign, assignment]  # stands for any fault below
+    outcomes = await all_of(writer, release(1), release(2))
+    assert [type(outcome) for outcome in outcomes] == [StorageError] * 2
+    assert "the ledger's writer died: ZeroDivisionError()" in str(outcomes[0])
+    with pytest.raises(StorageError, match="died"):
+        await writer.do(release(3))
+    with pytest.raises(ZeroDivisionError):
+        await writer.close()
+
+
+async def test_close_waits_for_what_was_asked_for(ledger: Ledger) -> None:
+    """Everything asked for before is committed; the ledger stays open; asking later is an error."""
+    writer = LedgerWriter(ledger)
+    asked = [asyncio.create_task(writer.do(release(chunk))) for chunk in (1, 2, 3)]
+    await asyncio.sleep(0)
+    await writer.close()
+    await asyncio.gather(*asked)
+    assert released(ledger) == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="closed"):
+        await writer.do(release(4))
+    await writer.close()
+
+
+async def test_close_of_an_unused_writer(ledger: Ledger) -> None:
+    """There is nothing to wait for."""
+    await LedgerWriter(ledger).close()
+
+
+async def test_a_cancelled_close_leaves_no_thread_behind(ledger: Ledger) -> None:
+    """It waits for the commit on its way only: then the ledger can be closed, and whoever still waits is told."""
+    writer = LedgerWriter(ledger)
+    gate = Gate()
+    first = asyncio.create_task(writer.do(gate))
+    await gate.entered.wait()
+    late = asyncio.create_task(writer.do(release(1)))
+    closing = asyncio.create_task(writer.close())
+    await asyncio.sleep(0)
+    threading.Timer(0.05, gate.opened.set).start()
+    closing.cancel()
+    outcomes = await asyncio.gather(closing, first, late, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, str, StorageError]
+    assert released(ledger) == []
+
+
+async def test_reading_through_the_writer_costs_no_sync(ledger: Ledger, writer: LedgerWriter) -> None:
+    """A read sees every change before it, and writes nothing to the log."""
+    await writer.do(release(1))
+    log = ledger.path.with_name("ledger.sqlite-wal")
+    before = log.stat().st_size
+    assert await writer.do(released) == [1]
+    assert log.stat().st_size == before
