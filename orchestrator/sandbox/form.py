@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from aiohttp import ClientError, parse_content_disposition
+from aiohttp import ClientError
 from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MAX_FIELD_BYTES = 1_024
 _MAX_HEAD_BYTES = 8_192
 _BOUNDARY = re.compile(r'^multipart/form-data;.*\bboundary=(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+_PARAMETER = re.compile(r';\s*(name|filename)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
 _PRIVATE = 0o600
 
 
@@ -104,11 +105,15 @@ async def _read_head(body: _Body) -> tuple[str, str]:
     await body.until(b"\r\n\r\n", _at_most(_MAX_HEAD_BYTES, "the head of a part", head.extend))
     for line in head.decode("utf-8", "replace").split("\r\n"):
         header, _, value = line.partition(":")
-        if header.strip().lower() == "content-disposition":
-            kind, parameters = parse_content_disposition(value.strip())
-            if kind == "form-data" and "name" in parameters:
-                return parameters["name"], parameters.get("filename*", parameters.get("filename", ""))
+        if header.strip().lower() == "content-disposition" and value.strip().lower().startswith("form-data;"):
+            found = {key.lower(): _unquoted(quoted, bare) for key, quoted, bare in _PARAMETER.findall(value)}
+            if "name" in found:
+                return found["name"], found.get("filename", "")
     raise BadFormError("a part without a name")
+
+
+def _unquoted(quoted: str, bare: str) -> str:
+    return bare or re.sub(r"\\(.)", r"\1", quoted)
 
 
 async def _store(body: _Body, delimiter: bytes, part: Path, file_name: str, max_bytes: int) -> Upload:

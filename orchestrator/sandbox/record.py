@@ -17,7 +17,7 @@ import fcntl
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.sandbox.catalog import Style
@@ -122,7 +122,7 @@ class TaskFile:
 
     async def append(self, task: TaskRecord) -> None:
         """Write and sync one task; raises `OSError`."""
-        self._waiting.append(_encoded(asdict(task)))
+        self._waiting.append(_encoded({name: getattr(task, name) for name in TaskRecord.__slots__}))
         self._appended += 1
         mine = self._appended
         async with self._turn:
