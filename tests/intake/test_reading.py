@@ -253,7 +253,7 @@ async def begun(workers: Workers, make_job: MakeJob, write: Write) -> tuple[JobS
     """Plan a job of four chunks; return it with its plan and its files."""
     write("a.txt", "".join(f"{number(i)}\n" for i in range(10)))
     job = make_job("a.txt")
-    plan = await read_list(job, ChunkLimits(3, 1, 100), workers)
+    plan = await read_list(job, always(3, 1, 100), workers)
     return job, plan, content(job.directory)
 
 

@@ -19,7 +19,7 @@ async def test_reading_takes_no_virtual_time(make_job: MakeJob, write: Write) ->
     write("a.txt", "+41798284651\n+41798284652\n")
     job = make_job("a.txt")
     async with Workers(1) as workers, asyncio.timeout(1):
-        plan = await read_list(job, ChunkLimits(1, 1, 10), workers)
+        plan = await read_list(job, lambda _total: ChunkLimits(1, 1, 10), workers)
         chunk_path(job.directory, 2).unlink()
         await rebuild(job, workers, plan.chunks)
     assert chunk_path(job.directory, 2).read_text() == "+41798284652\n"
