@@ -89,14 +89,10 @@ class Submitter:
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
+        at, max_cost_nano = self._context.clock(), self._context.max_cost_nano
         attempt.asked = True
         await self._context.ledger.do(
-            lambda ledger: ledger.release(
-                task.key,
-                cost_nano=attempt.cost_nano,
-                max_cost_nano=self._context.max_cost_nano,
-                at=self._context.clock(),
-            )
+            lambda ledger: ledger.release(task.key, cost_nano=attempt.cost_nano, max_cost_nano=max_cost_nano, at=at)
         )
         attempt.released = True
 
