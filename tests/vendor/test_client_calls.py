@@ -29,7 +29,7 @@ def answering(status: int, content: object = None, *headers: str) -> Script:
     """Answer every request of a connection."""
 
     async def script(seen: Seen) -> None:
-        while (await seen.head()).endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" in await seen.head():
             seen.answer(status, content, *headers)
 
     return script
@@ -302,7 +302,7 @@ class TestLeave:
         answers = iter([200, None, 200])
 
         async def script(seen: Seen) -> None:
-            while (await seen.head()).endswith(b"\r\n\r\n"):
+            while b"\r\n\r\n" in await seen.head():
                 status = next(answers)
                 if status is None:
                     return
