@@ -8,7 +8,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+import openpyxl
 import pytest
+from openpyxl.chart import BarChart
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
@@ -179,15 +181,17 @@ def test_wrong_dimension_is_not_believed(check: Check, sheet_xlsx: Callable[[str
 class FailingDisk(io.BytesIO):
     """A file on a disk that fails."""
 
+    code = errno.EIO
+
     def read(self, size: int | None = -1, /) -> bytes:
         """Fail once the beginning was read."""
         if self.tell():
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(self.code, "Input/output error")
         return super().read(size)
 
     def readinto(self, buffer: object, /) -> int:
         """Fail."""
-        raise OSError(errno.EIO, "Input/output error")
+        raise OSError(self.code, "Input/output error")
 
     readinto1 = readinto
     read1 = read
@@ -226,3 +230,29 @@ def test_being_stopped_is_not_a_damaged_result() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         list(pairs(Stopped(b"Number,instagram\n")))
+
+
+def test_other_zips_inside_are_passed_over(check: Check, zipped: Make, csv_text: Make, rows: Rows) -> None:
+    """A zip in the zip that is no workbook is not opened further."""
+    assert check(zipped({"result.xlsx": zipped({"all.csv": b"?"}), "x.csv": csv_text(rows)})).rows == 400
+
+
+def test_chart_sheets_are_passed_over(check: Check, rows: Rows) -> None:
+    """A sheet that holds a chart has no rows."""
+    book = openpyxl.Workbook()
+    book.create_chartsheet("Chart", 0).add_chart(BarChart())
+    for row in rows:
+        book["Sheet"].append(row)
+    packed = io.BytesIO()
+    book.save(packed)
+    assert check(packed.getvalue()).rows == 400
+
+
+def test_a_position_outside_of_the_file_is_damage(csv_text: Make, rows: Rows) -> None:
+    """What the system says about an impossible position in a file is the file's fault, not the disk's."""
+
+    class Nowhere(FailingDisk):
+        code = errno.EINVAL
+
+    with pytest.raises(DamagedResultError, match="outside of the file"):
+        list(pairs(Nowhere(csv_text(rows))))

@@ -1,0 +1,42 @@
+"""Chunks with verdicts, small and made on the spot."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from orchestrator.master import MasterChunk
+from orchestrator.results import Verdicts, verdict_path, write_verdicts
+
+Cells = Sequence[str] | str
+
+
+@pytest.fixture
+def chunk(tmp_path: Path) -> Callable[..., MasterChunk]:
+    """Give a maker of chunks: numbers, then per platform a list of verdicts, or one word for all."""
+    made = 0
+
+    def make(numbers: Sequence[str], *columns: Cells) -> MasterChunk:
+        nonlocal made
+        made += 1
+        path = tmp_path / "chunks" / f"{made:06d}.txt"
+        path.parent.mkdir(exist_ok=True)
+        content = "".join(f"{number}\n" for number in numbers).encode()
+        path.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        cells = tuple(_cells(tmp_path, place, made, column, digest) for place, column in enumerate(columns))
+        return MasterChunk(path, len(numbers), cells)
+
+    return make
+
+
+def _cells(directory: Path, place: int, made: int, column: Cells, digest: str) -> Path | str:
+    if isinstance(column, str):
+        return column
+    words = tuple(dict.fromkeys(["unanswered", *column]))
+    path = verdict_path(directory, f"p{place}", made)
+    write_verdicts(path, Verdicts(words, bytes(words.index(word) for word in column), "task", digest))
+    return path

@@ -1,0 +1,146 @@
+"""The workbook is what a spreadsheet program would have written: text is text, and the header stays in sight."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import openpyxl
+import pytest
+import python_calamine
+from openpyxl.workbook import Workbook
+
+from orchestrator.master import MasterChunk
+from orchestrator.master.book import Layout, Limits, build, sheet_rows
+from orchestrator.master.chunks import blocks
+from orchestrator.master.tally import Tally
+from orchestrator.master.workbook import XlsxSink
+
+Chunk = Callable[..., MasterChunk]
+WORDS = ["yes", "s\u00ed", "<a & b>", "=1+1", "+41", "@x", "123", "\u0001bell", "\U0001f600"]
+NUMBERS = [f"+4179828465{i}" for i in range(len(WORDS))]
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+
+
+def write(chunk: MasterChunk, *platforms: str) -> bytes:
+    file = io.BytesIO()
+    tally = Tally(platforms)
+    with XlsxSink(file, Layout(platforms, chunk.rows, sheet_rows(chunk.rows, Limits()))) as sink:
+        for block in blocks(chunk):
+            tally.add(block)
+            sink.write(block)
+        sink.finish(tally)
+    return file.getvalue()
+
+
+@pytest.fixture
+def content(chunk: Chunk) -> bytes:
+    """Give a workbook with awkward words."""
+    return write(chunk(NUMBERS, WORDS, "held"), "instagram", "amazon & co")
+
+
+@pytest.fixture
+def book(content: bytes) -> Workbook:
+    """Give the same as openpyxl reads it."""
+    return openpyxl.load_workbook(io.BytesIO(content))
+
+
+def test_cells_come_back(content: bytes, book: Workbook) -> None:
+    """Two readers give the same cells, all of them text; what XML can't hold is replaced."""
+    shown = [word.replace("\u0001", "\ufffd") for word in WORDS]
+    expected = [["Number", "instagram", "amazon & co"], *([n, w, "held"] for n, w in zip(NUMBERS, shown, strict=True))]
+    assert [list(row) for row in book["Master"].iter_rows(values_only=True)] == expected
+    assert {cell.data_type for row in book["Master"].iter_rows() for cell in row} == {"s"}
+    assert python_calamine.load_workbook(io.BytesIO(content)).get_sheet_by_name("Master").to_python() == expected
+
+
+def test_formats(book: Workbook) -> None:
+    """Numbers, and words that could become a formula, have the text format; the header is bold."""
+    sheet = book["Master"]
+    assert {sheet.cell(row, 1).number_format for row in range(2, len(WORDS) + 2)} == {"@"}
+    assert [sheet.cell(row, 2).number_format for row in range(2, 8)] == ["General"] * 3 + ["@", "General", "@"]
+    assert all(cell.font.b for cell in sheet[1])
+    assert not sheet["A2"].font.b
+
+
+def test_header_stays_and_filters(content: bytes, book: Workbook) -> None:
+    """The header is frozen and filtered over all rows, and columns are wide enough to read."""
+    sheet = book["Master"]
+    assert sheet.freeze_panes == "A2"
+    assert sheet.auto_filter.ref == f"A1:C{len(WORDS) + 1}"
+    assert sheet.column_dimensions["A"].width > 16
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert b"_xlnm._FilterDatabase" in archive.read("xl/workbook.xml")
+
+
+def test_no_mark_on_numbers_stored_as_text(content: bytes) -> None:
+    """The sheet says that numbers stored as text are meant."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        sheet = ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))  # noqa: S314 - written by ourselves
+    ignored = sheet.find(f"{MAIN}ignoredErrors/{MAIN}ignoredError")
+    assert ignored is not None
+    assert ignored.attrib == {"sqref": f"A1:C{len(WORDS) + 1}", "numberStoredAsText": "1"}
+    order = [element.tag.removeprefix(MAIN) for element in sheet]
+    assert order == ["sheetViews", "sheetFormatPr", "cols", "sheetData", "autoFilter", "ignoredErrors"]
+
+
+def test_no_clock_in_the_file(content: bytes) -> None:
+    """Neither members nor properties carry a time, so equal verdicts give equal bytes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert b"dcterms" not in archive.read("docProps/core.xml")
+
+
+def test_parts_are_whole_and_in_order(content: bytes) -> None:
+    """The content types lead, so that tools know a workbook by its first bytes; every part is there once."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+        types = archive.read("[Content_Types].xml").decode()
+    assert names[:2] == ["[Content_Types].xml", "xl/worksheets/sheet1.xml"]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert name.endswith((".rels", "[Content_Types].xml")) or f'"/{name}"' in types
+
+
+def test_an_exception_leaves_nothing_open(chunk: Chunk, tmp_path: Path) -> None:
+    """Leaving early closes the zip quietly, before its file is closed."""
+    made = chunk(NUMBERS, "held")
+
+    def stop_early() -> None:
+        with (tmp_path / "x").open("wb") as file, XlsxSink(file, Layout(("p",), made.rows, (made.rows,))) as sink:
+            sink.write(next(iter(blocks(made))))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_early()
+    assert zipfile.is_zipfile(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("total", "sheets"),
+    [(0, (0,)), (1, (1,)), (10, (10,)), (11, (10, 1)), (30, (10, 10, 10)), (35, (10, 10, 10, 5)), (36, ())],
+)
+def test_sheet_rows(total: int, sheets: tuple[int, ...]) -> None:
+    """Sheets are full but for the last; an empty list has one; above the limit there are none."""
+    assert sheet_rows(total, Limits(sheet_rows=10, rows=35)) == sheets
+
+
+def test_default_limits() -> None:
+    """A sheet takes a million rows, a workbook ten."""
+    assert sheet_rows(2_500_000, Limits()) == (1_000_000, 1_000_000, 500_000)
+    assert len(sheet_rows(10_000_000, Limits())) == 10
+    assert sheet_rows(10_000_001, Limits()) == ()
+
+
+def test_content_types_do_not_depend_on_counts(chunk: Chunk) -> None:
+    """The part that is written before anything is counted is the one that belongs to the whole."""
+    tally = Tally(["p"])
+    for block in blocks(chunk(NUMBERS, WORDS)):
+        tally.add(block)
+    layout = Layout(("p",), len(NUMBERS), (len(NUMBERS),))
+    name = "[Content_Types].xml"
+    assert build(layout, tally)[name] == build(layout, Tally(["p"]))[name]

@@ -1,0 +1,198 @@
+"""The master holds every number once, in list order, beside its own verdicts, and appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import resource
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import StorageError
+from orchestrator.master import MasterChunk, MasterFile, MasterRequest, write_master
+from orchestrator.master.book import Limits
+from orchestrator.settings import OutputFormat
+
+Chunk = Callable[..., MasterChunk]
+BOTH = (OutputFormat.XLSX, OutputFormat.CSV)
+
+
+def request(directory: Path, **changes: object) -> MasterRequest:
+    defaults: dict[str, object] = {"platforms": ("instagram", "amazon"), "formats": BOTH}
+    return MasterRequest(directory, **(defaults | changes))  # type: ignore[arg-type]  # tests name fields freely
+
+
+def rows_of_csv(path: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_text(), newline="")))
+
+
+def rows_of_xlsx(path: Path) -> list[list[object]]:
+    book = openpyxl.load_workbook(path)
+    rows: list[list[object]] = []
+    for name in book.sheetnames:
+        if name.startswith("Master"):
+            rows += [list(row) for row in book[name].iter_rows(values_only=True, min_row=2 if rows else 1)]
+    return rows
+
+
+def test_both_formats_hold_the_same(chunk: Chunk, tmp_path: Path) -> None:
+    """Numbers stand in list order, each beside its verdicts; a whole chunk may share one word."""
+    chunks = [
+        chunk(["+41798284651", "+12025550123"], ["yes", "no"], ["unanswered", "ban"]),
+        chunk(["+4915112345678"], ["n/a"], "held"),
+    ]
+    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    expected = [
+        ["Number", "instagram", "amazon"],
+        ["+41798284651", "yes", "unanswered"],
+        ["+12025550123", "no", "ban"],
+        ["+4915112345678", "n/a", "held"],
+    ]
+    assert rows_of_csv(tmp_path / "master.csv") == expected
+    assert rows_of_xlsx(tmp_path / "master.xlsx") == expected
+    assert report.counts == {
+        "instagram": {"yes": 1, "no": 1, "n/a": 1},
+        "amazon": {"ban": 1, "unanswered": 1, "held": 1},
+    }
+    assert report.pending == 0
+
+
+def test_report_names_the_files(chunk: Chunk, tmp_path: Path) -> None:
+    """The report has each file's name, hash and rows; the files are their owner's only."""
+    chunks = [chunk(["+41798284651"], ["yes"], ["no"])]
+    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    for output, file in zip(BOTH, report.files, strict=True):
+        path = tmp_path / f"master.{output}"
+        assert file == MasterFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), 1)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_partial_and_final(chunk: Chunk, tmp_path: Path) -> None:
+    """With pending cells the files are partial and an older final stays; a final removes the partial ones."""
+    whole, waiting = chunk(["+41798284651"], ["yes"], ["no"]), chunk(["+12025550123"], ["no"], "pending")
+    write_master(request(tmp_path), lambda: [whole], partial=False)
+    report = write_master(request(tmp_path), lambda: [whole, waiting], partial=True)
+    assert report.pending == 1
+    assert [file.path for file in report.files] == ["master.partial.xlsx", "master.partial.csv"]
+    assert len(rows_of_csv(tmp_path / "master.csv")) == 2
+    assert len(rows_of_csv(tmp_path / "master.partial.csv")) == 3
+    write_master(request(tmp_path, formats=(OutputFormat.CSV,)), lambda: [whole, whole], partial=False)
+    assert sorted(path.name for path in tmp_path.glob("master.*")) == ["master.csv", "master.xlsx"]
+
+
+def test_same_input_same_bytes(chunk: Chunk, tmp_path: Path) -> None:
+    """Two runs over the same verdicts give the same files, byte for byte."""
+    chunks = [chunk(["+41798284651", "+12025550123"], ["yes", "no"], ["ban", "yes"])]
+    first, second = (write_master(request(tmp_path / name), lambda: chunks, partial=False) for name in "ab")
+    assert first == second
+
+
+def test_sheets_roll_over(chunk: Chunk, tmp_path: Path) -> None:
+    """After the rows that a sheet takes, the next sheet begins, inside of a chunk too."""
+    numbers = [f"+4179{i:07d}" for i in range(25)]
+    words = ["yes" if i % 2 else "no" for i in range(25)]
+    chunks = [chunk(numbers[:13], words[:13], "held"), chunk(numbers[13:], words[13:], "held")]
+    report = write_master(request(tmp_path, limits=Limits(sheet_rows=10)), lambda: chunks, partial=False)
+    book = openpyxl.load_workbook(tmp_path / "master.xlsx")
+    assert book.sheetnames == ["Master", "Master 2", "Master 3", "Summary"]
+    assert [book[name].max_row for name in book.sheetnames[:3]] == [11, 11, 6]
+    assert [book[name].auto_filter.ref for name in book.sheetnames[:3]] == ["A1:C11", "A1:C11", "A1:C6"]
+    assert rows_of_csv(tmp_path / "master.csv")[1:] == [[n, w, "held"] for n, w in zip(numbers, words, strict=True)]
+    assert {file.rows for file in report.files} == {25}
+    rows = [row for row in rows_of_xlsx(tmp_path / "master.xlsx") if row[0] != "Number"]
+    assert [row[0] for row in rows] == numbers
+
+
+def test_too_long_for_a_workbook(chunk: Chunk, tmp_path: Path) -> None:
+    """Above the workbook's limit it holds the summary only, and says so; csv has all rows."""
+    numbers = [f"+4179{i:07d}" for i in range(25)]
+    chunks = [chunk(numbers, ["yes"] * 25, "held")]
+    for limit, sheets in ((25, ["Master", "Summary"]), (24, ["Summary"])):
+        report = write_master(request(tmp_path, limits=Limits(rows=limit)), lambda: chunks, partial=False)
+        book = openpyxl.load_workbook(tmp_path / "master.xlsx")
+        assert book.sheetnames == sheets
+    assert [file.rows for file in report.files] == [0, 25]
+    notes = [cell for row in book["Summary"].iter_rows(values_only=True) for cell in row if isinstance(cell, str)]
+    assert any("25 numbers do not fit" in note for note in notes)
+    assert report.counts["instagram"] == {"yes": 25}
+
+
+def test_empty_list(tmp_path: Path) -> None:
+    """A list without numbers gives headers."""
+    report = write_master(request(tmp_path), list, partial=False)
+    assert rows_of_csv(tmp_path / "master.csv") == [["Number", "instagram", "amazon"]]
+    assert rows_of_xlsx(tmp_path / "master.xlsx") == [["Number", "instagram", "amazon"]]
+    assert report.counts == {"instagram": {}, "amazon": {}}
+
+
+def test_failure_leaves_the_old_master(chunk: Chunk, tmp_path: Path) -> None:
+    """When a chunk can't be read, the old files stay and no other ones appear."""
+    good = chunk(["+41798284651"], ["yes"], ["no"])
+    write_master(request(tmp_path), lambda: [good], partial=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("master*")}
+    missing = MasterChunk(tmp_path / "chunks" / "000009.txt", 1, ("held", "held"))
+    with pytest.raises(StorageError, match=r"000009\.txt"):
+        write_master(request(tmp_path), lambda: [good, missing], partial=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("master*")} == before
+
+
+def test_full_disk(chunk: Chunk, small_disk: Path) -> None:
+    """A full disk is an error that says so; it leaves no files behind."""
+    numbers = [f"+4179{i:07d}" for i in range(90_000)]
+    chunks = [chunk(numbers, "held", "pending")]
+    with pytest.raises(StorageError, match="No space left"):
+        write_master(request(small_disk), lambda: chunks, partial=False)
+    assert list(small_disk.iterdir()) == []
+
+
+word = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda text: text == text.strip())
+
+
+@given(
+    data=st.data(),
+    words=st.lists(word, min_size=1, max_size=6, unique=True),
+    sizes=st.lists(st.integers(1, 9), max_size=5),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_words_come_back(
+    chunk: Chunk, tmp_path: Path, data: st.DataObject, words: list[str], sizes: list[int]
+) -> None:
+    """Whatever the words and the chunks, csv has the rows, formulas defused, and the counts fit."""
+    words = [text for text in words if text != "unanswered"] or ["yes"]
+    rows: list[list[str]] = []
+    chunks = []
+    for size in sizes:
+        numbers = [f"+4179{len(rows) + i:07d}" for i in range(size)]
+        columns = [data.draw(st.lists(st.sampled_from(words), min_size=size, max_size=size)) for _ in "ab"]
+        chunks.append(chunk(numbers, *columns))
+        rows += [list(row) for row in zip(numbers, *columns, strict=True)]
+    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    read = rows_of_csv(tmp_path / "master.csv")[1:]
+    assert [[cell.removeprefix("'") for cell in row] for row in read] == [
+        [cell.removeprefix("'") for cell in row] for row in rows
+    ]
+    assert all(cell[:1] not in tuple("=-@\t\r") for row in read for cell in row)
+    for place, platform in enumerate(("instagram", "amazon"), start=1):
+        assert report.counts[platform] == {w: n for w in words if (n := sum(row[place] == w for row in rows))}
+    assert openpyxl.load_workbook(tmp_path / "master.xlsx").sheetnames == ["Master", "Summary"]
+
+
+def test_memory_does_not_grow_with_the_list(chunk: Chunk, tmp_path: Path) -> None:
+    """A list ten times as long takes no more memory."""
+    one = chunk([f"+4179{i:07d}" for i in range(20_000)], ["yes", "no"] * 10_000, "held")
+
+    def peak_after(times: int) -> int:
+        def chunks() -> Iterator[MasterChunk]:
+            return (one for _ in range(times))
+
+        write_master(request(tmp_path), chunks, partial=False)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    assert peak_after(20) - peak_after(2) < 4096
