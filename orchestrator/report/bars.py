@@ -25,6 +25,10 @@ class QuietConsole(Console):
         """Show nothing from now on."""
         self.quiet = True
 
+    def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - rich's own signature
+        """Leave the cursor as it is: a run that is killed could not bring it back."""
+        return False
+
 
 def console_on(stream: TextIO) -> Console:
     """Return a console that draws on `stream`, which is a terminal."""

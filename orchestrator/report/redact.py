@@ -16,6 +16,9 @@ HIDDEN = "***"
 MIN_SECRET_CHARS = 4
 """Shorter secrets are not looked for: they would blot out ordinary words, and no vendor hands out such a key."""
 
+PUBLISHED = frozenset({"sandbox"})
+"""Keys that are no secret: that of the embedded vendor."""
+
 SECRET_NAMES = frozenset(
     {"api_key", "apikey", "authorization", "cookie", "password", "secret", "token", "x_api_key", "x_amz_signature"}
 )
@@ -55,7 +58,7 @@ class Redactor:
         spellings = {
             spelling
             for secret in secrets
-            if len(secret) >= MIN_SECRET_CHARS
+            if len(secret) >= MIN_SECRET_CHARS and secret not in PUBLISHED
             for spelling in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
         }
         self._spellings = tuple(sorted({*self._spellings, *spellings}, key=len, reverse=True))

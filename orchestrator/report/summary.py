@@ -159,7 +159,7 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         held=_tasks(sum(standing.held for standing in standings)),
         failed=_tasks(sum(standing.tasks(State.FAILED) for standing in standings)),
         above="" if limit is None else f" above {money(limit)}",
-        wait="" if wait_s is None else f", in {duration(wait_s)} or later",
+        wait=f", in {duration(wait_s)} or later" if wait_s else "",
     )
 
 

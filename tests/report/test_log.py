@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from orchestrator.errors import UsageError
+from orchestrator.report.log import _Bridge, logging_to, wants_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOW = 1_795_292_102.25  # 2026-11-21T20:15:02.250Z
+KEY = "k-0123456789abcdef"
+NUMBER = "+41798284651"
+TEXT = f"sent {NUMBER} with {KEY}"
+
+log = structlog.get_logger()
+
+
+def clock() -> float:
+    return NOW
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Lost(io.StringIO):
+    """A stream whose reader has gone."""
+
+    writes = 0
+
+    def write(self, _: str) -> int:
+        self.writes += 1
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def written(say: Callable[[], None], *secrets: str) -> str:
+    stream = io.StringIO()
+    with logging_to(stream, None, secrets, clock=clock, environ={}):
+        say()
+    return stream.getvalue()
+
+
+def test_a_line_can_be_read_and_found_again() -> None:
+    """A console line has the time in UTC, the level, the event and its fields, in the order they were given."""
+    line = written(lambda: log.info("accepted", platform="instagram", chunk="000017", task_id="3f1b"))
+    assert line == "2026-11-21T20:15:02Z info  accepted  platform=instagram chunk=000017 task_id=3f1b\n"
+
+
+def test_the_same_event_is_one_json_object_in_the_file(tmp_path: Path) -> None:
+    """`run.jsonl` has one object a line, with the time to the millisecond and values as they are."""
+    path = tmp_path / "run.jsonl"
+    with logging_to(io.StringIO(), path, clock=clock, environ={}):
+        log.warning("held", task="instagram/000017", rows=20_000, where=tmp_path)
+    stamp = "2026-11-21T20:15:02.250Z"
+    assert records(path) == [
+        {
+            "timestamp": stamp,
+            "level": "warning",
+            "event": "held",
+            "task": "instagram/000017",
+            "rows": 20_000,
+            "where": str(tmp_path),
+        }
+    ]
+
+
+def test_the_file_is_private_and_grows(tmp_path: Path) -> None:
+    """A second run adds to the log of the first; only its owner may read it."""
+    path = tmp_path / "run.jsonl"
+    for serial in (1, 2):
+        with logging_to(io.StringIO(), path, clock=clock, environ={}):
+            log.info("run", serial=serial)
+    assert [record["serial"] for record in records(path)] == [1, 2]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    """After a kill inside a line the next run begins on a line of its own."""
+    path = tmp_path / "run.jsonl"
+    path.write_text('{"event": "acc')
+    with logging_to(io.StringIO(), path, clock=clock, environ={}):
+        log.info("run")
+    assert json.loads(path.read_text().splitlines()[1])["event"] == "run"
+
+
+def test_debug_is_not_written() -> None:
+    """What only a developer wants does not fill the log of a job with a million tasks."""
+    assert written(lambda: log.debug("detail")) == ""
+
+
+@pytest.mark.parametrize("value", ["two words", "line\nbreak", "\x1b[31mred", "::error::x y", "c1\x9bm", 'a"b', ""])
+def test_no_value_can_break_or_forge_a_line(value: str) -> None:
+    """Whatever the vendor says stays one quoted value on one line, without control characters."""
+    line = written(lambda: log.info("x", value=value))
+    assert line.count("\n") == 1
+    assert line.rstrip("\n").isprintable()
+    assert json.loads(line.split("value=", 1)[1]) == value
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda: log.info("x", text=TEXT),
+        lambda: log.info(TEXT),
+        lambda: log.info("x", nested={"deep": [NUMBER, KEY]}),
+        lambda: log.info("x", **{NUMBER: 1, KEY: 2}),
+        lambda: log.info("sent %s with %s", NUMBER, KEY),
+        lambda: log.bind(number=NUMBER, text=KEY).info("x"),
+        lambda: log.info("x", api_key="other-key", headers={"X-API-Key": "other-key"}),
+        lambda: log.info("x", reason=f"{NUMBER[1:]} is no number", link="https://h/?X-Amz-Signature=other-key&a=1"),
+        lambda: logging.getLogger("aiohttp.client").error("failed for %s with %s", NUMBER, KEY),
+    ],
+)
+def test_nothing_gets_around_redaction(say: Callable[[], None], tmp_path: Path) -> None:
+    """Event, fields, their names, nested values, bound values, libraries: no number and no key on either output."""
+    stream, path = io.StringIO(), tmp_path / "run.jsonl"
+    with logging_to(stream, path, [KEY], clock=clock, environ={}):
+        say()
+    for text in (stream.getvalue(), path.read_text()):
+        assert text
+        assert NUMBER[1:] not in text
+        assert KEY not in text
+        assert "other-key" not in text
+    assert len(records(path)) == 1
+
+
+def test_an_exception_shows_its_way_but_no_values(tmp_path: Path) -> None:
+    """A traceback has files and lines, no local variables, and its own words are redacted."""
+
+    def fail() -> None:
+        secret_local = "local-value-" + "x"
+        raise ValueError(f"bad {NUMBER}, {NUMBER[1:]}, {KEY}, {len(secret_local)}")
+
+    stream, path = io.StringIO(), tmp_path / "run.jsonl"
+    with logging_to(stream, path, [KEY], clock=clock, environ={}):
+        try:
+            fail()
+        except ValueError:
+            log.exception("failed")
+    for text in (stream.getvalue(), path.read_text()):
+        assert "in fail" in text
+        assert "ValueError" in text
+        assert "local-value-x" not in text
+        assert NUMBER[1:] not in text
+        assert KEY not in text
+    assert records(path)[0]["level"] == "error"
+    assert all(line.startswith("    ") for line in stream.getvalue().splitlines()[1:])
+
+
+def test_a_fault_of_the_program_is_logged_on_its_way_out(tmp_path: Path) -> None:
+    """An unexpected exception stands in the log with its traceback; a message for the user does not."""
+    path = tmp_path / "run.jsonl"
+    with pytest.raises(KeyError), logging_to(io.StringIO(), path, clock=clock, environ={}):
+        raise KeyError("x")
+    with pytest.raises(UsageError), logging_to(io.StringIO(), path, clock=clock, environ={}):
+        raise UsageError("mend it")
+    assert [record["event"] for record in records(path)] == ["internal_error"]
+    assert "KeyError" in records(path)[0]["exception"]
+
+
+def test_a_key_found_later_is_hidden() -> None:
+    """The sink takes keys that are read while the log is open."""
+    stream = io.StringIO()
+    with logging_to(stream, clock=clock, environ={}) as sink:
+        sink.hide(KEY)
+        log.info("x", text=KEY)
+    assert KEY not in stream.getvalue()
+
+
+def test_libraries_speak_through_the_same_log() -> None:
+    """Warnings of libraries appear with their name; their chatter does not; odd arguments do no harm."""
+
+    def say() -> None:
+        library = logging.getLogger("somewhere")
+        library.setLevel(logging.DEBUG)
+        library.info("chatter")
+        library.warning("careful")
+        library.log(45, "loud")
+        odd = {"name": "odd", "levelno": logging.ERROR, "msg": "%d wrong", "args": ("not a number",)}
+        _Bridge().emit(logging.makeLogRecord(odd))  # not by a logger: pytest's own handler would choke on it
+
+    lines = written(say).splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "warn  library_message  library=somewhere message=careful",
+        "error library_message  library=somewhere message=loud",
+        'error library_message  library=odd message="%d wrong"',
+    ]
+
+
+def test_the_log_can_be_set_up_again_and_again() -> None:
+    """Blocks may be nested and repeated; after each one everything is as it was before."""
+    handlers, configured = list(logging.getLogger().handlers), structlog.is_configured()
+    outer, inner = io.StringIO(), io.StringIO()
+    with logging_to(outer, clock=clock, environ={}):
+        with logging_to(inner, clock=clock, environ={}):
+            log.info("inside")
+        log.info("outside")
+    assert "inside" in inner.getvalue()
+    assert outer.getvalue().count("\n") == 1
+    assert logging.getLogger().handlers == handlers
+    assert structlog.is_configured() is configured
+
+
+def test_a_reader_that_left_does_not_end_the_run(tmp_path: Path) -> None:
+    """When standard error breaks, the file says so once and goes on; nothing is tried on the console again."""
+    stream, path = Lost(), tmp_path / "run.jsonl"
+    with logging_to(stream, path, clock=clock, environ={}):
+        log.info("one")
+        log.info("two")
+    assert [record["event"] for record in records(path)] == ["console_lost", "one", "two"]
+    assert records(path)[0]["reason"] == "Broken pipe"
+    assert stream.writes == 1
+
+
+def test_a_full_disk_does_not_end_the_run() -> None:
+    """When the file can't be written, the console says so once and goes on."""
+    stream = io.StringIO()
+    full = os.open("/dev/full", os.O_WRONLY)
+    with logging_to(stream, clock=clock, environ={}) as sink:
+        sink._file = full
+        log.info("one")
+        log.info("two")
+    events = [line.split()[2] for line in stream.getvalue().splitlines()]
+    assert events == ["one", "run_log_lost", "two"]
+    assert '"No space left on device"' in stream.getvalue()
+
+
+def test_a_disk_that_runs_full_leaves_whole_lines_but_the_last(small_disk: Path) -> None:
+    """The file fills up; the run and its console go on."""
+    stream = io.StringIO()
+    with logging_to(stream, small_disk / "run.jsonl", clock=clock, environ={}):
+        for _ in range(40):
+            log.info("x", text="y" * 40_000)
+    assert "run_log_lost" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 41
+    *whole, _last = (small_disk / "run.jsonl").read_text().splitlines()
+    assert all(json.loads(line) for line in whole)
+
+
+def test_a_folder_that_is_not_there_costs_the_file_only(tmp_path: Path) -> None:
+    """Without a file the console still has everything."""
+    stream = io.StringIO()
+    with logging_to(stream, tmp_path / "gone" / "run.jsonl", clock=clock, environ={}):
+        log.info("one")
+    assert "run_log_lost" in stream.getvalue()
+    assert "one" in stream.getvalue()
+
+
+def test_both_outputs_lost_is_silence(tmp_path: Path) -> None:
+    """With nowhere left to write, logging does nothing, and raises nothing."""
+    with logging_to(Lost(), tmp_path / "gone" / "run.jsonl", clock=clock, environ={}):
+        log.info("one")
+
+
+def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
+    """Lines from several threads come out whole."""
+    stream, path = io.StringIO(), tmp_path / "run.jsonl"
+    with logging_to(stream, path, clock=clock, environ={}):
+        threads = [threading.Thread(target=lambda: [log.info("x", text="y" * 100) for _ in range(50)]) for _ in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(records(path)) == 200
+    assert len(set(stream.getvalue().splitlines())) == 1
+
+
+def test_console_lines_can_be_handed_to_somebody_else(tmp_path: Path) -> None:
+    """While bars stand, they get the redacted lines; the file is written as ever; afterwards the stream is back."""
+    stream, lines, path = io.StringIO(), list[str](), tmp_path / "run.jsonl"
+    with logging_to(stream, path, [KEY], clock=clock, environ={}) as sink:
+        with sink.diverted(lines.append):
+            log.info("one", text=KEY)
+        log.info("two")
+    assert len(lines) == 1
+    assert lines[0].endswith("one  text=***")
+    assert stream.getvalue().endswith("two\n")
+    assert [record["event"] for record in records(path)] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "environ", "expected"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"NO_COLOR": ""}, True),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colour_is_for_terminals_that_want_it(stream: io.StringIO, environ: dict[str, str], expected: bool) -> None:  # noqa: FBT001 - a table's column
+    """Colours appear on a terminal only, and not with NO_COLOR."""
+    assert wants_colour(stream, environ) is expected
+
+
+def test_colour_marks_what_went_wrong() -> None:
+    """On a terminal warnings and errors stand out; ordinary lines are plain."""
+    stream = Terminal()
+    with logging_to(stream, clock=clock, environ={}):
+        log.info("fine")
+        log.error("wrong")
+    fine, wrong = stream.getvalue().splitlines()
+    assert "\x1b" not in fine
+    assert "\x1b[31merror\x1b[0m wrong" in wrong

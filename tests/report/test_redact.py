@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers
+
+KEY = "k-0123456789abcdef"
+SIGNATURE = "9f86d081884c7d659a2feaa0c55ad015"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sent +41798284651 away", "sent +41…51 away"),
+        ("+41798284651,+393331234567", "+41…51,+39…67"),
+        ("from=%2B41798284651&x", "from=+41…51&x"),
+        ("+41 (0)79 828-46-51 is bad", "+41…51 is bad"),
+        ("at 2026-11-21T20:15:02+00:00", "at 2026-11-21T20:15:02+00:00"),
+        ("1+123456", "1+123456"),
+    ],
+)
+def test_numbers_keep_two_digits_at_either_end(line: str, expected: str) -> None:
+    """A number of seven digits or more behind a plus sign is masked; shorter things and times are left alone."""
+    assert Redactor()(line) == expected
+
+
+@given(st.integers(10**6, 10**15 - 1))
+def test_no_e164_number_survives(number: int) -> None:
+    """Whatever its length, at most four digits of a number are written."""
+    line = Redactor()(f'{{"raw": "+{number}"}}')
+    assert str(number) not in line
+    assert sum(map(str.isdigit, line)) == 4
+
+
+@pytest.mark.parametrize("name", ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "x-amz-signature"])
+@pytest.mark.parametrize("form", ["{0}={1}&X-Amz-Date=1", "'{0}': '{1}'", '"{0}": "{1}"', "{0}: {1}", "{0}%3D{1}"])
+def test_signed_links_lose_what_opens_them(name: str, form: str) -> None:
+    """The secret parts of a signed link are hidden in URLs, headers, dictionaries and JSON inside JSON."""
+    line = form.format(name, SIGNATURE)
+    for rendered in (line, json.dumps({"reason": line})):
+        written = Redactor()(rendered)
+        assert SIGNATURE not in written
+        assert HIDDEN in written
+        assert name in written
+
+
+def test_the_rest_of_a_link_stays() -> None:
+    """Only the value goes: the host and the date of a signed link help to find a fault."""
+    link = f"https://s3.example/t/1.zip?X-Amz-Date=20261121T201502Z&X-Amz-Signature={SIGNATURE}&x=1"
+    assert Redactor()(link) == f"https://s3.example/t/1.zip?X-Amz-Date=20261121T201502Z&X-Amz-Signature={HIDDEN}&x=1"
+
+
+@pytest.mark.parametrize("key", [KEY, 'quo"te\\slash', "per%cent+and/slash="])
+def test_the_key_is_hidden_in_every_spelling(key: str) -> None:
+    """Plain, JSON-escaped, `repr` and percent-encoded: the key itself never stands in a line."""
+    redactor = Redactor((key,))
+    for spelling in (key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")):
+        assert redactor(f"<{spelling}>") == f"<{HIDDEN}>"
+
+
+def test_a_key_within_a_longer_key_leaves_no_rest() -> None:
+    """Of two keys, one inside the other, the longer one is hidden whole."""
+    assert Redactor(("abcdef", "abcdefghij"))("abcdefghij abcdef") == f"{HIDDEN} {HIDDEN}"
+
+
+def test_keys_may_become_known_later() -> None:
+    """A key that is read after the log was opened is hidden from then on, beside the earlier ones."""
+    redactor = Redactor(("first-key",))
+    redactor.hide("second-key")
+    assert redactor("first-key second-key") == f"{HIDDEN} {HIDDEN}"
+
+
+def test_words_that_are_no_key_stay() -> None:
+    """An empty or very short secret would blot out ordinary text, and the embedded vendor's key is no secret."""
+    assert Redactor(("", "a", "sandbox"))("a sandbox has a task") == "a sandbox has a task"
+
+
+def test_a_proxy_keeps_its_password() -> None:
+    """User and password in a URL are hidden; an address in a path is not."""
+    assert Redactor()("http://me:pass@proxy:8080/") == f"http://{HIDDEN}@proxy:8080/"
+    assert Redactor()("https://host/path@2") == "https://host/path@2"
+
+
+@pytest.mark.parametrize("name", ["api_key", "X-API-Key", "Authorization", "password", "token"])
+def test_secrets_are_known_by_name(name: str) -> None:
+    """Fields of these names are hidden whatever they hold; a task's own fields are not."""
+    assert is_secret_name(name)
+    assert not is_secret_name("task_id")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("line 3: 41798284651 is invalid", "line 3: 41…51 is invalid"),
+        ("41798284651.", "41…51."),
+        ("/runs/20261121201502/master.csv", "/runs/20261121201502/master.csv"),
+        ("task 3f1b2c4d-123456789012-x", "task 3f1b2c4d-123456789012-x"),
+        ("0.1234567890123 and 0x7f12345678901", "0.1234567890123 and 0x7f12345678901"),
+    ],
+)
+def test_free_text_is_searched_for_bare_numbers_too(text: str, expected: str) -> None:
+    """The vendor writes numbers without a plus sign; paths, ids, fractions and addresses in memory are no numbers."""
+    assert mask_numbers(text) == expected

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestrator
+from orchestrator.errors import StorageError
+from orchestrator.report import streams
+
+KEY = "k-0123456789abcdef"
+
+
+def test_data_and_messages_go_separate_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    """Data is on standard output, one object a line when it is JSON; messages are on standard error."""
+    streams.put("data")
+    streams.put_json({"reason": "später"})
+    streams.say("a message")
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "data"
+    assert json.loads(out.splitlines()[1]) == {"reason": "später"}
+    assert out.isascii()
+    assert err == "orchestrator: a message\n"
+
+
+def test_messages_show_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """A message may quote the vendor or the list."""
+    streams.say("refused: 41798284651 and +41798284651")
+    assert capsys.readouterr().err == "orchestrator: refused: 41…51 and +41…51\n"
+
+
+def run_child(code: str, *, lost: str = "", full: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `code` with one of its streams lost, whose reader has left, or on a full disk."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as lost_file, Path("/dev/full").open("wb") as full_file:
+        files: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        files |= {lost: lost_file} if lost else {full: full_file}
+        environ = {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])}
+        return subprocess.run([sys.executable, "-c", code], text=True, check=False, env=environ, **files)  # noqa: S603 - our own code
+
+
+@pytest.mark.parametrize(("call", "lost"), [("put", "stdout"), ("say", "stderr")])
+def test_a_reader_that_has_left_is_nobodys_fault(call: str, lost: str) -> None:
+    """Like `| head`: whatever is written after the reader left is dropped, and the exit code stays."""
+    child = run_child(
+        f"""
+import sys
+from orchestrator.report import streams
+for _ in range(3):
+    streams.{call}("x" * 100_000)
+streams.flush_all()
+sys.exit(7)
+""",
+        lost=lost,
+    )
+    assert child.returncode == 7
+    assert not child.stdout
+    assert not child.stderr
+
+
+def test_a_stream_that_breaks_at_the_end_is_quiet_too() -> None:
+    """What a stream still holds when its reader leaves does not turn the exit code into 120."""
+    child = run_child(
+        """
+import sys
+from orchestrator.report import streams
+sys.stdout.write("held back")
+streams.flush_all()
+sys.exit(7)
+""",
+        lost="stdout",
+    )
+    assert (child.returncode, child.stderr) == (7, "")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_broken_stream_stays_usable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first failure what is written goes nowhere, and nothing fails any more."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        stream.write("held back")
+        streams.flush_all()
+        stream.flush()
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        for _ in range(2):
+            streams.put("data")
+            streams.say("message")
+        stream.flush()
+
+
+def test_a_full_disk_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command can still end in order, and write its last line to nowhere."""
+    with Path("/dev/full").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(StorageError, match="No space left on device"):
+            streams.put("data")
+        streams.put_json({})
+
+
+def test_data_that_does_not_fit_the_disk_is_an_error() -> None:
+    """A file of results that is cut short must not look like a success."""
+    child = run_child("from orchestrator.report import streams; streams.put('x')", full="stdout")
+    assert child.returncode == 1
+    assert "StorageError: standard output: No space left on device" in child.stderr
+
+
+def test_a_crash_names_places_and_no_values() -> None:
+    """Where it broke can be told to anybody; what the exception says may hold a key."""
+    with pytest.raises(ValueError, match=KEY) as caught:
+        raise ValueError(f"bad header {KEY}")
+    text = streams.crash(caught.value)
+    assert "ValueError" in text
+    assert "test_streams.py:" in text
+    assert KEY not in text
+
+
+def test_paths_can_be_typed_as_they_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative where that is shorter, quoted where a shell needs it."""
+    monkeypatch.chdir(tmp_path)
+    assert streams.as_argument(tmp_path / "my jobs" / "spring.toml") == "'my jobs/spring.toml'"
+    assert streams.as_argument(Path("/etc/spring.toml")) == "/etc/spring.toml"

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import math
+import stat
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchestrator.errors import ExitCode, StorageError
+from orchestrator.ledger import ListCounts
+from orchestrator.master import MasterFile, MasterReport
+from orchestrator.report.summary import RunFacts, build, held_task, next_step, numbers, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from orchestrator.ledger import Standing, Task
+
+    MakeStanding = Callable[..., Standing]
+    MakeTask = Callable[..., Task]
+
+COUNTS = ListCounts(read=10, accepted=7, duplicates=2, rejected=1, rejected_by_reason={"not a number": 1})
+FACTS = RunFacts(
+    job="spring",
+    job_id="8f14",
+    serial=3,
+    config="spring.toml",
+    sandbox=False,
+    started_at=1_795_292_102.9,
+    ended_at=1_795_292_200.0,
+    exit_code=ExitCode.DONE,
+    max_cost=50.0,
+)
+
+
+def facts(code: ExitCode | None, **changes: Any) -> RunFacts:
+    return replace(FACTS, exit_code=code, **changes)
+
+
+def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
+    """Every field of summary.json, with the documented names and values."""
+    master = MasterReport(
+        files=(MasterFile("master.csv", "ab", 7),),
+        counts={"instagram": {"yes": 3, "no": 3, "unanswered": 1, "held": 0}},
+        pending=0,
+    )
+    assert build(FACTS, COUNTS, [standing(done=1)], master=master) == {
+        "schema_version": 1,
+        "job": "spring",
+        "job_id": "8f14",
+        "serial": 3,
+        "sandbox": False,
+        "state": "finished",
+        "exit_code": 0,
+        "reason": "",
+        "next": "",
+        "started_at": "2026-11-21T20:15:02Z",
+        "ended_at": "2026-11-21T20:16:40Z",
+        "again_after_s": None,
+        "numbers": {"read": 10, "accepted": 7, "duplicates": 2, "rejected": 1},
+        "rejected_by_reason": {"not a number": 1},
+        "cost": 0.0007,
+        "max_cost": 50.0,
+        "platforms": {
+            "instagram": {
+                "tasks": 1,
+                "done": 1,
+                "failed": 0,
+                "held": 0,
+                "unfinished": 0,
+                "skipped": 0,
+                "planned": 0,
+                "at_the_vendor": 0,
+                "verdicts": {"yes": 3, "no": 3, "unanswered": 1},
+                "submits": 1,
+                "status_calls": 4,
+                "cost": 0.0007,
+            }
+        },
+        "held": [],
+        "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
+    }
+
+
+def test_without_a_master_the_verdicts_are_the_ledgers(standing: MakeStanding) -> None:
+    """While a job runs, finished tasks are counted; once the master is written, its cells are."""
+    running = [standing(done=1, submitted=1, verdicts={"yes": 60, "no": 40})]
+    assert build(FACTS, COUNTS, running)["platforms"]["instagram"]["verdicts"] == {"yes": 60, "no": 40}
+    master = MasterReport(files=(), counts={"instagram": {"yes": 60, "no": 40, "held": 100}}, pending=0)
+    assert build(FACTS, COUNTS, running, master=master)["platforms"]["instagram"]["verdicts"]["held"] == 100
+
+
+def test_every_task_is_counted_in_exactly_one_place(standing: MakeStanding) -> None:
+    """Tasks are done + failed + held + unfinished + skipped, and planned + at the vendor = unfinished."""
+    tasks = standing(planned=1, released=2, submitted=3, in_doubt=4, stalled=5, done=6, failed=7, skipped=8)
+    entry = build(FACTS, COUNTS, [tasks])["platforms"]["instagram"]
+    assert entry["tasks"] == sum(entry[name] for name in ("done", "failed", "held", "unfinished", "skipped")) == 36
+    assert (entry["planned"], entry["at_the_vendor"], entry["unfinished"], entry["held"]) == (1, 5, 6, 9)
+
+
+def test_platforms_keep_their_order_and_costs_add_up(standing: MakeStanding) -> None:
+    """The order is that of the configuration; seven thousandths of a cent twice are no rounding error."""
+    summary = build(FACTS, COUNTS, [standing("zalo", done=1), standing("amazon", done=1)])
+    assert list(summary["platforms"]) == ["zalo", "amazon"]
+    assert summary["cost"] == 0.0014
+
+
+def test_held_tasks_are_named_up_to_a_limit(standing: MakeStanding, task: MakeTask) -> None:
+    """The first hundred by name; all of them in the count."""
+    summary = build(FACTS, COUNTS, [standing(in_doubt=150)], [task(chunk) for chunk in range(1, 151)])
+    assert len(summary["held"]) == 100
+    assert summary["held"][0] == "instagram/000001"
+    assert summary["platforms"]["instagram"]["held"] == 150
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (None, "running"),
+        (ExitCode.DONE, "finished"),
+        (ExitCode.SOME_FAILED, "finished"),
+        (ExitCode.HELD, "finished"),
+        (ExitCode.VENDOR_STOP, "stopped"),
+        (ExitCode.OVER_BUDGET, "stopped"),
+        (ExitCode.STORAGE, "stopped"),
+        (ExitCode.AGAIN, "stopped"),
+    ],
+)
+def test_the_state_follows_from_the_exit_code(code: ExitCode | None, state: str) -> None:
+    """A job is finished when no run has anything left to do with it by itself."""
+    assert build(facts(code), COUNTS, [])["state"] == state
+
+
+def test_a_running_job_has_no_end() -> None:
+    """At the start of a run the exit code and the end are null."""
+    summary = build(facts(None, ended_at=None), COUNTS, [])
+    assert (summary["exit_code"], summary["ended_at"], summary["next"]) == (None, None, "")
+
+
+def test_a_job_without_a_run_is_planned() -> None:
+    """`status` after `plan`: nothing has started."""
+    summary = build(facts(None, serial=0, started_at=None, ended_at=None), COUNTS, [])
+    assert (summary["state"], summary["started_at"]) == ("planned", None)
+
+
+@pytest.mark.parametrize("max_cost", [None, math.inf])
+def test_no_limit_is_null(max_cost: float | None) -> None:
+    """JSON has no infinity."""
+    summary = build(facts(ExitCode.DONE, max_cost=max_cost), COUNTS, [])
+    assert summary["max_cost"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_reasons_show_no_number() -> None:
+    """The reason may quote the vendor, who quotes numbers."""
+    reason = "refused: 41798284651 and +41798284651"
+    assert build(facts(ExitCode.SOME_FAILED, reason=reason), COUNTS, [])["reason"] == "refused: 41…51 and +41…51"
+
+
+@pytest.mark.parametrize("code", [code for code in ExitCode if code is not ExitCode.DONE])
+def test_every_end_but_the_good_one_says_what_to_do(code: ExitCode, standing: MakeStanding) -> None:
+    """The sentence names a command that works on this job, and has no hole in it."""
+    text = next_step(facts(code), [standing(in_doubt=2, failed=1)])
+    assert "-c spring.toml" in text
+    assert "{" not in text
+
+
+def test_a_held_task_has_a_way_out(standing: MakeStanding) -> None:
+    """It says how many, where to see them, and how to decide."""
+    text = next_step(facts(ExitCode.HELD), [standing(in_doubt=1), standing("amazon", stalled=1)])
+    assert text.startswith("2 tasks held")
+    for part in ("orchestrator status --held -c spring.toml", "orchestrator resolve", "--adopt", "--resubmit"):
+        assert part in text
+
+
+def test_the_next_step_knows_figures(standing: MakeStanding) -> None:
+    """How many failed, how long to wait, what the budget was."""
+    assert next_step(facts(ExitCode.SOME_FAILED), [standing(failed=1)]).startswith("1 task failed")
+    assert "in 10m or later" in next_step(facts(ExitCode.AGAIN, again_after_s=600.0), [])
+    assert "later" not in next_step(facts(ExitCode.AGAIN, again_after_s=0.0), [])
+    assert "max_cost above 50.00 USD" in next_step(facts(ExitCode.OVER_BUDGET), [])
+    assert "max_cost in spring.toml" in next_step(facts(ExitCode.OVER_BUDGET, max_cost=None), [])
+
+
+def test_the_parts_of_the_list_add_up() -> None:
+    """`read` = accepted + duplicates + rejected; what was found inside other text is no part of it."""
+    parts = numbers(COUNTS)
+    assert parts["read"] == parts["accepted"] + parts["duplicates"] + parts["rejected"]
+
+
+def test_a_held_task_tells_how_to_find_it(task: MakeTask) -> None:
+    """Its file's name at the vendor, the time it was sent, its id and its reason, without numbers."""
+    assert held_task(task(task_id="3f1b", reason="reset at 41798284651"), "spring") == {
+        "task": "instagram/000017",
+        "state": "in doubt",
+        "numbers": 20_000,
+        "sent_as": "spring-instagram-000017-ab12cd34.txt",
+        "sent_at": "2025-11-21T20:15:02Z",
+        "task_id": "3f1b",
+        "reason": "reset at 41…51",
+    }
+
+
+def test_the_file_is_private_and_whole(tmp_path: Path) -> None:
+    """summary.json is replaced in one step and readable by its owner only."""
+    for code in (None, ExitCode.DONE):
+        write(tmp_path, build(facts(code), COUNTS, []))
+    path = tmp_path / "summary.json"
+    assert json.loads(path.read_text())["exit_code"] == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:
+    """Where it can't be written, the message names the file."""
+    with pytest.raises(StorageError, match=r"summary\.json"):
+        write(tmp_path / "gone", build(FACTS, COUNTS, []))

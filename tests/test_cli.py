@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import orchestrator
+from orchestrator import cli, job
+from orchestrator.cli import main, parse_duration
+from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError, VendorStopError
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.tasks import TaskKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMMANDS = ["init", "plan", "run", "status", "resolve", "merge", "sandbox"]
+LIST = "+41798284651\n+41798284652\n+41798284651\n+393331234567\nno number\n\n+447911123456\n"
+CONFIG = """\
+[job]
+inputs = ["numbers.txt"]
+chunk_size = 1
+
+[vendors.main]
+base_url = "sandbox"
+requests_per_second = inf
+
+[platforms.instagram]
+requests_per_second = inf
+
+[polling]
+min_interval_s = 0.01
+
+[workers]
+count = 1
+"""
+
+Run = "subprocess.CompletedProcess[str]"
+
+
+def start(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])}
+    return subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "orchestrator", *arguments],
+        cwd=directory,
+        text=True,
+        env=environ,
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+    )
+
+
+def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with start(directory, *arguments) as child:
+        out, err = child.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, child.returncode, out, err)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder with a small job for the embedded vendor; the test stands inside it."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    (tmp_path / "numbers.txt").write_text(LIST)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def held(directory: Path) -> Path:
+    """Give the job after a run was cut off between release and answer, which leaves its first task held."""
+    assert main(["plan"]) == 0
+    with Ledger.open(ledger_path(directory / "runs" / "config")) as ledger:
+        key = TaskKey("instagram", 1)
+        ledger.change(lambda ledger: ledger.begin_run(at=1.0, host="here", pid=1))
+        ledger.change(lambda ledger: ledger.release(key, cost_nano=100, max_cost_nano=None, at=2.0))
+        ledger.change(lambda ledger: ledger.doubt(key, "connection reset", at=3.0))
+    return directory
+
+
+def last_line(text: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return content
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_the_bare_command_says_where_to_start(tmp_path: Path) -> None:
+    """Somebody who types the name alone gets the next thing to type, and no error."""
+    done = run(tmp_path)
+    assert done.returncode == 0
+    for command in ("orchestrator init", "orchestrator plan", "orchestrator run"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each help has a line that can be copied."""
+    assert main([command, "--help"]) == 0
+    assert f"Example: orchestrator {command}" in capsys.readouterr().out
+
+
+def test_the_help_lists_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    """One look shows what there is to type and what the codes mean."""
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[0] for line in out.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == sorted(COMMANDS)
+    assert "75  stopped in good order" in out
+
+
+def test_the_help_is_there_at_once() -> None:
+    """`--help` imports none of the heavy parts; what it may cost is measured in the benchmarks."""
+    code = "import sys; from orchestrator.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    environ = {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)  # noqa: S603 - our own code
+    heavy = {"aiohttp", "asyncio", "numpy", "phonenumbers", "pydantic", "rich", "sqlite3", "structlog"}
+    assert not heavy & set(done.stderr.split())
+
+
+def test_the_version_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` is the version and nothing else."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{orchestrator.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("5h30m", 19_800), ("2d", 172_800), ("1d1h1m1s", 90_061), ("0s", 0), ("45m", 2_700)],
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    """Days, hours, minutes and seconds, in this order, any of them left out."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "5h 30m", "30m5h", "-5m", "1.5h", "5x", "h"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """A number without a unit could mean anything; the message shows how to write it."""
+    with pytest.raises(ValueError, match="write it like 90s, 45m or 5h30m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["fly"], "No such command"),
+        (["run", "--fast"], "No such option"),
+        (["run", "--deadline", "soon"], "5h30m"),
+        (["run", "--after", "-1"], "--after"),
+        (["plan", "-c", "gone.toml"], "gone.toml"),
+        (["plan", "--set", "job.chunk_sise=5"], "chunk_size"),
+        (["resolve", "instagram/000001"], "exactly one of --resubmit"),
+        (["resolve", "instagram/000001", "--resubmit", "--give-up"], "exactly one of --resubmit"),
+        (["resolve", "--give-up"], "--all"),
+        (["resolve", "--all", "instagram/000001", "--give-up"], "--all"),
+        (["resolve", "--all", "--adopt", "3f1b"], "exactly one task"),
+        (["resolve", "instagram/000001", "instagram/000002", "--result", "x"], "exactly one task"),
+        (["sandbox", "--faults", "earthquake"], "earthquake"),
+        (["sandbox", "--pace", "0"], "pace"),
+    ],
+)
+def test_a_wrong_command_sends_nothing_and_says_what_was_meant(
+    directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], hint: str
+) -> None:
+    """Exit code 2, the way out on standard error, nothing on standard output."""
+    assert main(arguments) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert hint in err
+
+
+@pytest.mark.parametrize("arguments", [["plan", "-c", "gone.toml"], ["run", "--fast"], ["run", "--deadline", "soon"]])
+def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """A program that asked for --json gets its last line whatever happens."""
+    assert main([*arguments, "--json"]) == 2
+    content = last_line(capsys.readouterr().out)
+    assert content["exit_code"] == 2
+    assert content["reason"]
+
+
+# --- how commands end ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("mend it"), 2),
+        (VendorStopError("mend it"), 4),
+        (BudgetError("mend it"), 5),
+        (LockedError("mend it"), 6),
+        (StorageError("mend it"), 74),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_error_has_its_exit_code(
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+) -> None:
+    """The class of an error is the exit code; its message is all that the user sees."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(job, "status", fail)
+    assert main(["status", "--json"]) == code
+    out, err = capsys.readouterr()
+    reason = str(error) or "interrupted"
+    assert last_line(out) == {"exit_code": code, "reason": reason}
+    assert err == f"orchestrator: {reason}\n"
+
+
+def test_a_fault_of_the_program_is_70_and_shows_no_values(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The place where it broke is named, what the exception says is not: it may hold a key."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("k-0123456789abcdef")
+
+    monkeypatch.setattr(job, "status", fail)
+    assert main(["status", "--json"]) == 70
+    out, err = capsys.readouterr()
+    assert last_line(out)["exit_code"] == 70
+    assert "RuntimeError" in err
+    assert "test_cli.py" in err
+    assert "k-0123456789abcdef" not in out + err
+
+
+def test_control_c_while_the_command_line_is_read_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt before the command began ends like any other."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.commands, "invoke", interrupted)
+    assert main(["plan"]) == 130
+
+
+def test_a_reader_that_left_is_nobodys_fault(directory: Path) -> None:
+    """`orchestrator plan | head -0` is quiet and ends as if everything had been read."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with start(directory, "plan", stdout=write_end) as child:
+        os.close(write_end)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert "Broken" not in err
+    assert "Traceback" not in err
+
+
+def test_control_c_during_planning_is_130(directory: Path) -> None:
+    """A plan that is interrupted has sent nothing; it ends at once, and the next one begins anew."""
+    with start(directory, "plan", "--set", 'job.inputs=["-"]', stdin=subprocess.PIPE) as child:
+        assert child.stderr is not None
+        assert "reading" in child.stderr.readline()
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=30) == 130
+        assert "Traceback" not in child.stderr.read()
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_job_that_can_be_planned(tmp_path: Path) -> None:
+    """The first two commands that a user types work, one after the other."""
+    first = run(tmp_path, "init", "spring")
+    assert (first.returncode, first.stdout) == (0, "wrote spring/config.toml\nwrote spring/numbers.txt\n")
+    assert first.stderr == "orchestrator: next: orchestrator plan -c spring/config.toml\n"
+    assert run(tmp_path, "init", "spring").returncode == 2
+    assert run(tmp_path, "plan", "-c", "spring/config.toml").returncode == 0
+
+
+def test_plan_shows_what_a_run_would_do(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers, rejects and tasks are data; what to type next is a message."""
+    assert main(["plan"]) == 0
+    out, err = capsys.readouterr()
+    assert re.search(r"numbers +read +accepted +duplicates +rejected\n +6 +4 +1 +1\n", out)
+    assert re.search(r"instagram +4 +4 ", out)
+    assert err.endswith("orchestrator: next: orchestrator run -c config.toml\n")
+
+
+def test_plan_is_json_for_programs(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same content as one object."""
+    assert main(["plan", "--json", "--set", "job.chunk_size=2"]) == 0
+    content = last_line(capsys.readouterr().out)
+    assert content["numbers"] == {"read": 6, "accepted": 4, "duplicates": 1, "rejected": 1}
+    assert content["rejected_by_reason"] == {"not a number": 1}
+    assert content["chunks"] == 2
+    assert content["platforms"]["instagram"]["tasks"] == 2
+    assert content["findings"] == []
+
+
+def test_a_whole_job_in_one_command(directory: Path) -> None:
+    """`run` ends with 0; standard output has the tables, standard error every accepted submit; the master is there."""
+    done = run(directory, "run")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"instagram +4 +4 ", done.stdout)
+    assert "wrote master.csv, 4 numbers" in done.stdout
+    assert len(re.findall(r" accepted  platform=instagram chunk=00000\d task_id=\S+\n", done.stderr)) == 4
+    assert "+41798284651" not in done.stdout + done.stderr
+    assert (directory / "runs" / "config" / "master.csv").exists()
+
+
+def test_the_last_line_of_a_run_is_its_summary(directory: Path) -> None:
+    """With --json standard output ends with what summary.json has, on one line."""
+    done = run(directory, "run", "--json")
+    content = last_line(done.stdout)
+    assert content == json.loads((directory / "runs" / "config" / "summary.json").read_text())
+    assert (content["exit_code"], content["state"]) == (0, "finished")
+    assert main(["status"]) == 0
+
+
+def test_a_run_stops_at_its_deadline(directory: Path) -> None:
+    """A deadline of nothing is 75 at once: stopped in good order, run again."""
+    done = run(directory, "run", "--json", "--deadline", "0s")
+    assert done.returncode == 75
+    assert "orchestrator run -c" in last_line(done.stdout)["next"]
+
+
+def test_a_run_refuses_an_older_ledger(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--after 1` without a ledger is exit code 2."""
+    assert main(["run", "--after", "1"]) == 2
+    assert "ledger" in capsys.readouterr().err
+
+
+def test_status_needs_a_job(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the first plan there is nothing to say."""
+    assert main(["status"]) == 2
+    assert "no ledger" in capsys.readouterr().err
+
+
+def test_status_shows_what_is_held(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A held task is a finding; --held lists it with what is needed to find it at the vendor."""
+    capsys.readouterr()
+    assert main(["status"]) == 1
+    assert re.search(r"tasks +all +planned +held .*\ninstagram +4 +3 +1 ", capsys.readouterr().out)
+    assert main(["status", "--held"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("instagram/000001  in doubt  1 numbers\n    sent as  config-instagram-000001-")
+    assert "connection reset" in out
+
+
+def test_status_is_json_for_programs(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fields of summary.json, and with --held every held task in full."""
+    capsys.readouterr()
+    assert main(["status", "--held", "--json"]) == 1
+    content = last_line(capsys.readouterr().out)
+    assert content["schema_version"] == 1
+    assert content["held"] == ["instagram/000001"]
+    assert content["held_tasks"][0]["reason"] == "connection reset"
+    assert content["platforms"]["instagram"]["held"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settled"),
+    [
+        (["instagram/000001", "--resubmit"], "instagram/000001\n"),
+        (["instagram/000001", "--adopt", "3f1b"], "instagram/000001\n"),
+        (["--all", "--give-up"], "instagram/000001\n"),
+    ],
+)
+def test_resolve_settles_and_says_what_next(
+    held: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], settled: str
+) -> None:
+    """The settled tasks are data; the next run acts on them."""
+    capsys.readouterr()
+    assert main(["resolve", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert out == settled
+    assert err == "orchestrator: next: orchestrator run -c config.toml\n"
+    assert main(["status", "--held"]) == (1 if "--give-up" in arguments else 0)
+
+
+def test_resolve_takes_a_file_for_one_task(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A result that was fetched by hand is checked and taken."""
+    capsys.readouterr()
+    (held / "result.csv").write_text("Number,instagram\n+41798284651,yes\n")
+    assert main(["resolve", "instagram/000001", "--result", "result.csv", "--json"]) == 0
+    assert last_line(capsys.readouterr().out) == {"exit_code": 0, "settled": ["instagram/000001"]}
+
+
+def test_nothing_held_is_nothing_to_resolve(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--all` on a job where nothing waits is no error."""
+    main(["plan"])
+    capsys.readouterr()
+    assert main(["resolve", "--all", "--give-up"]) == 0
+    assert capsys.readouterr() == ("", "orchestrator: nothing is held\n")
+
+
+def test_merge_builds_what_is_there(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While cells are pending the files are called partial, and a message says how many."""
+    capsys.readouterr()
+    assert main(["merge"]) == 0
+    out, err = capsys.readouterr()
+    assert "wrote master.partial.csv, 4 numbers" in out
+    assert "3 cells are pending; orchestrator run -c config.toml goes on" in err
+    assert main(["merge", "--json"]) == 0
+    content = last_line(capsys.readouterr().out)
+    assert content["verdicts"]["instagram"]["held"] == 1
+    assert content["pending"] == 3
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Start the embedded vendor as a process and return it with its base URL."""
+    children: list[subprocess.Popen[str]] = []
+
+    def serve(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        children.append(child := start(tmp_path, "sandbox", *arguments))
+        assert child.stdout is not None
+        return child, child.stdout.readline().strip()
+
+    yield serve
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_serves_until_it_is_told_to_stop(
+    served: Callable[..., tuple[subprocess.Popen[str], str]], number: signal.Signals
+) -> None:
+    """It prints its base URL, answers there, and ends with 0 on either signal."""
+    child, base_url = served("--directory", "vendor", "--faults", "")
+    request = urllib.request.Request(f"{base_url}/v1/balance", headers={"X-API-Key": "any"})  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own server
+        assert "balance" in json.load(answer)
+    child.send_signal(number)
+    assert child.wait(timeout=20) == 0
+
+
+def test_two_sandboxes_do_not_share_a_directory(
+    served: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path
+) -> None:
+    """The second one is told to take another."""
+    served("--directory", "vendor")
+    second = run(tmp_path, "sandbox", "--directory", "vendor")
+    assert second.returncode == 2
+    assert "--directory" in second.stderr
