@@ -6,6 +6,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -97,10 +98,15 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
         return Refusal(error.status, error.reason.lower().replace(" ", "_"), error.reason).response()
 
 
+@lru_cache(maxsize=8)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 def dated(clock: Clock) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """Make the signal handler that dates answers by `clock`."""
 
     async def date(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["Date"] = formatdate(clock(), usegmt=True)
+        response.headers["Date"] = _http_date(int(clock()))
 
     return date

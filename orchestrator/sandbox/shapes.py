@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from orchestrator.sandbox.catalog import Style
 from orchestrator.sandbox.chance import chance, pick
@@ -62,6 +63,7 @@ _SPANISH = (("sí", "no"), ("Sí", "No"), ("si", "no"))
 _REGISTERED = ("registered.txt", "activated.txt")
 
 
+@lru_cache(maxsize=1024)
 def shape_of(seed: int, task_id: str, style: Style, platform: str) -> Shape:
     """Return the layout of a task's result."""
     spanish = style is Style.V1 and platform == "amazon"
