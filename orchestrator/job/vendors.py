@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import __version__
 from orchestrator.config import read_key
+from orchestrator.errors import LockedError, StorageError
 from orchestrator.sandbox import Sandbox
 from orchestrator.vendor.client import VendorClient
 
@@ -37,7 +38,7 @@ async def vendor_clients(
             pace=settings.sandbox.pace,
             clock=world.clock,
         )
-        await sandbox.start()
+        await _start(sandbox, settings)
     clients = {}
     try:
         for name, key in keys.items():
@@ -50,3 +51,14 @@ async def vendor_clients(
             await client.__aexit__(None, None, None)
         if sandbox:
             await sandbox.stop()
+
+
+async def _start(sandbox: Sandbox, settings: Settings) -> None:
+    try:
+        await sandbox.start()
+    except BlockingIOError as error:
+        raise LockedError(
+            f"{settings.job.directory / 'sandbox'}: another embedded vendor uses it; end that one"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"the embedded vendor can't start: {error.strerror or error}") from error
