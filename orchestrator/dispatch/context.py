@@ -72,11 +72,13 @@ class Context:
 class Turn:
     """One call's place among its lane's and its vendor's, taken in the moment in which the schedule decides on it.
 
-    A context manager around the whole call, up to the recording of what came of it.
+    A context manager around the whole call, up to the recording of what came of it. `gone` is called when the place
+    among those that wait to leave is free again, so that the next call can begin.
     """
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, gone: Callable[[], None]) -> None:
         self._lane = lane
+        self._tell = gone
         self._lane.side.calls += 1
         self._lane.leaving += 1
         self._waiting = True
@@ -97,3 +99,4 @@ class Turn:
         if self._waiting:
             self._waiting = False
             self._lane.leaving -= 1
+            self._tell()

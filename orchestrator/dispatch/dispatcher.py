@@ -32,6 +32,7 @@ log = structlog.get_logger()
 GRACE_S = 4.0
 WINDOW = 64
 TURNS_WITHOUT_REST = 100
+TICK_S = 0.0001
 
 
 class Dispatcher:
@@ -40,12 +41,12 @@ class Dispatcher:
     def __init__(self, context: Context, lanes: Sequence[Lane], *, downloads: int) -> None:
         self._context = context
         self._lanes = list(lanes)
-        self._schedule = Schedule(lanes, downloads=downloads)
+        self._changed = asyncio.Event()
+        self._schedule = Schedule(lanes, self._changed.set, downloads=downloads)
         self._submitter = Submitter(context)
         self._looker = Looker(context)
         self._fetcher = Fetcher(context, self._looker)
         self._on_their_way: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
         self._failure: BaseException | None = None
 
     async def run(self, *, submit_only: bool = False) -> None:
@@ -121,7 +122,8 @@ class Dispatcher:
         if self._context.stopping.is_set():
             return
         try:
-            async with asyncio.timeout_at(None if until == math.inf else until):
+            # A tick late, since a timer may fire a tick early, and the schedule would send us back here at once.
+            async with asyncio.timeout_at(None if until == math.inf else until + TICK_S):
                 await self._changed.wait()
         except TimeoutError:
             pass

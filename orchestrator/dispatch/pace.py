@@ -11,6 +11,7 @@ import asyncio
 SLOWEST_INTERVAL_S = 60.0
 FIRST_SLOW_INTERVAL_S = 0.05
 SPEED_UP = 0.9
+TICK_S = 0.0001
 
 
 class Pace:
@@ -63,8 +64,8 @@ async def leave(*paces: Pace) -> None:
             await pace.lock.acquire()
             held.append(pace)
             # In a loop, since a timer may fire a clock tick early, and a 429 may move the turn while it is waited for.
-            while (now := loop.time()) < pace.next_at:  # noqa: ASYNC110 - it is the clock that is waited for
-                await asyncio.sleep(pace.next_at - now)
+            while (wait_s := pace.next_at - loop.time()) > 0.0:  # noqa: ASYNC110 - it is the clock that is waited for
+                await asyncio.sleep(max(wait_s, TICK_S))
         for pace in paces:
             pace.left(loop.time())
     finally:

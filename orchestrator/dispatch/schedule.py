@@ -16,7 +16,7 @@ from orchestrator.dispatch.context import Turn
 from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orchestrator.ledger import Task
 
@@ -58,10 +58,11 @@ Step = Download | Poll | Submit | Wait
 
 
 class Schedule:
-    """The lanes of one run, in turn."""
+    """The lanes of one run, in turn; `changed` is called when a call has left, as then another may begin."""
 
-    def __init__(self, lanes: Sequence[Lane], *, downloads: int) -> None:
+    def __init__(self, lanes: Sequence[Lane], changed: Callable[[], None], *, downloads: int) -> None:
         self.lanes = list(lanes)
+        self._changed = changed
         self.downloads_free = downloads
 
     def next_step(self, now: float) -> Step:
@@ -92,7 +93,7 @@ class Schedule:
         if lane.side.poll_denied or lane.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
         at = max(lane.looks.next_at, lane.side.callable_at(now))
-        return Poll(lane, lane.looks.pop(), Turn(lane)) if at <= now else Wait(at)
+        return Poll(lane, lane.looks.pop(), Turn(lane, self._changed)) if at <= now else Wait(at)
 
     def _submit(self, lane: Lane, now: float) -> Submit | Wait:
         if lane.leaving >= LEAVING_LIMIT:
@@ -101,4 +102,4 @@ class Schedule:
         if at > now:
             return Wait(at)
         lane.submitting += 1
-        return Submit(lane, lane.next_task(now), Turn(lane))
+        return Submit(lane, lane.next_task(now), Turn(lane, self._changed))
