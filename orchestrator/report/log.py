@@ -194,7 +194,7 @@ def _scrubbed(name: str, value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     """Show a value without spaces as it is, and any other so that it can't break or forge a line."""
-    text = str(value)
+    text = ",".join([f"{key}:{inner}" for key, inner in value.items()]) if isinstance(value, dict) else str(value)
     return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
 
 

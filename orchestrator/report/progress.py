@@ -151,17 +151,17 @@ class Lines:
 
 @contextmanager
 def progress(standings: ReadStandings, sink: LogSink, environ: Mapping[str, str]) -> Iterator[Progress]:
-    """Yield the progress that suits the stream of `sink`; bars stand from here to the end of the block.
+    """Yield the progress that suits the stream of `sink`; to be called on the event loop.
 
-    While bars stand, log lines scroll by above them.
+    Inside the block log lines scroll by above the bars, if there are any.
     """
     if not wants_bars(sink.stream, environ):
         yield Progress(standings, Lines())
         return
-    from orchestrator.report.bars import Bars, console_on  # noqa: PLC0415 - only a terminal pays for rich
+    from orchestrator.report.bars import Bars, drawing_console  # noqa: PLC0415 - only a terminal pays for rich
 
-    bars = Bars(console_on(sink.stream))
-    with bars, sink.diverted(bars.write_line):
+    bars = Bars(sink.stream, drawing_console(), asyncio.get_running_loop().time)
+    with sink.diverted(bars.write_line):
         yield Progress(standings, bars)
 
 

@@ -63,6 +63,11 @@ def test_a_line_can_be_read_and_found_again() -> None:
     assert line == "2026-11-21T20:15:02Z info  accepted  platform=instagram chunk=000017 task_id=3f1b\n"
 
 
+def test_counts_by_word_can_be_read() -> None:
+    """A dictionary is shown without the signs of a programming language."""
+    assert written(lambda: log.info("done", verdicts={"yes": 3, "no": 4})).endswith("done  verdicts=yes:3,no:4\n")
+
+
 def test_the_same_event_is_one_json_object_in_the_file(tmp_path: Path) -> None:
     """`run.jsonl` has one object a line, with the time to the millisecond and values as they are."""
     path = tmp_path / "run.jsonl"

@@ -168,5 +168,5 @@ async def test_on_a_terminal_log_lines_stand_above_the_bars(standing: MakeStandi
     assert ledger.read_at == [0.0, 1.0, 2.0, 3.0, 3.5]
     before, after = text.split("accepted  platform=instagram task_id=" + "t" * 100 + "\n")
     assert "2/4 done, 2 at the vendor" in before
-    assert "\x1b[2K" in before
+    assert before.endswith("\x1b[1A\r\x1b[J1970-01-01T00:00:00Z info  ")
     assert "2/4 done, 2 at the vendor" in after

@@ -197,6 +197,13 @@ def test_a_job_without_a_run_says_so() -> None:
     assert text.endswith("\n\ncost so far 0.00 USD")
 
 
+def test_before_the_first_verdict_there_is_no_table_of_them() -> None:
+    """A job that has just begun shows its tasks only."""
+    text = summary_text(SUMMARY | {"platforms": {"instagram": PLATFORM | {"verdicts": {}}}})
+    assert "instagram" in text
+    assert "verdicts" not in text
+
+
 def test_made_up_verdicts_are_marked() -> None:
     """Nobody takes the embedded vendor's verdicts for real ones."""
     assert "(sandbox: no verdict is real)" in summary_text(SUMMARY | {"sandbox": True})
