@@ -30,7 +30,7 @@ def request(directory: Path, **changes: object) -> MasterRequest:
 
 
 def rows_of_csv(path: Path) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(path.read_text(), newline="")))
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
 
 
 def rows_of_xlsx(path: Path) -> list[list[object]]:
