@@ -270,13 +270,17 @@ def test_control_c_during_planning_is_130(directory: Path) -> None:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def test_init_writes_a_job_that_can_be_planned(tmp_path: Path) -> None:
-    """The first two commands that a user types work, one after the other."""
-    first = run(tmp_path, "init", "spring")
-    assert (first.returncode, first.stdout) == (0, "wrote spring/config.toml\nwrote spring/numbers.txt\n")
-    assert first.stderr == "orchestrator: next: orchestrator plan -c spring/config.toml\n"
-    assert run(tmp_path, "init", "spring").returncode == 2
-    assert run(tmp_path, "plan", "-c", "spring/config.toml").returncode == 0
+def test_init_writes_a_job_that_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first two commands that a user types work, one after the other; nothing is overwritten."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "spring"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "wrote spring/config.toml\nwrote spring/numbers.txt\n"
+    assert err == "orchestrator: next: orchestrator plan -c spring/config.toml\n"
+    assert main(["plan", "-c", "spring/config.toml"]) == 0
+    assert main(["init", "spring"]) == 2
 
 
 def test_plan_shows_what_a_run_would_do(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,6 +303,19 @@ def test_plan_is_json_for_programs(directory: Path, capsys: pytest.CaptureFixtur
     assert content["findings"] == []
 
 
+def test_a_plan_that_found_something_says_so(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody listens at the vendor's address, and no budget is set: exit code 1, and no word about `run`."""
+    monkeypatch.setenv("EKYCPRO_API_KEY", "k-0123456789abcdef")
+    assert main(["plan", "--set", 'vendors.main.base_url="http://127.0.0.1:9"']) == 1
+    out, err = capsys.readouterr()
+    assert "\nfindings\n- vendor main could not be asked for its balance" in out
+    assert "[budget] max_cost is not set" in out
+    assert "next:" not in err
+    assert "k-0123456789abcdef" not in out + err
+
+
 def test_a_whole_job_in_one_command(directory: Path) -> None:
     """`run` ends with 0; standard output has the tables, standard error every accepted submit; the master is there."""
     done = run(directory, "run")
@@ -310,20 +327,25 @@ def test_a_whole_job_in_one_command(directory: Path) -> None:
     assert (directory / "runs" / "config" / "master.csv").exists()
 
 
-def test_the_last_line_of_a_run_is_its_summary(directory: Path) -> None:
-    """With --json standard output ends with what summary.json has, on one line."""
-    done = run(directory, "run", "--json")
-    content = last_line(done.stdout)
+def test_the_last_line_of_a_run_is_its_summary(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json standard output is what summary.json has, on one line."""
+    assert main(["run", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    content = last_line(out)
     assert content == json.loads((directory / "runs" / "config" / "summary.json").read_text())
     assert (content["exit_code"], content["state"]) == (0, "finished")
     assert main(["status"]) == 0
+    assert main(["merge"]) == 0
+    assert "pending" not in capsys.readouterr().err
 
 
-def test_a_run_stops_at_its_deadline(directory: Path) -> None:
-    """A deadline of nothing is 75 at once: stopped in good order, run again."""
-    done = run(directory, "run", "--json", "--deadline", "0s")
-    assert done.returncode == 75
-    assert "orchestrator run -c" in last_line(done.stdout)["next"]
+def test_a_run_stops_at_its_deadline(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A deadline of nothing is 75 at once: stopped in good order, and the message says to run again."""
+    assert main(["run", "--deadline", "0s"]) == 75
+    out, err = capsys.readouterr()
+    assert "exit code 75" in out
+    assert "orchestrator: stopped by the deadline\norchestrator: run the same command again" in err
 
 
 def test_a_run_refuses_an_older_ledger(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -345,7 +367,7 @@ def test_status_shows_what_is_held(held: Path, capsys: pytest.CaptureFixture[str
     assert re.search(r"tasks +all +planned +held .*\ninstagram +4 +3 +1 ", capsys.readouterr().out)
     assert main(["status", "--held"]) == 1
     out = capsys.readouterr().out
-    assert out.startswith("instagram/000001  in doubt  1 numbers\n    sent as  config-instagram-000001-")
+    assert out.startswith("instagram/000001  in doubt  1 number\n    sent as  config-instagram-000001-")
     assert "connection reset" in out
 
 

@@ -24,7 +24,7 @@ import structlog
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import FILE_MODE
-from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers
+from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -181,7 +181,7 @@ class _Renderer:
         line = f"{stamp[:19]}Z {short} {_shown(name)}"
         if fields:
             line += "  " + " ".join([f"{key}={_shown(value)}" for key, value in fields.items()])
-        return line + "".join(f"\n    {_printable(row)}" for row in trace.splitlines())
+        return line + "".join(f"\n    | {printable(row)}" for row in trace.splitlines())
 
 
 def _scrubbed(name: str, value: Any) -> Any:
@@ -196,10 +196,6 @@ def _shown(value: Any) -> str:
     """Show a value without spaces as it is, and any other so that it can't break or forge a line."""
     text = ",".join([f"{key}:{inner}" for key, inner in value.items()]) if isinstance(value, dict) else str(value)
     return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 def _utc(at: float, precision: str) -> str:

@@ -46,6 +46,11 @@ def mask_numbers(text: str) -> str:
     return _BARE_NUMBER.sub(_masked, _NUMBER.sub(_masked, text))
 
 
+def printable(text: str) -> str:
+    """Spell out what would move a cursor, colour a terminal or begin a line that a CI system takes for a command."""
+    return "".join([sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text])
+
+
 class Redactor:
     """Redacts whole lines. `secrets` are hidden in every spelling that JSON, `repr` and URLs give them."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
-from orchestrator.report.redact import mask_numbers
+from orchestrator.report.redact import mask_numbers, printable
 from orchestrator.report.text import count, duration, money
 from orchestrator.tasks import State
 
@@ -94,7 +94,7 @@ def build(
         "sandbox": facts.sandbox,
         "state": _state(facts),
         "exit_code": None if facts.exit_code is None else int(facts.exit_code),
-        "reason": mask_numbers(facts.reason),
+        "reason": printable(mask_numbers(facts.reason)),
         "next": next_step(facts, standings),
         "started_at": utc(facts.started_at),
         "ended_at": utc(facts.ended_at),
@@ -133,7 +133,7 @@ def held_task(task: Task, job: str) -> dict[str, Any]:
         "sent_as": task.key.file_name(job, task.sha256),
         "sent_at": utc(task.submitted_at),
         "task_id": task.task_id,
-        "reason": mask_numbers(task.reason),
+        "reason": printable(mask_numbers(task.reason)),
     }
 
 

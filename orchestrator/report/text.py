@@ -78,7 +78,7 @@ def held_text(content: Mapping[str, Any]) -> str:
     """List the held tasks with what a person needs to find them at the vendor, from what `status --held` gathered."""
     lines: list[str] = []
     for task in content["held_tasks"]:
-        lines += [f"{task['task']}  {task['state']}  {count(task['numbers'])} numbers"]
+        lines += [f"{task['task']}  {task['state']}  {count(task['numbers'])} number{'s' * (task['numbers'] != 1)}"]
         lines += [f"    {name:<9}{task[key]}" for name, key in _HELD_FIELDS.items() if task[key]]
     return "\n".join(lines) or "nothing is held"
 

@@ -166,7 +166,7 @@ def test_an_exception_shows_its_way_but_no_values(tmp_path: Path) -> None:
         assert NUMBER[1:] not in text
         assert KEY not in text
     assert records(path)[0]["level"] == "error"
-    assert all(line.startswith("    ") for line in stream.getvalue().splitlines()[1:])
+    assert all(line.startswith("    | ") for line in stream.getvalue().splitlines()[1:])
 
 
 def test_a_fault_of_the_program_is_logged_on_its_way_out(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers
+from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
 
 KEY = "k-0123456789abcdef"
 SIGNATURE = "9f86d081884c7d659a2feaa0c55ad015"
@@ -106,3 +106,9 @@ def test_secrets_are_known_by_name(name: str) -> None:
 def test_free_text_is_searched_for_bare_numbers_too(text: str, expected: str) -> None:
     """The vendor writes numbers without a plus sign; paths, ids, fractions and addresses in memory are no numbers."""
     assert mask_numbers(text) == expected
+
+
+def test_foreign_text_moves_no_cursor() -> None:
+    """Control characters and line ends are spelled out; letters of any script stay."""
+    assert printable("\x1b[2Jgone\n::error::x\x9b") == r"\x1b[2Jgone\x0a::error::x\x9b"
+    assert printable("número 数") == "número 数"

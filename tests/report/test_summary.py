@@ -160,6 +160,11 @@ def test_reasons_show_no_number() -> None:
     assert build(facts(ExitCode.SOME_FAILED, reason=reason), COUNTS, [])["reason"] == "refused: 41…51 and +41…51"
 
 
+def test_reasons_are_one_line() -> None:
+    """What the vendor says can't forge a line of a CI log."""
+    assert build(facts(ExitCode.HELD, reason="no\n::error::"), COUNTS, [])["reason"] == r"no\x0a::error::"
+
+
 @pytest.mark.parametrize("code", [code for code in ExitCode if code is not ExitCode.DONE])
 def test_every_end_but_the_good_one_says_what_to_do(code: ExitCode, standing: MakeStanding) -> None:
     """The sentence names a command that works on this job, and has no hole in it."""
