@@ -51,6 +51,10 @@ class Health:
         if self.probing:
             self.not_before = now + delay_s(self._failures, self._backoff, draw)
 
+    def throttled(self, now: float) -> None:
+        """Note that the vendor found us too fast, which takes nothing from the allowance."""
+        self._failing_since = min(self._failing_since, now)
+
     def out_of_reach(self, now: float) -> bool:
-        """Whether the vendor has failed for so long that the run should end."""
+        """Whether the vendor has not answered sensibly for so long that the run should end."""
         return now - self._failing_since >= self._backoff.give_up_after_s

@@ -59,14 +59,19 @@ class Context:
     def ill(self, side: Side, reason: str) -> None:
         """Note that a vendor did not answer, or could not."""
         side.health.failed(self.now, self.random.random())
+        self._give_up_if_out_of_reach(side, reason)
+
+    def throttled(self, side: Side, reason: str, retry_after_s: float | None) -> None:
+        """Note that a vendor found us too fast: no failure, but no success either, and slower from now on."""
+        side.pace.slow_down(self.now, retry_after_s)
+        side.health.throttled(self.now)
+        log.warning("slowed_down", vendor=side.name, interval_s=round(side.pace.interval_s, 3))
+        self._give_up_if_out_of_reach(side, reason)
+
+    def _give_up_if_out_of_reach(self, side: Side, reason: str) -> None:
         if side.health.out_of_reach(self.now) and not side.unreachable:
             side.unreachable = True
             log.error("vendor_out_of_reach", vendor=side.name, reason=reason)
-
-    def throttled(self, side: Side, retry_after_s: float | None) -> None:
-        """Note that a vendor found us too fast: no failure, but slower from now on."""
-        side.pace.slow_down(self.now, retry_after_s)
-        log.warning("slowed_down", vendor=side.name, interval_s=round(side.pace.interval_s, 3))
 
 
 class Turn:

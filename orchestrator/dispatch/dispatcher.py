@@ -43,8 +43,8 @@ class Dispatcher:
         self._lanes = list(lanes)
         self._changed = asyncio.Event()
         self._schedule = Schedule(lanes, self._changed.set, downloads=downloads)
-        self._submitter = Submitter(context)
         self._looker = Looker(context)
+        self._submitter = Submitter(context, self._looker)
         self._fetcher = Fetcher(context, self._looker)
         self._on_their_way: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None

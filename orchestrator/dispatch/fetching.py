@@ -102,14 +102,14 @@ class Fetcher:
         """Have the status asked once more: it signs a fresh link."""
         watch.fetches += 1
         wait_s = 0.0 if watch.fetches == 1 else self._context.delay_s(watch.fetches)
-        if watch.fetches == 1 or not await self._looker.gave_up(lane, watch):
+        if not await self._looker.gave_up(lane, watch, in_vain=watch.fetches):
             lane.looks.put(watch, self._context.now + wait_s)
 
     async def _fetch_later(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
         watch.fetches += 1
         wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(watch.fetches))
         log.warning("download_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
-        if not await self._looker.gave_up(lane, watch):
+        if not await self._looker.gave_up(lane, watch, in_vain=watch.fetches):
             lane.ready.put(watch, self._context.now + wait_s)
 
 

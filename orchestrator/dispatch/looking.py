@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-GONE_LIMIT = 5
+IN_A_ROW = 5
+"""So many calls in a row that bring nothing say something about the task, and not only about the vendor's health."""
 KNOWN_STATUSES = frozenset({"pending", "processing", "completed", "exported"})
 SECONDS_AN_HOUR = 3600.0
 
@@ -60,8 +61,8 @@ class Looker:
             await self.fail(lane, watch, "the vendor reports the task as failed")
         elif report.status == "exported" and report.result_url:
             self._exported(lane, watch, report.result_url)
-        else:
-            await self._look_later(lane, watch, _share_done(report, watch.rows))
+        elif not await self.gave_up(lane, watch):
+            self.look_later(lane, watch, done=_share_done(report, watch.rows))
 
     def _exported(self, lane: Lane, watch: Watch, url: str) -> None:
         if watch.exported_at is None:
@@ -70,21 +71,23 @@ class Looker:
         watch.result_url = url
         lane.ready.put(watch, self._context.now)
 
-    async def _look_later(self, lane: Lane, watch: Watch, done: float) -> None:
-        """Put the watch back among those to look at, or hold its task when it stood still for too long."""
-        if await self.gave_up(lane, watch):
-            return
+    def look_later(self, lane: Lane, watch: Watch, *, done: float) -> None:
+        """Put the watch among those to look at, when a look makes sense; `done` is the share of its rows."""
         now = self._context.now
         progress = Progress(now - watch.submitted_at, now - watch.progress_at, done, lane.typical_s)
         draw = self._context.random.random()
         wait_s = next_look_s(progress, self._context.polling, floor_s=lane.look_floor_s(), draw=draw)
         lane.looks.put(watch, now + wait_s)
 
-    async def gave_up(self, lane: Lane, watch: Watch) -> bool:
-        """Hold the task if it stood still for too long; one that is held already had its one look of this run."""
+    async def gave_up(self, lane: Lane, watch: Watch, *, in_vain: int = IN_A_ROW) -> bool:
+        """Hold the task if it stood still for too long; one that is held already had its one look of this run.
+
+        `in_vain` counts the calls in a row that brought nothing: a single one says nothing about a task, even if the
+        last run was days ago.
+        """
         give_up_after_h = self._context.polling.give_up_after_h
         standstill_s = self._context.now - watch.progress_at
-        if not watch.stalled and standstill_s < give_up_after_h * SECONDS_AN_HOUR:
+        if in_vain < IN_A_ROW or (not watch.stalled and standstill_s < give_up_after_h * SECONDS_AN_HOUR):
             return False
         await self.stall(lane, watch, f"no progress for {give_up_after_h:g} hours")
         return True
@@ -92,28 +95,26 @@ class Looker:
     async def _failed(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
         await self._count(watch)
         if error.throttled:
-            self._context.throttled(lane.side, error.retry_after_s)
+            self._context.throttled(lane.side, str(error), error.retry_after_s)
         else:
             self._context.ill(lane.side, str(error))
         watch.failures += 1
         wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(watch.failures))
         log.warning("look_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
-        await self._look_after(lane, watch, wait_s)
-
-    async def _look_after(self, lane: Lane, watch: Watch, wait_s: float) -> None:
-        if not await self.gave_up(lane, watch):
+        if not await self.gave_up(lane, watch, in_vain=watch.failures):
             lane.looks.put(watch, self._context.now + wait_s)
 
     async def _gone(self, lane: Lane, watch: Watch, error: RefusedError) -> None:
-        """Ask a few times more: a task that the vendor does not know may be one that it does not know *yet*."""
+        """Ask a few times more, then hold it: a gateway that is set up wrongly for a while does not know it either."""
         await self._count(watch)
+        self._context.well(lane.side)
         watch.gone += 1
         log.warning("look_refused", task=str(watch.key), status=error.status, reason=str(error))
-        if watch.gone >= GONE_LIMIT:
-            await self.fail(lane, watch, f"the vendor does not know the task any more ({error})")
+        if watch.gone >= IN_A_ROW:
+            await self.stall(lane, watch, f"the vendor does not know the task any more ({error})")
         else:
             wait_s = max(self._context.polling.min_interval_s, self._context.backoff.base_delay_s)
-            await self._look_after(lane, watch, wait_s * 2.0**watch.gone)
+            lane.looks.put(watch, self._context.now + wait_s * 2.0**watch.gone)
 
     async def fail(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Record that the task came to nothing."""

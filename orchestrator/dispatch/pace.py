@@ -39,7 +39,8 @@ class Pace:
         Requests that were on their way together are throttled together: they halve the rate once.
         """
         if now >= self._slowed_at:
-            self.interval_s = min(max(self.interval_s * 2, FIRST_SLOW_INTERVAL_S), SLOWEST_INTERVAL_S)
+            slower_s = min(max(self.interval_s * 2, FIRST_SLOW_INTERVAL_S), SLOWEST_INTERVAL_S)
+            self.interval_s = max(slower_s, self._base_interval_s)
         wait_s = max(retry_after_s or 0.0, self.interval_s)
         self._slowed_at = now + wait_s
         self._next_at = max(self._next_at, now + wait_s)

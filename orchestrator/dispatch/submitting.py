@@ -26,6 +26,7 @@ from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stop
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
+    from orchestrator.dispatch.looking import Looker
     from orchestrator.ledger import Ledger, Task
     from orchestrator.vendor.client import Leave
 
@@ -50,8 +51,9 @@ class Attempt:
 class Submitter:
     """Sends chunks."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, looker: Looker) -> None:
         self._context = context
+        self._looker = looker
         self._put_offs: dict[Task, int] = {}
 
     async def submit(self, lane: Lane, task: Task, leave: Leave) -> None:
@@ -125,19 +127,21 @@ class Submitter:
         if state is State.IN_DOUBT:
             log.error("in_doubt", task=str(key), reason="the vendor named the task id of another task")
             lane.caution.answered(Outcome.DOUBTED)
+            self._say_if_stopped(lane)
             return
         self._context.well(lane.side)
         lane.caution.answered(Outcome.ACCEPTED)
         now = self._context.now
-        watch = Watch(key, answer.task_id, attempt.task.rows, submitted_at=now, progress_at=now)
         lane.at_vendor += 1
-        lane.looks.put(watch, now + max(lane.typical_s or 0.0, self._context.polling.min_interval_s))
+        self._looker.look_later(
+            lane, Watch(key, answer.task_id, attempt.task.rows, submitted_at=now, progress_at=now), done=0.0
+        )
 
     async def _put_off(self, attempt: Attempt, answer: PutOff) -> None:
         lane, task = attempt.lane, attempt.task
         await self._unrelease(attempt, answer.reason)
         if answer.throttled:
-            self._context.throttled(lane.side, answer.retry_after_s)
+            self._context.throttled(lane.side, answer.reason, answer.retry_after_s)
         else:
             self._context.ill(lane.side, answer.reason)
         lane.caution.answered(Outcome.PUT_OFF)

@@ -1,0 +1,345 @@
+"""A job on its way: a ledger with a plan, lanes over real clients, and a vendor that does what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from orchestrator.dispatch.backoff import Health
+from orchestrator.dispatch.caution import Caution
+from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.dispatcher import Dispatcher
+from orchestrator.dispatch.lanes import Lane, Side
+from orchestrator.dispatch.pace import Pace
+from orchestrator.errors import StorageError
+from orchestrator.intake import chunk_path
+from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Plan, PlannedPlatform, Task, ledger_path
+from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
+from orchestrator.tasks import State, TaskKey
+from orchestrator.vendor.client import VendorClient
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aiohttp.typedefs import Handler
+
+T = TypeVar("T")
+
+EPOCH = 1_763_740_000.0
+INSTAGRAM = PlatformSettings(
+    vendor="main",
+    style=Style.SIMPLE,
+    path="/ins/api/simple/tasks",
+    price_per_10000=1.0,
+    result_columns=("instagram",),
+    requests_per_second=float("inf"),
+    canary=False,
+)
+AMAZON = PlatformSettings(
+    vendor="main",
+    style=Style.V1,
+    path="/v1/tasks",
+    task_type="amazon",
+    price_per_10000=2.0,
+    result_columns=("amazon",),
+    requests_per_second=float("inf"),
+    canary=False,
+)
+VENDOR = VendorSettings(base_url="http://127.0.0.1", requests_per_second=float("inf"))
+
+
+def clock() -> float:
+    """Give a wall clock that goes with the loop's."""
+    return EPOCH + asyncio.get_running_loop().time()
+
+
+class InThreads(Workers):
+    """The same pieces without the seconds that processes take to start; `Workers` has tests of its own."""
+
+    async def run(self, piece: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(None, partial(piece, *args))
+
+
+class Interrupted(LedgerWriter):
+    """A ledger whose disk fails at the `at`-th commit, counted from 1; `kept` says whether that one is still kept."""
+
+    def __init__(self, ledger: Ledger, *, at: int, kept: bool) -> None:
+        super().__init__(ledger)
+        self.changes = 0
+        self._at, self._kept = at, kept
+        commit = ledger.commit
+
+        def failing(changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
+            self.changes += 1
+            if self.changes < self._at:
+                return commit(changes)
+            if self.changes == self._at and self._kept:
+                commit(changes)
+            raise StorageError("the disk failed")
+
+        setattr(ledger, "commit", failing)  # noqa: B010 - below the writer, where disks fail
+
+
+@dataclass
+class Bench:
+    """One job in one directory, and how it is to be dispatched; `run` may be called again and again."""
+
+    directory: Path
+    platforms: dict[str, PlatformSettings] = field(default_factory=lambda: {"instagram": INSTAGRAM})
+    vendors: dict[str, VendorSettings] = field(default_factory=lambda: {"main": VENDOR})
+    polling: PollingSettings = field(default_factory=PollingSettings)
+    backoff: BackoffSettings = field(default_factory=BackoffSettings)
+    max_cost_nano: int | None = None
+    seed: int = 1
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    writer: Callable[[Ledger], LedgerWriter] = LedgerWriter
+    before: Callable[[list[Lane], Ledger], None] | None = None
+
+    def platform(self, name: str, **changes: Any) -> None:
+        self.platforms[name] = replace(self.platforms[name], **changes)
+
+    def plan(self, chunks: int, rows: int = 3) -> None:
+        """Write a list of `chunks` files with `rows` numbers each, and its plan."""
+        found = []
+        for chunk in range(1, chunks + 1):
+            path = chunk_path(self.directory, chunk)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{number}\n" for number in numbers_of(chunk, rows)))
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.append(Chunk(chunk, (chunk - 1) * rows, rows, sha256))
+        platforms = tuple(
+            PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, {}, p.min_rows)
+            for name, p in self.platforms.items()
+        )
+        plan = Plan("bench", False, {}, (), ListCounts(), tuple(found), platforms)  # noqa: FBT003 - a record
+        with Ledger.create(ledger_path(self.directory), "bench") as ledger:
+            ledger.change(partial(Ledger.replace_plan, plan=plan))
+
+    async def run(self, *base_urls: str, submit_only: bool = False) -> list[Lane]:
+        """Do one run against the vendors at `base_urls`, in the order of `vendors`; return what it left in memory."""
+        async with AsyncExitStack() as stack:
+            ledger = stack.enter_context(Ledger.open(ledger_path(self.directory)))
+            ledger.change(lambda ledger: ledger.begin_run(at=clock(), host="here", pid=1))
+            sides = {}
+            for (name, vendor), base_url in zip(self.vendors.items(), base_urls, strict=True):
+                client = await stack.enter_async_context(VendorClient(vendor, base_url, "key", version="0"))
+                pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
+                sides[name] = Side(name, client, pace, Health(self.backoff))
+            lanes = [self._lane(name, platform, sides) for name, platform in self.platforms.items()]
+            if self.before is not None:
+                self.before(lanes, ledger)
+            writer = self.writer(ledger)
+            stack.push_async_callback(writer.close)
+            workers = await stack.enter_async_context(InThreads(1))
+            dispatcher = Dispatcher(self._context(writer, workers), lanes, downloads=4)
+            await dispatcher.run(submit_only=submit_only)
+            assert not dispatcher._on_their_way
+            return lanes
+
+    def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side]) -> Lane:
+        pace = Pace(platform.requests_per_second, now=asyncio.get_running_loop().time())
+        return Lane(name, platform, sides[platform.vendor], pace, Caution(canary=platform.canary))
+
+    def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
+        return Context(
+            job_name="bench",
+            directory=self.directory,
+            ledger=writer,
+            workers=workers,
+            polling=self.polling,
+            backoff=self.backoff,
+            max_cost_nano=self.max_cost_nano,
+            clock=clock,
+            random=random.Random(self.seed),  # noqa: S311 - jitter is no secret
+            stopping=self.stopping,
+        )
+
+    def states(self, platform: str = "instagram") -> list[State]:
+        """Return the states of a platform's tasks by chunk."""
+        return [task.state for task in self.tasks(platform)]
+
+    def tasks(self, platform: str = "instagram") -> list[Task]:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            return ledger.tasks(*State, platform=platform)
+
+    def task(self, chunk: int = 1, platform: str = "instagram") -> Task:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            task = ledger.task(TaskKey(platform, chunk))
+        assert task is not None
+        return task
+
+    def change(self, change: Callable[[Ledger], Any]) -> None:
+        with Ledger.open(ledger_path(self.directory)) as ledger:
+            ledger.change(change)
+
+    def spent_nano(self) -> int:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            return ledger.spent_nano()
+
+
+def numbers_of(chunk: int, rows: int) -> list[str]:
+    """Give the numbers of a chunk; no two chunks share one."""
+    return [f"+4179{chunk * 10_000 + row:07d}" for row in range(rows)]
+
+
+@dataclass
+class Made:
+    """A task as the scripted vendor made it."""
+
+    task_id: str
+    platform: str
+    chunk: int
+    rows: int
+    numbers: list[str]
+    at: float
+    looks: list[float] = field(default_factory=list)
+    downloads: list[float] = field(default_factory=list)
+
+
+Answer = web.StreamResponse
+
+
+@dataclass
+class Script:
+    """A vendor of both styles. What the three `on_` functions return is answered; None means: as a good vendor does.
+
+    `takes_s` is how long a task works. `submits` and `arrived` note every submit's chunk and time, answered or not.
+    """
+
+    takes_s: float = 10.0
+    on_submit: Callable[[int, int], Awaitable[Answer | None]] | None = None  # chunk, nth submit from 1
+    on_made: Callable[[Made], Awaitable[Answer | None]] | None = None
+    on_status: Callable[[Made], Awaitable[Answer | None]] | None = None
+    on_result: Callable[[Made], Awaitable[Answer | None]] | None = None
+    tasks: dict[str, Made] = field(default_factory=dict)
+    submits: list[int] = field(default_factory=list)
+    arrived: list[float] = field(default_factory=list)
+    most_at_once: int = 0
+    base_url: str = ""
+    _at_once: int = 0
+
+    def charged(self) -> Counter[tuple[str, int]]:
+        return Counter((made.platform, made.chunk) for made in self.tasks.values())
+
+    async def submit(self, request: web.Request) -> Answer:
+        self.arrived.append(asyncio.get_running_loop().time())
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            return await self._submit(request)
+        finally:
+            self._at_once -= 1
+
+    async def _submit(self, request: web.Request) -> Answer:
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        numbers = file.file.read().decode().split()
+        file.file.close()
+        found = re.fullmatch(r"bench-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file.filename)
+        assert found is not None
+        platform, chunk = found[1], int(found[2])
+        self.submits.append(chunk)
+        if self.on_submit and (answer := await self.on_submit(chunk, len(self.submits))) is not None:
+            return answer
+        made = Made(
+            f"t{len(self.tasks) + 1}", platform, chunk, len(numbers), numbers, asyncio.get_running_loop().time()
+        )
+        self.tasks[made.task_id] = made
+        if self.on_made and (answer := await self.on_made(made)) is not None:
+            return answer
+        return accepted(made)
+
+    async def status(self, request: web.Request) -> Answer:
+        now = asyncio.get_running_loop().time()
+        self.arrived.append(now)
+        task_id = request.match_info.get("task_id") or str((await request.post())["task_id"])
+        made = self.tasks[task_id]
+        made.looks.append(now)
+        if self.on_status and (answer := await self.on_status(made)) is not None:
+            return answer
+        return self.standing(made)
+
+    def standing(self, made: Made, **changes: Any) -> Answer:
+        """Say where a task stands, as a good vendor does."""
+        share = min(1.0, (asyncio.get_running_loop().time() - made.at) / self.takes_s) if self.takes_s else 1.0
+        content: dict[str, Any] = {
+            "task_id": made.task_id,
+            "status": "exported" if share >= 1.0 else "processing",
+            "total": made.rows,
+            "success": int(made.rows * share),
+            "failure": 0,
+        }
+        if share >= 1.0:
+            content["result_url"] = self.link(made)
+        return web.json_response(content | changes)
+
+    def link(self, made: Made) -> str:
+        return f"{self.base_url}/results/{made.task_id}"
+
+    async def result(self, request: web.Request) -> Answer:
+        made = self.tasks[request.match_info["task_id"]]
+        made.downloads.append(asyncio.get_running_loop().time())
+        if self.on_result and (answer := await self.on_result(made)) is not None:
+            return answer
+        return result(made)
+
+
+def accepted(made: Made, **changes: Any) -> Answer:
+    return web.json_response({"task_id": made.task_id, "status": "pending", "total": made.rows} | changes)
+
+
+def result(made: Made, *, rows: int | None = None) -> Answer:
+    """Answer with a result of the task's first `rows` numbers."""
+    lines = [f"{number},yes" for number in made.numbers[:rows]]
+    return web.Response(text="\n".join([f"Number,{made.platform}", *lines, ""]), content_type="text/csv")
+
+
+RESET = web.Response()
+"""Instead of an answer: the connection breaks off."""
+
+
+@web.middleware
+async def broken_off(request: web.Request, handler: Handler) -> web.StreamResponse:
+    answer = await handler(request)
+    if answer is RESET and request.transport is not None:
+        request.transport.abort()
+        return web.Response()
+    return answer
+
+
+@asynccontextmanager
+async def serving(script: Script) -> AsyncIterator[Script]:
+    """Serve a script on this loop."""
+    app = web.Application(middlewares=[broken_off])
+    for path in ("/ins/api/simple/tasks", "/v1/tasks"):
+        app.router.add_post(path, script.submit)
+    app.router.add_get("/ins/api/simple/tasks/{task_id}", script.status)
+    app.router.add_post("/v1/gettasks", script.status)
+    app.router.add_get("/results/{task_id}", script.result)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        script.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield script
+    finally:
+        await runner.cleanup()
+
+
+def error(status: int, *, content: object = None, **headers: str) -> Answer:
+    """Answer with an error and a JSON body."""
+    body = {"error": "some_error", "message": "some words"} if content is None else content
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return web.json_response(body, status=status, headers=named)
