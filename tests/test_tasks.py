@@ -141,6 +141,11 @@ def test_keys_are_named_for_people_and_sorted_by_platform_and_chunk() -> None:
     ]
 
 
+def test_a_chunk_is_named_for_people_at_the_vendor() -> None:
+    """Job, platform, chunk and the beginning of the content's hash."""
+    assert TaskKey("instagram", 17).file_name("spring", "0123456789abcdef") == "spring-instagram-000017-01234567.txt"
+
+
 @pytest.mark.parametrize("name", ["", "instagram", "/000017", "instagram/", "instagram/x", "instagram/-1", "a/1.0"])
 def test_what_is_no_key(name: str) -> None:
     """Anything else is refused with a message that shows how tasks are named."""

@@ -174,12 +174,8 @@ class Ledger(Database):
 
     def planned_sizes(self, platform: str) -> dict[int, int]:
         """Return how many planned tasks there are, by their number of rows."""
-        return dict(
-            self._sql.execute(
-                "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows",
-                (platform, State.PLANNED),
-            ).fetchall()
-        )
+        statement = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows"
+        return {rows: tasks for rows, tasks in self._rows(statement, (platform, State.PLANNED))}  # noqa: C416 - dict() of Any
 
     def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:
         """Yield, chunk by chunk, the state of its task on each of `platforms`."""

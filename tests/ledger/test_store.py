@@ -176,6 +176,16 @@ def test_the_next_tasks_come_in_order_and_in_windows(ledger: Ledger, reach: Reac
     assert ledger.planned("instagram", after_chunk=4, limit=2) == []
 
 
+def test_planned_tasks_are_counted_by_size(ledger: Ledger, make_plan: MakePlan, reach: Reach) -> None:
+    """What is still to be sent, for the price: skipped and released tasks do not count."""
+    chunks = tuple(Chunk(number, 0, rows, "x") for number, rows in enumerate((10, 10, 10, 4, 2), start=1))
+    platforms = (PlannedPlatform("instagram", "main", {}, 3),)
+    ledger.change(lambda it: it.replace_plan(dataclasses.replace(make_plan(), chunks=chunks, platforms=platforms)))
+    reach(ledger, TaskKey("instagram", 2), State.RELEASED)
+    assert ledger.planned_sizes("instagram") == {10: 2, 4: 1}
+    assert ledger.planned_sizes("unheard of") == {}
+
+
 def test_states_stand_by_chunk_for_the_asked_platforms(ledger: Ledger, reach: Reach) -> None:
     """Chunk by chunk in order, each platform's state; platforms that were not asked for do not appear."""
     reach(ledger, TaskKey("amazon", 2), State.DONE)

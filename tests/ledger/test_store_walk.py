@@ -1,0 +1,223 @@
+"""Random lives of many tasks, against a model in plain Python."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from orchestrator.errors import BudgetError, UsageError
+from orchestrator.ledger import Chunk, Ledger, ListCounts, Plan, PlannedPlatform, ledger_path
+from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
+
+PLATFORMS = {"instagram": "main", "amazon": "main", "elsewhere": "other"}
+ROWS = {1: 10, 2: 4}
+MIN_ROWS = {"instagram": 1, "amazon": 5, "elsewhere": 1}
+KEYS = [TaskKey(platform, chunk) for platform in PLATFORMS for chunk in ROWS]
+MAX_COST_NANO = 40
+
+TASK_IDS = ["id-1", "id-2", "id-3"]
+
+
+class LedgerWalk(RuleBasedStateMachine):
+    """Applies any event to any task; the model says whether it is allowed and what must come of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.ledger = Ledger.create(ledger_path(Path(self.directory.name)), "job-1")
+        self.states: dict[TaskKey, State] = {}
+        self.ids: dict[TaskKey, str] = {}
+        self.reserved: Counter[TaskKey] = Counter()
+        self.spent: Counter[str] = Counter()
+        self.submits: Counter[str] = Counter()
+        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self.events = 0
+        self.ever_released: set[TaskKey] = set()
+        self.free_to_release: set[TaskKey] = set(KEYS)
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        self.directory.cleanup()
+
+    @initialize()
+    def plan(self) -> None:
+        plan = Plan(
+            name="walk",
+            sandbox=True,
+            reading={},
+            inputs=(),
+            counts=ListCounts(),
+            chunks=tuple(Chunk(chunk, 10 * chunk, rows, "x") for chunk, rows in ROWS.items()),
+            platforms=tuple(PlannedPlatform(name, vendor, {}, MIN_ROWS[name]) for name, vendor in PLATFORMS.items()),
+        )
+        self.ledger.change(lambda it: it.replace_plan(plan))
+        for key in KEYS:
+            small = ROWS[key.chunk] < MIN_ROWS[key.platform]
+            self.states[key] = State.SKIPPED if small else State.PLANNED
+
+    def apply(self, key: TaskKey, event: Event, change: Callable[[Ledger], object]) -> bool:
+        """Apply `change`; return whether the table allowed it."""
+        target = TRANSITIONS.get((self.states[key], event))
+        try:
+            self.ledger.change(change)
+        except IllegalTransitionError:
+            assert target is None
+            return False
+        assert target is not None
+        self.states[key] = target
+        self.events += 1
+        return True
+
+    def owner(self, key: TaskKey, task_id: str) -> TaskKey | None:
+        vendor = PLATFORMS[key.platform]
+        owners = [k for k, i in self.ids.items() if i == task_id and PLATFORMS[k.platform] == vendor and k != key]
+        return owners[0] if owners else None
+
+    def refund(self, key: TaskKey) -> None:
+        self.spent[key.platform] -= self.reserved.pop(key)
+        self.submits[key.platform] -= 1
+
+    @precondition(lambda self: not set(self.states.values()) <= {State.DONE, State.SKIPPED})
+    @rule(data=st.data())
+    def allowed(self, data: st.DataObject) -> None:
+        """Take a step that the table allows: these lead deep into lives."""
+        pairs = [(key, event) for key in KEYS for event in Event if (self.states[key], event) in TRANSITIONS]
+        self.take(data, *data.draw(st.sampled_from(pairs)))
+
+    @rule(data=st.data(), key=st.sampled_from(KEYS), event=st.sampled_from(Event))
+    def anything(self, data: st.DataObject, key: TaskKey, event: Event) -> None:
+        """Take any step: most of these must change nothing."""
+        self.take(data, key, event)
+
+    def take(self, data: st.DataObject, key: TaskKey, event: Event) -> None:
+        match event:
+            case Event.RELEASE:
+                self.release(key, data.draw(st.integers(0, 9)))
+            case Event.PUT_OFF:
+                self.put_off(key)
+            case Event.ACCEPT:
+                self.accept(key, data.draw(st.sampled_from(TASK_IDS)))
+            case Event.REFUSE:
+                self.refuse(key)
+            case Event.FINISH:
+                self.finish(key, data.draw(st.integers(0, 10)))
+            case Event.ADOPT:
+                self.adopt(key, data.draw(st.sampled_from(TASK_IDS)))
+            case Event.RESUBMIT:
+                self.resubmit(key)
+            case Event.GIVE_UP:
+                self.apply(key, event, lambda it: it.give_up(key, at=1.0))
+            case Event.DOUBT | Event.FAIL | Event.STALL:
+                self.apply(key, event, lambda it: getattr(it, event.value)(key, "why", at=1.0))
+            case _:
+                assert_never(event)
+
+    def release(self, key: TaskKey, cost: int) -> None:
+        try:
+            allowed = self.apply(
+                key, Event.RELEASE, lambda it: it.release(key, cost_nano=cost, max_cost_nano=MAX_COST_NANO, at=1.0)
+            )
+        except BudgetError:
+            assert self.spent.total() + cost > MAX_COST_NANO
+            return
+        if allowed:
+            assert key in self.free_to_release, "released twice without an answer or a decision between"
+            self.free_to_release.remove(key)
+            self.reserved[key] = cost
+            self.spent[key.platform] += cost
+            self.submits[key.platform] += 1
+
+    def put_off(self, key: TaskKey) -> None:
+        if self.apply(key, Event.PUT_OFF, lambda it: it.put_off(key, "429", at=1.0)):
+            self.free_to_release.add(key)
+            self.refund(key)
+
+    def accept(self, key: TaskKey, task_id: str) -> None:
+        owner = self.owner(key, task_id)
+        event = Event.DOUBT if owner else Event.ACCEPT
+        if self.apply(key, event, lambda it: it.accept(key, task_id, total=1, at=1.0)) and not owner:
+            self.ids[key] = task_id
+
+    def refuse(self, key: TaskKey) -> None:
+        released = self.states[key] is State.RELEASED
+        if self.apply(key, Event.REFUSE, lambda it: it.refuse(key, "too large", at=1.0)) and released:
+            self.refund(key)
+
+    def finish(self, key: TaskKey, rows: int) -> None:
+        verdicts = {"yes": rows, "no": 10 - rows}
+        if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={})):
+            self.verdicts.update({(key.platform, word): count for word, count in verdicts.items()})
+
+    def adopt(self, key: TaskKey, task_id: str) -> None:
+        try:
+            if self.apply(key, Event.ADOPT, lambda it: it.adopt(key, task_id, at=1.0)):
+                self.ids[key] = task_id
+        except UsageError:
+            assert self.owner(key, task_id)
+
+    def resubmit(self, key: TaskKey) -> None:
+        if self.apply(key, Event.RESUBMIT, lambda it: it.resubmit(key, at=1.0)):
+            self.free_to_release.add(key)
+            self.ids.pop(key, None)
+            self.reserved.pop(key, None)
+
+    @rule(key=st.sampled_from(KEYS), success=st.integers(0, 9))
+    def look_or_run_again(self, key: TaskKey, success: int) -> None:
+        """Look at a task, which changes no state; or close, open and begin a run, as after a crash."""
+        if success:
+            self.ledger.change(lambda it: it.look(key, status="processing", total=10, success=success, at=1.0))
+            return
+        self.ledger.close()
+        self.ledger = Ledger.open(ledger_path(Path(self.directory.name)))
+        self.ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=1))
+        cut_off = [task for task, state in self.states.items() if state is State.RELEASED]
+        self.states.update(dict.fromkeys(cut_off, State.IN_DOUBT))
+        self.events += len(cut_off)
+
+    @invariant()
+    def every_task_is_where_the_model_says(self) -> None:
+        found = {
+            TaskKey(platform, chunk): state
+            for chunk, states in self.ledger.states_by_chunk(list(PLATFORMS))
+            for platform, state in states.items()
+        }
+        assert found == self.states
+        assert {task.key: task.task_id for task in self.ledger.tasks(*State) if task.task_id} == self.ids
+        assert len(list(self.ledger.events())) == self.events
+
+    @invariant()
+    def the_sums_are_what_counting_gives(self) -> None:
+        counted = {
+            (platform, state): (tasks, rows)
+            for platform, state, tasks, rows in self.ledger._rows(
+                "SELECT platform, state, count(*), sum(rows) FROM tasks GROUP BY platform, state"
+            )
+        }
+        kept = {
+            (platform, state): (tasks, rows)
+            for platform, state, tasks, rows in self.ledger._rows("SELECT platform, state, tasks, rows FROM tally")
+            if tasks or rows
+        }
+        assert kept == counted
+
+    @invariant()
+    def money_and_verdicts_add_up(self) -> None:
+        for name, standing in self.ledger.standing().items():
+            assert standing.cost_nano == self.spent[name]
+            assert standing.submits == self.submits[name]
+            words = {word: rows for (platform, word), rows in self.verdicts.items() if platform == name}
+            assert dict(standing.verdicts) == words
+        assert self.ledger.spent_nano() == self.spent.total() <= MAX_COST_NANO
+
+
+LedgerWalk.TestCase.settings = settings(
+    max_examples=30, stateful_step_count=50, deadline=None, database=None, derandomize=True
+)
+TestLedgerWalk = LedgerWalk.TestCase
