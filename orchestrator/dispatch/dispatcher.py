@@ -47,7 +47,7 @@ class Dispatcher:
         self._submitter = Submitter(context, self._looker)
         self._fetcher = Fetcher(context, self._looker)
         self._on_their_way: set[asyncio.Task[None]] = set()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
 
     async def run(self, *, submit_only: bool = False) -> None:
         """Work until nothing is left for this run, or `context.stopping` is set.
@@ -134,6 +134,15 @@ class Dispatcher:
         task.add_done_callback(self._ended)
 
     async def _do(self, step: Step) -> None:
+        try:
+            await self._carry_out(step)
+        except Exception as error:  # noqa: BLE001 - `run` raises it again
+            # Noted before anything else can begin. The others are not cancelled at once: an answer that is on its way
+            # names a task that was paid for. But what was not released yet stays.
+            self._failure = self._failure or error
+            self._context.stopping.set()
+
+    async def _carry_out(self, step: Step) -> None:
         match step:
             case Download(lane, watch):
                 try:
@@ -157,11 +166,6 @@ class Dispatcher:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._on_their_way.discard(task)
         self._changed.set()
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None and self._failure is None:
-            # The others are not cancelled at once: an answer that is on its way names a task that was paid for.
-            self._failure = error
 
     async def _wind_down(self) -> None:
         """Give answers on their way a few seconds, then cut off; every submit says what is known about it."""
