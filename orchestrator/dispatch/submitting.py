@@ -74,7 +74,7 @@ class Submitter:
 
     async def _send(self, attempt: Attempt, leave: Leave) -> SubmitAnswer:
         lane, task = attempt.lane, attempt.task
-        file_name = f"{self._context.job_name}-{task.key.platform}-{task.key.chunk:06d}-{task.sha256[:8]}.txt"
+        file_name = task.key.file_name(self._context.job_name, task.sha256)
 
         async def release(sha256: str) -> None:
             await self._release(attempt, sha256)

@@ -29,6 +29,7 @@ from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.report import summary
 from orchestrator.report.log import LogSink, logging_to
 from orchestrator.report.progress import progress
+from orchestrator.report.streams import as_argument
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
@@ -301,7 +302,7 @@ class _Run:
             job=self._settings.job.name,
             job_id=ledger.job_id,
             serial=self._serial,
-            config=str(self._settings.source),
+            config=as_argument(self._settings.source),
             sandbox=self._settings.is_sandbox,
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,

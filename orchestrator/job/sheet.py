@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import UsageError
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger, ledger_path
@@ -32,9 +33,14 @@ async def merge(settings: Settings, world: World) -> MasterReport:
 
 
 async def build_master(ledger: Ledger, settings: Settings, workers: Workers) -> MasterReport:
-    """Write the master in a worker process, so that the event loop stays free and a stop can cut it off."""
+    """Write the master in a worker process, so that the event loop stays free and a stop can cut it off.
+
+    `UsageError` when a platform was never planned: there is nothing to write about it.
+    """
     platforms = tuple(settings.platforms)
     standing = ledger.standing()
+    if unplanned := [name for name in platforms if name not in standing]:
+        raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")
     pending = any(standing[name].unfinished for name in platforms)
     counts = ledger.counts()
     request = MasterRequest(

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 @contextmanager
 def job_lock(directory: Path) -> Iterator[None]:
     """Hold the job in `directory`, which is created when missing; raises `LockedError` when another run has it."""
-    folder = directory / "ledger"
-    make_private_directory(folder)
-    lock = FileLock(folder / "lock", mode=FILE_MODE)
-    with disk_errors(folder):
+    make_private_directory(directory)
+    lock = FileLock(directory / ".lock", mode=FILE_MODE)
+    with disk_errors(directory):
         try:
             lock.acquire(blocking=False)
         except Timeout:

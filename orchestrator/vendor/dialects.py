@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_RETRY_AFTER_S: Final = 3600.0
 MAX_WORDS: Final = 200
+MAX_COUNT: Final = 10**15
+MAX_STATUS: Final = 64
 
 # Ids go into URLs and messages. A name of dots only would walk up the path.
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
@@ -149,7 +151,7 @@ def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
     total, success, failure = (_count(content.get(key)) or 0 for key in ("total", "success", "failure"))
     url = content.get("result_url")
     link = url.strip() if isinstance(url, str) else ""
-    return TaskReport(task_id, status.strip().lower(), total, success, failure, link or None)
+    return TaskReport(task_id, _plain(status), total, success, failure, link or None)
 
 
 def read_balance(answer: HttpAnswer) -> float | None:
@@ -262,9 +264,15 @@ def _number(value: object, *, allow_infinite: bool = False) -> float | None:
     return number if math.isfinite(number) or (allow_infinite and math.isinf(number)) else None
 
 
+def _plain(status: str) -> str:
+    """Return a status as a ledger can hold it: JSON can spell half characters, which no file takes."""
+    return status.strip().lower()[:MAX_STATUS].encode(errors="replace").decode()
+
+
 def _count(value: object) -> int | None:
+    """Read a count; an absurd one is cut to what a ledger can hold."""
     number = _number(value)
-    return None if number is None else max(0, int(number))
+    return None if number is None else int(min(max(0.0, number), MAX_COUNT))
 
 
 def _clean(text: str, secret: str) -> str:

@@ -79,16 +79,16 @@ def test_an_error_frees_the_job(tmp_path: Path) -> None:
 
 
 def test_what_the_lock_leaves_is_private(tmp_path: Path) -> None:
-    """File 0600, directories 0700."""
+    """File 0600, directory 0700."""
     with job_lock(tmp_path / "spring"):
         pass
-    folder = tmp_path / "spring" / "ledger"
+    folder = tmp_path / "spring"
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o600}
-    assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_a_disk_that_takes_no_lock(tmp_path: Path) -> None:
     """Where no lock can be had nothing runs, and the message is about the disk, not about another run."""
-    (tmp_path / "ledger" / "lock").mkdir(parents=True)
-    with pytest.raises(StorageError, match="ledger: Is a directory"), job_lock(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(StorageError, match="Is a directory"), job_lock(tmp_path):
         pytest.fail("there is no lock")

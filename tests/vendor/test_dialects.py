@@ -213,6 +213,11 @@ class TestSubmit:
 
 
 class TestReport:
+    def test_what_no_ledger_holds(self) -> None:
+        """Absurd counts are cut, and half characters become ones that can be written."""
+        report = read_report(HttpAnswer(200, {"status": "Odd\ud800", "total": 1e300, "success": -5}), "a")
+        assert (report.status, report.total, report.success) == ("odd?", 10**15, 0)
+
     def test_sloppy_numbers(self) -> None:
         """Numbers may be text or floats, missing, negative or nonsense, and success may exceed the total."""
         content = {"task_id": "a", "status": " Exported ", "total": "2049", "success": 2050.0, "failure": -3}
