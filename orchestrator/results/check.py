@@ -6,6 +6,7 @@ the vendor reported. Then the verdict file is written; until then nothing is.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,7 @@ class ResultReport:
 
     `rows` is the numbers of the chunk that have a row, `foreign` the rows of other numbers or of none (dropped),
     `doubled` the rows beyond a number's first, `contradictions` the numbers whose rows disagree (`unanswered`).
+    `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`.
     """
 
     counts: dict[str, int]
@@ -57,6 +59,8 @@ class ResultReport:
     foreign: int
     contradictions: int
     doubled: int
+    result_sha256: str
+    verdicts_sha256: str
 
 
 def check_result(check: ResultCheck) -> ResultReport:
@@ -67,10 +71,10 @@ def check_result(check: ResultCheck) -> ResultReport:
     """
     chunk = read_chunk(check.chunk)
     matcher, table = Matcher(chunk.numbers), WordTable()
-    _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
+    result_sha256 = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
     _believe(check, matcher, rows=len(chunk.numbers))
     words, codes = _only_used(table.words, matcher.codes)
-    write_verdicts(check.verdicts, Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
+    verdicts_sha256 = write_verdicts(check.verdicts, Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
     return ResultReport(
         counts={word: count for word, count in zip(words, counts, strict=True) if count},
@@ -78,19 +82,25 @@ def check_result(check: ResultCheck) -> ResultReport:
         foreign=matcher.foreign,
         contradictions=matcher.contradictions,
         doubled=matcher.doubled,
+        result_sha256=result_sha256,
+        verdicts_sha256=verdicts_sha256,
     )
 
 
-def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> None:
+def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> str:
+    """Match the rows of the result; returns the hash of the very bytes that were read."""
     wanted = Wanted(check.platform, check.columns)
     found = False
     with disk_errors(check.result), check.result.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
         for batch in read_table(file, limits, wanted):
             found = True
             matcher.place(as_numbers(batch.numbers), table.codes(batch.verdicts))
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
+    return sha256
 
 
 def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:

@@ -42,8 +42,8 @@ def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
     return directory / "verdicts" / platform / f"{chunk:06d}.bin"
 
 
-def write_verdicts(path: Path, verdicts: Verdicts) -> None:
-    """Write `path`, whole and synced; raises `StorageError`."""
+def write_verdicts(path: Path, verdicts: Verdicts) -> str:
+    """Write `path`, whole and synced, and return the sha256 of its bytes; raises `StorageError`."""
     header = {
         "words": verdicts.words,
         "rows": len(verdicts.codes),
@@ -51,10 +51,11 @@ def write_verdicts(path: Path, verdicts: Verdicts) -> None:
         "task_id": verdicts.task_id,
         "chunk_sha256": verdicts.chunk_sha256,
     }
+    content = MAGIC + json.dumps(header).encode() + b"\n" + verdicts.codes
     make_private_directory(path.parent)
     with replacing(path) as file:
-        file.write(MAGIC + json.dumps(header).encode() + b"\n")
-        file.write(verdicts.codes)
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_verdicts(path: Path) -> Verdicts:
