@@ -23,7 +23,17 @@ from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import StorageError
 from orchestrator.intake import chunk_path
-from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Plan, PlannedPlatform, Task, ledger_path
+from orchestrator.ledger import (
+    Chunk,
+    Ledger,
+    LedgerWriter,
+    ListCounts,
+    Plan,
+    PlannedPlatform,
+    Standing,
+    Task,
+    ledger_path,
+)
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor.client import VendorClient
@@ -104,7 +114,8 @@ class Bench:
     seed: int = 1
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     writer: Callable[[Ledger], LedgerWriter] = LedgerWriter
-    before: Callable[[list[Lane], Ledger], None] | None = None
+    clock_offset_s: float = 0.0
+    broken: bool = False
 
     def platform(self, name: str, **changes: Any) -> None:
         self.platforms[name] = replace(self.platforms[name], **changes)
@@ -128,6 +139,7 @@ class Bench:
 
     async def run(self, *base_urls: str, submit_only: bool = False) -> list[Lane]:
         """Do one run against the vendors at `base_urls`, in the order of `vendors`; return what it left in memory."""
+        self.stopping = asyncio.Event()
         async with AsyncExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(ledger_path(self.directory)))
             ledger.change(lambda ledger: ledger.begin_run(at=clock(), host="here", pid=1))
@@ -137,8 +149,6 @@ class Bench:
                 pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
                 sides[name] = Side(name, client, pace, Health(self.backoff))
             lanes = [self._lane(name, platform, sides) for name, platform in self.platforms.items()]
-            if self.before is not None:
-                self.before(lanes, ledger)
             writer = self.writer(ledger)
             stack.push_async_callback(writer.close)
             workers = await stack.enter_async_context(InThreads(1))
@@ -160,10 +170,15 @@ class Bench:
             polling=self.polling,
             backoff=self.backoff,
             max_cost_nano=self.max_cost_nano,
-            clock=clock,
+            clock=self._clock,
             random=random.Random(self.seed),  # noqa: S311 - jitter is no secret
             stopping=self.stopping,
         )
+
+    def _clock(self) -> float:
+        if self.broken:
+            raise ZeroDivisionError
+        return clock() + self.clock_offset_s
 
     def states(self, platform: str = "instagram") -> list[State]:
         """Return the states of a platform's tasks by chunk."""
@@ -182,6 +197,10 @@ class Bench:
     def change(self, change: Callable[[Ledger], Any]) -> None:
         with Ledger.open(ledger_path(self.directory)) as ledger:
             ledger.change(change)
+
+    def standing(self, platform: str = "instagram") -> Standing:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            return ledger.standing()[platform]
 
     def spent_nano(self) -> int:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
@@ -242,12 +261,9 @@ class Script:
             self._at_once -= 1
 
     async def _submit(self, request: web.Request) -> Answer:
-        form = await request.post()
-        file = form["file"]
-        assert isinstance(file, web.FileField)
-        numbers = file.file.read().decode().split()
-        file.file.close()
-        found = re.fullmatch(r"bench-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file.filename)
+        file_name, content = file_of(await request.read())
+        numbers = content.split()
+        found = re.fullmatch(r"bench-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file_name)
         assert found is not None
         platform, chunk = found[1], int(found[2])
         self.submits.append(chunk)
@@ -296,6 +312,13 @@ class Script:
         return result(made)
 
 
+def file_of(body: bytes) -> tuple[str, str]:
+    """Return name and content of the one file in a form (aiohttp's own way leaves files behind when cut off)."""
+    found = re.search(rb'filename="([^"]+)"(?:.*?)\r\n\r\n(.*?)\r\n--', body, re.DOTALL)
+    assert found is not None
+    return found[1].decode(), found[2].decode()
+
+
 def accepted(made: Made, **changes: Any) -> Answer:
     return web.json_response({"task_id": made.task_id, "status": "pending", "total": made.rows} | changes)
 
@@ -312,7 +335,10 @@ RESET = web.Response()
 
 @web.middleware
 async def broken_off(request: web.Request, handler: Handler) -> web.StreamResponse:
-    answer = await handler(request)
+    try:
+        answer = await handler(request)
+    except ConnectionError:  # we were cut off ourselves
+        return web.Response()
     if answer is RESET and request.transport is not None:
         request.transport.abort()
         return web.Response()
