@@ -48,6 +48,7 @@ class State(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
+    RETRIED = "retried"
 
 
 class Event(StrEnum):
@@ -64,6 +65,7 @@ class Event(StrEnum):
     RESUBMIT = "resubmit"  # a person decided to send it again
     ADOPT = "adopt"  # a person named the vendor's task id
     GIVE_UP = "give_up"  # a person decided to do without
+    RETRY = "retry"  # its numbers are planned again, in a further generation
 
 
 class IllegalTransitionError(Exception):
@@ -91,6 +93,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IN_DOUBT, Event.GIVE_UP): State.FAILED,
     (State.FAILED, Event.ADOPT): State.SUBMITTED,  # a result that was damaged may be whole on another day
     (State.FAILED, Event.FINISH): State.DONE,
+    (State.FAILED, Event.RETRY): State.RETRIED,
 }
 
 HELD = frozenset({State.IN_DOUBT, State.STALLED})
@@ -117,5 +120,5 @@ def mermaid() -> str:
     """Draw the table as a Mermaid state diagram, as the README shows it."""
     lines = ["stateDiagram-v2", "    [*] --> planned", "    [*] --> skipped"]
     lines += [f"    {state} --> {target}: {event}" for (state, event), target in TRANSITIONS.items()]
-    lines += [f"    {end} --> [*]" for end in (State.DONE, State.SKIPPED)]
+    lines += [f"    {end} --> [*]" for end in (State.DONE, State.SKIPPED, State.RETRIED)]
     return "\n".join(lines)

@@ -92,7 +92,7 @@ async def _keep_plan(ledger: Ledger, settings: Settings, workers: Workers) -> No
     for name, platform in settings.platforms.items():
         if name not in known:
             _check_sizes(ledger, name, platform)
-            ledger.change(partial(Ledger.add_platform, platform=_planned_platform(settings, name)))
+            ledger.change(partial(Ledger.plan_platform, platform=_planned_platform(settings, name)))
             log.info("platform_added", platform=name)
 
 

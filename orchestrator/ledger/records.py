@@ -24,13 +24,18 @@ class InputRecord:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows `first_row` to `first_row + rows - 1` of the accepted list; `sha256` is of the chunk file."""
+    """Some rows of the accepted list; `sha256` is of the chunk file.
+
+    One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`. One for a single platform
+    comes from `retry`; its rows, anywhere in the list, stand in a file beside the chunk's.
+    """
 
     chunk: int
     first_row: int
     rows: int
     sha256: str
     generation: int = 1
+    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ CREATE TABLE job (
     sandbox INTEGER NOT NULL,
     serial INTEGER NOT NULL DEFAULT 0,
     begun_at REAL,
+    closed_at REAL,
     reading TEXT NOT NULL,
     counts TEXT NOT NULL
 ) STRICT;
@@ -54,7 +55,8 @@ CREATE TABLE chunks (
     generation INTEGER NOT NULL,
     first_row INTEGER NOT NULL,
     rows INTEGER NOT NULL CHECK (rows > 0),
-    sha256 TEXT NOT NULL
+    sha256 TEXT NOT NULL,
+    only_platform TEXT
 ) STRICT;
 
 CREATE TABLE tasks (

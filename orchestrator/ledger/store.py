@@ -1,4 +1,4 @@
-"""The ledger: plan, runs and tasks; every transition a compare-and-set.
+"""The ledger: tasks on top of the job's record; every transition a compare-and-set.
 
 Rules:
 
@@ -14,8 +14,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BudgetError, UsageError
-from orchestrator.ledger.database import Database
-from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Standing, Task
+from orchestrator.ledger.job_record import JobRecord
+from orchestrator.ledger.records import Chunk, PlannedPlatform, Standing, Task
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ _TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.
     tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason"""
 
 
-class Ledger(Database):
+class Ledger(JobRecord):
     """The job's record. Changing methods may be called only inside `commit`.
 
     Reading ones may be called at any time, but from another thread than `commit` they would see what is not yet
     durable, and wait for its sync: beside a `LedgerWriter` reads go through `LedgerWriter.do` as well.
     """
 
-    # --- runs --------------------------------------------------------------------------------------------------------
+    # --- on several tasks at once ------------------------------------------------------------------------------------
 
     def begin_run(self, *, at: float, host: str, pid: int) -> int:
         """Count a run and return its serial. Submits without an answer from an earlier run become doubts."""
@@ -51,96 +51,15 @@ class Ledger(Database):
             self.doubt(task.key, "the run ended between release and answer", at=at)
         return serial
 
-    def end_run(self, serial: int, *, at: float, exit_code: int, reason: str) -> None:
-        """Note how a run ended."""
-        self._sql.execute(
-            "UPDATE runs SET ended_at = ?, exit_code = ?, reason = ? WHERE serial = ?", (at, exit_code, reason, serial)
-        )
-
-    def last_run(self) -> RunRecord | None:
-        """Return the newest run."""
-        row = self._row(
-            "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
-        )
-        return RunRecord(*row) if row else None
-
-    @property
-    def job_id(self) -> str:
-        """The job's random name, made with the ledger."""
-        return str(self._value("SELECT job_id FROM job"))
-
-    @property
-    def serial(self) -> int:
-        """How many runs the job has seen."""
-        return int(self._value("SELECT serial FROM job"))
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was ever released, which fixes the job."""
-        return self._value("SELECT begun_at FROM job") is not None
-
-    @property
-    def sandbox(self) -> bool:
-        """Whether the plan was made for the embedded vendor."""
-        return bool(self._value("SELECT sandbox FROM job"))
-
-    # --- the plan ----------------------------------------------------------------------------------------------------
-
-    def replace_plan(self, plan: Plan) -> None:
-        """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
-        if self.begun:
-            raise IllegalTransitionError("a begun job keeps its plan")
-        for table in ("tasks", "chunks", "platforms", "inputs", "tally"):
-            self._sql.execute(f"DELETE FROM {table}")
-        self._sql.execute(
-            "UPDATE job SET name = ?, sandbox = ?, reading = ?, counts = ?",
-            (plan.name, plan.sandbox, json.dumps(plan.reading, sort_keys=True), _counts_to_json(plan.counts)),
-        )
+    def plan_retry(self, platform: PlannedPlatform, chunks: Sequence[Chunk], *, at: float) -> None:
+        """Plan `chunks`, which are this platform's only, and settle its failed tasks: their numbers are in them."""
+        self._add_chunks(chunks)
         self._sql.executemany(
-            "INSERT INTO inputs VALUES (?, ?, ?, ?)",
-            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(plan.inputs)),
+            "INSERT INTO tasks (platform, chunk, vendor, state, rows) VALUES (?, ?, ?, ?, ?)",
+            ((platform.name, chunk.chunk, platform.vendor, State.PLANNED, chunk.rows) for chunk in chunks),
         )
-        self._sql.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
-            ((c.chunk, c.generation, c.first_row, c.rows, c.sha256) for c in plan.chunks),
-        )
-        for platform in plan.platforms:
-            self.add_platform(platform)
-
-    def add_platform(self, platform: PlannedPlatform) -> None:
-        """Plan a task for every chunk on a platform that has none yet."""
-        self._sql.execute(
-            "INSERT INTO platforms (name, vendor, fixed) VALUES (?, ?, ?)",
-            (platform.name, platform.vendor, json.dumps(platform.fixed, sort_keys=True)),
-        )
-        self._sql.execute(
-            "INSERT INTO tasks (platform, chunk, vendor, state, rows) "
-            "SELECT ?, chunk, ?, iif(rows < ?, ?, ?), rows FROM chunks",
-            (platform.name, platform.vendor, platform.min_rows, State.SKIPPED, State.PLANNED),
-        )
-
-    def reading(self) -> dict[str, object]:
-        """Return how the planned list was read; empty before the first plan."""
-        return dict(json.loads(self._value("SELECT reading FROM job")))
-
-    def inputs(self) -> tuple[InputRecord, ...]:
-        """Return the input files of the plan, in their order."""
-        return tuple(
-            InputRecord(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
-        )
-
-    def counts(self) -> ListCounts:
-        """Return how the lines of the planned list were read."""
-        return ListCounts(**json.loads(self._value("SELECT counts FROM job")))
-
-    def fixed(self) -> dict[str, dict[str, str]]:
-        """Return, per platform that was ever planned, what may not change."""
-        return {name: json.loads(fixed) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
-
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield the chunks in order."""
-        rows = self._rows("SELECT chunk, first_row, rows, sha256, generation FROM chunks ORDER BY chunk")
-        return (Chunk(*row) for row in rows)
+        for task in self.tasks(State.FAILED, platform=platform.name):
+            self.retried(task.key, at=at)
 
     # --- tasks: reading ----------------------------------------------------------------------------------------------
 
@@ -182,11 +101,20 @@ class Ledger(Database):
         marks = ", ".join("?" * len(platforms))
         rows = self._rows(  # from the chunks, which stand in order: grouping the tasks would sort all of them
             "SELECT chunks.chunk, json_group_object(platform, state) FROM chunks CROSS JOIN tasks USING (chunk) "
-            f"WHERE platform IN ({marks}) GROUP BY chunks.chunk ORDER BY chunks.chunk",
+            f"WHERE only_platform IS NULL AND platform IN ({marks}) GROUP BY chunks.chunk ORDER BY chunks.chunk",
             tuple(platforms),
         )
         for chunk, states in rows:
             yield chunk, {platform: State(state) for platform, state in json.loads(states).items()}
+
+    def retry_states(self, platform: str) -> Iterator[tuple[int, int, State]]:
+        """Yield generation, chunk and state of the tasks that `retry` planned on a platform, in that order."""
+        rows = self._rows(
+            "SELECT generation, chunk, state FROM chunks JOIN tasks USING (chunk) "
+            "WHERE only_platform = ? AND platform = ? ORDER BY generation, chunk",
+            (platform, platform),
+        )
+        return ((generation, chunk, State(state)) for generation, chunk, state in rows)
 
     def standing(self) -> dict[str, Standing]:
         """Return where every platform stands; costs the same for ten tasks and for a million."""
@@ -301,6 +229,10 @@ class Ledger(Database):
         """Settle a held task as failed, on a person's decision."""
         self._transition(key, Event.GIVE_UP, at=at, reason="given up by decision")
 
+    def retried(self, key: TaskKey, *, at: float) -> None:
+        """Note that a failed task's numbers are planned again, in a further generation."""
+        self._transition(key, Event.RETRY, at=at, reason="")
+
     def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
         """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
         rows = self._rows(
@@ -378,7 +310,3 @@ class Ledger(Database):
 def _task(row: tuple[Any, ...]) -> Task:
     platform, chunk, state, *rest = row
     return Task(TaskKey(platform, chunk), State(state), *rest)
-
-
-def _counts_to_json(counts: ListCounts) -> str:
-    return json.dumps({name: getattr(counts, name) for name in ListCounts.__dataclass_fields__}, default=dict)

@@ -67,6 +67,7 @@ def reach() -> Reach:
         ways[State.STALLED] = [*ways[State.SUBMITTED], lambda it: it.stall(key, "no progress", at=12.0)]
         ways[State.FAILED] = [*ways[State.SUBMITTED], lambda it: it.fail(key, "damaged", at=12.0)]
         ways[State.DONE] = [*ways[State.SUBMITTED], lambda it: it.finish(key, {"yes": 10}, at=12.0, detail={})]
+        ways[State.RETRIED] = [*ways[State.FAILED], lambda it: it.retried(key, at=13.0)]
         for step in ways[state]:
             ledger.change(step)
 

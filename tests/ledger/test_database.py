@@ -240,8 +240,9 @@ def test_a_failing_change_is_undone_alone(ledger: Ledger) -> None:
 
 def test_a_violated_constraint_is_an_error_of_its_change(ledger: Ledger, make_plan: MakePlan) -> None:
     """An error of the program is not taken for one of the disk, and does not take other changes with it."""
-    twice = make_plan().platforms[0]
-    first, second = ledger.commit([lambda it: it.add_platform(twice), release(1)])
+    twice = make_plan().chunks[:1]
+    platform = make_plan().platforms[0]
+    first, second = ledger.commit([lambda it: it.plan_retry(platform, twice, at=1.0), release(1)])
     assert isinstance(first, sqlite3.IntegrityError)
     assert second is None
     assert len(ledger.tasks(State.RELEASED)) == 1

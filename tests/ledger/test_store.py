@@ -134,7 +134,7 @@ def test_a_put_off_release_has_begun_the_job(ledger: Ledger, reach: Reach) -> No
 def test_a_platform_may_join_a_begun_job(ledger: Ledger, reach: Reach) -> None:
     """It gets a task a chunk; the others stay as they are."""
     reach(ledger, KEY, State.DONE)
-    ledger.change(lambda it: it.add_platform(PlannedPlatform("late", "main", {"path": "/late"}, 1)))
+    ledger.change(lambda it: it.plan_platform(PlannedPlatform("late", "main", {"path": "/late"}, 1)))
     assert dict(ledger.standing()["late"].tasks_by_state) == {State.PLANNED: 4}
     assert ledger.standing()["instagram"].tasks(State.DONE) == 1
     assert ledger.fixed()["late"] == {"path": "/late"}

@@ -29,6 +29,7 @@ CALLS: dict[Event, Callable[[Ledger, TaskKey], object]] = {
     Event.RESUBMIT: lambda it, key: it.resubmit(key, at=AT),
     Event.ADOPT: lambda it, key: it.adopt(key, "found-id", at=AT),
     Event.GIVE_UP: lambda it, key: it.give_up(key, at=AT),
+    Event.RETRY: lambda it, key: it.retried(key, at=AT),
 }
 
 
@@ -44,7 +45,7 @@ def task_of(ledger: Ledger, key: TaskKey = KEY) -> Task:
 
 def bring(ledger: Ledger, reach: Reach, state: State) -> TaskKey:
     if state is State.SKIPPED:
-        ledger.change(lambda it: it.add_platform(PlannedPlatform("picky", "main", {}, 11)))
+        ledger.change(lambda it: it.plan_platform(PlannedPlatform("picky", "main", {}, 11)))
         return TaskKey("picky", 1)
     reach(ledger, KEY, state)
     return KEY

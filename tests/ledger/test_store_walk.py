@@ -84,7 +84,7 @@ class LedgerWalk(RuleBasedStateMachine):
         self.spent[key.platform] -= self.reserved.pop(key)
         self.submits[key.platform] -= 1
 
-    @precondition(lambda self: not set(self.states.values()) <= {State.DONE, State.SKIPPED})
+    @precondition(lambda self: not set(self.states.values()) <= {State.DONE, State.SKIPPED, State.RETRIED})
     @rule(data=st.data())
     def allowed(self, data: st.DataObject) -> None:
         """Take a step that the table allows: these lead deep into lives."""
@@ -112,8 +112,9 @@ class LedgerWalk(RuleBasedStateMachine):
                 self.adopt(key, data.draw(st.sampled_from(TASK_IDS)))
             case Event.RESUBMIT:
                 self.resubmit(key)
-            case Event.GIVE_UP:
-                self.apply(key, event, lambda it: it.give_up(key, at=1.0))
+            case Event.GIVE_UP | Event.RETRY:
+                settle = Ledger.give_up if event is Event.GIVE_UP else Ledger.retried
+                self.apply(key, event, lambda it: settle(it, key, at=1.0))
             case Event.DOUBT | Event.FAIL | Event.STALL:
                 self.apply(key, event, lambda it: getattr(it, event.value)(key, "why", at=1.0))
             case _:

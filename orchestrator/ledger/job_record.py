@@ -1,0 +1,150 @@
+"""The ledger's record of the job: its runs, its list, and the chunks and tasks that were planned for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from orchestrator.ledger.database import Database
+from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord
+from orchestrator.tasks import IllegalTransitionError, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class JobRecord(Database):
+    """What the ledger says of the job as a whole. Changing methods may be called only inside `commit`."""
+
+    # --- runs --------------------------------------------------------------------------------------------------------
+
+    def end_run(self, serial: int, *, at: float, exit_code: int, reason: str) -> None:
+        """Note how a run ended."""
+        self._sql.execute(
+            "UPDATE runs SET ended_at = ?, exit_code = ?, reason = ? WHERE serial = ?", (at, exit_code, reason, serial)
+        )
+
+    def last_run(self) -> RunRecord | None:
+        """Return the newest run."""
+        row = self._row(
+            "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
+        )
+        return RunRecord(*row) if row else None
+
+    @property
+    def job_id(self) -> str:
+        """The job's random name, made with the ledger."""
+        return str(self._value("SELECT job_id FROM job"))
+
+    @property
+    def serial(self) -> int:
+        """How many runs the job has seen."""
+        return int(self._value("SELECT serial FROM job"))
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was ever released, which fixes the job."""
+        return self._value("SELECT begun_at FROM job") is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the job was purged: then nothing may be sent any more."""
+        return self._value("SELECT closed_at FROM job") is not None
+
+    def close_job(self, *, at: float) -> None:
+        """Close the job for good."""
+        self._sql.execute("UPDATE job SET closed_at = ifnull(closed_at, ?)", (at,))
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether the plan was made for the embedded vendor."""
+        return bool(self._value("SELECT sandbox FROM job"))
+
+    # --- the plan ----------------------------------------------------------------------------------------------------
+
+    def replace_plan(self, plan: Plan) -> None:
+        """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
+        if self.begun:
+            raise IllegalTransitionError("a begun job keeps its plan")
+        for table in ("tasks", "chunks", "platforms", "tally"):
+            self._sql.execute(f"DELETE FROM {table}")
+        self._sql.execute(
+            "UPDATE job SET name = ?, sandbox = ?, reading = ?",
+            (plan.name, plan.sandbox, json.dumps(plan.reading, sort_keys=True)),
+        )
+        self._note_list(plan.inputs, plan.counts)
+        self._add_chunks(plan.chunks)
+        for platform in plan.platforms:
+            self.plan_platform(platform)
+
+    def extend_plan(
+        self,
+        inputs: Sequence[InputRecord],
+        counts: ListCounts,
+        chunks: Sequence[Chunk],
+        platforms: Sequence[PlannedPlatform],
+    ) -> None:
+        """Put a longer list in the place of the planned one; `chunks` are those of the numbers that came with it."""
+        self._note_list(inputs, counts)
+        self._add_chunks(chunks)
+        for platform in platforms:
+            self.plan_platform(platform)
+
+    def plan_platform(self, platform: PlannedPlatform) -> None:
+        """Plan a task on the platform for every chunk that is for all platforms and has none there yet."""
+        self._sql.execute(
+            "INSERT INTO platforms (name, vendor, fixed) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (platform.name, platform.vendor, json.dumps(platform.fixed, sort_keys=True)),
+        )
+        self._sql.execute(
+            "INSERT INTO tasks (platform, chunk, vendor, state, rows) "
+            "SELECT ?, chunk, ?, iif(rows < ?, ?, ?), rows FROM chunks WHERE only_platform IS NULL "
+            "AND chunk NOT IN (SELECT chunk FROM tasks WHERE platform = ?)",
+            (platform.name, platform.vendor, platform.min_rows, State.SKIPPED, State.PLANNED, platform.name),
+        )
+
+    def _note_list(self, inputs: Sequence[InputRecord], counts: ListCounts) -> None:
+        self._sql.execute("DELETE FROM inputs")
+        self._sql.executemany(
+            "INSERT INTO inputs VALUES (?, ?, ?, ?)",
+            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(inputs)),
+        )
+        self._sql.execute("UPDATE job SET counts = ?", (_counts_to_json(counts),))
+
+    def _add_chunks(self, chunks: Sequence[Chunk]) -> None:
+        self._sql.executemany(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
+            ((c.chunk, c.generation, c.first_row, c.rows, c.sha256, c.only) for c in chunks),
+        )
+
+    def reading(self) -> dict[str, object]:
+        """Return how the planned list was read; empty before the first plan."""
+        return dict(json.loads(self._value("SELECT reading FROM job")))
+
+    def inputs(self) -> tuple[InputRecord, ...]:
+        """Return the input files of the plan, in their order."""
+        return tuple(
+            InputRecord(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
+        )
+
+    def counts(self) -> ListCounts:
+        """Return how the lines of the planned list were read."""
+        return ListCounts(**json.loads(self._value("SELECT counts FROM job")))
+
+    def fixed(self) -> dict[str, dict[str, str]]:
+        """Return, per platform that was ever planned, what may not change."""
+        return {name: json.loads(fixed) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
+        rows = self._rows("SELECT chunk, first_row, rows, sha256, generation, only_platform FROM chunks ORDER BY chunk")
+        return (Chunk(*row) for row in rows)
+
+    def next_chunk(self) -> tuple[int, int]:
+        """Return the generation and the chunk number with which the next generation begins."""
+        row = self._row("SELECT max(generation) + 1, max(chunk) + 1 FROM chunks")
+        return (1, 1) if row is None or row[0] is None else (int(row[0]), int(row[1]))
+
+
+def _counts_to_json(counts: ListCounts) -> str:
+    return json.dumps({name: getattr(counts, name) for name in ListCounts.__dataclass_fields__}, default=dict)

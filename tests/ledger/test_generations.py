@@ -1,0 +1,68 @@
+"""Further generations in the ledger: a longer list, a retry, a platform that joins, a job that is closed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from orchestrator.ledger import Chunk, InputRecord, Ledger, PlannedPlatform
+from orchestrator.tasks import State, TaskKey
+from tests.ledger.conftest import MakePlan, Reach
+
+AMAZON = PlannedPlatform("amazon", "main", {"path": "/amazon"}, 1)
+
+
+def states(ledger: Ledger, platform: str) -> dict[int, State]:
+    return {task.key.chunk: task.state for task in ledger.tasks(*State, platform=platform)}
+
+
+def test_a_longer_list(ledger: Ledger, make_plan: MakePlan) -> None:
+    """Known chunks keep their tasks; the new ones are planned on each platform; inputs and counts are the new ones."""
+    counts = dataclasses.replace(make_plan().counts, read=60, accepted=55)
+    added = (Chunk(5, 40, 15, "e" * 64, generation=2),)
+    ledger.change(lambda it: it.extend_plan((InputRecord("/long", "l", 9),), counts, added, (AMAZON,)))
+    assert states(ledger, "amazon") == dict.fromkeys(range(1, 6), State.PLANNED)
+    assert states(ledger, "instagram") == dict.fromkeys(range(1, 5), State.PLANNED)
+    assert (ledger.inputs(), ledger.counts()) == ((InputRecord("/long", "l", 9),), counts)
+    assert ledger.next_chunk() == (3, 6)
+    ledger.change(lambda it: it.plan_platform(make_plan().platforms[0]))
+    assert states(ledger, "instagram") == dict.fromkeys(range(1, 6), State.PLANNED)
+
+
+def test_a_retry(ledger: Ledger, reach: Reach) -> None:
+    """Its chunks are tasks of one platform only; the failed tasks there are settled, those elsewhere are not."""
+    reach(ledger, TaskKey("amazon", 2), State.FAILED)
+    reach(ledger, TaskKey("instagram", 2), State.FAILED)
+    added = (Chunk(5, 10, 12, "e" * 64, generation=2, only="amazon"),)
+    ledger.change(lambda it: it.plan_retry(AMAZON, added, at=9.0))
+    assert states(ledger, "amazon") == {1: State.PLANNED, 2: State.RETRIED, 3: "planned", 4: "planned", 5: "planned"}
+    assert states(ledger, "instagram")[2] is State.FAILED
+    assert list(ledger.retry_states("amazon")) == [(2, 5, State.PLANNED)]
+    assert list(ledger.retry_states("instagram")) == []
+    assert [chunk for chunk, _ in ledger.states_by_chunk(["amazon"])] == [1, 2, 3, 4]
+    assert ledger.standing()["amazon"].tasks(State.PLANNED) == 4
+
+
+def test_a_platform_that_joins_gets_no_task_of_a_retry(ledger: Ledger) -> None:
+    """A chunk of another platform's retry is a part of the list that the first chunks hold already."""
+    added = (Chunk(5, 10, 12, "e" * 64, generation=2, only="amazon"),)
+    ledger.change(lambda it: it.plan_retry(AMAZON, added, at=9.0))
+    ledger.change(lambda it: it.plan_platform(PlannedPlatform("late", "main", {}, 1)))
+    assert sorted(states(ledger, "late")) == [1, 2, 3, 4]
+
+
+def test_planning_a_platform_twice_changes_nothing(ledger: Ledger) -> None:
+    """Neither its tasks nor what is fixed about it."""
+    before = list(ledger._sql.iterdump())
+    ledger.change(lambda it: it.plan_platform(dataclasses.replace(AMAZON, fixed={"path": "/other"})))
+    assert list(ledger._sql.iterdump()) == before
+
+
+def test_a_closed_job_stays_closed(ledger: Ledger) -> None:
+    """The first closing counts."""
+    assert not ledger.closed
+    ledger.change(lambda it: it.close_job(at=5.0))
+    ledger.change(lambda it: it.close_job(at=6.0))
+    assert ledger.closed
+    assert ledger._value("SELECT closed_at FROM job") == pytest.approx(5.0)
