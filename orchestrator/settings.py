@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -35,6 +35,7 @@ class OutputFormat(StrEnum):
 
     XLSX = "xlsx"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 Positive = Annotated[float, Gt(0)]
@@ -42,7 +43,10 @@ Positive = Annotated[float, Gt(0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
-    """One list, in one directory. `directory` is absolute; `inputs` are absolute paths, globs or "-"."""
+    """One list, in one directory. `directory` is absolute; `inputs` are absolute paths, globs or "-".
+
+    `max_rejected` is the share of the lines read that may be rejected before a run refuses to send anything.
+    """
 
     name: Annotated[str, MinLen(1)]
     inputs: Annotated[tuple[str, ...], MinLen(1)]
@@ -52,6 +56,7 @@ class JobSettings:
     sheet: str | None = None
     default_region: str | None = None
     exclude_calling_codes: tuple[Annotated[int, Ge(1), Le(999)], ...] = ()
+    max_rejected: Annotated[float, Ge(0), Le(1)] = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +129,10 @@ class BudgetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
-    """What the master is written as. `keep_columns` is fixed until the columns of an input can be kept."""
+    """What the master is written as. `keep_columns` is true for all other columns of an input table, or their names."""
 
     formats: Annotated[tuple[OutputFormat, ...], MinLen(1)] = (OutputFormat.XLSX, OutputFormat.CSV)
-    keep_columns: Literal[False] = False
+    keep_columns: bool | Annotated[tuple[str, ...], MinLen(1)] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings
 from orchestrator.vendor.platforms import KNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from orchestrator.config.draft import Draft
     from orchestrator.settings import OutputSettings
@@ -101,10 +101,16 @@ def check_backoff(draft: Draft, backoff: BackoffSettings) -> None:
 
 
 def check_output(draft: Draft, output: OutputSettings) -> None:
-    """Check that no format is named twice."""
-    for index, form in enumerate(output.formats):
-        if form in output.formats[:index]:
-            draft.say(("output", "formats", index), f"expected each format once, found {shown(form)} again")
+    """Check that no format and no kept column is named twice."""
+    _check_once(draft, "formats", output.formats, "format")
+    if not isinstance(output.keep_columns, bool):
+        _check_once(draft, "keep_columns", output.keep_columns, "column")
+
+
+def _check_once(draft: Draft, key: str, words: Sequence[str], kind: str) -> None:
+    for index, word in enumerate(words):
+        if word in words[:index]:
+            draft.say(("output", key, index), f"expected each {kind} once, found {shown(word)} again")
 
 
 def _say_order(draft: Draft, place: tuple[str, ...], settings: object, low: str, high: str) -> None:

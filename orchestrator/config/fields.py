@@ -14,6 +14,7 @@ from orchestrator.settings import (
     SANDBOX,
     BackoffSettings,
     JobSettings,
+    OutputSettings,
     PlatformSettings,
     PollingSettings,
     SandboxSettings,
@@ -196,6 +197,9 @@ RULES: dict[tuple[type, str], Rule] = {
     (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
     (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,
     (BackoffSettings, "max_delay_s"): _FINITE_POSITIVE,
+    (OutputSettings, "keep_columns"): Rule(
+        "text that is not empty", lambda value: isinstance(value, bool) or is_plain(value)
+    ),
     (SandboxSettings, "faults"): Rule(
         f'a fault of the embedded vendor, or "{ALL_FAULTS}"', lambda text: text in _FAULT_WORDS, fault_hint
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, MinLen
 
@@ -29,31 +29,44 @@ def hints_of(cls: type) -> dict[str, Any]:
 def expectation(hint: Any) -> str:
     """Describe the values that `hint` allows."""
     core, limits = _split(hint)
+    if arms := _arms(hint):
+        return listed([words for arm in arms for words in _arm_words(arm)], "or")
     if is_list(hint):
         return _list_words(get_args(core)[0], at_least_one=any(isinstance(limit, MinLen) for limit in limits))
     if words := words_of(core):
         return listed(map(shown, words), "or")
-    if get_origin(core) is Literal:
-        return listed([shown(value) for value in get_args(core)], "or")
     if core is str and limits:
         return "text that is not empty"
     return _SINGULAR[core] + _range_words(limits)
 
 
 def is_list(hint: Any) -> bool:
-    """Whether `hint` allows lists."""
-    return get_origin(_split(hint)[0]) is tuple
+    """Whether `hint` allows lists, among other things perhaps."""
+    return _list_hint(hint) is not None
 
 
 def item_hint(hint: Any) -> Any:
     """Return the hint of a list's items."""
-    return get_args(_split(hint)[0])[0]
+    return get_args(_split(_list_hint(hint))[0])[0]
 
 
 def words_of(hint: Any) -> list[str]:
     """Return the words that an enumeration allows; empty for any other hint."""
     core, _ = _split(hint)
     return [member.value for member in core] if isinstance(core, type) and issubclass(core, Enum) else []
+
+
+def _arms(hint: Any) -> tuple[Any, ...]:
+    """Return what a union allows; nothing for any other hint."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
+
+
+def _arm_words(arm: Any) -> list[str]:
+    return ["true", "false"] if arm is bool else [expectation(arm)]
+
+
+def _list_hint(hint: Any) -> Any:
+    return next((arm for arm in _arms(hint) or (hint,) if get_origin(_split(arm)[0]) is tuple), None)
 
 
 def _list_words(item: Any, *, at_least_one: bool) -> str:
@@ -84,6 +97,5 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _without_none(hint: Any) -> Any:
-    if get_origin(hint) in (Union, UnionType):
-        (hint,) = (part for part in get_args(hint) if part is not NoneType)
-    return hint
+    arms = [arm for arm in _arms(hint) if arm is not NoneType]
+    return arms[0] if len(arms) == 1 else hint

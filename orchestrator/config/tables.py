@@ -49,7 +49,7 @@ class TableReader(Generic[T]):
         try:
             settings: T = _ADAPTERS[self.cls].validate_json(json.dumps(self.table, default=_no_key_takes_a_date))
         except ValidationError as refusal:
-            kinds = {error["loc"]: error["type"] for error in refusal.errors(include_url=False, include_input=False)}
+            kinds = _kinds(refusal)
             with_bad_items = {loc[0] for loc in kinds if len(loc) > 1}
             for loc, kind in kinds.items():
                 if len(loc) > 1 or loc[0] not in with_bad_items:  # bad items make pydantic find the list too short
@@ -112,6 +112,15 @@ class TableReader(Generic[T]):
 
     def _say(self, loc: Place, text: str) -> None:
         self.draft.say((*self.place, *loc), text)
+
+
+def _kinds(refusal: ValidationError) -> dict[Place, str]:
+    """Return what is wrong where; a key that takes several things is wrong once, not once for each of them."""
+    kinds: dict[Place, str] = {}
+    for error in refusal.errors(include_url=False, include_input=False):
+        key, *inside = error["loc"]
+        kinds.setdefault((key, *(part for part in inside if isinstance(part, int))), error["type"])
+    return kinds
 
 
 def _no_key_takes_a_date(_date: object) -> dict[str, str]:

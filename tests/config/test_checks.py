@@ -94,6 +94,11 @@ BAD = [
         'formats = ["csv", "csv"]',
         'config.toml:11: [output] formats, item 2: expected each format once, found "csv" again',
     ),
+    (
+        "output",
+        'keep_columns = ["city", "city"]',
+        'config.toml:11: [output] keep_columns, item 2: expected each column once, found "city" again',
+    ),
 ]
 
 

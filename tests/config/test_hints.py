@@ -23,8 +23,9 @@ WORDS = [
     (PlatformSettings, "style", '"simple" or "v1"'),
     (PlatformSettings, "price_per_10000", "a number ≥ 0"),
     (PlatformSettings, "canary", "true or false"),
-    (OutputSettings, "formats", 'a list of "xlsx" or "csv"'),
-    (OutputSettings, "keep_columns", "false"),
+    (OutputSettings, "formats", 'a list of "xlsx", "csv" or "parquet"'),
+    (OutputSettings, "keep_columns", "true, false or a list of at least one text"),
+    (JobSettings, "max_rejected", "a number from 0 to 1"),
 ]
 
 

@@ -70,7 +70,7 @@ max_cost = 50.0
 
 [output]
 formats = ["xlsx", "csv"]
-keep_columns = false
+keep_columns = ["city"]
 
 [workers]
 count = 2
@@ -86,6 +86,7 @@ def test_every_key_of_a_full_configuration_arrives(loaded: Callable[..., Setting
     assert settings.vendors["main"].base_url == "https://api.ekycpro.com"
     assert settings.platforms["instagram"].canary
     assert settings.platforms["amazon"].path == "/v1/tasks"
+    assert settings.output.keep_columns == ("city",)
     assert (settings.budget.max_cost, settings.workers.count, settings.is_sandbox) == (50.0, 2, False)
 
 

@@ -81,7 +81,7 @@ BAD = [
     ("polling.max_interval_s=1", "--set polling.max_interval_s: expected at least min_interval_s (5.0), found 1"),
     ("job.inputs.x=1", "--set job.inputs.x: job.inputs is a value and no table"),
     ("job=3", "--set job: expected a table, found 3"),
-    ('output.formats=["a"]', '--set output.formats: expected "xlsx" or "csv", found "a"'),
+    ('output.formats=["a"]', '--set output.formats: expected "xlsx", "csv" or "parquet", found "a"'),
     (
         "vendors.main.api_key=s3cret",
         (

@@ -102,15 +102,49 @@ BAD = [
     (
         "output",
         'formats = ["xlsx", "xslx"]',
-        'config.toml:11: [output] formats, item 2: expected "xlsx" or "csv", found "xslx"; did you mean xlsx?',
+        (
+            'config.toml:11: [output] formats, item 2: expected "xlsx", "csv" or "parquet", found "xslx";'
+            " did you mean xlsx?"
+        ),
     ),
     (
         "output",
-        'formats = ["parquet"]',
-        'config.toml:11: [output] formats, item 1: expected "xlsx" or "csv", found "parquet"',
+        'formats = ["parket"]',
+        (
+            'config.toml:11: [output] formats, item 1: expected "xlsx", "csv" or "parquet", found "parket";'
+            " did you mean parquet?"
+        ),
     ),
-    ("output", 'formats = "csv"', 'config.toml:11: [output] formats: expected a list of "xlsx" or "csv", found "csv"'),
-    ("output", "keep_columns = true", "config.toml:11: [output] keep_columns: expected false, found true"),
+    (
+        "output",
+        'formats = "csv"',
+        'config.toml:11: [output] formats: expected a list of "xlsx", "csv" or "parquet", found "csv"',
+    ),
+    (
+        "output",
+        'keep_columns = "all"',
+        'config.toml:11: [output] keep_columns: expected true, false or a list of at least one text, found "all"',
+    ),
+    (
+        "output",
+        "keep_columns = []",
+        (
+            "config.toml:11: [output] keep_columns: expected true, false or a list of at least one text,"
+            " found an empty list"
+        ),
+    ),
+    (
+        "output",
+        'keep_columns = ["city", 3]',
+        "config.toml:11: [output] keep_columns, item 2: expected text that is not empty, found 3",
+    ),
+    (
+        "output",
+        'keep_columns = ["city", " "]',
+        'config.toml:11: [output] keep_columns, item 2: expected text that is not empty, found " "',
+    ),
+    ("job", "max_rejected = 2", "config.toml:2: [job] max_rejected: expected a number from 0 to 1, found 2"),
+    ("job", "max_rejected = nan", "config.toml:2: [job] max_rejected: expected a number from 0 to 1, found nan"),
     ("workers", "count = 0", "config.toml:11: [workers] count: expected a whole number ≥ 1, found 0"),
     ("sandbox", "seed = 1.5", "config.toml:11: [sandbox] seed: expected a whole number, found 1.5"),
     ("sandbox", "pace = 12:00:00", "config.toml:11: [sandbox] pace: expected a number > 0, found a date or a time"),
@@ -171,3 +205,16 @@ def test_inf_is_no_limit(loaded: Callable[..., Settings], good: str) -> None:
     assert settings.vendors["main"].requests_per_second == math.inf
     assert (settings.polling.give_up_after_h, settings.budget.max_cost) == (math.inf, math.inf)
     assert settings.backoff.give_up_after_s == math.inf
+
+
+@pytest.mark.parametrize(("text", "kept"), [("true", True), ("false", False), ('["city", "name"]', ("city", "name"))])
+def test_columns_are_kept_all_or_none_or_by_name(
+    loaded: Callable[..., Settings], good: str, text: str, kept: object
+) -> None:
+    """`keep_columns` takes three kinds of values, and tells them apart."""
+    assert loaded(f"{good}[output]\nkeep_columns = {text}\n").output.keep_columns == kept
+
+
+def test_a_share_may_be_whole(loaded: Callable[..., Settings], good: str) -> None:
+    """1 is a share as good as 1.0: then no list is refused for its rejects."""
+    assert loaded(good, "job.max_rejected=1").job.max_rejected == 1.0
