@@ -38,9 +38,9 @@ def test_known_platforms() -> None:
     for name, known in KNOWN.items():
         settings = PlatformSettings(vendor="main", **known)
         task_type = f" `{settings.task_type}` " if settings.task_type else " "
-        price = "" if settings.price_per_10000 is None else settings.price_per_10000
-        cells = f"`{name}` | `{settings.style}` | `{settings.path}` |{task_type}| {settings.min_rows} | {price}"
-        rows.append(f"| {cells} |")
+        price = "" if settings.price_per_10000 is None else f"{settings.price_per_10000} "
+        call = f"| `{name}` | `{settings.style}` | `{settings.path}` |{task_type}"
+        rows.append(f"{call}| {settings.min_rows} | {settings.max_rows} | {price}|")
     assert block("the known platforms").splitlines()[2:] == rows
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.fields import PLATFORM_NAME
 from orchestrator.config.problems import guess, listed
 from orchestrator.settings import Style
-from orchestrator.vendor.platforms import KNOWN
+from orchestrator.vendor.platforms import ALSO_CALLED, KNOWN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def _explain_missing(draft: Draft, name: str, style: object, merged: dict[str, A
         text = f"missing; the known path of {name} is for style {KNOWN[name]['style']}, and style is {style} here"
         draft.say(("platforms", name, "path"), text)
     elif missing and PLATFORM_NAME.holds(name):  # else the name is the problem to speak of
-        meant = guess(name, KNOWN)
+        meant = ALSO_CALLED.get(name) or guess(name, KNOWN)
         hint = f"did you mean {meant}? Else it" if meant else f"known are {listed(sorted(KNOWN))}; any other"
         draft.say(("platforms", name), f"not a known platform; {hint} needs {listed(missing)}")
     return [*missing, *_explain_vendor(draft, name, merged)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.config import load
+from orchestrator.config.problems import listed
 from orchestrator.errors import UsageError
 from orchestrator.settings import Style
 from orchestrator.vendor.platforms import KNOWN
@@ -58,9 +59,8 @@ def test_a_folder_that_looks_like_a_glob_is_none(folder: Path, good: str) -> Non
 
 def test_empty_tables_of_known_platforms_are_enough(loaded: Callable[..., Settings], good: str) -> None:
     """`[platforms.amazon]` may be empty: style, path, limits and price are known, and the vendor is the only one."""
-    settings = loaded(good)
     for name, known in KNOWN.items():
-        platform = settings.platforms[name]
+        platform = loaded(f"{good}[platforms.{name}]" if name not in good else good).platforms[name]
         assert {key: getattr(platform, key) for key in known} == known
         assert platform.vendor == "main"
 
@@ -90,11 +90,20 @@ MISSING = [
         "",
         "[platforms.instagarm]: not a known platform; did you mean instagram? Else it needs style and path",
     ),
-    ("ws", "", "[platforms.ws]: not a known platform; known are amazon and instagram; any other needs style and path"),
     (
         "ws",
+        "",
+        "[platforms.ws]: not a known platform; did you mean whatsapp? Else it needs style and path",
+    ),
+    (
+        "qq",
+        "",
+        f"[platforms.qq]: not a known platform; known are {listed(sorted(KNOWN))}; any other needs style and path",
+    ),
+    (
+        "qq",
         'style = "v1"\n',
-        "[platforms.ws]: not a known platform; known are amazon and instagram; any other needs path",
+        f"[platforms.qq]: not a known platform; known are {listed(sorted(KNOWN))}; any other needs path",
     ),
 ]
 
