@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(settings: Settings, *, create: bool = True, after: int | None = None) -> Iterator[Ledger]:
+def opened(
+    settings: Settings, *, create: bool = True, after: int | None = None, closed: bool = False
+) -> Iterator[Ledger]:
     """Hold the job's lock and its ledger for writing.
 
-    Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, or when it is
-    older than its run `after`.
+    Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, when it is
+    older than its run `after`, or when the job was purged, unless `closed` allows that.
     """
     path = ledger_path(settings.job.directory)
     if not path.exists() and (after is not None or not create):
@@ -32,6 +34,11 @@ def opened(settings: Settings, *, create: bool = True, after: int | None = None)
                 raise UsageError(
                     f"{path}: this ledger has seen {ledger.serial} runs, --after says {after}: it is an older copy, "
                     "and going on with it could pay twice; restore the directory that the last run left"
+                )
+            if ledger.closed and not closed:
+                raise UsageError(
+                    f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
+                    "[job] name or directory"
                 )
             yield ledger
 

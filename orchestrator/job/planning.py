@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,6 +10,7 @@ import structlog
 
 from orchestrator.errors import ChangedError, ExitCode, UsageError
 from orchestrator.intake import ChunkLimits, PlannedChunk, chunk_path, fingerprint, read_list, rebuild
+from orchestrator.intake.generations import extend_list, restore_retry
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform
 from orchestrator.settings import WhenTooSmall
 
@@ -47,15 +48,33 @@ class PlanReport:
     exit_code: ExitCode
 
 
-async def settle_plan(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+async def settle_plan(
+    ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
+) -> None:
     """Bring the ledger's plan and the chunk files in step with the settings.
 
-    Raises `UsageError` for a list or settings that can't be, `ChangedError` for ones that a begun job may not have.
+    `extend` takes a longer list into a begun job. Raises `UsageError` for a list or settings that can't be,
+    `ChangedError` for ones that a begun job may not have.
     """
-    if ledger.begun:
-        await _keep_plan(ledger, settings, workers)
-    else:
+    if not ledger.begun:
         await _plan_anew(ledger, settings, workers, stdin)
+        return
+    _check_reading(ledger, settings)
+    known = ledger.fixed()
+    for name in settings.platforms:
+        if name in known:
+            _check_fixed(name, known[name], _fixed(settings, name), settings)
+    if extend:
+        await _check_chunk_files(ledger, settings, workers, inputs_present=False)
+        await _extend(ledger, settings, workers, stdin)
+    else:
+        inputs_present = await _check_inputs(ledger, settings)
+        await _check_chunk_files(ledger, settings, workers, inputs_present=inputs_present)
+    for name, platform in settings.platforms.items():
+        if name not in known:
+            _check_sizes(ledger, name, platform)
+            log.info("platform_added", platform=name)
+        ledger.change(partial(Ledger.plan_platform, platform=planned_platform(settings, name)))
 
 
 async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
@@ -65,10 +84,10 @@ async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin
         name=settings.job.name,
         sandbox=settings.is_sandbox,
         reading=_reading(settings),
-        inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in read.inputs),
+        inputs=_inputs(read),
         counts=_counts(read),
-        chunks=tuple(Chunk(c.chunk, c.first_row, c.rows, c.sha256) for c in read.chunks),
-        platforms=tuple(_planned_platform(settings, name) for name in settings.platforms),
+        chunks=tuple(map(_chunk, read.chunks)),
+        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
     ledger.change(partial(Ledger.replace_plan, plan=plan))
     log.info(
@@ -81,19 +100,21 @@ async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin
     )
 
 
-async def _keep_plan(ledger: Ledger, settings: Settings, workers: Workers) -> None:
-    _check_reading(ledger, settings)
-    known = ledger.fixed()
-    for name in settings.platforms:
-        if name in known:
-            _check_fixed(name, known[name], _fixed(settings, name), settings)
-    unchanged = await _check_inputs(ledger, settings)
-    await _check_chunk_files(ledger, settings, workers, inputs_present=unchanged)
-    for name, platform in settings.platforms.items():
-        if name not in known:
-            _check_sizes(ledger, name, platform)
-            ledger.change(partial(Ledger.plan_platform, platform=_planned_platform(settings, name)))
-            log.info("platform_added", platform=name)
+async def _extend(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+    """Take a longer list in: its new numbers form a further generation."""
+    generation, first_chunk = ledger.next_chunk()
+    known = [_planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
+    extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, stdin)
+    ledger.change(
+        partial(
+            Ledger.extend_plan,
+            inputs=_inputs(extension.read),
+            counts=_counts(extension.read),
+            chunks=[replace(_chunk(chunk), generation=generation) for chunk in extension.chunks],
+            platforms=[planned_platform(settings, name) for name in settings.platforms],
+        )
+    )
+    log.info("extended", accepted=extension.read.accepted, added=sum(chunk.rows for chunk in extension.chunks))
 
 
 def limits(settings: Settings, total: int) -> ChunkLimits:
@@ -144,6 +165,18 @@ def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
     return round(sum(known), 9) if len(known) == len(due) else None
 
 
+def _inputs(read: ListPlan) -> tuple[InputRecord, ...]:
+    return tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in read.inputs)
+
+
+def _chunk(planned: PlannedChunk) -> Chunk:
+    return Chunk(planned.chunk, planned.first_row, planned.rows, planned.sha256)
+
+
+def _planned_chunk(chunk: Chunk) -> PlannedChunk:
+    return PlannedChunk(chunk.chunk, chunk.first_row, chunk.rows, chunk.sha256)
+
+
 def _counts(read: ListPlan) -> ListCounts:
     return ListCounts(
         read=read.read,
@@ -176,7 +209,8 @@ def _fixed(settings: Settings, name: str) -> dict[str, str]:
     }
 
 
-def _planned_platform(settings: Settings, name: str) -> PlannedPlatform:
+def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
+    """Return what the ledger has to know of a platform to plan its tasks."""
     platform = settings.platforms[name]
     return PlannedPlatform(
         name=name,
@@ -225,22 +259,29 @@ async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
 
 
 async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Workers, *, inputs_present: bool) -> None:
-    chunks = [PlannedChunk(c.chunk, c.first_row, c.rows, c.sha256) for c in ledger.chunks()]
-    lost = [chunk for chunk in chunks if not chunk_path(settings.job.directory, chunk.chunk).exists()]
+    """Build lost chunk files anew: those of the list out of the list, those of a retry out of these."""
+    directory = settings.job.directory
+    chunks = list(ledger.chunks())
+    lost = [chunk for chunk in chunks if not chunk_path(directory, chunk.chunk).exists()]
     if not lost:
         return
-    if not inputs_present:
-        first = chunk_path(settings.job.directory, lost[0].chunk)
-        raise UsageError(f"{first}: missing, and so is the list to build it from; put either back")
+    base = [_planned_chunk(chunk) for chunk in chunks if chunk.only is None]
     log.warning("rebuilding_chunk_files", lost=len(lost))
-    await rebuild(settings.job, workers, chunks)
+    if any(chunk.only is None for chunk in lost):
+        if not inputs_present:
+            first = chunk_path(directory, lost[0].chunk)
+            raise UsageError(f"{first}: missing, and so is the list that it was built from; put either back")
+        await rebuild(settings.job, workers, base)
+    for chunk in lost:
+        if chunk.only is not None:
+            restore_retry(directory, _planned_chunk(chunk), base)
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:
     """Check that a platform that joins a begun job takes its chunks."""
     if platform.when_too_small is WhenTooSmall.SKIP:
         return
-    smallest = min((chunk.rows for chunk in ledger.chunks()), default=0)
+    smallest = min((chunk.rows for chunk in ledger.chunks() if chunk.only is None), default=0)
     if smallest < platform.min_rows:
         raise UsageError(
             f"[platforms.{name}] takes {platform.min_rows:,} rows at least, and this job has a chunk of {smallest:,}; "

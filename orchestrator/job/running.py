@@ -56,6 +56,7 @@ class RunOptions:
     deadline_s: float | None = None
     submit_only: bool = False
     after: int | None = None
+    extend: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ class _Run:
     async def _work(self) -> Ending:
         async with AsyncExitStack() as stack:
             workers = await stack.enter_async_context(Workers(self._settings.workers.count))
-            stdin = self._world.stdin
-            await self._unless_stopped(settle_plan(self._ledger, self._settings, workers, stdin))
+            plan = settle_plan(self._ledger, self._settings, workers, self._world.stdin, extend=self._options.extend)
+            await self._unless_stopped(plan)
             over_budget = self._check_budget()
             end = await self._dispatch(workers, over_budget=over_budget)
             if end.code in MASTER_CODES:
