@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.ledger import Ledger, job_lock, ledger_path
+from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,13 @@ def opened(
     """Hold the job's lock and its ledger for writing.
 
     Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, when it is
-    older than its run `after`, or when the job was purged, unless `closed` allows that.
+    older than its run `after`, when it would lie on a network file system, or when the job was purged, unless `closed`
+    allows that.
     """
     path = ledger_path(settings.job.directory)
     if not path.exists() and (after is not None or not create):
         raise UsageError(no_ledger(settings))
+    refuse_network(settings.job.directory)
     with job_lock(settings.job.directory):
         ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
         with ledger:

@@ -1,5 +1,6 @@
 """The durable record of chunks, tasks and events; the only SQL of the program."""
 
+from orchestrator.ledger.filesystem import refuse_network
 from orchestrator.ledger.lock import job_lock
 from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Standing, Task
 from orchestrator.ledger.store import Ledger, ledger_path
@@ -18,4 +19,5 @@ __all__ = [
     "Task",
     "job_lock",
     "ledger_path",
+    "refuse_network",
 ]
