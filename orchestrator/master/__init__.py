@@ -1,6 +1,16 @@
 """Verdicts of all platforms → one sheet, as a workbook and as csv, in one pass and in bounded memory."""
 
-from orchestrator.master.chunks import MasterChunk
+from orchestrator.master.chunks import MasterChunk, ResolvedChunk
+from orchestrator.master.resolved import Overlay, resolved
 from orchestrator.master.write import MasterFile, MasterReport, MasterRequest, write_master
 
-__all__ = ["MasterChunk", "MasterFile", "MasterReport", "MasterRequest", "write_master"]
+__all__ = [
+    "MasterChunk",
+    "MasterFile",
+    "MasterReport",
+    "MasterRequest",
+    "Overlay",
+    "ResolvedChunk",
+    "resolved",
+    "write_master",
+]

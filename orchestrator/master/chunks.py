@@ -1,104 +1,133 @@
 """Chunk files and verdict files → blocks of rows, side by side, without a join.
 
-The chunks are contiguous and frozen, so row i of a chunk file and byte i of each verdict file belong together. That
-they do is checked: a verdict file names the hash of the chunk it belongs to.
+The base chunks are contiguous and frozen, so row i of a chunk file and byte i of each verdict file belong together.
+That they do is checked: a verdict file names the hash of the chunk it belongs to.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from orchestrator.errors import StorageError
 from orchestrator.files import BLOCK_BYTES, disk_errors
+from orchestrator.master.digits import parse_lines
 from orchestrator.results import read_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_MIN_LINE_BYTES: Final = 5  # a plus sign, the three digits that name the country at most, a line end
-_ZERO: Final = ord("0")
-
 
 @dataclass(frozen=True, slots=True)
 class MasterChunk:
-    """One chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows."""
+    """One base chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows.
+
+    `first_row` counts from 0 over the whole list; when it is given, it is checked. `columns` is a csv file without a
+    header, one record a row, of the input's other columns.
+    """
 
     path: Path
     rows: int
     cells: tuple[Path | str, ...]
+    first_row: int | None = None
+    columns: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The cells of one platform: `codes[i]` indexes `words` (at most 256)."""
+    """The cells of one platform for some rows: `codes[i]` indexes `words`.
+
+    One byte a row, two where the generations together use more than 256 words.
+    """
 
     words: tuple[str, ...]
-    codes: bytes
+    codes: NDArray[np.uint8] | NDArray[np.uint16]
+
+    def cut(self, first: int, last: int) -> Column:
+        """Return the rows from `first` to before `last`."""
+        return Column(self.words, self.codes[first:last])
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Some rows in list order: `numbers` as they stand in the master, the first three digits of each as 0 to 999."""
+class ResolvedChunk:
+    """A base chunk or a part of one, in list order, with the cells as the master shows them.
 
-    numbers: list[bytes]
-    leading: NDArray[np.int64]
+    `first_row` counts from 0 over the whole list; `numbers` are E.164 without the plus sign.
+    """
+
+    first_row: int
+    numbers: NDArray[np.int64]
     columns: tuple[Column, ...]
 
-    def cut(self, first: int, last: int) -> Block:
-        """Return the rows from `first` to before `last`."""
-        columns = tuple(Column(column.words, column.codes[first:last]) for column in self.columns)
-        return Block(self.numbers[first:last], self.leading[first:last], columns)
+    @property
+    def words(self) -> tuple[tuple[str, ...], ...]:
+        """Return the words of each platform."""
+        return tuple(column.words for column in self.columns)
 
-    def render(self, cells: Sequence[Sequence[bytes]]) -> bytes:
-        """Join every number and its cells, row by row; `cells[platform][code]` is what to write for a code."""
-        looked_up = (map(table.__getitem__, column.codes) for table, column in zip(cells, self.columns, strict=True))
-        return b"".join(chain.from_iterable(zip(self.numbers, *looked_up, strict=True)))
+    @property
+    def codes(self) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]:
+        """Return the codes of each platform: row i's word is `words[platform][codes[platform][i]]`."""
+        return tuple(column.codes for column in self.columns)
+
+    def cut(self, first: int, last: int) -> ResolvedChunk:
+        """Return the rows from `first` to before `last`, counted from this block's first."""
+        columns = tuple(column.cut(first, last) for column in self.columns)
+        return ResolvedChunk(self.first_row + first, self.numbers[first:last], columns)
 
 
-def blocks(chunk: MasterChunk) -> Iterator[Block]:
-    """Yield a chunk as blocks of about 1 MiB of its file.
+def base_blocks(chunk: MasterChunk, first_row: int) -> Iterator[ResolvedChunk]:
+    """Yield a chunk as blocks of about 1 MiB of its file; its first row is `first_row` of the list.
 
     Raises `StorageError` when a file is missing, altered, or belongs to another chunk.
     """
+    if chunk.first_row not in (None, first_row):
+        raise StorageError(f"{chunk.path}: begins at row {chunk.first_row}, but the list is at row {first_row}")
     hashes, columns = _columns(chunk)
     digest = hashlib.sha256()
-    first = 0
+    done = 0
     for data in _whole_lines(chunk.path):
         digest.update(data)
-        block = _block(chunk.path, data, first, columns)
-        first += len(block.numbers)
-        if first > chunk.rows:
+        numbers = numbers_of(chunk.path, data)
+        if done + len(numbers) > chunk.rows:
             break
-        yield block
-    if first != chunk.rows or not hashes <= {digest.hexdigest()}:
-        raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {_WAY_OUT}")
+        cells = tuple(column.cut(done, done + len(numbers)) for column in columns)
+        yield ResolvedChunk(first_row + done, numbers, cells)
+        done += len(numbers)
+    if done != chunk.rows or not hashes <= {digest.hexdigest()}:
+        raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {WAY_OUT}")
+
+
+def read_cells(cell: Path | str, rows: int) -> tuple[Column, str]:
+    """Return the cells of `rows` rows and the hash of the chunk they belong to, "" when none is known.
+
+    Raises `StorageError` when the verdict file is missing, altered or of another length.
+    """
+    if isinstance(cell, str):
+        return Column((cell,), np.zeros(rows, np.uint8)), ""
+    verdicts = read_verdicts(cell)
+    if len(verdicts.codes) != rows:
+        raise StorageError(f"{cell}: holds {len(verdicts.codes):,} verdicts for {rows:,} numbers")
+    return Column(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
+
+
+def numbers_of(path: Path, data: bytes) -> NDArray[np.int64]:
+    """Return the numbers of a chunk file's lines; raises `StorageError` that names `path`."""
+    try:
+        return parse_lines(data)
+    except ValueError:
+        raise StorageError(f"{path}: not a chunk file; {WAY_OUT}") from None
 
 
 def _columns(chunk: MasterChunk) -> tuple[set[str], tuple[Column, ...]]:
-    """Return the columns of the whole chunk, and the hashes that its file must have.
-
-    Here later generations will overlay the first one: their codes replace single bytes of a column.
-    """
-    hashes: set[str] = set()
-    columns = []
-    for cell in chunk.cells:
-        if isinstance(cell, str):
-            columns.append(Column((cell,), bytes(chunk.rows)))
-            continue
-        verdicts = read_verdicts(cell)
-        if len(verdicts.codes) != chunk.rows:
-            raise StorageError(f"{cell}: holds {len(verdicts.codes):,} verdicts for {chunk.rows:,} numbers")
-        hashes |= {verdicts.chunk_sha256} - {""}
-        columns.append(Column(verdicts.words, verdicts.codes))
-    return hashes, tuple(columns)
+    """Return the columns of the whole chunk, and the hashes that its file must have."""
+    read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
+    return {sha256 for _, sha256 in read} - {""}, tuple(column for column, _ in read)
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
@@ -107,19 +136,4 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             yield data + file.readline()
 
 
-def _block(path: Path, data: bytes, first: int, columns: tuple[Column, ...]) -> Block:
-    text = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    if data.translate(None, b"+0123456789\n") or not data.endswith(b"\n") or min(ends - starts) < _MIN_LINE_BYTES - 1:
-        raise StorageError(f"{path}: not a chunk file; {_WAY_OUT}")
-    hundreds, tens, ones = (text[starts + place].astype(np.int64) - _ZERO for place in (1, 2, 3))
-    rows = slice(first, first + len(ends))
-    return Block(
-        numbers=data.split(b"\n")[:-1],
-        leading=hundreds * 100 + tens * 10 + ones,
-        columns=tuple(Column(column.words, column.codes[rows]) for column in columns),
-    )
-
-
-_WAY_OUT: Final = "remove it, and the next run writes it anew from the inputs"
+WAY_OUT: Final = "remove it, and the next run writes it anew from the inputs"

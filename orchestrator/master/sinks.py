@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from orchestrator.files import csv_safe
@@ -9,7 +10,7 @@ from orchestrator.files import csv_safe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.master.chunks import Block
+    from orchestrator.master.chunks import ResolvedChunk
     from orchestrator.master.tally import Tally
 
 NUMBER = "Number"
@@ -28,7 +29,7 @@ class Sink(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def write(self, block: Block) -> None:
+    def write(self, block: ResolvedChunk) -> None:
         """Take further rows."""
 
     def finish(self, tally: Tally) -> None:
@@ -49,12 +50,12 @@ class CsvSink:
     def __exit__(self, *_: object) -> None:
         """Nothing is held but the file, which is the caller's."""
 
-    def write(self, block: Block) -> None:
+    def write(self, block: ResolvedChunk) -> None:
         """Append the rows."""
         self.rows += len(block.numbers)
         tables = [[b"," + _field(word).encode() for word in column.words] for column in block.columns]
         tables[-1] = [cell + b"\r\n" for cell in tables[-1]]
-        self._file.write(block.render(tables))
+        self._file.write(render(block, tables))
 
     def finish(self, tally: Tally) -> None:
         """Nothing follows the rows."""
@@ -63,3 +64,10 @@ class CsvSink:
 def _field(text: str) -> str:
     safe = csv_safe(text)
     return '"' + safe.replace('"', '""') + '"' if any(mark in safe for mark in ',"\r\n') else safe
+
+
+def render(block: ResolvedChunk, cells: Sequence[Sequence[bytes]]) -> bytes:
+    """Join every number and its cells, row by row; `cells[platform][code]` is what to write for a code."""
+    numbers = [b"+%d" % number for number in block.numbers.tolist()]
+    looked_up = (map(table.__getitem__, codes.tolist()) for table, codes in zip(cells, block.codes, strict=True))
+    return b"".join(chain.from_iterable(zip(numbers, *looked_up, strict=True)))

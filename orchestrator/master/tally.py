@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
+from orchestrator.master.digits import leading_digits
 from orchestrator.results.words import OWN_WORDS
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.chunks import Block, Column
+    from orchestrator.master.chunks import Column, ResolvedChunk
 
 _LEADING: Final = 1000
 _INTERNATIONAL: Final = "001"
@@ -30,11 +31,12 @@ class Tally:
         self.rows = 0
         self._by_leading: tuple[dict[str, NDArray[np.int64]], ...] = tuple({} for _ in platforms)
 
-    def add(self, block: Block) -> None:
+    def add(self, block: ResolvedChunk) -> None:
         """Count the rows of `block`."""
         self.rows += len(block.numbers)
+        leading = leading_digits(block.numbers)
         for known, column in zip(self._by_leading, block.columns, strict=True):
-            for word, counted in _count(block.leading, column):
+            for word, counted in _count(leading, column):
                 known[word] = known.get(word, 0) + counted
 
     @property
@@ -69,7 +71,7 @@ class Tally:
 
 def _count(leading: NDArray[np.int64], column: Column) -> list[tuple[str, NDArray[np.int64]]]:
     words = len(column.words)
-    keys = np.frombuffer(column.codes, np.uint8) * np.int64(_LEADING) + leading
+    keys = column.codes * np.int64(_LEADING) + leading
     grid = np.bincount(keys, minlength=_LEADING * words).reshape(words, _LEADING)
     return [(word, row) for word, row in zip(column.words, grid, strict=True) if row.any()]
 

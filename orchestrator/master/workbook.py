@@ -16,12 +16,12 @@ from openpyxl.utils import get_column_letter
 
 from orchestrator.files import csv_safe
 from orchestrator.master.book import HEADER_STYLE, TEXT_STYLE, Layout, build
-from orchestrator.master.sinks import NUMBER
+from orchestrator.master.sinks import NUMBER, render
 from orchestrator.master.tally import Tally
 from orchestrator.master.text import legal
 
 if TYPE_CHECKING:
-    from orchestrator.master.chunks import Block
+    from orchestrator.master.chunks import ResolvedChunk
 
 _LEVEL: Final = 1  # level 6 takes twice the time for two thirds of the size
 _CONTENT_TYPES: Final = "[Content_Types].xml"
@@ -58,7 +58,7 @@ class XlsxSink:
         finally:
             self._zip.close()
 
-    def write(self, block: Block) -> None:
+    def write(self, block: ResolvedChunk) -> None:
         """Append the rows, rolling over into further sheets."""
         first = 0
         while self._member is not None and first < len(block.numbers):
@@ -97,12 +97,12 @@ class XlsxSink:
             self._member = None
 
 
-def _rows(block: Block) -> bytes:
+def _rows(block: ResolvedChunk) -> bytes:
     """Format rows: what ends one row and begins the next is part of the last platform's prepared cells."""
     tables = [[_cell(word) for word in column.words] for column in block.columns]
     tables[0] = [b"</v></c>" + cell for cell in tables[0]]
     tables[-1] = [cell + _ROW_END + _ROW for cell in tables[-1]]
-    return _ROW + block.render(tables).removesuffix(_ROW)
+    return _ROW + render(block, tables).removesuffix(_ROW)
 
 
 @cache

@@ -12,19 +12,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
+from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
 from orchestrator.master.book import Layout, Limits, sheet_rows
-from orchestrator.master.chunks import blocks
+from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
 from orchestrator.master.workbook import XlsxSink
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from orchestrator.master.chunks import MasterChunk
+    from orchestrator.master.chunks import ResolvedChunk
+    from orchestrator.master.resolved import Chunks, Overlays
 
 PENDING: Final = "pending"
 STEM: Final = "master"
@@ -35,7 +37,8 @@ class MasterRequest:
     """What to write where.
 
     `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
-    rows of that sheet, such as ("Numbers read", "10"). `limits` are the workbook's.
+    rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
+    inputs. `limits` are the workbook's.
     """
 
     directory: Path
@@ -43,6 +46,7 @@ class MasterRequest:
     formats: tuple[OutputFormat, ...]
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
     limits: Limits = Limits()  # noqa: RUF009 - frozen, so one for all is safe
 
 
@@ -71,8 +75,9 @@ def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path
 
 def write_master(
     request: MasterRequest,
-    chunks: Callable[[], Iterable[MasterChunk]],
+    chunks: Chunks,
     partial: bool,  # noqa: FBT001 - a piece's arguments have no names
+    overlays: Overlays = no_overlays,
 ) -> MasterReport:
     """Write the master in every format asked for; memory does not grow with the list.
 
@@ -87,7 +92,7 @@ def write_master(
         rows = sum(chunk.rows for chunk in chunks())
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(_sink(file, output, request, rows)) for file, output in outputs]
-        _stream(chunks(), tally, sinks)
+        _stream(resolved(request.platforms, chunks(), overlays), tally, sinks)
         written = tuple(
             MasterFile(target.name, _sha256(file), sink.rows)
             for target, file, sink in zip(targets, files, sinks, strict=True)
@@ -105,16 +110,17 @@ def _sink(file: IO[bytes], output: OutputFormat, request: MasterRequest, rows: i
         case OutputFormat.XLSX:
             sheets = sheet_rows(rows, request.limits)
             return XlsxSink(file, Layout(request.platforms, rows, sheets, request.banner, request.facts))
+        case OutputFormat.PARQUET:
+            raise UsageError("parquet is not written yet")
         case _:
             assert_never(output)
 
 
-def _stream(chunks: Iterable[MasterChunk], tally: Tally, sinks: list[Sink]) -> None:
-    for chunk in chunks:
-        for block in blocks(chunk):
-            tally.add(block)
-            for sink in sinks:
-                sink.write(block)
+def _stream(blocks: Iterable[ResolvedChunk], tally: Tally, sinks: list[Sink]) -> None:
+    for block in blocks:
+        tally.add(block)
+        for sink in sinks:
+            sink.write(block)
     for sink in sinks:
         sink.finish(tally)
 

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from orchestrator.master import MasterChunk
+from orchestrator.master import MasterChunk, Overlay
 from orchestrator.results import Verdicts, verdict_path, write_verdicts
 
 Cells = Sequence[str] | str
@@ -29,6 +30,25 @@ def chunk(tmp_path: Path) -> Callable[..., MasterChunk]:
         digest = hashlib.sha256(content).hexdigest()
         cells = tuple(_cells(tmp_path, place, made, column, digest) for place, column in enumerate(columns))
         return MasterChunk(path, len(numbers), cells)
+
+    return make
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Callable[..., Overlay]:
+    """Give a maker of overlays: platform, generation, rows, all numbers of the list, and verdicts or one word."""
+    made = 1000
+
+    def make(platform: str, generation: int, rows: Sequence[int], numbers: Sequence[str], cells: Cells) -> Overlay:
+        nonlocal made
+        made += 1
+        path = tmp_path / "chunks" / f"{made:06d}.rows"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(np.array(rows, "<i8").tobytes())
+        content = "".join(f"{numbers[row]}\n" for row in rows).encode()
+        path.with_suffix(".txt").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        return Overlay(platform, generation, path, _cells(tmp_path, 0, made, cells, digest))
 
     return make
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 
 from orchestrator.master import MasterChunk
-from orchestrator.master.chunks import blocks
+from orchestrator.master.chunks import base_blocks
 from orchestrator.master.sinks import CsvSink
 from orchestrator.master.tally import Tally
 
@@ -19,7 +19,7 @@ def test_bytes(chunk: Chunk) -> None:
     numbers = [f"+4179828465{i}" for i in range(len(words))]
     file = io.BytesIO()
     with CsvSink(file, ["instagram", "=x,"]) as sink:
-        for block in blocks(chunk(numbers, words, "held")):
+        for block in base_blocks(chunk(numbers, words, "held"), 0):
             sink.write(block)
         sink.finish(Tally(["instagram", "=x,"]))
     shown = ["yes", "s\u00ed", '"a,""b"""', "'=1+1", "'+1+1", "'-2", "'@x", '"two\nlines"']

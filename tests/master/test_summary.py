@@ -11,7 +11,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from orchestrator.master import MasterChunk
 from orchestrator.master.book import Layout
-from orchestrator.master.chunks import blocks
+from orchestrator.master.chunks import base_blocks
 from orchestrator.master.summary import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
 from orchestrator.master.tally import Tally
 from orchestrator.results.words import OWN_WORDS
@@ -23,7 +23,7 @@ NUMBERS = ["+41798284651", "+12025550123", "+41791234567"]
 def summary(chunks: Sequence[MasterChunk], layout: Layout) -> Worksheet:
     tally = Tally(layout.platforms)
     for chunk in chunks:
-        for block in blocks(chunk):
+        for block in base_blocks(chunk, 0):
             tally.add(block)
     sheet: Worksheet = Workbook().create_sheet("Summary")
     fill(sheet, layout, tally)

@@ -15,7 +15,7 @@ from openpyxl.workbook import Workbook
 
 from orchestrator.master import MasterChunk
 from orchestrator.master.book import Layout, Limits, build, sheet_rows
-from orchestrator.master.chunks import blocks
+from orchestrator.master.chunks import base_blocks
 from orchestrator.master.tally import Tally
 from orchestrator.master.workbook import XlsxSink
 
@@ -29,7 +29,7 @@ def write(chunk: MasterChunk, *platforms: str) -> bytes:
     file = io.BytesIO()
     tally = Tally(platforms)
     with XlsxSink(file, Layout(platforms, chunk.rows, sheet_rows(chunk.rows, Limits()))) as sink:
-        for block in blocks(chunk):
+        for block in base_blocks(chunk, 0):
             tally.add(block)
             sink.write(block)
         sink.finish(tally)
@@ -112,7 +112,7 @@ def test_an_exception_leaves_nothing_open(chunk: Chunk, tmp_path: Path) -> None:
 
     def stop_early() -> None:
         with (tmp_path / "x").open("wb") as file, XlsxSink(file, Layout(("p",), made.rows, (made.rows,))) as sink:
-            sink.write(next(iter(blocks(made))))
+            sink.write(next(iter(base_blocks(made, 0))))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -139,7 +139,7 @@ def test_default_limits() -> None:
 def test_content_types_do_not_depend_on_counts(chunk: Chunk) -> None:
     """The part that is written before anything is counted is the one that belongs to the whole."""
     tally = Tally(["p"])
-    for block in blocks(chunk(NUMBERS, WORDS)):
+    for block in base_blocks(chunk(NUMBERS, WORDS), 0):
         tally.add(block)
     layout = Layout(("p",), len(NUMBERS), (len(NUMBERS),))
     name = "[Content_Types].xml"
