@@ -9,6 +9,7 @@
     └── StorageError       74    disk or ledger failed: mend it and run again
     CallError                    one call to the vendor failed; never ends a run by itself
     ├── TemporaryError           the same call may succeed later
+    │   └── WrongAddressError    no such name, or a certificate of somebody else: most likely base_url is wrong
     ├── LinkExpiredError         ask the task's status again for a fresh link
     ├── DeniedError              401, 402, 403: the vendor says stop
     └── RefusedError             the vendor will never take this call
@@ -93,6 +94,13 @@ class TemporaryError(CallError):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.throttled = throttled
+
+
+class WrongAddressError(TemporaryError):
+    """The vendor's name is not found, or the certificate there does not hold: most likely the address is wrong.
+
+    Names and certificates come back too, so the same call may succeed later.
+    """
 
 
 class LinkExpiredError(CallError):

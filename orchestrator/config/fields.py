@@ -102,6 +102,8 @@ def base_url_hint(value: object) -> str:
     """Return what is the matter with a `base_url`, as the end of a sentence."""
     if isinstance(value, str) and value.startswith("http://"):
         return "; use https: over http anyone on the way can read the key (http is for this machine only)"
+    if isinstance(value, str) and "." in value and "://" not in value and is_base_url(f"https://{value}"):
+        return f"; did you mean https://{value}?"
     return did_you_mean(value, [SANDBOX])
 
 
@@ -124,10 +126,20 @@ def split_url(text: str) -> SplitResult | None:
         return None
     try:
         url = urlsplit(text)
-        has_address = bool(url.hostname) and url.port != 0
+        has_address = _is_host(url.hostname or "") and url.port != 0
     except ValueError:
         return None
     return url if has_address and url.scheme in ("http", "https") else None
+
+
+def _is_host(name: str) -> bool:
+    """Whether a resolver can be asked for a name; `ValueError` for one with an empty or an endless part."""
+    if ":" in name:
+        return True  # urlsplit has read it as an IPv6 address
+    labels = name.encode("idna").decode().rstrip(".").split(".")
+    if labels[-1].isdecimal():
+        ipaddress.IPv4Address(name)
+    return all(labels)
 
 
 def is_finite(number: float) -> bool:

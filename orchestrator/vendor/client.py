@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from yarl import URL
 
-from orchestrator.errors import TemporaryError, UsageError
+from orchestrator.errors import TemporaryError, UsageError, WrongAddressError
 from orchestrator.vendor import dialects
 from orchestrator.vendor.deadline import DEFAULT_TIMES, Call, Leave, Times
 from orchestrator.vendor.dialects import HttpAnswer
@@ -20,7 +20,7 @@ from orchestrator.vendor.download import fetch
 from orchestrator.vendor.hosts import HostRule
 from orchestrator.vendor.payload import HeldBody, form, open_upload
 from orchestrator.vendor.sessions import Sessions
-from orchestrator.vendor.trouble import TROUBLE, reason_of
+from orchestrator.vendor.trouble import TROUBLE, Silence, silence_of
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +113,7 @@ class VendorClient:
                 body.abort()  # a fresh connection each: there is nothing left to keep or to flush
         if isinstance(answer, HttpAnswer):
             return dialects.read_submit(answer, platform, left=body.left)
-        return dialects.read_silence(answer, left=body.left)
+        return dialects.read_silence(answer.reason, left=body.left)
 
     async def status(self, platform: PlatformSettings, task_id: str, *, leave: Leave) -> TaskReport:
         """Look at one task; raises `DeniedError`, `RefusedError` (404: unknown there) or `TemporaryError`."""
@@ -121,7 +121,10 @@ class VendorClient:
         return dialects.read_report(await self._repeatable(request, leave), task_id)
 
     async def balance(self, *, leave: Leave) -> float | None:
-        """Return the balance in USD, None when the vendor has no such page; raises like `status`."""
+        """Return the balance in USD, None when the vendor has no such page; raises like `status`.
+
+        It is `WrongAddressError` for a name that is not found or a certificate that does not hold.
+        """
         return dialects.read_balance(await self._repeatable(dialects.balance_request(), leave))
 
     async def download(self, url: str, part: Path, *, max_bytes: int) -> None:
@@ -136,7 +139,7 @@ class VendorClient:
 
     async def _send_held(
         self, request: dialects.Request, call: Call, body: HeldBody, release: Callable[[str], Awaitable[None]]
-    ) -> HttpAnswer | str:
+    ) -> HttpAnswer | Silence:
         """Run the exchange beside the release: an early answer may end the one, but never cancels the other."""
         async with _running(self._exchange(self._sessions.submits, request, call, body)) as exchange:
             await body.held_or_over(exchange)
@@ -149,13 +152,13 @@ class VendorClient:
         call = Call(leave, self._times.call_s, _UNANSWERED)
         body = form(request.fields) if request.fields else None
         answer = await self._exchange(self._sessions.calls, request, call, body)
-        if isinstance(answer, str):
-            raise TemporaryError(answer)
+        if isinstance(answer, Silence):
+            raise WrongAddressError(answer.reason) if answer.wrong_address else TemporaryError(answer.reason)
         return answer
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: dialects.Request, call: Call, body: Payload | None
-    ) -> HttpAnswer | str:
+    ) -> HttpAnswer | Silence:
         """Return the answer, as far as it came, or the reason why there is none."""
         answer: HttpAnswer | None = None
         try:
@@ -174,7 +177,7 @@ class VendorClient:
         except TROUBLE as error:
             if call.failure is not None:
                 raise call.failure from None
-            return reason_of(error, call.deadline) if answer is None else answer
+            return silence_of(error, call.deadline) if answer is None else answer
         return answer
 
     def _note(self, response: aiohttp.ClientResponse, body: bytes | None) -> HttpAnswer:
@@ -196,7 +199,9 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[object, object, HttpAnswer | str]) -> AsyncIterator[asyncio.Task[HttpAnswer | str]]:
+async def _running(
+    work: Coroutine[object, object, HttpAnswer | Silence],
+) -> AsyncIterator[asyncio.Task[HttpAnswer | Silence]]:
     """Run `work` beside the block, and end it with the block.
 
     Not a `TaskGroup`: that would wrap what the block raises.

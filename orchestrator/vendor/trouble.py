@@ -5,6 +5,8 @@ A reason never quotes the exception's own text: that may hold a signed link.
 
 from __future__ import annotations
 
+import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -12,8 +14,36 @@ import aiohttp
 if TYPE_CHECKING:
     from orchestrator.vendor.deadline import Deadline
 
-TROUBLE = (aiohttp.ClientError, OSError)
-"""What a call without an answer raises; `TimeoutError` is an `OSError`."""
+TROUBLE = (aiohttp.ClientError, OSError, UnicodeError)
+"""What a call without an answer raises; `TimeoutError` is an `OSError`, and a host name that no resolver could be asked
+for (an empty part, one of more than 63 letters) is a `UnicodeError`."""
+
+_NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
+"""What a resolver says for good; that it could not be asked (`EAI_AGAIN`) says nothing about the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why no answer came; `wrong_address` when it was most likely asked of the wrong place."""
+
+    reason: str
+    wrong_address: bool = False
+
+
+def silence_of(error: BaseException, deadline: Deadline) -> Silence:
+    """Say why no answer came, and whether the address may be the reason."""
+    return Silence(reason_of(error, deadline), not deadline.expired and _is_wrong_address(error))
+
+
+def _is_wrong_address(error: BaseException) -> bool:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return True
+        case aiohttp.ClientConnectorDNSError():
+            return error.os_error.errno in _NO_SUCH_NAME
+        case UnicodeError() | aiohttp.InvalidURL():
+            return True
+    return False
 
 
 def reason_of(error: BaseException, deadline: Deadline) -> str:
@@ -33,6 +63,8 @@ def reason_of(error: BaseException, deadline: Deadline) -> str:
             reason = "what came back was no whole HTTP answer"
         case TimeoutError():
             reason = "no connection in time"
+        case UnicodeError() | aiohttp.InvalidURL():
+            reason = "the host's name is none that can exist"
         case OSError():
             reason = _system_words(error)
         case _:

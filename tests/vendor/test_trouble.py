@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
+import ssl
 
 import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from orchestrator.vendor.deadline import Deadline
-from orchestrator.vendor.trouble import TROUBLE, reason_of
+from orchestrator.vendor.trouble import TROUBLE, Silence, reason_of, silence_of
 
 pytestmark = pytest.mark.looptime
 
@@ -34,7 +37,8 @@ def response_error(kind: type[aiohttp.ClientResponseError], status: int) -> aioh
         (aiohttp.ClientOSError(errno.ECONNRESET, "Connection reset by peer"), "connection reset by peer"),
         (aiohttp.ClientConnectionResetError(SECRET), "the connection was lost"),
         (aiohttp.ClientConnectionError(SECRET), "ClientConnectionError"),
-        (aiohttp.InvalidURL(SECRET), "InvalidURL"),
+        (aiohttp.InvalidURL(SECRET), "the host's name is none that can exist"),
+        (UnicodeError(SECRET), "the host's name is none that can exist"),
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "network is unreachable"),
     ],
 )
@@ -43,6 +47,40 @@ async def test_reasons(error: Exception, reason: str) -> None:
     assert isinstance(error, TROUBLE)
     assert reason_of(error, Deadline()) == reason
     assert "secret" not in reason_of(error, Deadline())
+
+
+def connector_error(
+    kind: type[aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError], error: Exception
+) -> Exception:
+    key = ConnectionKey(
+        "api.example.com", 443, is_ssl=True, ssl=True, proxy=None, proxy_auth=None, proxy_headers_hash=None
+    )
+    return kind(key, error)  # type: ignore[arg-type]  # each takes its own kind of error
+
+
+@pytest.mark.parametrize(
+    ("error", "is_wrong"),
+    [
+        (connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_NONAME, "not known")), True),
+        (connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_AGAIN, "try again")), False),
+        (connector_error(aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError("mismatch")), True),
+        (connector_error(aiohttp.ClientConnectorError, OSError(errno.ECONNREFUSED, "Connection refused")), False),
+        (UnicodeError("label empty"), True),
+        (aiohttp.ServerDisconnectedError(), False),
+    ],
+)
+async def test_a_wrong_address_is_told_from_an_outage(error: Exception, is_wrong: bool) -> None:  # noqa: FBT001
+    """A name that does not exist and a foreign certificate point at the address; a resolver that is away does not."""
+    silence = silence_of(error, Deadline())
+    assert silence == Silence(reason_of(error, Deadline()), is_wrong)
+
+
+async def test_what_took_too_long_says_nothing_about_the_address() -> None:
+    """Once our own clock ran out, the library's error is only how it noticed."""
+    deadline = Deadline()
+    with pytest.raises(TimeoutError):
+        await _run_out(deadline)
+    assert silence_of(UnicodeError("x"), deadline) == Silence("no answer within 5 s")
 
 
 async def test_the_stage_comes_first() -> None:
