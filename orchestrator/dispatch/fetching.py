@@ -75,12 +75,13 @@ class Fetcher:
     async def _finish(self, lane: Lane, watch: Watch, part: Path, report: ResultReport) -> None:
         _keep(part, part.with_suffix(result_suffix(part)))
         at = self._context.clock()
-        detail = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
+        oddities = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
+        detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
         await self._context.ledger.do(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
         lane.at_vendor -= 1
         lane.caution.result_read()
-        oddities = {name: count for name, count in detail.items() if count}
-        log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **oddities)
+        seen = {name: count for name, count in oddities.items() if count}
+        log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)
 
     async def _damaged(self, lane: Lane, watch: Watch, part: Path, reason: str) -> None:
         watch.damages += 1

@@ -86,7 +86,7 @@ async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin
         reading=_reading(settings),
         inputs=_inputs(read),
         counts=_counts(read),
-        chunks=tuple(map(_chunk, read.chunks)),
+        chunks=tuple(map(planned_chunk_record, read.chunks)),
         platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
     ledger.change(partial(Ledger.replace_plan, plan=plan))
@@ -110,7 +110,7 @@ async def _extend(ledger: Ledger, settings: Settings, workers: Workers, stdin: B
             Ledger.extend_plan,
             inputs=_inputs(extension.read),
             counts=_counts(extension.read),
-            chunks=[replace(_chunk(chunk), generation=generation) for chunk in extension.chunks],
+            chunks=[replace(planned_chunk_record(chunk), generation=generation) for chunk in extension.chunks],
             platforms=[planned_platform(settings, name) for name in settings.platforms],
         )
     )
@@ -169,7 +169,8 @@ def _inputs(read: ListPlan) -> tuple[InputRecord, ...]:
     return tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in read.inputs)
 
 
-def _chunk(planned: PlannedChunk) -> Chunk:
+def planned_chunk_record(planned: PlannedChunk) -> Chunk:
+    """Return a planned chunk as the ledger keeps it."""
     return Chunk(planned.chunk, planned.first_row, planned.rows, planned.sha256)
 
 
@@ -254,7 +255,11 @@ async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
         changed = {i.path for i in found} ^ {i.path for i in planned} or {
             new.path for new, old in zip(found, planned, strict=True) if new.sha256 != old.sha256
         }
-        raise ChangedError(f"the list has changed ({', '.join(sorted(changed))}): {_ways_out(settings)}")
+        raise ChangedError(
+            f"the list has changed ({', '.join(sorted(changed))}): this job goes on with the list it began with; bring "
+            "that back, take a longer one in with run --extend, or start a new job with another [job] name or "
+            f"directory than {settings.job.directory}"
+        )
     return True
 
 

@@ -142,7 +142,7 @@ async def _take_result(settings: Settings, path: Path, task: Task, at: float) ->
         raise UsageError(f"{path}: this is no result of {key}: {error}") from error
     with disk_errors(kept):
         kept.replace(kept.with_suffix(result_suffix(kept)))
-    detail = {"by": "decision", "foreign": report.foreign}
+    detail = {"by": "decision", "result": report.result_sha256, "verdicts": report.verdicts_sha256}
     return lambda ledger: ledger.finish(key, report.counts, at=at, detail=detail)
 
 

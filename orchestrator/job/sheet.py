@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.intake import chunk_path
+from orchestrator.intake.generations import columns_path, rows_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger, ledger_path
-from orchestrator.master import MasterChunk, MasterReport, MasterRequest, write_master
+from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.results import verdict_path
 from orchestrator.tasks import HELD, UNFINISHED, State
 from orchestrator.workers import Workers
@@ -32,8 +33,10 @@ async def merge(settings: Settings, world: World) -> MasterReport:
             return await build_master(ledger, settings, workers)
 
 
-async def build_master(ledger: Ledger, settings: Settings, workers: Workers) -> MasterReport:
-    """Write the master in a worker process, so that the event loop stays free and a stop can cut it off.
+async def build_master(
+    ledger: Ledger, settings: Settings, workers: Workers, *, into: Path | None = None
+) -> MasterReport:
+    """Write the master, into the job's directory or `into` another, in a worker process: a stop can cut it off.
 
     `UsageError` when a platform was never planned: there is nothing to write about it.
     """
@@ -44,7 +47,7 @@ async def build_master(ledger: Ledger, settings: Settings, workers: Workers) -> 
     pending = any(standing[name].unfinished for name in platforms)
     counts = ledger.counts()
     request = MasterRequest(
-        directory=settings.job.directory,
+        directory=settings.job.directory if into is None else into,
         platforms=platforms,
         formats=settings.output.formats,
         banner=SANDBOX_BANNER if ledger.sandbox else "",
@@ -56,18 +59,42 @@ async def build_master(ledger: Ledger, settings: Settings, workers: Workers) -> 
             ("Rejected", f"{counts.rejected:,}"),
         ),
     )
-    return await workers.run(write_master, request, partial(master_chunks, settings.job.directory, platforms), pending)
+    return await workers.run(
+        write_master,
+        request,
+        partial(master_chunks, settings.job.directory, platforms),
+        pending,
+        partial(overlays, settings.job.directory, platforms),
+    )
 
 
 def master_chunks(directory: Path, platforms: Sequence[str]) -> Iterator[MasterChunk]:
     """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
     with Ledger.open_to_read(ledger_path(directory)) as ledger:
-        states = ledger.states_by_chunk(platforms)
-        for chunk, (number, by_platform) in zip(ledger.chunks(), states, strict=True):
+        by_chunk = ledger.states_by_chunk(platforms)
+        base = (chunk for chunk in ledger.chunks() if chunk.only is None)
+        for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
             if chunk.chunk != number:
                 raise AssertionError(f"chunk {chunk.chunk} has no task")
-            cells = tuple(_cell(directory, name, number, by_platform[name]) for name in platforms)
-            yield MasterChunk(path=chunk_path(directory, number), rows=chunk.rows, cells=cells)
+            states = [by_platform.get(name, State.PLANNED) for name in platforms]
+            cells = tuple(_cell(directory, name, number, state) for name, state in zip(platforms, states, strict=True))
+            kept = columns_path(directory, number)
+            yield MasterChunk(
+                path=chunk_path(directory, number),
+                rows=chunk.rows,
+                cells=cells,
+                first_row=chunk.first_row,
+                columns=kept if kept.exists() else None,
+            )
+
+
+def overlays(directory: Path, platforms: Sequence[str]) -> Iterator[Overlay]:
+    """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
+    with Ledger.open_to_read(ledger_path(directory)) as ledger:
+        for name in platforms:
+            for generation, chunk, state in ledger.retry_states(name):
+                cell = _cell(directory, name, chunk, state)
+                yield Overlay(platform=name, generation=generation, rows=rows_path(directory, chunk), cells=cell)
 
 
 def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | str:
@@ -77,4 +104,4 @@ def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | st
         return "held"
     if state in UNFINISHED:
         return "pending"
-    return state.value
+    return "failed" if state is State.RETRIED else state.value

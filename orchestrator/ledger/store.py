@@ -233,6 +233,16 @@ class Ledger(JobRecord):
         """Note that a failed task's numbers are planned again, in a further generation."""
         self._transition(key, Event.RETRY, at=at, reason="")
 
+    def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, dict[str, object]]]:
+        """Yield name, task id, hash of the chunk and what was noted at its end, of every task that is done."""
+        rows = self._rows(
+            "SELECT events.platform, events.chunk, tasks.task_id, chunks.sha256, events.detail FROM events "
+            "JOIN tasks USING (platform, chunk) JOIN chunks USING (chunk) WHERE event = ? ORDER BY seq",
+            (Event.FINISH,),
+        )
+        for platform, chunk, task_id, sha256, detail in rows:
+            yield TaskKey(platform, chunk), task_id, sha256, json.loads(detail)
+
     def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
         """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
         rows = self._rows(

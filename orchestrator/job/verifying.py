@@ -1,0 +1,179 @@
+"""`verify`: recount and re-hash what the job says of itself, from the files up. Changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.dispatch.fetching import results_folder
+from orchestrator.errors import ExitCode, UsageError
+from orchestrator.files import disk_errors, sha256_of
+from orchestrator.intake import chunk_path, fingerprint
+from orchestrator.job.opening import no_ledger
+from orchestrator.job.sheet import build_master
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.results import read_verdicts, verdict_path
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.job.world import World
+    from orchestrator.settings import Settings
+
+RESULT_SUFFIXES = (".xlsx", ".zip", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was compared, with how many of each were found right, and what was found wrong or could not be compared."""
+
+    right: dict[str, int]
+    findings: tuple[str, ...]
+    exit_code: ExitCode
+
+
+async def verify(settings: Settings, world: World) -> VerifyReport:
+    """Compare list, chunks, results, verdicts and master with the ledger and with each other.
+
+    Raises `UsageError` when there is no job, or it was purged.
+    """
+    del world
+    path = ledger_path(settings.job.directory)
+    if not path.exists():
+        raise UsageError(no_ledger(settings))
+    with Ledger.open_to_read(path) as ledger:
+        if ledger.closed:
+            raise UsageError(f"{settings.job.directory}: this job was purged; there is nothing left to verify")
+        check = _Check(ledger, settings)
+        check.counts()
+        check.inputs()
+        check.chunks()
+        check.lists()
+        check.verdicts()
+        await check.master()
+    findings = tuple(check.findings)
+    return VerifyReport(check.right, findings, ExitCode.SOME_FAILED if findings else ExitCode.DONE)
+
+
+class _Check:
+    """One pass over everything; findings name the thing, never a number."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._directory = settings.job.directory
+        self.right: dict[str, int] = {}
+        self.findings: list[str] = []
+
+    def counts(self) -> None:
+        """Recount the list: read = accepted + duplicates + rejected, and the chunks cover what was accepted."""
+        counts = self._ledger.counts()
+        if counts.read != counts.accepted + counts.duplicates + counts.rejected:
+            self.findings.append("the counts of the list do not add up")
+        row = 0
+        for chunk in self._ledger.chunks():
+            if chunk.only is None:
+                if chunk.first_row != row:
+                    self.findings.append(f"chunk {chunk.chunk:06d} begins at row {chunk.first_row:,}, not {row:,}")
+                row = chunk.first_row + chunk.rows
+        if row != counts.accepted:
+            self.findings.append(f"the chunks have {row:,} numbers, the list {counts.accepted:,}")
+
+    def inputs(self) -> None:
+        """Hash the list."""
+        planned = self._ledger.inputs()
+        if any(record.path == "-" for record in planned):
+            return
+        try:
+            found = fingerprint(self._settings.job)
+        except UsageError as error:
+            self.findings.append(f"the list was not compared: {error}")
+            return
+        if [i.sha256 for i in found] != [i.sha256 for i in planned]:
+            self.findings.append("the list is not the one that was planned")
+        else:
+            self.right["inputs"] = len(found)
+
+    def chunks(self) -> None:
+        """Hash every chunk file."""
+        for chunk in self._ledger.chunks():
+            self._hash("chunk files", chunk_path(self._directory, chunk.chunk), chunk.sha256)
+
+    def lists(self) -> None:
+        """Count the records of rejected.csv and duplicates.csv."""
+        counts = self._ledger.counts()
+        for name, expected in (("rejected.csv", counts.rejected), ("duplicates.csv", counts.duplicates)):
+            found = _records(self._directory / name)
+            if found != expected:
+                self.findings.append(f"{self._directory / name}: {found:,} records, not {expected:,}")
+            else:
+                self.right[name] = found
+
+    def verdicts(self) -> None:
+        """Hash results and verdicts of every task that is done, and check that they belong to it."""
+        for key, task_id, chunk_sha256, detail in self._ledger.evidence():
+            path = verdict_path(self._directory, key.platform, key.chunk)
+            if self._hash("verdict files", path, str(detail["verdicts"])):
+                verdicts = read_verdicts(path)
+                if (verdicts.task_id, verdicts.chunk_sha256) != (task_id or "", chunk_sha256):
+                    self.findings.append(f"{path}: of another task than {key}")
+            kept = _result(results_folder(self._directory, key.platform) / f"{key.chunk:06d}")
+            self._hash("result files", kept, str(detail["result"]))
+
+    async def master(self) -> None:
+        """Write the master once more, elsewhere, and compare the bytes with those that are there."""
+        summary = self._directory / "summary.json"
+        try:
+            master = json.loads(summary.read_text())["master"]
+        except (OSError, ValueError, KeyError) as error:
+            self.findings.append(f"{summary}: can't be read ({type(error).__name__}), so the master was not compared")
+            return
+        expected = {entry["path"]: entry["sha256"] for entry in master}
+        for name, sha256 in expected.items():
+            self._hash("master files", self._directory / name, sha256)
+        if expected and not self.findings:
+            await self._rewrite(expected)
+
+    async def _rewrite(self, expected: dict[str, str]) -> None:
+        formats = tuple(f for f in self._settings.output.formats if any(n.endswith(f".{f}") for n in expected))
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix=".verify-") as scratch:
+            output = replace(self._settings.output, formats=formats)
+            settings = replace(self._settings, output=output)
+            async with Workers(1) as workers:
+                report = await build_master(self._ledger, settings, workers, into=Path(scratch))
+        for file in report.files:
+            if file.sha256 != expected.get(file.path):
+                self.findings.append(f"{self._directory / file.path}: not what chunks and verdicts give")
+            else:
+                self.right["master rows"] = file.rows
+
+    def _hash(self, kind: str, path: Path, sha256: str) -> bool:
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            self.findings.append(f"{path}: {error.strerror}")
+            return False
+        if found != sha256:
+            self.findings.append(f"{path}: altered since it was written")
+            return False
+        self.right[kind] = self.right.get(kind, 0) + 1
+        return True
+
+
+def _records(path: Path) -> int:
+    with disk_errors(path), path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
+
+
+def _result(stem: Path) -> Path:
+    """Return the result file with this stem; it is named by its content."""
+    return next((path for path in _candidates(stem) if path.exists()), stem.with_suffix(RESULT_SUFFIXES[0]))
+
+
+def _candidates(stem: Path) -> Iterator[Path]:
+    return (stem.with_suffix(suffix) for suffix in RESULT_SUFFIXES)

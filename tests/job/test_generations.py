@@ -1,0 +1,253 @@
+"""A job that changes: a longer list, a further platform, a retry; then it is verified and purged."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from pathlib import Path
+
+import pytest
+
+from orchestrator import job, sandbox
+from orchestrator.config import load
+from orchestrator.errors import ChangedError, ExitCode, UsageError
+from orchestrator.job import RunOptions, World
+from orchestrator.settings import Settings
+
+FIRST = 41_760_000_000
+CONFIG = """
+[job]
+inputs = ["numbers.txt"]
+directory = "out"
+chunk_size = 100
+[vendors.main]
+base_url = "sandbox"
+requests_per_second = inf
+[platforms.instagram]
+requests_per_second = inf
+canary = false
+[polling]
+min_interval_s = 0.05
+max_interval_s = 0.2
+[backoff]
+base_delay_s = 0.01
+max_delay_s = 0.1
+[output]
+formats = ["csv", "xlsx"]
+[workers]
+count = 1
+[sandbox]
+seed = 3
+pace = 1_000_000.0
+"""
+AMAZON = "[platforms.amazon]\nrequests_per_second = inf\ncanary = false\n"
+
+
+class Change:
+    """A job in a folder, its list and its config as they change from call to call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock_s = 1_800_000_000.0
+        self.more = ""
+        self.overrides: list[str] = []
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "out"
+
+    def numbers(self, *rows: range) -> None:
+        lines = [f"+{FIRST + row}\n" for part in rows for row in part]
+        (self.folder / "numbers.txt").write_text("".join(lines))
+
+    def settings(self) -> Settings:
+        (self.folder / "config.toml").write_text(CONFIG + self.more)
+        return load(self.folder / "config.toml", self.overrides)
+
+    def world(self) -> World:
+        self.clock_s += 100.0
+        return World(lambda: self.clock_s, random.Random(1), {}, None, io.StringIO())  # noqa: S311 - test data
+
+    async def run(self, **options: bool) -> int:
+        return int((await job.run(self.settings(), RunOptions(**options), job.real_world())).exit_code)
+
+    def master(self) -> dict[str, list[str]]:
+        with (self.directory / "master.csv").open(newline="") as file:
+            _, *rows = csv.reader(file)
+        return {number: cells for number, *cells in rows}
+
+    def charged(self) -> list[int]:
+        return [task.rows for task in sandbox.read_tasks(self.directory / "sandbox")]
+
+
+@pytest.fixture
+def change(tmp_path: Path) -> Change:
+    """Give a job of a list of 250 numbers."""
+    made = Change(tmp_path)
+    made.numbers(range(250))
+    return made
+
+
+def right(platform: str, row: int) -> str:
+    return sandbox.verdict(3, platform, f"+{FIRST + row}").lower()
+
+
+async def test_a_longer_list_sends_only_what_is_new(change: Change) -> None:
+    """Known numbers keep chunk and verdict wherever they stand in the longer list; new ones come behind them."""
+    assert await change.run() == 0
+    before = change.master()
+    change.numbers(range(300, 330), range(250), range(400, 405))
+    assert await change.run() == 2
+    assert await change.run(extend=True) == 0
+    after = change.master()
+    assert list(after) == [*before, *(f"+{FIRST + row}" for row in (*range(300, 330), *range(400, 405)))]
+    assert {number: after[number] for number in before} == before
+    assert all(after[f"+{FIRST + row}"] == [right("instagram", row)] for row in range(300, 330))
+    assert change.charged() == [100, 100, 50, 35]
+    assert await change.run() == 0
+    assert await change.run(extend=True) == 0
+    assert change.charged() == [100, 100, 50, 35]
+
+
+async def test_a_list_that_lost_numbers_is_no_longer_list(change: Change) -> None:
+    """It is refused, and nothing of the job changes."""
+    assert await change.run() == 0
+    files = {path: path.read_bytes() for path in change.directory.rglob("*.csv")}
+    change.numbers(range(1, 260))
+    outcome = await job.run(change.settings(), RunOptions(extend=True), job.real_world())
+    assert outcome.exit_code is ExitCode.USAGE
+    assert "lacks 1 numbers" in outcome.summary["reason"]
+    assert {path: path.read_bytes() for path in change.directory.rglob("*.csv")} == files
+
+
+async def test_a_platform_joins_and_leaves(change: Change) -> None:
+    """Only the new platform is sent; a removed one's column goes, its data stays, and it costs nothing to come back."""
+    assert await change.run() == 0
+    change.more = AMAZON.replace("canary", 'when_too_small = "skip"\ncanary')
+    assert await change.run() == 0
+    assert [task.type for task in sandbox.read_tasks(change.directory / "sandbox")] == ["ins"] * 3 + ["amazon"] * 2
+    assert change.master()[f"+{FIRST}"] == [right("instagram", 0), right("amazon", 0)]
+    assert change.master()[f"+{FIRST + 249}"] == [right("instagram", 249), "skipped"]
+    change.more = ""
+    assert await change.run() == 0
+    assert change.master()[f"+{FIRST}"] == [right("instagram", 0)]
+    assert len(change.charged()) == 5
+
+
+async def test_a_retry_asks_only_for_what_is_lacking(change: Change) -> None:
+    """Unanswered numbers form a further generation; the next run sends it, and its verdicts take their cells."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    change.numbers(range(2_000))
+    assert await change.run() == 0
+    lacking = {number for number, cells in change.master().items() if cells == ["unanswered"]}
+    report = await job.retry(change.settings(), change.world())
+    assert (report.numbers, report.exit_code) == ({"instagram": len(lacking)}, ExitCode.DONE)
+    assert [cost.rows for cost in report.platforms] == [len(lacking)]
+    assert len(change.charged()) == 20
+    again = await job.retry(change.settings(), change.world())
+    assert again.numbers == {"instagram": 0}
+    change.overrides = []
+    assert await change.run() == 0
+    assert change.charged()[20:] == [len(lacking)]
+    assert change.master() == {f"+{FIRST + row}": [right("instagram", row)] for row in range(2_000)}
+
+
+async def test_a_retry_below_the_minimum_is_left_out(change: Change) -> None:
+    """A platform that takes no file that small is named; nothing is planned there."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    change.more = AMAZON
+    change.numbers(range(2_000))
+    assert await change.run() == 0
+    report = await job.retry(change.settings(), change.world())
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert [finding.split(":")[0] for finding in report.findings] == ["amazon"]
+
+
+async def test_nothing_to_retry_before_the_first_run(change: Change) -> None:
+    """A job that sent nothing has nothing to retry."""
+    await job.plan(change.settings(), change.world())
+    with pytest.raises(UsageError, match="nothing was sent yet"):
+        await job.retry(change.settings(), change.world())
+
+
+async def test_lost_chunk_files_of_every_generation_come_back(change: Change) -> None:
+    """Those of the list out of the list, those of a retry out of these."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    change.numbers(range(2_000))
+    assert await change.run() == 0
+    await job.retry(change.settings(), change.world())
+    for path in (change.directory / "chunks").glob("*.txt"):
+        path.unlink()
+    assert await change.run() == 0
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+
+
+async def test_a_whole_job_is_verified(change: Change) -> None:
+    """After an extension, a further platform and a retry everything that is there is compared, and found right."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    assert await change.run() == 0
+    change.numbers(range(600))
+    change.more = AMAZON.replace("canary", 'when_too_small = "skip"\ncanary')
+    assert await change.run(extend=True) == 0
+    await job.retry(change.settings(), change.world())
+    assert await change.run() == 0
+    report = await job.verify(change.settings(), change.world())
+    assert report.findings == ()
+    assert report.right["master rows"] == 600
+    assert report.right["verdict files"] == report.right["result files"] == len(change.charged())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "chunks/000002.txt",
+        "rejected.csv",
+        "duplicates.csv",
+        "verdicts/instagram/000001.bin",
+        "results/instagram/000003.xlsx",
+        "master.csv",
+        "master.xlsx",
+        "../numbers.txt",
+    ],
+)
+async def test_what_was_altered_is_found(change: Change, path: str) -> None:
+    """One more line anywhere, and verify names the file."""
+    assert await change.run() == 0
+    altered = (change.directory / path).resolve()
+    with altered.open("ab") as file:
+        file.write(b"+41760009999,x,y,z\r\n")
+    report = await job.verify(change.settings(), change.world())
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert altered.name in report.findings[0] or "the list is not the one" in report.findings[0]
+
+
+async def test_a_purged_job_is_closed(change: Change) -> None:
+    """Nothing that holds numbers is left; the ledger is, and no later run pays again."""
+    assert await change.run() == 0
+    look = await job.purge(change.settings(), change.world(), yes=False)
+    assert not look.done
+    assert look.files > 0
+    assert (change.directory / "master.csv").exists()
+    done = await job.purge(change.settings(), change.world(), yes=True)
+    assert done.paths == look.paths
+    assert any("numbers.txt" in sentence for sentence in done.out_of_reach)
+    left = [path for path in change.directory.rglob("*") if path.is_file()]
+    assert not any(str(FIRST)[:7].encode() in path.read_bytes() for path in left)
+    for call in (
+        job.run(change.settings(), RunOptions(), job.real_world()),
+        job.plan(change.settings(), change.world()),
+    ):
+        with pytest.raises(UsageError, match="was purged"):
+            await call
+    assert (await job.purge(change.settings(), change.world(), yes=True)).paths == ()
+
+
+async def test_a_changed_list_names_the_ways_out(change: Change) -> None:
+    """A begun job refuses another list, and its message says what may be done."""
+    assert await change.run() == 0
+    change.numbers(range(251))
+    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
+    assert outcome.exit_code is ExitCode.USAGE
+    assert "--extend" in outcome.summary["reason"]
+    assert issubclass(ChangedError, UsageError)
