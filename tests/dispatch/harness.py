@@ -248,6 +248,11 @@ class Script:
     base_url: str = ""
     _at_once: int = 0
 
+    def of(self, chunk: int) -> Made:
+        """Return the one task of a chunk."""
+        (made,) = (made for made in self.tasks.values() if made.chunk == chunk)
+        return made
+
     def charged(self) -> Counter[tuple[str, int]]:
         return Counter((made.platform, made.chunk) for made in self.tasks.values())
 

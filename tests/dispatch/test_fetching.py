@@ -40,7 +40,7 @@ async def test_an_expired_link_is_asked_for_again(bench: Bench) -> None:
     bench.plan(1)
     async with serving(Script(takes_s=0.0, on_status=on_status, on_result=on_result)) as vendor:
         await bench.run(vendor.base_url)
-    made = vendor.tasks["t1"]
+    made = vendor.of(1)
     assert (len(made.looks), len(made.downloads)) == (2, 2)
     assert made.downloads[1] - made.downloads[0] < 1.0
     assert bench.states() == [State.DONE]
@@ -58,7 +58,7 @@ async def test_a_link_that_is_always_expired(bench: Bench) -> None:
         lanes = await bench.run(vendor.base_url)
     assert bench.states() == [State.STALLED]
     assert lanes[0].at_vendor == 0
-    assert 60 <= len(vendor.tasks["t1"].looks) <= 250
+    assert 60 <= len(vendor.of(1).looks) <= 250
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_a_download_that_failed_is_repeated(bench: Bench, answer: Callable
     bench.plan(1)
     async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
         lanes = await bench.run(vendor.base_url)
-    made = vendor.tasks["t1"]
+    made = vendor.of(1)
     assert (len(made.looks), len(made.downloads)) == (1, 16)
     assert not lanes[0].side.health.probing
     assert bench.states() == [State.DONE]
@@ -104,7 +104,7 @@ async def test_a_damaged_result_is_fetched_three_times(bench: Bench, content: by
     async with serving(Script(on_result=on_result)) as vendor:
         lanes = await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE, State.FAILED, State.DONE]
-    assert len(vendor.tasks["t2"].downloads) == 3
+    assert len(vendor.of(2).downloads) == 3
     assert why in bench.task(2).reason
     assert lanes[0].at_vendor == 0
     (kept,) = (bench.directory / "results" / "quarantine").iterdir()

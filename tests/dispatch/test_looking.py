@@ -95,7 +95,7 @@ async def test_a_look_that_failed_is_repeated(bench: Bench, answer: Callable[[],
     async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE]
-    assert len(vendor.tasks["t1"].looks) == 4
+    assert len(vendor.of(1).looks) == 4
     # The HTTP library repeats by itself what broke off on a connection that it had used before.
     assert bench.standing().status_calls in ((2, 3, 4) if answer() is RESET else (4,))
 
@@ -109,7 +109,7 @@ async def test_a_429_on_a_look_slows_down(bench: Bench) -> None:
     bench.plan(1)
     async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
         await bench.run(vendor.base_url)
-    first, second = vendor.tasks["t1"].looks
+    first, second = vendor.of(1).looks
     assert second - first >= 20.0
 
 
@@ -184,11 +184,11 @@ class TestStandstill:
             began = asyncio.get_running_loop().time()
             assert bench.states() == [State.STALLED, State.STALLED]
             assert 4 * HOUR_S <= began <= 4.5 * HOUR_S
-            assert len(vendor.tasks["t1"].looks) <= 2 * HOUR_S / 300 + 15
+            assert len(vendor.of(1).looks) <= 2 * HOUR_S / 300 + 15
 
-            looks = len(vendor.tasks["t1"].looks)
+            looks = len(vendor.of(1).looks)
             await bench.run(vendor.base_url)
-            assert len(vendor.tasks["t1"].looks) == looks + 1
+            assert len(vendor.of(1).looks) == looks + 1
             assert bench.states() == [State.STALLED, State.STALLED]
 
             vendor.on_status = None
@@ -241,7 +241,7 @@ class TestStandstill:
             async def broken_at_first(made: Made) -> Answer | None:
                 return error(500) if len(made.looks) <= looks + 1 else None
 
-            looks = len(vendor.tasks["t1"].looks)
+            looks = len(vendor.of(1).looks)
             vendor.on_status = broken_at_first
             await bench.run(vendor.base_url)
         assert bench.states() == [State.DONE]

@@ -179,7 +179,7 @@ async def test_a_429_is_waited_for(bench: Bench) -> None:
     bench.platform("instagram", max_in_flight=1)
     async with serving(Script(on_submit=on_submit)) as vendor:
         await bench.run(vendor.base_url)
-    throttled_at = vendor.arrived[vendor.submits.index(2) + len(vendor.tasks["t1"].looks)]
+    throttled_at = vendor.arrived[vendor.submits.index(2) + len(vendor.of(1).looks)]
     later = [at for at in vendor.arrived if at > throttled_at]
     assert min(later) >= throttled_at + 30.0
     assert bench.states() == [DONE] * 3
