@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import resource
 import signal
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from orchestrator.errors import PieceDiedError, StorageError
-from orchestrator.workers import NICE, Workers
+from orchestrator.workers import NICE, PieceLimits, Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -49,6 +50,18 @@ def hoard() -> int:
     return len(bytearray(2 * BIG))
 
 
+def spin(where: str) -> None:
+    """Never end: in Python, or in foreign code that no exception reaches."""
+    if where == "python":
+        while True:
+            pass
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 30)
+
+
+def hold(size_bytes: int) -> int:
+    return len(bytearray(size_bytes))
+
+
 def surroundings() -> tuple[int, int, tuple[int, int], str]:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     handlers = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
@@ -59,6 +72,22 @@ def surroundings() -> tuple[int, int, tuple[int, int], str]:
 def linger(folder: Path) -> None:
     (folder / str(os.getpid())).touch()
     time.sleep(600)
+
+
+def busy(cpu_s: float) -> float:
+    started = time.process_time()
+    while (used := time.process_time() - started) < cpu_s:
+        pass
+    return used
+
+
+def die_then_linger(folder: Path) -> None:
+    """Kill the first process, and never end in the second."""
+    first = folder.with_name("first")
+    if not first.exists():
+        first.touch()
+        os._exit(9)
+    linger(folder)
 
 
 def mark(folder: Path, name: int) -> int:
@@ -135,6 +164,45 @@ async def test_out_of_memory_is_the_death_of_a_piece(workers: Workers) -> None:
     with pytest.raises(PieceDiedError, match="hoard needs more memory"):
         await workers.run(hoard)
     assert await workers.run(add, 2, 2) == 4
+
+
+@pytest.mark.parametrize("where", ["python", "foreign code"])
+async def test_a_piece_that_never_ends_costs_only_itself(workers: Workers, where: str) -> None:
+    """A piece over its processor time is a dead piece, wherever it is stuck; others succeed."""
+    async with asyncio.TaskGroup() as group:
+        others = [group.create_task(workers.run(add, i, i)) for i in range(6)]
+        with pytest.raises(PieceDiedError, match="spin takes too long"):
+            await workers.run(spin, where, limits=PieceLimits(cpu_s=0.2))
+    assert [task.result() for task in others] == [2 * i for i in range(6)]
+    assert await workers.run(add, 2, 2) == 4
+
+
+async def test_the_limits_of_a_piece_end_with_it(workers: Workers) -> None:
+    """The next piece in the same process has the worker's limits again; a limit above the worker's changes nothing."""
+    small = PieceLimits(cpu_s=60, memory_bytes=BIG // 2)
+    assert (await workers.run(surroundings, limits=small))[1] == BIG // 2
+    assert (await workers.run(surroundings, limits=PieceLimits(cpu_s=60, memory_bytes=2 * BIG)))[1] == BIG
+    with pytest.raises(PieceDiedError, match="hold needs more memory"):
+        await workers.run(hold, BIG // 2, limits=small)
+    assert await workers.run(hold, BIG // 2) == BIG // 2
+
+
+async def test_time_left_over_is_nobodys(workers: Workers) -> None:
+    """A piece that ended in time leaves no clock ticking for the next one."""
+    for _ in range(4):
+        await workers.run(add, 1, 1, limits=PieceLimits(cpu_s=0.05))
+    assert await workers.run(busy, 0.2) >= 0.2
+
+
+async def test_cancelled_while_alone(tmp_path: Path) -> None:
+    """Cancellation escapes from a piece that runs again alone, and its process is gone afterwards."""
+    async with Workers(1) as workers:
+        task = asyncio.create_task(workers.run(die_then_linger, tmp_path))
+        pid = await appear(tmp_path)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert gone(pid)
 
 
 async def test_cancelled_piece_is_killed_at_the_end(tmp_path: Path) -> None:
