@@ -328,16 +328,15 @@ class TestStop:
         """A vendor that does not take the body can't have made a task, so the next run may send it."""
         bench.plan(1, rows=500_000)  # more than the kernel buffers
 
-        async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(1000.0)
-            writer.close()
-
-        server = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024)
+        deaf: list[asyncio.StreamWriter] = []
+        server = await asyncio.start_server(lambda _, writer: deaf.append(writer), "127.0.0.1", 0, limit=1024)
         async with server:
             run = asyncio.create_task(bench.run(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
             await asyncio.sleep(1.0)
             bench.stopping.set()
             await run
+            for writer in deaf:
+                writer.transport.abort()
         assert now() == pytest.approx(1.0 + GRACE_S, abs=0.5)
         assert bench.states() == [State.PLANNED]
         assert bench.spent_nano() == 0
