@@ -1,0 +1,63 @@
+"""The campaign: `python -m tests.simulation --seeds N --from K` lives through N seeds of the whole program.
+
+Every seed that breaks a promise is told with the command that replays it; the exit code is 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.scenario import drawn
+from tests.simulation.whole import Story, play
+
+
+def main() -> int:
+    options = _options()
+    begun, failed = time.monotonic(), []
+    total: Counter[str] = Counter()
+    virtual_s = 0.0
+    for seed in range(options.first, options.first + options.seeds):
+        try:
+            story = _play(seed, options)
+        except BrokenPromiseError as error:
+            failed.append(seed)
+            print(f"=== seed {seed}: {error}", flush=True)
+            if len(failed) >= options.most_failures:
+                break
+            continue
+        total.update(story.counts)
+        virtual_s += story.virtual_s
+        if options.trace:
+            print("\n".join(story.trace))
+    took_s = time.monotonic() - begun
+    done = seed - options.first + 1
+    print(f"{done} seeds in {took_s:.1f} s, {virtual_s / 3600:.1f} virtual hours; broken: {failed or 'none'}")
+    if options.counts:
+        print("\n".join(f"{count:8} {name}" for name, count in sorted(total.items())))
+    return 1 if failed else 0
+
+
+def _play(seed: int, options: argparse.Namespace) -> Story:
+    if options.faults:
+        return play(seed, drawn(seed, faults=options.faults.split(","), rate=options.rate))
+    return play(seed)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first one")
+    parser.add_argument("--trace", action="store_true", help="print what happens")
+    parser.add_argument("--counts", action="store_true", help="print how often each thing happened")
+    parser.add_argument("--faults", help="these, separated by commas, instead of drawn ones")
+    parser.add_argument("--rate", type=float, default=0.3, help="how often they strike, 0 to 1")
+    parser.add_argument("--most-failures", type=int, default=20, help="stop after so many")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

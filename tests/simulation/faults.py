@@ -1,0 +1,102 @@
+"""What can go wrong between the program and the vendor, by name, and the draw of it: pure.
+
+The names are the rows of the table of faults. Each has the place where it strikes before the colon.
+
+    cut, stall        the connection is reset, or nothing moves any more, at a byte position of the request
+    early             an answer comes while the body is still being sent
+    instead           an answer comes in the vendor's place, which never saw the request
+    after             the vendor has acted, and what comes back of its answer is this
+    spell             something about a task that stays as it is
+    link, file        the result link, and what it leads to
+    idle              a kept connection is closed from the other side
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+POSITIONS = ("nothing", "head", "first", "middle", "held", "tail", "last but one", "all")
+"""Up to where a request is read: `held` is just before the bytes that the program holds back, `tail` within them."""
+
+EARLY = (
+    *("400", "401", "402", "403", "404", "408", "409", "413", "422", "429", "500", "500 html", "502", "503", "504"),
+    *("302", "307", "200 without id", "200 with unknown id"),
+)
+INSTEAD = (
+    *("400", "401", "402", "403", "404", "405", "408", "409", "413", "422", "429", "429 absurd", "429 date"),
+    *("500", "500 html", "502", "503", "504", "301", "302", "307", "308", "html", "empty", "204", "without id"),
+    "unknown id",
+)
+AFTER = (
+    *("none", "half of the head", "half of the body", "wrong length", "html", "empty", "without id", "id of another"),
+    *("202", "204", "301", "307", "408", "409", "500 html", "502", "503", "504", "invalid utf-8", "huge", "late"),
+    "very late",
+)
+SPELLS = (
+    *("stuck", "backwards", "unknown", "failed", "total differs", "gone", "completed for ever", "without a link"),
+    *("another task", "absurd counts"),
+)
+LINKS = ("of another task", "to another host", "private address", "no link", "ftp", "expired")
+FILES = (
+    *("403", "404", "302", "500", "503", "429", "truncated", "ended early", "too long", "slow", "html", "empty"),
+    *("garbage", "reset", "stall"),
+)
+
+CUTS = tuple(f"cut: {place}" for place in POSITIONS)
+STALLS = tuple(f"stall: {place}" for place in POSITIONS)
+OF_CONNECTION = ("cut: nothing", "cut: head", "stall: nothing", "stall: head")
+OF_SUBMIT = (
+    *(name for name in (*CUTS, *STALLS) if name not in OF_CONNECTION),
+    *(f"early: {what}" for what in EARLY),
+    *(f"instead: {what}" for what in INSTEAD),
+    *(f"after: {what}" for what in AFTER),
+)
+OF_STATUS = (
+    "cut: all",
+    "stall: all",
+    *(f"instead: {what}" for what in INSTEAD if what not in {"without id", "unknown id"}),
+    *(f"after: {what}" for what in AFTER if what not in {"id of another", "202", "without id"}),
+    "idle: closed",
+)
+OF_TASK = tuple(f"spell: {what}" for what in SPELLS)
+OF_LINK = tuple(f"link: {what}" for what in LINKS)
+OF_FILE = tuple(f"file: {what}" for what in FILES)
+
+ALL = tuple(dict.fromkeys((*OF_CONNECTION, *OF_SUBMIT, *OF_STATUS, *OF_TASK, *OF_LINK, *OF_FILE)))
+
+
+class Mischief:
+    """The faults of one seed: some of `ALL`, each call struck with the same chance; none once it is `healed`."""
+
+    def __init__(self, chance: random.Random, names: Sequence[str], rate: float) -> None:
+        self._chance = chance
+        self.names, self.rate = tuple(names), rate
+        self.healed = False
+
+    def draw(self, place: Sequence[str]) -> str:
+        """Draw what befalls one call, of the faults that belong to `place`; "" for nothing."""
+        fitting = [name for name in place if name in self.names]
+        if self.healed or not fitting or self._chance.random() >= self.rate:
+            return ""
+        return self._chance.choice(fitting)
+
+    def between(self, least: float, most: float) -> float:
+        return self._chance.uniform(least, most)
+
+    def pick(self, options: Sequence[int]) -> int:
+        return self._chance.choice(options)
+
+
+def drawn_names(chance: random.Random) -> tuple[tuple[str, ...], float]:
+    """Draw which faults a seed has, and how often they strike: mostly one or two, sometimes many, sometimes none."""
+    kind = chance.random()
+    if kind < 0.08:
+        return (), 0.0
+    if kind < 0.35:
+        return (chance.choice(ALL),), chance.choice((0.1, 0.4, 1.0))
+    if kind < 0.65:
+        return tuple(chance.sample(ALL, 2)), chance.choice((0.1, 0.3, 0.8))
+    if kind < 0.9:
+        return tuple(chance.sample(ALL, chance.randint(3, 30))), chance.choice((0.05, 0.15, 0.4))
+    return ALL, chance.choice((0.05, 0.2))

@@ -1,0 +1,166 @@
+"""An event loop whose time is virtual and whose threads are the loop itself: one seed, one course of events.
+
+Sockets are real. Time stands still while there is anything to do, and jumps to the next timer when there is not. What
+the program gives to a thread runs on the loop, in its turn, after a delay that the simulation draws: so a commit still
+takes time, and a run can be killed before it, between it and its caller, or after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextvars import Context, ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+START_S = 1_000.0
+SETTLE = 3
+"""How often an idle look at the sockets is repeated before time moves: the kernel may deliver a moment later."""
+
+
+class DeadlockError(Exception):
+    """The program waits for what will never come, or turns round and round."""
+
+
+@dataclass
+class Life:
+    """Everything that one run of the program started: a process, so to speak. Its tasks in the order of their birth."""
+
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+    def alive(self) -> list[asyncio.Task[Any]]:
+        self.tasks = [task for task in self.tasks if not task.done()]
+        return list(self.tasks)
+
+
+LIFE: ContextVar[Life | None] = ContextVar("LIFE", default=None)
+
+Delay = Callable[[], float]
+
+
+class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # the name is chosen by the platform
+    """The system's selector, told by the loop what to do when nothing is ready."""
+
+    idle: Callable[[float | None], None]
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        for _ in range(SETTLE):
+            os.sched_yield()
+            if ready := super().select(0):
+                return ready
+        self.idle(timeout)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """`delay` draws how long a piece of work in a thread takes, in seconds; the half before it, the half after."""
+
+    def __init__(self, delay: Delay = lambda: 0.0) -> None:
+        selector = _Selector()
+        selector.idle = self._idle
+        self._virtual_s = START_S
+        self._delay = delay
+        self._free_at: dict[Executor, float] = {}
+        self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self.complaints: list[str] = []
+        self.rounds, self.most_rounds = 0, math.inf
+        self._alarm: tuple[float, Callable[[], object]] = (math.inf, lambda: None)
+        super().__init__(selector)
+        self._clock_resolution = 1e-9
+        self.set_task_factory(_born)
+        self.set_exception_handler(self._complain)
+
+    def time(self) -> float:
+        return self._virtual_s
+
+    def _idle(self, timeout: float | None) -> None:
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # of the base class
+        if timeout is None or not scheduled:
+            raise DeadlockError("nothing is scheduled, and nothing can arrive any more")
+        self._virtual_s = max(self._virtual_s, scheduled[0].when())
+
+    def _run_once(self) -> None:
+        self.rounds += 1
+        if self.rounds > self.most_rounds:
+            self.most_rounds = math.inf
+            raise DeadlockError(f"still busy after {self.rounds} rounds, at {self._virtual_s - START_S:.3f} s")
+        if self.rounds >= self._alarm[0]:
+            _, ring = self._alarm
+            self._alarm = (math.inf, ring)
+            ring()
+        super()._run_once()  # type: ignore[misc]  # the one place through which every step goes
+
+    def alarm(self, rounds: int, ring: Callable[[], object]) -> None:
+        """Call `ring` between two steps, `rounds` rounds of the loop from now."""
+        self._alarm = (self.rounds + rounds, ring)
+
+    def _complain(self, _loop: object, context: Mapping[str, Any]) -> None:
+        error = context.get("exception")
+        self.complaints.append(f"{context['message']}: {error!r}")
+
+    # --- threads -----------------------------------------------------------------------------------------------------
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Run `func` on the loop, later. Executors of one thread keep their order, others may overtake."""
+        future: asyncio.Future[Any] = self.create_future()
+        half_s = max(self._delay() / 2, 1e-6)
+        begins = self._virtual_s + half_s
+        if isinstance(executor, ThreadPoolExecutor) and executor._max_workers == 1:
+            begins = max(begins, self._free_at.get(executor, 0.0) + 1e-6)
+            self._free_at[executor] = begins + half_s
+        self.call_at(begins, self._work, future, half_s, func, args)
+        return future
+
+    def _work(self, future: asyncio.Future[Any], half_s: float, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if future.cancelled():
+            return
+        try:
+            result = func(*args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            self.call_later(half_s, _settle, future, None, error)
+        else:
+            self.call_later(half_s, _settle, future, result, None)
+
+    # --- signals -----------------------------------------------------------------------------------------------------
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        self._signals[sig] = (callback, args)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return self._signals.pop(sig, None) is not None
+
+    def deliver(self, sig: int) -> bool:
+        """Send a signal to the run that handles it; False when none does."""
+        if sig not in self._signals:
+            return False
+        callback, args = self._signals[sig]
+        callback(*args)
+        return True
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _born(
+    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], context: Context | None = None
+) -> asyncio.Task[Any]:
+    task = asyncio.Task(coro, loop=loop, context=context)
+    life = LIFE.get()
+    if life is not None:
+        life.tasks.append(task)
+    return task

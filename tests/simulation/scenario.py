@@ -1,0 +1,205 @@
+"""What a seed decides before anything happens: the list, the configuration, the vendor, the faults, the operator."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.sandbox import FAULTS, Options
+from tests.simulation.faults import drawn_names
+
+KEY = "k-simulated-0123456789abcdef"
+EPOCH = 1_763_740_000.0
+DAY_S = 86_400.0
+JUNK = ("n/a", "12", "call me", "+", "+999123456789", "0" * 40)
+KNOWN = {
+    "instagram": ("simple", "/ins/api/simple/tasks", ""),
+    "amazon": ("v1", "/v1/tasks", "amazon"),
+    "twitter": ("simple", "/x/api/simple/tasks", ""),
+    "viber": ("v1", "/v1/tasks", "viber"),
+}
+"""Platforms, as the sandbox knows them: style, path, task type."""
+PRICES = {"amazon": 2.0}
+
+
+def stream(seed: int, name: str) -> random.Random:
+    """Give a source of chance of its own, so that drawing more from one changes nothing in another."""
+    return random.Random(f"{seed} {name}")  # noqa: S311 - a seed has to be repeatable
+
+
+@dataclass(frozen=True)
+class PlatformDraw:
+    """One platform's table of the configuration."""
+
+    name: str
+    vendor: str
+    rate: float
+    max_in_flight: int
+    canary: bool
+
+    def toml(self) -> str:
+        style, path, task_type = KNOWN[self.name]
+        lines = [
+            f"[platforms.{self.name}]",
+            f'vendor = "{self.vendor}"',
+            f'style = "{style}"',
+            f'path = "{path}"',
+            f"requests_per_second = {self.rate}",
+            f"max_in_flight = {self.max_in_flight}",
+            f"canary = {str(self.canary).lower()}",
+            f"price_per_10000 = {PRICES.get(self.name, 1.0)}",
+            f'result_columns = ["{self.name}", "activated"]',
+            "min_rows = 1",
+        ]
+        return "\n".join(lines + ([f'task_type = "{task_type}"'] if task_type else []))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One seed's world. Times in seconds of the event loop, from the start."""
+
+    seed: int
+    lines: tuple[str, ...]
+    numbers: tuple[str, ...]
+    chunk_size: int
+    platforms: tuple[PlatformDraw, ...]
+    vendors: dict[str, float]
+    polling: tuple[float, float, float]
+    backoff: tuple[float, float, float]
+    budget_share: float
+    formats: tuple[str, ...]
+    takes_s: float
+    sandbox_faults: tuple[str, ...]
+    options: Options
+    faults: tuple[str, ...]
+    rate: float
+    slow_disk: bool
+    jumps: tuple[tuple[float, float], ...]
+    faulty_runs: int
+    heals_in_a_run: bool
+    extras: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def chunks(self) -> int:
+        return -(-len(self.numbers) // self.chunk_size)
+
+    @property
+    def full_cost(self) -> float:
+        return sum(PRICES.get(p.name, 1.0) * len(self.numbers) / 10_000 for p in self.platforms)
+
+    @property
+    def pace(self) -> float:
+        """How fast the vendor works, in numbers a second."""
+        return self.chunk_size / self.takes_s
+
+    def max_cost(self, *, healed: bool) -> float:
+        """Return the budget: enough for everything and every resubmit once the faults have stopped."""
+        return 100.0 if healed else self.full_cost * self.budget_share
+
+    def bound_s(self) -> float:
+        """Return how long a run without faults may take: generous, but finite."""
+        slowest = min(min(self.vendors.values()), *(p.rate for p in self.platforms))
+        tasks = self.chunks * len(self.platforms)
+        _, longest_s, _ = self.polling
+        each_s = self.takes_s * 1.25 + 2 * longest_s + 30 + 40 / slowest
+        return 300.0 + tasks * each_s + 3600.0 * self.heals_in_a_run
+
+    def toml(self, base_urls: dict[str, str], *, healed: bool = False) -> str:
+        """Write the configuration, for vendors at `base_urls`."""
+        lines = [
+            "[job]",
+            'name = "sim"',
+            'inputs = ["list.txt"]',
+            'directory = "job"',
+            f"chunk_size = {self.chunk_size}",
+            "max_rejected = 1.0",
+            "[polling]",
+            "min_interval_s = {}\nmax_interval_s = {}\ngive_up_after_h = {}".format(*self.polling),
+            "[backoff]",
+            "base_delay_s = {}\nmax_delay_s = {}\ngive_up_after_s = {}".format(*self.backoff),
+            "[budget]",
+            f"max_cost = {self.max_cost(healed=healed):.9f}",
+            "[output]",
+            f"formats = {list(self.formats)}",
+            "[workers]",
+            "count = 2",
+        ]
+        for name, rate in self.vendors.items():
+            lines += [f"[vendors.{name}]", f'base_url = "{base_urls[name]}"', f"requests_per_second = {rate}"]
+        return "\n".join([*lines, *(platform.toml() for platform in self.platforms), ""])
+
+
+def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) -> Scenario:
+    """Draw the world of a seed; `faults` by name instead of drawn ones."""
+    chance = stream(seed, "scenario")
+    lines, numbers = _list(chance)
+    chunk_size = max(chance.choice((5, 10, 20, 40, 60)), -(-len(numbers) // 16))
+    names, drawn_rate = drawn_names(stream(seed, "faults"))
+    vendors = {"main": _rate(chance)} | ({"other": _rate(chance)} if chance.random() < 0.2 else {})
+    platforms = tuple(
+        PlatformDraw(
+            name, chance.choice(list(vendors)), _rate(chance), chance.choice((1, 2, 4, 20)), chance.random() < 0.6
+        )
+        for name in chance.sample(list(KNOWN), chance.choice((1, 2, 2, 3)))
+    )
+    least_s = chance.choice((0.0, 0.2, 1.0, 5.0))
+    base_s = chance.choice((0.1, 1.0, 5.0))
+    return Scenario(
+        seed=seed,
+        lines=lines,
+        numbers=numbers,
+        chunk_size=chunk_size,
+        platforms=platforms,
+        vendors=vendors,
+        polling=(least_s, least_s + chance.choice((2.0, 30.0, 300.0)), chance.choice((0.02, 0.2, 1.0))),
+        backoff=(base_s, base_s + chance.choice((1.0, 20.0, 60.0)), chance.choice((20.0, 300.0, 3600.0))),
+        budget_share=chance.choice((0.5, 1.0, 1.0, 3.0, 3.0)),
+        formats=("csv", "xlsx") if chance.random() < 0.1 else ("csv",),
+        takes_s=chance.choice((0.1, 3.0, 30.0, 600.0)),
+        sandbox_faults=_sandbox_faults(chance),
+        options=Options(
+            min_rows={name: 1 for name in KNOWN},
+            max_in_flight=chance.choice((None, None, None, 2)),
+            link_lifetime_s=chance.choice((5, 3600)),
+        ),
+        faults=names if faults is None else tuple(faults),
+        rate=drawn_rate if faults is None else rate,
+        slow_disk=chance.random() < 0.2,
+        jumps=tuple(
+            (chance.uniform(0, 600), chance.choice((-DAY_S, DAY_S, -60.0, 3600.0))) for _ in range(chance.choice((0, 0, 1, 3)))
+        ),
+        faulty_runs=chance.choice((0, 1, 2, 3, 5)),
+        heals_in_a_run=chance.random() < 0.3,
+    )
+
+
+def _rate(chance: random.Random) -> float:
+    return chance.choice((0.5, 2.0, 5.0, 20.0, 100.0, math.inf))
+
+
+def _list(chance: random.Random) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Draw a list of neighbours and strangers, with duplicates and junk between them; and what is accepted of it."""
+    count = chance.choice((20, 30, 40, 80, 120, 200))
+    start = chance.randrange(1_000_000, 9_000_000)
+    pool = [f"+4179{number:07d}" for number in range(start, start + count)]
+    if chance.random() < 0.5:
+        chance.shuffle(pool)
+    lines: list[str] = []
+    for number in pool:
+        lines.append(number)
+        if chance.random() < 0.05:
+            lines.append(f" {chance.choice(lines)} ")
+        if chance.random() < 0.03:
+            lines.append(chance.choice(JUNK))
+    return tuple(lines), tuple(pool)
+
+
+def _sandbox_faults(chance: random.Random) -> tuple[str, ...]:
+    kind = chance.random()
+    if kind < 0.4:
+        return ()
+    if kind < 0.8:
+        return tuple(chance.sample(FAULTS, 2))
+    return FAULTS
