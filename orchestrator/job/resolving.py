@@ -12,9 +12,10 @@ from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import disk_errors, make_private_directory, replacing
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
+from orchestrator.ledger import Ledger
 from orchestrator.results import ResultCheck, check_result, verdict_path
 from orchestrator.results.suffix import result_suffix
-from orchestrator.tasks import HELD, Event, IllegalTransitionError, TaskKey, origins
+from orchestrator.tasks import HELD, Event, IllegalTransitionError, State, TaskKey, origins
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Ledger, Task
+    from orchestrator.ledger import Task
     from orchestrator.settings import Settings
 
 
@@ -61,16 +62,23 @@ async def resolve(settings: Settings, decision: Decision, names: Sequence[str] |
     All or none: raises `UsageError` when a task does not exist, does not wait for this decision, or when the id or
     file does not fit.
     """
-    if names is not None and len(names) != 1 and isinstance(decision, Adopt | UseResult):
-        raise UsageError("a task id or a result file belongs to exactly one task; name that one")
     with opened(settings, create=False) as ledger:
+        _hold_what_was_cut_off(ledger, world.clock())
         tasks = ledger.tasks(*HELD) if names is None else [_named(ledger, name) for name in names]
+        if len(tasks) != 1 and isinstance(decision, Adopt | UseResult):
+            raise UsageError("a task id or a result file belongs to exactly one task; name that one")
         for task in tasks:
             _check(task, decision)
         change = await _change(settings, decision, tasks, world)
         if tasks:
             ledger.change(change)
         return tuple(str(task.key) for task in tasks)
+
+
+def _hold_what_was_cut_off(ledger: Ledger, at: float) -> None:
+    """Hold submits that a killed run left without an answer: nobody else is running, so none will come."""
+    for task in ledger.tasks(State.RELEASED):
+        ledger.change(partial(Ledger.doubt, key=task.key, reason="the run ended between release and answer", at=at))
 
 
 def _named(ledger: Ledger, name: str) -> Task:

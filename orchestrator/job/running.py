@@ -20,6 +20,7 @@ from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
+from orchestrator.job.greeting import greet
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, planned_costs, settle_plan, total_cost
 from orchestrator.job.sheet import build_master
@@ -199,6 +200,7 @@ class _Run:
             lanes = self._lanes(clients)
             for lane in lanes:
                 lane.over_budget = over_budget and bool(self._ledger.planned_sizes(lane.name))
+            await self._unless_stopped(greet(lanes, self._ledger, self._settings))
             writer = LedgerWriter(self._ledger)
             try:
                 dispatcher = Dispatcher(
