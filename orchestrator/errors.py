@@ -9,7 +9,8 @@
     └── StorageError       74    disk or ledger failed: mend it and run again
     CallError                    one call to the vendor failed; never ends a run by itself
     ├── TemporaryError           the same call may succeed later
-    │   └── WrongAddressError    no such name, or a certificate of somebody else: most likely base_url is wrong
+    │   ├── NoSuchHostError      the vendor's name is not found: most likely base_url is wrong
+    │   └── CertificateError     the certificate there does not hold for that name
     ├── LinkExpiredError         ask the task's status again for a fresh link
     ├── DeniedError              401, 402, 403: the vendor says stop
     └── RefusedError             the vendor will never take this call
@@ -96,11 +97,12 @@ class TemporaryError(CallError):
         self.throttled = throttled
 
 
-class WrongAddressError(TemporaryError):
-    """The vendor's name is not found, or the certificate there does not hold: most likely the address is wrong.
+class NoSuchHostError(TemporaryError):
+    """The vendor's name is not found: most likely it is misspelt. Names come back too, so it is worth trying again."""
 
-    Names and certificates come back too, so the same call may succeed later.
-    """
+
+class CertificateError(TemporaryError):
+    """The certificate at the vendor's address does not hold for it; a renewed one may."""
 
 
 class LinkExpiredError(CallError):

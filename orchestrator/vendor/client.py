@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from yarl import URL
 
-from orchestrator.errors import TemporaryError, UsageError, WrongAddressError
+from orchestrator.errors import UsageError
 from orchestrator.vendor import dialects
 from orchestrator.vendor.deadline import DEFAULT_TIMES, Call, Leave, Times
 from orchestrator.vendor.dialects import HttpAnswer
@@ -123,7 +123,7 @@ class VendorClient:
     async def balance(self, *, leave: Leave) -> float | None:
         """Return the balance in USD, None when the vendor has no such page; raises like `status`.
 
-        It is `WrongAddressError` for a name that is not found or a certificate that does not hold.
+        Raises `NoSuchHostError` and `CertificateError` when the address is most likely wrong.
         """
         return dialects.read_balance(await self._repeatable(dialects.balance_request(), leave))
 
@@ -153,7 +153,7 @@ class VendorClient:
         body = form(request.fields) if request.fields else None
         answer = await self._exchange(self._sessions.calls, request, call, body)
         if isinstance(answer, Silence):
-            raise WrongAddressError(answer.reason) if answer.wrong_address else TemporaryError(answer.reason)
+            raise answer.error()
         return answer
 
     async def _exchange(

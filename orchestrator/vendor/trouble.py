@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from orchestrator.errors import CertificateError, NoSuchHostError, TemporaryError
+
 if TYPE_CHECKING:
     from orchestrator.vendor.deadline import Deadline
 
@@ -24,26 +26,30 @@ _NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Why no answer came; `wrong_address` when it was most likely asked of the wrong place."""
+    """Why no answer came, and as which error that comes out of a call that is safe to repeat."""
 
     reason: str
-    wrong_address: bool = False
+    kind: type[TemporaryError] = TemporaryError
+
+    def error(self) -> TemporaryError:
+        """Return the exception to raise."""
+        return self.kind(self.reason)
 
 
 def silence_of(error: BaseException, deadline: Deadline) -> Silence:
     """Say why no answer came, and whether the address may be the reason."""
-    return Silence(reason_of(error, deadline), not deadline.expired and _is_wrong_address(error))
+    return Silence(reason_of(error, deadline), TemporaryError if deadline.expired else _kind_of(error))
 
 
-def _is_wrong_address(error: BaseException) -> bool:
+def _kind_of(error: BaseException) -> type[TemporaryError]:
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            return True
-        case aiohttp.ClientConnectorDNSError():
-            return error.os_error.errno in _NO_SUCH_NAME
+            return CertificateError
+        case aiohttp.ClientConnectorDNSError() if error.os_error.errno in _NO_SUCH_NAME:
+            return NoSuchHostError
         case UnicodeError() | aiohttp.InvalidURL():
-            return True
-    return False
+            return NoSuchHostError
+    return TemporaryError
 
 
 def reason_of(error: BaseException, deadline: Deadline) -> str:

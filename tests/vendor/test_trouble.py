@@ -13,6 +13,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from orchestrator.errors import CertificateError, NoSuchHostError, TemporaryError
 from orchestrator.vendor.deadline import Deadline
 from orchestrator.vendor.trouble import TROUBLE, Silence, reason_of, silence_of
 
@@ -59,20 +60,33 @@ def connector_error(
 
 
 @pytest.mark.parametrize(
-    ("error", "is_wrong"),
+    ("error", "kind"),
     [
-        (connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_NONAME, "not known")), True),
-        (connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_AGAIN, "try again")), False),
-        (connector_error(aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError("mismatch")), True),
-        (connector_error(aiohttp.ClientConnectorError, OSError(errno.ECONNREFUSED, "Connection refused")), False),
-        (UnicodeError("label empty"), True),
-        (aiohttp.ServerDisconnectedError(), False),
+        (
+            connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_NONAME, "not known")),
+            NoSuchHostError,
+        ),
+        (
+            connector_error(aiohttp.ClientConnectorDNSError, socket.gaierror(socket.EAI_AGAIN, "try again")),
+            TemporaryError,
+        ),
+        (
+            connector_error(aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError("mismatch")),
+            CertificateError,
+        ),
+        (
+            connector_error(aiohttp.ClientConnectorError, OSError(errno.ECONNREFUSED, "Connection refused")),
+            TemporaryError,
+        ),
+        (UnicodeError("label empty"), NoSuchHostError),
+        (aiohttp.ServerDisconnectedError(), TemporaryError),
     ],
 )
-async def test_a_wrong_address_is_told_from_an_outage(error: Exception, is_wrong: bool) -> None:  # noqa: FBT001
+async def test_a_wrong_address_is_told_from_an_outage(error: Exception, kind: type[TemporaryError]) -> None:
     """A name that does not exist and a foreign certificate point at the address; a resolver that is away does not."""
     silence = silence_of(error, Deadline())
-    assert silence == Silence(reason_of(error, Deadline()), is_wrong)
+    assert silence == Silence(reason_of(error, Deadline()), kind)
+    assert (type(silence.error()), str(silence.error())) == (kind, silence.reason)
 
 
 async def test_what_took_too_long_says_nothing_about_the_address() -> None:
