@@ -14,13 +14,13 @@ import numpy as np
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.files import disk_errors
+from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
-from orchestrator.results.gate import Limits
 from orchestrator.results.matching import Matcher
-from orchestrator.results.numbers import as_numbers, read_chunk
+from orchestrator.results.numbers import read_chunk
 from orchestrator.results.tables import read_table
 from orchestrator.results.verdicts import Verdicts, write_verdicts
-from orchestrator.results.words import WordTable
+from orchestrator.results.words import UNANSWERED, WordTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Lim
         file.seek(0)
         for batch in read_table(file, limits, wanted):
             found = True
-            matcher.place(as_numbers(batch.numbers), table.codes(batch.verdicts))
+            matcher.place(batch.numbers, table.codes(batch.verdicts))
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
@@ -119,8 +119,11 @@ def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:
 def _only_used(
     words: list[str], codes: np.typing.NDArray[np.uint8]
 ) -> tuple[tuple[str, ...], np.typing.NDArray[np.uint8]]:
-    """Leave out words that only foreign rows had; `unanswered` stays word 0."""
-    used = np.bincount(codes, minlength=len(words)) > 0
-    used[0] = True
-    renumbered = (np.cumsum(used) - 1).astype(np.uint8)
-    return tuple(word for word, kept in zip(words, used.tolist(), strict=True) if kept), renumbered[codes]
+    """Leave out words that only foreign rows had, and sort: the same verdicts give the same bytes, however written.
+
+    `unanswered` stays word 0.
+    """
+    used = (np.bincount(codes, minlength=len(words)) > 0).tolist()
+    kept = [UNANSWERED, *sorted(word for word, has in zip(words[1:], used[1:], strict=True) if has)]
+    renumbered = [kept.index(word) if word in kept else 0 for word in words]
+    return tuple(kept), np.array(renumbered, np.uint8)[codes]

@@ -1,100 +1,70 @@
-"""A first look at a zip from outside, before any parser sees it.
+"""A look through the parts of a workbook from outside, before a spreadsheet library sees them.
 
-The parser trusts what it reads: one cell at XFD1048576 makes it ask for 550 GB and abort the process, and it takes
-members with a wrong checksum. So every member is inflated once here, under a cap, and worksheets are searched for
-cells far out of range. What gets past this (sparse but plausible sheets) is bounded by the memory limit of the
-worker process.
+The library trusts what it reads: one cell at XFD1048576 makes it ask for 550 GB and abort the process. What gets past
+this (sparse but plausible sheets) is bounded by the limits of the worker process.
 """
 
 from __future__ import annotations
 
-import copy
 import re
-import zipfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import DamagedResultError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterable
 
-MAX_MEMBERS: Final = 1000
+    from orchestrator.results.archive import Archive, Limits
+
 MAX_COLUMNS: Final = 26
 """Columns A to Z; a result has two or three."""
 
-_BLOCK_BYTES: Final = 1 << 20
 _CARRY_BYTES: Final = 128
-_ENCRYPTED: Final = 0x1
-_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MIN_ROW_BYTES: Final = 8  # the shortest row element, "<row/>", and a little
+_DOCTYPE: Final = (b"<!DOCTYPE", b"<\0!\0D\0O\0C\0T\0Y\0P\0E")
+_SHEET: Final = b"sheetData"
+_WIDE_SHEET: Final = b"s\0h\0e\0e\0t\0D\0a\0t\0a"
+_ROW: Final = re.compile(rb"<(?:[\w.-]+:)?row\b")
+_CELL: Final = re.compile(rb"<(?:[\w.-]+:)?c[\s/>]")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a result file may ask for; `inflated_bytes` is over all members of one zip."""
-
-    inflated_bytes: int
-    members: int = MAX_MEMBERS
-
-    @classmethod
-    def for_rows(cls, rows: int) -> Limits:
-        """Allow some five times what a chunk's rows take in every form that vendors pack together."""
-        return cls(inflated_bytes=(16 << 20) + 512 * rows)
+def inspect(archive: Archive, limits: Limits, *, understood: Container[str] = ()) -> None:
+    """Look through every part but those `understood` as a whole; raises `DamagedResultError`."""
+    for name in archive.names:
+        if name not in understood:
+            inspect_part(archive.blocks(name), limits)
 
 
-def inspect(archive: zipfile.ZipFile, limits: Limits) -> None:
-    """Inflate everything once; raises `DamagedResultError`, or what `zipfile` raises on a broken member."""
-    members = archive.infolist()
-    names = {member.filename for member in members}
-    if len(members) > limits.members or len(names) < len(members):
-        raise DamagedResultError(f"the zip has {len(members)} members, {len(names)} of them with different names")
-    for member in members:
-        if member.flag_bits & _ENCRYPTED:
-            raise DamagedResultError("the zip is encrypted")
-        if member.compress_type not in _METHODS:
-            raise DamagedResultError(f"the zip is packed by method {member.compress_type}, which no vendor uses")
-    if sum(member.file_size for member in members) > limits.inflated_bytes:
-        raise DamagedResultError(f"the zip declares more than {limits.inflated_bytes:,} bytes")
-    workbook = is_workbook(archive)
-    for member in members:
-        _inspect_member(archive, member, workbook=workbook, limits=limits)
-
-
-def is_workbook(archive: zipfile.ZipFile) -> bool:
-    """Whether the zip is an xlsx: by what it holds, not by its name."""
-    return {"[Content_Types].xml", "xl/workbook.xml"} <= set(archive.namelist())
-
-
-def _inspect_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, workbook: bool, limits: Limits) -> None:
-    inflated, far, sheet = 0, False, False
-    out_of_range = _out_of_range(member.file_size)
-    tail = b""
-    for block in _blocks(archive, member, limits):
-        inflated += len(block)
-        if workbook:
-            text = tail + block
-            far = far or out_of_range.search(text) is not None
-            sheet = sheet or b"sheetData" in text
-            if b"<!DOCTYPE" in text:
-                raise DamagedResultError("the workbook has a DOCTYPE, which no spreadsheet program writes")
-            tail = text[-_CARRY_BYTES:]
-    if inflated != member.file_size:
-        raise DamagedResultError("a member of the zip is not as long as it declares")
-    if far and sheet:
+def inspect_part(blocks: Iterable[bytes], limits: Limits) -> None:
+    """Refuse a DOCTYPE, a sheet in UTF-16, which this can't look through, and cells far outside of the table."""
+    reference = _far_reference(limits.rows)
+    tail, in_row, far, sheet = b"", 0, False, False
+    for block in blocks:
+        text = tail + block
+        if any(mark in text for mark in _DOCTYPE):
+            raise DamagedResultError("the workbook has a DOCTYPE, which no spreadsheet program writes")
+        if _WIDE_SHEET in text:
+            raise DamagedResultError("a sheet of the workbook is in UTF-16, which no spreadsheet program writes")
+        sheet = sheet or _SHEET in text
+        far = far or any(_is_far(found[1], limits.rows) for found in reference.finditer(text))
+        widest, in_row = _cells_a_row(block, in_row)
+        far = far or widest > MAX_COLUMNS
+        tail = text[-_CARRY_BYTES:]
+    if far and sheet:  # elsewhere, in a theme's colours, the same attribute means something else
         raise DamagedResultError("the workbook has cells far outside of its table")
 
 
-def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> Iterator[bytes]:
-    """Inflate to the real end of the stream: `zipfile` alone stops at the declared size, the parser does not."""
-    unbounded = copy.copy(member)
-    unbounded.file_size = limits.inflated_bytes + 1
-    with archive.open(unbounded) as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            yield block
+def _far_reference(rows: int) -> re.Pattern[bytes]:
+    """Match a reference (`r="XFD1048576"`) to a column beyond Z, or with a row of as many digits as `rows`."""
+    return re.compile(rb"\sr\s*=\s*[\"']([A-Za-z]{2}|[A-Za-z]?[0-9]{%d,20})" % len(str(rows)))
 
 
-def _out_of_range(size_bytes: int) -> re.Pattern[bytes]:
-    """Match a reference (`r="XFD1048576"`) to a column beyond Z, or a row that a sheet of this size can't reach."""
-    digits = len(str(1000 + size_bytes // _MIN_ROW_BYTES)) + 1
-    return re.compile(rb"\sr\s*=\s*[\"'](?:[A-Za-z]{2}|[A-Za-z]?[0-9]{%d})" % digits)
+def _is_far(reference: bytes, rows: int) -> bool:
+    digits = reference.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+    return not digits or int(digits) > rows
+
+
+def _cells_a_row(block: bytes, in_row: int) -> tuple[int, int]:
+    """Return the most cells that one row has, and how many the last one has so far; `in_row` is from before."""
+    counts = [len(_CELL.findall(piece)) for piece in _ROW.split(block)]
+    counts[0] += in_row
+    return max(counts), counts[-1]

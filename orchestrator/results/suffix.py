@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
-from orchestrator.results.gate import is_workbook
+from orchestrator.errors import DamagedResultError
+from orchestrator.results.archive import Archive, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _ZIP_MAGIC = b"PK"
+_ANY = Limits(inflated_bytes=1 << 62)
 
 
 def result_suffix(path: Path) -> str:
@@ -19,7 +22,6 @@ def result_suffix(path: Path) -> str:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
             return ".csv"
         try:
-            with zipfile.ZipFile(file) as archive:
-                return ".xlsx" if is_workbook(archive) else ".zip"
-        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"
+        except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
             return ".zip"

@@ -14,8 +14,8 @@ from openpyxl.chart import BarChart
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
+from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
-from orchestrator.results.gate import Limits
 from orchestrator.results.tables import read_table
 
 Check = Callable[..., ResultReport]

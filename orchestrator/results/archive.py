@@ -1,0 +1,213 @@
+"""A zip from outside: its structure is checked before a library believes it, its members before anybody reads them.
+
+Whoever reads the same zip with another library sees the same members: nothing stands before the first one, behind
+the directory, or in two places, so there is only one way to read it. `zipfile` of Python 3.11 checks none of this.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Final
+
+from orchestrator.errors import DamagedResultError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_MEMBERS: Final = 1000
+MAX_RATIO: Final = 200
+"""How many times smaller a large member may be than what it inflates to; sheets of results stay below 40."""
+IN_MEMORY_BYTES: Final = 64 << 20
+"""Archives below this are inflated once, and kept."""
+
+_RATIO_ABOVE_BYTES: Final = 4 << 20
+_BLOCK_BYTES: Final = 1 << 20
+_MAX_NAME_LENGTH: Final = 255
+_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED: Final = 0x1 | 0x40 | 0x2000  # the data, strongly, the directory
+_UTF8: Final = 0x800
+_END: Final = struct.Struct("<4s4H2LH")
+_END_MAGIC: Final = b"PK\x05\x06"
+_LOCAL: Final = struct.Struct("<4s5H3L2H")
+_LOCAL_MAGIC: Final = b"PK\x03\x04"
+_LONGEST_COMMENT: Final = 0xFFFF
+_UNSAFE_NAME: Final = re.compile(r"\A/|\A[A-Za-z]:|\\|[\x00-\x1f]|(?:\A|/)\.\.(?:/|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a result file may ask for: `inflated_bytes` over all members of one zip, `rows` as a sheet numbers them."""
+
+    inflated_bytes: int
+    rows: int = 1 << 20
+    members: int = MAX_MEMBERS
+
+    @classmethod
+    def for_rows(cls, rows: int) -> Limits:
+        """Allow some five times what a chunk's rows take in every form that vendors pack together."""
+        return cls(inflated_bytes=(16 << 20) + 512 * rows, rows=1000 + 4 * rows)
+
+
+class Archive:
+    """The members of a zip; raises `DamagedResultError` when its structure is not that of a plain one.
+
+    `small` archives are kept in memory once they were read. `file` belongs to the caller, and is read on demand.
+    """
+
+    def __init__(self, file: IO[bytes], limits: Limits) -> None:
+        directory = _directory_start(file, limits)
+        self._file = file
+        self._zip = zipfile.ZipFile(file)
+        members = self._zip.infolist()
+        for member in members:
+            _refuse_member(member)
+        if len({member.filename.casefold() for member in members}) < len(members):
+            raise DamagedResultError("the zip has two members of one name")
+        total = sum(member.file_size for member in members)
+        if total > limits.inflated_bytes:
+            raise DamagedResultError(f"the zip declares more than {limits.inflated_bytes:,} bytes")
+        self.small = total <= IN_MEMORY_BYTES
+        self._starts = _starts(file, members, directory)
+        self._members = {member.filename: member for member in members}
+        self._kept: dict[str, bytes] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all members, folders too."""
+        return list(self._members)
+
+    @property
+    def is_workbook(self) -> bool:
+        """Whether the zip is an xlsx: by what it holds, not by its name."""
+        return {"[Content_Types].xml", "xl/workbook.xml"} <= self._members.keys()
+
+    def verify(self) -> None:
+        """Inflate every member, which checks length and CRC."""
+        for name in self._members:
+            for _ in self.blocks(name):
+                pass
+
+    def read(self, name: str) -> bytes:
+        """Return a member's content, checked."""
+        return b"".join(self.blocks(name))
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a member's content as a file; of a large archive, only when it was verified before."""
+        return io.BytesIO(self.read(name)) if self.small else self._zip.open(name)
+
+    def size(self, name: str) -> int:
+        """Return how long a member is, as the directory declares it."""
+        return self._members[name].file_size
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yield a member's content; raises at its end unless it has the declared length and CRC."""
+        if name in self._kept:
+            yield self._kept[name]
+            return
+        member, size, crc = self._members[name], 0, 0
+        kept: list[bytes] = []
+        for block in self._inflated(member):
+            size += len(block)
+            crc = zlib.crc32(block, crc)
+            if size > member.file_size:
+                break
+            if self.small:
+                kept.append(block)
+            else:
+                yield block
+        if size != member.file_size or crc != member.CRC:
+            raise DamagedResultError("a member of the zip has not the length and the checksum that it declares")
+        if self.small:
+            self._kept[name] = b"".join(kept)
+            yield self._kept[name]
+
+    def _inflated(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
+        """Yield what the packed bytes stand for, to their real end, a block at a time however far they inflate."""
+        self._file.seek(self._starts[member.filename])
+        if member.compress_type == zipfile.ZIP_STORED:
+            yield from self._packed(member.compress_size)
+            return
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        for packed in self._packed(member.compress_size):
+            rest = packed
+            while rest and not inflater.eof:
+                yield inflater.decompress(rest, _BLOCK_BYTES)
+                rest = inflater.unconsumed_tail
+            if inflater.unused_data:
+                break
+        yield inflater.flush()
+        if not inflater.eof or inflater.unused_data:
+            raise DamagedResultError("a member of the zip does not end where it declares")
+
+    def _packed(self, size: int) -> Iterator[bytes]:
+        while size > 0:
+            block = self._file.read(min(size, _BLOCK_BYTES))
+            if not block:
+                raise DamagedResultError("the zip was cut short")
+            size -= len(block)
+            yield block
+
+
+def _directory_start(file: IO[bytes], limits: Limits) -> int:
+    """Return where the zip's directory starts, which then reaches to the end of the file, save for a comment."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END.size - _LONGEST_COMMENT))
+    tail = file.read()
+    place = tail.rfind(_END_MAGIC)
+    if place < 0 or len(tail) - place < _END.size:
+        raise DamagedResultError("the zip was cut short")
+    _, disk, first_disk, here, members, directory_size, start, comment = _END.unpack_from(tail, place)
+    end = size - len(tail) + place
+    if disk or first_disk or here != members or place + _END.size + comment != len(tail):
+        raise DamagedResultError("the zip has several volumes, or something behind its end")
+    if members > limits.members:
+        raise DamagedResultError(f"the zip has {members:,} members")
+    if start + directory_size != end:  # zip64 too: no result comes near 4 GiB
+        raise DamagedResultError("the zip's directory is not where it declares")
+    file.seek(0)
+    return int(start)
+
+
+def _refuse_member(member: zipfile.ZipInfo) -> None:
+    name, mode = member.orig_filename, member.external_attr >> 16
+    if not name or len(name) > _MAX_NAME_LENGTH or _UNSAFE_NAME.search(name):
+        raise DamagedResultError("a member of the zip has an unsafe name")
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise DamagedResultError("a member of the zip is a link or a device")
+    if member.flag_bits & _ENCRYPTED:
+        raise DamagedResultError("the zip is encrypted")
+    if member.compress_type not in _METHODS:
+        raise DamagedResultError(f"the zip is packed by method {member.compress_type}, which no vendor uses")
+    if member.file_size > max(_RATIO_ABOVE_BYTES, MAX_RATIO * member.compress_size):
+        raise DamagedResultError(f"a member of the zip inflates to more than {MAX_RATIO} times its size")
+
+
+def _starts(file: IO[bytes], members: list[zipfile.ZipInfo], directory: int) -> dict[str, int]:
+    """Return where each member's data starts; members must not overlap, and agree with the directory."""
+    starts, end = {}, 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise DamagedResultError("members of the zip overlap")
+        file.seek(member.header_offset)
+        name_length, extra_length = _local_lengths(file.read(_LOCAL.size), member)
+        name = file.read(name_length).decode("utf-8" if member.flag_bits & _UTF8 else "cp437")
+        if name != member.orig_filename:
+            raise DamagedResultError("a member of the zip has two names")
+        starts[member.filename] = member.header_offset + _LOCAL.size + name_length + extra_length
+        end = starts[member.filename] + member.compress_size
+    if end > directory:
+        raise DamagedResultError("members of the zip overlap with its directory")
+    return starts
+
+
+def _local_lengths(header: bytes, member: zipfile.ZipInfo) -> tuple[int, int]:
+    magic, _, flags, method, _, _, _, _, _, name_length, extra_length = _LOCAL.unpack(header)
+    if magic != _LOCAL_MAGIC or method != member.compress_type or (flags ^ member.flag_bits) & (_ENCRYPTED | _UTF8):
+        raise DamagedResultError("a member of the zip is not as its directory declares")
+    return name_length, extra_length

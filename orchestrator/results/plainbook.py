@@ -1,0 +1,87 @@
+"""A fast reader of whole workbooks: all that the spreadsheet library would look at, understood, or `NotPlainError`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.results.frames import NotPlainError, cut_out, elements, refuse_escapes
+from orchestrator.results.plainrows import TEXT
+from orchestrator.results.plainsheet import Book, read_sheet
+
+if TYPE_CHECKING:
+    from orchestrator.results.archive import Archive, Limits
+    from orchestrator.results.batches import Batch
+    from orchestrator.results.columns import Wanted
+
+_WORKBOOK: Final = "xl/workbook.xml"
+_RELATIONS: Final = "xl/_rels/workbook.xml.rels"
+_STRINGS: Final = "xl/sharedStrings.xml"
+_STYLES: Final = "xl/styles.xml"
+_MAX_SHEETS: Final = 64
+
+_STRING: Final = re.compile(rb'<si><t(?: xml:space="preserve")?>(%s)</t></si>' % TEXT)
+_SHEET: Final = re.compile(r"(?:/xl/)?(worksheets/[A-Za-z0-9_]+\.xml)")
+_DATELESS_FORMATS: Final = frozenset(map(str, (*range(5), *range(9, 14), *range(37, 41), 48, 49)))
+"""The built-in number formats (ECMA-376, 18.8.30) that show neither date nor time."""
+_DATELESS_CODE: Final = re.compile(r"(?:General|GENERAL|@|[0#,.? ]+)")
+
+
+def read_book(archive: Archive, limits: Limits, wanted: Wanted) -> tuple[list[Batch], set[str]]:
+    """Return the two columns of all sheets, and the names of the parts that were understood to the last byte.
+
+    Raises `NotPlainError`, also when a sheet lacks a column, and `DamagedResultError` when a part is not whole.
+    """
+    names = archive.names
+    sheets = _sheets(archive)
+    strings = _strings(archive.read(_STRINGS)) if _STRINGS in names else []
+    book = Book(strings, _is_dateless(archive.read(_STYLES)) if _STYLES in names else True, limits.rows)
+    batches = [batch for sheet in sheets for batch in read_sheet(archive.read(sheet), book, wanted)]
+    return batches, {*sheets, *({_STRINGS} & set(names))}
+
+
+def _sheets(archive: Archive) -> list[str]:
+    """Return the names of the worksheets' parts."""
+    if _RELATIONS not in archive.names:
+        raise NotPlainError
+    targets = {}
+    for element in elements(archive.read(_RELATIONS)):
+        if element.name == "Relationship":
+            targets[element.attributes.get("Id")] = element.attributes
+    found = [element.attributes for element in elements(archive.read(_WORKBOOK)) if element.name == "sheet"]
+    names = {sheet.get("name") for sheet in found}
+    parts = [_part(targets.get(sheet.get("r:id"), {})) for sheet in found]
+    if not 0 < len(parts) <= _MAX_SHEETS or len(names) < len(parts) or len(set(parts)) < len(parts):
+        raise NotPlainError
+    if None in names or not set(parts) <= set(archive.names):
+        raise NotPlainError
+    return parts
+
+
+def _part(relation: dict[str, str]) -> str:
+    target = _SHEET.fullmatch(relation.get("Target", ""))
+    if target is None or not relation.get("Type", "").endswith("/worksheet") or "TargetMode" in relation:
+        raise NotPlainError
+    return f"xl/{target[1]}"
+
+
+def _strings(xml: bytes) -> list[bytes]:
+    refuse_escapes(xml)
+    frame, body = cut_out(xml, b"<sst", b"</sst>")
+    if [element.name for element in elements(frame)] != ["sst"]:
+        raise NotPlainError
+    parts = _STRING.split(body)
+    if any(parts[0::2]):
+        raise NotPlainError
+    return parts[1::2]
+
+
+def _is_dateless(xml: bytes) -> bool:
+    """Whether no number format of the book shows a number as a date or a time."""
+    found = elements(xml)
+    safe = set(_DATELESS_FORMATS)
+    for element in found:
+        if element.name == "numFmt" and _DATELESS_CODE.fullmatch(element.attributes.get("formatCode", "")):
+            safe.add(element.attributes.get("numFmtId", ""))
+    used = {element.attributes.get("numFmtId", "0") for element in found if element.name in {"xf", "numFmt"}}
+    return used <= safe
