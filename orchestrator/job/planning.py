@@ -11,6 +11,7 @@ import structlog
 from orchestrator.errors import ChangedError, ExitCode, UsageError
 from orchestrator.intake import ChunkLimits, PlannedChunk, chunk_path, fingerprint, read_list, rebuild
 from orchestrator.intake.generations import extend_list, restore_retry
+from orchestrator.intake.inputs import STANDARD_INPUT
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform
 from orchestrator.settings import WhenTooSmall
 
@@ -242,25 +243,28 @@ def _ways_out(settings: Settings) -> str:
 
 
 async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
-    """Compare the list with the one that was planned; return whether it is there at all."""
+    """Compare the list with the one that was planned; return whether all of it is there to be read again."""
     planned = ledger.inputs()
-    if any(record.path == "-" for record in planned):
-        return False
+    files = [record for record in planned if record.path != STANDARD_INPUT]
     try:
         found = fingerprint(settings.job)
     except UsageError as error:
         log.warning("inputs_missing", reason=str(error))
         return False
-    if [i.sha256 for i in found] != [i.sha256 for i in planned]:
-        changed = {i.path for i in found} ^ {i.path for i in planned} or {
-            new.path for new, old in zip(found, planned, strict=True) if new.sha256 != old.sha256
+    changed: set[str] = set()
+    if [i.sha256 for i in found] != [i.sha256 for i in files]:
+        changed = {i.path for i in found} ^ {i.path for i in files} or {
+            new.path for new, old in zip(found, files, strict=True) if new.sha256 != old.sha256
         }
+    if (len(files) < len(planned)) != (STANDARD_INPUT in settings.job.inputs):
+        changed.add("standard input")
+    if changed:
         raise ChangedError(
             f"the list has changed ({', '.join(sorted(changed))}): this job goes on with the list it began with; bring "
             "that back, take a longer one in with run --extend, or start a new job with another [job] name or "
             f"directory than {settings.job.directory}"
         )
-    return True
+    return len(files) == len(planned)
 
 
 async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Workers, *, inputs_present: bool) -> None:
@@ -284,11 +288,15 @@ async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Worker
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:
     """Check that a platform that joins a begun job takes its chunks."""
-    if platform.when_too_small is WhenTooSmall.SKIP:
-        return
-    smallest = min((chunk.rows for chunk in ledger.chunks() if chunk.only is None), default=0)
-    if smallest < platform.min_rows:
+    sizes = [chunk.rows for chunk in ledger.chunks() if chunk.only is None]
+    smallest, largest = min(sizes, default=0), max(sizes, default=0)
+    if smallest < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
         raise UsageError(
             f"[platforms.{name}] takes {platform.min_rows:,} rows at least, and this job has a chunk of {smallest:,}; "
             'set its when_too_small = "skip" to leave such chunks out, or start a new job'
+        )
+    if largest > platform.max_rows:
+        raise UsageError(
+            f"[platforms.{name}] takes {platform.max_rows:,} rows at most, and this job has a chunk of {largest:,}; "
+            "start a new job for it, with a smaller chunk_size"
         )
