@@ -37,7 +37,7 @@ from orchestrator.ledger import (
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor.client import VendorClient
-from orchestrator.workers import Workers
+from orchestrator.workers import PieceLimits, Workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,8 @@ def clock() -> float:
 class InThreads(Workers):
     """The same pieces without the seconds that processes take to start; `Workers` has tests of its own."""
 
-    async def run(self, piece: Callable[..., T], *args: object) -> T:
+    async def run(self, piece: Callable[..., T], *args: object, limits: PieceLimits | None = None) -> T:
+        del limits
         return await asyncio.get_running_loop().run_in_executor(None, partial(piece, *args))
 
 
