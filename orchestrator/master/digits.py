@@ -76,3 +76,24 @@ def leading_digits(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the first three digits of each number, which decide its calling code."""
     scale = np.concatenate((np.ones(4, np.int64), _POWERS))
     return numbers // scale[count_digits(numbers)]
+
+
+def digit_rows(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return the decimal digits of each number as ASCII, one row a number, to the right of `ROW_WIDTH` bytes.
+
+    What stands to the left of a number's digits is zeros or, further left, nothing in particular.
+    """
+    rows = np.empty((len(numbers), ROW_WIDTH // 4), np.uint32)
+    above, low = np.divmod(numbers, _EIGHT)
+    top, middle = np.divmod(above, _EIGHT)
+    for place, eight in ((1, middle), (3, low)):
+        left, right = np.divmod(eight.astype(np.uint32), np.uint32(10_000))
+        rows[:, place] = _FOUR_DIGITS[left]
+        rows[:, place + 1] = _FOUR_DIGITS[right]
+    rows[:, 0] = _FOUR_DIGITS[top]
+    return rows.view(np.uint8)
+
+
+ROW_WIDTH: Final = 20
+_EIGHT: Final = np.int64(10**8)
+_FOUR_DIGITS: Final = np.frombuffer(b"".join(b"%04d" % value for value in range(10_000)), np.uint32)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
+import numpy as np
+
 from orchestrator.files import csv_safe
+from orchestrator.master.rows import Piece, assemble, enclosed, verdict_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.master.chunks import ResolvedChunk
+    from orchestrator.master.layout import Layout
     from orchestrator.master.tally import Tally
 
-NUMBER = "Number"
-"""The first column's header; the platforms follow."""
+_ROW_END = b"\r\n"
+_NUMBER = b"+"
 
 
 class Sink(Protocol):
@@ -29,8 +32,8 @@ class Sink(Protocol):
 
     def __exit__(self, *_: object) -> None: ...
 
-    def write(self, block: ResolvedChunk) -> None:
-        """Take further rows."""
+    def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
+        """Take further rows, and their cells in the columns that are kept, if any are."""
 
     def finish(self, tally: Tally) -> None:
         """Write what comes after the rows."""
@@ -39,10 +42,10 @@ class Sink(Protocol):
 class CsvSink:
     """UTF-8, commas, CRLF, RFC 4180; what a spreadsheet could take for a formula gets an apostrophe."""
 
-    def __init__(self, file: IO[bytes], platforms: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], layout: Layout) -> None:
         self.rows = 0
         self._file = file
-        file.write(",".join([NUMBER, *(_field(platform) for platform in platforms)]).encode() + b"\r\n")
+        file.write(",".join(map(_field, layout.header)).encode() + _ROW_END)
 
     def __enter__(self) -> Self:
         return self
@@ -50,24 +53,24 @@ class CsvSink:
     def __exit__(self, *_: object) -> None:
         """Nothing is held but the file, which is the caller's."""
 
-    def write(self, block: ResolvedChunk) -> None:
+    def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
         """Append the rows."""
         self.rows += len(block.numbers)
-        tables = [[b"," + _field(word).encode() for word in column.words] for column in block.columns]
-        tables[-1] = [cell + b"\r\n" for cell in tables[-1]]
-        self._file.write(render(block, tables))
+        pieces = verdict_pieces(block.columns, _cell)
+        if kept:
+            pieces.append(Piece([b"".join(map(_cell, cells)) for cells in kept], np.arange(len(kept))))
+        text = assemble(block.numbers, enclosed(pieces, b"", _ROW_END + _NUMBER))
+        self._file.write(_NUMBER)
+        self._file.write(text.data[: -len(_NUMBER)])
 
     def finish(self, tally: Tally) -> None:
         """Nothing follows the rows."""
 
 
+def _cell(text: str) -> bytes:
+    return b"," + _field(text).encode()
+
+
 def _field(text: str) -> str:
     safe = csv_safe(text)
     return '"' + safe.replace('"', '""') + '"' if any(mark in safe for mark in ',"\r\n') else safe
-
-
-def render(block: ResolvedChunk, cells: Sequence[Sequence[bytes]]) -> bytes:
-    """Join every number and its cells, row by row; `cells[platform][code]` is what to write for a code."""
-    numbers = [b"+%d" % number for number in block.numbers.tolist()]
-    looked_up = (map(table.__getitem__, codes.tolist()) for table, codes in zip(cells, block.codes, strict=True))
-    return b"".join(chain.from_iterable(zip(numbers, *looked_up, strict=True)))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpyxl.cell import Cell
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from orchestrator.master.book import Layout
+    from orchestrator.master.layout import Layout
     from orchestrator.master.tally import Tally
 
 TOP_CALLING_CODES: Final = 10

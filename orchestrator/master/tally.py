@@ -6,7 +6,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from orchestrator.master.digits import leading_digits
 from orchestrator.results.words import OWN_WORDS
@@ -90,7 +89,7 @@ def calling_codes() -> tuple[int, ...]:
 
     No calling code is the beginning of another, so three digits decide, and no number needs to be parsed.
     """
-    known = COUNTRY_CODE_TO_REGION_CODE
+    known = _regions()
     return tuple(
         next((code for code in (n // 100, n // 10, n) if code in known and f"{n:03}".startswith(str(code))), 0)
         for n in range(_LEADING)
@@ -99,9 +98,16 @@ def calling_codes() -> tuple[int, ...]:
 
 def calling_code_label(code: int) -> str:
     """Return what a reader sees: `+41 CH`, `+1 US and others`, `+800 international`."""
-    regions = [region for region in COUNTRY_CODE_TO_REGION_CODE.get(code, ()) if region != _INTERNATIONAL]
+    regions = [region for region in _regions().get(code, ()) if region != _INTERNATIONAL]
     if not code:
         return "no calling code"
     if not regions:
         return f"+{code} international"
     return f"+{code} {regions[0]}" + (" and others" if len(regions) > 1 else "")
+
+
+def _regions() -> dict[int, tuple[str, ...]]:
+    """Return the regions of each calling code; the library is loaded when the counts are shown, not before."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415
+
+    return COUNTRY_CODE_TO_REGION_CODE

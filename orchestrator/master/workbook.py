@@ -1,38 +1,44 @@
 """The master as a workbook: the rows are formatted here as XML and streamed into the zip, the rest is openpyxl's.
 
-openpyxl writes 36,000 rows a second, this a million and more, because a row is a join of prepared bytes. The optional
+openpyxl writes some 30,000 rows a second, this millions, because a row is a few copies of prepared bytes. The optional
 cell references are left out (a third of the bytes), and text is `t="str"` with its value in place: a string to every
 reader, and never a formula, since there is no formula element.
 """
 
 from __future__ import annotations
 
-import zipfile
 from functools import cache
 from typing import IO, TYPE_CHECKING, Final, Self
-from xml.sax.saxutils import escape
 
-from openpyxl.utils import get_column_letter
+import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.master.book import HEADER_STYLE, TEXT_STYLE, Layout, build
-from orchestrator.master.sinks import NUMBER, render
+from orchestrator.master.archive import Archive
+from orchestrator.master.book import build
+from orchestrator.master.layout import HEADER_STYLE, TEXT_STYLE, Layout
+from orchestrator.master.rows import Piece, assemble, enclosed, verdict_pieces
 from orchestrator.master.tally import Tally
-from orchestrator.master.text import legal
+from orchestrator.master.text import escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.master.chunks import ResolvedChunk
 
-_LEVEL: Final = 1  # level 6 takes twice the time for two thirds of the size
-_CONTENT_TYPES: Final = "[Content_Types].xml"
-_ROW: Final = b'<row><c s="%d" t="str"><v>' % TEXT_STYLE
+MAX_CELL_UNITS: Final = 32_767
+"""The characters that a spreadsheet takes in a cell, in UTF-16; a file with longer ones is called broken."""
+
+_ROW: Final = b'<row><c s="%d" t="str"><v>+' % TEXT_STYLE
+_NUMBER_END: Final = b"</v></c>"
 _ROW_END: Final = b"</row>"
+_SHEET: Final = "xl/worksheets/sheet{}.xml"
+_CONTENT_TYPES: Final = "[Content_Types].xml"
 
 
 class XlsxSink:
     """Writes `Master`, `Master 2`, … and `Summary`; the same input gives the same bytes.
 
-    A context manager: leaving it closes what an exception left open.
+    A context manager: leaving it ends what an exception left open.
     """
 
     def __init__(self, file: IO[bytes], layout: Layout) -> None:
@@ -40,33 +46,29 @@ class XlsxSink:
         self._layout = layout
         self._sheet = 0
         self._left = 0
-        self._member: IO[bytes] | None = None
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL)
+        self._archive = Archive(file)
 
     def __enter__(self) -> Self:
+        self._archive.__enter__()
         # Tools that look at the first bytes only take a zip for a workbook when this part leads it. What it says
         # depends on the sheets alone, so it can be written before anything is counted.
-        self._add(_CONTENT_TYPES, build(self._layout, Tally(self._layout.platforms))[_CONTENT_TYPES])
+        self._archive.add(_CONTENT_TYPES, build(self._layout, Tally(self._layout.platforms))[_CONTENT_TYPES])
         if self._layout.sheet_rows:
             self._begin_sheet()
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            if self._member is not None:
-                self._member.close()
-        finally:
-            self._zip.close()
+        self._archive.__exit__()
 
-    def write(self, block: ResolvedChunk) -> None:
+    def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
         """Append the rows, rolling over into further sheets."""
         first = 0
-        while self._member is not None and first < len(block.numbers):
+        while self._sheet and first < len(block.numbers):
             if not self._left:
                 self._end_sheet()
                 self._begin_sheet()
             part = block.cut(first, first + self._left)
-            self._member.write(_rows(part))
+            self._write_rows(part, kept[first : first + self._left])
             first += len(part.numbers)
             self._left -= len(part.numbers)
             self.rows += len(part.numbers)
@@ -74,45 +76,51 @@ class XlsxSink:
     def finish(self, tally: Tally) -> None:
         """Close the last sheet and add every other part of the workbook."""
         self._end_sheet()
-        written = set(self._zip.namelist())
+        written = {_CONTENT_TYPES, *(_SHEET.format(place) for place in range(1, self._sheet + 1))}
         for name, content in build(self._layout, tally).items():
             if name not in written:
-                self._add(name, content)
-        self._zip.close()
+                self._archive.add(name, content)
+        self._archive.finish()
 
-    def _add(self, name: str, content: bytes) -> None:
-        with self._zip.open(name, "w") as member:
-            member.write(content)
+    def _write_rows(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
+        """Format rows: what ends one row and begins the next is part of the last piece."""
+        pieces = verdict_pieces(block.columns, _cell)
+        if kept:
+            pieces.append(Piece([b"".join(map(_kept_cell, cells)) for cells in kept], np.arange(len(kept))))
+        text = assemble(block.numbers, enclosed(pieces, _NUMBER_END, _ROW_END + _ROW))
+        self._archive.write(_ROW)
+        self._archive.write(text.data[: -len(_ROW)])
 
     def _begin_sheet(self) -> None:
         self._left = self._layout.sheet_rows[self._sheet]
         self._sheet += 1
-        self._member = self._zip.open(f"xl/worksheets/sheet{self._sheet}.xml", "w")
-        self._member.write(_head(self._layout, selected=self._sheet == 1))
+        self._archive.begin(_SHEET.format(self._sheet))
+        self._archive.write(_head(self._layout, selected=self._sheet == 1))
 
     def _end_sheet(self) -> None:
-        if self._member is not None:
-            self._member.write(_foot(len(self._layout.platforms) + 1, self._layout.sheet_rows[self._sheet - 1]))
-            self._member.close()
-            self._member = None
-
-
-def _rows(block: ResolvedChunk) -> bytes:
-    """Format rows: what ends one row and begins the next is part of the last platform's prepared cells."""
-    tables = [[_cell(word) for word in column.words] for column in block.columns]
-    tables[0] = [b"</v></c>" + cell for cell in tables[0]]
-    tables[-1] = [cell + _ROW_END + _ROW for cell in tables[-1]]
-    return _ROW + render(block, tables).removesuffix(_ROW)
+        if self._sheet:
+            self._archive.write(_foot(self._layout.filter_range(self._layout.sheet_rows[self._sheet - 1])))
+            self._archive.end()
 
 
 @cache
-def _cell(word: str, style: int | None = None) -> bytes:
+def _cell(word: str) -> bytes:
+    return _kept_cell(word)
+
+
+def _kept_cell(text: str, style: int | None = None) -> bytes:
     """Format one text cell; a text that would become a formula when edited gets the text format."""
     if style is None:
-        style = TEXT_STYLE if csv_safe(word) != word else 0
-    shown = escape(legal(word))
+        style = TEXT_STYLE if csv_safe(text) != text else 0
     mark = f' s="{style}"' if style else ""
-    return f'<c{mark} t="str"><v>{shown}</v></c>'.encode()
+    return f'<c{mark} t="str"><v>{escaped(_fitting(text))}</v></c>'.encode()
+
+
+def _fitting(text: str) -> str:
+    """Return as much of `text` as a cell takes."""
+    if len(text) * 2 <= MAX_CELL_UNITS:
+        return text
+    return text.encode("utf-16-le", "replace")[: MAX_CELL_UNITS * 2].decode("utf-16-le", "ignore")
 
 
 def _head(layout: Layout, *, selected: bool) -> bytes:
@@ -122,7 +130,7 @@ def _head(layout: Layout, *, selected: bool) -> bytes:
         for place, width in enumerate(layout.widths, start=1)
     )
     selection = ' tabSelected="1"' if selected else ""
-    header = b"".join(_cell(text, HEADER_STYLE) for text in (NUMBER, *layout.platforms))
+    header = b"".join(_kept_cell(text, HEADER_STYLE) for text in layout.header)
     return (
         (
             '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -137,10 +145,9 @@ def _head(layout: Layout, *, selected: bool) -> bytes:
     )
 
 
-def _foot(columns: int, rows: int) -> bytes:
+def _foot(cells: str) -> bytes:
     """Format everything after the rows: the filter, and that text which looks like a number is meant."""
-    last = get_column_letter(columns)
     return (
-        f'</sheetData><autoFilter ref="A1:{last}{rows + 1}"/><ignoredErrors>'
-        f'<ignoredError sqref="A1:{last}{rows + 1}" numberStoredAsText="1"/></ignoredErrors></worksheet>'
+        f'</sheetData><autoFilter ref="{cells}"/><ignoredErrors>'
+        f'<ignoredError sqref="{cells}" numberStoredAsText="1"/></ignoredErrors></worksheet>'
     ).encode()

@@ -12,13 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
-from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
-from orchestrator.master.book import Layout, Limits, sheet_rows
+from orchestrator.master.kept import Kept
+from orchestrator.master.layout import Layout, Limits, sheet_rows
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
-from orchestrator.master.workbook import XlsxSink
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
@@ -81,7 +80,8 @@ def write_master(
 ) -> MasterReport:
     """Write the master in every format asked for; memory does not grow with the list.
 
-    `chunks` is called twice: once to count the rows, once to write them. Raises `StorageError`; then the files of an
+    `chunks` is called once to count the rows, once to write them, and once more where columns are
+    kept; `overlays` are the cells of later generations. Raises `StorageError`; then the files of an
     earlier run are untouched.
     """
     make_private_directory(request.directory)
@@ -90,9 +90,12 @@ def write_master(
         targets = [master_path(request.directory, output, partial=partial) for output in request.formats]
         files = [stack.enter_context(replacing(target)) for target in targets]
         rows = sum(chunk.rows for chunk in chunks())
+        sheets = sheet_rows(rows, request.limits)
+        layout = Layout(request.platforms, rows, sheets, request.banner, request.facts, request.columns)
         outputs = zip(files, request.formats, strict=True)
-        sinks = [stack.enter_context(_sink(file, output, request, rows)) for file, output in outputs]
-        _stream(resolved(request.platforms, chunks(), overlays), tally, sinks)
+        sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
+        kept = Kept(chunks() if request.columns else (), len(request.columns))
+        _stream(resolved(request.platforms, chunks(), overlays), kept, tally, sinks)
         written = tuple(
             MasterFile(target.name, _sha256(file), sink.rows)
             for target, file, sink in zip(targets, files, sinks, strict=True)
@@ -103,24 +106,29 @@ def write_master(
     return MasterReport(written, tally.counts, pending)
 
 
-def _sink(file: IO[bytes], output: OutputFormat, request: MasterRequest, rows: int) -> Sink:
+def _sink(file: IO[bytes], output: OutputFormat, layout: Layout) -> Sink:
+    """Return the writer of a format; each loads its libraries when it is asked for, and not before."""
     match output:
         case OutputFormat.CSV:
-            return CsvSink(file, request.platforms)
+            return CsvSink(file, layout)
         case OutputFormat.XLSX:
-            sheets = sheet_rows(rows, request.limits)
-            return XlsxSink(file, Layout(request.platforms, rows, sheets, request.banner, request.facts))
+            from orchestrator.master.workbook import XlsxSink  # noqa: PLC0415
+
+            return XlsxSink(file, layout)
         case OutputFormat.PARQUET:
-            raise UsageError("parquet is not written yet")
+            from orchestrator.master.parquet import ParquetSink  # noqa: PLC0415
+
+            return ParquetSink(file, layout)
         case _:
             assert_never(output)
 
 
-def _stream(blocks: Iterable[ResolvedChunk], tally: Tally, sinks: list[Sink]) -> None:
+def _stream(blocks: Iterable[ResolvedChunk], kept: Kept, tally: Tally, sinks: list[Sink]) -> None:
     for block in blocks:
         tally.add(block)
+        cells = kept.take(len(block.numbers))
         for sink in sinks:
-            sink.write(block)
+            sink.write(block, cells)
     for sink in sinks:
         sink.finish(tally)
 

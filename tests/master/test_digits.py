@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.master.digits import MAX_DIGITS, count_digits, leading_digits, parse_lines
+from orchestrator.master.digits import MAX_DIGITS, count_digits, digit_rows, leading_digits, parse_lines
 
 anything = st.lists(st.integers(100, 10**MAX_DIGITS - 1), max_size=40)
 
@@ -23,6 +23,9 @@ def test_digits_are_those_of_the_text(numbers: list[int]) -> None:
     """The count of digits, and the first three, are those of the decimal text."""
     array = np.array(numbers, np.int64)
     assert count_digits(array).tolist() == [len(str(number)) for number in numbers]
+    assert [row.tobytes()[-len(str(n)) :] for row, n in zip(digit_rows(array), numbers, strict=True)] == [
+        b"%d" % number for number in numbers
+    ]
     assert leading_digits(array).tolist() == [int(str(number)[:3]) for number in numbers]
 
 

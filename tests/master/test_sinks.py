@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from orchestrator.master import MasterChunk
 from orchestrator.master.chunks import base_blocks
+from orchestrator.master.layout import Layout
 from orchestrator.master.sinks import CsvSink
 from orchestrator.master.tally import Tally
 
@@ -18,9 +19,9 @@ def test_bytes(chunk: Chunk) -> None:
     words = ["yes", "s\u00ed", 'a,"b"', "=1+1", "+1+1", "-2", "@x", "two\nlines"]
     numbers = [f"+4179828465{i}" for i in range(len(words))]
     file = io.BytesIO()
-    with CsvSink(file, ["instagram", "=x,"]) as sink:
+    with CsvSink(file, Layout(("instagram", "=x,"), len(words), ())) as sink:
         for block in base_blocks(chunk(numbers, words, "held"), 0):
-            sink.write(block)
+            sink.write(block, ())
         sink.finish(Tally(["instagram", "=x,"]))
     shown = ["yes", "s\u00ed", '"a,""b"""', "'=1+1", "'+1+1", "'-2", "'@x", '"two\nlines"']
     expected = ['Number,instagram,"\'=x,"', *(f"{n},{w},held" for n, w in zip(numbers, shown, strict=True)), ""]

@@ -10,8 +10,8 @@ from openpyxl.chart import BarChart
 from openpyxl.worksheet.worksheet import Worksheet
 
 from orchestrator.master import MasterChunk
-from orchestrator.master.book import Layout
 from orchestrator.master.chunks import base_blocks
+from orchestrator.master.layout import Layout
 from orchestrator.master.summary import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
 from orchestrator.master.tally import Tally
 from orchestrator.results.words import OWN_WORDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ import python_calamine
 from openpyxl.workbook import Workbook
 
 from orchestrator.master import MasterChunk
-from orchestrator.master.book import Layout, Limits, build, sheet_rows
+from orchestrator.master.book import build
 from orchestrator.master.chunks import base_blocks
+from orchestrator.master.layout import Layout, Limits, sheet_rows
 from orchestrator.master.tally import Tally
 from orchestrator.master.workbook import XlsxSink
 
@@ -31,7 +33,7 @@ def write(chunk: MasterChunk, *platforms: str) -> bytes:
     with XlsxSink(file, Layout(platforms, chunk.rows, sheet_rows(chunk.rows, Limits()))) as sink:
         for block in base_blocks(chunk, 0):
             tally.add(block)
-            sink.write(block)
+            sink.write(block, ())
         sink.finish(tally)
     return file.getvalue()
 
@@ -107,33 +109,17 @@ def test_parts_are_whole_and_in_order(content: bytes) -> None:
 
 
 def test_an_exception_leaves_nothing_open(chunk: Chunk, tmp_path: Path) -> None:
-    """Leaving early closes the zip quietly, before its file is closed."""
+    """Leaving early ends the compressor quietly, before its file is closed."""
     made = chunk(NUMBERS, "held")
 
     def stop_early() -> None:
         with (tmp_path / "x").open("wb") as file, XlsxSink(file, Layout(("p",), made.rows, (made.rows,))) as sink:
-            sink.write(next(iter(base_blocks(made, 0))))
+            sink.write(next(iter(base_blocks(made, 0))), ())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         stop_early()
-    assert zipfile.is_zipfile(tmp_path / "x")
-
-
-@pytest.mark.parametrize(
-    ("total", "sheets"),
-    [(0, (0,)), (1, (1,)), (10, (10,)), (11, (10, 1)), (30, (10, 10, 10)), (35, (10, 10, 10, 5)), (36, ())],
-)
-def test_sheet_rows(total: int, sheets: tuple[int, ...]) -> None:
-    """Sheets are full but for the last; an empty list has one; above the limit there are none."""
-    assert sheet_rows(total, Limits(sheet_rows=10, rows=35)) == sheets
-
-
-def test_default_limits() -> None:
-    """A sheet takes a million rows, a workbook ten."""
-    assert sheet_rows(2_500_000, Limits()) == (1_000_000, 1_000_000, 500_000)
-    assert len(sheet_rows(10_000_000, Limits())) == 10
-    assert sheet_rows(10_000_001, Limits()) == ()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("deflate")]
 
 
 def test_content_types_do_not_depend_on_counts(chunk: Chunk) -> None:

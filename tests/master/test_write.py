@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk, MasterFile, MasterRequest, write_master
-from orchestrator.master.book import Limits
+from orchestrator.master.layout import Limits
 from orchestrator.settings import OutputFormat
 
 Chunk = Callable[..., MasterChunk]

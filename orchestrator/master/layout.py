@@ -1,0 +1,92 @@
+"""What a master looks like before its first row: columns, sheets, limits. Needs no spreadsheet library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NUMBER: Final = "Number"
+"""The first column's header; the platforms follow, then the columns that are kept from the inputs."""
+FROM_LIST: Final = "list"
+
+HEADER_STYLE: Final = 1
+TEXT_STYLE: Final = 2
+"""Indices into the workbook's cell formats: its builder sets these first, so they are the first behind the default."""
+
+ROWS_PER_SHEET: Final = 1_000_000
+MAX_ROWS: Final = 10_000_000
+
+_LETTERS: Final = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A sheet takes `sheet_rows` numbers, a workbook `rows`; a longer list leaves it with the summary only."""
+
+    sheet_rows: int = ROWS_PER_SHEET
+    rows: int = MAX_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is known before the first row: the columns, the rows of each Master sheet, what the Summary says on top.
+
+    `sheet_rows` is empty when the list is too long for a workbook; `rows` is the whole list then too. `columns` are
+    the names of the columns kept from the inputs.
+    """
+
+    platforms: tuple[str, ...]
+    rows: int
+    sheet_rows: tuple[int, ...]
+    banner: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Return the texts of the first row."""
+        return header(self.platforms, self.columns)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Return column widths in characters: a number has 18 at most, a filter button takes 4."""
+        return (18, *(min(40, max(14, len(text) + 5)) for text in self.header[1:]))
+
+    def filter_range(self, rows: int) -> str:
+        """Return the cells of a sheet of `rows` rows with its header, such as `A1:C11`."""
+        return f"A1:{column_letters(len(self.header))}{rows + 1}"
+
+
+def header(platforms: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of all columns, no two the same in any case: a kept one gives way, as `Number (list)`."""
+    names = [NUMBER, *platforms]
+    taken = {name.casefold() for name in names}
+    for column in columns:
+        name = column
+        turn = 1
+        while not name or name.casefold() in taken:
+            name = f"{column} ({FROM_LIST}{f' {turn}' if turn > 1 else ''})".lstrip()
+            turn += 1
+        taken.add(name.casefold())
+        names.append(name)
+    return tuple(names)
+
+
+def column_letters(column: int) -> str:
+    """Return the letters of a column that counts from 1: A, Z, AA."""
+    letters = ""
+    while column:
+        column, letter = divmod(column - 1, _LETTERS)
+        letters = chr(ord("A") + letter) + letters
+    return letters
+
+
+def sheet_rows(total: int, limits: Limits) -> tuple[int, ...]:
+    """Return the rows of each Master sheet; an empty list has one sheet with a header, a too long one has none."""
+    if total > limits.rows:
+        return ()
+    full, rest = divmod(total, limits.sheet_rows)
+    return (limits.sheet_rows,) * full + ((rest,) if rest or not full else ())

@@ -1,0 +1,97 @@
+"""The master as a Parquet file: numbers are strings, verdicts are dictionary-encoded, made for analysis.
+
+Importing this module needs pyarrow, and raises `UsageError` without.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from orchestrator.errors import UsageError
+from orchestrator.master.digits import count_digits
+from orchestrator.master.rows import Piece, assemble
+
+try:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+except ImportError:
+    raise UsageError(
+        "master.parquet needs pyarrow: pip install 'numbercheck-orchestrator[parquet]', "
+        "or leave parquet out of [output] formats"
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from orchestrator.master.chunks import Column, ResolvedChunk
+    from orchestrator.master.layout import Layout
+    from orchestrator.master.tally import Tally
+
+BANNER_KEY: Final = "numbercheck.banner"
+ROWS_PER_GROUP: Final = 1 << 17
+"""Rows of one row group at most; smaller chunks are gathered."""
+
+
+class ParquetSink:
+    """Writes row groups of some 100,000 rows; the banner stands in the file's metadata.
+
+    Columns, in order: `Number` (string, with its plus sign), the platforms (dictionary of strings), what is kept from
+    the list (strings).
+    """
+
+    def __init__(self, file: IO[bytes], layout: Layout) -> None:
+        self.rows = 0
+        number, *others = layout.header
+        verdicts, kept = others[: len(layout.platforms)], others[len(layout.platforms) :]
+        fields = [(number, pa.string()), *((name, pa.dictionary(pa.int16(), pa.string())) for name in verdicts)]
+        metadata = {BANNER_KEY: layout.banner} if layout.banner else None
+        self._schema = pa.schema([*fields, *((name, pa.string()) for name in kept)], metadata=metadata)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=[*verdicts, *kept])
+        self._waiting: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
+        """Append the rows, gathering small blocks."""
+        for first in range(0, len(block.numbers), ROWS_PER_GROUP):
+            last = first + ROWS_PER_GROUP
+            part = block.cut(first, last)
+            if sum(map(len, self._waiting)) + len(part.numbers) > ROWS_PER_GROUP:
+                self._write_group()
+            self._waiting.append(self._table(part, kept[first:last]))
+        self.rows += len(block.numbers)
+
+    def finish(self, tally: Tally) -> None:  # noqa: ARG002 - every sink is told
+        """Write what is left, and the directory of row groups."""
+        self._write_group()
+        self._writer.close()
+
+    def _write_group(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries(), ROWS_PER_GROUP)
+            self._waiting.clear()
+
+    def _table(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> Any:
+        verdicts = [self._verdicts(column) for column in block.columns]
+        texts = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)]
+        return pa.Table.from_arrays([self._numbers(block.numbers), *verdicts, *texts], schema=self._schema)
+
+    def _numbers(self, numbers: NDArray[np.int64]) -> Any:
+        """Return the numbers as text, without making an object of each."""
+        lengths = count_digits(numbers) + 1
+        ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+        text = assemble(numbers, [Piece([b"+"], np.zeros(len(numbers), np.uint8))])  # the next number's sign
+        signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
+        return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
+
+    def _verdicts(self, column: Column) -> Any:
+        codes = pa.array(column.codes.astype(np.int16))
+        return pa.DictionaryArray.from_arrays(codes, pa.array(column.words, pa.string()))
