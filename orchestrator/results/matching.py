@@ -20,7 +20,7 @@ class Matcher:
     """
 
     def __init__(self, numbers: NDArray[np.int64]) -> None:
-        self._order = np.argsort(numbers, kind="stable")
+        self._order = np.argsort(numbers)
         self._sorted = numbers[self._order]
         self._seen = np.zeros(len(numbers), np.bool_)
         self._contradicted = np.zeros(len(numbers), np.bool_)
@@ -30,6 +30,8 @@ class Matcher:
 
     def place(self, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
         """Take rows: `numbers[i]` was said to be `codes[i]`; code 0 is an empty cell."""
+        turn = np.argsort(numbers)  # a search in their order is several times as fast, and order means nothing here
+        numbers, codes = numbers[turn], codes[turn]
         where = np.minimum(np.searchsorted(self._sorted, numbers), len(self._sorted) - 1)
         ours = self._sorted[where] == numbers
         blank = (numbers == BLANK) & (codes == 0)

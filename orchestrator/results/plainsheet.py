@@ -57,10 +57,14 @@ class Book:
 
     def string(self, reference: bytes) -> bytes:
         """Return a shared string."""
-        place = int(reference)
-        if place >= len(self.strings):
-            raise NotPlainError
-        return self.strings[place]
+        return self.all_strings([reference])[0]
+
+    def all_strings(self, references: Sequence[bytes]) -> list[bytes]:
+        """Return shared strings, each by its reference."""
+        try:
+            return list(map(self.strings.__getitem__, map(int, references)))
+        except IndexError:
+            raise NotPlainError from None
 
 
 def read_sheet(xml: bytes, book: Book, wanted: Wanted) -> list[Batch]:
@@ -126,7 +130,8 @@ class _Reader:
         pattern = self._pattern or self._learn(rows(_first_rows(block)))
         parts = [block] if pattern is None else pattern.regex.split(block)
         step = 1 if pattern is None else pattern.regex.groups + 1
-        odd = [(place, row) for place, gap in enumerate(parts[0::step]) if gap for row in rows(gap)]
+        gaps = parts[0::step]
+        odd = [(place, row) for place, gap in enumerate(gaps) if gap for row in rows(gap)] if any(gaps) else []
         self._follow(parts[1::step], odd)
         numbers, verdicts = self._odd(odd)
         if pattern is not None:
@@ -179,7 +184,7 @@ class _Reader:
     def _numbers(self, kind: str, values: Sequence[bytes]) -> NDArray[np.int64]:
         if kind == "n" and not self._book.dateless:
             raise NotPlainError
-        texts = [self._book.string(value) for value in values] if kind == "s" else values
+        texts = self._book.all_strings(values) if kind == "s" else values
         numbers = plain_numbers(b"\n".join(texts) + b"\n", len(texts))
         return as_numbers([self._book.value(kind, value) for value in values]) if numbers is None else numbers
 
