@@ -169,14 +169,14 @@ class Dispatcher:
 
     async def _wind_down(self) -> None:
         """Give answers on their way a few seconds, then cut off; every submit says what is known about it."""
-        if not self._on_their_way:
-            return
-        log.info("waiting_for_answers", calls=len(self._on_their_way), at_most_s=GRACE_S)
-        await asyncio.wait(self._on_their_way, timeout=GRACE_S)
+        if self._on_their_way:
+            log.info("waiting_for_answers", calls=len(self._on_their_way), at_most_s=GRACE_S)
+            await asyncio.wait(self._on_their_way, timeout=GRACE_S)
         cut = list(self._on_their_way)
         for task in cut:
             task.cancel()
         await asyncio.gather(*cut, return_exceptions=True)
+        await self._fetcher.close()
 
 
 def _at_vendor(ledger: Ledger, platform: str) -> list[Task]:

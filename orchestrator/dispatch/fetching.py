@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from orchestrator.dispatch.reading import ResultReader
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
 from orchestrator.intake import chunk_path
-from orchestrator.results import ResultCheck, check_result, verdict_path
+from orchestrator.results import ResultCheck, verdict_path
 from orchestrator.results.suffix import result_suffix
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class Fetcher:
     def __init__(self, context: Context, looker: Looker) -> None:
         self._context = context
         self._looker = looker
+        self._reader = ResultReader(context.workers)
+
+    async def close(self) -> None:
+        """Cut off what is still being read."""
+        await self._reader.close()
 
     async def fetch(self, lane: Lane, watch: Watch) -> None:
         """Take one result in; afterwards the task is done, or waits for another try, or has ended."""
@@ -56,7 +62,7 @@ class Fetcher:
         except (DamagedResultError, PieceDiedError) as error:
             await self._damaged(lane, watch, part, str(error))
         else:
-            await self._finish(lane, watch, part, report)
+            await self._finish(lane, watch, report)
 
     async def _read(self, lane: Lane, watch: Watch, part: Path) -> ResultReport:
         verdicts = verdict_path(self._context.directory, watch.key.platform, watch.key.chunk)
@@ -70,10 +76,9 @@ class Fetcher:
             task_id=watch.task_id,
             success=watch.success,
         )
-        return await self._context.workers.run(check_result, check)
+        return await self._reader.take(check, watch.rows)
 
-    async def _finish(self, lane: Lane, watch: Watch, part: Path, report: ResultReport) -> None:
-        _keep(part, part.with_suffix(result_suffix(part)))
+    async def _finish(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
         at = self._context.clock()
         oddities = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
         detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}

@@ -31,7 +31,7 @@ from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import Sandbox, TaskRecord, read_tasks, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
-from orchestrator.workers import Workers
+from orchestrator.workers import PieceLimits, Workers
 from tests.simulation.checks import BrokenPromiseError, check_all, check_spacing, key_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
@@ -50,7 +50,7 @@ FINAL = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 class OnTheLoop(Workers):
     """The interface of the workers without processes: a piece runs in a turn of the loop."""
 
-    async def run(self, piece: Callable[..., T], *args: object) -> T:
+    async def run(self, piece: Callable[..., T], *args: object, limits: PieceLimits | None = None) -> T:
         async with self._slots:
             return await asyncio.get_running_loop().run_in_executor(None, partial(piece, *args))
 
@@ -101,8 +101,12 @@ class Operator:
         told = " ".join(f"{name}={value}" for name, value in fields.items())
         self.story.trace.append(f"{self.loop.time() - self._born_s:.6f} {event} {told}".rstrip())
         self.story.counts[event] += 1
+        self.noted(event)
         if event == "fault":
             self.story.counts[f"fault {fields['fault']}"] += 1
+
+    def noted(self, event: str) -> None:
+        """Take the event in; for those that wait for one."""
 
     def settings(self, *, healed: bool) -> Settings:
         path = self.folder / "config.toml"
@@ -209,7 +213,7 @@ class Operator:
         run = context.run(asyncio.create_task, job.run(settings, options, self.world()))
         await end(run, life)
         await self._bury(life)
-        if run.cancelled():
+        if run.cancelled() or (life.killed and run.exception()):
             return None
         code = self._code_of(run)
         self.note("ended", code=int(code))
@@ -279,6 +283,7 @@ class Operator:
         if run.done():
             return
         self.note("killed")
+        life.killed = True
         if self.directory.exists():
             shutil.copytree(self.directory, self.folder / "kept")
         for task in life.alive():
@@ -288,12 +293,14 @@ class Operator:
         await asyncio.wait([run], timeout=6 * 3600.0)
         if not run.done():
             raise BrokenPromiseError("a run has not ended within six hours")
-        while any(task.cancel() for task in life.alive()):
-            await asyncio.sleep(0.01)
-        if not run.cancelled() and run.exception() is None and not (self.folder / "kept").exists():
+        if not life.killed:
             return
-        if (self.folder / "kept").exists():
+        await asyncio.sleep(2.0)
+        while any(task.cancel() for task in life.alive()):
+            await asyncio.sleep(2.0)
+        if self.directory.exists():
             shutil.rmtree(self.directory)
+        if (self.folder / "kept").exists():
             (self.folder / "kept").rename(self.directory)
 
     # --- decisions ---------------------------------------------------------------------------------------------------

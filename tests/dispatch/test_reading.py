@@ -1,0 +1,128 @@
+"""Result files on their way through the workers: which go together, and what each of them costs the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from orchestrator.dispatch import reading
+from orchestrator.dispatch.reading import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader, take_results
+from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
+from orchestrator.results import ResultCheck, read_verdicts
+from orchestrator.workers import PieceLimits, Workers
+
+T = TypeVar("T")
+NUMBERS = [f"+4179828465{digit}" for digit in range(10)]
+
+
+def make_check(folder: Path, name: str = "000001", content: str | None = None) -> ResultCheck:
+    """Write a chunk and its result; without `content` the result is right."""
+    folder.mkdir(exist_ok=True)
+    chunk, result = folder / f"{name}.txt", folder / f"{name}.part"
+    chunk.write_text("".join(f"{number}\n" for number in NUMBERS))
+    result.write_text(content or "Number,instagram\n" + "".join(f"{number},yes\n" for number in NUMBERS))
+    return ResultCheck(
+        result=result,
+        chunk=chunk,
+        verdicts=folder / f"{name}.bin",
+        platform="instagram",
+        columns=("instagram",),
+        task_id="t1",
+        success=10,
+    )
+
+
+def test_good_files_are_kept_and_damaged_ones_stay(tmp_path: Path) -> None:
+    """A good file gets the name of its kind; a damaged one stays a part; neither costs the other."""
+    good, bad = make_check(tmp_path), make_check(tmp_path, "000002", "Number,instagram\n")
+    report, error = take_results((good, bad))
+    assert not isinstance(report, Exception)
+    assert report.counts == {"yes": 10}
+    assert isinstance(error, DamagedResultError)
+    assert sorted(path.name for path in tmp_path.glob("*.[cp]*")) == ["000001.csv", "000002.part"]
+    assert len(read_verdicts(good.verdicts).codes) == 10
+
+
+def test_a_file_of_ours_that_is_missing(tmp_path: Path) -> None:
+    """A lost chunk file is the disk's fault, not the result's."""
+    check = make_check(tmp_path)
+    check.chunk.unlink()
+    assert isinstance(take_results((check,))[0], StorageError)
+
+
+class Held(Workers):
+    """Workers that note what they are given, and give nothing back until they are let go."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.batches: list[int] = []
+        self.go = asyncio.Event()
+
+    async def run(self, piece: Callable[..., T], *args: Any, limits: PieceLimits | None = None) -> T:
+        assert limits is not None
+        self.batches.append(len(args[0]))
+        await self.go.wait()
+        return piece(*args)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batches"),
+    [
+        ([10] * 5, [1, 1, 3]),
+        ([ROWS_AT_ONCE] * 4, [1, 1, 1, 1]),
+        ([10, 10, ROWS_AT_ONCE - 10, 10, 10], [1, 1, 2, 1]),
+        ([1] * (FILES_AT_ONCE + 3), [1, 1, FILES_AT_ONCE, 1]),
+    ],
+)
+async def test_what_waits_goes_together(tmp_path: Path, rows: list[int], batches: list[int]) -> None:
+    """The first files go at once, one a worker; what waits meanwhile goes together, up to some rows and files."""
+    workers = Held(2)
+    reader = ResultReader(workers)
+    checks = [make_check(tmp_path, f"{number:06d}") for number in range(len(rows))]
+    takers = [asyncio.create_task(reader.take(check, row)) for check, row in zip(checks, rows, strict=True)]
+    await asyncio.sleep(0)
+    workers.go.set()
+    reports = await asyncio.gather(*takers)
+    assert [report.counts for report in reports] == [{"yes": 10}] * len(rows)
+    assert workers.batches == batches
+
+
+def kill_on_the_second(checks: tuple[ResultCheck, ...]) -> list[Any]:
+    """Stand for a parser that a file breaks."""
+    if any(check.result.stem == "000002" for check in checks):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return take_results(checks)
+
+
+async def test_a_file_that_breaks_its_worker_costs_that_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that went with it are read all the same."""
+    monkeypatch.setattr(reading, "take_results", kill_on_the_second)
+    checks = [make_check(tmp_path, f"{number:06d}") for number in (1, 2, 3)]
+    async with Workers(1) as workers:
+        reader = ResultReader(workers)
+        takers = [asyncio.create_task(reader.take(check, 10)) for check in checks]
+        first, second, third = await asyncio.gather(*takers, return_exceptions=True)
+    assert isinstance(second, PieceDiedError)
+    assert not isinstance(first, BaseException)
+    assert not isinstance(third, BaseException)
+
+
+async def test_what_is_cut_off(tmp_path: Path) -> None:
+    """Closing leaves no call behind, and whoever waits is cancelled."""
+    workers = Held(1)
+    reader = ResultReader(workers)
+    taker = asyncio.create_task(reader.take(make_check(tmp_path), 10))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await reader.close()
+    with pytest.raises(asyncio.CancelledError):
+        await taker
+    assert len(asyncio.all_tasks()) == 1
