@@ -1,0 +1,125 @@
+"""Result files on their way through the worker processes.
+
+A call to a worker costs more than a small file. So files that wait while the workers are busy go together, up to some
+rows; a large file goes by itself, and the first one never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
+from orchestrator.files import disk_errors, sync_directory
+from orchestrator.results import check_result
+from orchestrator.results.suffix import result_suffix
+from orchestrator.workers import PieceLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.results import ResultCheck, ResultReport
+    from orchestrator.workers import Workers
+
+ROWS_AT_ONCE: Final = 20_000
+FILES_AT_ONCE: Final = 64
+CPU_S_A_CALL: Final = 60.0
+CPU_S_A_ROW: Final = 0.001
+
+
+def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedResultError | StorageError]:
+    """Check result files, keep the good ones under the names of their kinds, and sync these names: a piece."""
+    outcomes = [_checked(check) for check in checks]
+    folders = set()
+    for check, outcome in zip(checks, outcomes, strict=True):
+        if not isinstance(outcome, Exception):
+            with disk_errors(check.result):
+                check.result.replace(check.result.with_suffix(result_suffix(check.result)))
+            folders.add(check.result.parent)
+    for folder in folders:
+        with disk_errors(folder):
+            sync_directory(folder)
+    return outcomes
+
+
+def _checked(check: ResultCheck) -> ResultReport | DamagedResultError | StorageError:
+    try:
+        return check_result(check)
+    except (DamagedResultError, StorageError) as error:
+        return error
+
+
+class ResultReader:
+    """Hands result files to the workers."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._waiting: deque[tuple[ResultCheck, int, asyncio.Future[ResultReport]]] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def take(self, check: ResultCheck, rows: int) -> ResultReport:
+        """Check one file of `rows` rows and keep it under the name of its kind.
+
+        Raises `DamagedResultError`, `StorageError`, and `PieceDiedError` when the file breaks its worker.
+        """
+        future: asyncio.Future[ResultReport] = asyncio.get_running_loop().create_future()
+        self._waiting.append((check, rows, future))
+        self._call()
+        return await future
+
+    async def close(self) -> None:
+        """Cut off what is with the workers; whoever still waits is cancelled."""
+        self._waiting.clear()
+        calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    def _call(self) -> None:
+        while self._waiting and len(self._calls) < self._workers.count:
+            task = asyncio.create_task(self._run(self._batch()))
+            self._calls.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._call()
+
+    def _batch(self) -> list[tuple[ResultCheck, int, asyncio.Future[ResultReport]]]:
+        batch = [self._waiting.popleft()]
+        rows = batch[0][1]
+        while self._waiting and len(batch) < FILES_AT_ONCE and rows + self._waiting[0][1] <= ROWS_AT_ONCE:
+            batch.append(self._waiting.popleft())
+            rows += batch[-1][1]
+        return batch
+
+    async def _run(self, batch: list[tuple[ResultCheck, int, asyncio.Future[ResultReport]]]) -> None:
+        checks = tuple(check for check, _, _ in batch)
+        limits = PieceLimits(cpu_s=CPU_S_A_CALL + CPU_S_A_ROW * sum(rows for _, rows, _ in batch))
+        try:
+            outcomes = await self._workers.run(take_results, checks, limits=limits)
+        except PieceDiedError as error:
+            if len(batch) == 1:
+                _settle(batch[0][2], error)
+                return
+            for one in batch:  # each by itself: the file that breaks its worker costs that file only
+                await self._run([one])
+            return
+        except BaseException as error:
+            for _, _, future in batch:
+                _settle(future, error)
+            raise
+        for (_, _, future), outcome in zip(batch, outcomes, strict=True):
+            _settle(future, outcome)
+
+
+def _settle(future: asyncio.Future[ResultReport], outcome: ResultReport | BaseException) -> None:
+    if future.done():  # whoever asked was cut off
+        return
+    if isinstance(outcome, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
