@@ -102,6 +102,22 @@ class Interrupted(LedgerWriter):
         setattr(ledger, "commit", failing)  # noqa: B010 - below the writer, where disks fail
 
 
+class Slow(LedgerWriter):
+    """A ledger whose disk takes `takes_s` to say that a commit from the `at`-th on is durable."""
+
+    def __init__(self, ledger: Ledger, *, at: int, takes_s: float) -> None:
+        super().__init__(ledger)
+        self.changes = 0
+        self._at, self._takes_s = at, takes_s
+
+    async def do(self, change: Callable[[Ledger], T]) -> T:
+        self.changes += 1
+        slow = self.changes == self._at
+        outcome = await super().do(change)
+        await asyncio.sleep(self._takes_s if slow else 0.0)
+        return outcome
+
+
 @dataclass
 class Bench:
     """One job in one directory, and how it is to be dispatched; `run` may be called again and again."""

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.dispatch.dispatcher import GRACE_S
+from orchestrator.ledger import LedgerWriter
 from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.sandbox import Options, Sandbox, read_requests, verdict
 from orchestrator.settings import BackoffSettings, PollingSettings
@@ -20,6 +21,7 @@ from tests.dispatch.harness import (
     Bench,
     Made,
     Script,
+    Slow,
     clock,
     error,
     numbers_of,
@@ -351,6 +353,23 @@ class TestStop:
             await run
         assert vendor.tasks == {}
         assert bench.states() == [State.PLANNED]
+
+    async def test_cut_off_while_the_release_is_committed(self, bench: Bench) -> None:
+        """The last bytes did not leave, so the task is planned again, although the ledger had it as released."""
+        bench.plan(1)
+        bench.writer = lambda ledger: Slow(ledger, at=3, takes_s=60.0)
+        async with serving(Script()) as vendor:
+            run = asyncio.create_task(bench.run(vendor.base_url))
+            await asyncio.sleep(1.0)
+            assert bench.states() == [State.RELEASED]
+            bench.stopping.set()
+            await run
+            assert bench.states() == [State.PLANNED]
+            assert bench.spent_nano() == 0
+            assert vendor.tasks == {}
+            bench.writer = LedgerWriter
+            await bench.run(vendor.base_url)
+        assert set(vendor.charged().values()) == {1}
 
     async def test_while_a_download_is_on_its_way(self, bench: Bench) -> None:
         """It is cut off, leaves no part behind, and the next run fetches it."""
