@@ -110,6 +110,8 @@ def _cell(word: str) -> bytes:
 
 def _kept_cell(text: str, style: int | None = None) -> bytes:
     """Format one text cell; a text that would become a formula when edited gets the text format."""
+    if not text:
+        return b"<c/>"
     if style is None:
         style = TEXT_STYLE if csv_safe(text) != text else 0
     mark = f' s="{style}"' if style else ""
