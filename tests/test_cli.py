@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from orchestrator.tasks import TaskKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = ["init", "plan", "run", "status", "resolve", "merge", "sandbox"]
+COMMANDS = ["init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "sandbox"]
+"""In the order of a job's life, which is that of the help."""
 LIST = "+41798284651\n+41798284652\n+41798284651\n+393331234567\nno number\n\n+447911123456\n"
 CONFIG = """\
 [job]
@@ -43,11 +45,11 @@ min_interval_s = 0.01
 count = 1
 """
 
-Run = "subprocess.CompletedProcess[str]"
+Child = subprocess.Popen[str]
 
 
-def start(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])}
+def start(directory: Path, *arguments: str, environ: dict[str, str] | None = None, **options: Any) -> Child:
+    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])} | (environ or {})
     return subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-m", "orchestrator", *arguments],
         cwd=directory,
@@ -57,8 +59,8 @@ def start(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[
     )
 
 
-def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    with start(directory, *arguments) as child:
+def run(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    with start(directory, *arguments, environ=environ) as child:
         out, err = child.communicate(timeout=60)
     return subprocess.CompletedProcess(arguments, child.returncode, out, err)
 
@@ -100,18 +102,59 @@ def test_the_bare_command_says_where_to_start(tmp_path: Path) -> None:
         assert command in done.stdout
 
 
+@pytest.mark.parametrize("width", [40, 80])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each help has a line that can be copied."""
+def test_every_command_shows_an_example(
+    command: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each help ends with an unbroken line that can be copied and is right; all others keep to the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
     assert main([command, "--help"]) == 0
-    assert f"Example: orchestrator {command}" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    (example,) = (line for line in lines if line.startswith("Example: "))
+    assert all(len(line) <= width for line in lines if line != example)
+    name, *arguments = shlex.split(example)[2:]
+    assert name == command
+    cli.commands.commands[command].make_context(command, arguments)
+
+
+@pytest.mark.parametrize("short", ["-h", "--help"])
+def test_help_has_a_short_form(short: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both spellings that people try are there."""
+    assert main([short]) == 0
+    assert main(["run", short]) == 0
+    assert "Example: orchestrator run" in capsys.readouterr().out
+
+
+def test_a_narrow_terminal_gets_narrow_text(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At 40 columns the bare command, the help and every table keep to the width; only sentences may be longer."""
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main([]) == 0
+    assert main(["--help"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
+    assert main(["run"]) == 0
+    assert main(["plan"]) == 0
+    tables = [line for line in capsys.readouterr().out.splitlines() if "  " in line]
+    assert tables
+    assert max(map(len, tables)) <= 40
+
+
+def test_output_that_is_redirected_has_no_colours_and_no_bars(directory: Path) -> None:
+    """In a pipe, a file or CI there is nothing but text, whatever the terminal would have had."""
+    done = run(directory, "run", NO_COLOR="1", CI="1", COLUMNS="40")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\r" not in done.stdout + done.stderr
 
 
 def test_the_help_lists_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     """One look shows what there is to type and what the codes mean."""
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert [line.split()[0] for line in out.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == sorted(COMMANDS)
+    assert [line.split()[0] for line in out.split("Commands:\n")[1].split("\n\n")[0].splitlines()] == COMMANDS
+    assert "..." not in out.partition("Commands:")[2]
     assert "75  stopped in good order" in out
 
 
@@ -150,7 +193,9 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     ("arguments", "hint"),
     [
         (["fly"], "No such command"),
+        (["pln"], "Did you mean 'plan'?"),
         (["run", "--fast"], "No such option"),
+        (["run", "--deadlin", "5h"], "Did you mean '--deadline'?"),
         (["run", "--deadline", "soon"], "5h30m"),
         (["run", "--after", "-1"], "--after"),
         (["plan", "-c", "gone.toml"], "gone.toml"),
@@ -468,3 +513,76 @@ def test_two_sandboxes_do_not_share_a_directory(
     second = run(tmp_path, "sandbox", "--directory", "vendor")
     assert second.returncode == 2
     assert "--directory" in second.stderr
+
+
+def test_verify_says_what_is_right_and_what_is_not(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Right is 0; a file that was altered is a finding, named, and 1."""
+    assert main(["run"]) == 0
+    capsys.readouterr()
+    assert main(["verify"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"chunk files +4\n", out)
+    assert out.endswith("\nall is as it was written\n")
+    chunk = directory / "runs" / "config" / "chunks" / "000001.txt"
+    chunk.write_text("+41798284659\n")
+    assert main(["verify", "--json"]) == 1
+    content = last_line(capsys.readouterr().out)
+    assert content["findings"] == [f"{chunk}: altered since it was written"]
+    assert "+41798284659" not in str(content)
+
+
+def test_retry_plans_what_lacks_a_verdict(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a task was given up its numbers are planned again; the message says what sends them."""
+    assert main(["resolve", "--all", "--give-up"]) == 0
+    capsys.readouterr()
+    assert main(["retry"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("without verdict  numbers\ninstagram              1\n\nto be sent\n")
+    assert err.endswith("orchestrator: next: orchestrator run -c config.toml\n")
+    assert main(["run"]) == 0
+
+
+def test_with_every_verdict_there_is_nothing_to_retry(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finished job says so, and no word about a next run."""
+    assert main(["run"]) == 0
+    capsys.readouterr()
+    assert main(["retry"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "every number has a verdict: there is nothing to retry\n"
+    assert "next" not in err
+
+
+def test_a_list_that_has_grown_is_taken_with_extend(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the option a longer list is refused, and with it only its new number is sent."""
+    assert main(["run"]) == 0
+    (directory / "numbers.txt").write_text(LIST + "+447911123457\n")
+    capsys.readouterr()
+    assert main(["run"]) == 2
+    assert "--extend" in capsys.readouterr().err
+    assert main(["run", "--extend", "--json"]) == 0
+    content = last_line(capsys.readouterr().out)
+    assert content["platforms"]["instagram"]["submits"] == 5
+
+
+def test_purge_says_first_and_removes_on_demand(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --yes nothing happens; with it the numbers are gone, the ledger stays, and no run can pay again."""
+    assert main(["run"]) == 0
+    capsys.readouterr()
+    master = directory / "runs" / "config" / "master.csv"
+    assert main(["purge"]) == 0
+    out, err = capsys.readouterr()
+    assert "would be removed" in out
+    assert "- master.csv\n" in out
+    assert "out of reach, for you to remove\n- the list itself: " in out
+    assert err == (
+        "orchestrator: nothing was removed; orchestrator purge --yes -c config.toml removes it and closes the job\n"
+    )
+    assert master.exists()
+    assert main(["purge", "--yes", "--json"]) == 0
+    content = last_line(capsys.readouterr().out)
+    assert content["done"]
+    assert "master.csv" in content["paths"]
+    assert not master.exists()
+    assert ledger_path(directory / "runs" / "config").exists()
+    assert main(["run"]) == 2
+    assert "purged" in capsys.readouterr().err

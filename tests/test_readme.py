@@ -67,6 +67,7 @@ def test_configurations(example: str, tmp_path: Path) -> None:
 
 def test_every_word_of_the_command_lines_exists() -> None:
     """Every `orchestrator COMMAND` and every option behind it is one that the program has."""
-    for name, rest in re.findall(r"orchestrator (init|plan|run|status|resolve|merge|sandbox)\b([^\n`#]*)", README):
+    names = "|".join(cli.commands.commands)
+    for name, rest in re.findall(rf"orchestrator ({names})\b([^\n`#]*)", README):
         known = {option for parameter in cli.commands.commands[name].params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, (name, rest)

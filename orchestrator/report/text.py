@@ -1,6 +1,7 @@
-"""Plain-text tables for standard output. Pure: values in, text of at most 60 columns out.
+"""Plain text for standard output. Pure: values in, text out, its tables at most `width` columns wide.
 
-Long words (names, reasons) may exceed the width; numbers never do, since a table that is too wide is split.
+Long words (names, reasons) may exceed the width; numbers never do, since a table that is too wide is split. Sentences
+are one line each, which a terminal wraps and a program can take apart.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WIDTH = 60
+_UNIT = 1000
 _GAP = "  "
 
 HELP_WITH = {
-    "not a number": "a table? [job] column names the right one",
-    "no country code": '[job] default_region = "CH" would read them as Swiss',
+    "not a number": "is it a table? [job] column names the right column",
+    "no country code": 'if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
     "excluded calling code": "[job] exclude_calling_codes keeps them out",
 }
-"""The setting that would turn rejected lines of a reason into accepted ones."""
+"""The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""
 
 _HELD_FIELDS = {"sent as": "sent_as", "sent at": "sent_at", "task id": "task_id", "reason": "reason"}
 
@@ -56,26 +58,28 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WID
     return lines
 
 
-def plan_text(plan: Mapping[str, Any]) -> str:
+def plan_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say what `plan` found, from the content that `plan --json` prints."""
-    lines = [*_numbers(plan["numbers"]), *_rejects(plan["rejected_by_reason"])]
+    lines = [*_numbers(plan["numbers"], width), *_rejects(plan["rejected_by_reason"], plan.get("advice", ()), width)]
     if from_text := plan["from_text"]:
         lines += ["", f"{count(from_text)} accepted numbers stood inside other text: see that they are meant"]
-    return "\n".join([*lines, "", *_costs(plan), *_section("findings", [f"- {line}" for line in plan["findings"]])])
+    lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *_costs(plan, width)]
+    return "\n".join([*lines, *_findings(plan)])
 
 
-def summary_text(summary: Mapping[str, Any]) -> str:
+def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say where a job stands, from the content of summary.json."""
-    lines = [_headline(summary), "", *_numbers(summary["numbers"])]
+    lines = [_headline(summary), "", *_numbers(summary["numbers"], width)]
     if platforms := summary["platforms"]:
-        lines += ["", *_tasks(platforms), *_verdicts(platforms)]
+        lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
     cost = f"cost so far {money(summary['cost'])}"
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
     return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"])])
 
 
-def held_text(content: Mapping[str, Any]) -> str:
+def held_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
     """List the held tasks with what a person needs to find them at the vendor, from what `status --held` gathered."""
+    del width  # names and reasons are copied, so they are not broken
     lines: list[str] = []
     for task in content["held_tasks"]:
         lines += [f"{task['task']}  {task['state']}  {count(task['numbers'])} number{'s' * (task['numbers'] != 1)}"]
@@ -83,9 +87,55 @@ def held_text(content: Mapping[str, Any]) -> str:
     return "\n".join(lines) or "nothing is held"
 
 
+def settled_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Name the tasks that `resolve` settled, one a line."""
+    del width
+    return "\n".join(content["settled"])
+
+
+def retry_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Say which numbers lack a verdict, and what is to be sent now."""
+    lacking = {name: number for name, number in content["without_verdict"].items() if number}
+    if not lacking:
+        return "\n".join(["every number has a verdict: there is nothing to retry", *_findings(content)])
+    lines = table(("without verdict", "numbers"), [(name, count(number)) for name, number in lacking.items()], width)
+    return "\n".join([*lines, "", "to be sent", *_costs(content, width), *_findings(content)])
+
+
+def merge_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Name the files of the master."""
+    del width
+    return "\n".join(master_lines(content["master"]))
+
+
+def verify_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Say what was compared and found right, and what was not."""
+    right = table(("right", ""), [(what, count(number)) for what, number in content["right"].items()], width)
+    return "\n".join([*right, *(_findings(content) or ["", "all is as it was written"])])
+
+
+def purge_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Say what was removed, or would be, and which copies are elsewhere."""
+    del width
+    verb = "removed" if content["done"] else "would be removed"
+    files = f"{count(content['files'])} file{'s' * (content['files'] != 1)}"
+    lines = [f"{content['directory']}: {verb}: {files}, {size(content['size_bytes'])}"]
+    lines += [f"- {path}" for path in content["paths"]]
+    return "\n".join([*lines, *_section("out of reach, for you to remove", content["out_of_reach"])])
+
+
 def master_lines(files: Iterable[Mapping[str, Any]]) -> list[str]:
     """Name the files of the master."""
     return [f"wrote {file['path']}, {count(file['rows'])} numbers" for file in files]
+
+
+def size(size_bytes: float) -> str:
+    """Write a size with the unit that fits."""
+    for unit in ("bytes", "kB", "MB"):
+        if size_bytes < _UNIT:
+            return f"{size_bytes:,.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= _UNIT
+    return f"{size_bytes:,.1f} GB"
 
 
 def _headline(summary: Mapping[str, Any]) -> str:
@@ -97,49 +147,53 @@ def _headline(summary: Mapping[str, Any]) -> str:
     return f"{job}: run {serial} {end}{mark}"
 
 
-def _numbers(numbers: Mapping[str, int]) -> list[str]:
-    return table(("numbers", *numbers), [("", *map(count, numbers.values()))])
+def _numbers(numbers: Mapping[str, int], width: int) -> list[str]:
+    return table(("numbers", *numbers), [("", *map(count, numbers.values()))], width)
 
 
-def _rejects(by_reason: Mapping[str, int]) -> list[str]:
+def _rejects(by_reason: Mapping[str, int], advice: Sequence[str], width: int) -> list[str]:
     if not by_reason:
         return []
-    body = table(("rejected", ""), [(reason, count(number)) for reason, number in by_reason.items()])
-    hints = [f"{reason}: {HELP_WITH[reason]}" for reason in by_reason if reason in HELP_WITH]
-    return ["", *body, *hints]
+    body = table(("rejected", ""), [(reason, count(number)) for reason, number in by_reason.items()], width)
+    static = [f"{reason}: {HELP_WITH[reason]}" for reason in by_reason if reason in HELP_WITH]
+    return ["", *body, *(advice or static)]
 
 
-def _costs(plan: Mapping[str, Any]) -> list[str]:
+def _costs(plan: Mapping[str, Any], width: int) -> list[str]:
     rows = [
         (name, *(count(costs[key]) for key in ("tasks", "numbers", "skipped")), money(costs["cost"]))
         for name, costs in plan["platforms"].items()
     ]
-    body = _without_zeros(("platform", "tasks", "numbers", "skipped", "cost"), rows)
+    body = _without_zeros(("platform", "tasks", "numbers", "skipped", "cost"), rows, width)
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
-    return [f"{count(plan['chunks'])} chunks", *body, f"planned cost {money(plan['cost'])}, {limit}"]
+    return [*body, f"planned cost {money(plan['cost'])}, {limit}"]
 
 
-def _tasks(platforms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _tasks(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
     names = ("tasks", "done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
     rows = [(platform, *(count(entry[name]) for name in names)) for platform, entry in platforms.items()]
-    return _without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names[1:])), rows)
+    return _without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names[1:])), rows, width)
 
 
-def _verdicts(platforms: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _verdicts(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
     words = list(dict.fromkeys(word for entry in platforms.values() for word in entry["verdicts"]))
     if not words:
         return []
     rows = [(name, *(count(entry["verdicts"].get(word, 0)) for word in words)) for name, entry in platforms.items()]
-    return ["", *table(("verdicts", *words), rows)]
+    return ["", *table(("verdicts", *words), rows, width)]
 
 
-def _section(title: str, lines: list[str]) -> list[str]:
-    return ["", title, *lines] if lines else []
+def _findings(content: Mapping[str, Any]) -> list[str]:
+    return _section("findings", content["findings"])
 
 
-def _without_zeros(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _section(title: str, sentences: Sequence[str]) -> list[str]:
+    return ["", title, *(f"- {sentence}" for sentence in sentences)] if sentences else []
+
+
+def _without_zeros(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
     kept = [i for i in range(len(header)) if any(row[i] != "0" for row in rows)]
-    return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows])
+    return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows], width)
 
 
 def _column_groups(widths: Sequence[int], width: int) -> list[list[int]]:

@@ -13,10 +13,16 @@ from orchestrator.report.text import (
     duration,
     held_text,
     master_lines,
+    merge_text,
     money,
     plan_text,
+    purge_text,
+    retry_text,
+    settled_text,
+    size,
     summary_text,
     table,
+    verify_text,
 )
 
 PLAN: dict[str, Any] = {
@@ -135,8 +141,8 @@ def test_the_plan_says_numbers_rejects_chunks_and_cost() -> None:
         "not a number     500",
         "no country code   60",
         "too short          7",
-        "not a number: a table? [job] column names the right one",
-        'no country code: [job] default_region = "CH" would read them as Swiss',
+        "not a number: is it a table? [job] column names the right column",
+        'no country code: if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
         "",
         "60 chunks",
         "platform   tasks    numbers  skipped        cost",
@@ -244,3 +250,95 @@ def test_nothing_held_is_an_answer_too() -> None:
 def test_files_of_the_master_are_named() -> None:
     """Each with its rows."""
     assert master_lines(SUMMARY["master"]) == ["wrote master.csv, 7 numbers"]
+
+
+def test_better_advice_takes_the_place_of_the_general_one() -> None:
+    """What a look at the rejected lines found is said instead of what usually helps."""
+    text = plan_text({**PLAN, "advice": ['default_region = "CH" would make 97 % valid']})
+    assert 'default_region = "CH" would make 97 % valid' in text.splitlines()
+    assert HELP_WITH["no country code"] not in text
+
+
+def test_one_chunk_is_no_chunks() -> None:
+    """One is singular."""
+    assert "1 chunk\n" in plan_text({**PLAN, "chunks": 1})
+
+
+@pytest.mark.parametrize("width", [30, 40])
+def test_tables_keep_to_a_narrow_terminal(width: int) -> None:
+    """Every table follows the width that it is given; only sentences may be longer."""
+    retry = {**PLAN, "without_verdict": {"instagram": 12}}
+    texts = [plan_text(PLAN, width), summary_text(SUMMARY, width), retry_text(retry, width)]
+    tables = [line for text in texts for line in text.splitlines() if "  " in line]
+    assert tables
+    assert max(map(len, tables)) <= width
+
+
+def test_a_retry_says_what_lacks_a_verdict_and_what_is_sent() -> None:
+    """Numbers without a verdict per platform, then what the next run sends and costs."""
+    costs = {"instagram": {"tasks": 1, "numbers": 12, "skipped": 0, "cost": 0.0012}}
+    content = {"without_verdict": {"instagram": 12, "amazon": 0}, "platforms": costs, "cost": 0.0012, "max_cost": 5.0}
+    assert retry_text({**content, "findings": ["amazon: too few"]}).splitlines() == [
+        "without verdict  numbers",
+        "instagram             12",
+        "",
+        "to be sent",
+        "platform   tasks  numbers        cost",
+        "instagram      1       12  0.0012 USD",
+        "planned cost 0.0012 USD, max_cost 5.00 USD",
+        "",
+        "findings",
+        "- amazon: too few",
+    ]
+
+
+def test_nothing_to_retry_is_one_sentence() -> None:
+    """With every verdict there, no table of zeros is drawn."""
+    content = {"without_verdict": {"instagram": 0}, "findings": []}
+    assert retry_text(content) == "every number has a verdict: there is nothing to retry"
+
+
+def test_what_was_verified_is_counted() -> None:
+    """Right and not right stand apart, and a job that is all right gets a sentence."""
+    right = {"chunk files": 4, "master rows": 1_000}
+    assert verify_text({"right": right, "findings": []}).splitlines() == [
+        "right",
+        "chunk files      4",
+        "master rows  1,000",
+        "",
+        "all is as it was written",
+    ]
+    assert verify_text({"right": right, "findings": ["a: altered"]}).splitlines()[-3:] == [
+        "",
+        "findings",
+        "- a: altered",
+    ]
+
+
+@pytest.mark.parametrize(("done", "verb"), [(True, "removed"), (False, "would be removed")])
+def test_a_purge_names_what_it_removes_and_what_it_can_not(done: bool, verb: str) -> None:  # noqa: FBT001
+    """Files by name with their number and size, then the copies elsewhere."""
+    content = {"done": done, "directory": "runs/spring", "paths": ["chunks", "master.csv"], "files": 3}
+    assert purge_text({**content, "size_bytes": 2_500, "out_of_reach": ["the list"]}).splitlines() == [
+        f"runs/spring: {verb}: 3 files, 2.5 kB",
+        "- chunks",
+        "- master.csv",
+        "",
+        "out of reach, for you to remove",
+        "- the list",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "expected"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (2_500_000, "2.5 MB"), (10**13, "10,000.0 GB")],
+)
+def test_sizes_have_a_unit_that_fits(size_bytes: int, expected: str) -> None:
+    """A person reads four digits, not thirteen."""
+    assert size(size_bytes) == expected
+
+
+def test_settled_tasks_and_files_of_the_master_stand_one_a_line() -> None:
+    """What a pipe may want to take apart stands on lines of its own."""
+    assert settled_text({"settled": ["instagram/000001", "amazon/000002"]}) == "instagram/000001\namazon/000002"
+    assert merge_text({"master": [{"path": "master.csv", "rows": 7}]}) == "wrote master.csv, 7 numbers"

@@ -1,0 +1,97 @@
+"""What the commands say, as values: the last line of --json, and what the plain-text tables are made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import ExitCode
+from orchestrator.report import streams, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.job import PlannedCost, PlanReport, PurgeReport, RetryReport, StatusReport, VerifyReport
+    from orchestrator.master import MasterReport
+    from orchestrator.settings import Settings
+
+Content = dict[str, Any]
+
+
+def of_plan(report: PlanReport) -> Content:
+    """Return numbers, rejects, chunks, cost per platform and findings."""
+    return {
+        "exit_code": int(report.exit_code),
+        "numbers": summary.numbers(report.counts),
+        "rejected_by_reason": dict(report.counts.rejected_by_reason),
+        "from_text": report.counts.from_text,
+        "chunks": report.chunks,
+        "platforms": _costs(report.platforms),
+        "cost": report.cost_usd,
+        "max_cost": report.max_cost,
+        "findings": list(report.findings),
+    }
+
+
+def of_status(report: StatusReport, settings: Settings) -> Content:
+    """Return what summary.json has, as the ledger knows it now."""
+    last = report.last
+    facts = summary.RunFacts(
+        job=settings.job.name,
+        job_id=report.job_id,
+        serial=report.serial,
+        config=streams.as_argument(settings.source),
+        sandbox=settings.is_sandbox,
+        started_at=last.started_at if last else None,
+        ended_at=last.ended_at if last else None,
+        exit_code=None if last is None or last.exit_code is None else ExitCode(last.exit_code),
+        reason=last.reason if last else "",
+        max_cost=settings.budget.max_cost,
+    )
+    return summary.build(facts, report.counts, report.standings, report.held)
+
+
+def of_retry(report: RetryReport) -> Content:
+    """Return how many numbers lack a verdict, what is to be sent now, and what it costs."""
+    return {
+        "exit_code": int(report.exit_code),
+        "without_verdict": dict(report.numbers),
+        "platforms": _costs(report.platforms),
+        "cost": report.cost_usd,
+        "max_cost": report.max_cost,
+        "findings": list(report.findings),
+    }
+
+
+def of_merge(report: MasterReport) -> Content:
+    """Return the files of the master, and what stands in them."""
+    return {
+        "exit_code": int(ExitCode.DONE),
+        "pending": report.pending,
+        "verdicts": report.counts,
+        "master": summary.master_files(report),
+    }
+
+
+def of_verify(report: VerifyReport) -> Content:
+    """Return what was compared and found right, and what was not."""
+    return {"exit_code": int(report.exit_code), "right": dict(report.right), "findings": list(report.findings)}
+
+
+def of_purge(report: PurgeReport, settings: Settings) -> Content:
+    """Return what holds numbers, relative to the job's directory, and what is elsewhere."""
+    directory = settings.job.directory
+    return {
+        "exit_code": int(ExitCode.DONE),
+        "done": report.done,
+        "directory": str(directory),
+        "paths": [str(path.relative_to(directory)) for path in report.paths],
+        "files": report.files,
+        "size_bytes": report.size_bytes,
+        "out_of_reach": list(report.out_of_reach),
+    }
+
+
+def _costs(platforms: Iterable[PlannedCost]) -> Content:
+    return {
+        p.platform: {"tasks": p.tasks, "numbers": p.rows, "skipped": p.skipped, "cost": p.cost_usd} for p in platforms
+    }

@@ -1,0 +1,202 @@
+"""What all commands share: how help looks, which options jobs take, and how whatever happens becomes an exit code."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orchestrator import __version__
+from orchestrator.errors import ExitCode, OrchestratorError
+from orchestrator.report import streams
+from orchestrator.report.redact import mask_numbers
+from orchestrator.report.text import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Function = Callable[..., int]
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+
+EXIT_CODES: Final = {
+    ExitCode.DONE: "done",
+    ExitCode.SOME_FAILED: "finished, but some tasks failed for good; or a finding",
+    ExitCode.USAGE: "bad command, config or input, or a changed list: sent nothing",
+    ExitCode.HELD: "something is held and needs a decision",
+    ExitCode.VENDOR_STOP: "the vendor said stop: key or balance",
+    ExitCode.OVER_BUDGET: "over budget",
+    ExitCode.LOCKED: "another run holds this job",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.STORAGE: "disk or ledger failed: mend it and run again",
+    ExitCode.AGAIN: "stopped in good order, or the vendor is out of reach; run again",
+}
+
+START: Final = {
+    "orchestrator init": "writes config.toml and a sample list",
+    "orchestrator plan": "reads the list, shows the cost, sends nothing",
+    "orchestrator run": "the whole job; stop it and run it again at will",
+    "orchestrator --help": "all commands and exit codes",
+}
+
+ORDER: Final = ("init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "sandbox")
+"""The commands in the order in which a job needs them, which is that of the help."""
+
+MIN_WIDTH: Final = 30
+MAX_WIDTH: Final = 80
+"""The width of help, in columns, follows the terminal's between these."""
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SECONDS = (86_400, 3_600, 60, 1)
+
+
+class Formatter(click.HelpFormatter):
+    """Click's own, for narrow terminals too: it goes down to 50 columns by itself, and no further."""
+
+    def __init__(self, width: int | None = None, max_width: int | None = None) -> None:
+        columns = min(max_width or MAX_WIDTH, shutil.get_terminal_size().columns)
+        super().__init__(width=width or max(columns, MIN_WIDTH))
+
+
+class Context(click.Context):
+    """What click keeps of a call, with our help."""
+
+    formatter_class = Formatter
+
+
+class Helped(click.Command):
+    """A command whose help ends with an example that can be copied, on a line of its own, and maybe the exit codes."""
+
+    context_class = Context
+
+    def __init__(self, *arguments: Any, example: str = "", codes: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._example = example
+        self._codes = codes
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write example and exit codes; an example is not wrapped, or it could not be copied."""
+        if self._example:
+            formatter.write(f"\nExample: orchestrator {self._example}\n")
+        if self._codes:
+            with formatter.section("Exit codes"):
+                formatter.write_dl([(f"{int(code):2}", meaning) for code, meaning in EXIT_CODES.items()])
+        super().format_epilog(ctx, formatter)
+
+
+class Commands(Helped, click.Group):
+    """The commands, in the order of a job's life."""
+
+    command_class = Helped
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `ORDER`."""
+        del ctx
+        return sorted(self.commands, key=ORDER.index)
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    codes=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, message="%(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Check very large lists of phone numbers with a paid bulk API.
+
+    A job is one list, some platforms and one directory, described by a TOML file. Only `run` sends paid requests.
+    """
+    if context.invoked_subcommand is None:
+        streams.put(_start(context.make_formatter()))
+
+
+def _start(formatter: click.HelpFormatter) -> str:
+    formatter.write_text("Checks very large lists of phone numbers with a paid bulk API.")
+    with formatter.section("Where to start"):
+        formatter.write_dl(list(START.items()))
+    return formatter.getvalue().rstrip()
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds in `90s`, `5h30m` or `2d`; raises `ValueError`."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text!r} is no duration; write it like 90s, 45m or 5h30m")
+    return float(sum(int(part or 0) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True)))
+
+
+def duration(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    """Read an option's duration, as click wants it."""
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def ending(function: Function) -> Function:
+    """Turn everything that can come out of `function` into a message and an exit code."""
+
+    @functools.wraps(function)
+    def ended(**options: Any) -> int:
+        try:
+            return function(**options)
+        except OrchestratorError as error:
+            code, reason = int(error.exit_code), str(error)
+        except KeyboardInterrupt:
+            code, reason = INTERRUPTED, "interrupted"
+        except Exception as error:  # noqa: BLE001 - the last door: what comes here is a fault of the program
+            code, reason = ExitCode.INTERNAL, streams.crash(error)
+        return _refuse(code, reason, as_json=bool(options.get("as_json")))
+
+    return ended
+
+
+def _refuse(code: int, reason: str, *, as_json: bool) -> int:
+    streams.say(reason)
+    if as_json:
+        streams.put_json({"exit_code": int(code), "reason": mask_numbers(reason)})
+    return code
+
+
+def job_command(function: Function) -> Function:
+    """Give a command the options that all commands of a job have, and its settings."""
+
+    @functools.wraps(function)
+    def configured(*, config: Path, overrides: Sequence[str], **options: Any) -> int:
+        from orchestrator.config import load
+
+        return function(load(config, overrides), **options)
+
+    click.option("--json", "as_json", is_flag=True, help="End standard output with one line of JSON.")(configured)
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a key of the configuration for this call, such as job.chunk_size=5000.",
+    )(configured)
+    click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        default=Path("config.toml"),
+        show_default=True,
+        help="The job's configuration.",
+    )(configured)
+    return configured
+
+
+def put_either(content: Mapping[str, Any], as_text: Callable[[Mapping[str, Any], int], str], *, as_json: bool) -> None:
+    """Write `content` to standard output: as one line of JSON, or as text for the width of the terminal."""
+    if as_json:
+        streams.put_json(content)
+    elif text := as_text(content, min(WIDTH, shutil.get_terminal_size().columns)):
+        streams.put(text)
