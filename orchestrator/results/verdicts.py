@@ -69,7 +69,8 @@ def read_verdicts(path: Path) -> Verdicts:
         whole = header["rows"] == len(codes) and header["sha256"] == hashlib.sha256(codes).hexdigest()
     except (ValueError, KeyError, TypeError):
         raise StorageError(f"{path}: not a verdict file; {_WAY_OUT}") from None
-    if not whole or verdicts.words[:1] != (UNANSWERED,) or max(codes, default=0) >= len(verdicts.words):
+    known = bytes(range(min(256, len(verdicts.words))))
+    if not whole or verdicts.words[:1] != (UNANSWERED,) or codes.translate(None, known):
         raise StorageError(f"{path}: the verdicts were cut short or altered; {_WAY_OUT}")
     return verdicts
 
