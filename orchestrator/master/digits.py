@@ -40,9 +40,12 @@ def parse_lines(data: bytes) -> NDArray[np.int64]:
     digits = ends - starts - 1
     if not _whole(data, text, starts, digits):
         raise ValueError("not lines of numbers")
-    windows = sliding_window_view(text, _WIDTH)[ends - _WIDTH].view("<u8") & _KEEP[digits]
-    high, middle, low = (_eight_digits(windows[:, word]) for word in range(3))
-    return ((high * np.uint64(10**8) + middle) * np.uint64(10**8) + low).astype(np.int64)
+    words = -(-int(digits.max(initial=1)) // 8)
+    windows = sliding_window_view(text, 8 * words)[ends - 8 * words].view("<u8") & _KEEP[digits, -words:]
+    numbers = _eight_digits(windows[:, 0])
+    for word in range(1, words):
+        numbers = numbers * np.uint64(10**8) + _eight_digits(windows[:, word])
+    return numbers.astype(np.int64)
 
 
 def _whole(data: bytes, text: NDArray[np.uint8], starts: NDArray[np.intp], digits: NDArray[np.intp]) -> bool:

@@ -47,6 +47,7 @@ def prepare(folder: Path, rows: int) -> None:
 
     random = np.random.default_rng(rows)
     (folder / "chunks").mkdir(parents=True)
+    (folder / "rows").write_text(str(rows))
     for chunk, first in enumerate(range(0, rows, CHUNK_ROWS), start=1):
         places = range(first, min(first + CHUNK_ROWS, rows))
         content = "".join(f"+{PREFIXES[n % len(PREFIXES)]}{n * 7:08d}\n" for n in places).encode()
@@ -62,8 +63,10 @@ def chunks(folder: Path) -> Iterator[MasterChunk]:
     from orchestrator.master import MasterChunk  # noqa: PLC0415 - not for the user's side
     from orchestrator.results import verdict_path  # noqa: PLC0415
 
+    left = int((folder / "rows").read_text())
     for path in sorted((folder / "chunks").iterdir()):
-        rows = path.read_bytes().count(b"\n")
+        rows = min(CHUNK_ROWS, left)
+        left -= rows
         yield MasterChunk(path, rows, tuple(verdict_path(folder, name, int(path.stem)) for name in PLATFORMS))
 
 
