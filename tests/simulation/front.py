@@ -39,6 +39,7 @@ class Ask:
     kind: str
     platform: str = ""
     body: bytes = b""
+    head_bytes: int = 0
 
     @property
     def length(self) -> int:
@@ -67,6 +68,14 @@ class Answer:
             headers["Connection"] = "close"
         lines = [f"HTTP/1.1 {self.status} Any", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What a test has in store for one connection: after so many bytes of it, it is reset, or `stalls`."""
+
+    after_bytes: int
+    stalls: bool = False
 
 
 class Line:
@@ -171,13 +180,15 @@ class Front:
         self._mischief = mischief
         self._note = note
         self._servers: list[asyncio.Server] = []
-        self._handlers: set[asyncio.Task[Any]] = set()
+        self._handlers: dict[asyncio.Task[Any], None] = {}  # no set: its order would change from process to process
+        self._stopped = False
         self._spells: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._files: dict[str, str] = {}
         self.arrivals: list[tuple[float, str]] = []
+        self.submit_bytes = 0
         self.unreal: set[str] = set()
-        self.open = 0
+        self.blade: Callable[[], Blow | None] = lambda: None
         self.base_url = self.results_host = ""
 
     async def start(self) -> None:
@@ -189,6 +200,7 @@ class Front:
         self.base_url, self.results_host = f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
 
     async def stop(self) -> None:
+        self._stopped = True
         for server in self._servers:
             server.close()
         for handler in list(self._handlers):
@@ -203,15 +215,16 @@ class Front:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             handler = asyncio.current_task()
             assert handler is not None
-            self._handlers.add(handler)
-            self.open += 1
+            self._handlers[handler] = None
             try:
                 await self._converse(Line(reader, writer), kind)
             except (HungUpError, ConnectionError, asyncio.IncompleteReadError):
                 pass
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
             finally:
-                self.open -= 1
-                self._handlers.discard(handler)
+                self._handlers.pop(handler, None)
                 writer.close()
 
         return serve
@@ -231,6 +244,9 @@ class Front:
                 return
 
     async def _on_connect(self, line: Line) -> None:
+        if blow := self.blade():
+            await line.reader.readexactly(blow.after_bytes)
+            raise await line.stalled() if blow.stalls else line.reset()
         what, _, where = self._mischief.draw(OF_CONNECTION).partition(": ")
         if not what:
             return
@@ -245,10 +261,11 @@ class Front:
         first, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value for name, _, value in (text.partition(": ") for text in lines if text)}
-        ask = Ask(method, target, headers, kind)
+        ask = Ask(method, target, headers, kind, head_bytes=len(head))
         if kind == "api":
             ask.kind = "submit" if method == "POST" and not target.endswith("/gettasks") else "status"
             self.arrivals.append((_now(), ""))
+        self._note("asked", kind=ask.kind)
         return ask
 
     async def _rest(self, line: Line, ask: Ask) -> None:
@@ -267,6 +284,7 @@ class Front:
             self._note("fault", fault=fault, about=ask.platform)
             await self._break(line, what, how)
         await self._rest(line, ask)
+        self.submit_bytes = ask.head_bytes + ask.length
         self._name(ask, mark)
         if what == "instead":
             self._note("fault", fault=fault, about=ask.platform)
@@ -470,8 +488,9 @@ class Front:
                 answer.body = b'{"x": "' + b" " * (1 << 20) + answer.body
             case "202":
                 answer.status = 202 if answer.status == 200 else answer.status
-            case "id of another" if len(self._owners) > 1 and answer.status < 300:
-                answer.body = json.dumps((_content(answer.body) or {}) | {"task_id": next(iter(self._owners))}).encode()
+            case "id of another":
+                if len(self._owners) > 1 and answer.status < 300:
+                    answer.body = json.dumps((_content(answer.body) or {}) | {"task_id": next(iter(self._owners))}).encode()
             case "":
                 pass
             case _ if answer.status < 300:

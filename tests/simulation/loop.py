@@ -8,6 +8,7 @@ takes time, and a run can be killed before it, between it and its caller, or aft
 from __future__ import annotations
 
 import asyncio
+import io
 import math
 import os
 import selectors
@@ -31,6 +32,7 @@ class Life:
     """Everything that one run of the program started: a process, so to speak. Its tasks in the order of their birth."""
 
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    killed: bool = False
 
     def alive(self) -> list[asyncio.Task[Any]]:
         self.tasks = [task for task in self.tasks if not task.done()]
@@ -149,6 +151,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
+        life = LIFE.get()
+        if life is not None and life.killed and isinstance(result, io.IOBase):
+            result.close()  # the system does that when a process dies
         return
     if error is not None:
         future.set_exception(error)

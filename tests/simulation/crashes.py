@@ -1,0 +1,178 @@
+"""A small job that is killed at its n-th ledger commit, vendor call or file operation, and goes on.
+
+The n-th point of a kind is counted while the job runs; what the point would have done does not happen any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from orchestrator import job
+from orchestrator.errors import ExitCode
+from orchestrator.job import RunOptions
+from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.sandbox import Options
+from tests.simulation.checks import BrokenPromiseError, key_of
+from tests.simulation.loop import Life, VirtualLoop
+from tests.simulation.scenario import KNOWN, PlatformDraw, Scenario, drawn
+from tests.simulation.whole import Operator, Story, scratch, substituted
+
+KINDS = ("commit", "committed", "call", "file")
+CALLS = frozenset({"asked", "submitted", "status", "fetched"})
+WRITES = os.O_WRONLY | os.O_RDWR
+
+
+class KilledError(BaseException):
+    """The process is gone in this instant."""
+
+
+def small_job(seed: int = 1) -> Scenario:
+    """Give a job of two platforms with two chunks each, of both styles, without any fault."""
+    whole = drawn(seed, faults=())
+    numbers = tuple(f"+4179123450{n}" for n in range(10))
+    platforms = tuple(PlatformDraw(name, "main", 20.0, 4, canary=False) for name in ("instagram", "amazon"))
+    return replace(
+        whole,
+        lines=(*numbers, "junk", numbers[0]),
+        numbers=numbers,
+        chunk_size=5,
+        platforms=platforms,
+        vendors={"main": 50.0},
+        polling=(0.2, 2.0, 1.0),
+        backoff=(0.1, 1.0, 60.0),
+        budget_share=1.0,
+        formats=("csv",),
+        takes_s=1.0,
+        sandbox_faults=(),
+        options=Options(min_rows=dict.fromkeys(KNOWN, 1)),
+        jumps=(),
+        slow_disk=False,
+        heals_in_a_run=False,
+    )
+
+
+class Doomed(Operator):
+    """An operator whose first run is killed at the `nth` point of a `kind`, counted from 1; 0 only counts."""
+
+    def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop, kind: str, nth: int) -> None:
+        super().__init__(scenario, folder, loop)
+        self.kind, self.nth = kind, nth
+        self.points = 0
+        self.code: ExitCode | None = None
+        self.master = b""
+        self._histories: dict[str, list[str]] = {}
+        self.struck = False
+        self._run_and_life: tuple[asyncio.Task[Any], Life] | None = None
+
+    async def _faulty_times(self) -> None:
+        self.code = await self._run(self.settings(healed=False), RunOptions(), self._doomed)
+
+    async def _doomed(self, run: asyncio.Task[Any], life: Life) -> None:
+        self._run_and_life = run, life
+        await self._after_a_kill(run, life)
+        self._run_and_life = None
+
+    def _decision(self, task: Task) -> job.Decision:
+        """Do what costs nothing: take what the vendor has, and send again only what it has not."""
+        there = [record.id for record in self.charged() if key_of(record) == task.key]
+        return job.Adopt(there[0]) if there else job.Resubmit()
+
+    def _judge(self) -> None:
+        super()._judge()
+        self.master = (self.directory / "master.csv").read_bytes()
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            for _, _, _, name, event, *_ in ledger.events():
+                self._histories.setdefault(name, []).append(event)
+
+    def noted(self, event: str) -> None:
+        if event in CALLS:
+            self.passed("call")
+
+    def passed(self, kind: str) -> None:
+        """Count a point; at the fatal one nothing that the run does counts any more."""
+        if kind != self.kind or self._run_and_life is None or self.struck:
+            return
+        self.points += 1
+        if self.points == self.nth:
+            self.struck = True
+            self._kill(*self._run_and_life)
+            if kind != "call":  # that one is the vendor's, who lives on
+                raise KilledError
+
+    def histories(self) -> dict[str, list[str]]:
+        """Return every task's events, as they were at the end."""
+        return self._histories
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Put the points in."""
+        with ExitStack() as stack:
+            for name, watched in (("fsync", self._fsync), ("replace", self._replace), ("open", self._open)):
+                stack.enter_context(patch.object(os, name, watched(getattr(os, name))))
+            stack.enter_context(patch.object(Ledger, "commit", self._commit(Ledger.commit)))
+            yield
+
+    def _ours(self, path: object) -> bool:
+        name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fspath(str(path))
+        return name.startswith(f"{self.directory}")
+
+    def _fsync(self, fsync: Callable[[int], None]) -> Callable[[int], None]:
+        def watched(descriptor: int) -> None:
+            if self._ours(descriptor):
+                self.passed("file")
+            fsync(descriptor)
+
+        return watched
+
+    def _replace(self, replace_: Callable[..., None]) -> Callable[..., None]:
+        def watched(source: object, target: object, **options: Any) -> None:
+            if self._ours(target):
+                self.passed("file")
+            replace_(source, target, **options)
+
+        return watched
+
+    def _open(self, open_: Callable[..., int]) -> Callable[..., int]:
+        def watched(path: object, flags: int, *args: Any, **options: Any) -> int:
+            if flags & WRITES and self._ours(path):
+                self.passed("file")
+            return open_(path, flags, *args, **options)
+
+        return watched
+
+    def _commit(self, commit: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+        def watched(ledger: Ledger, changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
+            self.passed("commit")
+            outcomes = commit(ledger, changes)
+            self.passed("committed")
+            return outcomes
+
+        return watched
+
+
+def crash(kind: str, nth: int) -> tuple[Story, Doomed]:
+    """Kill the small job at the `nth` point of a kind, go on to its end, and check every promise."""
+    loop = VirtualLoop(lambda: 0.001)
+    loop.most_rounds = 50_000
+    with scratch() as folder, substituted():
+        operator = Doomed(small_job(), folder, loop, kind, nth)
+        with operator.watching(), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            story = runner.run(operator.play())
+        if complaints := [complaint for complaint in loop.complaints if "KilledError" not in complaint]:
+            raise BrokenPromiseError(f"nobody caught: {complaints[:3]}")
+    return story, operator
+
+
+def points(kind: str) -> int:
+    """Count the points of a kind in a run that nothing disturbs."""
+    _, operator = crash(kind, 0)
+    if operator.code is not ExitCode.DONE:
+        raise BrokenPromiseError(f"undisturbed, the small job ends with {operator.code}")
+    return operator.points
