@@ -85,6 +85,7 @@ class Side:
     denied: str = ""
     poll_denied: str = ""
     unreachable: bool = False
+    lanes: list[Lane] = field(default_factory=list)
 
     def callable_at(self, now: float) -> float:
         """Return when the next call may begin; infinity when only another call's end can tell."""
@@ -113,6 +114,9 @@ class Lane:
     submitting: int = 0
     at_vendor: int = 0
     typical_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self.side.lanes.append(self)
 
     @property
     def blocked(self) -> str:
@@ -144,8 +148,9 @@ class Lane:
         return self.again.pop() if self.again.next_at <= now else self.upcoming.popleft()
 
     def look_floor_s(self) -> float:
-        """Return how far apart one task's looks must be for the pace to bear them."""
-        return floor_s(self.at_vendor, max(self.pace.interval_s, self.side.pace.interval_s))
+        """Return how far apart one task's looks must be for platform and vendor to bear them."""
+        at_vendor = sum(lane.at_vendor for lane in self.side.lanes)
+        return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.side.pace.interval_s))
 
     def exported(self, took_s: float) -> None:
         """Learn how long a task takes."""

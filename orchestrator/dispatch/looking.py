@@ -31,27 +31,36 @@ class Looker:
 
     async def look(self, lane: Lane, watch: Watch, leave: Leave) -> None:
         """Ask once. Afterwards the watch waits for its next look or its download, or its task has ended."""
+        calls = 0
+
+        async def counted() -> None:
+            nonlocal calls
+            await leave()
+            calls += 1  # the vendor may charge for it; the HTTP library repeats one that met a closing connection
+
         try:
-            report = await lane.side.client.status(lane.settings, watch.task_id, leave=leave)
+            report = await lane.side.client.status(lane.settings, watch.task_id, leave=counted)
         except TemporaryError as error:
+            await self._count(watch, calls)
             await self._failed(lane, watch, error)
         except DeniedError as error:
-            await self._count(watch)
+            await self._count(watch, calls)
             lane.side.poll_denied = lane.side.denied = str(error)
             log.error("vendor_says_stop", vendor=lane.side.name, status=error.status, reason=str(error))
         except RefusedError as error:
+            await self._count(watch, calls)
             await self._gone(lane, watch, error)
         else:
-            await self._answered(lane, watch, report)
+            await self._answered(lane, watch, report, calls)
 
-    async def _answered(self, lane: Lane, watch: Watch, report: TaskReport) -> None:
+    async def _answered(self, lane: Lane, watch: Watch, report: TaskReport, calls: int) -> None:
         context, at = self._context, self._context.clock()
         context.well(lane.side)
         watch.failures = watch.gone = 0
         watch.success = report.success
         progressed = await context.ledger.do(
             lambda ledger: ledger.look(
-                watch.key, status=report.status, total=report.total, success=report.success, at=at
+                watch.key, status=report.status, total=report.total, success=report.success, at=at, calls=calls
             )
         )
         if progressed:
@@ -93,7 +102,6 @@ class Looker:
         return True
 
     async def _failed(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
-        await self._count(watch)
         if error.throttled:
             self._context.throttled(lane.side, str(error), error.retry_after_s)
         else:
@@ -106,7 +114,6 @@ class Looker:
 
     async def _gone(self, lane: Lane, watch: Watch, error: RefusedError) -> None:
         """Ask a few times more, then hold it: a gateway that is set up wrongly for a while does not know it either."""
-        await self._count(watch)
         self._context.well(lane.side)
         watch.gone += 1
         log.warning("look_refused", task=str(watch.key), status=error.status, reason=str(error))
@@ -134,8 +141,8 @@ class Looker:
         lane.caution.result_lost()
         log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
 
-    async def _count(self, watch: Watch) -> None:
-        await self._context.ledger.do(lambda ledger: ledger.count_status_call(watch.key.platform))
+    async def _count(self, watch: Watch, calls: int) -> None:
+        await self._context.ledger.do(lambda ledger: ledger.count_status_calls(watch.key.platform, calls))
 
     def _tell_oddities(self, watch: Watch, report: TaskReport) -> None:
         """Log once a task what the vendor does not document; none of it is a reason to stop."""

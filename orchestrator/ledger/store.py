@@ -180,9 +180,9 @@ class Ledger(JobRecord):
         """Note that nobody knows whether a released task exists."""
         return self._transition(key, Event.DOUBT, at=at, reason=reason)
 
-    def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float) -> bool:
-        """Count a status call and note what it said; return whether that is progress since the last one."""
-        self._charge(key.platform, status_calls=1)
+    def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int = 1) -> bool:
+        """Count status calls and note what the last one said; return whether that is progress since the one before."""
+        self._charge(key.platform, status_calls=calls)
         changed = self._sql.execute(
             "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? "
             "WHERE platform = ? AND chunk = ? AND (vendor_status, total, success) <> (?, ?, ?)",
@@ -190,9 +190,9 @@ class Ledger(JobRecord):
         )
         return changed.rowcount > 0
 
-    def count_status_call(self, platform: str) -> None:
-        """Count a status call that told nothing."""
-        self._charge(platform, status_calls=1)
+    def count_status_calls(self, platform: str, calls: int) -> None:
+        """Count status calls that told nothing."""
+        self._charge(platform, status_calls=calls)
 
     def finish(self, key: TaskKey, verdicts: Mapping[str, int], *, at: float, detail: Mapping[str, object]) -> None:
         """Note that the task's verdicts are written and synced; `verdicts` counts them by word."""

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.dispatch.caution import Outcome
 from orchestrator.dispatch.lanes import DueQueue, Lane
+from orchestrator.dispatch.pace import Pace
 from orchestrator.ledger import Task
 from orchestrator.tasks import State, TaskKey
 
@@ -118,6 +119,15 @@ async def test_the_slower_pace_decides_how_often_tasks_are_looked_at(make_lane: 
     for _ in range(3):
         lane.side.pace.slow_down(1000.0 * lane.side.pace.interval_s, None)
     assert lane.look_floor_s() == pytest.approx(10 * lane.side.pace.interval_s * 2)
+
+
+async def test_platforms_of_one_vendor_share_its_pace(make_lane: MakeLane) -> None:
+    """The looks of all of them together take at most half of what the vendor allows."""
+    lane = make_lane(requests_per_second=math.inf)
+    lane.side.pace = Pace(10.0, now=0.0)
+    other = Lane("amazon", lane.settings, lane.side, lane.pace, lane.caution)
+    lane.at_vendor, other.at_vendor = 10, 30
+    assert lane.look_floor_s() == other.look_floor_s() == pytest.approx(8.0)
 
 
 async def test_a_lane_learns_how_long_tasks_take(make_lane: MakeLane) -> None:

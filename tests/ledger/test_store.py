@@ -200,7 +200,7 @@ def test_where_a_platform_stands(ledger: Ledger, reach: Reach) -> None:
     """Tasks and rows by state, verdicts by word, submits, status calls and cost."""
     for chunk, state in enumerate((State.DONE, State.IN_DOUBT, State.STALLED), start=1):
         reach(ledger, TaskKey("instagram", chunk), state)
-    ledger.change(lambda it: it.count_status_call("instagram"))
+    ledger.change(lambda it: it.count_status_calls("instagram", 1))
     standing = ledger.standing()["instagram"]
     assert (standing.tasks(), standing.held, standing.unfinished) == (4, 2, 1)
     assert standing.tasks(State.DONE, State.STALLED) == 2

@@ -73,7 +73,7 @@ async def test_a_change_is_durable_when_its_result_is_there(ledger: Ledger, writ
 
 async def test_changes_of_one_moment_share_a_commit(writer: LedgerWriter, commits: list[str]) -> None:
     """A hundred callers cost one sync."""
-    await all_of(writer, *[lambda it: it.count_status_call("instagram")] * 100)
+    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * 100)
     assert len(commits) == 1
 
 
