@@ -31,6 +31,7 @@ _COLOURS: Final = {
 _FURTHER: Final = ("5B8DB8", "8E6BB0", "4DA6A0", "C98BA0", "7A7A52", "A0785A")
 _TITLE_SIZE: Final = 1200  # in hundredths of a point
 _AXIS_TITLE_SIZE: Final = 900
+_GAP: Final = 240_000  # in English Metric Units, 36,000 a millimetre
 
 
 class Area(NamedTuple):
@@ -85,8 +86,8 @@ def _add_series(chart: BarChart, area: Area) -> None:
 
 
 def _anchor(place: Place) -> TwoCellAnchor:
-    """Pin a chart to cells: a size in centimetres drifts with the reader's fonts."""
-    first = AnchorMarker(col=place.column - 1, row=place.row - 1)
+    """Pin a chart to cells, with a gap to its left: a size in centimetres drifts with the reader's fonts."""
+    first = AnchorMarker(col=place.column - 1, colOff=_GAP, row=place.row - 1)
     last = AnchorMarker(col=place.column - 1 + place.columns, row=place.row - 1 + place.rows)
     return TwoCellAnchor(editAs="oneCell", _from=first, to=last)
 

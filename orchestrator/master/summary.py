@@ -45,7 +45,10 @@ _VENDOR_WORD: Final = "The vendor's own word, as it came."
 _CHART_ROWS: Final = 17
 _CHART_COLUMNS: Final = 6
 _CHARTS_FROM_COLUMN: Final = (4, 10)
-_LABEL_WIDTH: Final = 24
+_STANDING_BARS: Final = 6
+_STANDING_LABEL: Final = 12
+"""More bars, or longer names below them, would leave the bars no room: they lie then."""
+_LABEL_WIDTHS: Final = (24, 40)
 _VALUE_WIDTH: Final = 14
 _LAST_COLUMN: Final = 15
 
@@ -70,7 +73,7 @@ class _Table(NamedTuple):
 
 def fill(sheet: Worksheet, layout: Layout, tally: Tally) -> None:
     """Write the sheet: banner and notes, facts beside the charts, then the figures and what the words mean."""
-    _page(sheet)
+    _page(sheet, max(map(len, layout.platforms)))
     _put(sheet, 1, 1, "Summary").font = _TITLE
     row = _notes(sheet, 2, layout, tally)
     below_facts = _facts(sheet, row + 1, (*layout.facts, ("Numbers in the master", str(tally.rows or layout.rows))))
@@ -80,21 +83,23 @@ def fill(sheet: Worksheet, layout: Layout, tally: Tally) -> None:
     by_code = _Table("Calling code", words, _top_codes(tally.by_calling_code, words))
     area, next_row = _counts(sheet, tables_at, "Verdicts per platform", by_platform)
     left, right = (Place(row + 1, column, _CHART_ROWS, _CHART_COLUMNS) for column in _CHARTS_FROM_COLUMN)
-    add_stacked(area, left, "Verdicts per platform", ("Platform", "Numbers"))
+    lying = len(layout.platforms) > _STANDING_BARS or max(map(len, layout.platforms)) > _STANDING_LABEL
+    add_stacked(area, left, "Verdicts per platform", ("Platform", "Numbers"), lying=lying)
     next_row = _shares(sheet, next_row, by_platform)
     area, next_row = _counts(sheet, next_row, "Verdicts per calling code, all platforms together", by_code)
     add_stacked(area, right, "Verdicts per calling code", ("Calling code", "Verdicts, all platforms"), lying=True)
     _meanings(sheet, next_row, words)
 
 
-def _page(sheet: Worksheet) -> None:
+def _page(sheet: Worksheet, longest_label: int) -> None:
     sheet.sheet_view.showGridLines = False
     sheet.sheet_properties.tabColor = "1F3A56"
     sheet.page_setup.orientation = "landscape"
     sheet.page_setup.fitToHeight = 0
     sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    least, most = _LABEL_WIDTHS
     for column in range(1, _LAST_COLUMN + 1):
-        width = _LABEL_WIDTH if column == 1 else _VALUE_WIDTH
+        width = min(most, max(least, longest_label + 2)) if column == 1 else _VALUE_WIDTH
         sheet.column_dimensions[get_column_letter(column)].width = width
 
 
@@ -106,7 +111,8 @@ def _notes(sheet: Worksheet, row: int, layout: Layout, tally: Tally) -> int:
         notes.append(f"Partial: {pending:,} cells are still pending. Run again to go on.")
     if not layout.sheet_rows:
         notes.append(
-            f"{layout.rows:,} numbers do not fit a workbook: this one holds the summary only, master.csv the rows."
+            f"{layout.rows:,} numbers do not fit a workbook: this one holds the summary only. "
+            "The rows are in master.csv or master.parquet, whichever [output] formats names."
         )
     for note in notes:
         sheet.merge_cells(start_row=row, end_row=row, start_column=1, end_column=_LAST_COLUMN)

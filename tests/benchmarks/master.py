@@ -36,6 +36,10 @@ PREFIXES = (4179, 1202555, 49151, 3933, 55119, 4477)
 WORDS = ("unanswered", "yes", "no", "n/a")
 FORMATS = ("xlsx", "csv", "parquet")
 ROUNDS = 3
+HEADER = (
+    *("format", "rows/s, ours", "rows/s, user", "ratio", "processor, ours", "processor, user"),
+    *("peak, ours", "peak, user", "written and synced"),
+)
 
 QUICK_RATIO = 60.0
 """Rows a second of `ours` over those of `openpyxl`, start-up left out, as `quick_ratio` measured it."""
@@ -151,18 +155,19 @@ def same_cells(folder: Path, output: str) -> int:
 
 
 class Taken(NamedTuple):
-    """What a process took: wall time and peak resident memory."""
+    """What a process took: wall time, peak resident memory, processor time of all its threads."""
 
     time_s: float
     peak_bytes: int
+    processor_s: float
 
 
 def measured(folder: Path, side: str, output: str) -> Taken:
     """Run one side as a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.master", side, str(folder), output]
     began = time.perf_counter()
-    told = subprocess.run(command, check=True, capture_output=True).stdout  # noqa: S603 - our own module
-    return Taken(time.perf_counter() - began, int(told))
+    told = subprocess.run(command, check=True, capture_output=True).stdout.split()  # noqa: S603 - our own module
+    return Taken(time.perf_counter() - began, int(told[0]), float(told[1]))
 
 
 def peak_bytes() -> int:
@@ -202,8 +207,7 @@ def quick_ratio(folder: Path) -> float:
 
 def main(rows: int, rounds: int = ROUNDS) -> None:
     """Measure every format and print a table."""
-    print("| format | rows/s, ours | rows/s, user | ratio | peak, ours | peak, user | bytes written and synced |")  # noqa: T201
-    print("|---|---|---|---|---|---|---|")  # noqa: T201
+    print(f"| {' | '.join(HEADER)} |\n{'|---' * len(HEADER)}|")  # noqa: T201
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, rows)
@@ -219,9 +223,11 @@ def row(output: str, rows: int, turns: Sequence[tuple[Taken, Taken]], alone: tup
     sides = list(zip(*turns, strict=True))
     our_s, user_s = (median(turn.time_s for turn in side) for side in sides)
     our_mb, user_mb = (max(turn.peak_bytes for turn in side) / 1e6 for side in sides)
+    our_cpu_s, user_cpu_s = (median(turn.processor_s for turn in side) for side in sides)
     size, alone_s = alone
     cells = (
         *(output, f"{rows / our_s:,.0f}", f"{rows / user_s:,.0f}", f"{user_s / our_s:.1f} x"),
+        *(f"{our_cpu_s:.2f} s", f"{user_cpu_s:.2f} s"),
         *(f"{our_mb:.0f} MB", f"{user_mb:.0f} MB", f"{size / 1e6:.1f} MB, ours {our_s:.2f} s, alone {alone_s:.2f} s"),
     )
     return f"| {' | '.join(cells)} |"
@@ -231,7 +237,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case [("ours" | "user") as side, folder, output]:
             {"ours": ours, "user": user}[side](Path(folder), output)
-            print(peak_bytes())  # noqa: T201
+            print(peak_bytes(), time.process_time())  # noqa: T201
         case [rows, *rounds]:
             main(int(rows), *map(int, rounds))
         case _:

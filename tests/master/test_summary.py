@@ -130,4 +130,31 @@ def test_charts(chunk: Chunk, words: list[str] | None) -> None:
 def test_too_long_for_a_workbook(chunk: Chunk) -> None:
     """A summary without rows says where they are."""
     sheet = summary([chunk(NUMBERS, "held")], Layout(("p",), 3, ()))
-    assert "summary only, master.csv the rows" in str(sheet.cell(2, 1).value)
+    assert sheet.cell(2, 1).value == (
+        "3 numbers do not fit a workbook: this one holds the summary only. "
+        "The rows are in master.csv or master.parquet, whichever [output] formats names."
+    )
+
+
+@pytest.mark.parametrize(
+    ("platforms", "kind", "width"),
+    [
+        (("instagram", "amazon"), "col", 24),
+        (("instagram", "a_messenger_for_business"), "bar", 26),
+        (("p" * 60,), "bar", 40),
+        (tuple(f"p{i}" for i in range(7)), "bar", 24),
+    ],
+)
+def test_names_have_room(platforms: tuple[str, ...], kind: str, width: int) -> None:
+    """Long names, or many, turn the bars on their side; the first column is as wide as the names, within bounds."""
+    sheet = summary([], Layout(platforms, 0, (0,)))
+    by_platform, by_code = sheet._charts  # type: ignore[attr-defined]  # openpyxl has no public list of them
+    assert (by_platform.type, by_code.type) == (kind, "bar")
+    assert sheet.column_dimensions["A"].width == width
+
+
+def test_charts_do_not_touch() -> None:
+    """There is a gap between the two charts."""
+    left, right = (chart.anchor for chart in summary([], Layout(("p",), 0, (0,)))._charts)  # type: ignore[attr-defined]
+    assert left.to.col == right._from.col
+    assert left.to.colOff < right._from.colOff
