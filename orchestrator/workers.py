@@ -91,7 +91,13 @@ class Workers:
             except BrokenProcessPool:
                 return await self._run_alone(call, _name(piece))
 
-    async def map(self, piece: Callable[..., T], calls: AsyncGenerator[tuple[object, ...]]) -> list[T]:
+    async def map(
+        self,
+        piece: Callable[..., T],
+        calls: AsyncGenerator[tuple[object, ...]],
+        *,
+        limits: PieceLimits | None = None,
+    ) -> list[T]:
         """Run `piece` with each tuple of arguments; return the results in the order of the calls.
 
         Draws a few calls ahead of the workers and no more, so that arguments may be large. The first error, of a
@@ -104,7 +110,7 @@ class Workers:
             async with asyncio.TaskGroup() as group, aclosing(calls):
                 async for args in calls:
                     await ahead.acquire()
-                    tasks.append(group.create_task(self.run(piece, *args)))
+                    tasks.append(group.create_task(self.run(piece, *args, limits=limits)))
                     tasks[-1].add_done_callback(lambda _: ahead.release())
         except BaseExceptionGroup as errors:
             failure = errors.exceptions[0]

@@ -4,13 +4,14 @@ A result file comes from outside, so it is looked through before a parser sees i
 content and not by name (`tables`), and whatever does not fit the chunk is counted or refused, never guessed.
 """
 
-from orchestrator.results.check import ResultCheck, ResultReport, check_result
+from orchestrator.results.check import ResultCheck, ResultReport, check_limits, check_result
 from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_path, write_verdicts
 
 __all__ = [
     "ResultCheck",
     "ResultReport",
     "Verdicts",
+    "check_limits",
     "check_result",
     "read_verdicts",
     "verdict_path",

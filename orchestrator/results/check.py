@@ -21,10 +21,15 @@ from orchestrator.results.numbers import read_chunk
 from orchestrator.results.tables import read_table
 from orchestrator.results.verdicts import Verdicts, write_verdicts
 from orchestrator.results.words import UNANSWERED, WordTable
+from orchestrator.workers import PieceLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+CPU_S: Final = 30.0
+CPU_S_A_ROW: Final = 100e-6
+MEMORY_BYTES: Final = 512 << 20
+MEMORY_BYTES_A_ROW: Final = 1024
 MISSING_PERCENT: Final = 1
 """How far the rows may stay below the vendor's `success`."""
 
@@ -61,6 +66,14 @@ class ResultReport:
     doubled: int
     result_sha256: str
     verdicts_sha256: str
+
+
+def check_limits(rows: int) -> PieceLimits:
+    """Return what checking a result of a chunk of `rows` may take: ten times the processor time that a slow one does.
+
+    A file that wants more is made to do harm; its process ends, and it counts as damaged.
+    """
+    return PieceLimits(CPU_S + CPU_S_A_ROW * rows, MEMORY_BYTES + MEMORY_BYTES_A_ROW * rows)
 
 
 def check_result(check: ResultCheck) -> ResultReport:

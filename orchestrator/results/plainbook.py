@@ -20,6 +20,7 @@ _STRINGS: Final = "xl/sharedStrings.xml"
 _STYLES: Final = "xl/styles.xml"
 _MAX_SHEETS: Final = 64
 
+_TAGS_A_STRING: Final = 4
 _STRING: Final = re.compile(rb'<si><t(?: xml:space="preserve")?>(%s)</t></si>' % TEXT)
 _SHEET: Final = re.compile(r"(?:/xl/)?(worksheets/[A-Za-z0-9_]+\.xml)")
 _DATELESS_FORMATS: Final = frozenset(map(str, (*range(5), *range(9, 14), *range(37, 41), 48, 49)))
@@ -70,6 +71,12 @@ def _strings(xml: bytes) -> list[bytes]:
     frame, body = cut_out(xml, b"<sst", b"</sst>")
     if [element.name for element in elements(frame)] != ["sst"]:
         raise NotPlainError
+    for opening in (b"<si><t>", b'<si><t xml:space="preserve">'):
+        closing = b"</t></si>"
+        if body.startswith(opening) and body.endswith(closing):
+            texts = body[len(opening) : -len(closing)].split(closing + opening)
+            if body.count(b"<") == _TAGS_A_STRING * len(texts):  # so none is inside of a text
+                return texts
     parts = _STRING.split(body)
     if any(parts[0::2]):
         raise NotPlainError

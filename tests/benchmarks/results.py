@@ -1,0 +1,243 @@
+"""Measure how fast result files become verdicts, against what a user would write with openpyxl.
+
+    python -m tests.benchmarks.results [--files 100] [--rows 20000] [--rounds 5]
+
+Both sides start as new processes and give the same verdicts, which is checked. Ours writes and syncs a verdict file for
+each result, with every safeguard on, on as many worker processes as there are cores; theirs is one process. The sides
+take turns, and the figure is the median of the rounds' ratios of rows a second. `ours` and `theirs` below are what the
+two subprocesses run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import io
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from orchestrator.results import ResultCheck, check_limits, check_result, read_verdicts, verdict_path
+from orchestrator.workers import Workers
+
+RECORDED = {
+    "openpyxl": 60.0,
+    "xlsxwriter": 40.0,
+    "documented": 40.0,
+    "no references": 60.0,
+    "general": 10.0,
+    "zip": 10.0,
+}
+"""Ratios of rows a second on two quiet cores; the quick test fails below half of these, in processor time."""
+HEADER = ("Number", "instagram")
+
+Rows = list[tuple[str, str]]
+
+
+def make_rows(count: int) -> Rows:
+    """Return rows of distinct numbers, in no order, a third of them yes."""
+    chance = random.Random(count)  # noqa: S311 - the same rows again
+    return [(f"+4179{n:07d}", chance.choice(("yes", "no", "no"))) for n in chance.sample(range(10**7), count)]
+
+
+def by_openpyxl(rows: Rows) -> bytes:
+    """Return what openpyxl writes: inline strings, a reference at every cell."""
+    import openpyxl  # noqa: PLC0415 - ours must not pay for it
+
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("Sheet1")
+    for row in (HEADER, *rows):
+        sheet.append(row)
+    packed = io.BytesIO()
+    book.save(packed)
+    return packed.getvalue()
+
+
+def by_xlsxwriter(rows: Rows) -> bytes:
+    """Return what xlsxwriter writes: shared strings."""
+    import xlsxwriter  # type: ignore[import-untyped]  # noqa: PLC0415 - a development dependency
+
+    packed = io.BytesIO()
+    with xlsxwriter.Workbook(packed) as book:
+        sheet = book.add_worksheet()
+        for place, row in enumerate((HEADER, *rows)):
+            sheet.write_string(place, 0, row[0])
+            sheet.write_string(place, 1, row[1])
+    return packed.getvalue()
+
+
+def by_sandbox(rows: Rows, *, references: bool = True, shared: bool = True) -> bytes:
+    """Return what the embedded vendor writes."""
+    from orchestrator.sandbox import shapes, workbook  # noqa: PLC0415 - the program reads results without it
+
+    shape = shapes.Shape(
+        number_header=HEADER[0],
+        verdict_header=HEADER[1],
+        words=("yes", "no"),
+        form=shapes.NumberForm.PLUS,
+        order=shapes.RowOrder.AS_SENT,
+        folder=True,
+        registered="registered.txt",
+        cell_references=references,
+        shared_strings=shared,
+        dimension=shapes.Dimension.RIGHT,
+    )
+    packed = io.BytesIO()
+    workbook.write_workbook(packed, shape, *map(list, zip(*rows, strict=True)))
+    return packed.getvalue()
+
+
+def for_the_general_reader(rows: Rows) -> bytes:
+    """Return a workbook with an ampersand, which the fast reader leaves to the library."""
+    return by_openpyxl([*rows, ("R&D", "no")])
+
+
+def by_zip(rows: Rows) -> bytes:
+    """Return a zip of csv and workbook, as the v1 style has it."""
+    text = io.StringIO()
+    csv.writer(text).writerows((HEADER, *rows))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t/all.csv", "\ufeff" + text.getvalue())
+        archive.writestr("t/result.xlsx", by_sandbox(rows))
+    return packed.getvalue()
+
+
+KINDS: dict[str, Callable[[Rows], bytes]] = {
+    "openpyxl": by_openpyxl,
+    "xlsxwriter": by_xlsxwriter,
+    "documented": by_sandbox,
+    "no references": lambda rows: by_sandbox(rows, references=False, shared=False),
+    "general": for_the_general_reader,
+    "zip": by_zip,
+}
+
+
+def theirs(folder: Path, files: int) -> None:
+    """Read results as the documentation of openpyxl has it, or csv as that of `csv` has it."""
+    for place in range(files):
+        numbers = (folder / "chunks" / f"{place:06d}.txt").read_text().split()
+        path = folder / f"{place:06d}.result"
+        with zipfile.ZipFile(path) as archive:
+            plain = [name for name in archive.namelist() if name.endswith(".csv")]
+            if plain:
+                text = io.TextIOWrapper(archive.open(plain[0]), "utf-8-sig", newline="")
+                said = dict(csv.reader(text))
+        if not plain:
+            said = _by_library(path)
+        (folder / f"{place:06d}.json").write_text(json.dumps([said.get(number, "unanswered") for number in numbers]))
+    (folder / "cpu_s").write_text(str(time.process_time()))
+
+
+def _by_library(path: Path) -> dict[str, str]:
+    import openpyxl  # noqa: PLC0415 - ours must not pay for it
+
+    with path.open("rb") as file:
+        book = openpyxl.load_workbook(file, read_only=True)
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()
+        return {str(number): str(word) for number, word in sheet.iter_rows(min_row=2, values_only=True)}
+
+
+def ours(folder: Path, files: int) -> None:
+    """Check results as the program does."""
+    used = dict(asyncio.run(_check_all(folder, files)))
+    (folder / "cpu_s").write_text(str(sum(used.values()) + time.process_time()))
+
+
+async def _check_all(folder: Path, files: int) -> list[tuple[int, float]]:
+    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
+        for place in range(files):
+            yield (check_of(folder, place),)
+
+    async with Workers(os.cpu_count() or 1) as workers:
+        return await workers.map(checked, calls(), limits=check_limits(20_000))
+
+
+def checked(check: ResultCheck) -> tuple[int, float]:
+    """Check, and return the worker's id and what processor time it has had since its start."""
+    check_result(check)
+    return os.getpid(), time.process_time()
+
+
+def check_of(folder: Path, place: int) -> ResultCheck:
+    """Return the check of one file."""
+    chunk = folder / "chunks" / f"{place:06d}.txt"
+    verdicts = verdict_path(folder, "instagram", place)
+    return ResultCheck(folder / f"{place:06d}.result", chunk, verdicts, "instagram", (), "task", None)
+
+
+def prepare(folder: Path, kind: str, *, files: int, rows: int) -> None:
+    """Lay out the files of one measurement: links to one result and one chunk, but for their names."""
+    (folder / "chunks").mkdir(parents=True)
+    table = make_rows(rows)
+    (folder / "result").write_bytes(KINDS[kind](table))
+    (folder / "chunk").write_text("".join(f"{number}\n" for number, _ in table))
+    for place in range(files):
+        os.link(folder / "result", folder / f"{place:06d}.result")
+        os.link(folder / "chunk", folder / "chunks" / f"{place:06d}.txt")
+
+
+def run_side(side: str, folder: Path, files: int) -> tuple[float, float]:
+    """Run one side in a process of its own; return seconds a file by the clock, and of processor time."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", "tests.benchmarks.results", "--side", side, str(folder), "--files", str(files)]
+    subprocess.run(command, check=True)  # noqa: S603 - ourselves
+    clock_s = time.perf_counter() - started
+    return clock_s / files, float((folder / "cpu_s").read_text()) / files
+
+
+def same_verdicts(folder: Path, files: int) -> bool:
+    """Whether both sides said the same about every number of the files that both read."""
+    for place in range(files):
+        written = read_verdicts(verdict_path(folder, "instagram", place))
+        if [written.words[code] for code in written.codes] != json.loads((folder / f"{place:06d}.json").read_text()):
+            return False
+    return True
+
+
+def measure(kind: str, *, files: int, rows: int, rounds: int) -> tuple[float, float]:
+    """Return how many times as fast we are, by the clock and by processor time: medians of the rounds' ratios."""
+    their_files = max(1, files // 25)
+    ratios = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, kind, files=files, rows=rows)
+        for _ in range(rounds):
+            their, our = run_side("theirs", folder, their_files), run_side("ours", folder, files)
+            ratios.append((their[0] / our[0], their[1] / our[1]))
+        if not same_verdicts(folder, their_files):
+            raise SystemExit(f"{kind}: the two sides do not agree")
+    return statistics.median(clock for clock, _ in ratios), statistics.median(cpu for _, cpu in ratios)
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description="Result files to verdicts, against openpyxl.")
+    options.add_argument("--files", type=int, default=100)
+    options.add_argument("--rows", type=int, default=20_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--kinds", nargs="*", default=list(KINDS))
+    options.add_argument("--side", nargs=2, help=argparse.SUPPRESS)
+    given = options.parse_args()
+    if given.side:
+        {"ours": ours, "theirs": theirs}[given.side[0]](Path(given.side[1]), given.files)
+        return
+    print(f"{given.files} files of {given.rows:,} rows, {os.cpu_count()} cores, median of {given.rounds} rounds")  # noqa: T201 - the point
+    print("| result file | x rows/s | x rows a second of processor time |\n|---|---|---|")  # noqa: T201 - the point
+    for kind in given.kinds:
+        clock, cpu = measure(kind, files=given.files, rows=given.rows, rounds=given.rounds)
+        print(f"| {kind} | {clock:.0f} | {cpu:.0f} |", flush=True)  # noqa: T201 - the point
+
+
+if __name__ == "__main__":
+    main()
