@@ -2,26 +2,31 @@
 
 Paths of one number through the modules:
 
-    inputs → streams → text | table | workbook → blocks → normalise → duplicates → chunks | rejects
+    inputs → unpacking → decoding → text | table | workbook | columnar → blocks → normalise → duplicates → chunks
+                                                                                        ↳ kept    ↳ rejects → advice
 
 `parts` draws blocks out of the inputs, `reading` puts the steps together.
 """
 
-from orchestrator.intake.chunks import chunk_path, chunk_sizes
+from orchestrator.intake.advice import advice
+from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.inputs import fingerprint
-from orchestrator.intake.normalise import Reason
-from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
+from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, Observed, PlannedChunk
 from orchestrator.intake.reading import WORK_FOLDER, read_list, rebuild
+from orchestrator.intake.reasons import Reason
 
 __all__ = [
     "WORK_FOLDER",
     "ChunkLimits",
     "InputFile",
     "ListPlan",
+    "Observed",
     "PlannedChunk",
     "Reason",
+    "advice",
     "chunk_path",
     "chunk_sizes",
+    "columns_path",
     "fingerprint",
     "read_list",
     "rebuild",

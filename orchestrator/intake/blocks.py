@@ -1,14 +1,18 @@
 """The units in which a list is read, and the files in which read rows wait for the next step.
 
-A reader yields blocks: a `LineBlock` is a piece of a text file as it is, a `CellBlock` holds cells that were taken out
-of a table. Both give `cells()`: line number and text, stripped, without blank lines. A block goes to a worker, which
-makes `Rows` of it; a file of rows is the only thing that later steps see.
+A `LineBlock` is a piece of a text file as it is, a `CellBlock` holds cells that were taken out of a table. Both give
+`cells()`: line number and text, stripped, without blank lines. A worker makes `Rows` of a block; a file of rows, and
+for kept columns one beside it, is the only thing that later steps see.
+
+Which letters bytes stand for is decided line by line, see `text_of`: so neither a look ahead nor the borders of blocks
+play a part, and files that were put together from several sources come out right.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
@@ -17,7 +21,7 @@ import numpy as np
 from orchestrator.files import FILE_MODE, disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,27 +29,55 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 18
 """About 20,000 lines, half a second of `phonenumbers`: short enough that two workers end together."""
 
+MAX_LINE_BYTES = 1 << 20
+"""A longer line of text, or record of a table, is rejected unread."""
+
+PLAIN = 0
+FROM_TEXT = 1
+FIRST_REASON = 2
+"""Codes of rows: accepted, accepted out of a text with letters, and rejected for the first of `reasons.REASONS`."""
+
+_LATIN = "orchestrator.latin"
+
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Whole lines of a text file, ends included; `first_line` counts from 1."""
+    """Whole lines of a text file, ends included, none above `MAX_LINE_BYTES`; `first_line` counts from 1."""
 
     first_line: int
     data: bytes
 
     def cells(self) -> Iterator[tuple[int, str]]:
-        """Yield line number and text of every line that is not blank; bytes that are no UTF-8 become surrogates."""
-        for line, text in enumerate(self.data.splitlines(), self.first_line):
-            if stripped := text.decode("utf-8", "surrogateescape").strip():
+        """Yield line number and text of every line that is not blank."""
+        for line, data in enumerate(self.data.splitlines(), self.first_line):
+            if stripped := text_of(data).strip():
                 yield line, stripped
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """A first look at a table, see `layout`. `likely` says, column by column, how many cells look like numbers."""
+
+    source: str
+    headers: tuple[str, ...]
+    index: int
+    likely: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellBlock:
-    """Cells of one column, of rows that are not blank; an empty cell of such a row is an empty text."""
+    """Cells of one column, of rows that are not blank; an empty cell of such a row is an empty text.
+
+    `faults` has the reasons of cells that are rejected whatever their text is, by position. `kept` has the cells of the
+    columns called `names`, for every row. `look` stands in a table's first block.
+    """
 
     lines: Sequence[int]
     texts: Sequence[str]
+    faults: Mapping[int, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    kept: Sequence[Sequence[str]] = ()
+    look: Look | None = None
 
     def cells(self) -> Iterator[tuple[int, str]]:
         """Yield line number and text of every cell."""
@@ -55,17 +87,38 @@ class CellBlock:
 Block = LineBlock | CellBlock
 
 
+def text_of(data: bytes) -> str:
+    """Return a line's text: it is UTF-8, or else Windows-1252, which never fails.
+
+    Digits are the same in every code page, so another one spoils letters of kept columns, and nothing else. The five
+    bytes that Windows-1252 leaves out are the control characters of Latin-1.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("cp1252", _LATIN)
+
+
+def _as_latin(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_LATIN, _as_latin)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Rows of the list, four sequences of the same length.
 
-    `numbers` are E.164 numbers without the plus sign, 0 for a rejected row; `lines` are line numbers; `codes` are those
-    of `normalise`; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number.
+    `numbers` are E.164 numbers without the plus sign, 0 for a rejected row; `lines` are line numbers; `codes` are
+    described above; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number.
     """
 
     numbers: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
-    codes: npt.NDArray[np.uint8]
+    codes: npt.NDArray[np.uint16]
     raws: Sequence[bytes]
 
     def raw(self, row: int) -> str:
@@ -91,7 +144,7 @@ def read_rows(path: Path) -> Rows:
     return Rows(numbers, lines, codes, [text[a:b] for a, b in pairwise(limits)])
 
 
-def read_columns(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def read_columns(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
     """Read numbers, lines and codes of a file of rows, and leave the text where it is; raises `StorageError`."""
     with disk_errors(path), path.open("rb") as file:
         numbers, lines, codes = _load(file, 3)

@@ -30,6 +30,11 @@ def chunk_path(directory: Path, chunk: int) -> Path:
     return chunk_folder(directory) / f"{chunk:06d}.txt"
 
 
+def columns_path(directory: Path, chunk: int) -> Path:
+    """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
+    return chunk_path(directory, chunk).with_suffix(".columns.csv")
+
+
 def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
     """Cut `total` rows into chunks, in list order.
 

@@ -19,16 +19,32 @@ SHOWN_CHARACTERS = 40
 _KNOWN = frozenset(
     name.strip()
     for name in """
-    phone; phones; phone number; phone numbers; phone no; phonenumber; mobile; mobile number; mobile phone; mobile no;
-    number; numbers; tel; tel no; telephone; telephone number; msisdn; cell; cellphone; cell phone; e164; e 164; gsm;
-    whatsapp; telefon; telefonnummer; rufnummer; nummer; handy; handynummer; mobil; mobilnummer; mobiltelefon;
-    telefono; numero; numero de telefono; movil; celular; numero di telefono; cellulare; telefone; telemovel;
-    numero de telephone; portable; cep; cep telefonu; cep no; telefon numarasi; telefon no; numara
-    """.split(";")  # noqa: SIM905 - as a list of strings it would be a page long
+    phone; phones; phone number; phone numbers; phone no; phone nr; phonenumber; phone e164; mobile; mobiles;
+    mobile number; mobile numbers; mobile phone; mobile phone number; mobile no; mobilephone; number; numbers; tel;
+    tel no; tel nr; tel number; telephone; telephones; telephone number; telephone no; telephone numbers; msisdn;
+    msisdns; cell; cells; cellphone; cell phone; cell number; cellular; e164; e 164; gsm; gsm no; whatsapp;
+    whatsapp number; contact number; contact no; contact phone; phone 1 value; home phone; work phone; business phone;
+    telefon; telefone; telefonnummer; telefonnummern; telefonnr; telefon nr; telefon mobil; rufnummer; rufnummern;
+    nummer; nummern; handy; handynummer; handynummern; handynr; handy nr; mobil; mobilnr; mobilnummer; mobilnummern;
+    mobiltelefon; mobilfunknummer; natel; festnetz;
+    telefono; telefonos; telefono movil; telefono celular; telefono fijo; numero; numeros; numero de telefono;
+    numeros de telefono; no de telefono; numero telefono; numero telefonico; movil; moviles; numero movil;
+    numero de movil; celular; celulares; numero celular; numero de celular; tlf; tfno; telf; telef;
+    numero de telephone; numeros de telephone; no de telephone; n de telephone; numero telephone; telephone portable;
+    telephone mobile; tel portable; tel mobile; portable; numero de portable; numero mobile; numero de mobile;
+    telefones; telefone celular; telefone movel; telemovel; telemoveis; numero de telefone; numero telefone; fone;
+    numero de telemovel; numero do telefone; numero do celular;
+    numeri; numeri di telefono; numero di telefono; numero telefonico; telefono cellulare; telefono fisso; cellulare;
+    cellulari; numero cellulare; numero di cellulare; n di telefono; recapito telefonico;
+    cep; cep telefonu; cep telefonlari; cep no; cep numarasi; cep tel; telefon numarasi; telefon numaralari;
+    telefon no; tel numarasi; gsm numarasi; gsm no; numara; numaralar; numarasi; cep telefonu numarasi;
+    telefoon; telefoonnummer; mobiel; mobiel nummer; mobiele nummer; telefonnummer mobil
+    """.split(";")  # noqa: SIM905 - as a list of strings it would be pages long
 )
 _PUNCTUATION = re.compile(r"[\W_]+")
 _DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS = 5
+_LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code page was taken for the Western one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +63,20 @@ def find_column(first_row: Sequence[str], wanted: str | None, source: str) -> Co
     headers = [header.strip() for header in first_row]
     if len(headers) == 1 and _holds_number(headers[0]):
         return Column(0, headerless=True)
-    found = _guess(headers) if wanted is None else _named(headers, wanted)
+    found = _guess(headers) if wanted is None else named(headers, wanted)
     if len(found) == 1:
         return Column(found[0])
-    raise UsageError(f"{source}: {_complaint(headers, wanted, len(found))}. The first row has: {_shown(headers)}")
+    raise UsageError(f"{source}: {_complaint(headers, wanted, len(found))}. The first row has: {shown(headers)}")
 
 
-def _named(headers: Sequence[str], wanted: str) -> list[int]:
+def is_header(cells: Sequence[str], wanted: str | None) -> bool:
+    """Whether cells are the header of a table: several, one of which says that it holds numbers, or is `wanted`."""
+    headers = [cell.strip() for cell in cells]
+    return len(headers) > 1 and bool(_guess(headers) or (wanted is not None and named(headers, wanted)))
+
+
+def named(headers: Sequence[str], wanted: str) -> list[int]:
+    """Return where `wanted` stands among headers: exactly, or else but for case."""
     exact = [i for i, header in enumerate(headers) if header == wanted.strip()]
     return exact or [i for i, header in enumerate(headers) if header.casefold() == wanted.strip().casefold()]
 
@@ -63,7 +86,7 @@ def _guess(headers: Sequence[str]) -> list[int]:
 
 
 def _plain(header: str) -> str:
-    letters = unicodedata.normalize("NFKD", header.casefold().replace("\u0131", "i"))
+    letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
     return _PUNCTUATION.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip()
 
 
@@ -81,7 +104,7 @@ def _holds_number(text: str) -> bool:
     return len(_DIGIT.findall(text)) >= _FEWEST_DIGITS and not any(map(str.isalpha, text))
 
 
-def _shown(headers: Sequence[str]) -> str:
+def shown(headers: Sequence[str]) -> str:
     """List headers for a message; what may be a person's number is not repeated there."""
-    shown = ["(a number)" if _holds_number(header) else repr(header[:SHOWN_CHARACTERS]) for header in headers]
-    return ", ".join(shown[:SHOWN_HEADERS]) + (", ..." if len(shown) > SHOWN_HEADERS else "")
+    names = ["(a number)" if _holds_number(header) else repr(header[:SHOWN_CHARACTERS]) for header in headers]
+    return ", ".join(names[:SHOWN_HEADERS]) + (", ..." if len(names) > SHOWN_HEADERS else "")

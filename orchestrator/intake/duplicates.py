@@ -1,7 +1,7 @@
 """Drops duplicates: of every number the first appearance stays. One piece, over all files of rows.
 
-It works on arrays of integers, and takes about 32 bytes a row. Two files come out of it: the accepted numbers, as bare
-integers in list order, and a table of the duplicates.
+It works on arrays of integers, and takes about 32 bytes a row. Files come out of it: the accepted numbers, as bare
+integers in list order; their positions in the list, likewise, where somebody needs them; a table of the duplicates.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.blocks import private_file, read_columns
-from orchestrator.intake.normalise import FROM_TEXT
+from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NUMBER_TYPE = np.dtype("<i8")
-"""What the file of accepted numbers is made of."""
+"""What the files of accepted numbers and of their positions are made of."""
 
 POSITION, FIRST_POSITION, FIRST_LINE = range(3)
 """Columns of the table of duplicates. Positions count all rows of the list from 0; the rows stand in list order."""
@@ -31,17 +30,21 @@ POSITION, FIRST_POSITION, FIRST_LINE = range(3)
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """What was left, in numbers. `accepted_file` and `duplicates_file` are described above."""
+    """What was left, in numbers. The files are described above."""
 
     accepted_file: Path
+    positions_file: Path
     duplicates_file: Path
     accepted: int
     duplicates: int
     from_text: int
 
 
-def drop_duplicates(paths: Sequence[Path], folder: Path) -> Unique:
-    """Read the files of rows at `paths`, in list order, and write both files into `folder`; raises `StorageError`."""
+def drop_duplicates(paths: Sequence[Path], folder: Path, *, positions: bool = False) -> Unique:
+    """Read the files of rows at `paths`, in list order, and write what comes out into `folder`; raises `StorageError`.
+
+    The positions are written only if they are asked for.
+    """
     numbers = _joined(paths, 0, np.int64)
     duplicates, firsts = find_duplicates(numbers)
     table = np.stack([duplicates, firsts, _joined(paths, 1, np.int64)[firsts]], axis=1)
@@ -49,14 +52,18 @@ def drop_duplicates(paths: Sequence[Path], folder: Path) -> Unique:
     kept[duplicates] = False
     unique = Unique(
         folder / "accepted",
+        folder / "positions",
         folder / "duplicates",
         accepted=int(kept.sum()),
         duplicates=len(duplicates),
-        from_text=int((kept & (_joined(paths, 2, np.uint8) == FROM_TEXT)).sum()),
+        from_text=int((kept & (_joined(paths, 2, np.uint16) == FROM_TEXT)).sum()),
     )
     with disk_errors(folder):
         with private_file(unique.accepted_file) as file:
             numbers[kept].astype(NUMBER_TYPE).tofile(file)
+        if positions:
+            with private_file(unique.positions_file) as file:
+                np.flatnonzero(kept).astype(NUMBER_TYPE).tofile(file)
         with private_file(unique.duplicates_file) as file:
             np.save(file, table, allow_pickle=False)
     return unique

@@ -28,18 +28,33 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 _ADVICE = "check `inputs` in the configuration"
-_NOT_YET = frozenset({".xls", ".xlsb", ".ods", ".parquet", ".gz", ".bz2", ".xz", ".zst", ".zip", ".pdf"})
+_REFUSED = {
+    **dict.fromkeys(
+        (".xls", ".xlsb", ".ods", ".numbers", ".pdf", ".doc", ".docx", ".rtf"), ".xlsx, .csv or plain text"
+    ),
+    **dict.fromkeys((".bz2", ".xz", ".7z", ".rar", ".tar", ".tgz", ".lz4"), ".gz, .zst or .zip, or unpacked"),
+}
 
 
 class Kind(Enum):
-    """How a file is read."""
+    """How a file is read, as far as its name tells; see `unpacking` for what its content has to say."""
 
     TEXT = auto()
     CSV = auto()
+    TSV = auto()
     WORKBOOK = auto()
+    PARQUET = auto()
 
 
-_KINDS = {".csv": Kind.CSV, ".tsv": Kind.CSV, ".xlsx": Kind.WORKBOOK, ".xlsm": Kind.WORKBOOK}
+_KINDS = {
+    ".csv": Kind.CSV,
+    ".tsv": Kind.TSV,
+    ".tab": Kind.TSV,
+    ".xlsx": Kind.WORKBOOK,
+    ".xlsm": Kind.WORKBOOK,
+    ".parquet": Kind.PARQUET,
+    ".pq": Kind.PARQUET,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,6 @@ class Input:
 
     path: str
     source: str
-    kind: Kind
 
     @property
     def is_standard_input(self) -> bool:
@@ -112,10 +126,21 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def kind_of(name: str) -> Kind:
+    """Return the kind that a file's name tells; anything unknown is text."""
+    return _KINDS.get(Path(name).suffix.lower(), Kind.TEXT)
+
+
+def refuse_by_name(path: str, name: str) -> None:
+    """Raise `UsageError` for the name of a file that can't be a list; `path` is the input that it was found in."""
+    suffix = Path(name).suffix.lower()
+    if suffix in _REFUSED:
+        raise UsageError(f"{path}: {suffix} files can't be read; save it as {_REFUSED[suffix]}")
+
+
 def _input(path: str, names: Counter[str]) -> Input:
-    name, suffix = Path(path).name, Path(path).suffix.lower()
-    if suffix in _NOT_YET:
-        raise UsageError(f"{path}: {suffix} files can't be read; save it as .xlsx, .csv or plain text")
     if path == STANDARD_INPUT:
-        return Input(path, "standard input", Kind.TEXT)
-    return Input(path, name if names[name] == 1 else path, _KINDS.get(suffix, Kind.TEXT))
+        return Input(path, "standard input")
+    name = Path(path).name
+    refuse_by_name(path, name)
+    return Input(path, name if names[name] == 1 else path)

@@ -3,15 +3,19 @@
 How its findings become reasons:
 
     what `phonenumbers` says                                    reason
-    parse: NOT_A_NUMBER, or bytes that are no text              not a number
+    parse: NOT_A_NUMBER                                         not a number
     parse: INVALID_COUNTRY_CODE, no plus sign, no region set    no country code
-    parse: INVALID_COUNTRY_CODE otherwise                       not a valid number
+    parse: INVALID_COUNTRY_CODE otherwise                       unknown country code
     parse: TOO_SHORT_AFTER_IDD, TOO_SHORT_NSN                   too short
-    parse: TOO_LONG                                             too long
+    parse: TOO_LONG                                             too long; line too long above 250 characters
     not valid, and possible: TOO_SHORT, IS_POSSIBLE_LOCAL_ONLY  too short
     not valid, and possible: TOO_LONG                           too long
-    not valid, and possible: anything else                      not a valid number
+    not valid, and possible: anything else                      not a valid number of REGION
     valid, with a calling code of `exclude_calling_codes`       excluded calling code
+
+What a spreadsheet's floats look like is read before, because `phonenumbers` takes the dot for punctuation: of
+`4930123456.0` it makes a valid number with a zero too many. All digits there: read as the whole number. Rounded
+(`4.17983E+10`): rejected. A rejected text that is written like a date is called one.
 """
 
 from __future__ import annotations
@@ -19,7 +23,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +30,9 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import Rows, write_rows
+from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Look, Rows, write_rows
+from orchestrator.intake.kept import write_kept
+from orchestrator.intake.reasons import REASONS, Reason, not_valid_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,24 +43,8 @@ if TYPE_CHECKING:
 RAW_LIMIT = 200
 """Characters of a raw text that are kept."""
 
-PLAIN = 0
-FROM_TEXT = 1
-FIRST_REASON = 2
-
-
-class Reason(StrEnum):
-    """Why a line was rejected: a closed list, in the order in which it is shown."""
-
-    NOT_A_NUMBER = "not a number"
-    NO_COUNTRY_CODE = "no country code"
-    TOO_SHORT = "too short"
-    TOO_LONG = "too long"
-    NOT_VALID = "not a valid number"
-    EXCLUDED = "excluded calling code"
-
-
-REASONS = tuple(Reason)
-"""The code of a rejected row is `FIRST_REASON` plus the position here; others are `PLAIN` and `FROM_TEXT`."""
+LONGEST_TEXT = 250
+"""Characters that `phonenumbers` looks at; a longer text can't be a number to it."""
 
 _PARSE_REASONS = {
     NumberParseException.NOT_A_NUMBER: Reason.NOT_A_NUMBER,
@@ -69,6 +58,10 @@ _POSSIBLE_REASONS = {
     ValidationResult.TOO_LONG: Reason.TOO_LONG,
 }
 _CODES = {reason: FIRST_REASON + i for i, reason in enumerate(REASONS)}
+_WHOLE_FLOAT = re.compile(r"(\+?[0-9]{5,})[.,]0{1,2}")
+_POWER_FLOAT = re.compile(r"(\+?[0-9])(?:[.,]([0-9]+))?[eE]\+?([0-9]{1,2})")
+_FEWEST_DIGITS = 5
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{2}){1,2}")
 _START = re.compile(r"[+\uff0b\d]")  # where phonenumbers lets a number begin
 _LETTER = re.compile(r"[^\W\d_]")
 _UNDECODABLE = re.compile(r"[\ud800-\udfff]")
@@ -95,35 +88,37 @@ class NumberRules:
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """A file of rows, and what is in it."""
+    """A file of rows, and what is in it.
+
+    `rejected` counts by reason. `columns` are the names of kept columns, whose cells stand in a file beside it.
+    """
 
     path: Path
     rows: int
-    rejected: Counter[Reason]
+    rejected: Counter[str]
+    columns: tuple[str, ...] = ()
+    look: Look | None = None
 
 
-def normalise(raw: str, rules: NumberRules) -> int | Reason:
+def normalise(raw: str, rules: NumberRules) -> int | str:
     """Return the E.164 number in `raw` without its plus sign, or the reason why there is none."""
-    if _UNDECODABLE.search(raw):
-        return Reason.NOT_A_NUMBER
-    try:
-        number = phonenumbers.parse(raw, rules.default_region)
-    except NumberParseException as error:
-        return _parse_reason(error, raw, rules)
-    if not phonenumbers.is_valid_number(number):
-        return _POSSIBLE_REASONS.get(phonenumbers.is_possible_number_with_reason(number), Reason.NOT_VALID)
-    if number.country_code in rules.excluded:
-        return Reason.EXCLUDED
-    return int(phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:])
+    if not raw:
+        return Reason.EMPTY
+    text = _whole(raw)
+    if text is None:
+        return Reason.ROUNDED
+    found = _read(text, rules)
+    return Reason.DATE if isinstance(found, str) and _DATE.fullmatch(raw) else found
 
 
 def normalise_block(block: Block, rules: NumberRules) -> Rows:
     """Decide about every cell of a block; pure."""
+    faults = block.faults if isinstance(block, CellBlock) else {}
     numbers, lines, codes, raws = [], [], [], []
-    for line, raw in block.cells():
-        found = normalise(raw, rules)
+    for row, (line, raw) in enumerate(block.cells()):
+        found = faults.get(row) or normalise(raw, rules)
         lines.append(line)
-        if isinstance(found, Reason):
+        if isinstance(found, str):
             numbers.append(0)
             codes.append(_CODES[found])
             raws.append(_visible(raw))
@@ -131,25 +126,56 @@ def normalise_block(block: Block, rules: NumberRules) -> Rows:
             numbers.append(found)
             codes.append(FROM_TEXT if _LETTER.search(raw) else PLAIN)
             raws.append(b"" if raw == f"+{found}" else _visible(raw))
-    return Rows(np.array(numbers, np.int64), np.array(lines, np.int64), np.array(codes, np.uint8), raws)
+    return Rows(np.array(numbers, np.int64), np.array(lines, np.int64), np.array(codes, np.uint16), raws)
 
 
 def store_block(block: Block, rules: NumberRules, path: Path) -> StoredRows:
-    """Normalise a block and write its rows to `path`: a piece; raises `StorageError`."""
+    """Normalise a block and write its rows to `path`, kept columns beside it: a piece; raises `StorageError`."""
     rows = normalise_block(block, rules)
     write_rows(path, rows)
     counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(REASONS)).tolist()
     rejected = Counter({reason: counts[code] for reason, code in _CODES.items() if counts[code]})
-    return StoredRows(path, len(rows.lines), rejected)
+    if not isinstance(block, CellBlock):
+        return StoredRows(path, len(rows.lines), rejected)
+    if block.names:
+        write_kept(path, block.kept)
+    return StoredRows(path, len(rows.lines), rejected, block.names, block.look)
 
 
-def _parse_reason(error: NumberParseException, raw: str, rules: NumberRules) -> Reason:
+def _whole(raw: str) -> str | None:
+    """Return the whole number that a float stands for, None when its digits are lost, and other text as it is."""
+    if (found := _WHOLE_FLOAT.fullmatch(raw)) is not None:
+        return found[1]
+    if (found := _POWER_FLOAT.fullmatch(raw)) is None or (power := int(found[3])) < _FEWEST_DIGITS:
+        return raw
+    decimals = found[2] or ""
+    return found[1] + decimals[:power] if len(decimals) >= power and not decimals[power:].strip("0") else None
+
+
+def _read(text: str, rules: NumberRules) -> int | str:
+    if _UNDECODABLE.search(text):
+        return Reason.NOT_A_NUMBER
+    try:
+        number = phonenumbers.parse(text, rules.default_region)
+    except NumberParseException as error:
+        return _parse_reason(error, text, rules)
+    if not phonenumbers.is_valid_number(number):
+        possible = phonenumbers.is_possible_number_with_reason(number)
+        return _POSSIBLE_REASONS.get(possible) or not_valid_in(number.country_code or 0)
+    if number.country_code in rules.excluded:
+        return Reason.EXCLUDED
+    return int(phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:])
+
+
+def _parse_reason(error: NumberParseException, text: str, rules: NumberRules) -> Reason:
+    if len(text) > LONGEST_TEXT:
+        return Reason.LINE_TOO_LONG
     if error.error_type != NumberParseException.INVALID_COUNTRY_CODE:
         return _PARSE_REASONS[error.error_type]
-    start = _START.search(raw)
+    start = _START.search(text)
     if rules.default_region is None and start is not None and start[0].isdigit():
         return Reason.NO_COUNTRY_CODE
-    return Reason.NOT_VALID
+    return Reason.UNKNOWN_CODE
 
 
 def _visible(raw: str) -> bytes:

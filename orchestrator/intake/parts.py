@@ -1,31 +1,28 @@
 """From inputs to files of rows: the parent draws parts out of the inputs, workers make rows of them.
 
-A part is a block of text, or a whole workbook. All inputs give one sequence of parts, so that many small files keep
-the workers as busy as a large one does. A further kind of file is a further branch in `draw_parts`, and in
-`store_part` if it is to be read by a worker.
+A part is a block of text or of a csv file, as bytes, or a whole workbook or parquet file. All inputs give one sequence
+of parts, so that many small files keep the workers as busy as a large one does.
 """
 
 from __future__ import annotations
 
-import io
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import BLOCK_BYTES, Block
-from orchestrator.intake.inputs import Input, Kind, fingerprint_file, input_errors
+from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, LineBlock
+from orchestrator.intake.decoding import as_utf8
+from orchestrator.intake.inputs import Input, Kind, input_errors
+from orchestrator.intake.layout import Keep, TableOptions
 from orchestrator.intake.normalise import NumberRules, StoredRows, store_block
-from orchestrator.intake.streams import HashedStream
-from orchestrator.intake.table import TableOptions, read_csv
+from orchestrator.intake.table import TableBlock, is_table, read_csv
 from orchestrator.intake.text import read_text
-from orchestrator.intake.workbook import read_workbook
+from orchestrator.intake.unpacking import Content, unpacked
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from orchestrator.intake.plan import InputFile
     from orchestrator.settings import JobSettings
@@ -39,70 +36,80 @@ class Source:
     inputs: Sequence[Input]
     stdin: BinaryIO | None = None
     block_bytes: int = BLOCK_BYTES
+    keep: Keep = False
 
 
 @dataclass(frozen=True, slots=True)
-class WorkbookPart:
-    """A workbook, to be read by the worker."""
+class FilePart:
+    """A workbook or a parquet file, to be read by the worker."""
 
+    kind: Kind
     path: str
     options: TableOptions
     block_bytes: int
 
 
-Part = Block | WorkbookPart
+Part = LineBlock | CellBlock | TableBlock | FilePart
 
 
-def draw_parts(source: Source, fingerprints: list[InputFile], stopped: threading.Event) -> Iterator[tuple[Input, Part]]:
+def draw_parts(
+    source: Source, fingerprints: list[InputFile], stopped: threading.Event, folder: Path
+) -> Iterator[tuple[Input, Part]]:
     """Yield the parts of all inputs, in list order, and add what was read to `fingerprints`.
 
-    Raises `UsageError`. Once `stopped` is set, drawing raises `InterruptedError`, or something that comes of it.
+    What has to be unpacked to be read is unpacked into `folder`. Raises `UsageError`, `StorageError`. Once `stopped` is
+    set, drawing raises `InterruptedError`, or something that comes of it.
     """
-    for found in source.inputs:
-        options = TableOptions(found.source, source.job.column, source.job.sheet)
-        if found.kind is Kind.WORKBOOK:
-            fingerprints.append(fingerprint_file(found.path))
-            yield found, WorkbookPart(found.path, options, source.block_bytes)
-            continue
-        with input_errors(found.path), _opened(found, source.stdin) as stream:
-            hashed = HashedStream(found.path, stream, stopped)
-            buffered = io.BufferedReader(hashed, BLOCK_BYTES)
-            for block in _blocks(found.kind, buffered, options, source.block_bytes):
-                yield found, block
-            fingerprints.append(hashed.fingerprint())
+    for number, found in enumerate(source.inputs):
+        options = TableOptions(found.source, source.job.column, source.job.sheet, source.keep)
+        with input_errors(found.path), unpacked(found, source.stdin, stopped, folder / f"copy{number:06d}") as content:
+            for part in _parts(content, options, source.block_bytes):
+                yield found, part
+            fingerprints.append(content.fingerprint())
 
 
 def store_part(part: Part, rules: NumberRules, stem: Path) -> list[StoredRows]:
     """Normalise a part into files of rows, named `stem` with a number: a piece.
 
-    Raises `UsageError` for a workbook that can't be read, `StorageError`.
+    Raises `UsageError` for a file that can't be read, `StorageError`.
     """
-    if not isinstance(part, WorkbookPart):
-        return [store_block(part, rules, stem)]
+    match part:
+        case LineBlock() | CellBlock():
+            return [store_block(part, rules, stem)]
+        case TableBlock():
+            return [store_block(part.parsed(), rules, stem)]
+        case FilePart():
+            return _store_file(part, rules, stem)
+        case _:
+            assert_never(part)
+
+
+def _store_file(part: FilePart, rules: NumberRules, stem: Path) -> list[StoredRows]:
     try:
-        blocks = read_workbook(part.path, part.options, part.block_bytes)
+        blocks = _reader(part.kind)(part.path, part.options, part.block_bytes)
         return [store_block(block, rules, stem.with_name(f"{stem.name}-{i}")) for i, block in enumerate(blocks)]
     except MemoryError:
-        message = f"{part.options.source}: reading this workbook takes too much memory; save its sheet as .csv"
+        message = f"{part.options.source}: reading this file takes too much memory; save it as .csv"
         raise UsageError(message) from None
 
 
-def _blocks(kind: Kind, stream: BinaryIO, options: TableOptions, block_bytes: int) -> Iterator[Block]:
-    if kind is Kind.CSV:
-        return read_csv(stream, options, block_bytes)
-    return read_text(stream, block_bytes)
+def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock]]:
+    """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
+    if kind is Kind.WORKBOOK:
+        from orchestrator.intake.workbook import read_workbook  # noqa: PLC0415 - see above
+
+        return read_workbook
+    from orchestrator.intake.columnar import read_parquet  # noqa: PLC0415
+
+    return read_parquet
 
 
-@contextmanager
-def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]:
-    if found.is_standard_input:
-        yield _buffered(sys.stdin.buffer if stdin is None else stdin)  # not ours to close
+def _parts(content: Content, options: TableOptions, block_bytes: int) -> Iterator[Part]:
+    if content.stream is None:
+        yield FilePart(content.kind, content.path, options, block_bytes)
+        return
+    stream = as_utf8(content.stream)
+    if content.kind is Kind.TEXT and not is_table(stream.head, options.column):
+        yield from read_text(stream.buffered(), block_bytes)
     else:
-        with Path(found.path).open("rb") as file:
-            yield file
-
-
-def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
-    if not isinstance(stream, io.BufferedIOBase):
-        raise TypeError("standard input must be a buffered binary stream")
-    return stream
+        yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is Kind.TSV else None)

@@ -34,11 +34,28 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen of rejected texts that might be numbers, in a sample of them, and of the tables' columns.
+
+    `sampled` texts were looked at: `with_plus` of them would be valid with a plus sign in front, `with_zeros` with one
+    in place of the zeros in front, and `by_region` counts those that a default region would make valid, best first.
+    `columns` names, per table, a column that looks more like numbers than the chosen one: source, chosen, other.
+    """
+
+    sampled: int = 0
+    with_plus: int = 0
+    with_zeros: int = 0
+    by_region: tuple[tuple[str, int], ...] = ()
+    columns: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ListPlan:
     """The whole list. `read` = `accepted` + `duplicates` + `rejected`, exactly.
 
-    `rejected_by_reason` has the reasons that occurred, in the order of `Reason`. `from_text` counts the accepted
-    numbers that were found in a text with letters, which is rarely what was meant.
+    `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
+    accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
+    kept columns. `observed` is what `advice` is made of.
     """
 
     inputs: tuple[InputFile, ...]
@@ -49,3 +66,5 @@ class ListPlan:
     rejected_by_reason: dict[str, int]
     from_text: int
     chunks: tuple[PlannedChunk, ...]
+    columns: tuple[str, ...] = ()
+    observed: Observed = Observed()

@@ -1,7 +1,8 @@
 """Reads the list: inputs → files of rows → first appearances → chunk files, rejected.csv, duplicates.csv.
 
-Everything on the way lies in a private folder inside the job's directory, which is removed at the end, and at the
-next start if a run was killed. Neither the number of workers nor the borders of blocks change any result.
+Kept columns go the same way, beside the numbers. Everything on the way lies in a private folder inside the job's
+directory, which is removed at the end, and at the next start if a run was killed. Neither the number of workers nor the
+borders of blocks change any result.
 """
 
 from __future__ import annotations
@@ -9,27 +10,37 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from orchestrator.errors import ChangedError, UsageError
+import numpy as np
+
+from orchestrator.errors import ChangedError, PieceDiedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
+from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, write_chunk
-from orchestrator.intake.duplicates import Unique, drop_duplicates, starts
+from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunk
+from orchestrator.intake.columns import shown
+from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, drop_duplicates, starts
 from orchestrator.intake.inputs import Input, find_inputs
-from orchestrator.intake.normalise import REASONS, NumberRules, Reason, StoredRows
-from orchestrator.intake.parts import Part, Source, draw_parts, store_part
+from orchestrator.intake.kept import KeptPart, united, write_chunk_columns
+from orchestrator.intake.normalise import NumberRules, StoredRows
+from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, store_part
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
+from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from orchestrator.intake.blocks import Look
+    from orchestrator.intake.layout import Keep
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
 
@@ -37,6 +48,7 @@ WORK_FOLDER = ".intake"
 """Inside the job's directory, while a list is read."""
 
 SHOWN_INPUTS = 5
+SHOWN_REASONS = 8
 
 Stretch = tuple[int, int, int]
 """A chunk to be written: its number, its first row, its rows."""
@@ -54,9 +66,13 @@ class _Scanned:
         return sum(stored.rows for _, stored in self.rows)
 
     @property
-    def rejected(self) -> dict[Reason, int]:
-        total = sum((stored.rejected for _, stored in self.rows), Counter[Reason]())
+    def rejected(self) -> dict[str, int]:
+        total = sum((stored.rejected for _, stored in self.rows), Counter[str]())
         return {reason: total[reason] for reason in REASONS if total[reason]}
+
+    @property
+    def looks(self) -> list[Look]:
+        return [stored.look for _, stored in self.rows if stored.look is not None]
 
 
 async def read_list(
@@ -65,36 +81,30 @@ async def read_list(
     workers: Workers,
     stdin: BinaryIO | None = None,
     *,
+    keep: Keep = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> ListPlan:
     """Read the list of a job and write its chunk files, rejected.csv and duplicates.csv; those of an earlier plan go.
 
     `limits` is asked with the count of accepted numbers, since a platform may do without a list that is too small.
-    Raises `UsageError` for inputs that can't be read, a list without a number, or one that the limits can't cut, and
-    `StorageError`.
+    `keep` says which columns of tables are kept, in a file beside each chunk file (`columns_path`).
+    Raises `UsageError` for inputs that can't be read, a list without a number, one of which more than `max_rejected`
+    was rejected, or one that the limits can't cut, and `StorageError`.
     """
-    source = Source(job, find_inputs(job), stdin, block_bytes)
+    source = Source(job, find_inputs(job), stdin, block_bytes, keep)
     with _work_folder(job.directory) as folder:
         scanned = await _scan(source, workers, folder)
-        unique = await _drop_duplicates(scanned, workers, folder)
-        parts = [rejects.Part(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
-        await workers.run(rejects.write_rejects, parts, unique.duplicates_file, job.directory)
-        if not unique.accepted:
-            raise UsageError(_nothing_accepted(source, scanned))
+        columns = _columns(source, scanned)
+        unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
+        plan = replace(await _review(scanned, unique, workers, job), columns=columns)
+        _check_rejected(plan, source)
         sizes = chunk_sizes(unique.accepted, limits(unique.accepted))
         stretches = list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
         chunks = await _write_chunks(stretches, unique, workers, job.directory)
-    _keep_only(chunks, job.directory)
-    return ListPlan(
-        inputs=scanned.fingerprints,
-        read=scanned.read,
-        accepted=unique.accepted,
-        duplicates=unique.duplicates,
-        rejected=sum(scanned.rejected.values()),
-        rejected_by_reason={str(reason): count for reason, count in scanned.rejected.items()},
-        from_text=unique.from_text,
-        chunks=tuple(chunks),
-    )
+        if columns:
+            await _write_columns(stretches, (scanned, unique), columns, workers, job.directory)
+    _keep_only(chunks, columns, job.directory)
+    return replace(plan, chunks=tuple(chunks))
 
 
 async def rebuild(
@@ -103,43 +113,59 @@ async def rebuild(
     expected: Sequence[PlannedChunk],
     stdin: BinaryIO | None = None,
     *,
+    keep: Keep = False,
+    columns: tuple[str, ...] | None = (),
     block_bytes: int = BLOCK_BYTES,
-) -> None:
+) -> tuple[str, ...]:
     """Put back the chunk files that are missing or damaged, out of the list, which is read anew.
 
+    Files of kept columns that are missing come back as well; `columns` are their names, as planned. None means that
+    `keep` has changed since, and all of them are written anew. Returns the names.
     Chunks are cut where they were planned, so limits may have changed since. Raises `ChangedError`, and puts nothing
     back, when the list no longer gives what was planned; `UsageError` for inputs that can't be read; `StorageError`.
     """
-    lost = await asyncio.to_thread(_lost, expected, job.directory)
+    lost = await asyncio.to_thread(_lost, expected, columns, job.directory)
     if not lost:
-        return
-    source = Source(job, find_inputs(job), stdin, block_bytes)
+        return columns or ()
+    source = Source(job, find_inputs(job), stdin, block_bytes, keep)
     with _work_folder(job.directory) as folder:
-        unique = await _drop_duplicates(await _scan(source, workers, folder), workers, folder)
+        scanned = await _scan(source, workers, folder)
+        found = _columns(source, scanned)
+        unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         stretches = [(planned.chunk, planned.first_row, planned.rows) for planned in lost]
-        if await _write_chunks(stretches, unique, workers, folder) != lost:
+        if await _write_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
             raise ChangedError(
                 f"{_named(source)}: this is not the list that the job began with, or it is read differently, and "
                 f"{len(lost)} lost chunk files can't be built from it; bring the list back as it was, or begin a new "
                 "job in another directory"
             )
-        _put_back(lost, folder, job.directory)
+        if found:
+            await _write_columns(stretches, (scanned, unique), found, workers, folder)
+        _put_back(folder, job.directory)
+    return found
 
 
 async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
     """Turn all inputs into files of rows."""
     fingerprints: list[InputFile] = []
     owners: list[Input] = []
+    files: list[str] = []
     rules = NumberRules.of(source.job)
     stopped = threading.Event()
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped), stopped)) as drawn:
+        async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped, folder), stopped)) as drawn:
             async for found, part in drawn:
                 owners.append(found)
+                if isinstance(part, FilePart):
+                    files.append(found.source)
                 yield part, rules, folder / f"{len(owners):09d}"
 
-    results = await workers.map(store_part, calls())
+    try:
+        results = await workers.map(store_part, calls())
+    except PieceDiedError:
+        # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
+        raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
     rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
     scanned = _Scanned(tuple(fingerprints), rows)
     if not scanned.read:
@@ -161,8 +187,43 @@ async def _in_thread(
         thread.shutdown(wait=False)
 
 
-async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path) -> Unique:
-    return await workers.run(drop_duplicates, [stored.path for _, stored in scanned.rows], folder)
+async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *, positions: bool) -> Unique:
+    piece = partial(drop_duplicates, positions=positions)
+    return await workers.run(piece, [stored.path for _, stored in scanned.rows], folder)
+
+
+async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ListPlan:
+    """Write what was not accepted, look at it, and return the plan so far: all but chunks."""
+    rejected = scanned.rejected
+    parts = [rejects.Part(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
+    numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
+    sample = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
+    return ListPlan(
+        inputs=scanned.fingerprints,
+        read=scanned.read,
+        accepted=unique.accepted,
+        duplicates=unique.duplicates,
+        rejected=sum(rejected.values()),
+        rejected_by_reason={str(reason): count for reason, count in rejected.items()},
+        from_text=unique.from_text,
+        chunks=(),
+        observed=await workers.run(observe, sample, scanned.looks, unique.accepted_file),
+    )
+
+
+def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
+    """Return the names of kept columns; raises `UsageError` for a name that no table has."""
+    found = united(stored.columns for _, stored in scanned.rows)
+    if isinstance(source.keep, bool):
+        return found
+    missing = [name for name in source.keep if name not in found]
+    if missing:
+        headers = united(look.headers for look in scanned.looks)
+        raise UsageError(
+            f"{_named(source)}: keep_columns names {shown(missing)}, which no table has; the columns are: "
+            f"{shown(headers) or 'none, as there is no table'}"
+        )
+    return tuple(dict.fromkeys(source.keep))
 
 
 async def _write_chunks(
@@ -181,9 +242,41 @@ async def _write_chunks(
     return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, hashes, strict=True)]
 
 
-def _keep_only(chunks: Iterable[PlannedChunk], directory: Path) -> None:
+async def _write_columns(
+    stretches: Iterable[Stretch],
+    rows: tuple[_Scanned, Unique],
+    columns: tuple[str, ...],
+    workers: Workers,
+    directory: Path,
+) -> None:
+    """Write files of kept columns below `directory`, whole and synced."""
+    scanned, unique = rows
+    begins = starts([stored.rows for _, stored in scanned.rows])
+    parts = [
+        KeptPart(stored.path, begin, stored.rows, stored.columns)
+        for begin, (_, stored) in zip(begins, scanned.rows, strict=True)
+    ]
+
+    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
+        for chunk, first_row, count in stretches:
+            first, last = _ends(unique.positions_file, first_row, count)
+            touched = parts[bisect_right(begins, first) - 1 : bisect_right(begins, last)]
+            yield unique.positions_file, first_row, count, touched, columns, columns_path(directory, chunk)
+
+    await workers.map(write_chunk_columns, calls())
+    _sync(directory)
+
+
+def _ends(positions: Path, first_row: int, rows: int) -> tuple[int, int]:
+    """Return the positions of the first and the last of some accepted rows."""
+    with disk_errors(positions):
+        all_rows = np.memmap(positions, NUMBER_TYPE, mode="r")
+    return int(all_rows[first_row]), int(all_rows[first_row + rows - 1])
+
+
+def _keep_only(chunks: Iterable[PlannedChunk], columns: tuple[str, ...], directory: Path) -> None:
     """Remove what an earlier plan, or a run that was killed, left among the chunk files."""
-    planned = {chunk_path(directory, chunk.chunk) for chunk in chunks}
+    planned = {path for chunk in chunks for path in _files(chunk, columns, directory)}
     with disk_errors(directory):
         for path in chunk_folder(directory).iterdir():
             if path not in planned:
@@ -191,8 +284,20 @@ def _keep_only(chunks: Iterable[PlannedChunk], directory: Path) -> None:
     _sync(directory)
 
 
-def _lost(expected: Iterable[PlannedChunk], directory: Path) -> list[PlannedChunk]:
-    return [planned for planned in expected if not _is_whole(chunk_path(directory, planned.chunk), planned.sha256)]
+def _files(chunk: PlannedChunk, columns: tuple[str, ...], directory: Path) -> list[Path]:
+    path = chunk_path(directory, chunk.chunk)
+    return [path, columns_path(directory, chunk.chunk)] if columns else [path]
+
+
+def _lost(expected: Iterable[PlannedChunk], columns: tuple[str, ...] | None, directory: Path) -> list[PlannedChunk]:
+    if columns is None:
+        return list(expected)
+    return [
+        planned
+        for planned in expected
+        if not _is_whole(chunk_path(directory, planned.chunk), planned.sha256)
+        or not all(path.exists() for path in _files(planned, columns, directory))
+    ]
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
@@ -200,11 +305,11 @@ def _is_whole(path: Path, sha256: str) -> bool:
         return path.exists() and sha256_of(path) == sha256
 
 
-def _put_back(lost: Iterable[PlannedChunk], folder: Path, directory: Path) -> None:
+def _put_back(folder: Path, directory: Path) -> None:
     make_private_directory(chunk_folder(directory))
     with disk_errors(directory):
-        for planned in lost:
-            chunk_path(folder, planned.chunk).replace(chunk_path(directory, planned.chunk))
+        for path in chunk_folder(folder).iterdir():
+            path.replace(chunk_folder(directory) / path.name)
     _sync(directory)
 
 
@@ -236,14 +341,24 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _nothing_accepted(source: Source, scanned: _Scanned) -> str:
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in scanned.rejected.items())
-    message = f"{_named(source)}: no number was accepted ({reasons}); see {source.job.directory / rejects.REJECTED}"
-    if Reason.NO_COUNTRY_CODE in scanned.rejected:
-        message += '; set `default_region`, for example "CH", for numbers without a country code'
-    if Reason.EXCLUDED in scanned.rejected:
-        message += "; `exclude_calling_codes` turns some away"
-    return message
+def _check_rejected(plan: ListPlan, source: Source) -> None:
+    """Raise `UsageError`, with advice, when too much was rejected, or nothing is left."""
+    limit = source.job.max_rejected
+    if plan.accepted and plan.rejected <= plan.read * limit:
+        return
+    counts = Counter(plan.rejected_by_reason).most_common()
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in counts[:SHOWN_REASONS])
+    reasons += ", ..." * (len(counts) > SHOWN_REASONS)
+    if plan.accepted:
+        verdict = (
+            f"{plan.rejected:,} of {plan.read:,} lines were rejected, more than max_rejected = {limit:g} lets pass"
+        )
+    else:
+        verdict = "no number was accepted"
+    help_ = "".join(f"; {sentence}" for sentence in advice(plan, source.job))
+    last = "; or set max_rejected higher" if plan.accepted else ""
+    message = f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / rejects.REJECTED}{help_}{last}"
+    raise UsageError(message)
 
 
 def _named(source: Source) -> str:

@@ -11,9 +11,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing
-from orchestrator.intake.blocks import Rows, read_rows
+from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
 from orchestrator.intake.duplicates import FIRST_LINE, FIRST_POSITION, POSITION, starts
-from orchestrator.intake.normalise import FIRST_REASON, REASONS
+from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,11 @@ DUPLICATES = "duplicates.csv"
 REJECTED_HEADER = ("line", "raw", "reason", "source")
 DUPLICATES_HEADER = ("line", "raw", "number", "first_line", "source", "first_source")
 
+SAMPLE = 200
+"""How many of the rejected texts are looked at for advice."""
+
 Record = tuple[str, ...]
+_NUMBERLIKE = [FIRST_REASON + code for code, reason in enumerate(REASONS) if reason in NUMBERLIKE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,19 @@ class Part:
     source: str
 
 
-def write_rejects(parts: Sequence[Part], duplicates_file: Path, directory: Path) -> None:
-    """Write both tables into `directory`: a piece; raises `StorageError`. `parts` are in list order."""
+def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path, directory: Path) -> list[str]:
+    """Write both tables into `directory`, and return a sample: a piece; raises `StorageError`.
+
+    `parts` are in list order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
+    of all, of which there are `numberlike`.
+    """
     with disk_errors(duplicates_file):
         duplicates = np.load(duplicates_file, allow_pickle=False)
     begins = starts([part.rows for part in parts])
     sources = [csv_safe(part.source) for part in parts]
+    wanted = {i * numberlike // SAMPLE for i in range(SAMPLE)}
+    sample: list[str] = []
+    seen = 0
     with replacing(directory / REJECTED) as rejected, replacing(directory / DUPLICATES) as repeated:
         _write(rejected, [REJECTED_HEADER])
         _write(repeated, [DUPLICATES_HEADER])
@@ -53,6 +64,10 @@ def write_rejects(parts: Sequence[Part], duplicates_file: Path, directory: Path)
             here = _between(duplicates, begin, begin + part.rows)
             first_sources = [sources[bisect_right(begins, first) - 1] for first in here[:, FIRST_POSITION].tolist()]
             _write(repeated, _duplicates(rows, begin, here, source, first_sources))
+            found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
+            sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
+            seen += len(found)
+    return sample
 
 
 def _rejected(rows: Rows, source: str) -> Iterator[Record]:

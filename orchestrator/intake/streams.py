@@ -7,6 +7,7 @@ import io
 import select
 from typing import TYPE_CHECKING
 
+from orchestrator.files import BLOCK_BYTES
 from orchestrator.intake.plan import InputFile
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ class HashedStream(io.RawIOBase):
         return len(data)
 
     def fingerprint(self) -> InputFile:
-        """Return what was read so far."""
+        """Read what is left, and return what was read in all; raises `OSError`."""
+        rest = bytearray(BLOCK_BYTES)
+        while self.readinto(rest):
+            pass
         return InputFile(self._path, self._hash.hexdigest(), self._size_bytes)
 
     def _wait(self) -> None:

@@ -2,68 +2,139 @@
 
 A row's line is the physical line on which it starts. A row without anything in it is a blank line; a row with
 something, but nothing in the column of numbers, is a row to reject.
+
+Of a csv file the parent only finds out where records end, so that bytes go to the workers, which parse them. A quote
+means something at the beginning of a field and nowhere else, as Python's csv module and most programs have it.
 """
 
 from __future__ import annotations
 
 import csv
-import io
+import datetime as dt
 import re
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
+from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import CellBlock
-from orchestrator.intake.columns import find_column
+from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
+from orchestrator.intake.columns import is_header
+from orchestrator.intake.decoding import HEAD_BYTES, Peeked
+from orchestrator.intake.layout import LOOK_ROWS, Layout, TableOptions, cell_at, lay_out
+from orchestrator.intake.reasons import Reason
+from orchestrator.intake.text import LineBuffer, count_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 ROW_BYTES = 16
 """What a row counts towards the size of a block beside its text: its line number and the rest."""
 
 _QUOTED = re.compile(r'"[^"]*"')
-_END = "\0end of the table\0"
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+Row = tuple[int, "Sequence[str]"]
+"""A row's line, and its cells."""
+
+_Wanted = tuple[int, str, "Sequence[str]"]
+"""A row's line, its cell in the column of numbers, and those of kept columns."""
+
+
+class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
+    """A cell that is no number whatever its text looks like, and the reason why."""
+
+    reason: str
+
+    @classmethod
+    def of(cls, text: str, reason: str) -> FaultyCell:
+        """Return a cell with a reason."""
+        cell = cls(text)
+        cell.reason = reason
+        return cell
 
 
 @dataclass(frozen=True, slots=True)
-class TableOptions:
-    """How to read one table; `source` names it in messages."""
+class TableBlock:
+    """Whole records of a csv file, as bytes; `first_line` is that of the first. A worker parses them."""
 
-    source: str
-    column: str | None = None
-    sheet: str | None = None
+    first_line: int
+    data: bytes
+    delimiter: str
+    layout: Layout
+    first: bool
 
-
-Row = tuple[int, "Sequence[str]"]
+    def parsed(self) -> CellBlock:
+        """Return the cells in it."""
+        rows = _records(self.data, self.delimiter, self.first_line)
+        return _cells(list(_wanted(rows, self.layout)), self.layout, first=self.first)
 
 
 def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
-    """Take the column of numbers out of rows that are not blank; the first one decides which column that is.
+    """Take the column of numbers, and those that are kept, out of rows that are not blank.
 
-    Raises `UsageError` when that can't be decided.
+    The first rows decide which columns these are; raises `UsageError` when that can't be decided.
     """
     rows = iter(rows)
-    for line, first in rows:
-        column = find_column(_without_tail(first), options.column, options.source)
-        if column.headerless:
-            rows = chain([(line, first)], rows)
-        yield from _cut(((at, _cell(row, column.index)) for at, row in rows), block_bytes)
+    first_rows = list(islice(rows, LOOK_ROWS + 1))
+    if not first_rows:
+        return
+    layout = lay_out([row for _, row in first_rows], options)
+    below = chain(first_rows if layout.column.headerless else first_rows[1:], rows)
+    for number, block in enumerate(_cut(_wanted(below, layout), block_bytes)):
+        yield _cells(block, layout, first=not number)
 
 
-def read_csv(stream: BinaryIO, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
-    """Yield the cells of the column of numbers; raises `UsageError`.
+def text_of_value(value: object) -> str:
+    """Return a cell's value as text, with a reason where it is no number whatever the text looks like."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case float() if value.is_integer():
+            return str(int(value))
+        case float():
+            return FaultyCell.of(str(value), Reason.NOT_A_NUMBER)
+        case dt.date() | dt.time() | dt.timedelta():
+            return FaultyCell.of(str(value), Reason.DATE)
+        case _:
+            return str(value)
 
-    The delimiter is the one that the first line has most of. Bytes that are no UTF-8 become surrogates.
+
+def read_csv(
+    stream: Peeked, options: TableOptions, block_bytes: int, *, delimiter: str | None = None
+) -> Iterator[TableBlock | CellBlock]:
+    """Yield the records below the header; raises `UsageError`.
+
+    The delimiter is the one that the first line has most of, unless that line says it (`sep=;`). A record above
+    `MAX_LINE_BYTES` is a cell with a fault.
     """
-    lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    header, first_line = lines.readline(), 1
-    while header and not header.strip():
-        header, first_line = lines.readline(), first_line + 1
-    rows = _records(chain([header], lines), sniff(header), first_line, options.source)
-    return table_blocks(rows, options, block_bytes)
+    start = _look_at(stream.head, delimiter)
+    if not start.records:
+        return
+    layout = lay_out([record.cells for record in start.records], options)
+    header = start.records[0]
+    skipped = start.lines[: header.begin if layout.column.headerless else header.end]
+    if header.end == len(start.lines) and len(stream.head) == HEAD_BYTES:
+        raise UsageError(f"{options.source}: the first row is longer than {HEAD_BYTES:,} bytes; is this a table?")
+    body = stream.buffered()
+    body.read(sum(map(len, skipped)))
+    buffer = RecordBuffer(LineBuffer(body, block_bytes, len(skipped) + 1), start.delimiter, options.source)
+    first = True
+    for block in buffer.blocks():
+        if isinstance(block, CellBlock):
+            yield block
+        else:
+            yield TableBlock(*block, start.delimiter, layout, first)
+            first = False
+
+
+def is_table(head: bytes, column: str | None) -> bool:
+    """Whether text that begins with `head` is a table with a header, although its name does not say so."""
+    lines = head.splitlines()
+    line = text_of(next((line for line in lines if line.strip()), b""))
+    return is_header(next(csv.reader([line], delimiter=sniff(line)), []), column)
 
 
 def sniff(header: str) -> str:
@@ -72,55 +143,131 @@ def sniff(header: str) -> str:
     return max(DELIMITERS, key=bare.count)
 
 
-def _records(lines: Iterable[str], delimiter: str, first_line: int, source: str) -> Iterator[Row]:
-    """Yield the records that are not blank.
+class RecordBuffer:
+    """Cuts a csv file into blocks of whole records."""
 
-    The parser takes a quote that is never closed for a field that reaches to the end of the file, and says nothing.
-    So a last line of our own follows, which must come out as a record of its own.
-    """
-    ended = False
+    def __init__(self, lines: LineBuffer, delimiter: str, source: str) -> None:
+        self._lines = lines
+        self._source = source
+        begin = re.escape(delimiter.encode())
+        self._quoted = re.compile(rb'(?:^|[\r\n%b])"[^"]*+(?:""[^"]*+)*+("?)' % begin)
 
-    def and_end() -> Iterator[str]:
-        nonlocal ended
-        yield from lines
-        ended = True
-        yield _END
+    def blocks(self) -> Iterator[tuple[int, bytes] | CellBlock]:
+        """Yield line number and bytes of whole records; one that is too long is a cell with a fault.
 
-    line = first_line
-    reader = csv.reader(and_end(), delimiter=delimiter)
-    try:
-        for row in reader:
-            if ended:
-                break
-            if any(map(str.strip, row)):
-                yield line, row
-            line = first_line + reader.line_num
-    except csv.Error as error:
-        raise UsageError(f"{source}: line {line}: {error}; is there a quote that is never closed?") from error
-    if row != [_END]:
-        raise UsageError(f"{source}: line {line}: a quote is opened there and never closed")
+        Raises `UsageError` for a quote that is never closed.
+        """
+        lines = self._lines
+        while lines.fill():
+            end, opened = self._end_of_records()
+            if opened >= 0 and opened < len(lines.buffer) - MAX_LINE_BYTES:
+                raise self._never_closed(opened)
+            long = lines.first_end()
+            if (long > MAX_LINE_BYTES and lines.buffer.find(b'"', 0, long) < 0) or (long and not end and opened < 0):
+                yield lines.take_long(long)
+            elif end:
+                yield lines.line, lines.take(end)
+        _, opened = self._end_of_records()
+        if opened >= 0:
+            raise self._never_closed(opened)
+        if lines.buffer:
+            yield lines.line, lines.take(len(lines.buffer))
+
+    def _end_of_records(self) -> tuple[int, int]:
+        """Return where the last whole record in the buffer ends, and where a quote is opened and not closed, or -1.
+
+        A CR at the very end may be half of a CRLF, and does not count yet.
+        """
+        buffer = self._lines.buffer
+        end, opened, start = 0, -1, 0
+        for quoted in self._quoted.finditer(buffer) if b'"' in buffer else ():
+            place = buffer.index(b'"', quoted.start())
+            end = max(end, buffer.rfind(b"\n", start, place) + 1, buffer.rfind(b"\r", start, place) + 1)
+            start = quoted.end()
+            opened = -1 if quoted[1] else place
+        if opened < 0:
+            last = len(buffer)
+            end = max(end, buffer.rfind(b"\n", start) + 1, buffer.rfind(b"\r", start, last - 1) + 1)
+        return end, opened
+
+    def _never_closed(self, opened: int) -> UsageError:
+        line = self._lines.line + count_lines(self._lines.buffer[:opened])
+        return UsageError(f"{self._source}: line {line}: a quote is opened there and never closed")
 
 
-def _cut(cells: Iterable[tuple[int, str]], block_bytes: int) -> Iterator[CellBlock]:
-    lines: list[int] = []
-    texts: list[str] = []
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record: its first line, counted from 0, the line after its last, and its cells."""
+
+    begin: int
+    end: int
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The lines that a csv file begins with, and the records in them that are not blank."""
+
+    lines: Sequence[bytes]
+    delimiter: str
+    records: Sequence[_Record]
+
+
+def _look_at(head: bytes, delimiter: str | None) -> _Start:
+    lines = head.splitlines(keepends=True)
+    begin = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
+    first = text_of(lines[begin]).strip() if begin < len(lines) else ""
+    if (said := _SEPARATOR.fullmatch(first)) is not None:
+        delimiter, begin = said[1], begin + 1
+    elif delimiter is None:
+        delimiter = sniff(first)
+    return _Start(lines, delimiter, list(islice(_parsed(lines, begin, delimiter), LOOK_ROWS + 1)))
+
+
+def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Record]:
+    """Yield the records that are not blank."""
+    csv.field_size_limit(2 * MAX_LINE_BYTES)  # of the process: its default is below what a record may have
+    reader = csv.reader(map(text_of, lines[begin:]), delimiter=delimiter)
+    line = begin
+    for cells in reader:
+        end = begin + reader.line_num
+        if any(map(str.strip, cells)):
+            yield _Record(line, end, cells)
+        line = end
+
+
+def _records(data: bytes, delimiter: str, first_line: int) -> Iterator[Row]:
+    for record in _parsed(data.splitlines(keepends=True), 0, delimiter):
+        yield first_line + record.begin, record.cells
+
+
+def _wanted(rows: Iterable[Row], layout: Layout) -> Iterator[_Wanted]:
+    """Take out of rows what matters; the rest of a row may be large."""
+    for line, row in rows:
+        yield line, cell_at(row, layout.column.index), [cell_at(row, place) for place in layout.kept]
+
+
+def _cut(rows: Iterable[_Wanted], block_bytes: int) -> Iterator[list[_Wanted]]:
+    """Yield rows in lists that hold about `block_bytes` of text."""
+    block: list[_Wanted] = []
     size = 0
-    for line, text in cells:
-        lines.append(line)
-        texts.append(text)
-        size += len(text) + ROW_BYTES
+    for row in rows:
+        block.append(row)
+        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
         if size >= block_bytes:
-            yield CellBlock(lines, texts)
-            lines, texts, size = [], [], 0
-    if lines:
-        yield CellBlock(lines, texts)
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
 
 
-def _cell(row: Sequence[str], index: int) -> str:
-    return row[index] if index < len(row) else ""
-
-
-def _without_tail(row: Sequence[str]) -> Sequence[str]:
-    """Return a row without the empty cells at its end, which spreadsheets like to add."""
-    filled = [i for i, cell in enumerate(row) if cell.strip()]
-    return row[: filled[-1] + 1]
+def _cells(rows: Sequence[_Wanted], layout: Layout, *, first: bool) -> CellBlock:
+    texts = [text for _, text, _ in rows]
+    return CellBlock(
+        lines=[line for line, _, _ in rows],
+        texts=texts,
+        faults={place: text.reason for place, text in enumerate(texts) if isinstance(text, FaultyCell)},
+        names=layout.names,
+        kept=[kept for _, _, kept in rows] if layout.kept else (),
+        look=layout.look if first else None,
+    )

@@ -1,35 +1,92 @@
-"""Reads plain text: one number a line. Lines end with LF, CRLF or CR; the last one may lack its end."""
+"""Reads plain text: one number a line. Lines end with LF, CRLF or CR; the last one may lack its end.
+
+No line is longer in memory than `MAX_LINE_BYTES` and a block: of a longer one only the beginning is kept, to be shown.
+"""
 
 from __future__ import annotations
 
-import codecs
+import re
 from typing import TYPE_CHECKING, BinaryIO
 
-from orchestrator.intake.blocks import LineBlock
+from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, LineBlock, text_of
+from orchestrator.intake.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SHOWN_BYTES = 1000
 
-def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock]:
+_LINE_END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
+
+
+def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock | CellBlock]:
     """Yield the text in blocks of whole lines, of about `block_bytes`, or of one line where that is longer.
 
-    A byte order mark at the beginning is dropped.
+    A line above `MAX_LINE_BYTES` is a cell with a fault.
     """
-    head = stream.read(len(codecs.BOM_UTF8))
-    buffer = bytearray(b"" if head == codecs.BOM_UTF8 else head)
-    first_line = 1
+    lines = LineBuffer(stream, block_bytes)
     undecided = 0
-    while data := stream.read(block_bytes):
-        buffer += data
-        if end := _end_of_lines(buffer, undecided):
-            block = LineBlock(first_line, bytes(buffer[:end]))
-            del buffer[:end]
-            first_line += _count_lines(block.data)
-            yield block
-        undecided = max(len(buffer) - 1, 0)
-    if buffer:
-        yield LineBlock(first_line, bytes(buffer))
+    while lines.fill():
+        if (end := lines.first_end()) > MAX_LINE_BYTES:
+            yield lines.take_long(end)
+            undecided = 0
+            continue
+        if end := _end_of_lines(lines.buffer, undecided):
+            yield LineBlock(lines.line, lines.take(end))
+        undecided = max(len(lines.buffer) - 1, 0)
+    if lines.buffer:
+        yield LineBlock(lines.line, lines.take(len(lines.buffer)))
+
+
+class LineBuffer:
+    """What was read of a stream and not given on. `line` is the number of the first line in `buffer`, from 1."""
+
+    def __init__(self, stream: BinaryIO, block_bytes: int, line: int = 1) -> None:
+        self.buffer = bytearray()
+        self.line = line
+        self._stream = stream
+        self._block_bytes = min(block_bytes, MAX_LINE_BYTES // 4)  # so that only the first line can be a long one
+
+    def fill(self) -> bool:
+        """Read a further block; False at the end."""
+        data = self._stream.read(self._block_bytes)
+        self.buffer += data
+        return bool(data)
+
+    def take(self, end: int) -> bytes:
+        """Take whole lines off the buffer."""
+        data = bytes(self.buffer[:end])
+        del self.buffer[:end]
+        self.line += count_lines(data)
+        return data
+
+    def first_end(self) -> int:
+        """Return how long the first line is at least, if it may be a long one, else 0."""
+        if len(self.buffer) <= MAX_LINE_BYTES:
+            return 0
+        ends = self.buffer.find(b"\n"), self.buffer.find(b"\r")
+        return min((end for end in ends if end >= 0), default=len(self.buffer))
+
+    def take_long(self, seen_bytes: int) -> CellBlock:
+        """Take a line that is too long: a cell with what is shown of it."""
+        shown = bytes(self.buffer[: min(seen_bytes, SHOWN_BYTES)])
+        block = CellBlock([self.line], [_beginning(shown)], {0: Reason.LINE_TOO_LONG})
+        self._drop_line()
+        self.line += 1
+        return block
+
+    def _drop_line(self) -> None:
+        while (found := _LINE_END.search(self.buffer)) is None:
+            del self.buffer[:-1]  # a CR at the end may be half of a CRLF
+            if not self.fill():
+                self.buffer.clear()
+                return
+        del self.buffer[: found.end()]
+
+
+def count_lines(data: bytes | bytearray) -> int:
+    """Return how many lines end in `data`."""
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 
 def _end_of_lines(buffer: bytearray, start: int) -> int:
@@ -37,5 +94,11 @@ def _end_of_lines(buffer: bytearray, start: int) -> int:
     return max(buffer.rfind(b"\n", start), buffer.rfind(b"\r", start, len(buffer) - 1)) + 1
 
 
-def _count_lines(data: bytes) -> int:
-    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+def _beginning(data: bytes) -> str:
+    """Return the text of bytes that may end in the middle of a character."""
+    for cut in range(4):
+        try:
+            return data[: len(data) - cut].decode()
+        except UnicodeDecodeError:
+            continue
+    return text_of(data)

@@ -1,4 +1,4 @@
-"""Reads xlsx workbooks, row by row. A row's line is its row number.
+"""Reads xlsx workbooks, row by row, in memory that does not grow with the rows. A row's line is its row number.
 
 What a hostile workbook does to memory it shall do to a worker process, so this never runs in the parent.
 """
@@ -8,16 +8,18 @@ from __future__ import annotations
 import warnings
 import zlib
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
+from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.inputs import input_errors
-from orchestrator.intake.table import Row, TableOptions, table_blocks
+from orchestrator.intake.reasons import Reason
+from orchestrator.intake.table import FaultyCell, Row, table_blocks, text_of_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
     from orchestrator.intake.blocks import CellBlock
+    from orchestrator.intake.layout import TableOptions
+
+MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
+"""What a sheet can have."""
 
 _DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, KeyError, ValueError, TypeError,
             AttributeError, IndexError, NotImplementedError, RuntimeError)  # fmt: skip
@@ -33,7 +39,7 @@ _DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, 
 
 
 def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
-    """Yield the cells of the column of numbers; raises `UsageError`.
+    """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`.
 
     Formulas count as the value that was stored with them.
     """
@@ -57,8 +63,6 @@ def _damage(source: str) -> Iterator[None]:
 def _sheet(workbook: Workbook, options: TableOptions) -> ReadOnlyWorksheet | None:
     """Return the sheet to read, None when nothing is in any."""
     sheets: Sequence[ReadOnlyWorksheet] = workbook.worksheets
-    for sheet in sheets:
-        sheet.reset_dimensions()  # what a file says of its own size may be wrong, and rows would be missing
     if options.sheet is not None:
         return _named(sheets, options.sheet, options.source)
     filled = [sheet for sheet in sheets if next(_rows(sheet), None) is not None]
@@ -81,19 +85,49 @@ def _titles(sheets: Sequence[ReadOnlyWorksheet]) -> str:
     return ", ".join(repr(sheet.title) for sheet in sheets)
 
 
+class _Parser(WorkSheetParser):
+    """openpyxl's own parser, which knows no difference between an empty cell and a formula without a value.
+
+    It reads the sheet itself, too: the public way to rows believes what a sheet says of its own size.
+    """
+
+    def parse_cell(self, element: Any) -> dict[str, Any]:
+        """Return what is in a cell."""
+        cell: dict[str, Any] = super().parse_cell(element)
+        if cell["value"] is None and (formula := element.find(FORMULA_TAG)) is not None:
+            cell["value"] = FaultyCell.of(f"={formula.text or ''}", Reason.FORMULA)
+        elif cell["data_type"] == "e" and element.get("t", "n") == "n":
+            cell["value"] = float(element.findtext(VALUE_TAG))  # too large for the date that it is marked as
+        return cell
+
+
 def _rows(sheet: ReadOnlyWorksheet) -> Iterator[Row]:
     """Yield the rows that are not blank, with their row numbers."""
-    for line, values in enumerate(sheet.iter_rows(values_only=True), 1):  # type: ignore[misc]  # the stub's self is wrong
-        row = [_text(value) for value in values]
-        if any(map(str.strip, row)):
-            yield line, row
+    book: Any = sheet.parent
+    parts: Any = sheet
+    with parts._get_source() as source:  # noqa: SLF001 - see `_Parser`
+        parser = _Parser(
+            source,
+            parts._shared_strings,  # noqa: SLF001
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,  # noqa: SLF001
+            timedelta_formats=book._timedelta_formats,  # noqa: SLF001
+        )
+        for line, cells in parser.parse():
+            if not 0 < line <= MAX_ROWS:
+                raise ValueError("a sheet has no such row")
+            row = _row(cells)
+            if any(map(str.strip, row)):
+                yield line, row
 
 
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case float() if value.is_integer():
-            return str(int(value))
-        case _:
-            return str(value)
+def _row(cells: Sequence[dict[str, Any]]) -> list[str]:
+    row: list[str] = []
+    for cell in cells:
+        place = cell["column"]
+        if cell["value"] is None or not 0 < place <= MAX_COLUMNS:
+            continue
+        row += [""] * (place - len(row))
+        row[place - 1] = text_of_value(cell["value"])
+    return row

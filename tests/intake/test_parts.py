@@ -8,10 +8,11 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import CellBlock, LineBlock, read_rows
-from orchestrator.intake.inputs import find_inputs, fingerprint
+from orchestrator.intake.inputs import Kind, find_inputs, fingerprint
+from orchestrator.intake.layout import TableOptions
 from orchestrator.intake.normalise import NumberRules
-from orchestrator.intake.parts import Part, Source, WorkbookPart, draw_parts, store_part
-from orchestrator.intake.table import TableOptions
+from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, store_part
+from orchestrator.intake.table import TableBlock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +28,12 @@ RULES = NumberRules(None, frozenset())
 def draw(job: JobSettings, stdin: bytes = b"") -> tuple[list[tuple[str, Part]], list[InputFile]]:
     fingerprints: list[InputFile] = []
     source = Source(job, find_inputs(job), io.BytesIO(stdin), 20)
-    parts = [(found.source, part) for found, part in draw_parts(source, fingerprints, threading.Event())]
-    return parts, fingerprints
+    drawn = draw_parts(source, fingerprints, threading.Event(), job.directory)
+    return [(found.source, part) for found, part in drawn], fingerprints
+
+
+def parsed(part: Part) -> Part:
+    return part.parsed() if isinstance(part, TableBlock) else part
 
 
 def test_parts_of_all_kinds(make_job: MakeJob, write: Write, write_workbook: WriteWorkbook) -> None:
@@ -38,13 +43,15 @@ def test_parts_of_all_kinds(make_job: MakeJob, write: Write, write_workbook: Wri
     book = write_workbook("c.xlsx", One=[["phone"]])
     job = make_job("a.txt", "-", "c.xlsx", "b.csv", sheet="One", column="office")
     parts, fingerprints = draw(job, b"+3\n")
-    assert parts == [
-        ("a.txt", LineBlock(1, b"+1\n" * 7)),
-        ("a.txt", LineBlock(8, b"+1\n")),
+    assert [(source, parsed(part)) for source, part in parts[:-1]] == [
+        ("a.txt", LineBlock(1, b"+1\n" * 6)),
+        ("a.txt", LineBlock(7, b"+1\n" * 2)),
         ("standard input", LineBlock(1, b"+3\n")),
-        ("c.xlsx", WorkbookPart(str(book), TableOptions("c.xlsx", "office", "One"), 20)),
-        ("b.csv", CellBlock([2], ["1"])),
+        ("c.xlsx", FilePart(Kind.WORKBOOK, str(book), TableOptions("c.xlsx", "office", "One"), 20)),
     ]
+    last = parsed(parts[-1][1])
+    assert isinstance(last, CellBlock)
+    assert list(last.cells()) == [(2, "1")]
     assert [one for one in fingerprints if one.path != "-"] == list(fingerprint(job))
     assert [one.size_bytes for one in fingerprints if one.path == "-"] == [3]
 
@@ -56,14 +63,14 @@ def test_stopped(make_job: MakeJob, write: Write) -> None:
     stopped = threading.Event()
     stopped.set()
     with pytest.raises(UsageError, match="reading was stopped"):
-        list(draw_parts(Source(job, find_inputs(job)), [], stopped))
+        list(draw_parts(Source(job, find_inputs(job)), [], stopped, job.directory))
 
 
 def test_standard_input_of_the_process(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a stream of the caller's, "-" is the standard input of the process."""
     job = make_job("-")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"+1\n")))
-    parts = draw_parts(Source(job, find_inputs(job)), [], threading.Event())
+    parts = draw_parts(Source(job, find_inputs(job)), [], threading.Event(), job.directory)
     assert [part for _, part in parts] == [LineBlock(1, b"+1\n")]
 
 
@@ -71,7 +78,7 @@ def test_unbuffered_standard_input(make_job: MakeJob, write: Write) -> None:
     """A stream that is no buffered one is an error of the program."""
     job = make_job("-")
     with write("a.txt", "").open("rb", buffering=0) as raw, pytest.raises(TypeError):
-        list(draw_parts(Source(job, find_inputs(job), raw), [], threading.Event()))
+        list(draw_parts(Source(job, find_inputs(job), raw), [], threading.Event(), job.directory))
 
 
 def test_stored_parts(write_workbook: WriteWorkbook, tmp_path: Path) -> None:
@@ -79,7 +86,7 @@ def test_stored_parts(write_workbook: WriteWorkbook, tmp_path: Path) -> None:
     book = write_workbook("c.xlsx", One=[["phone"], ["+41798284651"], ["x"]])
     (stored,) = store_part(LineBlock(1, b"+41798284651\n"), RULES, tmp_path / "000001")
     assert (stored.path, stored.rows) == (tmp_path / "000001", 1)
-    several = store_part(WorkbookPart(str(book), TableOptions("c.xlsx"), 1), RULES, tmp_path / "000002")
+    several = store_part(FilePart(Kind.WORKBOOK, str(book), TableOptions("c.xlsx"), 1), RULES, tmp_path / "000002")
     assert [one.path.name for one in several] == ["000002-0", "000002-1"]
     assert [read_rows(one.path).lines.tolist() for one in several] == [[2], [3]]
 
@@ -93,6 +100,6 @@ def test_workbook_that_takes_too_much_memory(
         raise MemoryError
 
     monkeypatch.setattr("openpyxl.load_workbook", lambda *_, **__: hoard())
-    part = WorkbookPart(str(write_workbook("c.xlsx", One=[])), TableOptions("c.xlsx"), 1)
-    with pytest.raises(UsageError, match=r"c\.xlsx: reading this workbook takes too much memory"):
+    part = FilePart(Kind.WORKBOOK, str(write_workbook("c.xlsx", One=[])), TableOptions("c.xlsx"), 1)
+    with pytest.raises(UsageError, match=r"c\.xlsx: reading this file takes too much memory"):
         store_part(part, RULES, tmp_path / "000001")

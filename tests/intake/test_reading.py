@@ -71,6 +71,7 @@ async def test_one_small_list(workers: Workers, make_job: MakeJob, write: Write,
         rejected_by_reason={"not a number": 1, "no country code": 1, "excluded calling code": 1},
         from_text=1,
         chunks=(PlannedChunk(1, 0, 3, hashes[0]), PlannedChunk(2, 3, 2, hashes[1])),
+        observed=plan.observed,
     )
     assert [chunk_path(job.directory, chunk).read_bytes() for chunk in (1, 2)] == files
     assert table("rejected.csv")[1:] == [
@@ -129,7 +130,7 @@ async def test_borders_and_workers_change_nothing(
     write("a.txt", "\n".join(lines[:250]))
     write("b.csv", "phone\n" + "\n".join(lines[250:400]) + "\n")
     write("c.txt", "\r".join(lines[400:]))
-    job = make_job("a.txt", "b.csv", "c.txt")
+    job = make_job("a.txt", "b.csv", "c.txt", max_rejected=0.9)
     limits = always(20, 15, 100)
     plan = await read_list(job, limits, workers)
     expected = content(job.directory)
@@ -192,7 +193,7 @@ async def test_no_accepted_number(workers: Workers, make_job: MakeJob, write: Wr
     for i in range(7):
         write(f"{i}.txt", "0798284651\n+8613912345678\n")
     job = make_job("*.txt", exclude_calling_codes=(86,))
-    message = r"^0\.txt, .* and 2 more: no number .*no country code: 7, .*rejected\.csv.*`default_region`.*`exclude_c"
+    message = r"^0\.txt, .* and 2 more: no number .*no country code: 7, .*rejected\.csv.*default_region.*exclude_c"
     with pytest.raises(UsageError, match=message):
         await read_list(job, LIMITS, workers)
     assert len(table("rejected.csv")) == 15

@@ -49,7 +49,7 @@ def write(tmp_path: Path) -> Path:
     stored = [store_block(block, RULES, tmp_path / f"{i}") for i, (_, block) in enumerate(blocks)]
     parts = [Part(rows.path, rows.rows, source) for rows, (source, _) in zip(stored, blocks, strict=True)]
     duplicates_file = drop_duplicates([part.path for part in parts], tmp_path).duplicates_file
-    write_rejects(parts, duplicates_file, tmp_path)
+    assert write_rejects(parts, 1, duplicates_file, tmp_path) == ["+4179"]
     return tmp_path
 
 
@@ -60,7 +60,7 @@ def test_rejected(write: Path) -> None:
         b"2,'=1+1,not a number,a.txt\r\n"
         b'3,"""quoted"", text",not a number,a.txt\r\n'
         b"5,+4179,too short,a.txt\r\n"
-        b"2,\\xff,not a number,'-b.txt\r\n"
+        b"2,\xc3\xbf,not a number,'-b.txt\r\n"
     )
 
 

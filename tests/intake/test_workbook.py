@@ -5,10 +5,12 @@ import re
 import zipfile
 from typing import TYPE_CHECKING
 
+import openpyxl
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.table import TableOptions
+from orchestrator.intake.layout import TableOptions
+from orchestrator.intake.reasons import Reason
 from orchestrator.intake.workbook import read_workbook
 
 if TYPE_CHECKING:
@@ -56,17 +58,65 @@ def test_named_sheet(write_workbook: WriteWorkbook) -> None:
         cells(path, sheet="Three")
 
 
-def test_wrong_dimension(write_workbook: WriteWorkbook, tmp_path: Path) -> None:
+def test_wrong_dimension(write_workbook: WriteWorkbook) -> None:
     """What a workbook says of its own size is not believed: every row comes out."""
     path = write_workbook("a.xlsx", Sheet=[["name", "phone"], *(["a", f"+4{i}"] for i in range(100))])
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "b.xlsx", "w") as new:
+    assert len(cells(altered(path, rb'<dimension ref="[^"]*"', b'<dimension ref="A1:A5"'))) == 100
+
+
+def test_cells_that_are_no_numbers_whatever_they_look_like(write_workbook: WriteWorkbook) -> None:
+    """Dates, fractions, and formulas that nothing has computed are faults; what is stored with a formula counts."""
+    rows = [["phone", "x"], [dt.date(2026, 1, 2), 1], [4179828.4651, 1], ['="+41"&B2'], [41798284651, 1]]
+    path = write_workbook("a.xlsx", Sheet=rows)
+    (block,) = read_workbook(str(path), TableOptions("a.xlsx"), 1 << 20)
+    assert list(block.cells()) == [
+        (2, "2026-01-02 00:00:00"), (3, "4179828.4651"), (4, '="+41"&B2'), (5, "41798284651"),
+    ]  # fmt: skip
+    assert block.faults == {0: Reason.DATE, 1: Reason.NOT_A_NUMBER, 2: Reason.FORMULA}
+
+
+def test_a_number_that_is_formatted_as_a_date(tmp_path: Path) -> None:
+    """A phone number is no day that a spreadsheet knows: it comes out as the number that is stored."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["phone"])
+    sheet.append([41798284651])
+    sheet["A2"].number_format = "yyyy-mm-dd"
+    book.save(tmp_path / "a.xlsx")
+    assert cells(tmp_path / "a.xlsx") == [(2, "41798284651")]
+
+
+def test_kept_columns(write_workbook: WriteWorkbook) -> None:
+    """Other columns are kept as text, short rows filled up, values of formulas and dates as they are written."""
+    rows = [["name", "phone", "since", None, "name"], ["Anna", "+41", dt.date(2026, 1, 2)], [None, "+42", None, 1, 2.0]]
+    path = write_workbook("a.xlsx", Sheet=rows)
+    (block,) = read_workbook(str(path), TableOptions("a.xlsx", keep=True), 1 << 20)
+    assert block.names == ("name", "since", "Column 4", "name 2")
+    assert block.kept == [["Anna", "2026-01-02 00:00:00", "", ""], ["", "", "1", "2"]]
+
+
+def altered(path: Path, pattern: bytes, replacement: bytes) -> Path:
+    """Write a copy of a workbook whose first sheet is changed."""
+    copy = path.with_name("altered.xlsx")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
         for name in old.namelist():
             content = old.read(name)
             if name.endswith("sheet1.xml"):
-                content, found = re.subn(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:A5"', content)
+                content, found = re.subn(pattern, replacement, content)
                 assert found == 1
             new.writestr(name, content)
-    assert len(cells(tmp_path / "b.xlsx")) == 100
+    return copy
+
+
+def test_cells_far_away(write_workbook: WriteWorkbook) -> None:
+    """A cell in the last corner of a sheet costs nothing; a row or column that no sheet has is damage, or not there."""
+    path = write_workbook("a.xlsx", Sheet=[["phone"], ["+41"], ["+42"]])
+    far = altered(path, rb"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>')
+    assert cells(far) == [(2, "+41"), (3, "+42"), (1_048_576, "")]
+    beyond = altered(path, rb"</sheetData>", b'<row r="4"><c r="XFE4"><v>1</v></c></row></sheetData>')
+    assert cells(beyond) == [(2, "+41"), (3, "+42")]
+    with pytest.raises(UsageError, match="can't be read as a workbook"):
+        cells(altered(path, rb"</sheetData>", b'<row r="99999999999999999999"><c><v>1</v></c></row></sheetData>'))
 
 
 @pytest.mark.parametrize("content", [b"", b"+41798284651\n", b"PK\x03\x04 and more"])

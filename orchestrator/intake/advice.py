@@ -1,0 +1,157 @@
+"""Rejects that teach: which setting, or which change to the list, would help with what was rejected.
+
+`observe` tries other readings on a sample of the rejected texts; `advice` makes sentences of what came out. No sentence
+repeats a number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import phonenumbers
+
+from orchestrator.files import disk_errors
+from orchestrator.intake.duplicates import NUMBER_TYPE
+from orchestrator.intake.normalise import NumberRules, normalise
+from orchestrator.intake.plan import ListPlan, Observed
+from orchestrator.intake.reasons import NUMBERLIKE, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from orchestrator.intake.blocks import Look
+    from orchestrator.settings import JobSettings
+
+CANDIDATES = (
+    "US", "GB", "DE", "FR", "IT", "ES", "TR", "BR", "MX", "IN", "CN", "JP", "ID", "RU", "PL", "NL", "BE", "CH", "AT",
+    "SE", "NO", "DK", "FI", "PT", "GR", "RO", "CZ", "HU", "UA", "IL", "AE", "SA", "EG", "ZA", "NG", "KE", "PK", "BD",
+    "PH", "VN", "TH", "MY", "SG", "KR", "HK", "TW", "AU", "NZ", "AR", "CO", "CL", "PE",
+)  # fmt: skip
+"""Default regions that are tried."""
+
+SHOWN_REGIONS = 5
+PRIOR_NUMBERS = 1000
+"""Accepted numbers whose regions are looked at."""
+WORTH_A_SENTENCE = 0.02
+"""The share of all lines that must be concerned."""
+
+WORTH_A_SETTING = 0.5
+"""The share of the sample that a setting must make valid, or of a column's cells that must look like numbers."""
+
+_ANYWHERE = NumberRules(None, frozenset())
+
+
+def observe(sample: Sequence[str], looks: Sequence[Look], accepted_file: Path) -> Observed:
+    """Try other readings on a sample of rejected texts: a piece; raises `StorageError`.
+
+    Of regions that do equally well, those come first from which numbers were accepted.
+    """
+    bare = [text for text in sample if not text.lstrip().startswith(("+", "\uff0b"))]
+    zeros = [text for text in bare if text.startswith("00")]
+    candidates = dict.fromkeys([*_regions_of(accepted_file), *CANDIDATES]) if bare else {}
+    regions = Counter({region: _valid(bare, NumberRules(region, frozenset())) for region in candidates})
+    return Observed(
+        sampled=len(sample),
+        with_plus=_valid([f"+{text}" for text in bare if not text.startswith("00")], _ANYWHERE),
+        with_zeros=_valid([f"+{text[2:]}" for text in zeros], _ANYWHERE),
+        by_region=tuple((region, count) for region, count in regions.most_common(SHOWN_REGIONS) if count),
+        columns=tuple(found for look in looks if (found := _better_column(look))),
+    )
+
+
+def advice(plan: ListPlan, job: JobSettings) -> tuple[str, ...]:
+    """Return sentences that say what would help with the rejected lines of a list, the most helpful first."""
+    if plan.rejected <= plan.read * WORTH_A_SENTENCE:
+        return ()
+    return (*_other_columns(plan), *_other_readings(plan, job), *_by_reason(plan))
+
+
+def _valid(texts: Iterable[str], rules: NumberRules) -> int:
+    return sum(isinstance(normalise(text, rules), int) for text in texts)
+
+
+def _regions_of(accepted_file: Path) -> list[str]:
+    """Return the regions that accepted numbers are of, the most frequent first."""
+    with disk_errors(accepted_file):
+        numbers = np.fromfile(accepted_file, NUMBER_TYPE, PRIOR_NUMBERS)
+    codes = Counter(phonenumbers.parse(f"+{number}").country_code or 0 for number in numbers.tolist())
+    regions = [phonenumbers.region_code_for_country_code(code) for code, _ in codes.most_common(SHOWN_REGIONS)]
+    return [region for region in regions if region.isalpha()]
+
+
+def _better_column(look: Look) -> tuple[str, str, str] | None:
+    """Return source, chosen column and another one with far more cells that look like numbers."""
+    best = max(range(len(look.likely)), key=look.likely.__getitem__, default=look.index)
+    if best == look.index or look.likely[best] <= 2 * look.likely[look.index]:
+        return None
+    return look.source, look.headers[look.index], look.headers[best]
+
+
+def _other_columns(plan: ListPlan) -> Iterable[str]:
+    for source, chosen, other in plan.observed.columns:
+        yield f'{source}: the column "{other}" looks more like numbers than "{chosen}"; set column = "{other}"'
+
+
+def _other_readings(plan: ListPlan, job: JobSettings) -> Iterable[str]:
+    seen = plan.observed
+    concerned = sum(count for reason, count in plan.rejected_by_reason.items() if reason in NUMBERLIKE)
+    if not seen.sampled or concerned <= plan.read * WORTH_A_SENTENCE:
+        return
+    regions = [(region, count) for region, count in seen.by_region if count >= seen.sampled * WORTH_A_SETTING]
+    most = regions[0][1] if regions else 0
+    what = f"the {concerned:,} rejected lines that look like numbers"
+    if seen.with_plus >= seen.sampled * WORTH_A_SETTING and seen.with_plus > most:
+        yield f'{_share(seen.with_plus, seen)} of {what} are valid with a "+" in front: write it there'
+    elif regions:
+        yield f"{what}: {_regions(regions, seen, job)}" + _or_plus(seen)
+    if seen.with_zeros >= seen.sampled * WORTH_A_SETTING:
+        yield (
+            f'{_share(seen.with_zeros, seen)} of {what} begin with 00 and are valid with a "+" in its place: write it '
+            "there, or set default_region to a country where 00 begins a call abroad"
+        )
+
+
+def _regions(regions: Sequence[tuple[str, int]], seen: Observed, job: JobSettings) -> str:
+    now = f" in place of {job.default_region!r}" if job.default_region else ""
+    if len(regions) == 1:
+        (region, count), *_ = regions
+        return f'default_region = "{region}"{now} would make {_share(count, seen)} valid'
+    shares = ", ".join(f'"{region}" {_share(count, seen)}' for region, count in regions)
+    (best, _), *_ = regions
+    return f'default_region = "{best}"{now}, or the country that they are from, would make them valid ({shares})'
+
+
+def _or_plus(seen: Observed) -> str:
+    if seen.with_plus < seen.sampled * WORTH_A_SETTING:
+        return ""
+    return f'; with a "+" in front {_share(seen.with_plus, seen)} are valid'
+
+
+def _share(count: int, seen: Observed) -> str:
+    """Return a share of the sample, rounded down, so that 100 % means all."""
+    return f"{100 * count // seen.sampled} %"
+
+
+_SENTENCES = {
+    Reason.EXCLUDED: "exclude_calling_codes turns {count:,} lines away",
+    Reason.ROUNDED: (
+        "{count:,} lines were rounded by a spreadsheet (such as 1.23E+10), their last digits are lost: export the list "
+        "anew, with the column formatted as text"
+    ),
+    Reason.DATE: "{count:,} lines are dates: is it the right column?",
+    Reason.FORMULA: (
+        "{count:,} cells are formulas without a stored value: open the workbook in a spreadsheet program and save it"
+    ),
+    Reason.LINE_TOO_LONG: "{count:,} lines are far too long for a number: the list needs one number a line, or a table",
+    Reason.EMPTY: "{count:,} rows have nothing in the column of numbers: is it the right column?",
+}
+
+
+def _by_reason(plan: ListPlan) -> Iterable[str]:
+    for reason, sentence in _SENTENCES.items():
+        count = plan.rejected_by_reason.get(reason, 0)
+        if count > plan.read * WORTH_A_SENTENCE:
+            yield sentence.format(count=count)

@@ -1,0 +1,89 @@
+"""Kept columns: cells of an input table that come back in the master, from the first appearance of a number.
+
+Beside a file of rows lies one with the kept cells of the same rows, as csv; beside a chunk file one with those of its
+numbers, in chunk order: UTF-8, no header, one record a number, RFC 4180. Tables may keep different columns; in the
+files of chunks they are united by name, and empty where a table has none.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.files import CSV_LINE_END, disk_errors, replacing
+from orchestrator.intake.blocks import private_file
+from orchestrator.intake.duplicates import NUMBER_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+CELL_LIMIT = 32_767
+"""Characters of a cell that are kept: what a cell of a spreadsheet can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """A file of rows, the position of its first row in the list, their count, and the names of its kept columns."""
+
+    path: Path
+    begin: int
+    rows: int
+    names: tuple[str, ...]
+
+
+def write_kept(path: Path, records: Iterable[Sequence[str]]) -> None:
+    """Write the kept cells of the file of rows at `path` beside it; raises `StorageError`."""
+    with disk_errors(path), private_file(_beside(path)) as file:
+        _write(file, ([cell[:CELL_LIMIT] for cell in record] for record in records))
+
+
+def united(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return all names of kept columns, in the order of their first appearance."""
+    return tuple(dict.fromkeys(name for names in parts for name in names))
+
+
+def write_chunk_columns(
+    positions: Path, first_row: int, parts: Sequence[KeptPart], names: tuple[str, ...], rows: int, path: Path
+) -> None:
+    """Write the kept columns of a chunk to `path`: a piece; raises `StorageError`.
+
+    `positions` is the file of the accepted rows' positions; the chunk has `rows` of them from `first_row` on, and
+    `parts` cover these. The caller syncs the directory, once for all chunks.
+    """
+    with replacing(path, sync_name=False) as file:
+        wanted = np.fromfile(positions, NUMBER_TYPE, rows, offset=first_row * NUMBER_TYPE.itemsize)
+        for part in parts:
+            first, last = np.searchsorted(wanted, (part.begin, part.begin + part.rows))
+            _write(file, _picked(part, wanted[first:last] - part.begin, names))
+
+
+def _picked(part: KeptPart, rows: npt.NDArray[np.int64], names: tuple[str, ...]) -> Iterator[Sequence[str]]:
+    """Yield the records of some of a part's rows, under all `names`."""
+    if not part.names:
+        yield from [[""] * len(names)] * len(rows)
+        return
+    places = [part.names.index(name) if name in part.names else len(part.names) for name in names]
+    wanted = set(rows.tolist())
+    with disk_errors(part.path), _beside(part.path).open(encoding="utf-8", newline="") as file:
+        for row, record in enumerate(csv.reader(file)):
+            if row in wanted:
+                cells = [*record, ""]
+                yield [cells[place] for place in places]
+
+
+def _write(file: IO[bytes], records: Iterable[Sequence[str]]) -> None:
+    text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
+    csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
+    text.flush()
+    text.detach()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.columns")

@@ -1,0 +1,47 @@
+"""Why a row of the list was rejected: a closed list of reasons, and their codes.
+
+A number that is not valid in its region names the region, so that the counts alone tell which setting is wrong. Those
+reasons follow from the calling codes that `phonenumbers` knows.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import phonenumbers
+
+
+class Reason(StrEnum):
+    """The reasons that name no region, in the order in which they are shown."""
+
+    NOT_A_NUMBER = "not a number"
+    EMPTY = "empty cell"
+    NO_COUNTRY_CODE = "no country code"
+    UNKNOWN_CODE = "unknown country code"
+    TOO_SHORT = "too short"
+    TOO_LONG = "too long"
+    EXCLUDED = "excluded calling code"
+    ROUNDED = "rounded by a spreadsheet"
+    DATE = "a date"
+    FORMULA = "a formula without a value"
+    LINE_TOO_LONG = "line too long"
+
+
+NOT_VALID = "not a valid number of "
+"""What the other reasons begin with."""
+
+
+def not_valid_in(calling_code: int) -> str:
+    """Return the reason for a number that is not valid in the main region of its calling code.
+
+    Codes without a region, such as 800, are named themselves.
+    """
+    region = phonenumbers.region_code_for_country_code(calling_code)
+    return NOT_VALID + (region if region.isalpha() else f"+{calling_code}")
+
+
+REASONS: tuple[str, ...] = (*Reason, *sorted(map(not_valid_in, phonenumbers.COUNTRY_CODE_TO_REGION_CODE)))
+"""All reasons, in the order in which they are shown. Rows keep the position of theirs as a code, see `blocks`."""
+
+NUMBERLIKE = frozenset((Reason.NO_COUNTRY_CODE, Reason.TOO_SHORT, Reason.TOO_LONG, *REASONS[len(Reason) :]))
+"""The reasons of what another reading might accept."""
