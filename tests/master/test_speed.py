@@ -1,0 +1,12 @@
+"""The workbook stays as fast as it was, beside openpyxl in the same minute on the same machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.benchmarks.master import QUICK_RATIO, quick_ratio
+
+
+def test_ratio_to_openpyxl(tmp_path: Path) -> None:
+    """Rows a second are at least half as many times those of openpyxl as when that was recorded."""
+    assert quick_ratio(tmp_path) > QUICK_RATIO / 2
