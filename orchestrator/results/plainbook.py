@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.results.columns import Wanted
 
 _WORKBOOK: Final = "xl/workbook.xml"
+_ROOT_RELATIONS: Final = "_rels/.rels"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
 _STRINGS: Final = "xl/sharedStrings.xml"
 _STYLES: Final = "xl/styles.xml"
@@ -43,12 +44,10 @@ def read_book(archive: Archive, limits: Limits, wanted: Wanted) -> tuple[list[Ba
 
 def _sheets(archive: Archive) -> list[str]:
     """Return the names of the worksheets' parts."""
-    if _RELATIONS not in archive.names:
+    books = [one for one in _relations(archive, _ROOT_RELATIONS) if one.get("Type", "").endswith("/officeDocument")]
+    if [book.get("Target", "").removeprefix("/") for book in books] != [_WORKBOOK]:
         raise NotPlainError
-    targets = {}
-    for element in elements(archive.read(_RELATIONS)):
-        if element.name == "Relationship":
-            targets[element.attributes.get("Id")] = element.attributes
+    targets = {relation.get("Id"): relation for relation in _relations(archive, _RELATIONS)}
     found = [element.attributes for element in elements(archive.read(_WORKBOOK)) if element.name == "sheet"]
     names = {sheet.get("name") for sheet in found}
     parts = [_part(targets.get(sheet.get("r:id"), {})) for sheet in found]
@@ -57,6 +56,12 @@ def _sheets(archive: Archive) -> list[str]:
     if None in names or not set(parts) <= set(archive.names):
         raise NotPlainError
     return parts
+
+
+def _relations(archive: Archive, name: str) -> list[dict[str, str]]:
+    if name not in archive.names:
+        raise NotPlainError
+    return [element.attributes for element in elements(archive.read(name)) if element.name == "Relationship"]
 
 
 def _part(relation: dict[str, str]) -> str:
