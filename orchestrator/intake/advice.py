@@ -115,7 +115,7 @@ def _other_readings(plan: ListPlan, job: JobSettings) -> Iterable[str]:
 
 
 def _regions(regions: Sequence[tuple[str, int]], seen: Observed, job: JobSettings) -> str:
-    now = f" in place of {job.default_region!r}" if job.default_region else ""
+    now = f' in place of "{job.default_region}"' if job.default_region else ""
     if len(regions) == 1:
         (region, count), *_ = regions
         return f'default_region = "{region}"{now} would make {_share(count, seen)} valid'

@@ -50,7 +50,7 @@ def united(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def write_chunk_columns(
-    positions: Path, first_row: int, parts: Sequence[KeptPart], names: tuple[str, ...], rows: int, path: Path
+    positions: Path, first_row: int, rows: int, parts: Sequence[KeptPart], names: tuple[str, ...], path: Path
 ) -> None:
     """Write the kept columns of a chunk to `path`: a piece; raises `StorageError`.
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import warnings
 import zlib
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
@@ -45,10 +46,15 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
     """
     with _damage(options.source), input_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions, which are nothing to us
-        with closing(openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)) as workbook:
+        # As a file, since openpyxl goes by the ends of names.
+        with Path(path).open("rb") as file, closing(_opened(file)) as workbook:
             sheet = _sheet(workbook, options)
             if sheet is not None:
                 yield from table_blocks(_rows(sheet), options, block_bytes)
+
+
+def _opened(file: BinaryIO) -> Workbook:
+    return openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
 
 
 @contextmanager
