@@ -59,8 +59,8 @@ def _work_remains(lane: Lane, standing: Standing) -> bool:
 
 
 def _unreachable(lanes: Sequence[Lane]) -> str:
-    names = sorted({lane.side.name for lane in lanes if lane.side.unreachable})
-    return f"out of reach: vendor {', '.join(names)}" if names else ""
+    sides = {lane.side.name: lane.side.trouble for lane in lanes if lane.side.unreachable}
+    return "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(sides.items()))
 
 
 def _stopped(lanes: Sequence[Lane]) -> str:

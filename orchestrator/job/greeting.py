@@ -15,31 +15,29 @@ from orchestrator.dispatch.pace import leave
 from orchestrator.errors import CallError, CertificateError, NoSuchHostError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
-    from orchestrator.dispatch.lanes import Lane, Side
-    from orchestrator.ledger import Ledger
+    from orchestrator.dispatch.lanes import Side
     from orchestrator.settings import Settings
 
 log = structlog.get_logger()
 
 
-async def greet(lanes: Sequence[Lane], ledger: Ledger, settings: Settings) -> None:
+async def greet(sides: Iterable[Side], settings: Settings, *, begun: bool) -> None:
     """Ask each real vendor that something is to be sent to for its balance, once.
 
-    Raises `UsageError` when a job that has not begun can't have the right address.
+    Raises `UsageError` when a job that has not `begun` can't have the right address.
     """
-    due = [lane.side for lane in lanes if not lane.blocked and ledger.planned_sizes(lane.name)]
-    for side in dict.fromkeys(due):
+    for side in dict.fromkeys(sides):
         if not settings.vendors[side.name].is_sandbox:
-            await _greet(side, ledger, settings)
+            await _greet(side, settings, begun=begun)
 
 
-async def _greet(side: Side, ledger: Ledger, settings: Settings) -> None:
+async def _greet(side: Side, settings: Settings, *, begun: bool) -> None:
     try:
         await side.client.balance(leave=lambda: leave(side.pace))
     except (NoSuchHostError, CertificateError) as error:
-        if not ledger.begun:
+        if not begun:
             raise UsageError(_check_the_address(side.name, error, settings)) from None
         _tell(side, error, settings)
     except CallError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
+from orchestrator.report.streams import as_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,4 +49,7 @@ def opened(
 def no_ledger(settings: Settings) -> str:
     """Say that the job has not been run here."""
     path = ledger_path(settings.job.directory)
-    return f"{path}: no ledger; was the job run with this config, or its directory restored?"
+    return (
+        f"{path}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
+        f"orchestrator plan -c {as_argument(settings.source)}"
+    )

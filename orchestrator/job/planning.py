@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -16,7 +17,11 @@ from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, Pl
 from orchestrator.settings import WhenTooSmall
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from orchestrator.intake import ListPlan
+    from orchestrator.ledger import LedgerWriter
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
 
@@ -50,35 +55,37 @@ class PlanReport:
 
 
 async def settle_plan(
-    ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
+    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
 ) -> None:
     """Bring the ledger's plan and the chunk files in step with the settings.
 
     `extend` takes a longer list into a begun job. Raises `UsageError` for a list or settings that can't be,
     `ChangedError` for ones that a begun job may not have.
     """
-    if not ledger.begun:
-        await _plan_anew(ledger, settings, workers, stdin)
+    if not await writer.do(lambda ledger: ledger.begun):
+        await _plan_anew(writer, settings, workers, stdin)
         return
-    _check_reading(ledger, settings)
-    known = ledger.fixed()
-    for name in settings.platforms:
-        if name in known:
-            _check_fixed(name, known[name], _fixed(settings, name), settings)
+    await writer.do(partial(_check_fixed, settings=settings))
     if extend:
-        await _check_chunk_files(ledger, settings, workers, inputs_present=False)
-        await _extend(ledger, settings, workers, stdin)
+        await _check_chunk_files(writer, settings, workers, inputs_present=False)
+        await _extend(writer, settings, workers, stdin)
     else:
-        inputs_present = await _check_inputs(ledger, settings)
-        await _check_chunk_files(ledger, settings, workers, inputs_present=inputs_present)
+        inputs_present = await _check_inputs(writer, settings)
+        await _check_chunk_files(writer, settings, workers, inputs_present=inputs_present)
+    await writer.do(partial(_complete_platforms, settings=settings))
+
+
+def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
+    """Plan what a platform that joined, or came back, has no task for yet."""
+    known = ledger.fixed()
     for name, platform in settings.platforms.items():
         if name not in known:
             _check_sizes(ledger, name, platform)
             log.info("platform_added", platform=name)
-        ledger.change(partial(Ledger.plan_platform, platform=planned_platform(settings, name)))
+        ledger.plan_platform(planned_platform(settings, name))
 
 
-async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+async def _plan_anew(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     log.info("reading", inputs=len(settings.job.inputs))
     read = await read_list(settings.job, partial(limits, settings), workers, stdin)
     plan = Plan(
@@ -90,7 +97,7 @@ async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin
         chunks=tuple(map(planned_chunk_record, read.chunks)),
         platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
-    ledger.change(partial(Ledger.replace_plan, plan=plan))
+    await writer.do(partial(Ledger.replace_plan, plan=plan))
     log.info(
         "planned",
         read=read.read,
@@ -101,12 +108,12 @@ async def _plan_anew(ledger: Ledger, settings: Settings, workers: Workers, stdin
     )
 
 
-async def _extend(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     """Take a longer list in: its new numbers form a further generation."""
-    generation, first_chunk = ledger.next_chunk()
-    known = [_planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
+    generation, first_chunk = await writer.do(Ledger.next_chunk)
+    known = [_planned_chunk(chunk) for chunk in await writer.do(_chunks) if chunk.only is None]
     extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, stdin)
-    ledger.change(
+    await writer.do(
         partial(
             Ledger.extend_plan,
             inputs=_inputs(extension.read),
@@ -222,17 +229,19 @@ def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
     )
 
 
-def _check_reading(ledger: Ledger, settings: Settings) -> None:
-    then, now = ledger.reading(), _reading(settings)
+def _check_fixed(ledger: Ledger, settings: Settings) -> None:
+    """Compare what may not change once a job has begun."""
+    _compare("job", ledger.reading(), _reading(settings), settings)
+    known = ledger.fixed()
+    for name in settings.platforms:
+        if name in known:
+            _compare(f"platforms.{name}", known[name], _fixed(settings, name), settings)
+
+
+def _compare(section: str, then: Mapping[str, object], now: Mapping[str, object], settings: Settings) -> None:
     changes = [f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in now if then.get(key) != now[key]]
     if changes:
-        raise ChangedError(f"{settings.source}: [job] {'; '.join(changes)}: {_ways_out(settings)}")
-
-
-def _check_fixed(name: str, then: dict[str, str], now: dict[str, str], settings: Settings) -> None:
-    changes = [f"{key} was {then[key]!r} and is {now[key]!r}" for key in now if then[key] != now[key]]
-    if changes:
-        raise ChangedError(f"{settings.source}: [platforms.{name}] {'; '.join(changes)}: {_ways_out(settings)}")
+        raise ChangedError(f"{settings.source}: [{section}] {'; '.join(changes)}: {_ways_out(settings)}")
 
 
 def _ways_out(settings: Settings) -> str:
@@ -242,12 +251,12 @@ def _ways_out(settings: Settings) -> str:
     )
 
 
-async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
+async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
     """Compare the list with the one that was planned; return whether all of it is there to be read again."""
-    planned = ledger.inputs()
+    planned = await writer.do(Ledger.inputs)
     files = [record for record in planned if record.path != STANDARD_INPUT]
     try:
-        found = fingerprint(settings.job)
+        found = await asyncio.to_thread(fingerprint, settings.job)
     except UsageError as error:
         log.warning("inputs_missing", reason=str(error))
         return False
@@ -267,11 +276,13 @@ async def _check_inputs(ledger: Ledger, settings: Settings) -> bool:
     return len(files) == len(planned)
 
 
-async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Workers, *, inputs_present: bool) -> None:
+async def _check_chunk_files(
+    writer: LedgerWriter, settings: Settings, workers: Workers, *, inputs_present: bool
+) -> None:
     """Build lost chunk files anew: those of the list out of the list, those of a retry out of these."""
     directory = settings.job.directory
-    chunks = list(ledger.chunks())
-    lost = [chunk for chunk in chunks if not chunk_path(directory, chunk.chunk).exists()]
+    chunks = await writer.do(_chunks)
+    lost = await asyncio.to_thread(_lost, directory, chunks)
     if not lost:
         return
     base = [_planned_chunk(chunk) for chunk in chunks if chunk.only is None]
@@ -284,6 +295,17 @@ async def _check_chunk_files(ledger: Ledger, settings: Settings, workers: Worker
     for chunk in lost:
         if chunk.only is not None:
             restore_retry(directory, _planned_chunk(chunk), base)
+
+
+def _chunks(ledger: Ledger) -> list[Chunk]:
+    return list(ledger.chunks())
+
+
+def _lost(directory: Path, chunks: list[Chunk]) -> list[Chunk]:
+    """Return the chunks without a file; one look at the folder, since a job may have a million of them."""
+    folder = chunk_path(directory, 1).parent
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return [chunk for chunk in chunks if chunk_path(directory, chunk.chunk).name not in there]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

@@ -11,6 +11,7 @@ from orchestrator.errors import CallError, DeniedError, ExitCode
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
 from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.ledger import LedgerWriter
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
@@ -35,7 +36,11 @@ async def plan(settings: Settings, world: World) -> PlanReport:
         ) as sink,
     ):
         async with Workers(settings.workers.count) as workers:
-            await settle_plan(ledger, settings, workers, world.stdin)
+            writer = LedgerWriter(ledger)
+            try:
+                await settle_plan(writer, settings, workers, world.stdin)
+            finally:
+                await writer.close()
         costs = planned_costs(ledger, settings)
         cost_usd = total_cost(costs)
         counts = ledger.counts()

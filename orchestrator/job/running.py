@@ -8,6 +8,7 @@ import os
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -22,7 +23,7 @@ from orchestrator.errors import ExitCode, OrchestratorError, StorageError, Usage
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, planned_costs, settle_plan, total_cost
+from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan, total_cost
 from orchestrator.job.sheet import build_master
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -112,6 +113,7 @@ class _Run:
         sink: LogSink,
     ) -> None:
         self._ledger = ledger
+        self._writer = LedgerWriter(ledger)
         self._settings = settings
         self._options = options
         self._world = world
@@ -128,7 +130,10 @@ class _Run:
         )
         log.info("run", serial=self._serial, job=self._settings.job.name)
         with handled(self._stop.wish), self._deadline():
-            end = await self._work_to_an_end()
+            try:
+                end = await self._work_to_an_end()
+            finally:
+                await self._writer.close()  # from here on the ledger is used directly again
             self._note_end(end)
             content = self._summary(self._ledger, end)
         with suppress(StorageError):
@@ -162,18 +167,17 @@ class _Run:
     async def _work(self) -> Ending:
         async with AsyncExitStack() as stack:
             workers = await stack.enter_async_context(Workers(self._settings.workers.count))
-            plan = settle_plan(self._ledger, self._settings, workers, self._world.stdin, extend=self._options.extend)
+            plan = settle_plan(self._writer, self._settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
-            over_budget = self._check_budget()
-            end = await self._dispatch(workers, over_budget=over_budget)
+            costs = await self._writer.do(partial(planned_costs, settings=self._settings))
+            end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
             if end.code in MASTER_CODES:
                 log.info("writing_master")
                 self._master = await self._unless_stopped(build_master(self._ledger, self._settings, workers))
             return end
 
-    def _check_budget(self) -> bool:
+    def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
         """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
-        costs = planned_costs(self._ledger, self._settings)
         if self._settings.is_sandbox or not any(cost.tasks for cost in costs):
             return False
         unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
@@ -195,34 +199,30 @@ class _Run:
             return True
         return False
 
-    async def _dispatch(self, workers: Workers, *, over_budget: bool) -> Ending:
+    async def _dispatch(self, workers: Workers, costs: tuple[PlannedCost, ...], *, over_budget: bool) -> Ending:
+        due = {cost.platform for cost in costs if cost.tasks}
         async with vendor_clients(self._settings, self._keys, self._world) as clients:
             lanes = self._lanes(clients)
             for lane in lanes:
-                lane.over_budget = over_budget and bool(self._ledger.planned_sizes(lane.name))
-            await self._unless_stopped(greet(lanes, self._ledger, self._settings))
-            writer = LedgerWriter(self._ledger)
-            try:
-                dispatcher = Dispatcher(
-                    self._context(writer, workers), lanes, downloads=2 * self._settings.workers.count + 2
-                )
-                await self._accompanied(dispatcher.run(submit_only=self._options.submit_only), writer)
-            finally:
-                await writer.close()
+                lane.over_budget = over_budget and lane.name in due
+            greeted = [lane.side for lane in lanes if lane.name in due and not lane.blocked]
+            await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.begun))
+            dispatcher = Dispatcher(self._context(workers), lanes, downloads=2 * self._settings.workers.count + 2)
+            await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
         stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else ""
         if not stop_reason and self._options.submit_only:
             stop_reason = "all is submitted"
-        return ending(lanes, self._ledger.standing(), stop_reason=stop_reason)
+        return ending(lanes, await self._writer.do(Ledger.standing), stop_reason=stop_reason)
 
-    async def _accompanied(self, work: Coroutine[Any, Any, None], writer: LedgerWriter) -> None:
+    async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
 
         async def standings() -> Mapping[str, Standing]:
-            now = await writer.do(Ledger.standing)
+            now = await self._writer.do(Ledger.standing)
             return {name: now[name] for name in self._settings.platforms}
 
         with progress(standings, self._sink, self._world.environ) as shown:
-            beside = [asyncio.create_task(shown.run()), asyncio.create_task(self._keep_summary(writer))]
+            beside = [asyncio.create_task(shown.run()), asyncio.create_task(self._keep_summary())]
             try:
                 await work
             finally:
@@ -230,18 +230,18 @@ class _Run:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _keep_summary(self, writer: LedgerWriter) -> None:
+    async def _keep_summary(self) -> None:
         while True:
             await asyncio.sleep(SUMMARY_INTERVAL_S)
-            content = await writer.do(self._summary)
+            content = await self._writer.do(self._summary)
             await asyncio.get_running_loop().run_in_executor(None, summary.write, self._settings.job.directory, content)
 
-    def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
+    def _context(self, workers: Workers) -> Context:
         max_cost = None if self._settings.is_sandbox else self._settings.budget.max_cost
         return Context(
             job_name=self._settings.job.name,
             directory=self._settings.job.directory,
-            ledger=writer,
+            ledger=self._writer,
             workers=workers,
             polling=self._settings.polling,
             backoff=self._settings.backoff,
