@@ -6,6 +6,7 @@ directory. Failures of the disk come out as `StorageError`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,17 @@ PART_SUFFIX = ".part"
 CSV_LINE_END = "\r\n"
 """The line end of every csv file that is written here, as RFC 4180 has it."""
 
+_WRITABLE = "make it writable, or choose another directory,"
+_ELSEWHERE = "choose another directory"
+_WAYS_OUT = {
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+    errno.EPERM: _WRITABLE,
+    errno.ENOTDIR: _ELSEWHERE,
+    errno.ENAMETOOLONG: _ELSEWHERE,
+    errno.ELOOP: _ELSEWHERE,
+}
+
 _FORMULA_START = re.compile(r"[=\-@\t\r]|\+(?![0-9]+\Z)")
 
 
@@ -36,7 +48,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(f"{path}: {reason}; mend the disk and run the same command again") from error
+        way_out = _WAYS_OUT.get(error.errno or 0, "mend the disk")
+        raise StorageError(f"{path}: {reason}; {way_out} and run the same command again") from error
 
 
 def make_private_directory(path: Path) -> None:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NOWHERE = object()
+_IN_OTHER_WORDS = (
+    (r"Illegal character '\\n'", "a text does not end on its line; is a quote missing?"),
+    ("Invalid value", "no value; texts stand in straight quotes, true and false are in small letters"),
+    ("Cannot overwrite a value", "this key stands there twice"),
+    (r"Cannot declare .* twice", "this table stands there twice"),
+    (
+        r"Unescaped '\\' in a string|Invalid hex value",
+        "a backslash in double quotes; use single quotes for such a text",
+    ),
+)
+"""What the parser says, and what people understand; its other reasons are clear."""
+
 _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
@@ -123,10 +135,14 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")  # some editors open a file with a byte order mark
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; `orchestrator init` writes one to begin with") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: this is a directory; name the configuration in it with -c") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: expected text in UTF-8, found other bytes at position {error.start}") from None
+        raise UsageError(
+            f"{path}: expected text in UTF-8, found other bytes at position {error.start}; save it as UTF-8"
+        ) from None
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
@@ -137,6 +153,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     except ValueError as error:
         match = _POSITION.fullmatch(str(error))
         reason, line, column = match.groups() if match else (str(error), None, None)
+        reason = next((words for pattern, words in _IN_OTHER_WORDS if re.fullmatch(pattern, reason)), reason)
         where = f"{path}:{line}:{column}" if line else f"{path}:{_last_line(text)}"
         raise UsageError(f"{where}: not valid TOML: {reason[:1].lower()}{reason[1:]}") from None
 

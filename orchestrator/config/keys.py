@@ -44,7 +44,7 @@ def _read(path: Path) -> str:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"api_key_file {path}: {error.strerror}") from None
+        raise UsageError(f"api_key_file {path}: {error.strerror}; name a file that holds the vendor's key") from None
     if mode & _OPEN_TO_OTHERS:
         raise UsageError(
             f"api_key_file {path}: other users may read or change it (mode {mode:04o}); run `chmod 600 {path}`,"
@@ -57,9 +57,9 @@ def _checked(text: str, what: str) -> str:
     """Return the key without the line end that editors and pipes leave behind it."""
     key = text.rstrip("\r\n")
     if not key.strip():
-        raise UsageError(f"{what} is empty")
+        raise UsageError(f"{what} is empty; put the vendor's key there")
     if len(key) > MAX_KEY_BYTES:
         raise UsageError(f"{what} is longer than {MAX_KEY_BYTES} characters, so it can't be a key")
     if _KEY.fullmatch(key) is None:
-        raise UsageError(f"{what} holds white space, control characters or other signs that no header may carry")
+        raise UsageError(f"{what} holds white space or signs that no key has; copy it anew, alone and on one line")
     return key

@@ -71,6 +71,7 @@ class Context:
     def _give_up_if_out_of_reach(self, side: Side, reason: str) -> None:
         if side.health.out_of_reach(self.now) and not side.unreachable:
             side.unreachable = True
+            side.trouble = reason
             log.error("vendor_out_of_reach", vendor=side.name, reason=reason)
 
 

@@ -75,7 +75,10 @@ class DueQueue(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class Side:
-    """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well."""
+    """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well.
+
+    `trouble` says why it is unreachable.
+    """
 
     name: str
     client: VendorClient
@@ -85,6 +88,7 @@ class Side:
     denied: str = ""
     poll_denied: str = ""
     unreachable: bool = False
+    trouble: str = ""
     lanes: list[Lane] = field(default_factory=list)
 
     def callable_at(self, now: float) -> float:

@@ -24,6 +24,9 @@ _ERRORS_OF_A_CHANGE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3
 
 _CLOSE_PATIENCE_MS = 500
 
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+_RESTORE = "restore the job's directory from its last run"
+
 
 class Database:
     """An open ledger file. Made by `create`, `open` or `open_to_read`; a context manager that closes it."""
@@ -117,7 +120,7 @@ class Database:
         application_id = self._value("PRAGMA application_id")
         version = self._value("PRAGMA user_version")
         if application_id != schema.APPLICATION_ID:
-            raise StorageError(f"{self.path}: this is no ledger of ours; restore the job's directory from its last run")
+            raise StorageError(f"{self.path}: this is no ledger of ours; {_RESTORE}")
         if version != schema.SCHEMA_VERSION:
             raise StorageError(
                 f"{self.path}: the ledger has version {version}, this program knows {schema.SCHEMA_VERSION}; "
@@ -131,7 +134,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}; mend the disk and run the same command again") from error
+            damaged = error.sqlite_errorcode & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
+            way_out = _RESTORE if damaged else "mend the disk and run the same command again"
+            raise StorageError(f"{self.path}: {error}; {way_out}") from error
 
     def commit(self, changes: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Run every change in one durable transaction; return each one's result, or the exception that undid it.

@@ -5,6 +5,7 @@ A reason never quotes the exception's own text: that may hold a signed link.
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -83,5 +84,7 @@ def _verdict(error: Exception) -> str:
 
 
 def _system_words(error: OSError) -> str:
-    words = error.strerror or "the connection was lost"
+    # The library's own texts repeat addresses; a resolver's codes are negative and have texts of their own.
+    code = error.errno or 0
+    words = os.strerror(code) if code > 0 else error.strerror or "the connection was lost"
     return words[:1].lower() + words[1:]

@@ -16,13 +16,26 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 BAD = [
-    (b"a = \n[job\n", "config.toml:1:5: not valid TOML: invalid value"),
+    (
+        b"a = \n[job\n",
+        "config.toml:1:5: not valid TOML: no value; texts stand in straight quotes, true and false",
+    ),
+    (b'a = "x\n', "config.toml:1:7: not valid TOML: a text does not end on its line; is a quote missing?"),
+    (
+        b'a = "C:\\Users"',
+        "config.toml:1:10: not valid TOML: a backslash in double quotes; use single quotes for such a text",
+    ),
+    (
+        b'a = "C:\\me"',
+        "config.toml:1:10: not valid TOML: a backslash in double quotes; use single quotes for such a text",
+    ),
+    (b"[a]\n[a]\n", "config.toml:2:3: not valid TOML: this table stands there twice"),
     (b"[job]\nname 3\n", "config.toml:2:6: not valid TOML: expected '=' after a key in a key/value pair"),
     (b"\n\na = 'x", 'config.toml:3: not valid TOML: expected "\'"'),
-    (b"a=1\n\na=2\n", "config.toml:3:4: not valid TOML: cannot overwrite a value"),
+    (b"a=1\n\na=2\n", "config.toml:3:4: not valid TOML: this key stands there twice"),
     (b"a = " + b"[" * 20000, "config.toml: not valid TOML: lists or tables are nested too deeply"),
     (b"a = 1" + b"0" * 5000, "config.toml:1: not valid TOML: "),
-    (b'name = "caf\xe9"\n', "config.toml: expected text in UTF-8, found other bytes at position 11"),
+    (b'name = "caf\xe9"\n', "config.toml: expected text in UTF-8, found other bytes at position 11; save it as UTF-8"),
 ]
 
 
@@ -45,7 +58,7 @@ def test_a_missing_file_names_the_way_out() -> None:
 def test_a_file_that_can_not_be_read_says_why() -> None:
     """A directory, for example, is no configuration."""
     Path("folder").mkdir()
-    with pytest.raises(UsageError, match=r"^folder: Is a directory$"):
+    with pytest.raises(UsageError, match=r"^folder: this is a directory; name the configuration in it with -c$"):
         load(Path("folder"))
 
 

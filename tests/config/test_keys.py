@@ -36,11 +36,11 @@ def test_the_key_comes_from_a_private_file(folder: Path, content: str, mode: int
 
 
 BAD = [
-    ("", "is empty"),
-    (" \n", "is empty"),
-    ("s3cret key", "holds white space, control characters or other signs that no header may carry"),
-    ("s3cret\nHost: evil", "holds white space, control characters or other signs that no header may carry"),
-    ("s3crét", "holds white space, control characters or other signs that no header may carry"),
+    ("", "is empty; put the vendor's key there"),
+    (" \n", "is empty; put the vendor's key there"),
+    ("s3cret key", "holds white space or signs that no key has; copy it anew, alone and on one line"),
+    ("s3cret\nHost: evil", "holds white space or signs that no key has; copy it anew, alone and on one line"),
+    ("s3crét", "holds white space or signs that no key has; copy it anew, alone and on one line"),
     ("s3cret" * 1000, "is longer than 4096 characters, so it can't be a key"),
 ]
 
@@ -65,7 +65,7 @@ def test_a_file_that_holds_no_key(folder: Path, value: str, message: str) -> Non
 def test_bytes_that_are_no_text_are_no_key(folder: Path) -> None:
     """A binary file named by mistake is refused without a traceback."""
     path = _file(folder, b"\xff\xfe\x00", 0o600)
-    with pytest.raises(UsageError, match="holds white space, control characters or other signs"):
+    with pytest.raises(UsageError, match="holds white space or signs"):
         read_key(VendorSettings(base_url=URL, api_key_file=path), {})
 
 
@@ -81,9 +81,11 @@ def test_a_missing_variable_names_both_ways() -> None:
 
 def test_a_file_that_can_not_be_read(folder: Path) -> None:
     """A missing file, or a directory, is named with its reason."""
-    with pytest.raises(UsageError, match=r"^api_key_file .*/none: No such file or directory$"):
+    with pytest.raises(
+        UsageError, match=r"^api_key_file .*/none: No such file or directory; name a file that holds the vendor's key$"
+    ):
         read_key(VendorSettings(base_url=URL, api_key_file=folder / "none"), {})
-    with pytest.raises(UsageError, match=r"^api_key_file .*: Is a directory$"):
+    with pytest.raises(UsageError, match=r"^api_key_file .*: Is a directory; name a file"):
         read_key(VendorSettings(base_url=URL, api_key_file=folder), {})
 
 
