@@ -21,6 +21,7 @@ from pyarrow import parquet as pq
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk, MasterFile, MasterRequest, Overlay, write_master
 from orchestrator.master.layout import Limits
+from orchestrator.master.text import legal
 from orchestrator.master.workbook import MAX_CELL_UNITS
 from orchestrator.settings import OutputFormat
 
@@ -147,12 +148,13 @@ def test_failure_leaves_the_old_master(chunk: Chunk, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.glob("master*")} == before
 
 
-def test_full_disk(chunk: Chunk, small_disk: Path) -> None:
+@pytest.mark.parametrize("formats", [*((output,) for output in OutputFormat), tuple(OutputFormat)])
+def test_full_disk(chunk: Chunk, small_disk: Path, formats: tuple[OutputFormat, ...]) -> None:
     """A full disk is an error that says so; it leaves no files behind."""
-    numbers = [f"+4179{i:07d}" for i in range(90_000)]
+    numbers = [f"+41{i * 7_919_777_777_777 % 10**13:013d}" for i in range(300_000)]  # too mixed to pack small
     chunks = [chunk(numbers, "held", "pending")]
     with pytest.raises(StorageError, match="No space left"):
-        write_master(request(small_disk), lambda: chunks, partial=False)
+        write_master(request(small_disk, formats=formats), lambda: chunks, partial=False)
     assert list(small_disk.iterdir()) == []
 
 
@@ -168,7 +170,7 @@ word = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lam
 def test_any_words_come_back(
     chunk: Chunk, tmp_path: Path, data: st.DataObject, words: list[str], sizes: list[int]
 ) -> None:
-    """Whatever the words and the chunks, csv has the rows, formulas defused, and the counts fit."""
+    """Whatever the words and the chunks, every format has the rows, csv with formulas defused, and the counts fit."""
     words = [text for text in words if text != "unanswered"] or ["yes"]
     rows: list[list[str]] = []
     chunks = []
@@ -177,7 +179,7 @@ def test_any_words_come_back(
         columns = [data.draw(st.lists(st.sampled_from(words), min_size=size, max_size=size)) for _ in "ab"]
         chunks.append(chunk(numbers, *columns))
         rows += [list(row) for row in zip(numbers, *columns, strict=True)]
-    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    report = write_master(request(tmp_path, formats=tuple(OutputFormat)), lambda: chunks, partial=False)
     read = rows_of_csv(tmp_path / "master.csv")[1:]
     assert [[cell.removeprefix("'") for cell in row] for row in read] == [
         [cell.removeprefix("'") for cell in row] for row in rows
@@ -185,7 +187,9 @@ def test_any_words_come_back(
     assert all(cell[:1] not in tuple("=-@\t\r") for row in read for cell in row)
     for place, platform in enumerate(("instagram", "amazon"), start=1):
         assert report.counts[platform] == {w: n for w in words if (n := sum(row[place] == w for row in rows))}
-    assert openpyxl.load_workbook(tmp_path / "master.xlsx").sheetnames == ["Master", "Summary"]
+    assert rows_of_xlsx(tmp_path / "master.xlsx")[1:] == [list(map(legal, row)) for row in rows]
+    table = pq.read_table(tmp_path / "master.parquet").to_pydict()
+    assert [list(row) for row in zip(*table.values(), strict=True)] == rows
 
 
 def test_kept_columns(chunk: Chunk, tmp_path: Path) -> None:
@@ -250,6 +254,7 @@ import sys
 from itertools import repeat
 from pathlib import Path
 from orchestrator.master import MasterChunk, MasterRequest, Overlay, write_master
+from orchestrator.master.text import legal
 from orchestrator.master.workbook import MAX_CELL_UNITS
 from orchestrator.settings import OutputFormat
 folder, number, kept, rows, times = *map(Path, sys.argv[1:4]), *map(int, sys.argv[4:])
