@@ -9,10 +9,15 @@ import argparse
 import sys
 import time
 from collections import Counter
+from functools import partial
 
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.fast import play_fast, silent
 from tests.simulation.scenario import drawn
 from tests.simulation.whole import Story, play
+
+
+say = partial(print, flush=True)
 
 
 def main() -> int:
@@ -25,23 +30,26 @@ def main() -> int:
             story = _play(seed, options)
         except BrokenPromiseError as error:
             failed.append(seed)
-            print(f"=== seed {seed}: {error}", flush=True)
+            say(f"=== seed {seed}: {error}")
             if len(failed) >= options.most_failures:
                 break
             continue
         total.update(story.counts)
         virtual_s += story.virtual_s
         if options.trace:
-            print("\n".join(story.trace))
+            say("\n".join(story.trace))
     took_s = time.monotonic() - begun
     done = seed - options.first + 1
-    print(f"{done} seeds in {took_s:.1f} s, {virtual_s / 3600:.1f} virtual hours; broken: {failed or 'none'}")
+    say(f"{done} seeds in {took_s:.1f} s, {virtual_s / 3600:.1f} virtual hours; broken: {failed or 'none'}")
     if options.counts:
-        print("\n".join(f"{count:8} {name}" for name, count in sorted(total.items())))
+        say("\n".join(f"{count:8} {name}" for name, count in sorted(total.items())))
     return 1 if failed else 0
 
 
 def _play(seed: int, options: argparse.Namespace) -> Story:
+    if options.fast:
+        with silent():
+            return Story(seed, counts=Counter(events=play_fast(seed)))
     if options.faults:
         return play(seed, drawn(seed, faults=options.faults.split(","), rate=options.rate))
     return play(seed)
@@ -51,6 +59,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first one")
+    parser.add_argument("--fast", action="store_true", help="the fast tier: schedule and rules alone")
     parser.add_argument("--trace", action="store_true", help="print what happens")
     parser.add_argument("--counts", action="store_true", help="print how often each thing happened")
     parser.add_argument("--faults", help="these, separated by commas, instead of drawn ones")

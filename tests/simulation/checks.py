@@ -63,7 +63,7 @@ def _spent_as_charged(
     spent: dict[str, int],
     charged: Sequence[TaskRecord],
 ) -> None:
-    """What the ledger says was spent is what was charged, but for tasks that were held, which may not exist."""
+    """Compare what the ledger says was spent with what was charged; tasks that were held may not exist."""
     paid = Counter(key_of(record) for record in charged)
     reserved: Counter[TaskKey] = Counter()
     doubted: set[TaskKey] = set()
@@ -77,9 +77,13 @@ def _spent_as_charged(
     for task in tasks:
         each = round(cost(task.key.platform, task.rows) * NANO)
         expected[task.key.platform] += each * reserved[task.key]
-        promise(paid[task.key] <= reserved[task.key], f"{task.key}: charged {paid[task.key]}, known {reserved[task.key]}")
+        promise(
+            paid[task.key] <= reserved[task.key], f"{task.key}: charged {paid[task.key]}, known {reserved[task.key]}"
+        )
         known = task.key in doubted or paid[task.key] == reserved[task.key]
-        promise(known, f"{task.key} is {task.state}: charged {paid[task.key]} times, counted {reserved[task.key]} times")
+        promise(
+            known, f"{task.key} is {task.state}: charged {paid[task.key]} times, counted {reserved[task.key]} times"
+        )
     promise(dict(+expected) == {name: nano for name, nano in spent.items() if nano}, f"{spent} is not {expected}")
     first = [r for r in charged if not operator.resubmits[key_of(r)]]
     promise(sum(r.cost for r in first) <= operator.scenario.max_cost(healed=True), "more was spent than allowed")
@@ -112,7 +116,7 @@ def _allowed(
     """Return what may stand in each number's cell."""
     if task.state is not State.DONE:
         word = "held" if task.state in HELD else task.state.value
-        return dict.fromkeys(numbers, {word})
+        return {number: {word} for number in numbers}
     seed, platform = operator.scenario.seed, task.key.platform
     right = {number: verdict(seed, platform, number).lower() for number in numbers}
     if task.key in operator.by_hand:

@@ -120,7 +120,7 @@ class Doomed(Operator):
             yield
 
     def _ours(self, path: object) -> bool:
-        name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fspath(str(path))
+        name = str(Path(f"/proc/self/fd/{path}").readlink()) if isinstance(path, int) else os.fspath(str(path))
         return name.startswith(f"{self.directory}")
 
     def _fsync(self, fsync: Callable[[int], None]) -> Callable[[int], None]:

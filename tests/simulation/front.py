@@ -104,7 +104,13 @@ class Line:
 def position(place: str, length: int) -> int:
     """Return how many bytes of a submit's body `place` means."""
     tail = length - TAIL_BYTES
-    places = {"first": 1, "middle": length // 2, "held": tail, "tail": tail + TAIL_BYTES // 2, "last but one": length - 1}
+    places = {
+        "first": 1,
+        "middle": length // 2,
+        "held": tail,
+        "tail": tail + TAIL_BYTES // 2,
+        "last but one": length - 1,
+    }
     return places.get(place, length)
 
 
@@ -359,7 +365,9 @@ class Front:
             case "stuck":
                 content.update(unready, status="processing")
             case "backwards":
-                content.update(unready, status=STATUSES[self._mischief.pick((0, 1, 2))], success=self._mischief.pick(range(9)))
+                content.update(
+                    unready, status=STATUSES[self._mischief.pick((0, 1, 2))], success=self._mischief.pick(range(9))
+                )
             case "unknown":
                 content.update(unready, status=("auditing", "", "ÜBER\ud800", 7)[self._mischief.pick((0, 1, 2, 3))])
             case "failed":
@@ -490,7 +498,9 @@ class Front:
                 answer.status = 202 if answer.status == 200 else answer.status
             case "id of another":
                 if len(self._owners) > 1 and answer.status < 300:
-                    answer.body = json.dumps((_content(answer.body) or {}) | {"task_id": next(iter(self._owners))}).encode()
+                    answer.body = json.dumps(
+                        (_content(answer.body) or {}) | {"task_id": next(iter(self._owners))}
+                    ).encode()
             case "":
                 pass
             case _ if answer.status < 300:

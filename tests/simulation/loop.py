@@ -44,7 +44,7 @@ LIFE: ContextVar[Life | None] = ContextVar("LIFE", default=None)
 Delay = Callable[[], float]
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # the name is chosen by the platform
+class _Selector(selectors.DefaultSelector):
     """The system's selector, told by the loop what to do when nothing is ready."""
 
     idle: Callable[[float | None], None]
@@ -76,7 +76,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._alarm: tuple[float, Callable[[], object]] = (math.inf, lambda: None)
         super().__init__(selector)
         self._clock_resolution = 1e-9
-        self.set_task_factory(_born)
+        self.set_task_factory(_born)  # type: ignore[arg-type]  # a task is a future of the right kind
         self.set_exception_handler(self._complain)
 
     def time(self) -> float:
@@ -109,7 +109,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     # --- threads -----------------------------------------------------------------------------------------------------
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]  # the stub's variadic types say no more than this
+        self, executor: Any, func: Any, *args: Any
+    ) -> Any:
         """Run `func` on the loop, later. Executors of one thread keep their order, others may overtake."""
         future: asyncio.Future[Any] = self.create_future()
         half_s = max(self._delay() / 2, 1e-6)
@@ -120,8 +122,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.call_at(begins, self._work, future, half_s, func, args)
         return future
 
-    def _work(self, future: asyncio.Future[Any], half_s: float, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def _work(
+        self, future: asyncio.Future[Any], half_s: float, func: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
         if future.cancelled():
+            _forget(getattr(getattr(func, "func", func), "__self__", None))
             return
         try:
             result = func(*args)
@@ -134,7 +139,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     # --- signals -----------------------------------------------------------------------------------------------------
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(  # type: ignore[override]  # as above
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         self._signals[sig] = (callback, args)
 
     def remove_signal_handler(self, sig: int) -> bool:
@@ -149,11 +156,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return True
 
 
+def _forget(file: object) -> None:
+    """Close a file that a killed run would have closed: the system does that when a process dies."""
+    life = LIFE.get()
+    if life is not None and life.killed and isinstance(file, io.IOBase):
+        file.close()
+
+
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
     if future.done():
-        life = LIFE.get()
-        if life is not None and life.killed and isinstance(result, io.IOBase):
-            result.close()  # the system does that when a process dies
+        _forget(result)
         return
     if error is not None:
         future.set_exception(error)

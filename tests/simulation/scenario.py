@@ -100,7 +100,7 @@ class Scenario:
 
     def bound_s(self) -> float:
         """Return how long a run without faults may take: generous, but finite."""
-        slowest = min(min(self.vendors.values()), *(p.rate for p in self.platforms))
+        slowest = min(*self.vendors.values(), *(p.rate for p in self.platforms))
         tasks = self.chunks * len(self.platforms)
         _, longest_s, _ = self.polling
         each_s = self.takes_s * 1.25 + 2 * longest_s + 30 + 40 / slowest
@@ -163,7 +163,7 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         takes_s=chance.choice((0.1, 3.0, 30.0, 600.0)),
         sandbox_faults=_sandbox_faults(chance),
         options=Options(
-            min_rows={name: 1 for name in KNOWN},
+            min_rows=dict.fromkeys(KNOWN, 1),
             max_in_flight=at_once,
             link_lifetime_s=chance.choice((5, 3600)),
         ),
@@ -171,7 +171,8 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         rate=drawn_rate if faults is None else rate,
         slow_disk=chance.random() < 0.2,
         jumps=tuple(
-            (chance.uniform(0, 600), chance.choice((-DAY_S, DAY_S, -60.0, 3600.0))) for _ in range(chance.choice((0, 0, 1, 3)))
+            (chance.uniform(0, 600), chance.choice((-DAY_S, DAY_S, -60.0, 3600.0)))
+            for _ in range(chance.choice((0, 0, 1, 3)))
         ),
         faulty_runs=chance.choice((0, 1, 2, 3, 5)),
         heals_in_a_run=chance.random() < 0.3,

@@ -29,7 +29,7 @@ def undisturbed() -> bytes:
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kill_at_any_point_costs_nothing(kind: str, share: int) -> None:
-    """Killed at the n-th commit, vendor call or file operation, for every n: the same master, and nothing paid twice."""
+    """Killed at the n-th commit, vendor call or file operation, for every n: the same master, nothing paid twice."""
     count = points(kind)
     assert count >= LEAST[kind]
     for nth in range(1 + share, count + 1, SHARES):

@@ -51,5 +51,4 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(dialects, "read_silence", hopeful)
     with pytest.raises(BrokenPromiseError, match=r"charged [23] times[^$]*--seeds 1 --from \d+ --trace"):
-        for seed in range(20):
-            play(seed, drawn(seed, faults=["after: none"]))
+        list(map(play, range(20), (drawn(seed, faults=["after: none"]) for seed in range(20))))

@@ -296,7 +296,7 @@ class Operator:
         if not life.killed:
             return
         await asyncio.sleep(2.0)
-        while any(task.cancel() for task in life.alive()):
+        while any(task.cancel() for task in life.alive()):  # noqa: ASYNC110 - there is nobody to set an event
             await asyncio.sleep(2.0)
         if self.directory.exists():
             shutil.rmtree(self.directory)
@@ -428,7 +428,7 @@ def _check_left_behind(loop: VirtualLoop, before: int) -> None:
 
 def _open_files() -> int:
     descriptors = Path("/proc/self/fd")
-    return len(os.listdir(descriptors)) if descriptors.exists() else 0
+    return len(list(descriptors.iterdir())) if descriptors.exists() else 0
 
 
 def _told(seed: int, operator: Operator, reason: str) -> str:
