@@ -33,6 +33,8 @@ _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000  # the data, strongly, the directory
 _UTF8: Final = 0x800
 _END: Final = struct.Struct("<4s4H2LH")
+_ENTRY_BYTES: Final = 46
+_ENTRY_LENGTHS: Final = struct.Struct("<28x3H12x")  # of name, extra field and comment
 _END_MAGIC: Final = b"PK\x05\x06"
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC: Final = b"PK\x03\x04"
@@ -155,7 +157,7 @@ class Archive:
 
 
 def _directory_start(file: IO[bytes], limits: Limits) -> int:
-    """Return where the zip's directory starts, which then reaches to the end of the file, save for a comment."""
+    """Return where the zip's directory starts, which reaches to the end of the file, save for a comment."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _END.size - _LONGEST_COMMENT))
     tail = file.read()
@@ -170,8 +172,26 @@ def _directory_start(file: IO[bytes], limits: Limits) -> int:
         raise DamagedResultError(f"the zip has {members:,} members")
     if start + directory_size != end:  # zip64 too: no result comes near 4 GiB
         raise DamagedResultError("the zip's directory is not where it declares")
+    file.seek(start)
+    if _count_entries(file.read(directory_size)) != members:
+        raise DamagedResultError("the zip's directory does not hold what it declares")
     file.seek(0)
     return int(start)
+
+
+def _count_entries(directory: bytes) -> int:
+    """Return how many entries fill the directory exactly; `zipfile` takes a last one that reaches beyond it."""
+    place = count = 0
+    while place < len(directory):
+        place += _ENTRY_BYTES + sum(_ENTRY_LENGTHS.unpack_from(directory, place))
+        count += 1
+    if place != len(directory):
+        raise DamagedResultError("the zip's directory is not as long as it declares")
+    return count
+
+
+def _raw_name(member: zipfile.ZipInfo) -> bytes:
+    return member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
 
 
 def _refuse_member(member: zipfile.ZipInfo) -> None:
@@ -196,8 +216,7 @@ def _starts(file: IO[bytes], members: list[zipfile.ZipInfo], directory: int) -> 
             raise DamagedResultError("members of the zip overlap")
         file.seek(member.header_offset)
         name_length, extra_length = _local_lengths(file.read(_LOCAL.size), member)
-        name = file.read(name_length).decode("utf-8" if member.flag_bits & _UTF8 else "cp437")
-        if name != member.orig_filename:
+        if file.read(name_length) != _raw_name(member):
             raise DamagedResultError("a member of the zip has two names")
         starts[member.filename] = member.header_offset + _LOCAL.size + name_length + extra_length
         end = starts[member.filename] + member.compress_size

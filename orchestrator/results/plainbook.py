@@ -19,6 +19,7 @@ _ROOT_RELATIONS: Final = "_rels/.rels"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
 _STRINGS: Final = "xl/sharedStrings.xml"
 _STYLES: Final = "xl/styles.xml"
+_STATES: Final = {"visible", "hidden", "veryHidden"}
 _MAX_SHEETS: Final = 64
 
 _TAGS_A_STRING: Final = 4
@@ -48,20 +49,31 @@ def _sheets(archive: Archive) -> list[str]:
     if [book.get("Target", "").removeprefix("/") for book in books] != [_WORKBOOK]:
         raise NotPlainError
     targets = {relation.get("Id"): relation for relation in _relations(archive, _RELATIONS)}
-    found = [element.attributes for element in elements(archive.read(_WORKBOOK)) if element.name == "sheet"]
+    found = _found(archive.read(_WORKBOOK), "workbook", "sheets", "sheet")
     names = {sheet.get("name") for sheet in found}
     parts = [_part(targets.get(sheet.get("r:id"), {})) for sheet in found]
     if not 0 < len(parts) <= _MAX_SHEETS or len(names) < len(parts) or len(set(parts)) < len(parts):
         raise NotPlainError
     if None in names or not set(parts) <= set(archive.names):
         raise NotPlainError
+    if not {sheet.get("state", "visible") for sheet in found} <= _STATES:
+        raise NotPlainError
     return parts
 
 
 def _relations(archive: Archive, name: str) -> list[dict[str, str]]:
-    if name not in archive.names:
+    return _found(archive.read(name), "Relationships", "Relationship") if name in archive.names else []
+
+
+def _found(xml: bytes, *path: str) -> list[dict[str, str]]:
+    """Return the attributes of the elements of that name; raises `NotPlainError` if one stands elsewhere."""
+    found = elements(xml)
+    if found[0].name != path[0]:
         raise NotPlainError
-    return [element.attributes for element in elements(archive.read(name)) if element.name == "Relationship"]
+    for depth, name in enumerate(path, 1):
+        if any(element.name == name and element.depth != depth for element in found):
+            raise NotPlainError
+    return [element.attributes for element in found if element.name == path[-1]]
 
 
 def _part(relation: dict[str, str]) -> str:
@@ -91,6 +103,8 @@ def _strings(xml: bytes) -> list[bytes]:
 def _is_dateless(xml: bytes) -> bool:
     """Whether no number format of the book shows a number as a date or a time."""
     found = elements(xml)
+    if found[0].name != "styleSheet":
+        raise NotPlainError
     safe = set(_DATELESS_FORMATS)
     for element in found:
         if element.name == "numFmt" and _DATELESS_CODE.fullmatch(element.attributes.get("formatCode", "")):

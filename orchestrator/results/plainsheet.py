@@ -85,7 +85,7 @@ def _refuse_odd_frame(frame: bytes) -> None:
     found = elements(frame)
     if found[0].name != "worksheet" or b"<sheetData></sheetData>" not in frame:
         raise NotPlainError
-    if [element.depth for element in found if element.name == "sheetData"] != [2]:
+    if [element.depth for element in found if element.name in {"sheetData", "row", "c"}] != [2]:
         raise NotPlainError
     for element in found:
         if element.name == "dimension" and not _DIMENSION.fullmatch(element.attributes.get("ref", "")):

@@ -1,0 +1,262 @@
+"""A zip has one reading, or none: its structure is checked before anybody believes it."""
+
+from __future__ import annotations
+
+import io
+import random
+import stat
+import struct
+import tracemalloc
+import warnings
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from orchestrator.errors import DamagedResultError
+from orchestrator.results.archive import IN_MEMORY_BYTES, MAX_MEMBERS, MAX_RATIO, Archive, Limits
+
+Make = Callable[..., bytes]
+Rows = list[list[object]]
+
+LIMITS = Limits.for_rows(400)
+ENTRY = b"PK\x01\x02"
+END = b"PK\x05\x06"
+
+
+def opened(content: bytes, limits: Limits = LIMITS) -> Archive:
+    archive = Archive(io.BytesIO(content), limits)
+    archive.verify()
+    return archive
+
+
+def refused(content: bytes, why: str, limits: Limits = LIMITS) -> None:
+    with pytest.raises(DamagedResultError, match=why):
+        opened(content, limits)
+
+
+def patched(content: bytes, magic: bytes, offset: int, value: bytes, *, which: int = 0) -> bytes:
+    """Return the content with bytes of its n-th header of a kind exchanged."""
+    place = -1
+    for _ in range(which + 1):
+        place = content.index(magic, place + 1)
+    return content[: place + offset] + value + content[place + offset + len(value) :]
+
+
+def named(name: str, content: bytes = b"x", mode: int = 0) -> bytes:
+    """Return a zip with one member whose name is written as it is."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        member = zipfile.ZipInfo("?" * len(name.encode()))
+        member.external_attr = mode << 16
+        archive.writestr(member, content)
+    return packed.getvalue().replace(b"?" * len(name.encode()), name.encode())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_members_come_back(zipped: Make, method: int) -> None:
+    """Every member comes back whole, stored or packed, also across blocks; folders are empty members."""
+    members = {"t/": b"", "t/all.csv": b"a,b\n" * 10, "big": random.Random(1).randbytes(5 << 20)}  # noqa: S311 - the same bytes again
+    archive = opened(zipped(members, method))
+    assert {name: archive.read(name) for name in archive.names} == members
+    assert archive.open("t/all.csv").read(3) == b"a,b"
+    assert archive.small
+
+
+def test_large_archives_are_not_kept(zipped: Make) -> None:
+    """An archive beyond the memory that is meant for it is inflated anew for every reader."""
+    content = random.Random(1).randbytes(IN_MEMORY_BYTES + 1)  # noqa: S311 - the same bytes again
+    archive = opened(zipped({"big.csv": content}, zipfile.ZIP_STORED), Limits(1 << 30))
+    assert not archive.small
+    assert archive.open("big.csv").read(300) == content[:300]
+    assert sum(map(len, archive.blocks("big.csv"))) == len(content)
+
+
+def test_a_writer_that_could_not_seek(zipped: Make) -> None:
+    """Sizes behind the data, as writers to a pipe leave them, are no finding."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise OSError
+
+        def tell(self) -> int:
+            raise OSError
+
+    packed = Pipe()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("all.csv", b"a,b\n")
+        archive.writestr("other.csv", b"c,d\n")
+    assert opened(packed.getvalue()).read("other.csv") == b"c,d\n"
+
+
+def test_a_comment_is_no_finding(zipped: Make) -> None:
+    """A zip may carry a comment."""
+    packed = io.BytesIO(zipped({"all.csv": b"x"}))
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.comment = b"made by a vendor"
+    assert opened(packed.getvalue()).names == ["all.csv"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/x.csv", "../x.csv", "a/../x.csv", "a/..", "C:x.csv", "c:/x.csv", "a\\x.csv", "a\0.csv", "a\n.csv", "x" * 256],
+)
+def test_unsafe_names(name: str) -> None:
+    """Nobody unpacks by these names, but a zip that has one was not made by a vendor."""
+    refused(named(name), "unsafe name")
+
+
+@pytest.mark.parametrize("name", ["x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"])
+def test_harmless_names(name: str) -> None:
+    """Dots and folders are no finding."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, b"x")
+    assert opened(packed.getvalue()).read(name) == b"x"
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_devices(kind: int) -> None:
+    """A member is a file or a folder."""
+    refused(named("all.csv", b"/etc/passwd", kind | 0o777), "a link or a device")
+    assert opened(named("all.csv", b"x", stat.S_IFREG | 0o600)).names == ["all.csv"]
+
+
+def test_doubled_names(zipped: Make) -> None:
+    """Readers disagree on which of two members of one name counts, and some ignore case."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive, warnings.catch_warnings(action="ignore"):
+        archive.writestr("all.csv", b"1")
+        archive.writestr("all.csv", b"2")
+    refused(packed.getvalue(), "two members of one name")
+    refused(zipped({"all.csv": b"1", "ALL.csv": b"2"}), "two members of one name")
+
+
+def test_a_name_that_differs_inside(zipped: Make) -> None:
+    """The directory and the member's own header name it alike."""
+    refused(zipped({"all.csv": b"x"}).replace(b"all.csv", b"bll.csv", 1), "two names")
+
+
+def test_too_many_members(zipped: Make) -> None:
+    """A zip of a thousand members passes, of one more does not."""
+    assert len(opened(zipped({str(i): b"" for i in range(MAX_MEMBERS)})).names) == MAX_MEMBERS
+    refused(zipped({str(i): b"" for i in range(MAX_MEMBERS + 1)}), "1,001 members")
+
+
+def test_declared_size(zipped: Make) -> None:
+    """A zip that declares more than the cap is refused without being inflated."""
+    refused(zipped({"all.csv": bytes(1001)}), "declares more than", Limits(1000))
+
+
+@pytest.mark.parametrize("declared", [10, 49_999, 50_001])
+def test_real_size(zipped: Make, declared: int) -> None:
+    """A member that inflates to more or less than it declares is refused, although its beginning is right."""
+    content = zipped({"all.csv": bytes(50_000)})
+    refused(content.replace(struct.pack("<L", 50_000), struct.pack("<L", declared)), "not the length")
+
+
+def test_a_bomb_is_never_inflated_whole(zipped: Make) -> None:
+    """A member that lies about its size is inflated one block too far, and no further."""
+    lying = zipped({"all.csv": bytes(50 << 20)}).replace(struct.pack("<L", 50 << 20), struct.pack("<L", 10))
+    tracemalloc.start()
+    refused(lying, "not the length")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 << 20
+
+
+def test_ratio(zipped: Make) -> None:
+    """What inflates to hundreds of times its size is a bomb, even below the cap; small members may."""
+    refused(zipped({"all.csv": bytes(5 << 20)}), f"{MAX_RATIO} times")
+    opened(zipped({"all.csv": bytes(3 << 20)}))
+
+
+def test_wrong_checksum(zipped: Make) -> None:
+    """A member whose bytes do not have the declared CRC is refused."""
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        content = zipped({"all.csv": b"a,b\n" * 100}, method)
+        refused(patched(content, ENTRY, 16, b"\x01\x02\x03\x04"), "the checksum")
+
+
+@pytest.mark.parametrize("flag", [0x1, 0x40, 0x2000])
+def test_encryption(zipped: Make, flag: int) -> None:
+    """Every kind of encryption is refused by name."""
+    refused(patched(zipped({"all.csv": b"x"}), ENTRY, 8, struct.pack("<H", flag)), "encrypted")
+
+
+def test_odd_compression(zipped: Make) -> None:
+    """Only the two methods that every zip program writes are inflated."""
+    refused(zipped({"all.csv": b"x"}, zipfile.ZIP_BZIP2), "method 12")
+
+
+def test_overlapping_members(zipped: Make) -> None:
+    """Two members that share packed bytes, as in a zip bomb without nesting, are refused."""
+    content = zipped({"1.csv": b"x" * 50, "2.csv": b"x" * 50}, zipfile.ZIP_STORED)
+    refused(patched(content, ENTRY, 42, bytes(4), which=1), "overlap")
+    first = content.index(ENTRY)
+    longer = struct.pack("<LL", 80, 80)
+    refused(patched(content, ENTRY, 20, longer), "overlap")
+    refused(patched(content, ENTRY, 20, longer, which=1), "overlap with its directory")
+    assert first
+
+
+@pytest.mark.parametrize(
+    ("magic", "offset", "value", "why"),
+    [
+        (b"PK\x03\x04", 8, b"\x08\0", "not as its directory declares"),
+        (b"PK\x03\x04", 6, b"\x01\0", "not as its directory declares"),
+        (b"PK\x03\x04", 0, b"PK\x03\x05", "not as its directory declares"),
+        (ENTRY, 30, b"\x09\0", "not as long as it declares"),
+        (ENTRY, 32, b"\x63\0", "not as long as it declares"),
+        (END, 4, b"\x01\0", "several volumes"),
+        (END, 8, b"\x02\0", "several volumes"),
+        (END, 8, b"\x02\0\x02\0", "does not hold what it declares"),
+        (END, 16, b"\xff\xff\xff\xff", "not where it declares"),
+        (END, 20, b"\x01\0", "behind its end"),
+    ],
+)
+def test_headers_that_disagree(zipped: Make, magic: bytes, offset: int, value: bytes, why: str) -> None:
+    """Whatever could be read in two ways is refused."""
+    refused(patched(zipped({"all.csv": b"x"}, zipfile.ZIP_STORED), magic, offset, value), why)
+
+
+def test_what_stands_around_it(zipped: Make) -> None:
+    """Something before the first member or behind the end makes offsets a matter of opinion."""
+    content = zipped({"all.csv": b"x"})
+    refused(b"PK" + bytes(50) + content, "not where it declares")
+    refused(content + b"?", "behind its end")
+
+
+def test_cut_anywhere(zipped: Make) -> None:
+    """A zip that was cut short is refused, wherever it was cut."""
+    content = zipped({"all.csv": b"a,b\n" * 100, "b.csv": b""})
+    for size in range(len(content)):
+        with pytest.raises((DamagedResultError, zipfile.BadZipFile)):
+            opened(content[:size])
+
+
+def test_packed_data_that_ends_elsewhere(zipped: Make) -> None:
+    """A member's packed bytes end where the directory says, not before and not after."""
+    content = zipped({"all.csv": bytes(1000)}, zipfile.ZIP_DEFLATED)
+    place = content.index(ENTRY)
+    size = struct.unpack_from("<L", content, place + 20)[0]
+    refused(patched(content, ENTRY, 20, struct.pack("<L", size - 1)), "does not end where")
+    longer = content[:place] + b"??" + content[place:]
+    moved = patched(longer, END, 16, struct.pack("<L", place + 2))
+    refused(patched(moved, ENTRY, 20, struct.pack("<L", size + 2)), "does not end where")
+
+
+def test_limits_follow_the_chunk() -> None:
+    """A larger chunk may have a larger result, and a sheet with more rows."""
+    small, large = Limits.for_rows(20_000), Limits.for_rows(10_000_000)
+    assert large.inflated_bytes > small.inflated_bytes > 16 << 20
+    assert small.rows == 81_000
+
+
+def test_workbook_by_content(xlsx: Make, zipped: Make, rows: Rows) -> None:
+    """A workbook is a zip with a workbook part, whatever its name."""
+    assert opened(xlsx(rows)).is_workbook
+    assert not opened(zipped({"result.xlsx": xlsx(rows)})).is_workbook
