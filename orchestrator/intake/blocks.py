@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, overload
 
 import numpy as np
 
 from orchestrator.files import FILE_MODE, disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -126,29 +126,88 @@ class Rows:
         return self.raws[row].decode() or f"+{self.numbers[row]}"
 
 
+class Texts(Sequence[bytes]):
+    """Texts that lie one behind the other, cut out when they are asked for; without limits, all are empty."""
+
+    def __init__(self, count: int, data: bytes = b"", limits: npt.NDArray[np.int64] | None = None) -> None:
+        self._count = count
+        self._data = data
+        self._limits = limits
+
+    @property
+    def are_empty(self) -> bool:
+        """Whether there is nothing in any of them."""
+        return not self._data
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        if self._limits is None:
+            return b""
+        index %= self._count
+        return self._data[self._limits[index] : self._limits[index + 1]]
+
+
 def write_rows(path: Path, rows: Rows) -> None:
-    """Write a file of rows, private and not synced: it does not outlive the reading; raises `StorageError`."""
-    ends = np.cumsum(np.fromiter(map(len, rows.raws), np.int64, len(rows.raws)))
+    """Write a file of rows, private and not synced: it does not outlive the reading; raises `StorageError`.
+
+    Most lists are a number a line, so what follows from that takes no room: lines that count up are the first one,
+    codes that are all `PLAIN` and texts that are all empty are left out.
+    """
+    text = b"".join(rows.raws) if not isinstance(rows.raws, Texts) or not rows.raws.are_empty else b""
+    lengths = map(len, rows.raws) if text else ()
+    limits = np.cumsum(np.fromiter(lengths, np.int64), dtype=np.int64)
+    lines = rows.lines[:1] if np.array_equal(rows.lines, _counted(rows.lines, len(rows.lines))) else rows.lines
     with disk_errors(path), private_file(path) as file:
-        for array in (rows.numbers, rows.lines, rows.codes, ends):
+        for array in (rows.numbers, lines, rows.codes if rows.codes.any() else rows.codes[:0], limits):
             np.save(file, array, allow_pickle=False)
-        file.write(b"".join(rows.raws))
+        file.write(text)
 
 
 def read_rows(path: Path) -> Rows:
     """Read a whole file of rows; raises `StorageError`."""
     with disk_errors(path), path.open("rb") as file:
-        numbers, lines, codes, ends = _load(file, 4)
+        numbers, lines, codes = _columns(file)
+        (ends,) = _load(file, 1)
         text = file.read()
-    limits = [0, *ends.tolist()]
-    return Rows(numbers, lines, codes, [text[a:b] for a, b in pairwise(limits)])
+    return Rows(numbers, lines, codes, Texts(len(numbers), text, np.concatenate(([0], ends)) if text else None))
 
 
 def read_columns(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
     """Read numbers, lines and codes of a file of rows, and leave the text where it is; raises `StorageError`."""
     with disk_errors(path), path.open("rb") as file:
-        numbers, lines, codes = _load(file, 3)
-    return numbers, lines, codes
+        return _columns(file)
+
+
+def read_numbers(path: Path) -> npt.NDArray[np.int64]:
+    """Read the numbers of a file of rows, and nothing else; raises `StorageError`."""
+    with disk_errors(path), path.open("rb") as file:
+        numbers: npt.NDArray[np.int64] = np.load(file, allow_pickle=False)
+    return numbers
+
+
+def _columns(file: BinaryIO) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
+    numbers, lines, codes = _load(file, 3)
+    count = len(numbers)
+    return (
+        numbers,
+        _counted(lines, count) if len(lines) < count else lines,
+        codes if len(codes) else np.zeros(count, np.uint16),
+    )
+
+
+def _counted(lines: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Return line numbers that count up from the first one."""
+    return np.arange(count, dtype=np.int64) + (lines[0] if count else 0)
 
 
 def _load(file: BinaryIO, count: int) -> list[npt.NDArray[Any]]:

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.intake.blocks import CellBlock, LineBlock, Rows, read_columns, read_rows, write_rows
+from orchestrator.intake.blocks import (
+    CellBlock,
+    LineBlock,
+    Rows,
+    Texts,
+    read_columns,
+    read_numbers,
+    read_rows,
+    text_of,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +26,7 @@ if TYPE_CHECKING:
 
 def rows(numbers: list[int], raws: list[str]) -> Rows:
     lines = np.arange(1, len(numbers) + 1)
-    codes = np.zeros(len(numbers), np.uint8)
+    codes = np.zeros(len(numbers), np.uint16)
     return Rows(np.array(numbers, np.int64), lines, codes, [raw.encode() for raw in raws])
 
 
@@ -24,6 +34,27 @@ def test_cells_of_a_table_keep_empty_ones() -> None:
     """In a block of lines an empty one is blank; in a block of cells it belongs to a row that is not."""
     assert list(LineBlock(7, b"a\n \n b ").cells()) == [(7, "a"), (9, "b")]
     assert list(CellBlock([7, 9], ["", " b "]).cells()) == [(7, ""), (9, "b")]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"+41", "+41"),
+        ("J\u00fcrg".encode(), "J\u00fcrg"),
+        (b"J\xfcrg", "J\u00fcrg"),
+        (b"\x80\x81\xff", "\u20ac\x81\u00ff"),
+        (b"\xed\xa0\x80", "\u00ed\xa0\u20ac"),
+    ],
+)
+def test_code_pages(data: bytes, text: str) -> None:
+    """A line is UTF-8, or else Windows-1252, with Latin-1 for what that leaves out: it always is some text."""
+    assert text_of(data) == text
+
+
+def test_only_decoding_is_mended() -> None:
+    """What can't be encoded stays an error."""
+    with pytest.raises(UnicodeEncodeError):
+        "\u20ac".encode("ascii", "orchestrator.latin")
 
 
 def test_text_that_repeats_the_number_is_not_kept() -> None:
@@ -44,6 +75,31 @@ def test_a_file_of_rows_keeps_them(tmp_path_factory: pytest.TempPathFactory, con
     assert list(found.raws) == list(expected.raws)
 
 
+@pytest.mark.parametrize("lines", [[], [5], [5, 6, 7], [5, 7, 8], [0, 0]])
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_follows_from_a_plain_list_takes_no_room(tmp_path: Path, lines: list[int], code: int) -> None:
+    """Lines that count up, codes of plain numbers and empty texts are not written, and come back all the same."""
+    count = len(lines)
+    expected = Rows(np.arange(count), np.array(lines, np.int64), np.full(count, code, np.uint16), Texts(count))
+    write_rows(tmp_path / "rows", expected)
+    found = read_rows(tmp_path / "rows")
+    assert found.lines.tolist() == read_columns(tmp_path / "rows")[1].tolist() == lines
+    assert found.codes.tolist() == [code] * count
+    assert [found.codes.dtype, found.lines.dtype] == [np.uint16, np.int64]
+    assert list(found.raws) == [b""] * count
+    assert read_numbers(tmp_path / "rows").tolist() == list(range(count))
+
+
+def test_texts_are_a_sequence() -> None:
+    """They can be asked for by place, from either end, and as a slice; beyond the end there are none."""
+    texts = Texts(3, b"abbc", np.array([0, 1, 3, 4]))
+    assert (texts[0], texts[1], texts[-1], texts[1:], len(texts)) == (b"a", b"bb", b"c", [b"bb", b"c"], 3)
+    assert (Texts(2)[-2], Texts(2).are_empty, texts.are_empty) == (b"", True, False)
+    for place in (3, -4):
+        with pytest.raises(IndexError):
+            texts[place]
+
+
 def test_a_failing_disk(tmp_path: Path) -> None:
     """A file of rows that can't be written or read is an error of the disk."""
     path = tmp_path / "none" / "rows"
@@ -53,3 +109,5 @@ def test_a_failing_disk(tmp_path: Path) -> None:
         read_rows(path)
     with pytest.raises(StorageError, match="rows"):
         read_columns(path)
+    with pytest.raises(StorageError, match="rows"):
+        read_numbers(path)

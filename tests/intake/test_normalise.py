@@ -182,4 +182,4 @@ def test_stored_block(tmp_path: Path) -> None:
 def test_block_without_rows(tmp_path: Path) -> None:
     """A block of blank lines is stored like any other."""
     stored = store_block(LineBlock(1, b"\n\n"), SWISS, tmp_path / "rows")
-    assert (stored.rows, dict(stored.rejected), read_rows(stored.path).raws) == (0, {}, [])
+    assert (stored.rows, dict(stored.rejected), list(read_rows(stored.path).raws)) == (0, {}, [])
