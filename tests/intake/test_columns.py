@@ -3,13 +3,16 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.columns import Column, find_column
+from orchestrator.intake.columns import Column, find_column, is_header
 
 
 @pytest.mark.parametrize(
     "header",
-    ["phone", " Phone Number ", "PHONE_NUMBER", "Mobile", "tel.", "MSISDN", "Telefon", "Teléfono", "Número", "CEP",
-     "Cep Telefonu", "Telefon Numaras\u0131", "Handy", "E.164"],
+    ["phone", " Phone Number ", "PHONE_NUMBER", "Mobile", "tel.", "MSISDN", "Telefon", "Tel\u00e9fono", "N\u00famero",
+     "N\u00ba de tel\u00e9fono", "M\u00f3vil", "Celular", "CEP", "Cep Telefonu", "Telefon Numaras\u0131",
+     "TELEFON NUMARASI", "Telefon Numaras\u00fd", "GSM No", "Handy-Nr.", "Rufnummer", "T\u00e9l\u00e9phone portable",
+     "N\u00b0 de t\u00e9l\u00e9phone", "Telem\u00f3vel", "N\u00famero de telefone", "Cellulare",
+     "Numero di telefono", "Telefoonnummer", "E.164", "Phone 1 - Value"],
 )  # fmt: skip
 def test_known_headers(header: str) -> None:
     """Usual names in several languages are known, without regard to case, accents and punctuation."""
@@ -44,3 +47,11 @@ def test_a_column_that_cant_be_found(row: list[str], wanted: str | None, message
 def test_headerless_list(wanted: str | None) -> None:
     """One column that begins with a number is a list without a header, whatever the column should be called."""
     assert find_column(["+41 79 828 46 51"], wanted, "a.csv") == Column(0, headerless=True)
+
+
+def test_headers_of_tables() -> None:
+    """A header has several names, one of which tells of numbers, or is the one that is wanted."""
+    assert is_header(["Name", " Phone "], None)
+    assert is_header(["Name", "Contact"], "contact")
+    assert not is_header(["Name", "Contact"], None)
+    assert not is_header(["Phone"], None)

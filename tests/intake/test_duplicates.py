@@ -38,7 +38,10 @@ def test_over_several_files(tmp_path: Path) -> None:
     assert (unique.accepted, unique.duplicates, unique.from_text) == (3, 2, 2)
     assert np.fromfile(unique.accepted_file, "<i8").tolist() == [41798284651, 41798284652, 41798284653]
     assert np.load(unique.duplicates_file).tolist() == [[3, 1, 2], [4, 0, 1]]
-    for path in (unique.accepted_file, unique.duplicates_file):
+    assert not unique.positions_file.exists()
+    assert drop_duplicates(paths, tmp_path, positions=True) == unique
+    assert np.fromfile(unique.positions_file, "<i8").tolist() == [0, 1, 5]
+    for path in (unique.accepted_file, unique.positions_file, unique.duplicates_file):
         assert path.stat().st_mode & 0o777 == 0o600
 
 
