@@ -348,6 +348,17 @@ def test_plan_is_json_for_programs(directory: Path, capsys: pytest.CaptureFixtur
     assert content["findings"] == []
 
 
+def test_plan_says_what_would_help_with_rejected_lines(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of local numbers is told the setting that reads them, from a look at the list itself."""
+    (directory / "numbers.txt").write_text(LIST + "079 828 46 60\n079 828 46 61\n")
+    assert main(["plan"]) == 0
+    text = capsys.readouterr().out
+    assert main(["plan", "--json"]) == 0
+    (advice,) = last_line(capsys.readouterr().out)["advice"]
+    assert "default_region" in advice
+    assert advice in text.splitlines()
+
+
 def test_a_plan_that_found_something_says_so(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,11 +18,12 @@ Content = dict[str, Any]
 
 
 def of_plan(report: PlanReport) -> Content:
-    """Return numbers, rejects, chunks, cost per platform and findings."""
+    """Return numbers, rejects and what would help, chunks, cost per platform and findings."""
     return {
         "exit_code": int(report.exit_code),
         "numbers": summary.numbers(report.counts),
         "rejected_by_reason": dict(report.counts.rejected_by_reason),
+        "advice": list(report.advice),
         "from_text": report.counts.from_text,
         "chunks": report.chunks,
         "platforms": _costs(report.platforms),

@@ -55,4 +55,4 @@ def _check_the_address(vendor: str, error: NoSuchHostError | CertificateError, s
     way_out = f"check base_url{proxy}"
     if isinstance(error, CertificateError):
         way_out += ", or name a file with your company's own certificates in the environment variable SSL_CERT_FILE"
-    return f"{settings.source}: [vendors.{vendor}] base_url: {error}; {way_out} (nothing was sent)"
+    return f"{settings.source}: [vendors.{vendor}] base_url: {error}; {way_out}"

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, BinaryIO
 import structlog
 
 from orchestrator.errors import ChangedError, ExitCode, UsageError
-from orchestrator.intake import ChunkLimits, PlannedChunk, chunk_path, fingerprint, read_list, rebuild
-from orchestrator.intake.generations import extend_list, restore_retry
+from orchestrator.intake import (
+    ChunkLimits,
+    PlannedChunk,
+    advice,
+    chunk_path,
+    columns_path,
+    fingerprint,
+    read_list,
+    rebuild,
+)
+from orchestrator.intake.generations import Kept, extend_list, restore_retry
 from orchestrator.intake.inputs import STANDARD_INPUT
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform
 from orchestrator.settings import WhenTooSmall
@@ -43,7 +52,10 @@ class PlannedCost:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget."""
+    """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget.
+
+    `advice` are sentences about rejected lines and the settings that would help; a begun job gets none.
+    """
 
     counts: ListCounts
     chunks: int
@@ -52,19 +64,19 @@ class PlanReport:
     max_cost: float | None
     findings: tuple[str, ...]
     exit_code: ExitCode
+    advice: tuple[str, ...] = ()
 
 
 async def settle_plan(
     writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
-) -> None:
-    """Bring the ledger's plan and the chunk files in step with the settings.
+) -> tuple[str, ...]:
+    """Bring the ledger's plan and the chunk files in step with the settings; return advice about rejected lines.
 
     `extend` takes a longer list into a begun job. Raises `UsageError` for a list or settings that can't be,
     `ChangedError` for ones that a begun job may not have.
     """
     if not await writer.do(lambda ledger: ledger.begun):
-        await _plan_anew(writer, settings, workers, stdin)
-        return
+        return await _plan_anew(writer, settings, workers, stdin)
     await writer.do(partial(_check_fixed, settings=settings))
     if extend:
         await _check_chunk_files(writer, settings, workers, inputs_present=False)
@@ -73,6 +85,7 @@ async def settle_plan(
         inputs_present = await _check_inputs(writer, settings)
         await _check_chunk_files(writer, settings, workers, inputs_present=inputs_present)
     await writer.do(partial(_complete_platforms, settings=settings))
+    return ()
 
 
 def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
@@ -85,13 +98,16 @@ def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
         ledger.plan_platform(planned_platform(settings, name))
 
 
-async def _plan_anew(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+async def _plan_anew(
+    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None
+) -> tuple[str, ...]:
     log.info("reading", inputs=len(settings.job.inputs))
-    read = await read_list(settings.job, partial(limits, settings), workers, stdin)
+    keep = settings.output.keep_columns
+    read = await read_list(settings.job, partial(limits, settings), workers, stdin, keep=keep)
     plan = Plan(
         name=settings.job.name,
         sandbox=settings.is_sandbox,
-        reading=_reading(settings),
+        reading=_reading(settings) | _kept(settings),
         inputs=_inputs(read),
         counts=_counts(read),
         chunks=tuple(map(planned_chunk_record, read.chunks)),
@@ -106,13 +122,16 @@ async def _plan_anew(writer: LedgerWriter, settings: Settings, workers: Workers,
         rejected=read.rejected,
         chunks=len(read.chunks),
     )
+    return advice(read, settings.job)
 
 
 async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     """Take a longer list in: its new numbers form a further generation."""
     generation, first_chunk = await writer.do(Ledger.next_chunk)
     known = [_planned_chunk(chunk) for chunk in await writer.do(_chunks) if chunk.only is None]
-    extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, stdin)
+    counts = await writer.do(Ledger.counts)
+    kept = Kept(settings.output.keep_columns, counts.columns)
+    extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, kept, stdin)
     await writer.do(
         partial(
             Ledger.extend_plan,
@@ -194,6 +213,7 @@ def _counts(read: ListPlan) -> ListCounts:
         rejected=read.rejected,
         from_text=read.from_text,
         rejected_by_reason=read.rejected_by_reason,
+        columns=read.columns,
     )
 
 
@@ -206,6 +226,12 @@ def _reading(settings: Settings) -> dict[str, object]:
         "exclude_calling_codes": sorted(job.exclude_calling_codes),
         "chunk_size": job.chunk_size,
     }
+
+
+def _kept(settings: Settings) -> dict[str, object]:
+    """Return which columns are kept; they are taken out of the list when it is read, and never again."""
+    keep = settings.output.keep_columns
+    return {"keep_columns": list(keep) if isinstance(keep, tuple) else keep}
 
 
 def _fixed(settings: Settings, name: str) -> dict[str, str]:
@@ -231,7 +257,9 @@ def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
 
 def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     """Compare what may not change once a job has begun."""
-    _compare("job", ledger.reading(), _reading(settings), settings)
+    then = ledger.reading()
+    _compare("job", then, _reading(settings), settings)
+    _compare("output", then, _kept(settings), settings)
     known = ledger.fixed()
     for name in settings.platforms:
         if name in known:
@@ -282,7 +310,8 @@ async def _check_chunk_files(
     """Build lost chunk files anew: those of the list out of the list, those of a retry out of these."""
     directory = settings.job.directory
     chunks = await writer.do(_chunks)
-    lost = await asyncio.to_thread(_lost, directory, chunks)
+    columns = (await writer.do(Ledger.counts)).columns
+    lost = await asyncio.to_thread(_lost, directory, chunks, kept=bool(columns))
     if not lost:
         return
     base = [_planned_chunk(chunk) for chunk in chunks if chunk.only is None]
@@ -291,7 +320,7 @@ async def _check_chunk_files(
         if not inputs_present:
             first = chunk_path(directory, lost[0].chunk)
             raise UsageError(f"{first}: missing, and so is the list that it was built from; put either back")
-        await rebuild(settings.job, workers, base)
+        await rebuild(settings.job, workers, base, keep=settings.output.keep_columns, columns=columns)
     for chunk in lost:
         if chunk.only is not None:
             restore_retry(directory, _planned_chunk(chunk), base)
@@ -301,11 +330,16 @@ def _chunks(ledger: Ledger) -> list[Chunk]:
     return list(ledger.chunks())
 
 
-def _lost(directory: Path, chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks without a file; one look at the folder, since a job may have a million of them."""
+def _lost(directory: Path, chunks: list[Chunk], *, kept: bool) -> list[Chunk]:
+    """Return the chunks that lack a file; one look at the folder, since a job may have a million of them."""
     folder = chunk_path(directory, 1).parent
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return [chunk for chunk in chunks if chunk_path(directory, chunk.chunk).name not in there]
+    return [
+        chunk
+        for chunk in chunks
+        if chunk_path(directory, chunk.chunk).name not in there
+        or (kept and chunk.only is None and columns_path(directory, chunk.chunk).name not in there)
+    ]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

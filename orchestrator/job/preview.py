@@ -38,7 +38,7 @@ async def plan(settings: Settings, world: World) -> PlanReport:
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)
             try:
-                await settle_plan(writer, settings, workers, world.stdin)
+                helps = await settle_plan(writer, settings, workers, world.stdin)
             finally:
                 await writer.close()
         costs = planned_costs(ledger, settings)
@@ -61,6 +61,7 @@ async def plan(settings: Settings, world: World) -> PlanReport:
         max_cost=settings.budget.max_cost,
         findings=tuple(text for _, text in findings),
         exit_code=_exit_code([code for code, _ in findings]),
+        advice=helps,
     )
 
 
@@ -116,7 +117,7 @@ def _look_at_budget(
         return [
             (
                 ExitCode.SOME_FAILED,
-                f"[budget] max_cost is not set; nothing is sent without; the plan costs {cost_usd:.4f} USD",
+                f"[budget] max_cost is not set, and without it nothing is sent; the plan costs {cost_usd:.4f} USD",
             )
         ]
     if spent_usd + cost_usd > max_cost + 1 / NANO:

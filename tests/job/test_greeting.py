@@ -128,7 +128,7 @@ async def test_a_name_that_is_not_found_ends_a_job_that_has_not_begun(a_job: Job
     assert outcome.exit_code == 2
     assert outcome.summary["reason"] == (
         f"{a_job.folder}/config.toml: [vendors.main] base_url: no connection to api.example.com:443: "
-        "name or service not known; check base_url (nothing was sent)"
+        "name or service not known; check base_url"
     )
 
 
@@ -137,7 +137,7 @@ async def test_a_proxy_may_be_the_name_that_is_not_found(a_job: Job, no_such_nam
     outcome = await a_job.run("https://api.example.com", "vendors.main.proxy=http://proxy.example.com:3128")
     assert outcome.exit_code == 2
     assert "proxy.example.com:3128" in outcome.summary["reason"]
-    assert "check base_url and proxy (" in outcome.summary["reason"]
+    assert "check base_url and proxy" in outcome.summary["reason"]
 
 
 async def test_a_foreign_certificate_ends_a_job_that_has_not_begun(a_job: Job) -> None:
@@ -148,7 +148,7 @@ async def test_a_foreign_certificate_ends_a_job_that_has_not_begun(a_job: Job) -
         outcome = await a_job.run(f"https://localhost:{port}")
     assert outcome.exit_code == 2
     assert "the certificate of localhost does not hold" in outcome.summary["reason"]
-    assert outcome.summary["reason"].endswith("in the environment variable SSL_CERT_FILE (nothing was sent)")
+    assert outcome.summary["reason"].endswith("in the environment variable SSL_CERT_FILE")
 
 
 @pytest.mark.usefixtures("no_such_name")
