@@ -69,9 +69,23 @@ class Looker:
         if report.status == "failed":
             await self.fail(lane, watch, "the vendor reports the task as failed")
         elif report.status == "exported" and report.result_url:
-            self._exported(lane, watch, report.result_url)
+            await self._linked(lane, watch, report.result_url)
         elif not await self.gave_up(lane, watch):
             self.look_later(lane, watch, done=_share_done(report, watch.rows))
+
+    async def _linked(self, lane: Lane, watch: Watch, url: str) -> None:
+        """Follow the link, unless it names another task of ours.
+
+        That one's file may hold the right numbers, with the verdicts of another platform.
+        """
+        names = () if watch.task_id in url else names_in(url)
+        other = await self._context.ledger.do(lambda ledger: ledger.owner_of(watch.key, *names)) if names else None
+        if other is None:
+            self._exported(lane, watch, url)
+            return
+        log.warning("link_of_another", task=str(watch.key), other=str(other))
+        if not await self.gave_up(lane, watch):
+            self.look_later(lane, watch, done=1.0)
 
     def _exported(self, lane: Lane, watch: Watch, url: str) -> None:
         if watch.exported_at is None:
@@ -152,6 +166,12 @@ class Looker:
         if report.total not in (0, watch.rows) and "total" not in watch.told:
             watch.told.add("total")
             log.warning("total_differs", task=str(watch.key), sent=watch.rows, total=report.total)
+
+
+def names_in(url: str) -> tuple[str, ...]:
+    """Return what of a link's path may be a task id: each segment, with and without its ending."""
+    segments = [segment for segment in url.partition("?")[0].split("/") if segment]
+    return tuple(dict.fromkeys(name for segment in segments for name in (segment, segment.partition(".")[0]) if name))
 
 
 def _share_done(report: TaskReport, rows: int) -> float:

@@ -28,6 +28,8 @@ def ledger_path(directory: Path) -> Path:
     return directory / "ledger" / "ledger.sqlite"
 
 
+_COURSE = ("", "pending", "?", "processing", "completed", "exported", "failed")
+
 _TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
     tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason"""
 
@@ -81,6 +83,17 @@ class Ledger(JobRecord):
             (platform, *states),
         )
         return [_task(row) for row in rows]
+
+    def owner_of(self, key: TaskKey, *task_ids: str) -> TaskKey | None:
+        """Return another task of the same vendor as `key` that has one of `task_ids`, None when there is none."""
+        marks = ", ".join("?" * len(task_ids))
+        row = self._row(
+            "SELECT o.platform, o.chunk FROM tasks o JOIN tasks t ON o.vendor = t.vendor "
+            f"WHERE t.platform = ? AND t.chunk = ? AND o.task_id IN ({marks}) "
+            "AND (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
+            (key.platform, key.chunk, *task_ids),
+        )
+        return TaskKey(*row) if row else None
 
     def planned(self, platform: str, *, after_chunk: int, limit: int) -> list[Task]:
         """Return the next tasks to submit, in the order of their chunks."""
@@ -163,7 +176,7 @@ class Ledger(JobRecord):
 
     def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
         """Note the vendor's task id. An id that another task already has proves nothing: then the task is in doubt."""
-        if taken := self._owner_of(key, task_id):
+        if taken := self.owner_of(key, task_id):
             return self.doubt(key, f"the vendor named the task id of {taken} once more", at=at)
         return self._transition(
             key, Event.ACCEPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, total=total
@@ -181,14 +194,25 @@ class Ledger(JobRecord):
         return self._transition(key, Event.DOUBT, at=at, reason=reason)
 
     def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int = 1) -> bool:
-        """Count status calls and note what the last one said; return whether that is progress since the one before."""
+        """Count status calls and note what the last one said; return whether that is progress since the ones before.
+
+        What was seen before is no progress: a task that goes to and fro must not be waited for without end. So the
+        furthest status and the highest counts are what is kept.
+        """
         self._charge(key.platform, status_calls=calls)
-        changed = self._sql.execute(
+        place = (key.platform, key.chunk)
+        row = self._row("SELECT vendor_status, total, success FROM tasks WHERE platform = ? AND chunk = ?", place)
+        if row is None:
+            raise IllegalTransitionError(f"{key} is not in the plan")
+        best = (max(row[0], status, key=_place_in_course), max(row[1], total), max(row[2], success))
+        if best == row:
+            return False
+        self._sql.execute(
             "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? "
-            "WHERE platform = ? AND chunk = ? AND (vendor_status, total, success) <> (?, ?, ?)",
-            (status, total, success, at, key.platform, key.chunk, status, total, success),
+            "WHERE platform = ? AND chunk = ?",
+            (*best, at, *place),
         )
-        return changed.rowcount > 0
+        return True
 
     def count_status_calls(self, platform: str, calls: int) -> None:
         """Count status calls that told nothing."""
@@ -219,7 +243,7 @@ class Ledger(JobRecord):
 
     def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
         """Give a held or failed task the vendor's task id that a person found; `UsageError` when another has it."""
-        if taken := self._owner_of(key, task_id):
+        if taken := self.owner_of(key, task_id):
             raise UsageError(f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one")
         fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
         self._transition(key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, **fresh)
@@ -294,16 +318,6 @@ class Ledger(JobRecord):
             raise IllegalTransitionError(f"{key} is not in the plan")
         return State(state)
 
-    def _owner_of(self, key: TaskKey, task_id: str) -> TaskKey | None:
-        """Return the other task of the same vendor that has `task_id`."""
-        row = self._row(
-            "SELECT o.platform, o.chunk FROM tasks o JOIN tasks t ON o.vendor = t.vendor "
-            "WHERE t.platform = ? AND t.chunk = ? AND o.task_id = ?",
-            (key.platform, key.chunk, task_id),
-        )
-        owner = TaskKey(*row) if row else None
-        return None if owner == key else owner
-
     def _refund(self, key: TaskKey) -> None:
         cost = self._value("SELECT cost_nano FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
         self._sql.execute("UPDATE tasks SET cost_nano = 0 WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
@@ -315,6 +329,11 @@ class Ledger(JobRecord):
             "WHERE name = ?",
             (submits, status_calls, cost_nano, platform),
         )
+
+
+def _place_in_course(status: str) -> int:
+    """Return how far along a vendor's status is; one that we don't know lies between waiting and working."""
+    return _COURSE.index(status if status in _COURSE else "?")
 
 
 def _task(row: tuple[Any, ...]) -> Task:

@@ -197,7 +197,13 @@ def test_reasons_stand_in_task_and_event(ledger: Ledger, reach: Reach, event: Ev
 
 @pytest.mark.parametrize(
     ("status", "total", "success", "progress"),
-    [("processing", 10, 3, True), ("processing", 10, 0, True), ("pending", 9, 0, True), ("pending", 10, 0, False)],
+    [
+        ("processing", 10, 3, True),
+        ("processing", 10, 0, True),
+        ("queued", 10, 0, True),
+        ("pending", 11, 0, True),
+        ("pending", 10, 0, False),
+    ],
 )
 def test_a_look_counts_and_tells_progress(
     ledger: Ledger,
@@ -207,7 +213,7 @@ def test_a_look_counts_and_tells_progress(
     success: int,
     progress: bool,  # noqa: FBT001 - a table
 ) -> None:
-    """Every look is counted; a new status, total or success is progress, and moves the moment it is measured from."""
+    """Every look is counted; a further status or a higher count is progress, which moves the moment of the last one."""
     reach(ledger, KEY, State.SUBMITTED)
     assert ledger.change(lambda it: it.look(KEY, status="pending", total=10, success=0, at=50.0))
     assert ledger.change(lambda it: it.look(KEY, status=status, total=total, success=success, at=AT)) is progress
@@ -237,3 +243,26 @@ def test_a_compare_and_set_that_finds_another_state(
     with pytest.raises(IllegalTransitionError, match="is no longer released"):
         ledger.change(lambda it: it.doubt(KEY, "reset", at=AT))
     assert everything(ledger) == before
+
+
+def test_going_to_and_fro_is_no_progress(ledger: Ledger, reach: Reach) -> None:
+    """What a task has shown before tells nothing: one that swings for ever must be held in the end."""
+    reach(ledger, KEY, State.SUBMITTED)
+    swing = [("processing", 5), ("pending", 0), ("queued", 5), ("odd", 4), ("processing", 5), ("completed", 5)]
+
+    def look(status: str, success: int) -> bool:
+        return bool(ledger.change(lambda it: it.look(KEY, status=status, total=10, success=success, at=50.0)))
+
+    seen = [look(*words) for words in swing]
+    assert seen == [True, False, False, False, False, True]
+
+
+def test_the_owner_of_an_id(ledger: Ledger, reach: Reach) -> None:
+    """Any of several ids finds the other task of the same vendor that has it; a task is no other one to itself."""
+    reach(ledger, KEY, State.SUBMITTED)
+    task_id = task_of(ledger).task_id
+    assert task_id is not None
+    other, elsewhere = TaskKey("amazon", 1), TaskKey("elsewhere", 1)
+    assert ledger.owner_of(other, "unheard-of", task_id) == KEY
+    assert ledger.owner_of(KEY, task_id) is None
+    assert ledger.owner_of(elsewhere, task_id) is None
