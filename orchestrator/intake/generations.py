@@ -19,7 +19,7 @@ import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import CSV_LINE_END, disk_errors, make_private_directory, replacing, sync_directory
-from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes
+from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list
 
@@ -42,11 +42,6 @@ LISTS = ("rejected.csv", "duplicates.csv")
 def rows_path(directory: Path, chunk: int) -> Path:
     """Return the rows file of a retry's chunk in the job in `directory`."""
     return chunk_path(directory, chunk).with_suffix(".rows")
-
-
-def columns_path(directory: Path, chunk: int) -> Path:
-    """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
-    return chunk_path(directory, chunk).with_suffix(".columns.csv")
 
 
 def read_rows(path: Path) -> Numbers:
@@ -105,24 +100,39 @@ class Extension:
     chunks: tuple[PlannedChunk, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which columns to keep, and the names of those that the job has kept so far."""
+
+    keep: bool | tuple[str, ...] = False
+    columns: tuple[str, ...] = ()
+
+
 async def extend_list(
     job: JobSettings,
     limits: Callable[[int], ChunkLimits],
     workers: Workers,
     known: Sequence[PlannedChunk],
     first_chunk: int,
+    kept: Kept,
     stdin: BinaryIO | None = None,
 ) -> Extension:
     """Read a longer list: known numbers keep their chunks, the others get chunk files of their own.
 
-    Raises `ChangedError` when a known number is not in the list any more, `UsageError` and `StorageError` as
-    `read_list`. Until everything is written, nothing of the job's own files is changed.
+    Raises `ChangedError` when a known number is not in the list any more, or other columns would be kept, `UsageError`
+    and `StorageError` as `read_list`. Until everything is written, nothing of the job's own files is changed.
     """
     scratch = job.directory / SCRATCH
     _remove(scratch)
     make_private_directory(scratch)
     try:
-        read = await read_list(replace(job, directory=scratch), partial(_uncut, job.chunk_size), workers, stdin)
+        uncut = partial(_uncut, job.chunk_size)
+        read = await read_list(replace(job, directory=scratch), uncut, workers, stdin, keep=kept.keep)
+        if read.columns != kept.columns:
+            raise ChangedError(
+                f"the list has the columns {', '.join(read.columns)} to keep, the job has {', '.join(kept.columns)}; "
+                "give the tables the same columns, or begin a new job in another directory"
+            )
         old = np.sort(np.concatenate([read_chunk(job.directory, chunk.chunk) for chunk in known]))
         added = [(chunk, _new(scratch, chunk.chunk, old)) for chunk in read.chunks]
         count = sum(int(mask.sum()) for _, mask in added)
@@ -185,10 +195,10 @@ def _added_records(scratch: Path, added: Sequence[tuple[PlannedChunk, NDArray[np
 
 
 def _write_columns(path: Path, records: Iterable[list[str]]) -> None:
-    with replacing(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
-        text.flush()
-        text.detach()
+        text.detach()  # the file is synced and closed by its own block
 
 
 def _write_chunk(directory: Path, chunk: int, numbers: Numbers) -> str:

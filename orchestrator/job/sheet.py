@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import chunk_path
-from orchestrator.intake.generations import columns_path, rows_path
+from orchestrator.intake import chunk_path, columns_path
+from orchestrator.intake.generations import rows_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
@@ -58,6 +58,7 @@ async def build_master(
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
         ),
+        columns=counts.columns,
     )
     return await workers.run(
         write_master,
@@ -72,19 +73,20 @@ def master_chunks(directory: Path, platforms: Sequence[str]) -> Iterator[MasterC
     """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
     with Ledger.open_to_read(ledger_path(directory)) as ledger:
         by_chunk = ledger.states_by_chunk(platforms)
+        columns = ledger.counts().columns
         base = (chunk for chunk in ledger.chunks() if chunk.only is None)
         for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
             if chunk.chunk != number:
                 raise AssertionError(f"chunk {chunk.chunk} has no task")
             states = [by_platform.get(name, State.PLANNED) for name in platforms]
             cells = tuple(_cell(directory, name, number, state) for name, state in zip(platforms, states, strict=True))
-            kept = columns_path(directory, number)
+            kept = columns_path(directory, number) if columns else None
             yield MasterChunk(
                 path=chunk_path(directory, number),
                 rows=chunk.rows,
                 cells=cells,
                 first_row=chunk.first_row,
-                columns=kept if kept.exists() else None,
+                columns=kept,
             )
 
 

@@ -129,7 +129,8 @@ class JobRecord(Database):
 
     def counts(self) -> ListCounts:
         """Return how the lines of the planned list were read."""
-        return ListCounts(**json.loads(self._value("SELECT counts FROM job")))
+        counts = json.loads(self._value("SELECT counts FROM job"))
+        return ListCounts(**counts | {"columns": tuple(counts.get("columns", ()))})
 
     def fixed(self) -> dict[str, dict[str, str]]:
         """Return, per platform that was ever planned, what may not change."""

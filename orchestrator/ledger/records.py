@@ -40,7 +40,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ListCounts:
-    """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`."""
+    """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`.
+
+    `columns` are the names of columns that are kept for the master.
+    """
 
     read: int = 0
     accepted: int = 0
@@ -48,6 +51,7 @@ class ListCounts:
     rejected: int = 0
     from_text: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

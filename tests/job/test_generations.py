@@ -251,3 +251,35 @@ async def test_a_changed_list_names_the_ways_out(change: Change) -> None:
     assert outcome.exit_code is ExitCode.USAGE
     assert "--extend" in outcome.summary["reason"]
     assert issubclass(ChangedError, UsageError)
+
+
+def table(folder: Path, rows: range) -> None:
+    lines = ["name,phone,city", *(f'"Name, {row}",+{FIRST + row},Zürich' for row in rows)]
+    (folder / "crm.csv").write_text("\n".join(lines))
+
+
+async def test_kept_columns_come_back_behind_the_verdicts(change: Change) -> None:
+    """From the first table on through an extension, and after their files were lost."""
+    change.overrides = ['job.inputs=["crm.csv"]', "output.keep_columns=true"]
+    table(change.folder, range(150))
+    assert await change.run() == 0
+    table(change.folder, range(170))
+    assert await change.run(extend=True) == 0
+    expected = {f"+{FIRST + row}": [right("instagram", row), f"Name, {row}", "Zürich"] for row in range(170)}
+    assert change.master() == expected
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+    for path in (change.directory / "chunks").glob("*.columns.csv"):
+        path.unlink()
+    assert await change.run() == 0
+    assert change.master() == expected
+
+
+async def test_columns_are_kept_from_the_beginning_or_not_at_all(change: Change) -> None:
+    """They are taken out of the list when it is read: a begun job can't have them later, and says so."""
+    change.overrides = ['job.inputs=["crm.csv"]']
+    table(change.folder, range(150))
+    assert await change.run() == 0
+    change.overrides = [*change.overrides, 'output.keep_columns=["city"]']
+    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
+    assert outcome.exit_code is ExitCode.USAGE
+    assert "[output] keep_columns was False and is ['city']" in outcome.summary["reason"]
