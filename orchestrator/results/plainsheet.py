@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from orchestrator.results.batches import Batch
+from orchestrator.results.batches import Batch, batch
 from orchestrator.results.frames import NotPlainError, cut_out, elements, refuse_escapes
 from orchestrator.results.numbers import as_numbers, plain_numbers
 from orchestrator.results.plainrows import Row, row_pattern, rows
@@ -78,7 +78,7 @@ def read_sheet(xml: bytes, book: Book, wanted: Wanted) -> list[Batch]:
     if header is None or places is None:
         raise NotPlainError
     reader = _Reader(book, *places, header.number)
-    return [reader.read(block) for block in _blocks(body[end:])]
+    return [batch([], []), *(reader.read(block) for block in _blocks(body[end:]))]
 
 
 def _refuse_odd_frame(frame: bytes) -> None:
