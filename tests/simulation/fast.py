@@ -151,10 +151,14 @@ class ModelLedger:
     def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int) -> bool:
         self.status_calls += calls
         row = self.rows[key]
-        progressed = row.looked != (status, total, success)
+        best = (max(row.looked[0], status), max(row.looked[1], total), max(row.looked[2], success))
+        progressed = row.looked != best
         if progressed:
-            row.looked, row.progress_at = (status, total, success), at
+            row.looked, row.progress_at = best, at
         return progressed
+
+    def owner_of(self, key: TaskKey, *task_ids: str) -> TaskKey | None:
+        return next((o.key for o in self.rows.values() if o.key != key and o.task_id in task_ids), None)
 
     def count_status_calls(self, platform: str, calls: int) -> None:
         del platform
@@ -254,7 +258,7 @@ SUBMIT_FAULTS = (
     "same id",
 )
 STATUS_FAULTS = ("temporary", "throttled look", "denied", "unknown task")
-TASK_FAULTS = ("stuck", "failed task", "no link", "gone for good", "backwards")
+TASK_FAULTS = ("stuck", "failed task", "no link", "gone for good", "backwards", "wrong link")
 FILE_FAULTS = ("expired", "broken", "refused file", "damaged")
 FAULTS = (*SUBMIT_FAULTS, *STATUS_FAULTS, *TASK_FAULTS, *FILE_FAULTS)
 
@@ -358,7 +362,8 @@ class ModelVendor:
             share = min(share, 0.3)
         if share < 1.0:
             return TaskReport(task_id, "processing", 100, int(100 * share), 0, None)
-        return TaskReport(task_id, "exported", 100, 100, 0, None if spell == "no link" else "link")
+        link = "link/t1" if spell == "wrong link" else f"link/{task_id}"
+        return TaskReport(task_id, "exported", 100, 100, 0, None if spell == "no link" else link)
 
     async def download(self, task_id: str) -> None:
         del task_id
