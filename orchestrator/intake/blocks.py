@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 18
 """About 20,000 lines, half a second of `phonenumbers`: short enough that two workers end together."""
 
+LARGE_BLOCK_BYTES = 1_100_000
+"""For large lists, which are mostly decided at once: every block is a trip to a worker."""
+
 MAX_LINE_BYTES = 1 << 20
 """A longer line of text, or record of a table, is rejected unread."""
 

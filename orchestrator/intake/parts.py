@@ -21,10 +21,11 @@ from orchestrator.intake.unpacking import Content, unpacked
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.intake.plan import InputFile
+    from orchestrator.intake.tables import Tables
     from orchestrator.settings import JobSettings
 
 
@@ -68,26 +69,47 @@ def draw_parts(
             fingerprints.append(content.fingerprint())
 
 
-def store_part(part: Part, rules: NumberRules, stem: Path) -> list[StoredRows]:
-    """Normalise a part into files of rows, named `stem` with a number: a piece.
-
-    Raises `UsageError` for a file that can't be read, `StorageError`.
-    """
+def size_of(part: Part) -> int:
+    """Return about how many bytes of the list a part has; 0 for a file that is still to be read."""
     match part:
-        case LineBlock() | CellBlock():
-            return [store_block(part, rules, stem)]
-        case TableBlock():
-            return [store_block(part.parsed(), rules, stem)]
+        case LineBlock() | TableBlock():
+            return len(part.data)
+        case CellBlock():
+            return sum(map(len, part.texts))
         case FilePart():
-            return _store_file(part, rules, stem)
+            return 0
         case _:
             assert_never(part)
 
 
-def _store_file(part: FilePart, rules: NumberRules, stem: Path) -> list[StoredRows]:
+def store_part(part: Part, rules: NumberRules, stem: Path, folder: Path | None = None) -> list[StoredRows]:
+    """Normalise a part into files of rows, named `stem` with a number: a piece.
+
+    `folder` has the tables that make it fast, see `tables`; small lists do without.
+    Raises `UsageError` for a file that can't be read, `StorageError`.
+    """
+    tables = None if folder is None else _tables(rules, folder)
+    match part:
+        case LineBlock() | CellBlock():
+            return [store_block(part, rules, stem, tables)]
+        case TableBlock():
+            return [store_block(part.parsed(), rules, stem, tables)]
+        case FilePart():
+            return _store_file(part, rules, stem, tables)
+        case _:
+            assert_never(part)
+
+
+def _tables(rules: NumberRules, folder: Path) -> Tables:
+    from orchestrator.intake.tables import load_tables  # noqa: PLC0415 - small lists need none of it
+
+    return load_tables(rules.default_region, folder)
+
+
+def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: Tables | None) -> list[StoredRows]:
     try:
         blocks = _reader(part.kind)(part.path, part.options, part.block_bytes)
-        return [store_block(block, rules, stem.with_name(f"{stem.name}-{i}")) for i, block in enumerate(blocks)]
+        return [store_block(block, rules, stem.with_name(f"{stem.name}-{i}"), tables) for i, block in enumerate(blocks)]
     except MemoryError:
         message = f"{part.options.source}: reading this file takes too much memory; save it as .csv"
         raise UsageError(message) from None
@@ -110,6 +132,28 @@ def _parts(content: Content, options: TableOptions, block_bytes: int) -> Iterato
         return
     stream = as_utf8(content.stream)
     if content.kind is Kind.TEXT and not is_table(stream.head, options.column):
-        yield from read_text(stream.buffered(), block_bytes)
+        yield from _joined(read_text(stream.buffered(), block_bytes), block_bytes)
     else:
         yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is Kind.TSV else None)
+
+
+def _joined(blocks: Iterable[LineBlock | CellBlock], block_bytes: int) -> Iterator[LineBlock | CellBlock]:
+    """Join blocks of lines as long as they don't exceed `block_bytes`: each is a trip to a worker."""
+    lines: list[LineBlock] = []
+    size = 0
+    for block in blocks:
+        if not isinstance(block, LineBlock) or size + len(block.data) > block_bytes:
+            yield from _as_one(lines)
+            lines, size = [], 0
+        if isinstance(block, LineBlock):
+            lines.append(block)
+            size += len(block.data)
+        else:
+            yield block
+    yield from _as_one(lines)
+
+
+def _as_one(lines: Sequence[LineBlock]) -> Sequence[LineBlock]:
+    if len(lines) < 2:  # noqa: PLR2004 - nothing to join
+        return lines
+    return [LineBlock(lines[0].first_line, b"".join(block.data for block in lines))]

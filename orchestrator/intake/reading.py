@@ -24,15 +24,16 @@ from orchestrator.errors import ChangedError, PieceDiedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
-from orchestrator.intake.blocks import BLOCK_BYTES
+from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
 from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunk
 from orchestrator.intake.columns import shown
 from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, drop_duplicates, starts
 from orchestrator.intake.inputs import Input, find_inputs
 from orchestrator.intake.kept import KeptPart, united, write_chunk_columns
 from orchestrator.intake.normalise import NumberRules, StoredRows
-from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, store_part
+from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_of, store_part
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
+from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ async def read_list(
     stdin: BinaryIO | None = None,
     *,
     keep: Keep = False,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> ListPlan:
     """Read the list of a job and write its chunk files, rejected.csv and duplicates.csv; those of an earlier plan go.
 
@@ -91,7 +92,7 @@ async def read_list(
     Raises `UsageError` for inputs that can't be read, a list without a number, one of which more than `max_rejected`
     was rejected, or one that the limits can't cut, and `StorageError`.
     """
-    source = Source(job, find_inputs(job), stdin, block_bytes, keep)
+    source = _source(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         scanned = await _scan(source, workers, folder)
         columns = _columns(source, scanned)
@@ -115,7 +116,7 @@ async def rebuild(
     *,
     keep: Keep = False,
     columns: tuple[str, ...] | None = (),
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> tuple[str, ...]:
     """Put back the chunk files that are missing or damaged, out of the list, which is read anew.
 
@@ -127,7 +128,7 @@ async def rebuild(
     lost = await asyncio.to_thread(_lost, expected, columns, job.directory)
     if not lost:
         return columns or ()
-    source = Source(job, find_inputs(job), stdin, block_bytes, keep)
+    source = _source(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         scanned = await _scan(source, workers, folder)
         found = _columns(source, scanned)
@@ -145,6 +146,13 @@ async def rebuild(
     return found
 
 
+def _source(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
+    inputs = find_inputs(job)
+    if block_bytes is None:
+        block_bytes = LARGE_BLOCK_BYTES if announced_bytes(inputs) >= LARGE_BYTES else BLOCK_BYTES
+    return Source(job, inputs, stdin, block_bytes, keep)
+
+
 async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
     """Turn all inputs into files of rows."""
     fingerprints: list[InputFile] = []
@@ -152,6 +160,7 @@ async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
     files: list[str] = []
     rules = NumberRules.of(source.job)
     stopped = threading.Event()
+    preparation = Preparation(rules.default_region, announced_bytes(source.inputs), workers, folder)
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped, folder), stopped)) as drawn:
@@ -159,7 +168,7 @@ async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
                 owners.append(found)
                 if isinstance(part, FilePart):
                     files.append(found.source)
-                yield part, rules, folder / f"{len(owners):09d}"
+                yield part, rules, folder / f"{len(owners):09d}", await preparation.tables(size_of(part))
 
     try:
         results = await workers.map(store_part, calls())

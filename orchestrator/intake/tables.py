@@ -126,6 +126,21 @@ def load_tables(region: str | None, folder: Path | None) -> Tables:
     )
 
 
+def prepare_tables(region: str | None, folder: Path) -> Path:
+    """Return a folder that the tables can be loaded from, `folder` where there is no other: a piece.
+
+    Raises `StorageError`.
+    """
+    cache = cache_folder()
+    tables = load_tables(region, cache)
+    if cache is not None and are_kept(region, cache):
+        return cache
+    _keep(_path(None, folder), _key(None), tables.international)
+    if tables.national is not None:
+        _keep(_path(region, folder), _key(region), tables.national)
+    return folder
+
+
 def are_kept(region: str | None, folder: Path | None) -> bool:
     """Tell whether the tables are in `folder`, so that loading them costs next to nothing."""
     names = {None, region}
