@@ -5,7 +5,6 @@ No line is longer in memory than `MAX_LINE_BYTES` and a block: of a longer one o
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, LineBlock, text_of
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN_BYTES = 1000
-
-_LINE_END = re.compile(rb"\r\n|\n|\r(?=.)", re.DOTALL)
 
 
 def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock | CellBlock]:
@@ -64,8 +61,7 @@ class LineBuffer:
         """Return how long the first line is at least, if it may be a long one, else 0."""
         if len(self.buffer) <= MAX_LINE_BYTES:
             return 0
-        ends = self.buffer.find(b"\n"), self.buffer.find(b"\r")
-        return min((end for end in ends if end >= 0), default=len(self.buffer))
+        return _first_end(self.buffer)
 
     def take_long(self, seen_bytes: int) -> CellBlock:
         """Take a line that is too long: a cell with what is shown of it."""
@@ -76,17 +72,24 @@ class LineBuffer:
         return block
 
     def _drop_line(self) -> None:
-        while (found := _LINE_END.search(self.buffer)) is None:
-            del self.buffer[:-1]  # a CR at the end may be half of a CRLF
+        while (end := _first_end(self.buffer)) == len(self.buffer):
+            self.buffer.clear()
             if not self.fill():
-                self.buffer.clear()
                 return
-        del self.buffer[: found.end()]
+        if end == len(self.buffer) - 1:
+            self.fill()  # a CR may be half of a CRLF
+        del self.buffer[: end + 2 if self.buffer.startswith(b"\r\n", end) else end + 1]
 
 
 def count_lines(data: bytes | bytearray) -> int:
     """Return how many lines end in `data`."""
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+
+
+def _first_end(buffer: bytearray) -> int:
+    """Return where the first line ends, without its end; its length if it does not."""
+    ends = buffer.find(b"\n"), buffer.find(b"\r")
+    return min((end for end in ends if end >= 0), default=len(buffer))
 
 
 def _end_of_lines(buffer: bytearray, start: int) -> int:
