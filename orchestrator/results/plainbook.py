@@ -25,7 +25,7 @@ _MAX_SHEETS: Final = 64
 _TAGS_A_STRING: Final = 4
 _STRING: Final = re.compile(rb'<si><t(?: xml:space="preserve")?>(%s)</t></si>' % TEXT)
 _SHEET: Final = re.compile(r"(?:/xl/)?(worksheets/[A-Za-z0-9_]+\.xml)")
-_DATELESS_FORMATS: Final = frozenset(map(str, (*range(5), *range(9, 14), *range(37, 41), 48, 49)))
+_DATELESS_FORMATS: Final = frozenset(map(str, (*range(14), *range(37, 45), 48, 49)))
 """The built-in number formats (ECMA-376, 18.8.30) that show neither date nor time."""
 _DATELESS_CODE: Final = re.compile(r"(?:General|GENERAL|@|[0#,.? ]+)")
 
@@ -84,8 +84,8 @@ def _part(relation: dict[str, str]) -> str:
 
 
 def _strings(xml: bytes) -> list[bytes]:
-    refuse_escapes(xml)
     frame, body = cut_out(xml, b"<sst", b"</sst>")
+    refuse_escapes(body)
     if [element.name for element in elements(frame)] != ["sst"]:
         raise NotPlainError
     for opening in (b"<si><t>", b'<si><t xml:space="preserve">'):

@@ -29,9 +29,10 @@ _ATTRIBUTES: Final = rb'(?: [A-Za-z][A-Za-z0-9:]*="[^"<]*")*+'
 _ATTRIBUTE: Final = re.compile(rb' ([A-Za-z][A-Za-z0-9:]*)="([^"]*)"')
 _ROW: Final = re.compile(rb"<row(%s)(?:/>|>(.*?)</row>)" % _ATTRIBUTES, re.DOTALL)
 _CELL: Final = re.compile(
-    rb'<c(%s)(?:/>|>(?:<v>(%s)</v>|<is><t( xml:space="preserve")?>(%s)</t></is>)</c>)' % (_ATTRIBUTES, TEXT, TEXT)
+    rb'<c(%s)(?: ?/>|>(?:<v>(%s)</v>|<is><t( xml:space="preserve")?>(%s)</t></is>)</c>)' % (_ATTRIBUTES, TEXT, TEXT)
 )
 _PLACE: Final = re.compile(rb"([A-Z])(%s)" % ROW_NUMBER)
+_MAY_BE_EMPTY: Final = {"n", "inlineStr"}
 _NUMBER: Final = re.compile(ROW_NUMBER)
 _STYLE: Final = re.compile(STYLE)
 
@@ -116,7 +117,7 @@ def _column(place: bytes, number: int | None, *, after: int) -> int:
 def _kind(kind: str, value: bytes | None, text: bytes | None) -> str:
     """Return the kind of a cell whose type and content belong together."""
     content = text if kind == "inlineStr" else value
-    if value is None and text is None and kind == "n":
+    if value is None and text is None and kind in _MAY_BE_EMPTY:
         return ""
     if kind not in VALUES or content is None or not re.fullmatch(VALUES[kind], content):
         raise NotPlainError
@@ -144,7 +145,7 @@ def _cell_pattern(cell: Cell, *, captured: bool) -> bytes:
     free = {b"r": rb"%c\1" % (ord("A") + cell.column), b"s": STYLE}
     head = b"".join(b' %s="%s"' % (name, free.get(name, value)) for name, value in cell.attributes)
     if not cell.kind:
-        return b"<c%s/>" % head
+        return b"<c%s ?/>" % head
     value = (b"(%s)" if captured else b"(?:%s)") % VALUES[cell.kind]
     if cell.kind == "inlineStr":
         space = b' xml:space="preserve"' if cell.preserved else b""

@@ -69,8 +69,8 @@ class Book:
 
 def read_sheet(xml: bytes, book: Book, wanted: Wanted) -> list[Batch]:
     """Return the two columns of a sheet; raises `NotPlainError`, also when the first row does not name both."""
-    refuse_escapes(xml)
     frame, body = cut_out(xml, b"<sheetData", b"</sheetData>")
+    refuse_escapes(body)
     _refuse_odd_frame(frame)
     end = body.find(b"</row>") + len(b"</row>")
     header = next(rows(body[:end]), None)

