@@ -119,6 +119,12 @@ BAD = [
         "a format that does not exist", JOB + INSTAGRAM + '[output]\nformats = ["xls"]\n', 2, says="did you mean xlsx?"
     ),
     Case(
+        "a column that is not there to keep",
+        JOB.replace("numbers.txt", "crm.csv") + INSTAGRAM + '[output]\nkeep_columns = ["Town"]\n',
+        2,
+        says="keep_columns names 'Town'",
+    ),
+    Case(
         "a fault that does not exist", JOB + INSTAGRAM + '[sandbox]\nfaults = ["slwo"]\n', 2, says="did you mean slow?"
     ),
     Case(

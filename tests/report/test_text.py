@@ -167,7 +167,7 @@ def test_a_list_without_rejects_has_no_such_table() -> None:
 
 def test_every_hint_is_for_a_reason_that_exists() -> None:
     """The hints follow the closed list of reasons."""
-    from orchestrator.intake.normalise import Reason  # noqa: PLC0415 - only this test needs it
+    from orchestrator.intake import Reason  # noqa: PLC0415 - only this test needs it
 
     assert set(HELP_WITH) <= {reason.value for reason in Reason}
 
