@@ -173,6 +173,8 @@ async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
     try:
         results = await workers.map(store_part, calls())
     except PieceDiedError:
+        if not files:
+            raise
         # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
         raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
     rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)

@@ -165,7 +165,8 @@ class RecordBuffer:
             long = lines.first_end()
             if (long > MAX_LINE_BYTES and lines.buffer.find(b'"', 0, long) < 0) or (long and not end and opened < 0):
                 yield lines.take_long(long)
-            elif end:
+                end, _ = self._end_of_records()
+            if end:
                 yield lines.line, lines.take(end)
         _, opened = self._end_of_records()
         if opened >= 0:

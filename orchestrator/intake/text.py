@@ -27,7 +27,6 @@ def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock | CellBl
         if (end := lines.first_end()) > MAX_LINE_BYTES:
             yield lines.take_long(end)
             undecided = 0
-            continue
         if end := _end_of_lines(lines.buffer, undecided):
             yield LineBlock(lines.line, lines.take(end))
         undecided = max(len(lines.buffer) - 1, 0)
@@ -42,7 +41,7 @@ class LineBuffer:
         self.buffer = bytearray()
         self.line = line
         self._stream = stream
-        self._block_bytes = min(block_bytes, MAX_LINE_BYTES // 4)  # so that only the first line can be a long one
+        self._block_bytes = min(block_bytes, MAX_LINE_BYTES)  # so that only the first line can be a long one
 
     def fill(self) -> bool:
         """Read a further block; False at the end."""

@@ -80,7 +80,7 @@ def test_unclosed_quote(tail: str) -> None:
         cells(f'name,phone\nx,+41\n"y,+42\nz,+43{tail}')
 
 
-@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18])
+@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18, 1_100_000])
 def test_unclosed_quote_in_a_large_file(block_bytes: int) -> None:
     """A quote that is not closed for too long is found early, and its line named, however blocks are cut."""
     with pytest.raises(UsageError, match=r"a\.csv: line 2: a quote is opened there and never closed"):
@@ -99,7 +99,7 @@ def test_a_line_that_names_the_delimiter(first: str) -> None:
     assert cells(first + "a,b,c,phone;d\n+41;x\n", "a,b,c,phone") == [(lines + 2, "+41")]
 
 
-@pytest.mark.parametrize("block_bytes", [1000, 1 << 18])
+@pytest.mark.parametrize("block_bytes", [1000, 1 << 18, 1_100_000])
 def test_long_records(block_bytes: int) -> None:
     """A record above the limit is a fault, shown cut, and what follows is read; one at the limit is not."""
     limit = "x," + "7" * (MAX_LINE_BYTES - 2)
@@ -110,7 +110,7 @@ def test_long_records(block_bytes: int) -> None:
     assert [dict(block.faults) for block in found if block.faults] == [{0: Reason.LINE_TOO_LONG}]
 
 
-@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18])
+@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18, 1_100_000])
 def test_a_long_record_with_quotes(block_bytes: int) -> None:
     """A record that is too long is one also where its fields are quoted."""
     text = 'name,phone\n"x","' + "7" * 900_000 + '","' + "8" * 900_000 + '"\ny,+41\n'

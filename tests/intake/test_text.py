@@ -57,7 +57,7 @@ def test_blocks_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize("block_bytes", [1000, 1 << 18])
+@pytest.mark.parametrize("block_bytes", [1000, 1 << 18, 1_100_000])
 def test_long_lines(end: bytes, block_bytes: int) -> None:
     """A line above the limit is a fault, shown cut, and counts as one line; one at the limit is read."""
     long = b"\xc3\xbc" * (MAX_LINE_BYTES // 2 + 1)
