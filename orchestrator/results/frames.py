@@ -31,7 +31,7 @@ class Element(NamedTuple):
 def elements(xml: bytes) -> list[Element]:
     """Return the elements of a well-formed document, in its order; raises `NotPlainError`."""
     declared = _DECLARATION.match(xml)
-    if len(xml) > MAX_BYTES or b"<!" in xml or b"<?" in xml[declared.end() if declared else 0 :]:
+    if len(xml) > MAX_BYTES or b"\0" in xml or b"<!" in xml or b"<?" in xml[declared.end() if declared else 0 :]:
         raise NotPlainError
     found: list[Element] = []
     depth = 0

@@ -26,7 +26,7 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -198,7 +198,7 @@ def alter_zip(chance: random.Random, content: bytes) -> bytes:
     """Alter names and order of members, or the numbers of their headers."""
     if not content.startswith(b"PK"):
         return alter_bytes(chance, content)
-    if chance.random() < 0.5:  # noqa: PLR2004 - half of them
+    if chance.random() < 0.5:
         return _altered_header(chance, content)
     members = list(_parts(content).items())
     place = chance.randrange(len(members))
@@ -266,12 +266,12 @@ def general_readers() -> Iterator[None]:
     def refuse(*_: object) -> None:
         raise NotPlainError
 
-    book, layout = plainbook.read_book, tables._layout  # noqa: SLF001 - the switch is for tests only
-    plainbook.read_book, tables._layout = refuse, lambda *_: None  # type: ignore[assignment]  # noqa: SLF001
+    book, layout = plainbook.read_book, tables._layout
+    plainbook.read_book, tables._layout = refuse, lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        plainbook.read_book, tables._layout = book, layout  # noqa: SLF001
+        plainbook.read_book, tables._layout = book, layout
 
 
 def outcome(content: bytes, folder: Path, numbers: list[str]) -> str:
@@ -328,27 +328,17 @@ def judge_all(first: int, count: int) -> Tally:
 
 async def campaign(first: int, count: int, processes: int) -> Tally:
     """Judge seeds on worker processes; one that kills its process is found and named."""
-    outcomes: Counter[str] = Counter()
-    faults: list[Fault] = []
+    starts = iter(range(first, first + count, BATCH))
+    tallies: list[Tally] = []
 
-    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        for start in range(first, first + count, BATCH):
-            yield workers, start, min(BATCH, first + count - start)
+    async def take_turns(workers: Workers) -> None:
+        for start in starts:
+            tallies.append(await _judged(workers, start, min(BATCH, first + count - start)))
 
-    async with Workers(processes) as workers:
-        running: set[asyncio.Task[Tally]] = set()
-        async for _, start, size in calls():
-            running.add(asyncio.create_task(_judged(workers, int(str(start)), int(str(size)))))
-            if len(running) >= 2 * processes:
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    outcomes += task.result().outcomes
-                    faults += task.result().faults
-        for task in running:
-            tally = await task
-            outcomes += tally.outcomes
-            faults += tally.faults
-    return Tally(outcomes, faults)
+    async with Workers(processes) as workers, asyncio.TaskGroup() as group:
+        for _ in range(2 * processes):
+            group.create_task(take_turns(workers))
+    return _sum(tallies)
 
 
 async def _judged(workers: Workers, first: int, count: int) -> Tally:
@@ -357,8 +347,12 @@ async def _judged(workers: Workers, first: int, count: int) -> Tally:
     except PieceDiedError as error:
         if count == 1:
             return Tally(Counter(fault=1), [Fault(first, str(error))])
-    single = [await _judged(workers, seed, 1) for seed in range(first, first + count)]
-    return Tally(sum((one.outcomes for one in single), Counter[str]()), [fault for one in single for fault in one.faults])
+    return _sum([await _judged(workers, seed, 1) for seed in range(first, first + count)])
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    faults = sorted(fault for tally in tallies for fault in tally.faults)
+    return Tally(sum((tally.outcomes for tally in tallies), Counter[str]()), faults)
 
 
 def main() -> None:
