@@ -124,6 +124,13 @@ class Rows:
     codes: npt.NDArray[np.uint16]
     raws: Sequence[bytes]
 
+    @property
+    def first_line(self) -> int | None:
+        """The first line where lines count up from it, else None."""
+        if len(self.lines) and np.array_equal(self.lines, _counted(self.lines, len(self.lines))):
+            return int(self.lines[0])
+        return None
+
     def raw(self, row: int) -> str:
         """Return the text that row number `row` was read from."""
         return self.raws[row].decode() or f"+{self.numbers[row]}"
@@ -169,7 +176,7 @@ def write_rows(path: Path, rows: Rows) -> None:
     text = b"".join(rows.raws) if not isinstance(rows.raws, Texts) or not rows.raws.are_empty else b""
     lengths = map(len, rows.raws) if text else ()
     limits = np.cumsum(np.fromiter(lengths, np.int64), dtype=np.int64)
-    lines = rows.lines[:1] if np.array_equal(rows.lines, _counted(rows.lines, len(rows.lines))) else rows.lines
+    lines = rows.lines if rows.first_line is None else rows.lines[:1]
     with disk_errors(path), private_file(path) as file:
         for array in (rows.numbers, lines, rows.codes if rows.codes.any() else rows.codes[:0], limits):
             np.save(file, array, allow_pickle=False)

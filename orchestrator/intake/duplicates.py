@@ -1,7 +1,8 @@
 """Drops duplicates: of every number the first appearance stays. One piece, over all files of rows.
 
-It works on arrays of integers, and takes about 32 bytes a row. Files come out of it: the accepted numbers, as bare
-integers in list order; their positions in the list, likewise, where somebody needs them; a table of the duplicates.
+It works on arrays of integers, and takes some 60 bytes a row; above `AT_ONCE_ROWS`, `buckets` does the same. Files come
+out of it: the accepted numbers, as bare integers in list order; their positions in the list, likewise, where somebody
+needs them; a table of the duplicates.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 NUMBER_TYPE = np.dtype("<i8")
 """What the files of accepted numbers and of their positions are made of."""
+
+AT_ONCE_ROWS = 500_000
 
 POSITION, FIRST_POSITION, FIRST_LINE = range(3)
 """Columns of the table of duplicates. Positions count all rows of the list from 0; the rows stand in list order."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -96,14 +96,24 @@ class NumberRules:
 class StoredRows:
     """A file of rows, and what is in it.
 
-    `rejected` counts by reason. `columns` are the names of kept columns, whose cells stand in a file beside it.
+    `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
+    that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
+    stand in a file beside it.
     """
 
     path: Path
     rows: int
     rejected: Counter[str]
+    from_text: int = 0
+    largest: int = 0
+    first_line: int | None = None
     columns: tuple[str, ...] = ()
     look: Look | None = None
+
+    @property
+    def numbers(self) -> int:
+        """How many rows have a number, repeated ones included."""
+        return self.rows - sum(self.rejected.values())
 
 
 def normalise(raw: str, rules: NumberRules) -> int | str:
@@ -148,12 +158,19 @@ def store_block(block: Block, rules: NumberRules, path: Path, tables: Tables | N
     rows = normalise_block(block, rules, tables)
     write_rows(path, rows)
     counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(REASONS)).tolist()
-    rejected = Counter({reason: counts[code] for reason, code in CODES.items() if counts[code]})
+    stored = StoredRows(
+        path,
+        len(rows.lines),
+        Counter({reason: counts[code] for reason, code in CODES.items() if counts[code]}),
+        from_text=counts[FROM_TEXT],
+        largest=int(rows.numbers.max(initial=0)),
+        first_line=rows.first_line,
+    )
     if not isinstance(block, CellBlock):
-        return StoredRows(path, len(rows.lines), rejected)
+        return stored
     if block.names:
         write_kept(path, block.kept)
-    return StoredRows(path, len(rows.lines), rejected, block.names, block.look)
+    return replace(stored, columns=block.names, look=block.look)
 
 
 def _whole(raw: str) -> str | None:

@@ -27,7 +27,7 @@ from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
 from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunk
 from orchestrator.intake.columns import shown
-from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, drop_duplicates, starts
+from orchestrator.intake.duplicates import AT_ONCE_ROWS, NUMBER_TYPE, Unique, drop_duplicates, starts
 from orchestrator.intake.inputs import Input, find_inputs
 from orchestrator.intake.kept import KeptPart, united, write_chunk_columns
 from orchestrator.intake.normalise import NumberRules, StoredRows
@@ -199,6 +199,10 @@ async def _in_thread(
 
 
 async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *, positions: bool) -> Unique:
+    if scanned.read > AT_ONCE_ROWS:
+        from orchestrator.intake.buckets import drop_in_buckets  # noqa: PLC0415 - small lists need none of it
+
+        return await drop_in_buckets([stored for _, stored in scanned.rows], folder, workers, positions=positions)
     piece = partial(drop_duplicates, positions=positions)
     return await workers.run(piece, [stored.path for _, stored in scanned.rows], folder)
 
