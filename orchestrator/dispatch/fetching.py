@@ -40,6 +40,7 @@ class Fetcher:
         self._context = context
         self._looker = looker
         self._reader = ResultReader(context.workers)
+        self._folders: set[Path] = set()
 
     async def close(self) -> None:
         """Cut off what is still being read."""
@@ -48,7 +49,7 @@ class Fetcher:
     async def fetch(self, lane: Lane, watch: Watch) -> None:
         """Take one result in; afterwards the task is done, or waits for another try, or has ended."""
         part = results_folder(self._context.directory, watch.key.platform) / f"{watch.key.chunk:06d}.part"
-        make_private_directory(part.parent)
+        self._make_folder(part.parent)
         try:
             await lane.side.client.download(watch.result_url, part, max_bytes=BYTES_A_FILE + BYTES_A_ROW * watch.rows)
             report = await self._read(lane, watch, part)
@@ -66,7 +67,7 @@ class Fetcher:
 
     async def _read(self, lane: Lane, watch: Watch, part: Path) -> ResultReport:
         verdicts = verdict_path(self._context.directory, watch.key.platform, watch.key.chunk)
-        make_private_directory(verdicts.parent)
+        self._make_folder(verdicts.parent)
         check = ResultCheck(
             result=part,
             chunk=chunk_path(self._context.directory, watch.key.chunk),
@@ -96,6 +97,12 @@ class Fetcher:
             return
         self._quarantine(watch, part)
         await self._looker.fail(lane, watch, f"its result is damaged: {reason}")
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder once a run; looking each time costs a dozen calls a task."""
+        if folder not in self._folders:
+            make_private_directory(folder)
+            self._folders.add(folder)
 
     def _quarantine(self, watch: Watch, part: Path) -> None:
         if not part.exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from orchestrator.vendor.opening import opened
 from orchestrator.vendor.trouble import TROUBLE, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
     from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -110,22 +110,47 @@ def _was_reset(response: aiohttp.ClientResponse) -> bool:
 async def _store(content: AsyncIterator[bytes], part: Path) -> None:
     """Write and sync `content` in blocks; a part that was not completed is removed."""
     try:
+        head = bytearray()
+        async for data in content:
+            head += data
+            if len(head) >= BLOCK_BYTES:
+                break
+        if len(head) < BLOCK_BYTES:
+            await _to_its_end(asyncio.to_thread(_write_small, part, bytes(head)))
+            return
         async with opened(part, "wb", _open_private) as file:
-            await _write_blocks(content, file, part)
+            await _write_blocks(head, content, file, part)
     except BaseException:
         with disk_errors(part):
             part.unlink(missing_ok=True)  # noqa: ASYNC240 - a wait here could be cancelled, and leave the part
         raise
 
 
-async def _write_blocks(content: AsyncIterator[bytes], file: AsyncBufferedIOBase, part: Path) -> None:
-    block = bytearray()
+def _write_small(part: Path, content: bytes) -> None:
+    """Write a file of one block: five hops to other threads are saved."""
+    with disk_errors(part), open(part, "wb", opener=_open_private) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await a thread's work to its end, cancelled or not: the file must not appear after it was removed."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
+
+
+async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: AsyncBufferedIOBase, part: Path) -> None:
     async for data in content:
-        block += data
         if len(block) >= BLOCK_BYTES:
             with disk_errors(part):
                 await file.write(bytes(block))
             block.clear()
+        block += data
     with disk_errors(part):
         await file.write(bytes(block))
         await file.flush()
