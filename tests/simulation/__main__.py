@@ -12,8 +12,9 @@ from collections import Counter
 
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.fast import play_fast, silent
+from tests.simulation.playing import play
 from tests.simulation.scenario import drawn
-from tests.simulation.whole import Story, play
+from tests.simulation.whole import Story
 
 
 def say(text: str) -> None:

@@ -21,8 +21,9 @@ from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import Options
 from tests.simulation.checks import BrokenPromiseError, key_of
 from tests.simulation.loop import Life, VirtualLoop
+from tests.simulation.playing import scratch, substituted
 from tests.simulation.scenario import KNOWN, PlatformDraw, Scenario, drawn
-from tests.simulation.whole import Operator, Story, scratch, substituted
+from tests.simulation.whole import Operator, Story
 
 KINDS = ("commit", "committed", "call", "file")
 CALLS = frozenset({"asked", "submitted", "status", "fetched"})

@@ -19,10 +19,11 @@ from orchestrator.tasks import HELD, State
 from tests.simulation.checks import key_of
 from tests.simulation.crashes import small_job
 from tests.simulation.faults import AFTER, EARLY, INSTEAD
-from tests.simulation.front import TAIL_BYTES, Blow
 from tests.simulation.loop import Life, VirtualLoop
+from tests.simulation.playing import scratch, substituted
 from tests.simulation.scenario import PlatformDraw, Scenario
-from tests.simulation.whole import Operator, scratch, substituted
+from tests.simulation.whole import Operator
+from tests.simulation.wire import TAIL_BYTES, Blow
 
 SHARES = 4
 NO_TASK = {"400", "401", "402", "403", "404", "405", "413", "422", "429", "429 absurd", "429 date", "500"}

@@ -11,8 +11,8 @@ import pytest
 from orchestrator.vendor import dialects
 from orchestrator.vendor.answers import PutOff, SubmitAnswer
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.playing import play
 from tests.simulation.scenario import drawn
-from tests.simulation.whole import play
 
 SEEDS = 200
 A_BATCH = 10

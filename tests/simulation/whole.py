@@ -7,21 +7,16 @@ pieces run in such a turn as well. A kill keeps the directory as it is at that i
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
-import os
 import shutil
 import signal
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest.mock import patch
 
 from orchestrator import job
 from orchestrator.config import load
@@ -35,14 +30,13 @@ from orchestrator.workers import PieceLimits, Workers
 from tests.simulation.checks import BrokenPromiseError, check_all, check_spacing, key_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
-from tests.simulation.loop import LIFE, DeadlockError, Life, VirtualLoop
-from tests.simulation.scenario import EPOCH, KEY, Scenario, drawn, stream
+from tests.simulation.loop import LIFE, Life, VirtualLoop
+from tests.simulation.scenario import EPOCH, KEY, Scenario, stream
 
 T = TypeVar("T")
 
 STOPS_WITHIN_S = 20.0
 """How long an orderly stop may take: four seconds of grace, and a slow disk."""
-MOST_ROUNDS = 400_000
 LAST_RUNS = 12
 FINAL = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 
@@ -369,73 +363,3 @@ class Operator:
         check_all(self)
         for name, front in self.fronts.items():
             check_spacing(front.arrivals, self.scenario, name)
-
-
-@contextmanager
-def substituted() -> Iterator[None]:
-    """Put the loop's turns in the place of worker processes, and write the running summary less often, for speed."""
-    with (
-        patch("orchestrator.job.running.Workers", OnTheLoop),
-        patch("orchestrator.job.resolving.Workers", OnTheLoop),
-        patch("orchestrator.job.running.SUMMARY_INTERVAL_S", 200.0),
-    ):
-        yield
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """Give a folder in memory where there is one: syncing a disk would be all that a simulation does."""
-    memory = Path("/dev/shm")  # noqa: S108 - a name of our own is made in it
-    base = memory if os.access(memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=base, prefix="simulation-") as folder:
-        yield Path(folder)
-
-
-def play(seed: int, scenario: Scenario | None = None) -> Story:
-    """Live through one seed; raises `BrokenPromiseError` with the command that replays it."""
-    scenario = drawn(seed) if scenario is None else scenario
-    delays = stream(seed, "delays")
-    slow = 1.0 if scenario.slow_disk else 0.0
-
-    def delay_s() -> float:
-        draw = delays.random()
-        return draw * 0.002 if draw < 0.95 else draw * (0.05 + slow)
-
-    loop = VirtualLoop(delay_s)
-    loop.most_rounds = MOST_ROUNDS
-    before = _open_files()
-    with scratch() as folder, substituted():
-        operator = Operator(scenario, folder, loop)
-        try:
-            with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                story = runner.run(operator.play())
-            _check_left_behind(loop, before)
-        except (BrokenPromiseError, DeadlockError) as error:
-            raise BrokenPromiseError(_told(seed, operator, str(error))) from error
-        except Exception as error:
-            raise BrokenPromiseError(_told(seed, operator, repr(error))) from error
-    return story
-
-
-def _check_left_behind(loop: VirtualLoop, before: int) -> None:
-    if loop.complaints:
-        raise BrokenPromiseError(f"nobody caught: {loop.complaints[:3]}")
-    if _open_files() > before:
-        gc.collect()
-    if (left := _open_files()) > before:
-        raise BrokenPromiseError(f"{left - before} files or connections were left open")
-
-
-def _open_files() -> int:
-    descriptors = Path("/proc/self/fd")
-    return len(list(descriptors.iterdir())) if descriptors.exists() else 0
-
-
-def _told(seed: int, operator: Operator, reason: str) -> str:
-    last = "\n".join(operator.story.trace[-25:])
-    return f"{reason}\n--- the last events of seed {seed}:\n{last}\n--- replay: {replay(seed)}"
-
-
-def replay(seed: int) -> str:
-    """Return the command that lives through a seed again."""
-    return f"python -m tests.simulation --seeds 1 --from {seed} --trace"

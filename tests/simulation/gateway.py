@@ -1,0 +1,127 @@
+"""What a gateway puts in the place of the vendor's words: answers of its own, spells on tasks, wrong links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.simulation.faults import OF_LINK, OF_TASK, Mischief
+from tests.simulation.wire import Answer, content_of
+
+Note = Callable[..., None]
+ABSURD = ("999999999999", "-5", "soon", "inf", "1e400", "nan", "0", "86400")
+STATUSES = ("pending", "processing", "completed")
+
+
+class Gateway:
+    """Spoils answers. `owners` maps task ids to platforms; `unreal` are ids that no vendor ever gave."""
+
+    def __init__(self, mischief: Mischief, note: Note) -> None:
+        self._mischief, self._note = mischief, note
+        self._spells: dict[str, str] = {}
+        self._files: dict[str, str] = {}
+        self.owners: dict[str, str] = {}
+        self.unreal: set[str] = set()
+        self.base_url = self.results_host = ""
+
+    def bewitch(self, answer: Answer, task_id: str) -> None:
+        """Put the task's own spell, and a fault of its link, into an answer."""
+        content = content_of(answer.body)
+        if answer.status != 200 or content is None:
+            return
+        if task_id not in self._spells:
+            self._spells[task_id] = self._mischief.draw(OF_TASK)
+        if not self._mischief.healed:
+            self._spell(answer, content, self._spells[task_id].partition(": ")[2], task_id)
+        if content.get("result_url"):
+            content["result_url"] = self._link(content["result_url"], task_id)
+        if answer.status == 200:
+            answer.body = json.dumps(content).encode()
+
+    def _spell(  # noqa: C901 - one case a spell
+        self, answer: Answer, content: dict[str, Any], spell: str, task_id: str
+    ) -> None:
+        ended = content.get("status") in {"exported", "completed"}
+        unready = {"result_url": None, "success": 0, "failure": 0}
+        match spell:
+            case "stuck":
+                content.update(unready, status="processing")
+            case "backwards":
+                content.update(
+                    unready, status=STATUSES[self._mischief.pick((0, 1, 2))], success=self._mischief.pick(range(9))
+                )
+            case "unknown":
+                content.update(unready, status=("auditing", "", "ÜBER\ud800", 7)[self._mischief.pick((0, 1, 2, 3))])
+            case "failed":
+                content.update(unready, status="failed")
+            case "total differs":
+                content["total"] = self._mischief.pick((0, 1, 5, 10**6, -4))
+            case "absurd counts":
+                content.update(total=10**400, success=[1], failure="many")
+            case "gone":
+                answer.status, answer.body = 404, b'{"error":"not_found"}'
+            case "completed for ever" if ended:
+                content.update(status="completed", result_url=None)
+            case "without a link" if ended:
+                content["result_url"] = ("", None)[self._mischief.pick((0, 1))]
+            case "another task":
+                content["task_id"] = "another"
+            case _:
+                return
+        self._note("spell", spell=spell, task=task_id)
+
+    def _link(self, link: str, task_id: str) -> str:  # noqa: PLR0911 - one case a fault
+        path = link.partition("//")[2].partition("/")[2]
+        self._files[task_id] = path
+        ours = f"http://{self.results_host}/"
+        fault = self._mischief.draw(OF_LINK)
+        if fault:
+            self._note("fault", fault=fault, about=task_id)
+        others = [other for other in self._files if other != task_id]
+        match fault.partition(": ")[2]:
+            case "of another task" if others:
+                return ours + self._files[others[self._mischief.pick(range(len(others)))]]
+            case "to another host":
+                return f"http://files.example/{path}"
+            case "private address":
+                return f"https://10.0.0.1/{path}"
+            case "no link":
+                return "see your mail"
+            case "ftp":
+                return f"ftp://127.0.0.1/{path}"
+            case "expired":
+                return ours + path.replace("X-Amz-Expires=3600", "X-Amz-Expires=1")
+            case _:
+                return ours + path
+
+    def made_up(self, how: str, platform: str) -> Answer:  # noqa: PLR0911 - one case a fault
+        """Make an answer of a gateway."""
+        words = json.dumps({"error": "some_error", "message": "some words, +41791234567"}).encode()
+        page = b"<html><body>it did not work</body></html>"
+        date = {"Date": "Fri, 21 Nov 2025 12:00:00 GMT", "Retry-After": "Fri, 21 Nov 2025 12:00:09 GMT"}
+        match how:
+            case "429 absurd":
+                return Answer(429, {"Retry-After": ABSURD[self._mischief.pick(range(len(ABSURD)))]}, words)
+            case "429 date":
+                return Answer(429, date, words)
+            case "500 html":
+                return Answer(500, {"Content-Type": "text/html"}, page)
+            case "html":
+                return Answer(200, {"Content-Type": "text/html"}, page)
+            case "empty":
+                return Answer(200)
+            case "without id" | "200 without id":
+                return Answer(200, {}, b'{"status": "pending"}')
+            case "unknown id" | "200 with unknown id":
+                task_id = f"unreal{len(self.unreal):04d}"
+                self.unreal.add(task_id)
+                self.owners[task_id] = platform
+                return Answer(200, {}, json.dumps({"task_id": task_id, "status": "pending"}).encode())
+            case "301" | "302" | "307" | "308":
+                where = (self.base_url + "/elsewhere", "http://other.example/")[self._mischief.pick((0, 1))]
+                return Answer(int(how), {"Location": where})
+            case "204":
+                return Answer(204)
+            case _:
+                return Answer(int(how), {}, page if how in {"502", "503", "504"} else words)

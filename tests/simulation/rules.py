@@ -1,0 +1,143 @@
+"""What has to hold at every step of the fast tier, kept apart from the program's own counts."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+
+from orchestrator.dispatch.caution import CONCURRENT_SUBMITS, IN_A_ROW
+from orchestrator.dispatch.context import Turn
+from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane
+from orchestrator.errors import ExitCode
+from orchestrator.job.ending import ending
+from orchestrator.tasks import Event, State, TaskKey
+from tests.simulation.checks import TOLERANCE_S, promise
+from tests.simulation.model import ModelLedger, Pause
+from tests.simulation.model_vendor import ModelVendor
+
+
+@dataclass(slots=True, eq=False)
+class Proc:
+    """A coroutine of the program on its way, with the place that it takes."""
+
+    coro: Coroutine[Pause, None, None]
+    lane: Lane
+    turn: Turn | None
+    ended: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the model saw of a lane in this run, apart from what the lane itself keeps."""
+
+    accepted: bool = False
+    doubts: int = 0
+    refusals: int = 0
+    read: bool = False
+    waiting: list[Proc] = field(default_factory=list)
+    last_left: float = -math.inf
+    tries_at: float = math.inf
+
+
+class Watched:
+    """A model as its rules see it."""
+
+    now: float
+    ledger: ModelLedger
+    vendor: ModelVendor
+    lanes: list[Lane]
+    rates: dict[str, float]
+    seen: dict[str, Seen]
+    left_last: dict[str, float]
+    resubmitted: Counter[TaskKey]
+
+    def _told(self, key: TaskKey, event: Event) -> None:
+        """Keep count of what became of submits, apart from the program."""
+        seen = self.seen[key.platform]
+        match event:
+            case Event.ACCEPT:
+                seen.accepted, seen.doubts, seen.refusals = True, 0, 0
+            case Event.DOUBT:
+                seen.doubts, seen.refusals = seen.doubts + 1, 0
+            case Event.REFUSE:
+                seen.refusals, seen.doubts = seen.refusals + 1, 0
+            case Event.FINISH:
+                seen.read = True
+            case _:
+                pass
+
+    def _check_submit(self, lane: Lane, due: dict[str, float]) -> None:
+        seen, most = self.seen[lane.name], lane.settings.max_in_flight
+        promise(lane.at_vendor + lane.submitting <= most, f"{lane.name}: more than {most} tasks at the vendor")
+        promise(lane.submitting <= CONCURRENT_SUBMITS, f"{lane.name}: {lane.submitting} submits at once")
+        alone = lane.submitting == 1
+        promise(seen.accepted or alone, f"{lane.name}: the first submit is not alone")
+        promise(not seen.doubts or alone, f"{lane.name}: a submit beside another, after a doubt")
+        promise(max(seen.doubts, seen.refusals) < IN_A_ROW, f"{lane.name}: a submit after the third in a row")
+        if lane.settings.canary and seen.accepted and not self.ledger.standing(lane.name).tasks(State.DONE):
+            promise(seen.read or not lane.caution._canary_unread, f"{lane.name}: a submit beside an unread canary")
+        promise(not lane.side.denied, f"{lane.name}: a submit after the vendor said stop")
+        for other in self.lanes:
+            free = other.leaving < LEAVING_LIMIT and not other.side.poll_denied and not other.side.health.probing
+            waits = other.side.callable_at(self.now) > self.now
+            promise(
+                waits or not free or due[other.name] > self.now,
+                f"{lane.name} submits while {other.name} is to be polled",
+            )
+
+    def _check_call(self, lane: Lane) -> None:
+        promise(lane.leaving <= LEAVING_LIMIT, f"{lane.name}: {lane.leaving} calls wait to leave")
+        side = lane.side
+        promise(
+            not side.health.probing or side.calls == 1, f"{side.name} is ailing, and gets {side.calls} calls at once"
+        )
+        promise(not side.unreachable, f"{side.name} is out of reach, and is called")
+
+    def _check_lag(self, lane: Lane, due_at: float) -> None:
+        """Nothing that is due waits longer than the calls before it take, once the vendor is well."""
+        if not self.vendor.healed:
+            return
+        waiting = sum(other.at_vendor + LEAVING_LIMIT for other in self.lanes)
+        gap_s = max(max(other.pace.interval_s, other.side.pace.interval_s) for other in self.lanes)
+        bound_s = 5.0 + 4 * waiting * (gap_s + 0.01)
+        promise(self.now - due_at <= bound_s, f"{lane.name}: a look is {self.now - due_at:.3f} s late")
+
+    def _check_spacing(self, lane: Lane) -> None:
+        seen, side = self.seen[lane.name], lane.side
+        limits = (
+            (lane.settings.requests_per_second, seen.last_left),
+            (self.rates[side.name], self.left_last[side.name]),
+        )
+        for rate, last in limits:
+            promise(
+                self.now - last >= 1 / rate - TOLERANCE_S, f"{lane.name}: two requests within {self.now - last:.6f} s"
+            )
+        seen.last_left = self.left_last[side.name] = self.now
+
+    def _judge_end(self, *, stopped: bool) -> ExitCode:
+        """Check that a run that ended by itself has left nothing that it could have done."""
+        standings = {lane.name: self.ledger.standing(lane.name) for lane in self.lanes}
+        code = ending(self.lanes, standings, stop_reason="stopped" if stopped else "").code
+        promise(not any(row.state is State.RELEASED for row in self.ledger.rows.values()), "a task is left released")
+        for row in self.ledger.rows.values():
+            most = 1 + self.resubmitted[row.key]
+            promise(row.charged <= most, f"{row.key} was charged {row.charged} times")
+            promise(
+                row.doubted or row.charged == row.counted, f"{row.key}: charged {row.charged}, counted {row.counted}"
+            )
+            promise(row.charged <= row.counted, f"{row.key}: charged {row.charged}, counted {row.counted}")
+        for lane in self.lanes:
+            promise(
+                (lane.leaving, lane.submitting, lane.side.calls) == (0, 0, 0), f"{lane.name}: places are not given back"
+            )
+            if not stopped and not lane.side.unreachable:
+                promise(lane.blocked or not standings[lane.name].tasks(State.PLANNED), f"{lane.name} is not all sent")
+                still = standings[lane.name].tasks(State.SUBMITTED)
+                promise(lane.side.poll_denied or not still, f"{lane.name}: {still} tasks were left at the vendor")
+        work = any(standings[lane.name].unfinished for lane in self.lanes)
+        promise(code is not ExitCode.DONE or not work, "done, with work left")
+        free = not any(lane.side.unreachable for lane in self.lanes)
+        promise(code is not ExitCode.AGAIN or stopped or not free, "again, though nothing stopped the run")
+        return code
