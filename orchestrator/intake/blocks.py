@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 1 << 18
 """About 20,000 lines, half a second of `phonenumbers`: short enough that two workers end together."""
 
-LARGE_BLOCK_BYTES = 1_100_000
+LARGE_BLOCK_BYTES = 1 << 20
 """For large lists, which are mostly decided at once: every block is a trip to a worker."""
 
 MAX_LINE_BYTES = 1 << 20
@@ -130,6 +130,11 @@ class Rows:
         if len(self.lines) and np.array_equal(self.lines, _counted(self.lines, len(self.lines))):
             return int(self.lines[0])
         return None
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether all of them are numbers, with nothing to be said beside."""
+        return isinstance(self.raws, Texts) and self.raws.are_empty and not self.codes.any()
 
     def raw(self, row: int) -> str:
         """Return the text that row number `row` was read from."""

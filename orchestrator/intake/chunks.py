@@ -9,11 +9,14 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.files import replacing
+from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates import NUMBER_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from orchestrator.intake.plan import ChunkLimits
 
@@ -55,21 +58,26 @@ def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
     )
 
 
-def write_chunk(accepted: Path, first_row: int, rows: int, path: Path) -> str:
-    """Write the chunk file `path` out of the file of accepted numbers, and return its hash: a piece.
+def write_chunks(accepted: Path, chunks: Sequence[tuple[int, int, Path]]) -> list[str]:
+    """Write chunk files out of the file of accepted numbers, and return their hashes: a piece.
 
-    The caller syncs the directory, once for all chunks. Raises `StorageError`.
+    `chunks` are first rows, counts of rows, and paths. The caller syncs the directory, once for all of them. Raises
+    `StorageError`.
     """
+    return [_write_chunk(accepted, *chunk) for chunk in chunks]
+
+
+def chunk_bytes(numbers: Sequence[int] | npt.NDArray[np.int64]) -> bytes:
+    """Return the content of a chunk file; `numbers` are without their plus signs."""
+    return lines_of((b"+", np.asarray(numbers, np.int64), b"\n"), len(numbers))
+
+
+def _write_chunk(accepted: Path, first_row: int, rows: int, path: Path) -> str:
     with replacing(path, sync_name=False) as file:
         numbers = np.fromfile(accepted, NUMBER_TYPE, rows, offset=first_row * NUMBER_TYPE.itemsize)
-        content = chunk_bytes(numbers.tolist())
+        content = chunk_bytes(numbers)
         file.write(content)
     return hashlib.sha256(content).hexdigest()
-
-
-def chunk_bytes(numbers: list[int]) -> bytes:
-    """Return the content of a chunk file; `numbers` are without their plus signs, at least one."""
-    return ("+" + "\n+".join(map(str, numbers)) + "\n").encode("ascii")
 
 
 def _cut(total: int, limits: ChunkLimits) -> list[int]:

@@ -21,7 +21,7 @@ from orchestrator.intake.unpacking import Content, unpacked
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.intake.plan import InputFile
@@ -132,28 +132,6 @@ def _parts(content: Content, options: TableOptions, block_bytes: int) -> Iterato
         return
     stream = as_utf8(content.stream)
     if content.kind is Kind.TEXT and not is_table(stream.head, options.column):
-        yield from _joined(read_text(stream.buffered(), block_bytes), block_bytes)
+        yield from read_text(stream.buffered(), block_bytes)
     else:
         yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is Kind.TSV else None)
-
-
-def _joined(blocks: Iterable[LineBlock | CellBlock], block_bytes: int) -> Iterator[LineBlock | CellBlock]:
-    """Join blocks of lines as long as they don't exceed `block_bytes`: each is a trip to a worker."""
-    lines: list[LineBlock] = []
-    size = 0
-    for block in blocks:
-        if not isinstance(block, LineBlock) or size + len(block.data) > block_bytes:
-            yield from _as_one(lines)
-            lines, size = [], 0
-        if isinstance(block, LineBlock):
-            lines.append(block)
-            size += len(block.data)
-        else:
-            yield block
-    yield from _as_one(lines)
-
-
-def _as_one(lines: Sequence[LineBlock]) -> Sequence[LineBlock]:
-    if len(lines) < 2:  # noqa: PLR2004 - nothing to join
-        return lines
-    return [LineBlock(lines[0].first_line, b"".join(block.data for block in lines))]

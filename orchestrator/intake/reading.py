@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
@@ -25,7 +26,7 @@ from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directo
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunk
+from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunks
 from orchestrator.intake.columns import shown
 from orchestrator.intake.duplicates import AT_ONCE_ROWS, NUMBER_TYPE, Unique, drop_duplicates, starts
 from orchestrator.intake.inputs import Input, find_inputs
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 WORK_FOLDER = ".intake"
 """Inside the job's directory, while a list is read."""
+
+ROWS_AT_ONCE = 200_000
+CHUNKS_AT_ONCE = 16
+"""What one piece writes of the chunk files."""
 
 SHOWN_INPUTS = 5
 SHOWN_REASONS = 8
@@ -249,12 +254,24 @@ async def _write_chunks(
     stretches = list(stretches)
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        for chunk, first_row, rows in stretches:
-            yield unique.accepted_file, first_row, rows, chunk_path(directory, chunk)
+        for some in _at_once(stretches):
+            yield unique.accepted_file, [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some]
 
-    hashes = await workers.map(write_chunk, calls())
+    hashes = chain.from_iterable(await workers.map(write_chunks, calls()))
     _sync(directory)
     return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, hashes, strict=True)]
+
+
+def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    """Put together what one piece writes: each is a trip to a worker."""
+    some: list[Stretch] = []
+    for stretch in stretches:
+        some.append(stretch)
+        if sum(rows for _, _, rows in some) >= ROWS_AT_ONCE or len(some) == CHUNKS_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 async def _write_columns(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing
 from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
+from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates import FIRST_LINE, FIRST_POSITION, POSITION, starts
 from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 
@@ -49,7 +49,7 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
     of all, of which there are `numberlike`.
     """
     with disk_errors(duplicates_file):
-        duplicates = np.load(duplicates_file, allow_pickle=False)
+        duplicates = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
     begins = starts([part.rows for part in parts])
     sources = [csv_safe(part.source) for part in parts]
     wanted = {i * numberlike // SAMPLE for i in range(SAMPLE)}
@@ -60,10 +60,13 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
         _write(repeated, [DUPLICATES_HEADER])
         for part, begin, source in zip(parts, begins, sources, strict=True):
             rows = read_rows(part.path)
-            _write(rejected, _rejected(rows, source))
             here = _between(duplicates, begin, begin + part.rows)
-            first_sources = [sources[bisect_right(begins, first) - 1] for first in here[:, FIRST_POSITION].tolist()]
-            _write(repeated, _duplicates(rows, begin, here, source, first_sources))
+            firsts = np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1
+            if rows.are_plain and len({sources[i] for i in np.unique(firsts).tolist()}) == 1:
+                repeated.write(_plain_duplicates(rows, begin, here, source, sources[firsts[0]]))
+                continue
+            _write(rejected, _rejected(rows, source))
+            _write(repeated, _duplicates(rows, begin, here, source, [sources[i] for i in firsts.tolist()]))
             found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
             seen += len(found)
@@ -74,6 +77,17 @@ def _rejected(rows: Rows, source: str) -> Iterator[Record]:
     for row in np.flatnonzero(rows.codes >= FIRST_REASON).tolist():
         reason = REASONS[int(rows.codes[row]) - FIRST_REASON]
         yield str(rows.lines[row]), csv_safe(rows.raws[row].decode()), reason, source
+
+
+def _plain_duplicates(rows: Rows, begin: int, table: npt.NDArray[np.int64], source: str, first_source: str) -> bytes:
+    """Return the lines of a file of rows that are numbers and nothing else, as `_duplicates` has them."""
+    places = np.array(table[:, POSITION]) - begin
+    numbers = rows.numbers[places]
+    ends = io.StringIO(newline="")
+    csv.writer(ends, lineterminator=CSV_LINE_END).writerow((source, first_source))
+    end = b"," + ends.getvalue().encode("utf-8", "backslashreplace")
+    parts = (rows.lines[places], b",+", numbers, b",+", numbers, b",", np.array(table[:, FIRST_LINE]), end)
+    return lines_of(parts, len(places))
 
 
 def _duplicates(

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.intake.chunks import chunk_path, chunk_sizes, write_chunk
+from orchestrator.intake.chunks import chunk_path, chunk_sizes, write_chunks
 from orchestrator.intake.plan import ChunkLimits
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_chunk_file(tmp_path: Path) -> None:
     np.array([41, 42, 43, 44], "<i8").tofile(tmp_path / "accepted")
     path = chunk_path(tmp_path, 17)
     path.parent.mkdir()
-    sha256 = write_chunk(tmp_path / "accepted", 1, 2, path)
+    (sha256,) = write_chunks(tmp_path / "accepted", [(1, 2, path)])
     assert path == tmp_path / "chunks" / "000017.txt"
     assert path.read_bytes() == b"+42\n+43\n"
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -96,4 +96,4 @@ def test_a_chunk_file_that_cant_be_written(tmp_path: Path) -> None:
     """A failing disk comes out as an error of the disk."""
     np.array([41], "<i8").tofile(tmp_path / "accepted")
     with pytest.raises(StorageError, match=r"000001\.txt"):
-        write_chunk(tmp_path / "accepted", 0, 1, chunk_path(tmp_path, 1))
+        write_chunks(tmp_path / "accepted", [(0, 1, chunk_path(tmp_path, 1))])
