@@ -1,0 +1,261 @@
+"""Measure how fast a list becomes chunk files, beside what a user would write.
+
+    python -m tests.benchmarks.intake 10_000_000                    # speed, memory of all processes, same output
+    python -m tests.benchmarks.intake 1_000_000 --baseline 100_000  # a short run
+    python -m tests.benchmarks.intake 1_000_000 --prove             # the fast path against phonenumbers, line by line
+
+The list is E.164 lines of twelve countries, one in twenty a duplicate. The user's way is one process that parses,
+checks and formats each line with `phonenumbers`, knows by a set what it has seen, and writes chunk files. As it takes
+minutes where we take seconds, it gets the first lines of the same list; what it writes has to be what ours begins with.
+Start-up is counted, and so are our syncs. Resident memory is summed over all processes every 20 ms; pages that they
+share count once for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import phonenumbers
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+INTERVAL_S = 0.02
+CHUNK = 20_000
+BATCH = 1_000_000
+COUNTRIES = ("CH", "US", "GB", "DE", "FR", "IT", "ES", "BR", "IN", "ID", "MX", "TR")
+DUPLICATES = 0.05
+FREE_DIGITS = 6
+RECORDED = 60.0
+"""How many times as many numbers a second on two quiet cores; the quick test fails below half, in processor time."""
+
+LINES_OF_A_PROOF = 4_000
+MARKS = ("", "", "", " ", "-", ".", "/", "(", ")", " (0)", "00", "+", "'", ";", "x", "\t", "0")
+
+
+def write_list(path: Path, count: int) -> None:
+    """Write `count` lines. Duplicates repeat lines of the same million, so that they stand all over the list."""
+    rng = np.random.default_rng(1)
+    heads = np.array([_example(region) // 10**FREE_DIGITS for region in COUNTRIES])
+    with path.open("wb") as file:
+        for begin in range(0, count, BATCH):
+            size = min(BATCH, count - begin)
+            numbers = rng.choice(heads, size) * 10**FREE_DIGITS + rng.integers(0, 10**FREE_DIGITS, size)
+            again = rng.random(size) < DUPLICATES
+            numbers[again] = numbers[rng.integers(0, size, int(again.sum()))]
+            file.write(("+" + "\n+".join(map(str, numbers.tolist())) + "\n").encode())
+
+
+def _example(region: str) -> int:
+    number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+    if number is None:
+        raise LookupError(region)
+    return int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:])
+
+
+def theirs(folder: Path, lines: int) -> None:
+    """Read the first lines of the list as a user would."""
+    seen: set[str] = set()
+    chunk: list[str] = []
+    chunks = 0
+    with (folder / "list.txt").open() as file:
+        for _, line in zip(range(lines), file, strict=False):
+            try:
+                number = phonenumbers.parse(line.strip(), None)
+            except phonenumbers.NumberParseException:
+                continue
+            if not phonenumbers.is_valid_number(number):
+                continue
+            text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            if text in seen:
+                continue
+            seen.add(text)
+            chunk.append(text)
+            if len(chunk) == CHUNK:
+                chunks += 1
+                (folder / f"theirs{chunks:06d}.txt").write_text("\n".join(chunk) + "\n")
+                chunk = []
+    (folder / f"theirs{chunks + 1:06d}.txt").write_text("\n".join(chunk) + "\n")
+    (folder / "cpu_s").write_text(str(time.process_time()))
+
+
+def ours(folder: Path) -> None:
+    """Read the list as the program does."""
+    from orchestrator.intake import ChunkLimits, read_list  # noqa: PLC0415 - theirs must not pay for it
+    from orchestrator.settings import JobSettings  # noqa: PLC0415
+    from orchestrator.workers import Workers  # noqa: PLC0415
+
+    async def read() -> int:
+        job = JobSettings(name="job", inputs=(str(folder / "list.txt"),), directory=folder / "job")
+        async with Workers(os.cpu_count() or 1) as workers:
+            plan = await read_list(job, lambda _: ChunkLimits(CHUNK, 1, 10_000_000), workers)
+        return plan.accepted
+
+    (folder / "accepted").write_text(str(asyncio.run(read())))
+
+
+def run_side(side: str, folder: Path, lines: int) -> tuple[float, float, int]:
+    """Run one side in a process of its own; return seconds by the clock, of processor time, and its peak in bytes."""
+    command = [sys.executable, "-m", "tests.benchmarks.intake", str(lines), "--side", side, "--folder", str(folder)]
+    began = time.perf_counter()
+    used: dict[int, float] = {}
+    peak = 0
+    with subprocess.Popen(command) as run:  # noqa: S603 - ourselves
+        process = psutil.Process(run.pid)
+        while run.poll() is None:
+            peak = max(peak, _look(process, used))
+            time.sleep(INTERVAL_S)
+    if run.returncode:
+        raise SystemExit(f"{side} ended with {run.returncode}")
+    return time.perf_counter() - began, sum(used.values()), peak
+
+
+def _look(process: psutil.Process, used: dict[int, float]) -> int:
+    """Return what a process and its descendants hold, and note their processor time."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        used[one.pid] = times.user + times.system
+    return total
+
+
+def same_output(folder: Path) -> bool:
+    """Whether our chunk files begin with what theirs hold."""
+    expected = b"".join(path.read_bytes() for path in sorted(folder.glob("theirs*.txt")))
+    found = b""
+    for path in sorted((folder / "job" / "chunks").iterdir()):
+        found += path.read_bytes()
+        if len(found) >= len(expected):
+            break
+    return bool(expected) and found.startswith(expected)
+
+
+def compare(lines: int, baseline: int, rounds: int) -> list[dict[str, float]]:
+    """Measure both sides in turns; raises `SystemExit` when their output differs."""
+    measured = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_list(folder / "list.txt", lines)
+        for _ in range(rounds):
+            clock_s, cpu_s, peak = run_side("ours", folder, lines)
+            theirs_s, theirs_cpu_s, theirs_peak = run_side("theirs", folder, min(baseline, lines))
+            if not same_output(folder):
+                raise SystemExit("the outputs differ")
+            ratio = (lines / clock_s) / (min(baseline, lines) / theirs_s)
+            measured.append(
+                {
+                    "lines": lines, "seconds": clock_s, "numbers/s": lines / clock_s, "cpu_s": cpu_s,
+                    "peak_mb": peak / 1e6, "baseline numbers/s": min(baseline, lines) / theirs_s,
+                    "baseline peak_mb": theirs_peak / 1e6,
+                    "baseline cpu_s": theirs_cpu_s, "ratio": ratio,
+                }
+            )  # fmt: skip
+            print(json.dumps({key: round(value, 2) for key, value in measured[-1].items()}), flush=True)  # noqa: T201
+    return measured
+
+
+def prove(seed: int, region: str | None) -> tuple[int, int, list[str]]:
+    """Compare the fast path with `normalise` on generated lines: a piece. Returns lines, decisions, and mistakes."""
+    from orchestrator.intake.fast import UNDECIDED, accept_block  # noqa: PLC0415 - the sides must not pay for it
+    from orchestrator.intake.normalise import NumberRules, normalise  # noqa: PLC0415
+    from orchestrator.intake.tables import cache_folder, load_tables  # noqa: PLC0415
+
+    lines = list(_lines(random.Random(seed), region))  # noqa: S311 - the same lines for the same seed
+    data = [line.encode() for line in lines]
+    ends = np.cumsum([len(line) + 1 for line in data]) - 1
+    starts = ends - [len(line) for line in data]
+    found = accept_block(b"\n".join(data), starts, ends, load_tables(region, cache_folder())).tolist()
+    rules = NumberRules(region, frozenset())
+    pairs = [(line, number) for line, number in zip(lines, found, strict=True) if number != UNDECIDED]
+    return len(lines), len(pairs), [line for line, number in pairs if normalise(line.strip(), rules) != number]
+
+
+def _lines(rnd: random.Random, region: str | None) -> list[str]:
+    """Return lines that are nearly numbers: of the region's code and others, in forms of all kinds."""
+    codes = list(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    home = phonenumbers.country_code_for_region(region) if region else 0
+    lines = []
+    for _ in range(LINES_OF_A_PROOF):
+        code = home if home and rnd.random() < 0.6 else rnd.choice(codes)
+        national = _national(rnd, code)
+        start = rnd.choice(["+", "+", "+", "00", "", "", "011", "0"])
+        text = start + (str(code) if start in {"+", "00", "011"} or rnd.random() < 0.3 else "") + national
+        for _ in range(rnd.choice([0, 0, 1, 3])):
+            place = rnd.randint(0, len(text))
+            text = text[:place] + rnd.choice(MARKS) + text[place:]
+        lines.append(text)
+    return lines
+
+
+def _national(rnd: random.Random, code: int) -> str:
+    """Return an example number of a calling code, changed in up to three digits, or random digits."""
+    region = rnd.choice(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code])
+    kind = rnd.choice([0, 1, 1, 1, 2, 3, 4, 6])
+    number = phonenumbers.example_number_for_type(region, kind) if region != "001" else None
+    number = number or phonenumbers.example_number_for_non_geo_entity(code)
+    if number is None or rnd.random() < 0.1:
+        return "".join(rnd.choices("0123456789", k=rnd.randint(4, 13)))
+    digits = list(phonenumbers.national_significant_number(number))
+    for _ in range(rnd.randint(0, 3)):
+        digits[rnd.randrange(len(digits))] = rnd.choice("0123456789")
+    digits += rnd.choices("0123456789", k=rnd.choice([0, 0, 0, 1]))
+    return "".join(digits[: len(digits) - rnd.choice([0, 0, 0, 1])])
+
+
+async def _prove_all(count: int) -> None:
+    from orchestrator.workers import Workers  # noqa: PLC0415 - the sides must not pay for it
+
+    regions = [None, *sorted(phonenumbers.SUPPORTED_REGIONS)]
+    rounds = -(-count // LINES_OF_A_PROOF)
+
+    async def calls() -> AsyncGenerator[tuple[object, ...]]:
+        for seed in range(rounds):
+            yield seed, regions[seed % len(regions)]
+
+    async with Workers(os.cpu_count() or 1) as workers:
+        results = await workers.map(prove, calls())
+    lines, decided = sum(result[0] for result in results), sum(result[1] for result in results)
+    mistakes = [line for result in results for line in result[2]]
+    print(f"{lines:,} lines in {len(regions)} regions, {decided:,} decided, {len(mistakes)} wrongly")  # noqa: T201
+    if mistakes:
+        raise SystemExit("\n".join(mistakes[:20]))
+
+
+def main() -> None:
+    """Measure, or prove, what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("lines", type=int)
+    parser.add_argument("--baseline", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prove", action="store_true")
+    parser.add_argument("--side", choices=["ours", "theirs"])
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    if given.side == "ours":
+        ours(given.folder)
+    elif given.side == "theirs":
+        theirs(given.folder, given.lines)
+    elif given.prove:
+        asyncio.run(_prove_all(given.lines))
+    else:
+        compare(given.lines, given.baseline, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
