@@ -81,9 +81,9 @@ def accept_block(
 
 def is_plain(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> npt.NDArray[np.bool_]:
     """Tell for each line with a number whether it is just that number behind a plus sign."""
-    digits = np.searchsorted(_POWERS, numbers, side="right")
+    digits = np.clip(ends - starts - 1, 1, len(_POWERS) - 1)
     first = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
-    found: Flags = (numbers > 0) & (ends - starts == digits + 1) & (first == _PLUS)
+    found: Flags = (numbers >= _POWERS[digits - 1]) & (numbers < _POWERS[digits]) & (first == _PLUS)
     return found
 
 
@@ -107,9 +107,11 @@ def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints
     data, words = np.frombuffer(text, np.uint8), _words(text)
     lengths = ends - starts - 1
     fits = (lengths >= HEAD) & (lengths <= MAX_TAIL)
-    fits[fits] = data[starts[fits]] == _PLUS
-    lines = np.flatnonzero(fits)
-    lines = lines[_are_digits(words[starts[lines] + 1]) & _are_digits(words[ends[lines] - HEAD])]
+    lines = _chosen(fits)
+    fits[lines] = (
+        (data[starts[lines]] == _PLUS) & _are_digits(words[starts[lines] + 1]) & _are_digits(words[ends[lines] - HEAD])
+    )
+    lines = _chosen(fits)
     numbers = np.zeros(len(starts), np.int64)
     numbers[lines] = _international(data, starts[lines] + 1, lengths[lines], tables)
     return numbers
@@ -118,20 +120,29 @@ def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints
 def _international(data: Bytes, starts: Ints, lengths: Ints, tables: Tables) -> Ints:
     """Look up runs of digits, `lengths` long, that stand in `data` at `starts`."""
     numbers = np.zeros(len(starts), np.int64)
-    short = np.flatnonzero((lengths >= HEAD) & (lengths <= MAX_TAIL))
-    states, heads = _after_head(data, starts[short], tables)
-    tail = lengths[short] - HEAD
-    sure = (tables.shortcuts.sure[states] >> tail.astype(np.uint16) & 1).astype(np.bool_)
-    hopeless = (tables.shortcuts.hopeless[states] >> tail.astype(np.uint16) & 1).astype(np.bool_)
-    found = short[sure]
-    last = _words(data)[starts[found] + tail[sure]] & _LAST[tail[sure]]
-    numbers[found] = heads[sure] * _POWERS[tail[sure]] + _eight_digits(last)
-    walked = np.ones(len(starts), np.bool_)
-    walked[short[sure | hopeless]] = False
-    rest = np.flatnonzero(walked)
-    if len(rest):
+    is_short = (lengths >= HEAD) & (lengths <= MAX_TAIL)
+    short = _chosen(is_short)
+    numbers[short], is_short[short] = _looked_up(data, starts[short], lengths[short] - HEAD, tables)
+    if not is_short.all():
+        rest = np.flatnonzero(~is_short)
         numbers[rest] = _walked(data, starts[rest], lengths[rest], tables)
     return numbers
+
+
+def _looked_up(data: Bytes, starts: Ints, tails: Ints, tables: Tables) -> tuple[Ints, Flags]:
+    """Return the numbers of eight digits and a tail that are valid for sure, and where more need not be looked at."""
+    states, heads = _after_head(data, starts, tables)
+    bits = tails.astype(np.uint16)
+    sure = tables.shortcuts.sure[states] >> bits & np.uint16(1)
+    hopeless = tables.shortcuts.hopeless[states] >> bits & np.uint16(1)
+    last = _words(data)[starts + tails] & _LAST[tails]
+    numbers = (heads * _POWERS[tails] + _eight_digits(last)) * sure
+    return numbers, (sure | hopeless).astype(np.bool_)
+
+
+def _chosen(flags: Flags) -> Ints | slice:
+    """Return where the flags are, as a slice where that is everywhere: it takes no copies."""
+    return slice(None) if flags.all() else np.flatnonzero(flags)
 
 
 def _after_head(data: Bytes, starts: Ints, tables: Tables) -> tuple[npt.NDArray[np.uint16], Ints]:

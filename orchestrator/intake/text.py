@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
+
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, LineBlock, text_of
 from orchestrator.intake.reasons import Reason
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHOWN_BYTES = 1000
+
+_LF = ord("\n")
 
 
 def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock | CellBlock]:
@@ -82,7 +86,8 @@ class LineBuffer:
 
 def count_lines(data: bytes | bytearray) -> int:
     """Return how many lines end in `data`."""
-    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+    ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LF))  # several times as fast as `count`
+    return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
 
 
 def _first_end(buffer: bytearray) -> int:
