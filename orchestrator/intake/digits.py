@@ -19,7 +19,9 @@ WIDTH = 16
 
 _HALF = np.uint64(10 ** (WIDTH // 2))
 _POWERS = 10 ** np.arange(1, WIDTH + 1, dtype=np.int64)
-_PLACES = np.arange(WIDTH)
+_SHOWN = np.where(np.arange(WIDTH) >= WIDTH - np.arange(WIDTH + 1)[:, None], 0xFF, 0).astype(np.uint8).view("<u8")
+"""For each count of digits, the masks of two words that clear what stands before them."""
+_NUL = b"\0"
 
 
 def lines_of(parts: Sequence[bytes | Ints], count: int) -> bytes:
@@ -27,33 +29,23 @@ def lines_of(parts: Sequence[bytes | Ints], count: int) -> bytes:
 
     `lines_of((b"+", numbers, b"\n"), len(numbers))` is a chunk file. Numbers are not negative.
     """
-    if any(not isinstance(part, bytes) and part.max(initial=0) >= _POWERS[-1] for part in parts):
+    if any(_NUL in part if isinstance(part, bytes) else part.max(initial=0) >= _POWERS[-1] for part in parts):
         return _slowly(parts, count)
-    columns = [_column(part, count) for part in parts]
-    text = np.concatenate([chars for chars, _ in columns], axis=1)
-    if all(mask is None for _, mask in columns):
-        return text.tobytes()
-    masks = [np.ones(chars.shape, np.bool_) if mask is None else mask for chars, mask in columns]
-    shown: npt.NDArray[np.uint8] = text[np.concatenate(masks, axis=1)]
-    return shown.tobytes()
+    text = np.concatenate([_column(part, count) for part in parts], axis=1).tobytes()
+    return text.translate(None, _NUL) if _NUL in text else text
 
 
-def _column(part: bytes | Ints, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
-    """Return the characters of a part, line by line, and which of them count; None means all."""
+def _column(part: bytes | Ints, count: int) -> npt.NDArray[np.uint8]:
+    """Return the characters of a part, line by line; NUL stands before shorter numbers."""
     if isinstance(part, bytes):
-        return np.broadcast_to(np.frombuffer(part, np.uint8), (count, len(part))), None
+        return np.broadcast_to(np.frombuffer(part, np.uint8), (count, len(part)))
     lengths = np.searchsorted(_POWERS[:-1], part, side="right") + 1
-    least, most = int(lengths.min(initial=WIDTH)), int(lengths.max(initial=1))
-    chars = _sixteen_digits(part)[:, WIDTH - most :]
-    return chars, None if least == most else _PLACES[:most] >= (most - lengths)[:, None]
-
-
-def _sixteen_digits(numbers: Ints) -> npt.NDArray[np.uint8]:
-    """Return the digits of numbers as characters, with zeros in front: an array of 16 columns."""
-    values = numbers.astype(np.uint64)
+    values = part.astype(np.uint64)
     high = values // _HALF
     words = np.stack([_eight_digits(high), _eight_digits(values - high * _HALF)], axis=1)
-    return words.astype("<u8", copy=False).view(np.uint8)
+    if len(lengths) and lengths.min() != lengths.max():
+        words &= _SHOWN[lengths]
+    return words.astype("<u8", copy=False).view(np.uint8)[:, WIDTH - int(lengths.max(initial=1)) :]
 
 
 def _eight_digits(values: Words) -> Words:
