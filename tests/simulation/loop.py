@@ -32,6 +32,7 @@ class Life:
     """Everything that one run of the program started: a process, so to speak. Its tasks in the order of their birth."""
 
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    files: list[io.IOBase] = field(default_factory=list)
     killed: bool = False
 
     def alive(self) -> list[asyncio.Task[Any]]:
@@ -126,7 +127,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, future: asyncio.Future[Any], half_s: float, func: Callable[..., Any], args: tuple[Any, ...]
     ) -> None:
         if future.cancelled():
-            _forget(getattr(getattr(func, "func", func), "__self__", None))
             return
         try:
             result = func(*args)
@@ -156,16 +156,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return True
 
 
-def _forget(file: object) -> None:
-    """Close a file that a killed run would have closed: the system does that when a process dies."""
-    life = LIFE.get()
-    if life is not None and life.killed and isinstance(file, io.IOBase):
-        file.close()
-
-
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    life = LIFE.get()
+    if life is not None and isinstance(result, io.IOBase):
+        life.files.append(result)  # when the run is killed, somebody has to close it, as the system does
     if future.done():
-        _forget(result)
         return
     if error is not None:
         future.set_exception(error)

@@ -149,6 +149,8 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
     at_once = chance.choice((None, None, None, 2))
     # A vendor that takes few tasks at a time throttles for a minute: that must not count as out of reach.
     give_up_s = chance.choice((20.0, 300.0, 3600.0)) if at_once is None else 3600.0
+    takes_s = chance.choice((0.1, 3.0, 30.0, 600.0))
+    longest_s = max(least_s + chance.choice((2.0, 30.0, 300.0)), takes_s / 10)  # or a seed is nothing but polling
     return Scenario(
         seed=seed,
         lines=lines,
@@ -156,11 +158,11 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         chunk_size=chunk_size,
         platforms=platforms,
         vendors=vendors,
-        polling=(least_s, least_s + chance.choice((2.0, 30.0, 300.0)), chance.choice((0.02, 0.2, 1.0))),
+        polling=(least_s, longest_s, chance.choice((0.02, 0.2, 1.0))),
         backoff=(base_s, base_s + chance.choice((1.0, 20.0, 60.0)), give_up_s),
         budget_share=chance.choice((0.5, 1.0, 1.0, 3.0, 3.0)),
         formats=("csv", "xlsx") if chance.random() < 0.1 else ("csv",),
-        takes_s=chance.choice((0.1, 3.0, 30.0, 600.0)),
+        takes_s=takes_s,
         sandbox_faults=_sandbox_faults(chance),
         options=Options(
             min_rows=dict.fromkeys(KNOWN, 1),

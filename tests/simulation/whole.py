@@ -292,6 +292,8 @@ class Operator:
         await asyncio.sleep(2.0)
         while any(task.cancel() for task in life.alive()):  # noqa: ASYNC110 - there is nobody to set an event
             await asyncio.sleep(2.0)
+        for file in life.files:
+            file.close()
         if self.directory.exists():
             shutil.rmtree(self.directory)
         if (self.folder / "kept").exists():
