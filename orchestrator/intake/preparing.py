@@ -44,9 +44,9 @@ class Preparation:
         return self._tables
 
     async def _prepared(self) -> Path:
-        from orchestrator.intake.tables import prepare_tables  # noqa: PLC0415 - small lists need none of it
+        from orchestrator.intake.tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
 
-        return await self._workers.run(prepare_tables, self._region, self._work_folder)
+        return await self._workers.run(prepare_tables, self._region, cache_folder(), self._work_folder)
 
 
 def announced_bytes(inputs: Iterable[Input]) -> int:

@@ -10,27 +10,24 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from bisect import bisect_right
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from orchestrator.errors import ChangedError, PieceDiedError, UsageError
-from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
+from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, write_chunks
+from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.columns import shown
-from orchestrator.intake.duplicates import AT_ONCE_ROWS, NUMBER_TYPE, Unique, drop_duplicates, starts
+from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
+from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, starts
 from orchestrator.intake.inputs import Input, find_inputs
-from orchestrator.intake.kept import KeptPart, united, write_chunk_columns
+from orchestrator.intake.kept import united
 from orchestrator.intake.normalise import NumberRules, StoredRows
 from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_of, store_part
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
@@ -38,7 +35,7 @@ from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_by
 from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.intake.blocks import Look
@@ -46,18 +43,14 @@ if TYPE_CHECKING:
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 WORK_FOLDER = ".intake"
 """Inside the job's directory, while a list is read."""
 
-ROWS_AT_ONCE = 200_000
-CHUNKS_AT_ONCE = 16
-"""What one piece writes of the chunk files."""
-
 SHOWN_INPUTS = 5
 SHOWN_REASONS = 8
-
-Stretch = tuple[int, int, int]
-"""A chunk to be written: its number, its first row, its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +59,10 @@ class _Scanned:
 
     fingerprints: tuple[InputFile, ...]
     rows: tuple[tuple[Input, StoredRows], ...]
+
+    @property
+    def files(self) -> list[StoredRows]:
+        return [stored for _, stored in self.rows]
 
     @property
     def read(self) -> int:
@@ -102,15 +99,33 @@ async def read_list(
         scanned = await _scan(source, workers, folder)
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
-        plan = replace(await _review(scanned, unique, workers, job), columns=columns)
-        _check_rejected(plan, source)
-        sizes = chunk_sizes(unique.accepted, limits(unique.accepted))
-        stretches = list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
-        chunks = await _write_chunks(stretches, unique, workers, job.directory)
+        if not _is_enough(scanned, unique, job):
+            raise UsageError(_complaint(await _review(scanned, unique, workers, job), source))
+        stretches = _stretches(unique, limits)
+        plan, chunks = await _together(
+            _review(scanned, unique, workers, job), cut_chunks(stretches, unique, workers, job.directory)
+        )
         if columns:
-            await _write_columns(stretches, (scanned, unique), columns, workers, job.directory)
+            await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
     _keep_only(chunks, columns, job.directory)
-    return replace(plan, chunks=tuple(chunks))
+    return replace(plan, chunks=tuple(chunks), columns=columns)
+
+
+async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Return what two things give that don't wait for each other; the first error ends both, and comes out."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(first), group.create_task(second)
+    except BaseExceptionGroup as errors:
+        failure = errors.exceptions[0]
+    else:
+        return tasks[0].result(), tasks[1].result()
+    raise failure
+
+
+def _stretches(unique: Unique, limits: Callable[[int], ChunkLimits]) -> list[Stretch]:
+    sizes = chunk_sizes(unique.accepted, limits(unique.accepted))
+    return list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
 
 
 async def rebuild(
@@ -139,14 +154,14 @@ async def rebuild(
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         stretches = [(planned.chunk, planned.first_row, planned.rows) for planned in lost]
-        if await _write_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
+        if await cut_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
             raise ChangedError(
                 f"{_named(source)}: this is not the list that the job began with, or it is read differently, and "
                 f"{len(lost)} lost chunk files can't be built from it; bring the list back as it was, or begin a new "
                 "job in another directory"
             )
         if found:
-            await _write_columns(stretches, (scanned, unique), found, workers, folder)
+            await cut_columns(stretches, (scanned.files, unique), found, workers, folder)
         _put_back(folder, job.directory)
     return found
 
@@ -207,9 +222,9 @@ async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *,
     if scanned.read > AT_ONCE_ROWS:
         from orchestrator.intake.buckets import drop_in_buckets  # noqa: PLC0415 - small lists need none of it
 
-        return await drop_in_buckets([stored for _, stored in scanned.rows], folder, workers, positions=positions)
+        return await drop_in_buckets(scanned.files, folder, workers, positions=positions)
     piece = partial(drop_duplicates, positions=positions)
-    return await workers.run(piece, [stored.path for _, stored in scanned.rows], folder)
+    return await workers.run(piece, [stored.path for stored in scanned.files], folder)
 
 
 async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ListPlan:
@@ -246,66 +261,6 @@ def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source.keep))
 
 
-async def _write_chunks(
-    stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path
-) -> list[PlannedChunk]:
-    """Write chunk files below `directory`, whole and synced."""
-    make_private_directory(chunk_folder(directory))
-    stretches = list(stretches)
-
-    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        for some in _at_once(stretches):
-            yield unique.accepted_file, [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some]
-
-    hashes = chain.from_iterable(await workers.map(write_chunks, calls()))
-    _sync(directory)
-    return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, hashes, strict=True)]
-
-
-def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
-    """Put together what one piece writes: each is a trip to a worker."""
-    some: list[Stretch] = []
-    for stretch in stretches:
-        some.append(stretch)
-        if sum(rows for _, _, rows in some) >= ROWS_AT_ONCE or len(some) == CHUNKS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-async def _write_columns(
-    stretches: Iterable[Stretch],
-    rows: tuple[_Scanned, Unique],
-    columns: tuple[str, ...],
-    workers: Workers,
-    directory: Path,
-) -> None:
-    """Write files of kept columns below `directory`, whole and synced."""
-    scanned, unique = rows
-    begins = starts([stored.rows for _, stored in scanned.rows])
-    parts = [
-        KeptPart(stored.path, begin, stored.rows, stored.columns)
-        for begin, (_, stored) in zip(begins, scanned.rows, strict=True)
-    ]
-
-    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        for chunk, first_row, count in stretches:
-            first, last = _ends(unique.positions_file, first_row, count)
-            touched = parts[bisect_right(begins, first) - 1 : bisect_right(begins, last)]
-            yield unique.positions_file, first_row, count, touched, columns, columns_path(directory, chunk)
-
-    await workers.map(write_chunk_columns, calls())
-    _sync(directory)
-
-
-def _ends(positions: Path, first_row: int, rows: int) -> tuple[int, int]:
-    """Return the positions of the first and the last of some accepted rows."""
-    with disk_errors(positions):
-        all_rows = np.memmap(positions, NUMBER_TYPE, mode="r")
-    return int(all_rows[first_row]), int(all_rows[first_row + rows - 1])
-
-
 def _keep_only(chunks: Iterable[PlannedChunk], columns: tuple[str, ...], directory: Path) -> None:
     """Remove what an earlier plan, or a run that was killed, left among the chunk files."""
     planned = {path for chunk in chunks for path in _files(chunk, columns, directory)}
@@ -313,7 +268,7 @@ def _keep_only(chunks: Iterable[PlannedChunk], columns: tuple[str, ...], directo
         for path in chunk_folder(directory).iterdir():
             if path not in planned:
                 path.unlink()
-    _sync(directory)
+    sync(directory)
 
 
 def _files(chunk: PlannedChunk, columns: tuple[str, ...], directory: Path) -> list[Path]:
@@ -342,13 +297,7 @@ def _put_back(folder: Path, directory: Path) -> None:
     with disk_errors(directory):
         for path in chunk_folder(folder).iterdir():
             path.replace(chunk_folder(directory) / path.name)
-    _sync(directory)
-
-
-def _sync(directory: Path) -> None:
-    with disk_errors(directory):
-        sync_directory(chunk_folder(directory))
-        sync_directory(directory)
+    sync(directory)
 
 
 @contextmanager
@@ -373,11 +322,14 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _check_rejected(plan: ListPlan, source: Source) -> None:
-    """Raise `UsageError`, with advice, when too much was rejected, or nothing is left."""
+def _is_enough(scanned: _Scanned, unique: Unique, job: JobSettings) -> bool:
+    """Whether so much of the list was accepted that it may be cut into chunks."""
+    return unique.accepted > 0 and sum(scanned.rejected.values()) <= scanned.read * job.max_rejected
+
+
+def _complaint(plan: ListPlan, source: Source) -> str:
+    """Return why the list is refused, with advice: too much was rejected, or nothing is left."""
     limit = source.job.max_rejected
-    if plan.accepted and plan.rejected <= plan.read * limit:
-        return
     counts = Counter(plan.rejected_by_reason).most_common()
     reasons = ", ".join(f"{reason}: {count:,}" for reason, count in counts[:SHOWN_REASONS])
     reasons += ", ..." * (len(counts) > SHOWN_REASONS)
@@ -389,8 +341,7 @@ def _check_rejected(plan: ListPlan, source: Source) -> None:
         verdict = "no number was accepted"
     help_ = "".join(f"; {sentence}" for sentence in advice(plan, source.job))
     last = "; or set max_rejected higher" if plan.accepted else ""
-    message = f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / rejects.REJECTED}{help_}{last}"
-    raise UsageError(message)
+    return f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / rejects.REJECTED}{help_}{last}"
 
 
 def _named(source: Source) -> str:

@@ -126,12 +126,11 @@ def load_tables(region: str | None, folder: Path | None) -> Tables:
     )
 
 
-def prepare_tables(region: str | None, folder: Path) -> Path:
-    """Return a folder that the tables can be loaded from, `folder` where there is no other: a piece.
+def prepare_tables(region: str | None, cache: Path | None, folder: Path) -> Path:
+    """Return a folder that the tables can be loaded from, `folder` where the cache can't have them: a piece.
 
     Raises `StorageError`.
     """
-    cache = cache_folder()
     tables = load_tables(region, cache)
     if cache is not None and are_kept(region, cache):
         return cache

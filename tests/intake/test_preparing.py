@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.intake import tables
 from orchestrator.intake.inputs import Input
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES, Preparation, announced_bytes
@@ -56,10 +55,11 @@ async def test_tables_that_are_kept_serve_smaller_lists(tmp_path: Path, cache: P
         assert await preparation.tables(1) == cache
 
 
-def test_without_a_cache_the_work_folder_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cache", ["", "file/cache"])
+def test_without_a_cache_the_work_folder_serves(tmp_path: Path, cache: str) -> None:
     """Where nothing can be kept, workers share what one of them has built."""
-    monkeypatch.setattr(tables, "cache_folder", lambda: None)
-    assert prepare_tables("CH", tmp_path) == tmp_path
+    (tmp_path / "file").write_text("")
+    assert prepare_tables("CH", tmp_path / cache if cache else None, tmp_path) == tmp_path
     assert are_kept("CH", tmp_path)
 
 
