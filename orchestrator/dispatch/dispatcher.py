@@ -46,7 +46,7 @@ class Dispatcher:
         self._looker = Looker(context)
         self._submitter = Submitter(context, self._looker)
         self._fetcher = Fetcher(context, self._looker)
-        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._on_their_way: dict[asyncio.Task[None], None] = {}  # a set, in the order of their beginning
         self._failure: Exception | None = None
 
     async def run(self, *, submit_only: bool = False) -> None:
@@ -130,7 +130,7 @@ class Dispatcher:
 
     def _begin(self, step: Download | Poll | Submit) -> None:
         task = asyncio.create_task(self._do(step), name=type(step).__name__.lower())
-        self._on_their_way.add(task)
+        self._on_their_way[task] = None
         task.add_done_callback(self._ended)
 
     async def _do(self, step: Step) -> None:
@@ -164,7 +164,7 @@ class Dispatcher:
                 assert_never(step)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._on_their_way.discard(task)
+        self._on_their_way.pop(task, None)
         self._changed.set()
 
     async def _wind_down(self) -> None:
