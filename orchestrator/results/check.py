@@ -109,7 +109,7 @@ def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Lim
         file.seek(0)
         for batch in read_table(file, limits, wanted):
             found = True
-            matcher.place(batch.numbers, table.codes(batch.verdicts))
+            matcher.place(batch.numbers, table.codes(batch.cells)[batch.which])
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")

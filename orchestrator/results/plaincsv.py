@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from orchestrator.results.batches import Batch
+from orchestrator.results.batches import Batch, coded
 from orchestrator.results.numbers import as_numbers, plain_numbers
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def _read_block(block: bytes, layout: Layout) -> Batch | None:
         return None
     cells = lines.replace(layout.delimiter, b"\n").split(b"\n")
     cells.pop()
-    return Batch(_numbers(cells[layout.number :: layout.cells]), _texts(cells[layout.verdict :: layout.cells]))
+    words = cells[layout.verdict :: layout.cells]
+    texts = {word: word.decode() for word in set(words)}
+    return coded(_numbers(cells[layout.number :: layout.cells]), list(map(texts.__getitem__, words)))
 
 
 def _is_table(lines: bytes, layout: Layout) -> bool:
@@ -81,9 +83,3 @@ def _is_text(lines: bytes) -> bool:
 def _numbers(cells: Sequence[bytes]) -> np.typing.NDArray[np.int64]:
     numbers = plain_numbers(b"\n".join(cells) + b"\n", len(cells))
     return as_numbers([cell.decode() for cell in cells]) if numbers is None else numbers
-
-
-def _texts(cells: Sequence[bytes]) -> list[object]:
-    """Return cells of few different values as text."""
-    texts = {cell: cell.decode() for cell in set(cells)}
-    return list(map(texts.__getitem__, cells))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.results.frames import NotPlainError
 
@@ -66,6 +66,38 @@ def rows(xml: bytes) -> Iterator[Row]:
         raise NotPlainError
     for head, content in zip(parts[1::3], parts[2::3], strict=True):
         yield _row(head, content or b"")
+
+
+Span = tuple[int, int]
+
+
+class Slots(NamedTuple):
+    """Where the digits of one row stand that may differ in its likes.
+
+    `row` is the row's own number, None where it has none, `places` are its repetitions in the cells' references, and
+    `value` is the number column's content without a plus sign.
+    """
+
+    row: Span | None
+    places: tuple[Span, ...]
+    value: Span
+
+
+def slots(xml: bytes, column: int) -> Slots:
+    """Return the slots of a row that `rows` has understood and whose cell in `column` has content."""
+    row = _ROW.match(xml)
+    if row is None:
+        raise NotPlainError
+    own = [found.span(2) for found in _ATTRIBUTE.finditer(xml, *row.span(1)) if found[1] == b"r"]
+    places, value, at = [], (0, 0), -1
+    for cell in _CELL.finditer(xml, *row.span(2)):
+        letters = [found.span(2) for found in _ATTRIBUTE.finditer(xml, *cell.span(1)) if found[1] == b"r"]
+        places += [(start + 1, end) for start, end in letters]
+        at = xml[letters[0][0]] - ord("A") if letters else at + 1
+        if at == column:
+            start, end = cell.span(2) if cell[4] is None else cell.span(4)
+            value = (start + xml.startswith(b"+", start, end), end)
+    return Slots(own[0] if own else None, tuple(places), value)
 
 
 def _row(head: bytes, content: bytes) -> Row:
