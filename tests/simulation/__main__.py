@@ -37,6 +37,8 @@ def main() -> int:
             if len(failed) >= options.most_failures:
                 break
             continue
+        if (seed + 1 - options.first) % 500 == 0:
+            say(f"{seed + 1 - options.first} seeds, broken: {failed or 'none'}")
         total.update(story.counts)
         virtual_s += story.virtual_s
         if options.trace:
