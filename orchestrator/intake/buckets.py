@@ -176,7 +176,8 @@ def find_repeated(rests: Words, width: int) -> tuple[Ints, Ints]:
     is_repeated[1:] = ranked[1:] == ranked[:-1]
     begins = np.flatnonzero(~is_repeated)
     again = np.flatnonzero(is_repeated)
-    return order[again], order[begins[np.searchsorted(begins, again) - 1]]
+    before = again - np.arange(1, len(again) + 1)  # how many first appearances stand before, but for the own one
+    return order[again], order[begins[before]]
 
 
 def merge(found: Sequence[Path], groups: Sequence[Group], path: Path) -> list[int]:
@@ -238,17 +239,15 @@ def _gathered(scattered: Sequence[Scattered], bucket: int) -> tuple[Words, Ints]
 
 def _lines_at(groups: Sequence[Group], positions: Ints) -> Ints:
     """Return the line numbers of some rows."""
-    lines = np.empty(len(positions), np.int64)
-    order = np.argsort(positions)
-    ranked = positions[order]
     files = [stored for group in groups for stored in group.files]
-    for begin, stored in zip(starts([stored.rows for stored in files]), files, strict=True):
-        first, last = np.searchsorted(ranked, (begin, begin + stored.rows))
-        places = ranked[first:last] - begin
-        if stored.first_line is not None:
-            lines[order[first:last]] = stored.first_line + places
-        elif last > first:
-            lines[order[first:last]] = read_columns(stored.path)[1][places]
+    begins = np.array(starts([stored.rows for stored in files]))
+    owners = np.searchsorted(begins, positions, side="right") - 1
+    places = positions - begins[owners]
+    lines: Ints = np.array([stored.first_line or 0 for stored in files])[owners] + places
+    for number, stored in enumerate(files):
+        if stored.first_line is None and stored.rows:
+            mine = owners == number
+            lines[mine] = read_columns(stored.path)[1][places[mine]]
     return lines
 
 

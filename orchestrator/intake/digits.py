@@ -31,7 +31,8 @@ def lines_of(parts: Sequence[bytes | Ints], count: int) -> bytes:
     """
     if any(_NUL in part if isinstance(part, bytes) else part.max(initial=0) >= _POWERS[-1] for part in parts):
         return _slowly(parts, count)
-    text = np.concatenate([_column(part, count) for part in parts], axis=1).tobytes()
+    columns = {id(part): _column(part, count) for part in parts}
+    text = np.concatenate([columns[id(part)] for part in parts], axis=1).tobytes()
     return text.translate(None, _NUL) if _NUL in text else text
 
 
@@ -39,13 +40,13 @@ def _column(part: bytes | Ints, count: int) -> npt.NDArray[np.uint8]:
     """Return the characters of a part, line by line; NUL stands before shorter numbers."""
     if isinstance(part, bytes):
         return np.broadcast_to(np.frombuffer(part, np.uint8), (count, len(part)))
-    lengths = np.searchsorted(_POWERS[:-1], part, side="right") + 1
+    least, most = (len(str(number)) for number in (part.min(initial=10**WIDTH - 1), part.max(initial=0)))
     values = part.astype(np.uint64)
     high = values // _HALF
     words = np.stack([_eight_digits(high), _eight_digits(values - high * _HALF)], axis=1)
-    if len(lengths) and lengths.min() != lengths.max():
-        words &= _SHOWN[lengths]
-    return words.astype("<u8", copy=False).view(np.uint8)[:, WIDTH - int(lengths.max(initial=1)) :]
+    if least < most:
+        words &= _SHOWN[np.searchsorted(_POWERS[:-1], part, side="right") + 1]
+    return words.astype("<u8", copy=False).view(np.uint8)[:, WIDTH - most :]
 
 
 def _eight_digits(values: Words) -> Words:

@@ -50,23 +50,26 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
     """
     with disk_errors(duplicates_file):
         duplicates = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
-    begins = starts([part.rows for part in parts])
-    sources = [csv_safe(part.source) for part in parts]
+    begins = np.array(starts([part.rows for part in parts]), np.int64)
+    names = list(dict.fromkeys(csv_safe(part.source) for part in parts))
+    owners = np.array([names.index(csv_safe(part.source)) for part in parts], np.int64)
     wanted = {i * numberlike // SAMPLE for i in range(SAMPLE)}
     sample: list[str] = []
     seen = 0
     with replacing(directory / REJECTED) as rejected, replacing(directory / DUPLICATES) as repeated:
         _write(rejected, [REJECTED_HEADER])
         _write(repeated, [DUPLICATES_HEADER])
-        for part, begin, source in zip(parts, begins, sources, strict=True):
+        for part, begin, owner in zip(parts, begins.tolist(), owners.tolist(), strict=True):
             rows = read_rows(part.path)
             here = _between(duplicates, begin, begin + part.rows)
-            firsts = np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1
-            if rows.are_plain and len({sources[i] for i in np.unique(firsts).tolist()}) == 1:
-                repeated.write(_plain_duplicates(rows, begin, here, source, sources[firsts[0]]))
+            firsts = owners[np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1]
+            if rows.are_plain and not len(here):
                 continue
-            _write(rejected, _rejected(rows, source))
-            _write(repeated, _duplicates(rows, begin, here, source, [sources[i] for i in firsts.tolist()]))
+            if rows.are_plain and (firsts == firsts[0]).all():
+                repeated.write(_plain_duplicates(rows, begin, here, names[owner], names[firsts[0]]))
+                continue
+            _write(rejected, _rejected(rows, names[owner]))
+            _write(repeated, _duplicates(rows, begin, here, names[owner], [names[i] for i in firsts.tolist()]))
             found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
             seen += len(found)
