@@ -103,10 +103,6 @@ class Archive:
         """Return a member's content as a file; of a large archive, only when it was verified before."""
         return io.BytesIO(self.read(name)) if self.small else self._zip.open(name)
 
-    def size(self, name: str) -> int:
-        """Return how long a member is, as the directory declares it."""
-        return self._members[name].file_size
-
     def blocks(self, name: str) -> Iterator[bytes]:
         """Yield a member's content; raises at its end unless it has the declared length and CRC."""
         if name in self._kept:

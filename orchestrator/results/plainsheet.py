@@ -200,6 +200,8 @@ class _Reader:
     def _learn(self, samples: Iterator[Row]) -> _Pattern | None:
         """Return a pattern for the first row that has both columns."""
         for row in samples:
+            if (row.number is not None) != self._numbered:
+                raise NotPlainError
             kinds = {cell.column: cell.kind for cell in row.cells}
             if not kinds.get(self._number) or not kinds.get(self._verdict):
                 continue

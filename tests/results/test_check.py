@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import DamagedResultError, StorageError
+from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import sha256_of
-from orchestrator.results import ResultCheck, ResultReport, check_result, read_verdicts
+from orchestrator.results import ResultCheck, ResultReport, check_limits, check_result, read_verdicts
+from orchestrator.workers import Workers
 
 Check = Callable[..., ResultReport]
 Make = Callable[..., bytes]
@@ -208,3 +209,25 @@ def test_many_rows_in_bounded_memory(check: Check, csv_text: Make, numbers: list
     assert report.counts == {"no": 75_000, "yes": 75_000}
     codes = np.frombuffer(read_verdicts(tmp_path / "verdicts.bin").codes, np.uint8)
     assert np.array_equal(codes[::2], np.full(75_000, codes[0]))
+
+
+def test_limits_follow_the_rows() -> None:
+    """A check of more rows may take more, and of a few rows enough for the imports."""
+    small, large = check_limits(100), check_limits(10_000_000)
+    assert small.memory_bytes is not None
+    assert large.memory_bytes is not None
+    assert small.cpu_s >= 30
+    assert large.cpu_s > 1000
+    assert 512 << 20 <= small.memory_bytes < large.memory_bytes
+
+
+async def test_a_file_that_hoards_costs_that_file(tmp_path: Path) -> None:
+    """Whatever a file makes a library ask for, its check dies within its limits, and the next one is done."""
+    async with Workers(1) as workers:
+        with pytest.raises(PieceDiedError):
+            await workers.run(hoard_like_a_library, tmp_path, limits=check_limits(400))
+        assert await workers.run(len, "next", limits=check_limits(400)) == 4
+
+
+def hoard_like_a_library(_: Path) -> int:
+    return len(np.ones(1 << 30, np.uint8))
