@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import disk_errors, sync_directory
-from orchestrator.results import check_result
+from orchestrator.results import check_limits, check_result
 from orchestrator.results.suffix import result_suffix
-from orchestrator.workers import PieceLimits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE: Final = 20_000
 FILES_AT_ONCE: Final = 64
-CPU_S_A_CALL: Final = 60.0
-CPU_S_A_ROW: Final = 0.001
 
 
 def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedResultError | StorageError]:
@@ -96,7 +93,7 @@ class ResultReader:
 
     async def _run(self, batch: list[tuple[ResultCheck, int, asyncio.Future[ResultReport]]]) -> None:
         checks = tuple(check for check, _, _ in batch)
-        limits = PieceLimits(cpu_s=CPU_S_A_CALL + CPU_S_A_ROW * sum(rows for _, rows, _ in batch))
+        limits = check_limits(sum(rows for _, rows, _ in batch))
         try:
             outcomes = await self._workers.run(take_results, checks, limits=limits)
         except PieceDiedError as error:

@@ -13,7 +13,7 @@ from orchestrator.files import disk_errors, make_private_directory, replacing
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger
-from orchestrator.results import ResultCheck, check_result, verdict_path
+from orchestrator.results import ResultCheck, check_limits, check_result, verdict_path
 from orchestrator.results.suffix import result_suffix
 from orchestrator.tasks import HELD, Event, IllegalTransitionError, State, TaskKey, origins
 from orchestrator.workers import Workers
@@ -144,7 +144,7 @@ async def _take_result(settings: Settings, path: Path, task: Task, at: float) ->
     )
     try:
         async with Workers(1) as workers:
-            report = await workers.run(check_result, check)
+            report = await workers.run(check_result, check, limits=check_limits(task.rows))
     except (DamagedResultError, PieceDiedError) as error:
         kept.unlink(missing_ok=True)
         raise UsageError(f"{path}: this is no result of {key}: {error}") from error
