@@ -3,7 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openpyxl
 import pytest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .conftest import Write, WriteWorkbook
 
 
-def cells(path: Path, block_bytes: int = 1 << 20, **options: str) -> list[tuple[int, str]]:
+def cells(path: Path, block_bytes: int = 1 << 20, **options: Any) -> list[tuple[int, str]]:
     blocks = read_workbook(str(path), TableOptions(path.name, **options), block_bytes)
     return [cell for block in blocks for cell in block.cells()]
 
