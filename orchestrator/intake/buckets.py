@@ -1,22 +1,23 @@
 """Drops duplicates of large lists, on all cores and in bounded memory, as pieces from files to files.
 
-    scatter   groups of files of rows → numbers and positions, sorted by bucket
-    find      one bucket → its duplicates; equal numbers always share a bucket
-    merge     all buckets → the table of duplicates, in list order
-    keep      groups of files of rows → their part of the file of accepted numbers
+    scatter   a group of files of rows → its numbers and their positions, sorted by bucket
+    find      a bucket → its duplicates, sorted by group; equal numbers always share a bucket
+    keep      a group → its part of the file of accepted numbers, and of the table of duplicates
 
 A number's bucket is the top bits of its product with an odd constant, modulo a power of two that all numbers are below.
 That is one to one, so the rest of the product stands for the number. In a bucket it is put above the place at which the
 number appeared, in one word: sorting words brings equal numbers together, in the order of their appearance. Where both
 don't fit a word, a slower stable sort of the rests does the same.
 
-Memory: `find` holds a bucket, with some 80 bytes a row; `scatter` and `keep` hold a group, with some 60; `merge` some
-80 bytes a duplicate. The budget is `BUCKET_ROWS` rows to a bucket: 160 MB a worker.
+Memory: a piece holds a group or a bucket, with some 80 bytes a row, 160 MB with the figures below. A bucket that has
+more rows, as a number that is repeated a million times brings about, is read in parts, of which only first appearances
+stay.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, re
 from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, starts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Words = npt.NDArray[np.uint64]
 
-BUCKET_ROWS = 2_000_000
+BUCKET_ROWS = 1_500_000
+PART_ROWS = 2_000_000
+"""Rows of a bucket, as it should be, and at most in memory."""
 GROUP_ROWS = 1_000_000
 """Rows of a group, at least; a group is whole files of rows."""
 
@@ -75,6 +78,17 @@ class Scattered:
     counts: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Duplicates of a bucket: a file of positions, ascending, and those of first appearances behind them.
+
+    `counts` says how many are in each group.
+    """
+
+    path: Path
+    counts: tuple[int, ...]
+
+
 async def drop_in_buckets(
     files: Sequence[StoredRows], folder: Path, workers: Workers, *, positions: bool = False
 ) -> Unique:
@@ -84,7 +98,7 @@ async def drop_in_buckets(
     """
     groups = grouped(files)
     split = split_for(groups, workers.count)
-    table = folder / "duplicates"
+    borders = [group.begin for group in groups]
 
     async def scatters() -> AsyncGenerator[tuple[object, ...]]:
         for number, group in enumerate(groups):
@@ -92,21 +106,24 @@ async def drop_in_buckets(
 
     async def finds() -> AsyncGenerator[tuple[object, ...]]:
         for bucket in range(1 << split.bits):
-            yield scattered, bucket, split, folder / f"found{bucket:06d}"
-
-    async def keeps() -> AsyncGenerator[tuple[object, ...]]:
-        for group, begin, share in zip(groups, starts(shares), spans(repeated), strict=True):
-            yield group, begin, table, share, folder, positions
+            yield scattered, bucket, split, borders, folder / f"found{bucket:06d}"
 
     scattered = await workers.map(scatter, scatters())
-    found = await workers.map(find, finds())
-    repeated = await workers.run(merge, found, groups, table)
+    found = list(chain.from_iterable(await workers.map(find, finds())))
+    repeated = [sum(one.counts[group] for one in found) for group in range(len(groups))]
     shares = [sum(stored.numbers for stored in group.files) - n for group, n in zip(groups, repeated, strict=True)]
     with disk_errors(folder):
         for name in ("accepted", "positions"):
             private_file(folder / name).close()
+        table = _create_table(folder / "duplicates", sum(repeated))
+    places = _LinePlaces.of(files)
+
+    async def keeps() -> AsyncGenerator[tuple[object, ...]]:
+        for number, begins in enumerate(zip(starts(shares), starts(repeated), strict=True)):
+            yield groups[number], number, begins, found, table, places, positions
+
     from_text = sum(await workers.map(keep, keeps()))
-    return Unique(folder / "accepted", folder / "positions", table, sum(shares), sum(repeated), from_text)
+    return Unique(folder / "accepted", folder / "positions", table.path, sum(shares), sum(repeated), from_text)
 
 
 def grouped(files: Sequence[StoredRows]) -> list[Group]:
@@ -130,11 +147,6 @@ def split_for(groups: Sequence[Group], workers: int) -> Split:
     return Split(max(largest.bit_length(), bits), bits)
 
 
-def spans(counts: Sequence[int]) -> list[tuple[int, int]]:
-    """Return where each of several runs, that lie one behind the other, begins and ends."""
-    return [(begin, begin + count) for begin, count in zip(starts(counts), counts, strict=True)]
-
-
 def scatter(group: Group, split: Split, path: Path) -> Scattered:
     """Write a group's numbers to `path`, sorted by bucket, list order within: a piece; raises `StorageError`."""
     numbers = np.concatenate([read_numbers(stored.path) for stored in group.files])
@@ -148,17 +160,23 @@ def scatter(group: Group, split: Split, path: Path) -> Scattered:
     return Scattered(path, group.begin, tuple(np.bincount(buckets, minlength=1 << split.bits).tolist()))
 
 
-def find(scattered: Sequence[Scattered], bucket: int, split: Split, path: Path) -> Path:
-    """Write the duplicates of a bucket to `path`, positions and those of first appearances: a piece.
+def find(scattered: Sequence[Scattered], bucket: int, split: Split, borders: Sequence[int], path: Path) -> list[Found]:
+    """Write the duplicates of a bucket to files that are named `path` with a number: a piece.
 
-    Raises `StorageError`.
+    `borders` are the positions at which groups begin. Raises `StorageError`.
     """
-    products, positions = _gathered(scattered, bucket)
-    rests = products & np.uint64((1 << (split.width - split.bits)) - 1)
-    repeated, firsts = find_repeated(rests, split.width - split.bits)
-    with disk_errors(path), private_file(path) as file:
-        np.save(file, np.stack([positions[repeated], positions[firsts]]), allow_pickle=False)
-    return path
+    width = split.width - split.bits
+    products, positions = np.empty(0, np.uint64), np.empty(0, np.int64)
+    written = []
+    for number, part in enumerate(_parts(scattered, bucket)):
+        more = [_gathered(one, bucket) for one in part]
+        products = np.concatenate([products, *(one[0] for one in more)])
+        positions = np.concatenate([positions, *(one[1] for one in more)])
+        repeated, firsts = find_repeated(products & np.uint64((1 << width) - 1), width)
+        pairs = positions[repeated], positions[firsts]
+        written.append(_write_found(*pairs, borders, path.with_name(f"{path.name}-{number}")))
+        products, positions = np.delete(products, repeated), np.delete(positions, repeated)
+    return written
 
 
 def find_repeated(rests: Words, width: int) -> tuple[Ints, Ints]:
@@ -180,44 +198,29 @@ def find_repeated(rests: Words, width: int) -> tuple[Ints, Ints]:
     return order[again], order[begins[before]]
 
 
-def merge(found: Sequence[Path], groups: Sequence[Group], path: Path) -> list[int]:
-    """Write the table of duplicates to `path`, and return how many are in each group: a piece.
-
-    Raises `StorageError`.
-    """
-    with disk_errors(path):
-        repeated, firsts = np.concatenate([np.load(one, allow_pickle=False) for one in found], axis=1)
-        order = np.argsort(repeated)
-        repeated, firsts = repeated[order], firsts[order]
-        table = np.array([repeated, firsts, _lines_at(groups, firsts)])
-        with private_file(path) as file:
-            np.save(file, table.T, allow_pickle=False)
-    borders = [group.begin for group in groups[1:]]
-    counts: list[int] = np.diff(np.searchsorted(repeated, borders), prepend=0, append=len(repeated)).tolist()
-    return counts
-
-
 def keep(
     group: Group,
-    begin: int,
-    table: Path,
-    share: tuple[int, int],
-    folder: Path,
+    number: int,
+    begins: tuple[int, int],
+    found: Sequence[Found],
+    table: _Table,
+    places: _LinePlaces,
     positions: bool,  # noqa: FBT001 - a piece's arguments have no names
 ) -> int:
-    """Write a group's accepted numbers to their place in the file of all, from row `begin` on: a piece.
+    """Write what becomes of group `number` to its place in the files of all: a piece.
 
-    `share` says which rows of the table of duplicates are the group's. Returns how many accepted numbers were found in
-    other text. Raises `StorageError`.
+    `begins` are the rows at which it begins there, of accepted numbers and of duplicates. Returns how many accepted
+    numbers were found in other text. Raises `StorageError`.
     """
-    with disk_errors(table):
-        repeated = np.load(table, mmap_mode="r", allow_pickle=False)[share[0] : share[1], 0] - group.begin
+    repeated, firsts = _duplicates_of(found, number)
+    for column, values in enumerate((repeated, firsts, places.lines_at(firsts))):
+        _write_at(table.path, table.header_bytes, column * table.rows + begins[1], values)
     numbers = np.concatenate([read_numbers(stored.path) for stored in group.files])
     kept = numbers != 0
-    kept[repeated] = False
-    _write_at(folder / "accepted", begin, numbers[kept])
+    kept[repeated - group.begin] = False
+    _write_at(table.path.with_name("accepted"), 0, begins[0], numbers[kept])
     if positions:
-        _write_at(folder / "positions", begin, np.flatnonzero(kept) + group.begin)
+        _write_at(table.path.with_name("positions"), 0, begins[0], np.flatnonzero(kept) + group.begin)
     return sum(
         int((read_columns(stored.path)[2][kept[place : place + stored.rows]] == FROM_TEXT).sum())
         for place, stored in zip(starts([stored.rows for stored in group.files]), group.files, strict=True)
@@ -225,33 +228,100 @@ def keep(
     )
 
 
-def _gathered(scattered: Sequence[Scattered], bucket: int) -> tuple[Words, Ints]:
-    """Return the products of a bucket and their positions, in list order."""
-    products, positions = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+def _parts(scattered: Sequence[Scattered], bucket: int) -> Iterator[list[Scattered]]:
+    """Cut what came of the groups into parts that keep the budget of a bucket."""
+    part: list[Scattered] = []
+    rows = 0
     for one in scattered:
-        count, before, all_rows = one.counts[bucket], sum(one.counts[:bucket]), sum(one.counts)
+        if part and rows + one.counts[bucket] > PART_ROWS:
+            yield part
+            part, rows = [], 0
+        part.append(one)
+        rows += one.counts[bucket]
+    if part:
+        yield part
+
+
+def _gathered(one: Scattered, bucket: int) -> tuple[Words, Ints]:
+    """Return the products of a bucket that came of a group, and their positions, in list order."""
+    count, before, rows = one.counts[bucket], sum(one.counts[:bucket]), sum(one.counts)
+    with disk_errors(one.path):
+        products = np.fromfile(one.path, np.uint64, count, offset=8 * before)
+        places = np.fromfile(one.path, np.uint32, count, offset=8 * rows + 4 * before)
+    return products, places + np.int64(one.begin)
+
+
+def _write_found(repeated: Ints, firsts: Ints, borders: Sequence[int], path: Path) -> Found:
+    order = np.argsort(repeated)
+    repeated = repeated[order]
+    with disk_errors(path), private_file(path) as file:
+        repeated.tofile(file)
+        firsts[order].tofile(file)
+    limits = np.append(np.searchsorted(repeated, borders), len(repeated))
+    return Found(path, tuple(np.diff(limits).tolist()))
+
+
+def _duplicates_of(found: Sequence[Found], group: int) -> tuple[Ints, Ints]:
+    """Return the positions of a group's duplicates, ascending, and those of their first appearances."""
+    columns: tuple[list[Ints], list[Ints]] = ([np.empty(0, np.int64)], [np.empty(0, np.int64)])
+    for one in found:
+        count, before, rows = one.counts[group], sum(one.counts[:group]), sum(one.counts)
         with disk_errors(one.path):
-            products.append(np.fromfile(one.path, np.uint64, count, offset=8 * before))
-            places = np.fromfile(one.path, np.uint32, count, offset=8 * all_rows + 4 * before)
-        positions.append(places + np.int64(one.begin))
-    return np.concatenate(products), np.concatenate(positions)
+            for column, begin in zip(columns, (before, rows + before), strict=True):
+                column.append(np.fromfile(one.path, np.int64, count, offset=8 * begin))
+    repeated, firsts = map(np.concatenate, columns)
+    order = np.argsort(repeated)
+    return repeated[order], firsts[order]
 
 
-def _lines_at(groups: Sequence[Group], positions: Ints) -> Ints:
-    """Return the line numbers of some rows."""
-    files = [stored for group in groups for stored in group.files]
-    begins = np.array(starts([stored.rows for stored in files]))
-    owners = np.searchsorted(begins, positions, side="right") - 1
-    places = positions - begins[owners]
-    lines: Ints = np.array([stored.first_line or 0 for stored in files])[owners] + places
-    for number, stored in enumerate(files):
-        if stored.first_line is None and stored.rows:
-            mine = owners == number
-            lines[mine] = read_columns(stored.path)[1][places[mine]]
-    return lines
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table of duplicates, an array in a file, column by column."""
+
+    path: Path
+    rows: int
+    header_bytes: int
 
 
-def _write_at(path: Path, row: int, values: Ints) -> None:
+def _create_table(path: Path, rows: int) -> _Table:
+    header = {"descr": NUMBER_TYPE.str, "fortran_order": True, "shape": (rows, 3)}
+    with private_file(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        return _Table(path, rows, file.tell())
+
+
+@dataclass(frozen=True, slots=True)
+class _LinePlaces:
+    """Which lines the rows of the list stand on.
+
+    For each file its first position and its first line; the path of a file whose lines don't count up from that.
+    """
+
+    begins: Ints
+    first_lines: Ints
+    odd: dict[int, Path]
+
+    @classmethod
+    def of(cls, files: Sequence[StoredRows]) -> _LinePlaces:
+        return cls(
+            np.array(starts([stored.rows for stored in files]), np.int64),
+            np.array([stored.first_line or 0 for stored in files], np.int64),
+            {i: stored.path for i, stored in enumerate(files) if stored.first_line is None and stored.rows},
+        )
+
+    def lines_at(self, positions: Ints) -> Ints:
+        """Return the line numbers of some rows."""
+        owners = np.searchsorted(self.begins, positions, side="right") - 1
+        places = positions - self.begins[owners]
+        lines: Ints = self.first_lines[owners] + places
+        for number in np.unique(owners).tolist() if self.odd else ():
+            if number in self.odd:
+                mine = owners == number
+                lines[mine] = read_columns(self.odd[number])[1][places[mine]]
+        return lines
+
+
+def _write_at(path: Path, offset: int, row: int, values: Ints) -> None:
     with disk_errors(path), path.open("r+b") as file:
-        file.seek(row * NUMBER_TYPE.itemsize)
-        values.astype(NUMBER_TYPE).tofile(file)
+        file.seek(offset + row * NUMBER_TYPE.itemsize)
+        values.astype(NUMBER_TYPE, copy=False).tofile(file)

@@ -48,8 +48,6 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
     `parts` are in list order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
     of all, of which there are `numberlike`.
     """
-    with disk_errors(duplicates_file):
-        duplicates = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
     begins = np.array(starts([part.rows for part in parts]), np.int64)
     names = list(dict.fromkeys(csv_safe(part.source) for part in parts))
     owners = np.array([names.index(csv_safe(part.source)) for part in parts], np.int64)
@@ -61,7 +59,7 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
         _write(repeated, [DUPLICATES_HEADER])
         for part, begin, owner in zip(parts, begins.tolist(), owners.tolist(), strict=True):
             rows = read_rows(part.path)
-            here = _between(duplicates, begin, begin + part.rows)
+            here = _between(duplicates_file, begin, begin + part.rows)
             firsts = owners[np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1]
             if rows.are_plain and not len(here):
                 continue
@@ -102,9 +100,12 @@ def _duplicates(
         yield str(rows.lines[row]), raw, number, first_line, source, first_source
 
 
-def _between(table: npt.NDArray[np.int64], begin: int, end: int) -> npt.NDArray[np.int64]:
-    first, last = np.searchsorted(table[:, POSITION], (begin, end))
-    return table[first:last]
+def _between(duplicates_file: Path, begin: int, end: int) -> npt.NDArray[np.int64]:
+    """Return the duplicates with a position between two; the table is mapped anew, so that memory does not grow."""
+    with disk_errors(duplicates_file):
+        table = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
+        first, last = np.searchsorted(table[:, POSITION], (begin, end))
+        return np.array(table[first:last])
 
 
 def _write(file: IO[bytes], records: Iterable[Record]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.intake import buckets
 from orchestrator.intake.blocks import FROM_TEXT, Rows, Texts, write_rows
-from orchestrator.intake.buckets import drop_in_buckets, find_repeated, grouped, spans, split_for
+from orchestrator.intake.buckets import drop_in_buckets, find_repeated, grouped, split_for
 from orchestrator.intake.duplicates import Unique, drop_duplicates
 from orchestrator.intake.normalise import StoredRows
 from orchestrator.intake.reasons import Reason
@@ -56,6 +56,7 @@ async def test_buckets_give_what_one_piece_gives(
     """Numbers, table of duplicates, positions and counts are the same, however the list is cut."""
     monkeypatch.setattr(buckets, "GROUP_ROWS", 700)
     monkeypatch.setattr(buckets, "BUCKET_ROWS", 300)
+    monkeypatch.setattr(buckets, "PART_ROWS", 100)
     rng = np.random.default_rng(largest)
     files = []
     for i, rows in enumerate((500, 0, 900, 1, 300, 400)):
@@ -70,6 +71,28 @@ async def test_buckets_give_what_one_piece_gives(
     assert found.duplicates > 0
     for path in (found.accepted_file, found.duplicates_file):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_number_that_is_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bucket is read in parts; the first appearance of all stays."""
+    monkeypatch.setattr(buckets, "GROUP_ROWS", 100)
+    rng = np.random.default_rng(3)
+    scattered = []
+    files = [stored(tmp_path / f"{i}", rng.choice([5, 5, 5, 6, 7, 8, 900], 90).tolist()) for i in range(6)]
+    groups = grouped(files)
+    split = split_for(groups, 1)
+    for i, group in enumerate(groups):
+        scattered.append(buckets.scatter(group, split, tmp_path / f"s{i}"))
+    monkeypatch.setattr(buckets, "PART_ROWS", 200)
+    found = buckets.find(scattered, 0, split, [group.begin for group in groups], tmp_path / "found")
+    assert len(found) > 1
+    monkeypatch.setattr(buckets, "PART_ROWS", 10_000)
+    (once,) = buckets.find(scattered, 0, split, [group.begin for group in groups], tmp_path / "once")
+    for number in range(len(groups)):
+        for some, all_ in zip(
+            buckets._duplicates_of(found, number), buckets._duplicates_of([once], number), strict=True
+        ):
+            assert some.tolist() == all_.tolist()
 
 
 async def test_lists_without_a_number(tmp_path: Path) -> None:
@@ -101,8 +124,3 @@ def test_groups_and_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert split_for(groups, 2).bits == 4
     assert split_for([], 4).width == 2
     assert grouped([]) == []
-
-
-def test_spans() -> None:
-    """Each run begins where the one before it ends."""
-    assert spans([2, 0, 3]) == [(0, 2), (2, 2), (2, 5)]
