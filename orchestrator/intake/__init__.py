@@ -5,7 +5,9 @@ Paths of one number through the modules:
     inputs → unpacking → decoding → text | table | workbook | columnar → blocks → normalise → duplicates → chunks
                                                                                         ↳ kept    ↳ rejects → advice
 
-`parts` draws blocks out of the inputs, `reading` puts the steps together.
+`parts` draws blocks out of the inputs, `reading` puts the steps together. Large lists take shorter ways to the same
+result: `blockwise` in place of `normalise` (patterns → validity → numbering → tables → fast), `buckets` in place of
+`duplicates`.
 """
 
 from orchestrator.intake.advice import advice

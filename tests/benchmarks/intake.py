@@ -41,7 +41,7 @@ FREE_DIGITS = 6
 SHUFFLE = 982_451_653
 """A prime: multiples of it, modulo the count of numbers that there are, take each of them once."""
 RECORDED = 60.0
-"""How many times as many numbers a second on two quiet cores; the quick test fails below half, in processor time."""
+"""How many times less processor time a line takes; the quick test fails below half of it."""
 
 LINES_OF_A_PROOF = 4_000
 MARKS = ("", "", "", " ", "-", ".", "/", "(", ")", " (0)", "00", "+", "'", ";", "x", "\t", "0")
