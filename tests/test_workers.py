@@ -281,6 +281,6 @@ async def test_map_raises_the_first_error_bare(workers: Workers) -> None:
 
 @pytest.mark.looptime
 async def test_under_virtual_time(workers: Workers) -> None:
-    """Virtual time stands still while a piece runs: no false time-out."""
-    async with asyncio.timeout(1):
+    """A piece runs in no virtual time, however long its process takes to start within the time-out's real time."""
+    async with asyncio.timeout(60):
         assert await workers.run(add, 1, 2) == 3
