@@ -79,7 +79,11 @@ class Looker:
         That one's file may hold the right numbers, with the verdicts of another platform.
         """
         names = () if watch.task_id in url else names_in(url)
-        other = await self._context.ledger.do(lambda ledger: ledger.owner_of(watch.key, *names)) if names else None
+        other = (
+            await self._context.ledger.do(lambda ledger: ledger.owner_of(watch.key, *names, once=True))
+            if names
+            else None
+        )
         if other is None:
             self._exported(lane, watch, url)
             return

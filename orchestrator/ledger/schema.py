@@ -121,6 +121,8 @@ CREATE TABLE events (
     detail TEXT NOT NULL
 ) STRICT;
 
+CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail');
+
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """

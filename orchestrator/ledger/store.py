@@ -84,14 +84,23 @@ class Ledger(JobRecord):
         )
         return [_task(row) for row in rows]
 
-    def owner_of(self, key: TaskKey, *task_ids: str) -> TaskKey | None:
-        """Return another task of the same vendor as `key` that has one of `task_ids`, None when there is none."""
+    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False) -> TaskKey | None:
+        """Return another task of the same vendor as `key` that has one of `task_ids`, None when there is none.
+
+        `once` also finds one that had it before it was sent again or given another: only stalled and failed tasks can
+        lose theirs, and the events in which they became so still name it.
+        """
         marks = ", ".join("?" * len(task_ids))
+        held = f"SELECT platform, chunk, vendor FROM tasks WHERE task_id IN ({marks})"
+        lost = (
+            "SELECT platform, chunk, vendor FROM events JOIN tasks USING (platform, chunk) "
+            f"WHERE event IN ('stall', 'fail') AND events.task_id IN ({marks})"
+        )
         row = self._row(
-            "SELECT o.platform, o.chunk FROM tasks o JOIN tasks t ON o.vendor = t.vendor "
-            f"WHERE t.platform = ? AND t.chunk = ? AND o.task_id IN ({marks}) "
-            "AND (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
-            (key.platform, key.chunk, *task_ids),
+            f"SELECT o.platform, o.chunk FROM ({held}{f' UNION ALL {lost}' if once else ''}) o "
+            "JOIN tasks t ON t.platform = ? AND t.chunk = ? AND o.vendor = t.vendor "
+            "WHERE (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
+            (*task_ids, *(task_ids if once else ()), key.platform, key.chunk),
         )
         return TaskKey(*row) if row else None
 
@@ -176,7 +185,7 @@ class Ledger(JobRecord):
 
     def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
         """Note the vendor's task id. An id that another task already has proves nothing: then the task is in doubt."""
-        if taken := self.owner_of(key, task_id):
+        if taken := self.owner_of(key, task_id, once=True):
             return self.doubt(key, f"the vendor named the task id of {taken} once more", at=at)
         return self._transition(
             key, Event.ACCEPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, total=total

@@ -83,6 +83,7 @@ READINGS: dict[str, Callable[[Ledger], object]] = {
     "the first chunk's states": lambda it: next(it.states_by_chunk(["instagram", "amazon"])),
     "the first chunk": lambda it: next(it.chunks()),
     "the last run": Ledger.last_run,
+    "the owner of an id": lambda it: it.owner_of(TaskKey("amazon", 250), "some", "words", once=True),
 }
 
 

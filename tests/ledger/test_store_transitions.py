@@ -266,3 +266,23 @@ def test_the_owner_of_an_id(ledger: Ledger, reach: Reach) -> None:
     assert ledger.owner_of(other, "unheard-of", task_id) == KEY
     assert ledger.owner_of(KEY, task_id) is None
     assert ledger.owner_of(elsewhere, task_id) is None
+
+
+def test_an_id_that_was_lost_is_still_known(ledger: Ledger, reach: Reach) -> None:
+    """An id that a task had before it was sent again is nobody else's: no answer and no link may name it for another.
+
+    A person may: who adopted it for the wrong task has to be able to mend that.
+    """
+    reach(ledger, KEY, State.STALLED)
+    task_id = task_of(ledger).task_id
+    assert task_id is not None
+    ledger.change(lambda it: it.resubmit(KEY, at=20.0))
+    other, elsewhere = TaskKey("amazon", 1), TaskKey("elsewhere", 1)
+    assert ledger.owner_of(other, "unheard-of", task_id, once=True) == KEY
+    assert ledger.owner_of(other, task_id) is None
+    assert ledger.owner_of(KEY, task_id, once=True) is None
+    assert ledger.owner_of(elsewhere, task_id, once=True) is None
+    reach(ledger, other, State.RELEASED)
+    assert ledger.change(lambda it: it.accept(other, task_id, total=10, at=21.0)) is State.IN_DOUBT
+    ledger.change(lambda it: it.adopt(other, task_id, at=22.0))
+    assert task_of(ledger, other).task_id == task_id
