@@ -11,7 +11,7 @@ result: `blockwise` in place of `normalise` (patterns → validity → numbering
 """
 
 from orchestrator.intake.advice import advice
-from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path
+from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path, lost_chunks
 from orchestrator.intake.inputs import fingerprint
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, Observed, PlannedChunk
 from orchestrator.intake.reading import WORK_FOLDER, read_list, rebuild
@@ -30,6 +30,7 @@ __all__ = [
     "chunk_sizes",
     "columns_path",
     "fingerprint",
+    "lost_chunks",
     "read_list",
     "rebuild",
 ]

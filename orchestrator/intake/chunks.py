@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.files import replacing
+from orchestrator.files import disk_errors, replacing
 from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates import NUMBER_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.intake.plan import ChunkLimits
 
 TRIED_COUNTS = 50
+ENDING = ".txt"
+COLUMNS_ENDING = ".columns.csv"
 
 
 def chunk_folder(directory: Path) -> Path:
@@ -30,12 +33,24 @@ def chunk_folder(directory: Path) -> Path:
 
 def chunk_path(directory: Path, chunk: int) -> Path:
     """Return the file of a chunk of the job in `directory`; chunks count from 1."""
-    return chunk_folder(directory) / f"{chunk:06d}.txt"
+    return chunk_folder(directory) / f"{chunk:06d}{ENDING}"
 
 
 def columns_path(directory: Path, chunk: int) -> Path:
     """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
-    return chunk_path(directory, chunk).with_suffix(".columns.csv")
+    return chunk_folder(directory) / f"{chunk:06d}{COLUMNS_ENDING}"
+
+
+def lost_chunks(directory: Path, chunks: Iterable[int], *, columns: bool) -> list[int]:
+    """Return those of `chunks` that lack their file, or that of their kept `columns`.
+
+    One look at the folder, and plain strings: a job may have a million chunks. Raises `StorageError`.
+    """
+    folder = chunk_folder(directory)
+    with disk_errors(folder):
+        there = frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208 - a path each is slow
+    endings = (ENDING, COLUMNS_ENDING) if columns else (ENDING,)
+    return [chunk for chunk in chunks if any(f"{chunk:06d}{ending}" not in there for ending in endings)]
 
 
 def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:

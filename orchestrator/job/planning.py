@@ -15,8 +15,8 @@ from orchestrator.intake import (
     PlannedChunk,
     advice,
     chunk_path,
-    columns_path,
     fingerprint,
+    lost_chunks,
     read_list,
     rebuild,
 )
@@ -27,7 +27,6 @@ from orchestrator.settings import WhenTooSmall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from orchestrator.intake import ListPlan
     from orchestrator.ledger import LedgerWriter
@@ -309,11 +308,15 @@ async def _check_chunk_files(
 ) -> None:
     """Build lost chunk files anew: those of the list out of the list, those of a retry out of these."""
     directory = settings.job.directory
-    chunks = await writer.do(_chunks)
     columns = (await writer.do(Ledger.counts)).columns
-    lost = await asyncio.to_thread(_lost, directory, chunks, kept=bool(columns))
-    if not lost:
+    listed = await writer.do(Ledger.chunk_numbers)
+    names = set(await asyncio.to_thread(lost_chunks, directory, listed, columns=bool(columns)))
+    if retried := await writer.do(partial(Ledger.chunk_numbers, retried=True)):
+        names |= set(await asyncio.to_thread(lost_chunks, directory, retried, columns=False))
+    if not names:
         return
+    chunks = await writer.do(_chunks)
+    lost = [chunk for chunk in chunks if chunk.chunk in names]
     base = [_planned_chunk(chunk) for chunk in chunks if chunk.only is None]
     log.warning("rebuilding_chunk_files", lost=len(lost))
     if any(chunk.only is None for chunk in lost):
@@ -328,18 +331,6 @@ async def _check_chunk_files(
 
 def _chunks(ledger: Ledger) -> list[Chunk]:
     return list(ledger.chunks())
-
-
-def _lost(directory: Path, chunks: list[Chunk], *, kept: bool) -> list[Chunk]:
-    """Return the chunks that lack a file; one look at the folder, since a job may have a million of them."""
-    folder = chunk_path(directory, 1).parent
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return [
-        chunk
-        for chunk in chunks
-        if chunk_path(directory, chunk.chunk).name not in there
-        or (kept and chunk.only is None and columns_path(directory, chunk.chunk).name not in there)
-    ]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

@@ -141,6 +141,12 @@ class JobRecord(Database):
         rows = self._rows("SELECT chunk, first_row, rows, sha256, generation, only_platform FROM chunks ORDER BY chunk")
         return (Chunk(*row) for row in rows)
 
+    def chunk_numbers(self, *, retried: bool = False) -> list[int]:
+        """Return the numbers of the chunks that cover the list, in order, or of those of `retry`."""
+        which = "NOT NULL" if retried else "NULL"
+        rows = self._rows(f"SELECT chunk FROM chunks WHERE only_platform IS {which} ORDER BY chunk")
+        return [chunk for (chunk,) in rows]
+
     def next_chunk(self) -> tuple[int, int]:
         """Return the generation and the chunk number with which the next generation begins."""
         row = self._row("SELECT max(generation) + 1, max(chunk) + 1 FROM chunks")

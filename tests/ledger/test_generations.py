@@ -41,6 +41,7 @@ def test_a_retry(ledger: Ledger, reach: Reach) -> None:
     assert list(ledger.retry_states("amazon")) == [(2, 5, State.PLANNED)]
     assert list(ledger.retry_states("instagram")) == []
     assert [chunk for chunk, _ in ledger.states_by_chunk(["amazon"])] == [1, 2, 3, 4]
+    assert (ledger.chunk_numbers(), ledger.chunk_numbers(retried=True)) == ([1, 2, 3, 4], [5])
     assert ledger.standing()["amazon"].tasks(State.PLANNED) == 4
 
 
