@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiohttp
+from yarl import URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,8 @@ async def bare(base_url: str, folder: Path, tasks: int) -> None:
                 while report["status"] != "exported":
                     async with session.get(f"{url}/{made['task_id']}", headers=headers) as answer:
                         report = await answer.json()
-                async with session.get(report["result_url"]) as answer:
+                link = URL(report["result_url"], encoded=True)  # or its signature is altered
+                async with session.get(link, raise_for_status=True) as answer:
                     store(folder / f"{task}.csv", await answer.read())
 
         async with asyncio.TaskGroup() as group:
