@@ -13,8 +13,8 @@ import click
 
 from orchestrator import __version__
 from orchestrator.errors import ExitCode, OrchestratorError
+from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
-from orchestrator.report.redact import mask_numbers
 from orchestrator.report.text import WIDTH
 
 if TYPE_CHECKING:

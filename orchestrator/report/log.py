@@ -24,7 +24,7 @@ import structlog
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import FILE_MODE
-from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
+from orchestrator.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

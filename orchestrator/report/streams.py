@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchestrator.errors import StorageError
-from orchestrator.report.redact import mask_numbers
+from orchestrator.redact import mask_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

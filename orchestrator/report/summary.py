@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
-from orchestrator.report.redact import mask_numbers, printable
+from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.text import count, duration, money
 from orchestrator.tasks import State
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from yarl import URL
 
 from orchestrator.errors import UsageError
+from orchestrator.redact import Redactor
 from orchestrator.vendor import dialects
 from orchestrator.vendor.deadline import DEFAULT_TIMES, Call, Leave, Times
 from orchestrator.vendor.dialects import HttpAnswer
@@ -69,6 +70,7 @@ class VendorClient:
         self._user_id = vendor.user_id
         self._base_url = base_url.rstrip("/")
         self._key = key
+        self._hide = Redactor((key, vendor.user_id))
         self._times = times
         self._hosts = HostRule(URL(base_url), vendor.result_hosts)
         self._resolver = resolver
@@ -181,8 +183,8 @@ class VendorClient:
         return answer
 
     def _note(self, response: aiohttp.ClientResponse, body: bytes | None) -> HttpAnswer:
-        content = dialects.read_content(body)
-        said = dialects.words_of(content, self._key)
+        content = dialects.with_quotable_status(dialects.read_content(body), self._hide)
+        said = dialects.words_of(content, self._hide)
         retry_after, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
         self.last_date = dialects.read_date(date) or self.last_date
         return HttpAnswer(response.status, content, said, retry_after, date)

@@ -1,7 +1,7 @@
 """The vendor's dialects: settings to requests, JSON to typed answers. Pure: no socket, no clock.
 
 The documented fields are read; everything else in an answer is ignored. Numbers may come as strings or floats. Vendor
-text is quoted in messages only after `_clean`: it may repeat phone numbers, or our key.
+text is quoted, in messages and in the ledger, only after `quotable`: it may repeat phone numbers, our key, or a link.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
+from orchestrator.redact import mask_numbers
 from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
+
+    Hide = Callable[[str], str]
 
 MAX_RETRY_AFTER_S: Final = 3600.0
 MAX_WORDS: Final = 200
@@ -28,7 +32,7 @@ MAX_STATUS: Final = 64
 
 # Ids go into URLs and messages. A name of dots only would walk up the path.
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
-_NUMBER = re.compile(r"\+?\d{7,}")
+_DIGITS = re.compile(r"\d{7,}")
 
 _STOPS: Final = {
     401: "the vendor does not accept the key; check api_key_env or api_key_file",
@@ -109,12 +113,24 @@ def read_content(body: bytes | None) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def words_of(content: dict[str, Any] | None, secret: str) -> str:
-    """Return what the vendor says in `error` and `message`, without numbers or `secret`, short; "" for nothing."""
+def with_quotable_status(content: dict[str, Any] | None, hide: Hide) -> dict[str, Any] | None:
+    """Return `content` with a status that may be shown: nobody knows all of the vendor's words for it."""
+    status = (content or {}).get("status")
+    return content | {"status": quotable(status, hide)} if content and isinstance(status, str) else content
+
+
+def words_of(content: dict[str, Any] | None, hide: Hide) -> str:
+    """Return what the vendor says in `error` and `message`, quotable and short; "" for nothing."""
     found = [(content or {}).get(key) for key in ("error", "message")]
     texts = [value.get("message") if isinstance(value, dict) else value for value in found]
     said = ": ".join(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip()))
-    return _clean(said, secret)
+    return quotable(said, hide)[:MAX_WORDS]
+
+
+def quotable(text: str, hide: Hide) -> str:
+    """Make vendor text fit for messages, logs and the ledger: one line without numbers and what `hide` takes out."""
+    one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return _DIGITS.sub("[number]", mask_numbers(hide(one_line)))
 
 
 def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, left: bool) -> SubmitAnswer:
@@ -273,11 +289,3 @@ def _count(value: object) -> int | None:
     """Read a count; an absurd one is cut to what a ledger can hold."""
     number = _number(value)
     return None if number is None else int(min(max(0.0, number), MAX_COUNT))
-
-
-def _clean(text: str, secret: str) -> str:
-    """Make vendor text fit for messages and logs."""
-    if secret:
-        text = text.replace(secret, "[key]")
-    one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return _NUMBER.sub("[number]", one_line)[:MAX_WORDS]

@@ -361,4 +361,4 @@ class TestBalance:
             with pytest.raises(DeniedError) as caught:
                 await client.balance(leave=leave)
         assert "0123456789" not in str(caught.value)
-        assert "[key] is unknown" in str(caught.value)
+        assert "key *** is unknown" in str(caught.value)

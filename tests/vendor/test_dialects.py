@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import CallError, DeniedError, RefusedError, TemporaryError
+from orchestrator.redact import Redactor
 from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, TaskReport
 from orchestrator.vendor.dialects import (
@@ -25,6 +26,7 @@ from orchestrator.vendor.dialects import (
     retry_after_s,
     status_request,
     submit_request,
+    with_quotable_status,
     words_of,
 )
 
@@ -331,19 +333,29 @@ class TestWords:
             ({"error": "same", "message": "same"}, "same"),
             ({"error": {"message": "inner", "code": 3}}, "inner"),
             ({"error": ["x"], "message": 7}, ""),
-            ({"message": "bad +41798284651 in line 12345"}, "bad [number] in line 12345"),
-            ({"message": "key sesame is wrong"}, "key [key] is wrong"),
+            ({"message": "bad +41798284651 in line 12345"}, "bad +41…51 in line 12345"),
+            ({"message": "0041 79 828 46 51 or 8284651"}, "00…51 or [number]"),
+            ({"message": "key sesame is wrong"}, "key *** is wrong"),
+            ({"message": "see http://h/1?X-Amz-Signature=abc1&a=b"}, "see http://h/1?X-Amz-Signature=***&a=b"),
             ({"message": "two\nlines\x1b[31m"}, "two lines [31m"),
             ({"message": "x" * 1000}, "x" * 200),
         ],
     )
     def test_table(self, content: dict[str, Any] | None, said: str) -> None:
-        """The vendor is quoted in one short line, without phone numbers and without our key."""
-        assert words_of(content, "sesame") == said
+        """The vendor is quoted in one short line, without phone numbers, our key and what opens a link."""
+        assert words_of(content, Redactor(("sesame",))) == said
 
     def test_no_key(self) -> None:
         """Without a key there is nothing to hide."""
-        assert words_of({"message": "abc"}, "") == "abc"
+        assert words_of({"message": "abc"}, Redactor()) == "abc"
+
+    def test_status(self) -> None:
+        """A status that nobody knows may quote as much as a message; those that are known stay as they are."""
+        hide = Redactor(("sesame",))
+        odd = {"status": "auditing 41798284651 for sesame", "total": 3}
+        assert with_quotable_status(odd, hide) == {"status": "auditing 41…51 for ***", "total": 3}
+        for same in (None, {}, {"status": 7}, {"status": "exported"}):
+            assert with_quotable_status(same, hide) == same
 
 
 class TestRetryAfter:

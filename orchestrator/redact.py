@@ -24,10 +24,15 @@ SECRET_NAMES = frozenset(
 )
 """Names of fields whose value is hidden whatever it is; compared in lower case, with `_` for `-`."""
 
+_GAP = r"[ ().\-/\u00a0\u2007\u2009-\u2015\u202f]"
 # At most two separators between digits, so that "+41 (0)79 828-46-51" counts as one number.
-_NUMBER = re.compile(r"(?:\+|%2[Bb])(\d(?:[ ().\-/]{0,2}\d){6,})")
-# A number as vendors write it, without "+"; not a part of a word, a hash, a version, a fraction or a path.
-_BARE_NUMBER = re.compile(r"(?<![\w.+/-])\d{10,15}(?![\w/-])")
+_NUMBER = re.compile(rf"(?:\+|%2[Bb])(\d(?:{_GAP}{{0,2}}\d){{6,}})")
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_OTHER = rf"(?:\d{{4}}-\d\d-\d\d|{_OCTET}(?:\.{_OCTET}){{3}}|\d\.\d+)(?!\d|\.\d)"
+"""What has as many digits and is no number: a date, an address of a machine, a fraction."""
+# A number as vendors and people write it without "+", in one piece or in groups; not a part of a word, a hash, a
+# version, a fraction or a path.
+_BARE_NUMBER = re.compile(rf"(?<![\w.+/-])(?!{_OTHER})(?:\d{{10,18}}|\d(?:{_GAP}{{0,3}}\d){{8,17}})(?![\w/-])")
 _NAMED_SECRET = re.compile(
     r"""(X-Amz-(?:Signature|Credential|Security-Token)|X-API-Key)(\\?["']?\s*(?:=|:|%3D)\s*\\?["']?)[^&\s"'\\]+""",
     re.IGNORECASE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.report.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
+from orchestrator.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
 
 KEY = "k-0123456789abcdef"
 SIGNATURE = "9f86d081884c7d659a2feaa0c55ad015"
@@ -101,10 +101,16 @@ def test_secrets_are_known_by_name(name: str) -> None:
         ("/runs/20261121201502/master.csv", "/runs/20261121201502/master.csv"),
         ("task 3f1b2c4d-123456789012-x", "task 3f1b2c4d-123456789012-x"),
         ("0.1234567890123 and 0x7f12345678901", "0.1234567890123 and 0x7f12345678901"),
+        ("no 0041 79 828 46 51, see line 3", "no 00…51, see line 3"),
+        ("(079) 828-46-51 and 41.79.828.46.51", "(07…51 and 41…51"),
+        ("079\u00a0828\u202f46\u201351", "07…51"),
+        ("at 2026-11-21 20:15:02, 20,000,000 lines", "at 2026-11-21 20:15:02, 20,000,000 lines"),
+        ("no connection to 192.168.100.200:443", "no connection to 192.168.100.200:443"),
+        ("spring-instagram-000017-12345678.txt", "spring-instagram-000017-12345678.txt"),
     ],
 )
 def test_free_text_is_searched_for_bare_numbers_too(text: str, expected: str) -> None:
-    """The vendor writes numbers without a plus sign; paths, ids, fractions and addresses in memory are no numbers."""
+    """The vendor writes numbers without a plus sign; paths, ids, fractions, dates and addresses are no numbers."""
     assert mask_numbers(text) == expected
 
 
