@@ -7,8 +7,7 @@
 The list is E.164 lines of twelve countries, one in twenty a duplicate. The user's way is one process that parses,
 checks and formats each line with `phonenumbers`, knows by a set what it has seen, and writes chunk files. As it takes
 minutes where we take seconds, it gets the first lines of the same list; what it writes has to be what ours begins with.
-Start-up is counted, and so are our syncs. Resident memory is summed over all processes every 20 ms; pages that they
-share count once for each.
+Start-up is counted, and so are our syncs.
 """
 
 from __future__ import annotations
@@ -18,21 +17,20 @@ import asyncio
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import phonenumbers
-import psutil
+
+from tests.benchmarks.figures import Taken, watched
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
-INTERVAL_S = 0.02
 CHUNK = 20_000
 BATCH = 1_000_000
 COUNTRIES = ("CH", "US", "GB", "DE", "FR", "IT", "ES", "BR", "IN", "ID", "MX", "TR")
@@ -40,9 +38,6 @@ DUPLICATES = 0.05
 FREE_DIGITS = 6
 SHUFFLE = 982_451_653
 """A prime: multiples of it, modulo the count of numbers that there are, take each of them once."""
-RECORDED = 60.0
-"""How many times less processor time a line takes; the quick test fails below half of it."""
-
 LINES_OF_A_PROOF = 4_000
 MARKS = ("", "", "", " ", "-", ".", "/", "(", ")", " (0)", "00", "+", "'", ";", "x", "\t", "0")
 
@@ -103,7 +98,6 @@ def theirs(folder: Path, lines: int) -> None:
                 (folder / f"theirs{chunks:06d}.txt").write_text("\n".join(chunk) + "\n")
                 chunk = []
     (folder / f"theirs{chunks + 1:06d}.txt").write_text("\n".join(chunk) + "\n")
-    (folder / "cpu_s").write_text(str(time.process_time()))
 
 
 def ours(folder: Path) -> None:
@@ -121,33 +115,10 @@ def ours(folder: Path) -> None:
     (folder / "accepted").write_text(str(asyncio.run(read())))
 
 
-def run_side(side: str, folder: Path, lines: int) -> tuple[float, float, int]:
-    """Run one side in a process of its own; return seconds by the clock, of processor time, and its peak in bytes."""
+def run_side(side: str, folder: Path, lines: int) -> Taken:
+    """Run one side in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.intake", str(lines), "--side", side, "--folder", str(folder)]
-    began = time.perf_counter()
-    used: dict[int, float] = {}
-    peak = 0
-    with subprocess.Popen(command) as run:  # noqa: S603 - ourselves
-        process = psutil.Process(run.pid)
-        while run.poll() is None:
-            peak = max(peak, _look(process, used))
-            time.sleep(INTERVAL_S)
-    if run.returncode:
-        raise SystemExit(f"{side} ended with {run.returncode}")
-    return time.perf_counter() - began, sum(used.values()), peak
-
-
-def _look(process: psutil.Process, used: dict[int, float]) -> int:
-    """Return what a process and its descendants hold, and note their processor time."""
-    total = 0
-    for one in (process, *process.children(recursive=True)):
-        try:
-            total += one.memory_info().rss
-            times = one.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        used[one.pid] = times.user + times.system
-    return total
+    return watched(command)
 
 
 def same_output(folder: Path) -> bool:
@@ -161,28 +132,54 @@ def same_output(folder: Path) -> bool:
     return bool(expected) and found.startswith(expected)
 
 
-def compare(lines: int, baseline: int, rounds: int) -> list[dict[str, float]]:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of both sides: the user's had the first `baseline` of the `lines`."""
+
+    lines: int
+    baseline: int
+    ours: Taken
+    theirs: Taken
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many lines a second we read."""
+        return (self.lines / self.ours.clock_s) / (self.baseline / self.theirs.clock_s)
+
+    def told(self) -> str:
+        """Say it as JSON."""
+        figures = {
+            "lines": self.lines,
+            "seconds": self.ours.clock_s,
+            "numbers/s": self.lines / self.ours.clock_s,
+            "cpu_s": self.ours.cpu_s,
+            "peak_mb": self.ours.peak_bytes / 1e6,
+            "baseline numbers/s": self.baseline / self.theirs.clock_s,
+            "baseline peak_mb": self.theirs.peak_bytes / 1e6,
+            "baseline cpu_s": self.theirs.cpu_s,
+            "ratio": self.ratio,
+        }
+        return json.dumps({key: round(value, 2) for key, value in figures.items()})
+
+
+def compare(lines: int, baseline: int, rounds: int) -> Iterator[Turn]:
     """Measure both sides in turns; raises `SystemExit` when their output differs."""
-    measured = []
+    baseline = min(baseline, lines)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_list(folder / "list.txt", lines)
         for _ in range(rounds):
-            clock_s, cpu_s, peak = run_side("ours", folder, lines)
-            theirs_s, theirs_cpu_s, theirs_peak = run_side("theirs", folder, min(baseline, lines))
+            ours_took, theirs_took = run_side("ours", folder, lines), run_side("theirs", folder, baseline)
             if not same_output(folder):
                 raise SystemExit("the outputs differ")
-            ratio = (lines / clock_s) / (min(baseline, lines) / theirs_s)
-            measured.append(
-                {
-                    "lines": lines, "seconds": clock_s, "numbers/s": lines / clock_s, "cpu_s": cpu_s,
-                    "peak_mb": peak / 1e6, "baseline numbers/s": min(baseline, lines) / theirs_s,
-                    "baseline peak_mb": theirs_peak / 1e6,
-                    "baseline cpu_s": theirs_cpu_s, "ratio": ratio,
-                }
-            )  # fmt: skip
-            print(json.dumps({key: round(value, 2) for key, value in measured[-1].items()}), flush=True)  # noqa: T201
-    return measured
+            yield Turn(lines, baseline, ours_took, theirs_took)
+
+
+def alone(lines: int) -> Taken:
+    """Measure our side, without the other."""
+    with tempfile.TemporaryDirectory() as name:
+        write_list(Path(name) / "list.txt", lines)
+        return run_side("ours", Path(name), lines)
 
 
 def prove(seed: int, region: str | None) -> tuple[int, int, list[str]]:
@@ -269,7 +266,8 @@ def main() -> None:
     elif given.prove:
         asyncio.run(_prove_all(given.lines))
     else:
-        compare(given.lines, given.baseline, given.rounds)
+        for turn in compare(given.lines, given.baseline, given.rounds):
+            print(turn.told(), flush=True)  # noqa: T201 - the point
 
 
 if __name__ == "__main__":

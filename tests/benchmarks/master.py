@@ -13,7 +13,6 @@ import csv
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,8 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from tests.benchmarks.figures import Taken, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,9 +41,6 @@ HEADER = (
     *("format", "rows/s, ours", "rows/s, user", "ratio", "processor, ours", "processor, user"),
     *("peak, ours", "peak, user", "written and synced"),
 )
-
-QUICK_RATIO = 70.0
-"""Rows a second of `ours` over those of `openpyxl`, start-up left out, as `quick_ratio` measured it."""
 
 
 def prepare(folder: Path, rows: int) -> None:
@@ -154,26 +152,28 @@ def same_cells(folder: Path, output: str) -> int:
     return rows
 
 
-class Taken(NamedTuple):
-    """What a process took: wall time, peak resident memory, processor time of all its threads."""
-
-    time_s: float
-    peak_bytes: int
-    processor_s: float
-
-
 def measured(folder: Path, side: str, output: str) -> Taken:
     """Run one side as a process of its own."""
-    command = [sys.executable, "-m", "tests.benchmarks.master", side, str(folder), output]
-    began = time.perf_counter()
-    told = subprocess.run(command, check=True, capture_output=True).stdout.split()  # noqa: S603 - our own module
-    return Taken(time.perf_counter() - began, int(told[0]), float(told[1]))
+    return watched([sys.executable, "-m", "tests.benchmarks.master", side, str(folder), output])
 
 
-def peak_bytes() -> int:
-    """Return this process's peak resident memory; the one that `getrusage` tells begins with the parent's."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+def compare(output: str, rows: int, rounds: int) -> Compared:
+    """Measure both sides in turns; raises `AssertionError` when a cell differs."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, rows)
+        turns = [(measured(folder, "ours", output), measured(folder, "user", output)) for _ in range(rounds)]
+        assert same_cells(folder, output) == rows
+        path = folder / "ours" / f"master.{output}"
+        return Compared(turns, path.stat().st_size, disk_speed(path))
+
+
+class Compared(NamedTuple):
+    """Turns of ours and the user's; the size of our file, and how long writing and syncing it alone takes."""
+
+    turns: list[tuple[Taken, Taken]]
+    size_bytes: int
+    alone_s: float
 
 
 def disk_speed(path: Path) -> float:
@@ -208,27 +208,21 @@ def quick_ratio(folder: Path) -> float:
 def main(rows: int, rounds: int = ROUNDS) -> None:
     """Measure every format and print a table."""
     print(f"| {' | '.join(HEADER)} |\n{'|---' * len(HEADER)}|")  # noqa: T201
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, rows)
-        for output in FORMATS:
-            turns = [(measured(folder, "ours", output), measured(folder, "user", output)) for _ in range(rounds)]
-            assert same_cells(folder, output) == rows
-            path = folder / "ours" / f"master.{output}"
-            print(row(output, rows, turns, (path.stat().st_size, disk_speed(path))), flush=True)  # noqa: T201
+    for output in FORMATS:
+        print(row(output, rows, compare(output, rows, rounds)), flush=True)  # noqa: T201
 
 
-def row(output: str, rows: int, turns: Sequence[tuple[Taken, Taken]], alone: tuple[int, float]) -> str:
+def row(output: str, rows: int, compared: Compared) -> str:
     """Return a row of the table: medians of the times, the highest of the peaks."""
-    sides = list(zip(*turns, strict=True))
-    our_s, user_s = (median(turn.time_s for turn in side) for side in sides)
+    sides = list(zip(*compared.turns, strict=True))
+    our_s, user_s = (median(turn.clock_s for turn in side) for side in sides)
     our_mb, user_mb = (max(turn.peak_bytes for turn in side) / 1e6 for side in sides)
-    our_cpu_s, user_cpu_s = (median(turn.processor_s for turn in side) for side in sides)
-    size, alone_s = alone
+    our_cpu_s, user_cpu_s = (median(turn.cpu_s for turn in side) for side in sides)
+    size = f"{compared.size_bytes / 1e6:.1f} MB, ours {our_s:.2f} s, alone {compared.alone_s:.2f} s"
     cells = (
         *(output, f"{rows / our_s:,.0f}", f"{rows / user_s:,.0f}", f"{user_s / our_s:.1f} x"),
         *(f"{our_cpu_s:.2f} s", f"{user_cpu_s:.2f} s"),
-        *(f"{our_mb:.0f} MB", f"{user_mb:.0f} MB", f"{size / 1e6:.1f} MB, ours {our_s:.2f} s, alone {alone_s:.2f} s"),
+        *(f"{our_mb:.0f} MB", f"{user_mb:.0f} MB", size),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -237,7 +231,6 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case [("ours" | "user") as side, folder, output]:
             {"ours": ours, "user": user}[side](Path(folder), output)
-            print(peak_bytes(), time.process_time())  # noqa: T201
         case [rows, *rounds]:
             main(int(rows), *map(int, rounds))
         case _:

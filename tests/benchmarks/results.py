@@ -18,26 +18,17 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.results import ResultCheck, check_limits, check_result, read_verdicts, verdict_path
 from orchestrator.workers import Workers
+from tests.benchmarks.figures import Taken, watched
 
-RECORDED = {
-    "openpyxl": 25.0,
-    "xlsxwriter": 14.0,
-    "documented": 14.0,
-    "no references": 24.0,
-    "general": 4.0,
-    "zip": 1.0,
-}
-"""Ratios of rows a second of processor time, one core to one; the quick test fails below half of these."""
 HEADER = ("Number", "instagram")
 
 Rows = list[tuple[str, str]]
@@ -135,7 +126,6 @@ def theirs(folder: Path, files: int) -> None:
         if not plain:
             said = _by_library(path)
         (folder / f"{place:06d}.json").write_text(json.dumps([said.get(number, "unanswered") for number in numbers]))
-    (folder / "cpu_s").write_text(str(time.process_time()))
 
 
 def _by_library(path: Path) -> dict[str, str]:
@@ -150,23 +140,16 @@ def _by_library(path: Path) -> dict[str, str]:
 
 def ours(folder: Path, files: int) -> None:
     """Check results as the program does."""
-    used = dict(asyncio.run(_check_all(folder, files)))
-    (folder / "cpu_s").write_text(str(sum(used.values()) + time.process_time()))
+    asyncio.run(_check_all(folder, files))
 
 
-async def _check_all(folder: Path, files: int) -> list[tuple[int, float]]:
+async def _check_all(folder: Path, files: int) -> None:
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         for place in range(files):
             yield (check_of(folder, place),)
 
     async with Workers(os.cpu_count() or 1) as workers:
-        return await workers.map(checked, calls(), limits=check_limits(20_000))
-
-
-def checked(check: ResultCheck) -> tuple[int, float]:
-    """Check, and return the worker's id and what processor time it has had since its start."""
-    check_result(check)
-    return os.getpid(), time.process_time()
+        await workers.map(check_result, calls(), limits=check_limits(20_000))
 
 
 def check_of(folder: Path, place: int) -> ResultCheck:
@@ -187,13 +170,10 @@ def prepare(folder: Path, kind: str, *, files: int, rows: int) -> None:
         os.link(folder / "chunk", folder / "chunks" / f"{place:06d}.txt")
 
 
-def run_side(side: str, folder: Path, files: int) -> tuple[float, float]:
-    """Run one side in a process of its own; return seconds a file by the clock, and of processor time."""
-    started = time.perf_counter()
+def run_side(side: str, folder: Path, files: int) -> Taken:
+    """Run one side in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.results", "--side", side, str(folder), "--files", str(files)]
-    subprocess.run(command, check=True)  # noqa: S603 - ourselves
-    clock_s = time.perf_counter() - started
-    return clock_s / files, float((folder / "cpu_s").read_text()) / files
+    return watched(command)
 
 
 def same_verdicts(folder: Path, files: int) -> bool:
@@ -205,19 +185,40 @@ def same_verdicts(folder: Path, files: int) -> bool:
     return True
 
 
-def measure(kind: str, *, files: int, rows: int, rounds: int) -> tuple[float, float]:
-    """Return how many times as fast we are, by the clock and by processor time: medians of the rounds' ratios."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of both sides, of files of `rows` rows each; the user's had fewer of them."""
+
+    rows: int
+    files: int
+    ours: Taken
+    their_files: int
+    theirs: Taken
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many rows a second we read, by the clock."""
+        return (self.theirs.clock_s / self.their_files) / (self.ours.clock_s / self.files)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same by processor time."""
+        return (self.theirs.cpu_s / self.their_files) / (self.ours.cpu_s / self.files)
+
+
+def measure(kind: str, *, files: int, rows: int, rounds: int) -> list[Turn]:
+    """Measure both sides in turns; raises `SystemExit` when they don't say the same."""
     their_files = max(1, files // 25)
-    ratios = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder, kind, files=files, rows=rows)
-        for _ in range(rounds):
-            their, our = run_side("theirs", folder, their_files), run_side("ours", folder, files)
-            ratios.append((their[0] / our[0], their[1] / our[1]))
+        turns = [
+            Turn(rows, files, run_side("ours", folder, files), their_files, run_side("theirs", folder, their_files))
+            for _ in range(rounds)
+        ]
         if not same_verdicts(folder, their_files):
             raise SystemExit(f"{kind}: the two sides do not agree")
-    return statistics.median(clock for clock, _ in ratios), statistics.median(cpu for _, cpu in ratios)
+    return turns
 
 
 def main() -> None:
@@ -235,7 +236,10 @@ def main() -> None:
     print(f"{given.files} files of {given.rows:,} rows, {os.cpu_count()} cores, median of {given.rounds} rounds")  # noqa: T201 - the point
     print("| result file | x rows/s | x rows a second of processor time |\n|---|---|---|")  # noqa: T201 - the point
     for kind in given.kinds:
-        clock, cpu = measure(kind, files=given.files, rows=given.rows, rounds=given.rounds)
+        turns = measure(kind, files=given.files, rows=given.rows, rounds=given.rounds)
+        clock, cpu = (
+            statistics.median(ratios) for ratios in zip(*((t.ratio, t.cpu_ratio) for t in turns), strict=True)
+        )
         print(f"| {kind} | {clock:.0f} | {cpu:.0f} |", flush=True)  # noqa: T201 - the point
 
 

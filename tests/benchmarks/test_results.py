@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.results import check_result, read_verdicts
-from tests.benchmarks.results import RECORDED, check_of, prepare, theirs
+from tests.benchmarks.recorded import RESULTS
+from tests.benchmarks.results import check_of, prepare, theirs
 
 ROWS = 20_000
 ROUNDS = 3
@@ -26,7 +27,7 @@ def took(run: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-@pytest.mark.parametrize("kind", RECORDED)
+@pytest.mark.parametrize("kind", RESULTS)
 def test_ratio(kind: str, tmp_path: Path) -> None:
     """Side by side, in turns, with the same verdicts, the median ratio is at least half of the recorded one."""
     prepare(tmp_path, kind, files=1, rows=ROWS)
@@ -38,4 +39,4 @@ def test_ratio(kind: str, tmp_path: Path) -> None:
         ratios.append(took(lambda: theirs(tmp_path, 1)) / fast)
     written = read_verdicts(check.verdicts)
     assert [written.words[code] for code in written.codes] == json.loads((tmp_path / "000000.json").read_text())
-    assert statistics.median(ratios) >= RECORDED[kind] / 2, [round(ratio, 1) for ratio in ratios]
+    assert statistics.median(ratios) >= RESULTS[kind] / 2, [round(ratio, 1) for ratio in ratios]
