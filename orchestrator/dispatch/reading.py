@@ -103,12 +103,19 @@ class ResultReader:
             for one in batch:  # each by itself: the file that breaks its worker costs that file only
                 await self._run([one])
             return
-        except BaseException as error:
-            for _, _, future in batch:
-                _settle(future, error)
+        except asyncio.CancelledError as error:
+            _settle_all(batch, error)
             raise
+        except Exception as error:  # noqa: BLE001 - whoever waits for a file raises it; nobody waits for this call
+            _settle_all(batch, error)
+            return
         for (_, _, future), outcome in zip(batch, outcomes, strict=True):
             _settle(future, outcome)
+
+
+def _settle_all(batch: Sequence[tuple[ResultCheck, int, asyncio.Future[ResultReport]]], error: BaseException) -> None:
+    for _, _, future in batch:
+        _settle(future, error)
 
 
 def _settle(future: asyncio.Future[ResultReport], outcome: ResultReport | BaseException) -> None:

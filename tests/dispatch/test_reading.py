@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -126,3 +127,22 @@ async def test_what_is_cut_off(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await taker
     assert len(asyncio.all_tasks()) == 1
+
+
+def fail_with_the_disk(checks: tuple[ResultCheck, ...]) -> list[Any]:
+    """Stand for a disk that fails below all files of a call."""
+    raise StorageError("the disk fails")
+
+
+async def test_a_disk_that_fails_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits for a file gets the error; nothing is left that asyncio would log with a traceback."""
+    monkeypatch.setattr(reading, "take_results", fail_with_the_disk)
+    async with Workers(1) as workers:
+        reader = ResultReader(workers)
+        with pytest.raises(StorageError, match="the disk fails"):
+            await reader.take(make_check(tmp_path), 10)
+        await reader.close()
+    gc.collect()
+    assert caplog.messages == []
