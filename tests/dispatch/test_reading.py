@@ -143,6 +143,5 @@ async def test_a_disk_that_fails_is_told_once(
         reader = ResultReader(workers)
         with pytest.raises(StorageError, match="the disk fails"):
             await reader.take(make_check(tmp_path), 10)
-        await reader.close()
     gc.collect()
     assert caplog.messages == []
