@@ -1,0 +1,116 @@
+"""One life of the recorded machine, run under strace: `python -m tests.powerloss.recorded BASE SEED HOST LIFE FROM_S`.
+
+After every commit that the program was told is durable, a mark with a hash of the ledger is written outside the
+machine's disk; so the log of calls says at each point what had been acknowledged. A life ends by a kill or a stop that
+its name and the seed draw; the one named `last` sees the job through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from orchestrator.job import RunOptions
+from orchestrator.ledger import Ledger
+from tests.powerloss.machine import Machine, Place, digest_of, live
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.scenario import stream
+
+LAST = "last"
+
+
+class Recorded(Machine):
+    """A machine that notes what was acknowledged, and that is killed."""
+
+    def __init__(self, place: Place, loop: VirtualLoop, life: str) -> None:
+        super().__init__(place, loop)
+        self.life = life
+        self.fate = stream(place.seed, f"life {life}")
+        self._marks = os.open(place.marks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._fatal_file = 0
+
+    def mark(self, ledger: Ledger, *, acknowledged: bool) -> None:
+        line = {"acknowledged": acknowledged, "ledger": digest_of(ledger._sql), "time": self.loop.time()}
+        os.write(self._marks, json.dumps(line).encode() + b"\n")
+
+    async def act(self) -> None:
+        if self.life == LAST:
+            await self.see_it_through()
+            return
+        kind = self.fate.random()
+        if kind < 0.4:
+            self.loop.alarm(int(10 ** self.fate.uniform(1.0, 3.0)), _die)
+        elif kind < 0.8:
+            self._fatal_file = self.fate.randrange(1, 60)
+        end = partial(self._stopped_at, self.fate.uniform(0.0, 4.0))
+        await self._run(self.settings(healed=True), RunOptions(submit_only=self.fate.random() < 0.2), end)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Mark every commit, and every ledger that is made or opened; be killed at a file operation."""
+        made, opened, commit = Ledger.create, Ledger.open, Ledger.commit
+
+        def create(_: type[Ledger], path: Path, job_id: str) -> Ledger:
+            ledger = made(path, job_id)
+            self.mark(ledger, acknowledged=True)
+            return ledger
+
+        def open_(_: type[Ledger], path: Path) -> Ledger:
+            ledger = opened(path)
+            self.mark(ledger, acknowledged=False)
+            return ledger
+
+        def committed(ledger: Ledger, changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
+            outcomes = commit(ledger, changes)
+            self.mark(ledger, acknowledged=True)
+            return outcomes
+
+        with (
+            patch.object(Ledger, "create", classmethod(create)),
+            patch.object(Ledger, "open", classmethod(open_)),
+            patch.object(Ledger, "commit", committed),
+            patch.object(os, "fsync", self._fatal(os.fsync)),
+            patch.object(os, "replace", self._fatal(os.replace)),
+        ):
+            yield
+
+    def _fatal(self, function: Callable[..., None]) -> Callable[..., None]:
+        def counted(*arguments: Any, **options: Any) -> None:
+            self._fatal_file -= 1
+            if self._fatal_file == 0:
+                _die()
+            function(*arguments, **options)
+
+        return counted
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    base, seed, host, life, from_s = sys.argv[1:]
+    place = Place(Path(base), int(seed), host)
+    born: list[Recorded] = []
+
+    def bear(loop: VirtualLoop) -> Recorded:
+        born.append(Recorded(place, loop, life))
+        return born[0]
+
+    async def act(_: Machine) -> None:
+        with born[0].watched():
+            await born[0].act()
+
+    live(bear, act, float(from_s))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The power fails while the whole program works. The campaign is `python -m tests.powerloss`."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.powerloss.campaign import A_BLOCK, FIRST_LOSSES, Tally, lose_power
+from tests.powerloss.operations import Lies
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="recording a process needs strace")
+
+AT_ONCE = 15
+
+
+@pytest.mark.parametrize("first", [0, 4 * A_BLOCK, 7 * A_BLOCK + FIRST_LOSSES])
+def test_no_acknowledged_transition_is_lost(first: int) -> None:
+    """Whatever of the unsynced is lost, torn or overtaken: the ledger opens and has every change that was acknowledged.
+
+    And the program goes on to a complete master, with one charge for each task. The last of these lose it twice.
+    """
+    tally = Tally()
+    assert list(lose_power(first, AT_ONCE, tally)) == []
+    assert tally.distinct > AT_ONCE // 2
+
+
+@pytest.mark.parametrize(
+    ("lies", "caught"),
+    [
+        (lambda sync: sync.directory, "there is no ledger"),
+        (lambda sync: sync.path == "ledger.sqlite-wal", "lacks some of"),
+        (lambda sync: not sync.directory and not sync.path.startswith("ledger"), "a run ended with 74"),
+    ],
+    ids=["no directory is synced", "synchronous = NORMAL", "no file but the ledger is synced"],
+)
+def test_a_missing_sync_is_caught(lies: Lies, caught: str) -> None:
+    """With one kind of the program's syncs taken out of the recording, a promise is broken within a few losses."""
+    assert any(caught in told for told in lose_power(2 * A_BLOCK, FIRST_LOSSES, Tally(), lies))
