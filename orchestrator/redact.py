@@ -57,7 +57,7 @@ def printable(text: str) -> str:
 
 
 class Redactor:
-    """Redacts whole lines. `secrets` are hidden in every spelling that JSON, `repr` and URLs give them."""
+    """Redacts whole lines. `secrets` are hidden in every spelling of JSON, `repr` and URLs, and in JSON of those."""
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
         self._spellings: tuple[str, ...] = ()
@@ -69,7 +69,8 @@ class Redactor:
             spelling
             for secret in secrets
             if len(secret) >= MIN_SECRET_CHARS and secret not in PUBLISHED
-            for spelling in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
+            for once in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
+            for spelling in (once, json.dumps(once)[1:-1])
         }
         self._spellings = tuple(sorted({*self._spellings, *spellings}, key=len, reverse=True))
 

@@ -12,6 +12,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+API_KEY_ENV = "EKYCPRO_API_KEY"
+"""The environment variable that has the key, unless another is named."""
 SANDBOX = "sandbox"
 """The `base_url` that means the embedded vendor."""
 
@@ -64,7 +66,7 @@ class VendorSettings:
     """A base URL and an API key, with limits of their own."""
 
     base_url: Annotated[str, MinLen(1)]
-    api_key_env: str = "EKYCPRO_API_KEY"
+    api_key_env: str = API_KEY_ENV
     api_key_file: Path | None = None
     user_id: str = ""
     requests_per_second: Positive = 10.0

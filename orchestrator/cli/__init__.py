@@ -29,6 +29,11 @@ __all__ = ["EXIT_CODES", "commands", "main", "parse_duration"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` default to those of the process. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with streams.private():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return int(commands.main(arguments, prog_name="orchestrator", standalone_mode=False) or 0)
     except click.ClickException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
 from orchestrator.report.text import WIDTH
+from orchestrator.settings import API_KEY_ENV
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -145,8 +147,10 @@ def ending(function: Function) -> Function:
 
     @functools.wraps(function)
     def ended(**options: Any) -> int:
+        streams.hide(os.environ.get(API_KEY_ENV, ""))  # by mistake it may stand in the configuration, or in the command
         try:
-            return function(**options)
+            with streams.libraries_hushed():
+                return function(**options)
         except OrchestratorError as error:
             code, reason = int(error.exit_code), str(error)
         except KeyboardInterrupt:
@@ -170,9 +174,11 @@ def job_command(function: Function) -> Function:
 
     @functools.wraps(function)
     def configured(*, config: Path, overrides: Sequence[str], **options: Any) -> int:
-        from orchestrator.config import load
+        from orchestrator.config import load, secrets_in
 
-        return function(load(config, overrides), **options)
+        settings = load(config, overrides)
+        streams.hide(*secrets_in(settings, os.environ))
+        return function(settings, **options)
 
     click.option("--json", "as_json", is_flag=True, help="End standard output with one line of JSON.")(configured)
     click.option(

@@ -6,15 +6,16 @@ import os
 import re
 import stat
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from orchestrator.errors import UsageError
 from orchestrator.settings import SANDBOX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from orchestrator.settings import VendorSettings
+    from orchestrator.settings import Settings, VendorSettings
 
 MAX_KEY_BYTES = 4096
 _OPEN_TO_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
@@ -36,6 +37,15 @@ def read_key(vendor: VendorSettings, environ: Mapping[str, str]) -> str:
             " or name a file that holds it with api_key_file"
         )
     return _checked(environ[vendor.api_key_env], f"the key in the environment variable {vendor.api_key_env}")
+
+
+def secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Return what no output may show, as far as it is known before a key is read: see also `read_key`."""
+    for vendor in settings.vendors.values():
+        yield environ.get(vendor.api_key_env, "").rstrip("\r\n")
+        yield vendor.user_id
+        password = urlsplit(vendor.proxy).password or ""
+        yield from (password, unquote(password))
 
 
 def _read(path: Path) -> str:

@@ -104,7 +104,13 @@ def _holds_number(text: str) -> bool:
     return len(_DIGIT.findall(text)) >= _FEWEST_DIGITS and not any(map(str.isalpha, text))
 
 
+def _is_personal(text: str) -> bool:
+    return "@" in text or len(_DIGIT.findall(text)) >= _FEWEST_DIGITS
+
+
 def shown(headers: Sequence[str]) -> str:
-    """List headers for a message; what may be a person's number is not repeated there."""
-    names = ["(a number)" if _holds_number(header) else repr(header[:SHOWN_CHARACTERS]) for header in headers]
+    """List headers for a message, none of them when the row may be a person's: no line of a list is ever repeated."""
+    if any(map(_is_personal, headers)):
+        return "what looks like a person's data, so it is not shown"
+    names = [repr(header[:SHOWN_CHARACTERS]) for header in headers]
     return ", ".join(names[:SHOWN_HEADERS]) + (", ..." if len(names) > SHOWN_HEADERS else "")

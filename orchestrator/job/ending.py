@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import ExitCode
+from orchestrator.redact import mask_numbers
+from orchestrator.report.streams import redacted
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -24,11 +26,17 @@ UNREACHABLE_WAIT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends, in a code and a sentence; `again_after_s` says when another run makes sense by itself."""
+    """How a run ends, in a code and a sentence; `again_after_s` says when another run makes sense by itself.
+
+    The sentence is kept in the ledger and the summary, so it is redacted here, whoever worded it.
+    """
 
     code: ExitCode
     reason: str
     again_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", redacted(mask_numbers(self.reason)))
 
 
 def ending(lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_reason: str) -> Ending:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator import __version__
 from orchestrator.config import read_key
 from orchestrator.errors import LockedError, StorageError
+from orchestrator.report import streams
 from orchestrator.sandbox import Sandbox
 from orchestrator.vendor.client import VendorClient
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 def read_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the key of every vendor that a platform uses; `UsageError` when one is missing."""
     used = {platform.vendor for platform in settings.platforms.values()}
-    return {name: read_key(settings.vendors[name], environ) for name in settings.vendors if name in used}
+    keys = {name: read_key(settings.vendors[name], environ) for name in settings.vendors if name in used}
+    streams.hide(*keys.values())
+    return keys
 
 
 @asynccontextmanager

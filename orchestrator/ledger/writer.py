@@ -78,7 +78,9 @@ class LedgerWriter:
     def _break(self, futures: list[asyncio.Future[Any]], error: BaseException) -> None:
         """Let nobody wait for what will not come."""
         self._broken = (
-            error if isinstance(error, StorageError) else StorageError(f"the ledger's writer died: {error!r}")
+            error
+            if isinstance(error, StorageError)
+            else StorageError(f"the ledger's writer died of {type(error).__name__}")
         )
         futures += [future for _, future in self._waiting]
         self._waiting = []

@@ -4,7 +4,7 @@ Rules:
 
 - There is one way out, `LogSink.write`, and it redacts the rendered line. Fields with a secret's name lose their value
   before that.
-- Exceptions are rendered without local variables, which hold keys and numbers.
+- Exceptions are shown by their way through the code, without local variables and without words that could quote a list.
 - A log that can't be written never ends a paid run: its loss is noted once on the other output, then it stays silent.
 - What libraries say through `logging` takes the same way.
 """
@@ -25,6 +25,8 @@ import structlog
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import FILE_MODE
 from orchestrator.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
+from orchestrator.report import streams
+from orchestrator.report.traces import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,8 +95,8 @@ class LogSink:
     def write(self, line: str, record: str) -> None:
         """Write `line` for people and `record`, one JSON object, for programs."""
         with self._lock:
-            self._to_console(self._redact(line))
-            self._to_file(self._redact(record))
+            self._to_console(streams.redacted(self._redact(line)))
+            self._to_file(streams.redacted(self._redact(record)))
 
     @contextmanager
     def diverted(self, write: Callable[[str], None]) -> Iterator[None]:
@@ -215,14 +217,7 @@ class _Bridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
         say = log.error if record.levelno >= logging.ERROR else log.warning
-        say("library_message", library=record.name, message=_message(record), exc_info=record.exc_info)
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except (TypeError, ValueError):  # arguments that do not fit: the library's mistake, not worth a paid run
-        return str(record.msg)
+        say("library_message", library=record.name, message=streams.template_of(record), exc_info=record.exc_info)
 
 
 @contextmanager
@@ -230,7 +225,7 @@ def _structlog_configured(sink: LogSink, clock: Callable[[], float], *, colour: 
     before = structlog.get_config() if structlog.is_configured() else None
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.processors.format_exc_info,  # the standard library's own form, which shows no local variables
+        structlog.processors.ExceptionRenderer(lambda exc_info: trace_of(exc_info[1])),
         _Renderer(clock, colour=colour),
     ]
     structlog.configure(

@@ -1,7 +1,7 @@
 """Standard output and standard error of the commands: data here, messages there.
 
 A reader that has left, as `| head` does, is nobody's fault; a stream that broke never changes an exit code to 120,
-which is what the interpreter does when its last flush fails.
+which is what the interpreter does when its last flush fails. Whatever is written is redacted here, last of all.
 """
 
 from __future__ import annotations
@@ -10,21 +10,75 @@ import json
 import os
 import shlex
 import sys
+import threading
 import traceback
+import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchestrator.errors import StorageError
-from orchestrator.redact import mask_numbers
+from orchestrator.redact import Redactor, mask_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from logging import LogRecord
+
+
+_hidden = Redactor()
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Begin with nothing to hide, and keep what Python itself says of lost exceptions and warnings to their names."""
+    global _hidden  # noqa: PLW0603 - the streams belong to the process, and so does what may not stand in them
+    _hidden = Redactor()
+    before = threading.excepthook, sys.unraisablehook, warnings.showwarning
+    threading.excepthook = lambda lost: say(crash(lost.exc_value or lost.exc_type()))
+    sys.unraisablehook = lambda lost: say(crash(lost.exc_value or lost.exc_type()))
+    warnings.showwarning = lambda _, kind, file, line, *__: say(f"{kind.__name__} at {Path(file).name}:{line}")
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook, warnings.showwarning = before
+
+
+@contextmanager
+def libraries_hushed() -> Iterator[None]:
+    """Say what libraries log while no log is open without what they fill in, which may quote anything."""
+    import logging  # noqa: PLC0415 - the help of the commands does without
+
+    class Hushed(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"{record.name}: {template_of(record)}")
+
+    before = logging.lastResort
+    logging.lastResort = Hushed(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.lastResort = before
+
+
+def template_of(record: LogRecord) -> str:
+    """Return the first line of what a library always says: what it fills in, or adds below, quotes anything."""
+    return str(record.msg).partition("\n")[0]
+
+
+def hide(*secrets: str) -> None:
+    """Hide these in all that is written from now on."""
+    _hidden.hide(*secrets)
+
+
+def redacted(text: str) -> str:
+    """Return `text` as it may be written."""
+    return _hidden(text)
 
 
 def put(text: str) -> None:
     """Write data and a line end to standard output; raises `StorageError` when that is a file on a full disk."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(redacted(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         _discard(sys.stdout)
@@ -43,7 +97,7 @@ def put_json(content: Mapping[str, Any]) -> None:
 def say(message: str) -> None:
     """Write a message to standard error; it may quote the vendor or the list, so numbers are masked."""
     try:
-        sys.stderr.write(f"orchestrator: {mask_numbers(message)}\n")
+        sys.stderr.write(redacted(f"orchestrator: {mask_numbers(message)}\n"))
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import read_key
+from orchestrator.config import load, read_key, secrets_in
 from orchestrator.errors import UsageError
 from orchestrator.settings import VendorSettings
 
@@ -110,6 +110,17 @@ def test_a_pipe_can_hand_over_the_key() -> None:
         assert read_key(VendorSettings(base_url=URL, api_key_file=Path(f"/dev/fd/{reading}")), {}) == KEY
     finally:
         os.close(reading)
+
+
+def test_what_is_to_be_hidden_is_known_before_a_key_is_needed(folder: Path) -> None:
+    """The key as the environment has it, the user id and the proxy's password, spelled as in the URL and plainly."""
+    path = folder / "config.toml"
+    path.write_text(
+        '[job]\ninputs = ["a.txt"]\n[platforms.instagram]\n'
+        f'[vendors.main]\nbase_url = "{URL}"\nuser_id = "u-17"\nproxy = "http://me:p%40ss@proxy:8080"\n'
+    )
+    assert list(secrets_in(load(path), {"EKYCPRO_API_KEY": f"{KEY}\n"})) == [KEY, "u-17", "p%40ss", "p@ss"]
+    assert next(iter(secrets_in(load(path), {}))) == ""
 
 
 def _file(folder: Path, content: bytes, mode: int) -> Path:

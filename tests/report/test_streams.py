@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,3 +134,51 @@ def test_paths_can_be_typed_as_they_are_shown(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     assert streams.as_argument(tmp_path / "my jobs" / "spring.toml") == "'my jobs/spring.toml'"
     assert streams.as_argument(Path("/etc/spring.toml")) == "/etc/spring.toml"
+
+
+ODD_KEY = 'k-"0123\\456789abcdef'
+RAW = "Aurelia Quillfeather; 0041 79 828 46 51"
+
+
+def test_what_is_hidden_stands_in_nothing_that_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key that is known is taken out of data, JSON and messages, whoever worded them; the next begins anew."""
+    with streams.private():
+        streams.hide(ODD_KEY)
+        streams.put(f"text {ODD_KEY}")
+        streams.put_json({"reason": f"no {ODD_KEY}", "again": json.dumps(ODD_KEY)})
+        streams.say(f"bad {ODD_KEY!r} at http://h/?X-Amz-Signature=abc1")
+    written = "".join(capsys.readouterr())
+    assert "456789" not in written
+    assert "abc1" not in written
+    with streams.private():
+        assert streams.redacted(ODD_KEY) == ODD_KEY
+
+
+def test_libraries_without_a_log_say_what_they_always_say(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While no log is open, a library's warning is told without what it fills in or adds below."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    before = logging.lastResort
+    with streams.libraries_hushed():
+        logging.getLogger("somewhere").error("cannot read %s", RAW)
+        logging.getLogger("somewhere").error("never retrieved\n%s", RAW, exc_info=ValueError(RAW))
+    assert capsys.readouterr().err == (
+        "orchestrator: somewhere: cannot read %s\norchestrator: somewhere: never retrieved\n"
+    )
+    assert logging.lastResort is before
+
+
+def test_lost_exceptions_and_warnings_keep_their_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """What Python itself prints about threads, finalizers and warnings is told by type and place only."""
+    hooks = threading.excepthook, sys.unraisablehook, warnings.showwarning
+    with streams.private():
+        threading.excepthook(threading.ExceptHookArgs((ValueError, ValueError(RAW), None, None)))
+        sys.unraisablehook(SimpleNamespace(exc_value=None, exc_type=KeyError))
+        warnings.showwarning(UserWarning(RAW), UserWarning, "/lib/book.py", 7)
+    said = capsys.readouterr().err
+    assert "Aurelia" not in said
+    assert "ValueError" in said
+    assert "KeyError" in said
+    assert "UserWarning at book.py:7" in said
+    assert (threading.excepthook, sys.unraisablehook, warnings.showwarning) == hooks
