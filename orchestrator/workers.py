@@ -28,7 +28,7 @@ from functools import partial
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from orchestrator.errors import PieceDiedError
+from orchestrator.errors import PieceDiedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -82,7 +82,7 @@ class Workers:
         """Run `piece(*args)` in a worker and return what it returns; raises what it raises.
 
         Waits while enough pieces are inside. Raises `PieceDiedError` when the piece kills its process, or takes more
-        memory or processor time than it may.
+        memory or processor time than it may; `StorageError` when no process can be started.
         """
         call = partial(_guarded, piece, args, limits)
         async with self._slots:
@@ -148,7 +148,8 @@ class Workers:
         self, pool: ProcessPoolExecutor, call: Callable[[], T], processes: list[BaseProcess] | None = None
     ) -> T:
         try:
-            future = asyncio.get_running_loop().run_in_executor(pool, call)
+            with _beginning():
+                future = asyncio.get_running_loop().run_in_executor(pool, call)
             if processes is not None:
                 processes.extend(_processes(pool))
             return await future
@@ -158,7 +159,10 @@ class Workers:
 
     def _open(self, count: int) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("forkserver")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker, initargs=(self._memory_bytes,))
+        with _beginning():
+            pool = ProcessPoolExecutor(
+                count, mp_context=context, initializer=_begin_worker, initargs=(self._memory_bytes,)
+            )
         self._pools.add(pool)
         return pool
 
@@ -169,6 +173,18 @@ class Workers:
                 process.kill()
         # In a thread, as it waits for the processes.
         await asyncio.get_running_loop().run_in_executor(None, partial(pool.shutdown, wait=True, cancel_futures=True))
+
+
+@contextmanager
+def _beginning() -> Iterator[None]:
+    """Turn a machine that has no more files, processes or memory for workers into a `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"no worker process can be started: {error.strerror or error}; raise the limit (ulimit -a shows it) and "
+            "run the same command again"
+        ) from error
 
 
 def _processes(pool: ProcessPoolExecutor) -> tuple[BaseProcess, ...]:

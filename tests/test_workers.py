@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.workers import NICE, PieceLimits, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
 BIG = 256 << 20
 
@@ -239,6 +240,26 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     while not gone(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@contextmanager
+def no_files_but(spare: int) -> Iterator[None]:
+    """Let this process open only so many more files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one + spare, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("spare", [0, 6])
+async def test_a_machine_without_files_left(workers: Workers, spare: int) -> None:
+    """No worker can be started: that is the machine's, to be mended, and no fault of the program."""
+    with no_files_but(spare), pytest.raises(StorageError, match=r"no worker .* Too many open files; raise the limit"):
+        await workers.run(add, 1, 2)
 
 
 async def test_map_keeps_the_order(workers: Workers) -> None:
