@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -278,6 +279,20 @@ def test_a_fault_of_the_program_is_70_and_shows_no_values(
     assert "RuntimeError" in err
     assert "test_cli.py" in err
     assert "k-0123456789abcdef" not in out + err
+
+
+def test_a_machine_that_has_run_out_is_74(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No files, memory or processes left: the user can mend that, so it is no fault of the program."""
+
+    def fail(_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(job, "status", fail)
+    assert main(["status"]) == 74
+    message = "Too many open files; raise the limit (ulimit -a shows it) and run the same command again"
+    assert capsys.readouterr().err == f"orchestrator: {message}\n"
 
 
 def test_control_c_while_the_command_line_is_read_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     Function = Callable[..., int]
 
 INTERRUPTED: Final = 128 + signal.SIGINT
+
+EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What the system answers when there are no more files, no more memory, no more processes."""
 
 EXIT_CODES: Final = {
     ExitCode.DONE: "done",
@@ -155,11 +159,21 @@ def ending(function: Function) -> Function:
             code, reason = int(error.exit_code), str(error)
         except KeyboardInterrupt:
             code, reason = INTERRUPTED, "interrupted"
-        except Exception as error:  # noqa: BLE001 - the last door: what comes here is a fault of the program
-            code, reason = ExitCode.INTERNAL, streams.crash(error)
+        except Exception as error:  # noqa: BLE001 - the last door
+            code, reason = _fault(error)
         return _refuse(code, reason, as_json=bool(options.get("as_json")))
 
     return ended
+
+
+def _fault(error: Exception) -> tuple[int, str]:
+    """Tell a machine that has run out of something, which is its user's to mend, from a fault of the program."""
+    if isinstance(error, OSError) and error.errno in EXHAUSTED:
+        return (
+            ExitCode.STORAGE,
+            f"{error.strerror}; raise the limit (ulimit -a shows it) and run the same command again",
+        )
+    return ExitCode.INTERNAL, streams.crash(error)
 
 
 def _refuse(code: int, reason: str, *, as_json: bool) -> int:
