@@ -41,6 +41,12 @@ def columns_path(directory: Path, chunk: int) -> Path:
     return chunk_folder(directory) / f"{chunk:06d}{COLUMNS_ENDING}"
 
 
+def chunk_names(chunk: int, *, columns: bool) -> tuple[str, ...]:
+    """Return the names of a chunk's file and, where there are any, that of its kept `columns`."""
+    name = f"{chunk:06d}"
+    return (name + ENDING, name + COLUMNS_ENDING) if columns else (name + ENDING,)
+
+
 def lost_chunks(directory: Path, chunks: Iterable[int], *, columns: bool) -> list[int]:
     """Return those of `chunks` that lack their file, or that of their kept `columns`.
 
@@ -49,8 +55,7 @@ def lost_chunks(directory: Path, chunks: Iterable[int], *, columns: bool) -> lis
     folder = chunk_folder(directory)
     with disk_errors(folder):
         there = frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208 - a path each is slow
-    endings = (ENDING, COLUMNS_ENDING) if columns else (ENDING,)
-    return [chunk for chunk in chunks if any(f"{chunk:06d}{ending}" not in there for ending in endings)]
+    return [chunk for chunk in chunks if not there.issuperset(chunk_names(chunk, columns=columns))]
 
 
 def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:

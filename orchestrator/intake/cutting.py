@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -40,9 +41,14 @@ async def cut_chunks(
         for some in _at_once(stretches):
             yield unique.accepted_file, [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some]
 
-    hashes = chain.from_iterable(await workers.map(write_chunks, calls()))
+    hashes = await workers.map(write_chunks, calls())
     sync(directory)
-    return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, hashes, strict=True)]
+    return await asyncio.to_thread(_planned, stretches, hashes)  # a job may have a million
+
+
+def _planned(stretches: Sequence[Stretch], hashes: Iterable[Iterable[str]]) -> list[PlannedChunk]:
+    every = chain.from_iterable(hashes)
+    return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, every, strict=True)]
 
 
 def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:

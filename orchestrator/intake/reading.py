@@ -8,6 +8,7 @@ borders of blocks change any result.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 from collections import Counter
@@ -22,7 +23,7 @@ from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directo
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path
+from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.columns import shown
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, starts
@@ -107,7 +108,7 @@ async def read_list(
         )
         if columns:
             await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
-    _keep_only(chunks, columns, job.directory)
+    await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
     return replace(plan, chunks=tuple(chunks), columns=columns)
 
 
@@ -261,13 +262,17 @@ def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
     return tuple(dict.fromkeys(source.keep))
 
 
-def _keep_only(chunks: Iterable[PlannedChunk], columns: tuple[str, ...], directory: Path) -> None:
-    """Remove what an earlier plan, or a run that was killed, left among the chunk files."""
-    planned = {path for chunk in chunks for path in _files(chunk, columns, directory)}
+def _keep_only(
+    count: int,
+    columns: bool,  # noqa: FBT001 - a piece's arguments have no names
+    directory: Path,
+) -> None:
+    """Remove what an earlier plan, or a killed run, left beside the files of the chunks up to `count`: a piece."""
+    planned = frozenset(name for chunk in range(1, count + 1) for name in chunk_names(chunk, columns=columns))
+    folder = chunk_folder(directory)
     with disk_errors(directory):
-        for path in chunk_folder(directory).iterdir():
-            if path not in planned:
-                path.unlink()
+        for name in frozenset(os.listdir(folder)) - planned:  # noqa: PTH208 - a path each is slow
+            (folder / name).unlink()
     sync(directory)
 
 

@@ -103,16 +103,7 @@ async def _plan_anew(
     log.info("reading", inputs=len(settings.job.inputs))
     keep = settings.output.keep_columns
     read = await read_list(settings.job, partial(limits, settings), workers, stdin, keep=keep)
-    plan = Plan(
-        name=settings.job.name,
-        sandbox=settings.is_sandbox,
-        reading=_reading(settings) | _kept(settings),
-        inputs=_inputs(read),
-        counts=_counts(read),
-        chunks=tuple(map(planned_chunk_record, read.chunks)),
-        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
-    )
-    await writer.do(partial(Ledger.replace_plan, plan=plan))
+    await writer.do(partial(_replace_plan, settings=settings, read=read))
     log.info(
         "planned",
         read=read.read,
@@ -124,10 +115,24 @@ async def _plan_anew(
     return advice(read, settings.job)
 
 
+def _replace_plan(ledger: Ledger, settings: Settings, read: ListPlan) -> None:
+    """Record the plan; all of it is made here, on the ledger's thread, as it may have a million chunks."""
+    plan = Plan(
+        name=settings.job.name,
+        sandbox=settings.is_sandbox,
+        reading=_reading(settings) | _kept(settings),
+        inputs=_inputs(read),
+        counts=_counts(read),
+        chunks=tuple(map(planned_chunk_record, read.chunks)),
+        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
+    )
+    ledger.replace_plan(plan)
+
+
 async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     """Take a longer list in: its new numbers form a further generation."""
     generation, first_chunk = await writer.do(Ledger.next_chunk)
-    known = [_planned_chunk(chunk) for chunk in await writer.do(_chunks) if chunk.only is None]
+    known = await writer.do(_listed)
     counts = await writer.do(Ledger.counts)
     kept = Kept(settings.output.keep_columns, counts.columns)
     extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, kept, stdin)
@@ -331,6 +336,10 @@ async def _check_chunk_files(
 
 def _chunks(ledger: Ledger) -> list[Chunk]:
     return list(ledger.chunks())
+
+
+def _listed(ledger: Ledger) -> list[PlannedChunk]:
+    return [_planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

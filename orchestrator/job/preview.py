@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, leave
@@ -39,13 +40,13 @@ async def plan(settings: Settings, world: World) -> PlanReport:
             writer = LedgerWriter(ledger)
             try:
                 helps = await settle_plan(writer, settings, workers, world.stdin)
+                costs = await writer.do(partial(planned_costs, settings=settings))
+                chunks = await writer.do(lambda it: sum(1 for _ in it.chunks()))
             finally:
                 await writer.close()
-        costs = planned_costs(ledger, settings)
         cost_usd = total_cost(costs)
         counts = ledger.counts()
         spent_usd = ledger.spent_nano() / NANO
-        chunks = sum(1 for _ in ledger.chunks())
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
             keys = read_keys(settings, world.environ)
