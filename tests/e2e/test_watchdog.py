@@ -1,0 +1,70 @@
+"""The event loop is never held for long: what takes time is done in threads and processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tests.e2e.harness import Job, StartVendor, WriteList, configure
+
+LIMIT_MS = 50.0
+
+
+def watched(job: Job) -> list[dict[str, Any]]:
+    """Run the job under the watchdog; return the callbacks that held its loop longest."""
+    report = job.folder / "report.json"
+    command = [sys.executable, "-m", "tests.e2e.watchdog", str(report), "run", "-c", str(job.folder / "config.toml")]
+    end = subprocess.run(command, capture_output=True, text=True, env=job.environ, check=False)  # noqa: S603
+    assert end.returncode == 0, end.stderr[-3000:]
+    callbacks: list[dict[str, Any]] = json.loads(report.read_text())["callbacks"]
+    print(*callbacks[:15], sep="\n")  # noqa: T201 - shown by pytest -s, and when the test fails
+    return callbacks
+
+
+HOG = """
+import asyncio, sys, time
+from tests.e2e.watchdog import Watchdog
+async def hog():
+    await asyncio.sleep(0)
+    until = time.thread_time() + 0.1
+    while time.thread_time() < until:
+        pass
+watchdog = Watchdog()
+watchdog.watch()
+asyncio.run(hog())
+print(watchdog.report())
+"""
+
+
+def test_the_watchdog_barks() -> None:
+    """A coroutine that holds the loop for 100 ms is the first of the report, by its name and its place."""
+    said = subprocess.run([sys.executable, "-c", HOG], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    worst = json.loads(said)["callbacks"][0]
+    assert worst["ms"] >= 100.0
+    assert worst["callback"].endswith("hog")
+    assert "hog" in worst["seen_at"][0]
+
+
+def test_a_large_messy_list(job: Job, write_list: WriteList, start_vendor: StartVendor) -> None:
+    """No callback holds it for more than 50 ms of processor time: start, list, dispatch, checks, both sheets, end."""
+    write_list(60_000)
+    vendor = start_vendor("--pace", "1000000")
+    configure(job, vendor=f'base_url = "{vendor.base_url}"\nrequests_per_second = inf')
+    config = job.folder / "config.toml"
+    config.write_text(config.read_text().replace('["csv"]', '["xlsx", "csv"]'))
+
+    assert [one for one in watched(job) if one["ms"] > LIMIT_MS] == []
+
+
+def test_many_small_tasks(job: Job, write_list: WriteList, start_vendor: StartVendor) -> None:
+    """The same for hundreds of tasks as fast as they go, and for a job that is done already."""
+    write_list(20_000)
+    vendor = start_vendor("--pace", "1000000")
+    configure(job, vendor=f'base_url = "{vendor.base_url}"\nrequests_per_second = inf')
+    config = job.folder / "config.toml"
+    config.write_text(config.read_text().replace("chunk_size = 5_000", "chunk_size = 100"))
+
+    assert [one for one in watched(job) if one["ms"] > LIMIT_MS] == []
+    assert [one for one in watched(job) if one["ms"] > LIMIT_MS] == []
