@@ -73,10 +73,33 @@ class Database:
 
     @classmethod
     def open_to_read(cls, path: Path) -> Self:
-        """Open an existing ledger beside a run that may be writing to it; works in a read-only directory too."""
+        """Open an existing ledger beside a run that may be writing to it; works in a read-only directory too.
+
+        Only what a power loss cut off in its middle, while the ledger was being opened or closed, has to be taken back
+        in the file before anybody can read it.
+        """
         ledger = cls(_connect(path, "ro"), path, writes=False)
+        if ledger._is_cut_off():
+            ledger._take_back()
         ledger._begin_use()
         return ledger
+
+    def _is_cut_off(self) -> bool:
+        try:
+            self._sql.execute("PRAGMA application_id").fetchone()
+        except sqlite3.Error as error:
+            return error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+        return False
+
+    def _take_back(self) -> None:
+        """Let SQLite take back an unfinished change, which it does at the first look of somebody who may write."""
+        self._sql.close()
+        self._sql = _connect(self.path, "rw")
+        try:
+            self._value("PRAGMA application_id")
+        finally:
+            self._sql.close()
+        self._sql = _connect(self.path, "ro")
 
     def _begin_use(self) -> None:
         try:

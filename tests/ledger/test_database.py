@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -215,6 +216,28 @@ def test_reading_in_a_directory_that_takes_no_files(tmp_path: Path, ledger: Ledg
             assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
     finally:
         subprocess.run(["umount", str(directory)], check=True)  # noqa: S603, S607 - mounted above
+
+
+def test_reading_after_a_power_loss_in_the_middle_of_closing(tmp_path: Path) -> None:
+    """A change that was cut off inside the file is taken back first: reading needs no run before it."""
+    path = ledger_path(tmp_path / "job")
+    Ledger.create(path, "job-1").close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA cache_size = 1")  # so the unfinished change is in the file, not in memory
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE job SET job_id = 'job-2'")
+        connection.execute("CREATE TABLE filling (text)")
+        connection.executemany("INSERT INTO filling VALUES (?)", [("x" * 5000,)] * 50)
+        shutil.copytree(path.parent, tmp_path / "left" / "ledger")
+        connection.execute("ROLLBACK")
+    left = ledger_path(tmp_path / "left")
+    assert names(left.parent) == ["ledger.sqlite", "ledger.sqlite-journal"]
+    assert left.read_bytes() != path.read_bytes()
+
+    with Ledger.open_to_read(left) as ledger:
+        assert ledger.job_id == "job-1"
+    assert left.read_bytes() == path.read_bytes()
+    assert names(left.parent) == ["ledger.sqlite"]
 
 
 # --- transactions ----------------------------------------------------------------------------------------------------
