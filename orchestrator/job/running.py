@@ -24,7 +24,7 @@ from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan, total_cost
-from orchestrator.job.sheet import build_master
+from orchestrator.job.sheet import build_master, made_of
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.ledger import Ledger, LedgerWriter
@@ -315,7 +315,8 @@ class _Run:
             max_cost=self._settings.budget.max_cost,
         )
         configured = [standings[name] for name in self._settings.platforms if name in standings]
-        return summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master)
+        content = summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master)
+        return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
 
 
 def _needs_canary(standing: Standing) -> bool:

@@ -11,6 +11,7 @@ from orchestrator.intake.generations import rows_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
+from orchestrator.report import summary
 from orchestrator.results import verdict_path
 from orchestrator.tasks import HELD, UNFINISHED, State
 from orchestrator.workers import Workers
@@ -26,11 +27,28 @@ SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up
 
 
 async def merge(settings: Settings, world: World) -> MasterReport:
-    """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger."""
+    """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger.
+
+    The last run's summary names it from then on, so that `verify` compares what is there.
+    """
     del world
     with opened(settings, create=False) as ledger:
         async with Workers(1) as workers:
-            return await build_master(ledger, settings, workers)
+            report = await build_master(ledger, settings, workers)
+        summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
+    return report
+
+
+def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
+    """Return what decides the cells of a master that is written now; with anything else, an earlier one is older."""
+    return {**ledger.position(), "platforms": list(settings.platforms)}
+
+
+def check_planned(ledger: Ledger, settings: Settings) -> None:
+    """Raise `UsageError` when a platform was never planned: there is nothing to say about it."""
+    standing = ledger.standing()
+    if unplanned := [name for name in settings.platforms if name not in standing]:
+        raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")
 
 
 async def build_master(
@@ -38,12 +56,11 @@ async def build_master(
 ) -> MasterReport:
     """Write the master, into the job's directory or `into` another, in a worker process: a stop can cut it off.
 
-    `UsageError` when a platform was never planned: there is nothing to write about it.
+    Raises `UsageError` when a platform was never planned.
     """
     platforms = tuple(settings.platforms)
+    check_planned(ledger, settings)
     standing = ledger.standing()
-    if unplanned := [name for name in platforms if name not in standing]:
-        raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")
     pending = any(standing[name].unfinished for name in platforms)
     counts = ledger.counts()
     request = MasterRequest(

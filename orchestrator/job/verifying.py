@@ -14,7 +14,7 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job.opening import no_ledger
-from orchestrator.job.sheet import build_master
+from orchestrator.job.sheet import build_master, made_of
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.workers import Workers
@@ -126,17 +126,22 @@ class _Check:
             self._hash("result files", kept, str(detail["result"]))
 
     async def master(self) -> None:
-        """Write the master once more, elsewhere, and compare the bytes with those that are there."""
+        """Write the master once more, elsewhere, and compare the bytes with those that are there.
+
+        Not when decisions, a retry or other platforms came after it: then it is older, and not wrong.
+        """
         summary = self._directory / "summary.json"
         try:
-            master = json.loads(summary.read_text())["master"]
+            content = json.loads(summary.read_text())
+            master = content["master"]
         except (OSError, ValueError, KeyError) as error:
             self.findings.append(f"{summary}: can't be read ({type(error).__name__}), so the master was not compared")
             return
         expected = {entry["path"]: entry["sha256"] for entry in master}
         for name, sha256 in expected.items():
             self._hash("master files", self._directory / name, sha256)
-        if expected and not self.findings:
+        now = made_of(self._ledger, self._settings)
+        if expected and not self.findings and content.get("master_made_of", now) == now:
             await self._rewrite(expected)
 
     async def _rewrite(self, expected: dict[str, str]) -> None:

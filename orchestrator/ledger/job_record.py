@@ -147,6 +147,13 @@ class JobRecord(Database):
         rows = self._rows(f"SELECT chunk FROM chunks WHERE only_platform IS {which} ORDER BY chunk")
         return [chunk for (chunk,) in rows]
 
+    def position(self) -> dict[str, int]:
+        """Return how far the ledger has come: with another position, what was made from it may be out of date."""
+        return {
+            "events": int(self._value("SELECT ifnull(max(seq), 0) FROM events")),
+            "tasks": int(self._value("SELECT ifnull(sum(tasks), 0) FROM tally")),
+        }
+
     def next_chunk(self) -> tuple[int, int]:
         """Return the generation and the chunk number with which the next generation begins."""
         row = self._row("SELECT max(generation) + 1, max(chunk) + 1 FROM chunks")

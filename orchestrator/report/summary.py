@@ -5,6 +5,7 @@ Everything in it is read from the ledger, or is what the run knows about itself 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,6 +113,15 @@ def build(
 def write(directory: Path, summary: dict[str, Any]) -> None:
     """Put `summary` into the job's directory; raises `StorageError`."""
     write_json(directory / FILE_NAME, summary)
+
+
+def renew_master(directory: Path, master: MasterReport, made_of: Mapping[str, object]) -> None:
+    """Name another master in the summary that a run has left, if there is one; raises `StorageError`."""
+    try:
+        content = json.loads((directory / FILE_NAME).read_text())
+    except (OSError, ValueError):
+        return
+    write(directory, content | {"master": master_files(master), "master_made_of": dict(made_of)})
 
 
 def numbers(counts: ListCounts) -> dict[str, int]:

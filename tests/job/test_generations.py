@@ -198,6 +198,35 @@ async def test_a_whole_job_is_verified(change: Change) -> None:
     assert report.right["verdict files"] == report.right["result files"] == len(change.charged())
 
 
+async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:
+    """What was planned since is no finding; what merge writes then is compared again, and found when altered."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    assert await change.run() == 0
+    await job.retry(change.settings(), change.world())
+    report = await job.verify(change.settings(), change.world())
+    assert report.findings == ()
+    assert "master rows" not in report.right
+    await job.merge(change.settings(), change.world())
+    report = await job.verify(change.settings(), change.world())
+    assert report.findings == ()
+    assert report.right["master rows"] == 250
+    change.more = AMAZON
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+    with (change.directory / "master.partial.csv").open("ab") as file:
+        file.write(b"+41760009999,yes\r\n")
+    report = await job.verify(change.settings(), change.world())
+    assert ["master.partial.csv" in finding for finding in report.findings] == [True]
+
+
+async def test_a_platform_that_joined_is_planned_before_a_retry(change: Change) -> None:
+    """A retry says what is missing, as merge does."""
+    assert await change.run() == 0
+    change.more = AMAZON
+    for command in (job.retry, job.merge):
+        with pytest.raises(UsageError, match="amazon: nothing is planned yet; see orchestrator plan"):
+            await command(change.settings(), change.world())
+
+
 @pytest.mark.parametrize(
     "path",
     [
