@@ -50,6 +50,22 @@ def test_good_files_are_kept_and_damaged_ones_stay(tmp_path: Path) -> None:
     assert len(read_verdicts(good.verdicts).codes) == 10
 
 
+def test_names_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the end the names of all kept files are on the disk, at the cost of one sync a folder."""
+    checks = [make_check(tmp_path / folder, name) for folder in "ab" for name in ("000001", "000002")]
+    synced: list[tuple[str, int]] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name, len(list(path.glob("*.csv")))))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    take_results(checks)
+    assert sorted(synced[-2:]) == [("a", 2), ("b", 2)]
+
+
 def test_a_file_of_ours_that_is_missing(tmp_path: Path) -> None:
     """A lost chunk file is the disk's fault, not the result's."""
     check = make_check(tmp_path)

@@ -78,6 +78,22 @@ class TestWhole:
         assert part.read_bytes() == body
         assert stat.S_IMODE(part.stat().st_mode) == 0o600
 
+    @pytest.mark.parametrize("size", [1, 3_000_000])
+    async def test_synced(
+        self, fetch: Callable[..., Any], part: Path, size: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of it is on the disk before the download ends: what is recorded of it afterwards stays true."""
+        synced: list[int] = []
+        fsync = os.fsync
+
+        def noting(descriptor: int) -> None:
+            fsync(descriptor)
+            synced.append(os.fstat(descriptor).st_size)
+
+        monkeypatch.setattr(os, "fsync", noting)
+        await fetch(serving_bytes(200, b"x" * size))
+        assert synced == [size]
+
     async def test_an_old_part(self, fetch: Callable[..., Any], part: Path) -> None:
         """A part that was left behind is replaced, and its mode too."""
         part.write_bytes(b"old and longer")
@@ -190,7 +206,7 @@ class TestNotWhole:
         async def script(seen: Seen) -> None:
             await seen.head()
             seen.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-            while not seen.writer.is_closing():
+            for _ in range(100):
                 seen.send(b"x")
                 await asyncio.sleep(5)
 
