@@ -203,6 +203,21 @@ def test_overlapping_members(zipped: Make) -> None:
     assert first
 
 
+def test_a_member_inside_of_another(zipped: Make) -> None:
+    """A member that holds another one, header and all: each is whole by itself, but the same bytes count twice."""
+    inner, inner_entry = split(zipped({"2.csv": b"y" * 50}))
+    outer, outer_entry = split(zipped({"1.csv": inner}, zipfile.ZIP_STORED))
+    directory = outer_entry + patched(inner_entry, ENTRY, 42, struct.pack("<L", outer.index(inner)))
+    end = struct.pack("<4s4H2LH", END, 0, 0, 2, 2, len(directory), len(outer), 0)
+    refused(outer + directory + end, "overlap")
+
+
+def split(content: bytes) -> tuple[bytes, bytes]:
+    """Return the members and the directory of a zip."""
+    start, end = content.index(ENTRY), content.index(END)
+    return content[:start], content[start:end]
+
+
 @pytest.mark.parametrize(
     ("magic", "offset", "value", "why"),
     [
