@@ -84,7 +84,7 @@ class Fetcher:
         oddities = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
         detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
         await self._context.ledger.do(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
-        lane.at_vendor -= 1
+        lane.ended(watch)
         lane.caution.result_read()
         seen = {name: count for name, count in oddities.items() if count}
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)

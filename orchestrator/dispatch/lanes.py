@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from orchestrator.dispatch.polling import floor_s, learn
+from orchestrator.dispatch.polling import Experience, floor_s, learn
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.backoff import Health
@@ -31,7 +31,10 @@ LEAVING_LIMIT = 4
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """A task at the vendor. Times are the event loop's."""
+    """A task at the vendor. Times are the event loop's.
+
+    `since`, `looked_s` and `worked_s` are what `polling` was told and said at the last look, as ages.
+    """
 
     key: TaskKey
     task_id: str
@@ -46,6 +49,9 @@ class Watch:
     fetches: int = 0
     gone: int = 0
     damages: int = 0
+    since: tuple[float, float] = (0.0, 0.0)
+    looked_s: float | None = None
+    worked_s: float | None = None
     told: set[str] = field(default_factory=set)
 
 
@@ -100,7 +106,10 @@ class Side:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched."""
+    """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched.
+
+    `at_vendor` counts the tasks that are not seen to be exported yet, `to_fetch` those that are, until they end.
+    """
 
     name: str
     settings: PlatformSettings
@@ -117,7 +126,8 @@ class Lane:
     leaving: int = 0
     submitting: int = 0
     at_vendor: int = 0
-    typical_s: float | None = None
+    to_fetch: int = 0
+    experience: Experience = field(default_factory=Experience)
 
     def __post_init__(self) -> None:
         self.side.lanes.append(self)
@@ -143,7 +153,8 @@ class Lane:
         """Return when the next submit may begin; infinity when only another event can tell."""
         if self.blocked or self.submitting >= self.caution.allowed():
             return math.inf
-        if self.at_vendor + self.submitting >= self.settings.max_in_flight:
+        most, at_vendor = self.settings.max_in_flight, self.at_vendor + self.submitting
+        if at_vendor >= most or at_vendor + self.to_fetch >= 2 * most:  # results that can't be fetched must not pile up
             return math.inf
         return now if self.upcoming else self.again.next_at
 
@@ -156,6 +167,21 @@ class Lane:
         at_vendor = sum(lane.at_vendor for lane in self.side.lanes)
         return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.side.pace.interval_s))
 
-    def exported(self, took_s: float) -> None:
-        """Learn how long a task takes."""
-        self.typical_s = learn(self.typical_s, took_s)
+    def exported(self, watch: Watch, now: float) -> None:
+        """Note that a task was just seen to be exported: its place at the vendor is free. Learn from it.
+
+        What was exported while no run looked teaches nothing.
+        """
+        watch.exported_at = now
+        self.at_vendor -= 1
+        self.to_fetch += 1
+        if watch.looked_s is not None:
+            at_s = now - watch.submitted_at
+            self.experience = learn(self.experience, after_s=watch.looked_s, at_s=at_s, worked_s=watch.worked_s)
+
+    def ended(self, watch: Watch) -> None:
+        """Give back the place of a task that is over for this run."""
+        if watch.exported_at is None:
+            self.at_vendor -= 1
+        else:
+            self.to_fetch -= 1

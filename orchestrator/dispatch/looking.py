@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from orchestrator.dispatch.polling import Progress, next_look_s
+from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 
 if TYPE_CHECKING:
@@ -93,17 +93,20 @@ class Looker:
 
     def _exported(self, lane: Lane, watch: Watch, url: str) -> None:
         if watch.exported_at is None:
-            watch.exported_at = self._context.now
-            lane.exported(watch.exported_at - watch.submitted_at)
+            lane.exported(watch, self._context.now)
         watch.result_url = url
         lane.ready.put(watch, self._context.now)
 
     def look_later(self, lane: Lane, watch: Watch, *, done: float) -> None:
         """Put the watch among those to look at, when a look makes sense; `done` is the share of its rows."""
         now = self._context.now
-        progress = Progress(now - watch.submitted_at, now - watch.progress_at, done, lane.typical_s)
+        progress = Progress(now - watch.submitted_at, now - watch.progress_at, done, watch.since, watch.worked_s)
+        if watch.since[1] <= 0.0:  # a wait in a queue is no part of the task's speed
+            watch.since = (progress.age_s, done)
+        watch.looked_s, watch.worked_s = progress.age_s, worked_s(progress)
         draw = self._context.random.random()
-        wait_s = next_look_s(progress, self._context.polling, floor_s=lane.look_floor_s(), draw=draw)
+        polling, floor_s = self._context.polling, lane.look_floor_s()
+        wait_s = next_look_s(progress, lane.experience, polling, floor_s=floor_s, draw=draw)
         lane.looks.put(watch, now + wait_s)
 
     async def gave_up(self, lane: Lane, watch: Watch, *, in_vain: int = IN_A_ROW) -> bool:
@@ -145,13 +148,13 @@ class Looker:
         """Record that the task came to nothing."""
         at = self._context.clock()
         await self._context.ledger.do(lambda ledger: ledger.fail(watch.key, reason, at=at))
-        lane.at_vendor -= 1
+        lane.ended(watch)
         lane.caution.result_lost()
         log.error("failed", task=str(watch.key), task_id=watch.task_id, reason=reason)
 
     async def stall(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Hold the task; every later run looks once more."""
-        lane.at_vendor -= 1
+        lane.ended(watch)
         if watch.stalled:
             return
         at = self._context.clock()

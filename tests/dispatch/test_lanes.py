@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.dispatch.caution import Outcome
-from orchestrator.dispatch.lanes import DueQueue, Lane
+from orchestrator.dispatch.lanes import DueQueue, Lane, Watch
 from orchestrator.dispatch.pace import Pace
 from orchestrator.ledger import Task
 from orchestrator.tasks import State, TaskKey
@@ -130,9 +130,49 @@ async def test_platforms_of_one_vendor_share_its_pace(make_lane: MakeLane) -> No
     assert lane.look_floor_s() == other.look_floor_s() == pytest.approx(8.0)
 
 
+def watched(*, submitted_at: float, looked_s: float | None) -> Watch:
+    watch = Watch(TaskKey("instagram", 1), "t1", 3, submitted_at=submitted_at, progress_at=submitted_at)
+    watch.looked_s = looked_s
+    return watch
+
+
 async def test_a_lane_learns_how_long_tasks_take(make_lane: MakeLane) -> None:
-    """The first export says it, later ones correct it."""
+    """The first export says it, later ones correct it; an export lies between the last two looks."""
     lane = make_lane()
-    lane.exported(100.0)
-    lane.exported(200.0)
-    assert lane.typical_s == pytest.approx(120.0)
+    lane.exported(watched(submitted_at=0.0, looked_s=90.0), 110.0)
+    assert lane.experience.typical_s == pytest.approx(100.0)
+    lane.exported(watched(submitted_at=1000.0, looked_s=190.0), 1210.0)
+    assert lane.experience.typical_s == pytest.approx(110.0)
+
+
+async def test_what_was_exported_while_no_run_looked_teaches_nothing(make_lane: MakeLane) -> None:
+    """A job that rested for a week does not make tasks take a week."""
+    lane = make_lane()
+    lane.exported(watched(submitted_at=-600_000.0, looked_s=None), 1.0)
+    assert lane.experience.typical_s is None
+
+
+async def test_an_exported_task_makes_room_at_the_vendor(make_lane: MakeLane) -> None:
+    """The next may be sent while its result is still to be fetched, but results must not pile up without end."""
+    lane = make_lane(max_in_flight=2)
+    lane.upcoming.extend([planned(n) for n in range(9)])
+    lane.at_vendor = 2
+    assert lane.submit_at(1.0) == math.inf
+    watches = [watched(submitted_at=0.0, looked_s=1.0) for _ in range(4)]
+    for sent, watch in enumerate(watches, start=1):
+        lane.exported(watch, 2.0)
+        lane.at_vendor += 1  # the next one
+        assert (lane.at_vendor, lane.to_fetch) == (2, sent)
+    lane.at_vendor = 0
+    assert lane.submit_at(1.0) == math.inf
+    for watch in watches:
+        lane.ended(watch)
+    assert (lane.at_vendor, lane.to_fetch, lane.submit_at(1.0)) == (0, 0, 1.0)
+
+
+async def test_a_task_that_ends_before_its_export_gives_its_place_back_too(make_lane: MakeLane) -> None:
+    """It may fail, or be held."""
+    lane = make_lane()
+    lane.at_vendor = 2
+    lane.ended(watched(submitted_at=0.0, looked_s=None))
+    assert (lane.at_vendor, lane.to_fetch) == (1, 0)

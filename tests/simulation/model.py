@@ -204,5 +204,5 @@ class ModelFetcher(Fetcher):
                         await self._looker.fail(lane, watch, "damaged")
         else:
             await self._context.ledger.do(lambda ledger: cast("Any", ledger).finish(watch.key))
-            lane.at_vendor -= 1
+            lane.ended(watch)
             lane.caution.result_read()

@@ -71,6 +71,8 @@ class Watched:
     def _check_submit(self, lane: Lane, due: dict[str, float]) -> None:
         seen, most = self.seen[lane.name], lane.settings.max_in_flight
         promise(lane.at_vendor + lane.submitting <= most, f"{lane.name}: more than {most} tasks at the vendor")
+        held = lane.at_vendor + lane.submitting + lane.to_fetch
+        promise(held <= 2 * most, f"{lane.name}: more than {2 * most} tasks unread")
         promise(lane.submitting <= CONCURRENT_SUBMITS, f"{lane.name}: {lane.submitting} submits at once")
         alone = lane.submitting == 1
         promise(seen.accepted or alone, f"{lane.name}: the first submit is not alone")
@@ -99,7 +101,7 @@ class Watched:
         """Nothing that is due waits longer than the calls before it take, once the vendor is well."""
         if not self.vendor.healed:
             return
-        waiting = sum(other.at_vendor + LEAVING_LIMIT for other in self.lanes)
+        waiting = sum(other.at_vendor + other.to_fetch + LEAVING_LIMIT for other in self.lanes)
         gap_s = max(max(other.pace.interval_s, other.side.pace.interval_s) for other in self.lanes)
         bound_s = 5.0 + 4 * waiting * (gap_s + 0.01)
         promise(self.now - due_at <= bound_s, f"{lane.name}: a look is {self.now - due_at:.3f} s late")
