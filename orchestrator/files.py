@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
@@ -58,6 +58,14 @@ def make_private_directory(path: Path) -> None:
         for missing in reversed([p for p in (path, *path.parents) if not p.exists()]):
             missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             sync_directory(missing.parent)
+
+
+def make_private(path: Path) -> None:
+    """Take from others what they may do with a file or directory of ours that came back open, as copies often do."""
+    if path.is_symlink() or not path.lstat().st_mode & 0o077:
+        return
+    with suppress(PermissionError):  # somebody else's: nothing that we could mend
+        path.chmod(DIRECTORY_MODE if path.is_dir() else FILE_MODE)
 
 
 def sync_directory(path: Path) -> None:

@@ -16,6 +16,7 @@ from orchestrator.errors import StorageError
 from orchestrator.files import (
     csv_safe,
     disk_errors,
+    make_private,
     make_private_directory,
     replacing,
     sha256_of,
@@ -272,3 +273,17 @@ def test_sha256(tmp_path: Path) -> None:
 def test_csv_safe(text: str, cell: str) -> None:
     """What a spreadsheet could take for a formula becomes text; a plus and nothing but digits is a number."""
     assert csv_safe(text) == cell
+
+
+def test_what_came_back_open_is_closed(tmp_path: Path) -> None:
+    """A copy of ours that others may read is made private; what is private, or points elsewhere, stays."""
+    folder, file, narrow, elsewhere = (tmp_path / name for name in ("folder", "file", "narrow", "elsewhere"))
+    folder.mkdir(0o755)
+    for path, mode in ((file, 0o644), (narrow, 0o400), (elsewhere, 0o644)):
+        path.touch()
+        path.chmod(mode)
+    (link := tmp_path / "link").symlink_to(elsewhere)
+    for path in (folder, file, narrow, link):
+        make_private(path)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, file, narrow, elsewhere)]
+    assert modes == [0o700, 0o600, 0o400, 0o644]

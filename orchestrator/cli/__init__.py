@@ -10,13 +10,14 @@ Rules:
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import jobs, serving  # noqa: F401 - they add the commands
-from orchestrator.cli.frame import EXIT_CODES, INTERRUPTED, commands, parse_duration
+from orchestrator.cli.frame import EXIT_CODES, INTERRUPTED, commands, hide_usual_key, parse_duration
 from orchestrator.errors import ExitCode
 from orchestrator.report import streams
 
@@ -37,7 +38,10 @@ def _run(arguments: list[str]) -> int:
     try:
         return int(commands.main(arguments, prog_name="orchestrator", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        hide_usual_key()
+        said = io.StringIO()
+        error.show(file=said)
+        streams.quote(said.getvalue())
         if "--json" in arguments:  # options are not parsed yet, or not parsable
             streams.put_json({"exit_code": int(ExitCode.USAGE), "reason": error.format_message()})
         return ExitCode.USAGE

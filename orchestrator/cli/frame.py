@@ -18,7 +18,6 @@ from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
 from orchestrator.report.text import WIDTH
-from orchestrator.settings import API_KEY_ENV
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,12 +145,19 @@ def duration(_context: click.Context, _option: click.Parameter, text: str | None
         raise click.BadParameter(str(error)) from error
 
 
+def hide_usual_key() -> None:
+    """Hide the key where it usually is: by mistake it may stand in the configuration, or in the command itself."""
+    from orchestrator.settings import API_KEY_ENV
+
+    streams.hide(os.environ.get(API_KEY_ENV, ""))
+
+
 def ending(function: Function) -> Function:
     """Turn everything that can come out of `function` into a message and an exit code."""
 
     @functools.wraps(function)
     def ended(**options: Any) -> int:
-        streams.hide(os.environ.get(API_KEY_ENV, ""))  # by mistake it may stand in the configuration, or in the command
+        hide_usual_key()
         try:
             with streams.libraries_hushed():
                 return function(**options)

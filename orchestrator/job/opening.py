@@ -7,13 +7,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
+from orchestrator.files import make_private
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
 from orchestrator.report.streams import as_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from orchestrator.settings import Settings
+
+OURS = (
+    *("master.*", "rejected.csv*", "duplicates.csv*", "summary.json", "run.jsonl"),
+    *(".lock", "chunks", "results", "verdicts", "sandbox", "ledger"),
+)
+"""What a job keeps in its directory; what is within a folder is closed to others with it."""
 
 
 @contextmanager
@@ -31,6 +39,7 @@ def opened(
         raise UsageError(no_ledger(settings))
     refuse_network(settings.job.directory)
     with job_lock(settings.job.directory):
+        _close_to_others(settings.job.directory)
         ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
         with ledger:
             if after is not None and ledger.serial < after:
@@ -44,6 +53,13 @@ def opened(
                     "[job] name or directory"
                 )
             yield ledger
+
+
+def _close_to_others(directory: Path) -> None:
+    """Make what the job has in its directory private again; the directory itself may be one that people share."""
+    for name in OURS:
+        for path in directory.glob(name):
+            make_private(path)
 
 
 def no_ledger(settings: Settings) -> str:

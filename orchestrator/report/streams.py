@@ -96,8 +96,13 @@ def put_json(content: Mapping[str, Any]) -> None:
 
 def say(message: str) -> None:
     """Write a message to standard error; it may quote the vendor or the list, so numbers are masked."""
+    quote(f"orchestrator: {message}\n")
+
+
+def quote(text: str) -> None:
+    """Write text that may quote what a person typed to standard error, as it is but for what may not be shown."""
     try:
-        sys.stderr.write(redacted(f"orchestrator: {mask_numbers(message)}\n"))
+        sys.stderr.write(redacted(mask_numbers(text)))
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
