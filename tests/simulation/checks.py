@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger import Ledger, Task, ledger_path
-from orchestrator.sandbox import TaskRecord, cost, missing_numbers, read_breaches, verdict
-from orchestrator.tasks import HELD, Event, State, TaskKey
+from orchestrator.sandbox import TaskRecord, cost, read_breaches
+from orchestrator.tasks import Event, State, TaskKey
+from tests.simulation.expectation import check_master
+from tests.simulation.listing import counts_of
+from tests.simulation.promises import BrokenPromiseError, promise
 
 if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
     from tests.simulation.whole import Operator
 
+__all__ = ["TOLERANCE_S", "BrokenPromiseError", "check_all", "check_purged", "check_spacing", "key_of", "promise"]
+
 NANO = 1_000_000_000
 TOLERANCE_S = 1e-6
-
-
-class BrokenPromiseError(AssertionError):
-    """The program did not do what it promises."""
-
-
-def promise(holds: object, text: str) -> None:
-    if not holds:
-        raise BrokenPromiseError(text)
 
 
 def key_of(record: TaskRecord) -> TaskKey:
@@ -44,27 +40,31 @@ def check_all(operator: Operator) -> None:
     for event in events:
         operator.note("ledger", is_=event[3:8])
     charged = operator.charged()
-    _charged_once(operator, charged)
-    _spent_as_charged(operator, tasks, events, spent, charged)
-    _master_is_right(operator, tasks, charged)
+    _charged_once(operator, tasks, charged)
+    reserved, doubted = _reservations(events)
+    _spent_as_charged(operator, tasks, reserved, doubted, spent, charged)
+    _summary_is_right(operator, reserved, doubted, charged)
+    check_master(operator)
     _key_is_private(operator)
 
 
-def _charged_once(operator: Operator, charged: Sequence[TaskRecord]) -> None:
+def _charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[TaskRecord]) -> None:
+    """See that a file is charged once, and once more a resubmit; a number once a platform, and once more a retry."""
+    files = {task.key: task.sha256 for task in tasks}
+    asked: Counter[tuple[str, str]] = Counter()
     for key, times in Counter(key_of(record) for record in charged).items():
         wished = 1 + operator.resubmits[key]
         promise(times <= wished, f"{key} was charged {times} times, and {wished - 1} resubmits were asked for")
+        asked.update({(key.platform, number): times - wished + 1 for number in operator.chunk_numbers(key.chunk)})
+    for record in charged:
+        promise(files[key_of(record)] == record.sha256, f"{key_of(record)}: the vendor has another file than the job")
+    for (platform, number), times in asked.items():
+        wished = 1 + operator.asked_again[platform, number]
+        promise(times <= wished, f"{platform} was paid {times} times for {number}, {wished} times were asked for")
 
 
-def _spent_as_charged(
-    operator: Operator,
-    tasks: Sequence[Task],
-    events: Sequence[tuple[Any, ...]],
-    spent: dict[str, int],
-    charged: Sequence[TaskRecord],
-) -> None:
-    """Compare what the ledger says was spent with what was charged; tasks that were held may not exist."""
-    paid = Counter(key_of(record) for record in charged)
+def _reservations(events: Sequence[tuple[Any, ...]]) -> tuple[Counter[TaskKey], set[TaskKey]]:
+    """Return how often the ledger counts each task as paid, and which tasks were ever in doubt, or stalled."""
     reserved: Counter[TaskKey] = Counter()
     doubted: set[TaskKey] = set()
     for _, _, _, name, event, origin, *_ in events:
@@ -73,6 +73,19 @@ def _spent_as_charged(
         reserved[key] -= event == Event.PUT_OFF or (event == Event.REFUSE and origin == State.RELEASED)
         if event in {Event.DOUBT, Event.STALL}:
             doubted.add(key)
+    return reserved, doubted
+
+
+def _spent_as_charged(
+    operator: Operator,
+    tasks: Sequence[Task],
+    reserved: Counter[TaskKey],
+    doubted: set[TaskKey],
+    spent: dict[str, int],
+    charged: Sequence[TaskRecord],
+) -> None:
+    """Compare what the ledger says was spent with what was charged; tasks that were held may not exist."""
+    paid = Counter(key_of(record) for record in charged)
     expected: Counter[str] = Counter()
     for task in tasks:
         each = round(cost(task.key.platform, task.rows) * NANO)
@@ -89,46 +102,29 @@ def _spent_as_charged(
     promise(sum(r.cost for r in first) <= operator.scenario.max_cost(healed=True), "more was spent than allowed")
 
 
-def _master_is_right(operator: Operator, tasks: Sequence[Task], charged: Sequence[TaskRecord]) -> None:
-    """Every accepted number once, in order, each cell as the task that held the number says."""
-    with (operator.directory / "master.csv").open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    names = [platform.name for platform in operator.scenario.platforms]
-    promise(header == ["Number", *names], f"the master's columns are {header}")
-    promise(tuple(row[0] for row in rows) == operator.scenario.numbers, "the master's numbers are not the list's")
-    records = {record.id: record for record in charged}
-    cells = {(name, row[0]): row[place] for row in rows for place, name in enumerate(names, 1)}
-    seen: Counter[str] = Counter()
-    for task in tasks:
-        numbers = operator.numbers_of(task)
-        promise(len(numbers) == task.rows, f"{task.key}: its chunk file has {len(numbers)} numbers")
-        seen[task.key.platform] += len(numbers)
-        allowed = _allowed(operator, task, numbers, records)
-        for number in numbers:
-            cell = cells[task.key.platform, number]
-            promise(cell in allowed[number], f"{task.key} is {task.state}: a cell says {cell}, not {allowed[number]}")
-    promise(all(seen[name] == len(rows) for name in names), f"the chunks hold {seen}, the list {len(rows)}")
+def _summary_is_right(
+    operator: Operator, reserved: Counter[TaskKey], doubted: set[TaskKey], charged: Sequence[TaskRecord]
+) -> None:
+    """summary.json says what the vendor has charged, apart from tasks that were in doubt, and how the list was read."""
+    summary = json.loads((operator.directory / "summary.json").read_text())
+    promise(summary["numbers"] == counts_of(operator.lines), f"the list was counted {summary['numbers']}")
+    promise(list(summary["platforms"]) == operator.names, f"the summary tells of {list(summary['platforms'])}")
+    for name, told in summary["platforms"].items():
+        sure = [record for record in charged if key_of(record).platform == name and key_of(record) not in doubted]
+        unsure = sum(times for key, times in reserved.items() if key in doubted and key.platform == name)
+        promise(told["submits"] - unsure == len(sure), f"{name}: {told['submits']} submits, charged {len(sure)}")
+        if not unsure:
+            spent = sum(record.cost for record in sure)
+            promise(math.isclose(told["cost"], spent, abs_tol=1e-9), f"{name}: cost {told['cost']}, charged {spent}")
 
 
-def _allowed(
-    operator: Operator, task: Task, numbers: Sequence[str], records: dict[str, TaskRecord]
-) -> dict[str, set[str]]:
-    """Return what may stand in each number's cell."""
-    if task.state is not State.DONE:
-        word = "held" if task.state in HELD else task.state.value
-        return {number: {word} for number in numbers}
-    seed, platform = operator.scenario.seed, task.key.platform
-    right = {number: verdict(seed, platform, number).lower() for number in numbers}
-    if task.key in operator.by_hand:
-        return {number: {word} for number, word in right.items()}
-    record = records.get(task.task_id or "")
-    promise(record is not None, f"{task.key} is done by a task that the vendor does not have")
-    assert record is not None
-    promise((record.sha256, record.platform) == (task.sha256, platform), f"{task.key} took the result of another")
-    missing: frozenset[str] = frozenset()
-    if "missing_rows" in operator.scenario.sandbox_faults:
-        missing = missing_numbers(seed, record.id, numbers)
-    return {number: {"unanswered"} if number in missing else {word} for number, word in right.items()}
+def check_purged(operator: Operator) -> None:
+    """Nothing in the job's directory holds a number any more."""
+    numbers = [number.lstrip("+").encode() for number in operator.accepted]
+    for path in sorted(operator.directory.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            promise(not any(number in content for number in numbers), f"{path.name} holds numbers after a purge")
 
 
 def _key_is_private(operator: Operator) -> None:

@@ -37,7 +37,7 @@ class Front:
         self._note = note
         self.gateway = Gateway(mischief, note)
         self._servers: list[asyncio.Server] = []
-        self._handlers: dict[asyncio.Task[Any], None] = {}  # no set: its order would change from process to process
+        self._handlers: dict[asyncio.Task[Any], Line] = {}
         self._stopped = False
         self.arrivals: list[tuple[float, str]] = []
         self.submit_bytes = 0
@@ -65,19 +65,33 @@ class Front:
         self._api.close()
         self._results.close()
 
+    def lose_connections(self, *, silent: bool) -> None:
+        """Let every connection die: it is reset, or nothing comes of it any more."""
+        for handler, line in self._handlers.items():
+            line.lost = "silent" if silent else "reset"
+            handler.cancel()
+
+    async def _die(self, line: Line) -> None:
+        if line.lost == "silent":
+            await line.stalled()
+        else:
+            line.reset()
+
     # --- connections and requests ------------------------------------------------------------------------------------
 
     def _serve(self, kind: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             handler = asyncio.current_task()
             assert handler is not None
-            self._handlers[handler] = None
+            self._handlers[handler] = line = Line(reader, writer)
             try:
-                await self._converse(Line(reader, writer), kind)
+                await self._converse(line, kind)
             except (HungUpError, ConnectionError, asyncio.IncompleteReadError):
                 pass
             except asyncio.CancelledError:
-                if not self._stopped:
+                if line.lost and not self._stopped:
+                    await self._die(line)
+                elif not self._stopped:
                     raise
             finally:
                 self._handlers.pop(handler, None)

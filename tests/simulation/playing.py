@@ -7,7 +7,7 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,11 +22,10 @@ MOST_ROUNDS = 400_000
 @contextmanager
 def substituted() -> Iterator[None]:
     """Put the loop's turns in the place of worker processes, and write the running summary less often, for speed."""
-    with (
-        patch("orchestrator.job.running.Workers", OnTheLoop),
-        patch("orchestrator.job.resolving.Workers", OnTheLoop),
-        patch("orchestrator.job.running.SUMMARY_INTERVAL_S", 200.0),
-    ):
+    with ExitStack() as stack:
+        for name in ("running", "resolving", "preview", "sheet", "verifying"):
+            stack.enter_context(patch(f"orchestrator.job.{name}.Workers", OnTheLoop))
+        stack.enter_context(patch("orchestrator.job.running.SUMMARY_INTERVAL_S", 200.0))
         yield
 
 

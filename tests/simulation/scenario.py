@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from orchestrator.sandbox import FAULTS, Options
 from tests.simulation.faults import drawn_names
+from tests.simulation.listing import KINDS, Keep, drawn_lines, grown, numbers_in
 
 KEY = "k-simulated-0123456789abcdef"
 EPOCH = 1_763_740_000.0
 DAY_S = 86_400.0
-JUNK = ("n/a", "12", "call me", "+", "+999123456789", "0" * 40)
 KNOWN = {
     "instagram": ("simple", "/ins/api/simple/tasks", ""),
     "amazon": ("v1", "/v1/tasks", "amazon"),
@@ -22,6 +22,11 @@ KNOWN = {
 }
 """Platforms, as the sandbox knows them: style, path, task type."""
 PRICES = {"amazon": 2.0}
+SMALL = ("instagram", "twitter", "viber")
+"""Those of which the embedded vendor takes files of any size."""
+LOOKS = ("plan", "merge", "verify", "status")
+ERRANDS = ("retry", "retry", "extend", "join", "leave", "mend", "older copy", *LOOKS)
+"""What an operator may do between two runs; only looking changes nothing."""
 
 
 def stream(seed: int, name: str) -> random.Random:
@@ -57,8 +62,25 @@ class PlatformDraw:
 
 
 @dataclass(frozen=True)
+class Night:
+    """The machine is suspended: the world goes on for `lasts_s`, the loop's clock does not, and connections die.
+
+    `silent`: they do not say so.
+    """
+
+    at_s: float
+    lasts_s: float
+    silent: bool
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """One seed's world. Times in seconds of the event loop, from the start."""
+    """One seed's world. Times in seconds of the event loop, from the start.
+
+    `growth` are later states of the list, `newcomer` a platform that may join. `embedded` means base_url = "sandbox".
+    `errands` are done once all is finished, each followed by runs to the next end; `curiosity` is the chance of one
+    before each of the faulty runs.
+    """
 
     seed: int
     lines: tuple[str, ...]
@@ -79,7 +101,15 @@ class Scenario:
     jumps: tuple[tuple[float, float], ...]
     faulty_runs: int
     heals_in_a_run: bool
-    extras: dict[str, bool] = field(default_factory=dict)
+    table: str = "txt"
+    keep: Keep = False
+    growth: tuple[tuple[str, ...], ...] = ()
+    newcomer: PlatformDraw | None = None
+    embedded: bool = False
+    nights: tuple[Night, ...] = ()
+    curiosity: float = 0.0
+    errands: tuple[str, ...] = ()
+    purged: bool = False
 
     @property
     def chunks(self) -> int:
@@ -98,20 +128,27 @@ class Scenario:
         """Return the budget: enough for everything and every resubmit once the faults have stopped."""
         return 100.0 if healed else self.full_cost * self.budget_share
 
-    def bound_s(self) -> float:
-        """Return how long a run without faults may take: generous, but finite."""
-        slowest = min(*self.vendors.values(), *(p.rate for p in self.platforms))
-        tasks = self.chunks * len(self.platforms)
+    @property
+    def everyone(self) -> tuple[PlatformDraw, ...]:
+        """All platforms that the job ever has."""
+        return (*self.platforms, *((self.newcomer,) if self.newcomer else ()))
+
+    def bound_s(self, tasks: int = 0) -> float:
+        """Return how long a run of at most so many tasks without faults may take: generous, but finite."""
+        slowest = min(*self.vendors.values(), *(p.rate for p in self.everyone))
+        tasks = max(tasks, self.chunks * len(self.platforms))
         _, longest_s, _ = self.polling
         each_s = self.takes_s * 1.25 + 2 * longest_s + 30 + 40 / slowest
         return 300.0 + tasks * each_s + 3600.0 * self.heals_in_a_run
 
-    def toml(self, base_urls: dict[str, str], *, healed: bool = False) -> str:
-        """Write the configuration, for vendors at `base_urls`."""
+    def toml(
+        self, base_urls: dict[str, str], *, healed: bool = False, platforms: Sequence[PlatformDraw] | None = None
+    ) -> str:
+        """Write the configuration, for vendors at `base_urls` and, when they are not all, some `platforms`."""
         lines = [
             "[job]",
             'name = "sim"',
-            'inputs = ["list.txt"]',
+            f'inputs = ["list.{self.table}"]',
             'directory = "job"',
             f"chunk_size = {self.chunk_size}",
             "max_rejected = 1.0",
@@ -123,27 +160,34 @@ class Scenario:
             f"max_cost = {self.max_cost(healed=healed):.9f}",
             "[output]",
             f"formats = {list(self.formats)}",
+            f"keep_columns = {str(self.keep).lower() if isinstance(self.keep, bool) else list(self.keep)}",
             "[workers]",
             "count = 2",
         ]
         for name, rate in self.vendors.items():
             lines += [f"[vendors.{name}]", f'base_url = "{base_urls[name]}"', f"requests_per_second = {rate}"]
-        return "\n".join([*lines, *(platform.toml() for platform in self.platforms), ""])
+        if self.embedded:
+            lines += [
+                "[sandbox]",
+                f"seed = {self.seed}",
+                f"faults = {list(self.sandbox_faults)}",
+                f"pace = {self.pace}",
+            ]
+        chosen = self.platforms if platforms is None else platforms
+        return "\n".join([*lines, *(platform.toml() for platform in chosen), ""])
 
 
 def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) -> Scenario:
     """Draw the world of a seed; `faults` by name instead of drawn ones."""
     chance = stream(seed, "scenario")
-    lines, numbers = _list(chance)
+    life = stream(seed, "life")
+    lines = drawn_lines(chance)
+    numbers = numbers_in(lines)
     chunk_size = max(chance.choice((5, 10, 20, 40, 60)), -(-len(numbers) // 16))
     names, drawn_rate = drawn_names(stream(seed, "faults"))
-    vendors = {"main": _rate(chance)} | ({"other": _rate(chance)} if chance.random() < 0.2 else {})
-    platforms = tuple(
-        PlatformDraw(
-            name, chance.choice(list(vendors)), _rate(chance), chance.choice((1, 2, 4, 20)), chance.random() < 0.6
-        )
-        for name in chance.sample(list(KNOWN), chance.choice((1, 2, 2, 3)))
-    )
+    embedded = faults is None and life.random() < 0.06
+    vendors = {"main": _rate(chance)} | ({"other": _rate(chance)} if chance.random() < 0.2 and not embedded else {})
+    platforms, newcomer = _platforms(chance, life, list(vendors), SMALL if embedded else tuple(KNOWN))
     least_s = chance.choice((0.0, 0.2, 1.0, 5.0))
     base_s = chance.choice((0.1, 1.0, 5.0))
     at_once = chance.choice((None, None, None, 2))
@@ -151,6 +195,8 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
     give_up_s = chance.choice((20.0, 300.0, 3600.0)) if at_once is None else 3600.0
     takes_s = chance.choice((0.1, 3.0, 30.0, 600.0))
     longest_s = max(least_s + chance.choice((2.0, 30.0, 300.0)), takes_s / 10)  # or a seed is nothing but polling
+    table, keep = _form(life)
+    errands, growth = _errands(life, lines)
     return Scenario(
         seed=seed,
         lines=lines,
@@ -161,7 +207,7 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         polling=(least_s, longest_s, chance.choice((0.02, 0.2, 1.0))),
         backoff=(base_s, base_s + chance.choice((1.0, 20.0, 60.0)), give_up_s),
         budget_share=chance.choice((0.5, 1.0, 1.0, 3.0, 3.0)),
-        formats=("csv", "xlsx") if chance.random() < 0.1 else ("csv",),
+        formats=("csv", *life.choices(((), ("xlsx",), ("parquet",), ("parquet", "xlsx")), (90, 4, 4, 2))[0]),
         takes_s=takes_s,
         sandbox_faults=_sandbox_faults(chance),
         options=Options(
@@ -172,34 +218,65 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         faults=names if faults is None else tuple(faults),
         rate=drawn_rate if faults is None else rate,
         slow_disk=chance.random() < 0.2,
-        jumps=tuple(
-            (chance.uniform(0, 600), chance.choice((-DAY_S, DAY_S, -60.0, 3600.0)))
-            for _ in range(chance.choice((0, 0, 1, 3)))
-        ),
+        jumps=() if embedded else _jumps(chance),
         faulty_runs=chance.choice((0, 1, 2, 3, 5)),
         heals_in_a_run=chance.random() < 0.3,
+        table=table,
+        keep=keep,
+        growth=growth,
+        newcomer=newcomer,
+        embedded=embedded,
+        nights=_nights(life),
+        curiosity=life.choice((0.0, 0.0, 0.3, 0.8)),
+        errands=errands,
+        purged=life.random() < 0.2,
     )
+
+
+def _platforms(
+    chance: random.Random, life: random.Random, vendors: list[str], known: tuple[str, ...]
+) -> tuple[tuple[PlatformDraw, ...], PlatformDraw]:
+    """Draw the platforms of the beginning, and the one that may join them."""
+
+    def platform(name: str, chance: random.Random) -> PlatformDraw:
+        in_flight = chance.choice((1, 2, 4, 20))
+        return PlatformDraw(name, chance.choice(vendors), _rate(chance), in_flight, chance.random() < 0.6)
+
+    first = chance.sample(known, min(chance.choice((1, 2, 2, 3)), len(known) - 1))
+    others = [name for name in known if name not in first]
+    return tuple(platform(name, chance) for name in first), platform(life.choice(others), life)
+
+
+def _form(life: random.Random) -> tuple[str, Keep]:
+    """Draw what kind of file the list is, and which of its columns are kept."""
+    table = life.choices(KINDS, (70, 18, 4, 5, 3))[0]
+    keep: Keep = life.choice((False, True, ("city",))) if table != "txt" else False
+    return table, keep
+
+
+def _errands(life: random.Random, lines: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Draw what is done after the end, and how the list grows."""
+    errands = tuple(life.sample(ERRANDS, life.choice((0, 0, 1, 1, 2, 3))))
+    once = grown(life, lines, "+4178")
+    return errands, (once, grown(life, once, "+4176"))
+
+
+def _jumps(chance: random.Random) -> tuple[tuple[float, float], ...]:
+    return tuple(
+        (chance.uniform(0, 600), chance.choice((-DAY_S, DAY_S, -60.0, 3600.0)))
+        for _ in range(chance.choice((0, 0, 1, 3)))
+    )
+
+
+def _nights(life: random.Random) -> tuple[Night, ...]:
+    if life.random() < 0.75:
+        return ()
+    at_s = life.choice((1.0, 30.0, 600.0)) * life.random()
+    return (Night(at_s, life.choice((600.0, 8 * 3600.0, 3 * DAY_S)), life.random() < 0.5),)
 
 
 def _rate(chance: random.Random) -> float:
     return chance.choice((0.5, 2.0, 5.0, 20.0, 100.0, math.inf))
-
-
-def _list(chance: random.Random) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Draw a list of neighbours and strangers, with duplicates and junk between them; and what is accepted of it."""
-    count = chance.choice((20, 30, 40, 80, 120, 200))
-    start = chance.randrange(1_000_000, 9_000_000)
-    pool = [f"+4179{number:07d}" for number in range(start, start + count)]
-    if chance.random() < 0.5:
-        chance.shuffle(pool)
-    lines: list[str] = []
-    for number in pool:
-        lines.append(number)
-        if chance.random() < 0.05:
-            lines.append(f" {chance.choice(lines)} ")
-        if chance.random() < 0.03:
-            lines.append(chance.choice(JUNK))
-    return tuple(lines), tuple(pool)
 
 
 def _sandbox_faults(chance: random.Random) -> tuple[str, ...]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from orchestrator.job import purging, retrying
 from orchestrator.vendor import dialects
 from orchestrator.vendor.answers import PutOff, SubmitAnswer
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.listing import KINDS
 from tests.simulation.playing import play
-from tests.simulation.scenario import drawn
+from tests.simulation.scenario import ERRANDS, drawn
 
 SEEDS = 200
 A_BATCH = 10
@@ -52,3 +55,27 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
     monkeypatch.setattr(dialects, "read_silence", hopeful)
     with pytest.raises(BrokenPromiseError, match=r"(?s)charged \d+ times.*--seeds 1 --from \d+ --trace"):
         list(map(play, range(20), (drawn(seed, faults=["after: none"]) for seed in range(20))))
+
+
+def test_the_seeds_have_everything() -> None:
+    """Every errand, every kind of list and every format happens among the seeds of a test run, and so does the rest."""
+    scenarios = [drawn(seed) for seed in range(SEEDS)]
+    assert {errand for scenario in scenarios for errand in scenario.errands} == set(ERRANDS)
+    assert {scenario.table for scenario in scenarios} == set(KINDS)
+    assert {kind for scenario in scenarios for kind in scenario.formats} == {"csv", "xlsx", "parquet"}
+    for some in ("keep", "embedded", "nights", "jumps", "curiosity", "purged", "slow_disk"):
+        assert 5 < sum(bool(getattr(scenario, some)) for scenario in scenarios) < SEEDS - 5, some
+
+
+def test_a_retry_of_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that have a verdict, planned and paid again, are caught."""
+    monkeypatch.setattr(retrying, "AGAIN", frozenset({"no"}))
+    with pytest.raises(BrokenPromiseError, match="a retry plans other numbers of"):
+        play(1, replace(drawn(1, faults=[]), errands=("retry",), embedded=False))
+
+
+def test_what_a_purge_leaves_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with numbers that stays behind is caught."""
+    monkeypatch.setattr(purging, "PATTERNS", tuple(set(purging.PATTERNS) - {"chunks"}))
+    with pytest.raises(BrokenPromiseError, match="holds numbers after a purge"):
+        play(1, replace(drawn(1, faults=[]), errands=(), purged=True))

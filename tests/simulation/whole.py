@@ -7,36 +7,31 @@ pieces run in such a turn as well. A kill keeps the directory as it is at that i
 from __future__ import annotations
 
 import asyncio
-import io
-import shutil
-import signal
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from orchestrator import job
 from orchestrator.config import load
-from orchestrator.errors import ExitCode, LockedError, OrchestratorError
+from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions, World
-from orchestrator.ledger import Ledger, Task, ledger_path
-from orchestrator.sandbox import Sandbox, TaskRecord, read_tasks, verdict
+from orchestrator.ledger import Task
+from orchestrator.sandbox import Sandbox, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 from orchestrator.workers import PieceLimits, Workers
-from tests.simulation.checks import BrokenPromiseError, check_all, check_spacing, key_of
+from tests.simulation.checks import BrokenPromiseError, check_all, check_purged, check_spacing, key_of, promise
+from tests.simulation.errands import Errands
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
-from tests.simulation.loop import LIFE, Life, VirtualLoop
-from tests.simulation.scenario import EPOCH, KEY, Scenario, stream
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.scenario import EPOCH, ERRANDS, KEY, LOOKS, Night, Scenario, stream
 
 T = TypeVar("T")
 
-STOPS_WITHIN_S = 20.0
-"""How long an orderly stop may take: four seconds of grace, and a slow disk."""
 LAST_RUNS = 12
 FINAL = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 
@@ -60,33 +55,28 @@ class Story:
     rounds: int = 0
 
 
-class Operator:
+class Operator(Errands):
     """A person, or a CI system, with one job."""
 
     def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop) -> None:
-        self.scenario, self.folder, self.loop = scenario, folder, loop
+        super().__init__(folder, loop, stream(scenario.seed, "operator"))
+        self.scenario = scenario
         self.story = Story(scenario.seed)
-        self.chance = stream(scenario.seed, "operator")
         self.mischief = Mischief(stream(scenario.seed, "mischief"), scenario.faults, scenario.rate)
         self.fronts: dict[str, Front] = {}
-        self.offset_s = 0.0
+        self.offset_s = self.slept_s = 0.0
         self.resubmits: Counter[TaskKey] = Counter()
-        self.by_hand: set[TaskKey] = set()
-        self.ever_told = io.StringIO()
         self._born_s = loop.time()
+        self.begin_list()
 
     # --- the world ---------------------------------------------------------------------------------------------------
 
     @property
-    def vendor(self) -> Path:
-        return self.folder / "vendor"
-
-    @property
-    def directory(self) -> Path:
+    def directory(self) -> Path:  # type: ignore[override]  # which only reads it
         return self.folder / "job"
 
     def vendor_clock(self) -> float:
-        return EPOCH + self.loop.time()
+        return EPOCH + self.loop.time() + self.slept_s
 
     def clock(self) -> float:
         return self.vendor_clock() + self.offset_s
@@ -105,7 +95,9 @@ class Operator:
     def settings(self, *, healed: bool) -> Settings:
         path = self.folder / "config.toml"
         urls = {name: front.base_url for name, front in self.fronts.items()}
-        path.write_text(self.scenario.toml(urls, healed=healed))
+        if self.scenario.embedded:
+            urls = dict.fromkeys(self.scenario.vendors, "sandbox")
+        path.write_text(self.scenario.toml(urls, healed=healed, platforms=self.platforms))
         return load(path)
 
     def world(self) -> World:
@@ -114,8 +106,20 @@ class Operator:
 
     async def play(self) -> Story:
         """Live through the whole seed; raises `BrokenPromiseError`."""
-        self.folder.joinpath("list.txt").write_text("\n".join(self.scenario.lines) + "\n")
-        sandbox = Sandbox(
+        self.write_list()
+        for at_s, jump_s in self.scenario.jumps:
+            self.loop.call_later(at_s, self._jump, jump_s)
+        for night in self.scenario.nights:
+            self.loop.call_later(night.at_s, self._suspend, night)
+        if self.scenario.embedded:
+            await self._live()
+        else:
+            async with self._vendor() as sandbox:
+                await self._live_with(sandbox)
+        return self.story
+
+    def _vendor(self) -> Sandbox:
+        return Sandbox(
             self.vendor,
             seed=self.scenario.seed,
             faults=self.scenario.sandbox_faults,
@@ -124,53 +128,65 @@ class Operator:
             clock=self.vendor_clock,
             options=self.scenario.options,
         )
-        async with sandbox:
-            api, results = (url.removeprefix("http://") for url in (sandbox.base_url, sandbox.result_url))
-            for name in self.scenario.vendors:
-                self.fronts[name] = Front(api, results, self.mischief, self.note)
-                await self.fronts[name].start()
-            for at_s, jump_s in self.scenario.jumps:
-                self.loop.call_later(at_s, self._jump, jump_s)
-            try:
-                await self._faulty_times()
-                await self._better_times()
-            finally:
-                for front in self.fronts.values():
-                    await front.stop()
+
+    async def _live_with(self, sandbox: Sandbox) -> None:
+        api, results = (url.removeprefix("http://") for url in (sandbox.base_url, sandbox.result_url))
+        for name in self.scenario.vendors:
+            self.fronts[name] = Front(api, results, self.mischief, self.note)
+            await self.fronts[name].start()
+        try:
+            await self._live()
+        finally:
+            for front in self.fronts.values():
+                await front.stop()
+
+    async def _live(self) -> None:
+        await self._faulty_times()
+        await self._better_times()
+        for name in self.scenario.errands:
+            await self.errand(name)
+            if self.chance.random() < 0.5:
+                await self.errand(self.chance.choice(LOOKS))
+            await self._better_times()
         self._judge()
-        return self.story
+        await self._last_things()
 
     def _jump(self, jump_s: float) -> None:
         self.offset_s += jump_s
         self.note("clock jumps", by=jump_s)
 
-    # --- runs --------------------------------------------------------------------------------------------------------
+    def _suspend(self, night: Night) -> None:
+        """Let the world go on without this machine."""
+        self.slept_s += night.lasts_s
+        for front in self.fronts.values():
+            front.lose_connections(silent=night.silent)
+        self.note("suspended", seconds=night.lasts_s, silent=night.silent)
+
+    # --- times -------------------------------------------------------------------------------------------------------
 
     async def _faulty_times(self) -> None:
         for _ in range(self.scenario.faulty_runs):
+            if self.chance.random() < self.scenario.curiosity:
+                await self.errand(self.chance.choice(ERRANDS))
             settings = self.settings(healed=False)
-            await self._run(settings, self._drawn_options(), self._drawn_end())
+            await self._run(settings, self._drawn_options(), self.drawn_end())
             await asyncio.sleep(self.chance.choice((0.0, 1.0, 100.0)))
             await self._decide(settings, hurry=False)
 
     async def _better_times(self) -> None:
         """Let the faults stop, and see the job through to its end."""
         settings = self.settings(healed=True)
-        if self.scenario.heals_in_a_run:
+        if self.scenario.heals_in_a_run and not self.mischief.healed:
             self.loop.call_later(self.chance.uniform(0.0, 300.0), self._heal)
         else:
             self._heal()
-        bound_s = self.scenario.bound_s()
+        tasks = len(self._tasks(*State)) + len(self.names) * len(self.accepted) // self.scenario.chunk_size
         for _ in range(LAST_RUNS):
-            code = await self._run(settings, RunOptions(), partial(self._bounded, bound_s))
-            if not self.mischief.healed:
-                self._heal()
-            if code in FINAL and not self._tasks(*UNFINISHED):
-                decided = await self._decide(settings, hurry=True)
-                if not decided:
-                    return
-            else:
-                await self._decide(settings, hurry=True)
+            code = await self._run(settings, RunOptions(), partial(self._bounded, self.scenario.bound_s(tasks)))
+            self._heal()
+            ended = code in FINAL and not self._of_now(*UNFINISHED)
+            if not await self._decide(settings, hurry=True) and ended:
+                return
         raise BrokenPromiseError(f"the job has not ended after {LAST_RUNS} runs without faults")
 
     def _heal(self) -> None:
@@ -182,129 +198,27 @@ class Operator:
         deadline_s = self.chance.choice((None, None, None, self.chance.uniform(0.0, 400.0)))
         return RunOptions(deadline_s=deadline_s, submit_only=self.chance.random() < 0.1)
 
-    def _drawn_end(self) -> Callable[[asyncio.Task[Any], Life], Coroutine[Any, Any, None]]:
-        kind = self.chance.random()
-        at_s = self.chance.choice((0.05, 1.0, 30.0, 1000.0)) * self.chance.random()
-        if kind < 0.35:
-            return partial(self._killed_in_round, int(10 ** self.chance.uniform(0.5, 3.7)))
-        if kind < 0.5:
-            return partial(self._killed_at, at_s)
-        if kind < 0.75:
-            return partial(self._stopped_at, at_s)
-        return partial(self._stopped_at, 6 * 3600.0)
-
-    async def _run(
-        self,
-        settings: Settings,
-        options: RunOptions,
-        end: Callable[[asyncio.Task[Any], Life], Coroutine[Any, Any, None]],
-    ) -> ExitCode | None:
-        """Do one run and end it as `end` says; return its exit code, None when it was killed."""
-        life = Life()
-        context = copy_context()
-        context.run(LIFE.set, life)
-        self.note("run", submit_only=options.submit_only, deadline=options.deadline_s)
-        run = context.run(asyncio.create_task, job.run(settings, options, self.world()))
-        await end(run, life)
-        await self._bury(life)
-        if run.cancelled() or (life.killed and run.exception()):
-            return None
-        code = self._code_of(run)
-        self.note("ended", code=int(code))
-        if code in {ExitCode.INTERNAL, ExitCode.STORAGE, ExitCode.LOCKED, ExitCode.USAGE}:
-            raise BrokenPromiseError(f"a run ended with {code.value}: {self.ever_told.getvalue()[-3000:]}")
-        return code
-
-    def _code_of(self, run: asyncio.Task[Any]) -> ExitCode:
-        try:
-            return run.result().exit_code  # type: ignore[no-any-return]  # of an Outcome
-        except OrchestratorError as error:
-            self.ever_told.write(f"{error}\n")
-            return error.exit_code
-
-    async def _bury(self, life: Life) -> None:
-        """See that a run that is over has left nothing behind."""
-        await asyncio.sleep(1.0)
-        if left := life.alive():
-            raise BrokenPromiseError(f"{len(left)} tasks outlive their run: {left[:3]}")
-
-    async def _bounded(self, bound_s: float, run: asyncio.Task[Any], life: Life) -> None:
-        del life
-        begun_s = self.loop.time()
-        await asyncio.wait([run], timeout=bound_s)
-        if not run.done():
-            run.cancel()
-            raise BrokenPromiseError(f"a run has not ended within {bound_s:.0f} virtual seconds without faults")
-        self.note("took", seconds=round(self.loop.time() - begun_s, 6))
-
-    async def _stopped_at(self, at_s: float, run: asyncio.Task[Any], life: Life) -> None:
-        """Stop in good order; sometimes look in before that."""
-        del life
-        await asyncio.wait([run], timeout=at_s / 2)
-        if not run.done() and self.chance.random() < 0.3:
-            await self._second_run()
-        await asyncio.wait([run], timeout=at_s / 2)
-        if run.done():
+    async def _last_things(self) -> None:
+        """Look at what is left at the end; then the job may be purged, and is closed."""
+        settings = self.settings(healed=True)
+        await self.errand("verify")
+        if not self.scenario.purged:
             return
-        if not self.loop.deliver(signal.SIGTERM):
-            run.cancel()  # before the handlers are there a signal just ends the process
-        self.note("sigterm")
-        await asyncio.wait([run], timeout=STOPS_WITHIN_S)
-        if not run.done():
-            raise BrokenPromiseError(f"an orderly stop takes more than {STOPS_WITHIN_S:g} s")
-
-    async def _second_run(self) -> None:
-        """Start the job once more beside itself."""
-        try:
-            await job.run(self.settings(healed=False), RunOptions(), self.world())
-        except LockedError:
-            self.note("locked")
-        else:
-            raise BrokenPromiseError("two runs hold one job")
-
-    async def _killed_at(self, at_s: float, run: asyncio.Task[Any], life: Life) -> None:
-        timer = self.loop.call_later(at_s, self._kill, run, life)
-        await self._after_a_kill(run, life)
-        timer.cancel()
-
-    async def _killed_in_round(self, rounds: int, run: asyncio.Task[Any], life: Life) -> None:
-        self.loop.alarm(rounds, partial(self._kill, run, life))
-        await self._after_a_kill(run, life)
-        self.loop.alarm(1 << 60, lambda: None)
-
-    def _kill(self, run: asyncio.Task[Any], life: Life) -> None:
-        """Keep the directory as it is now, and cut off everything that could still change it."""
-        if run.done():
-            return
-        self.note("killed")
-        life.killed = True
-        if self.directory.exists():
-            shutil.copytree(self.directory, self.folder / "kept")
-        for task in life.alive():
-            task.cancel()
-
-    async def _after_a_kill(self, run: asyncio.Task[Any], life: Life) -> None:
-        await asyncio.wait([run], timeout=6 * 3600.0)
-        if not run.done():
-            raise BrokenPromiseError("a run has not ended within six hours")
-        if not life.killed:
-            return
-        await asyncio.sleep(2.0)
-        while any(task.cancel() for task in life.alive()):  # noqa: ASYNC110 - there is nobody to set an event
-            await asyncio.sleep(2.0)
-        for file in life.files:
-            file.close()
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
-        if (self.folder / "kept").exists():
-            (self.folder / "kept").rename(self.directory)
+        told = await self.do(job.purge(settings, self.world(), yes=False))
+        promise((self.directory / "master.csv").exists(), "a purge that only tells has removed something")
+        deed = await self.do(job.purge(settings, self.world(), yes=True))
+        promise(deed.result.paths == told.result.paths, "purge removes other things than it told")
+        check_purged(self)
+        await self.refused(job.run(settings, RunOptions(), self.world()), ExitCode.USAGE, "a purged job")
+        await self.refused(job.verify(settings, self.world()), ExitCode.USAGE, "a purged job's verify")
+        check_purged(self)
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 
     async def _decide(self, settings: Settings, *, hurry: bool) -> int:
         """Settle some held tasks as a person would who looks at the vendor's list of tasks; return how many."""
         decided = 0
-        for task in self._tasks(*HELD):
+        for task in self._of_now(*HELD):
             if not hurry and self.chance.random() < 0.5:
                 continue
             decision = self._decision(task)
@@ -347,17 +261,12 @@ class Operator:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def charged(self) -> list[TaskRecord]:
-        return read_tasks(self.vendor)
+    def sent(self) -> object:
+        return len(self.charged()), [len(front.arrivals) for front in self.fronts.values()]
 
-    def _tasks(self, *states: State) -> list[Task]:
-        if not ledger_path(self.directory).exists():
-            return []
-        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.tasks(*states)
-
-    def numbers_of(self, task: Task) -> list[str]:
-        return (self.directory / "chunks" / f"{task.key.chunk:06d}.txt").read_text().split()
+    def _of_now(self, *states: State) -> list[Task]:
+        """Return the tasks in `states` of platforms that are in the configuration."""
+        return [task for task in self._tasks(*states) if task.key.platform in self.names]
 
     def _judge(self) -> None:
         self.story.virtual_s = self.loop.time() - self._born_s

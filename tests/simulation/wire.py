@@ -69,10 +69,11 @@ class Blow:
 
 
 class Line:
-    """One connection from the program."""
+    """One connection from the program. `lost` says how it died, when it did: "reset" or "silent"."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.lost = ""
 
     async def send(self, raw: bytes) -> None:
         self.writer.write(raw)

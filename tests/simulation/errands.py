@@ -1,0 +1,246 @@
+"""What an operator does between two runs: a further generation, a longer list, other platforms, a look at it all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator import job
+from orchestrator.errors import ExitCode
+from orchestrator.job import RunOptions
+from orchestrator.ledger import Ledger, Task
+from orchestrator.sandbox import TaskRecord, read_tasks
+from orchestrator.tasks import State, TaskKey
+from tests.simulation.checks import promise
+from tests.simulation.expectation import cells_of, check_master
+from tests.simulation.faults import Mischief
+from tests.simulation.listing import counts_of, kept_of, numbers_in, write_list
+from tests.simulation.runs import Runs
+from tests.simulation.scenario import PlatformDraw, Scenario
+
+AGAIN = frozenset({"failed", "unanswered"})
+LOOKED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET})
+
+
+class Errands(Runs):
+    """An operator's errands by name. What they change is noted for the checks."""
+
+    scenario: Scenario
+    mischief: Mischief
+
+    @property
+    def healed(self) -> bool:
+        """Whether the faults have stopped."""
+        return self.mischief.healed
+
+    def begin_list(self) -> None:
+        """Take the list, the columns and the platforms of the beginning."""
+        self.lines = self.scenario.lines
+        self.accepted = self.scenario.numbers
+        self.kept = kept_of(self.lines, self.scenario.keep)
+        self.platforms: list[PlatformDraw] = list(self.scenario.platforms)
+        self.by_hand: set[TaskKey] = set()
+        self.asked_again: Counter[tuple[str, str]] = Counter()
+        self.growths = list(self.scenario.growth)
+        self.copied = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The platforms of the configuration, in its order."""
+        return [platform.name for platform in self.platforms]
+
+    @property
+    def _list(self) -> Path:
+        return self.folder / f"list.{self.scenario.table}"
+
+    def write_list(self) -> None:
+        """Put the list where the configuration says."""
+        write_list(self._list, self.scenario.table, self.lines)
+
+    def owes_extension(self) -> bool:
+        if not self.begun():
+            return False
+        (known,) = self.read(Ledger.inputs, ())
+        return bool(known.sha256 != hashlib.sha256(self._list.read_bytes()).hexdigest())
+
+    async def errand(self, name: str) -> None:
+        """Do one errand, as far as it makes sense now."""
+        errands: dict[str, Callable[[], Awaitable[None]]] = {
+            "retry": self._retry,
+            "extend": self._extend,
+            "join": self._join,
+            "leave": self._leave,
+            "mend": self._mend,
+            "older copy": self._older_copy,
+            "plan": self._plan,
+            "merge": self._merge,
+            "verify": self._verify,
+            "status": self._status,
+        }
+        self.note("errand", name=name)
+        await errands[name]()
+
+    # --- what changes the job ----------------------------------------------------------------------------------------
+
+    async def _retry(self) -> None:
+        settings = self.settings(healed=self.healed)
+        if not self.begun() or self._unplanned():
+            await self.refused(job.retry(settings, self.world()), ExitCode.USAGE, "a retry of nothing")
+            return
+        lacking = {name: [n for n, cell in cells.items() if cell in AGAIN] for name, cells in cells_of(self).items()}
+        before = self.chunks()
+        deed = await self.do(job.retry(settings, self.world()), self.drawn_end() if not self.healed else None)
+        planned: dict[str, list[str]] = {}
+        for chunk, only in self.chunks().items():
+            if chunk not in before:
+                planned.setdefault(only, []).extend(self.chunk_numbers(chunk))
+        for name, numbers in planned.items():
+            promise(numbers == lacking[name], f"a retry plans other numbers of {name} than lack a verdict")
+            self.asked_again.update((name, number) for number in numbers)
+            self.note("retried", platform=name, numbers=len(numbers))
+        if deed.killed:
+            return
+        promise(deed.code in {ExitCode.DONE, ExitCode.OVER_BUDGET}, f"retry ends with {deed.code}: {deed.error}")
+        promise(deed.result.numbers == {name: len(lacking[name]) for name in self.names}, "retry counts otherwise")
+        promise(all(lacking[name] == planned.get(name, []) for name in self.names), "retry leaves numbers out")
+
+    async def _extend(self) -> None:
+        """Let the list grow; the next run takes it in."""
+        if not self.growths or self.owes_extension():
+            return
+        self.lines = self.growths.pop(0)
+        found, kept = numbers_in(self.lines), kept_of(self.lines, self.scenario.keep)
+        if self.begun():
+            self.accepted = tuple(dict.fromkeys((*self.accepted, *found)))
+            self.kept = kept | self.kept
+        else:
+            self.accepted, self.kept = found, kept
+        self.write_list()
+        self.note("grown", numbers=len(self.accepted))
+
+    async def _join(self) -> None:
+        absent = [platform for platform in self.scenario.everyone if platform.name not in self.names]
+        if absent:
+            self.platforms.insert(self.chance.randint(0, len(self.platforms)), self.chance.choice(absent))
+            self.note("joined", names=self.names)
+
+    async def _leave(self) -> None:
+        if len(self.platforms) > 1:
+            self.platforms.pop(self.chance.randrange(len(self.platforms)))
+            self.note("left", names=self.names)
+
+    async def _mend(self) -> None:
+        """Ask once more for the results of tasks that failed."""
+        settings = self.settings(healed=self.healed)
+        there = {record.id for record in self.charged()}
+        for task in self._tasks(State.FAILED):
+            if task.task_id in there:
+                await job.resolve(settings, job.Adopt(task.task_id or ""), [str(task.key)], self.world())
+                self.note("mended", task=task.key)
+
+    # --- what must not be taken --------------------------------------------------------------------------------------
+
+    async def _older_copy(self) -> None:
+        """Put an earlier copy of the directory in place, or none at all, and run as if it were the last one."""
+        settings, serial = self.settings(healed=self.healed), self.serial()
+        if serial is None:
+            missing = job.run(settings, RunOptions(after=1), self.world())
+            await self.refused(missing, ExitCode.USAGE, "no ledger")
+            return
+        now, copy = self.folder / "now", self.folder / "copy"
+        if not copy.exists():
+            shutil.copytree(self.directory, copy)
+            self.copied = serial
+            return
+        if self.copied >= serial:
+            return
+        self.directory.rename(now)
+        if self.chance.random() < 0.8:
+            copy.rename(self.directory)
+        again = job.run(settings, RunOptions(after=serial, extend=self.chance.random() < 0.5), self.world())
+        await self.refused(again, ExitCode.USAGE, "an older copy")
+        shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(copy, ignore_errors=True)
+        now.rename(self.directory)
+
+    # --- what only looks ---------------------------------------------------------------------------------------------
+
+    async def _plan(self) -> None:
+        settings = self.settings(healed=self.healed)
+        if self.owes_extension():
+            await self.refused(job.plan(settings, self.world()), ExitCode.USAGE, "a plan of a changed list")
+            return
+        before = len(self.charged())
+        deed = await self.do(job.plan(settings, self.world()), self.drawn_end() if not self.healed else None)
+        promise(len(self.charged()) == before, "plan has sent something")
+        if deed.killed:
+            return
+        promise(deed.code in LOOKED, f"plan ends with {deed.code}: {deed.error}")
+        self._check_counts(deed.result.counts)
+        due = Counter(task.key.platform for task in self._tasks(State.PLANNED))
+        told = {cost.platform: cost.tasks for cost in deed.result.platforms}
+        promise(told == {name: due[name] for name in self.names}, f"plan tells of {told} tasks, there are {due}")
+
+    async def _merge(self) -> None:
+        settings = self.settings(healed=self.healed)
+        if self._unplanned():
+            await self.refused(job.merge(settings, self.world()), ExitCode.USAGE, "a merge of nothing")
+        elif self.begun() and not self.owes_extension():
+            deed = await self.do(job.merge(settings, self.world()))
+            promise(deed.code is ExitCode.DONE, f"merge ends with {deed.code}: {deed.error}")
+            check_master(self, partial=deed.result.pending > 0)
+
+    async def _verify(self) -> None:
+        settings = self.settings(healed=self.healed)
+        if self.serial() is None:
+            await self.refused(job.verify(settings, self.world()), ExitCode.USAGE, "no ledger to verify")
+        elif self.begun() and not self.owes_extension():
+            deed = await self.do(job.verify(settings, self.world()))
+            promise(deed.code is ExitCode.DONE, f"verify finds {deed.error or deed.result.findings}")
+
+    async def _status(self) -> None:
+        settings = self.settings(healed=self.healed)
+        if self.serial() is None:
+            return
+        report = job.status(settings)
+        tasks = self._tasks(*State)
+        for standing in report.standings:
+            here = sum(task.key.platform == standing.platform for task in tasks)
+            promise(standing.tasks() == here, f"status counts {standing.tasks()} tasks, there are {here}")
+        promise(self.begun() or not self.charged(), "something was charged before the job began")
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def vendor(self) -> Path:
+        """The vendor's own directory."""
+        return self.directory / "sandbox" if self.scenario.embedded else self.folder / "vendor"
+
+    def charged(self) -> list[TaskRecord]:
+        """Return what the vendor has charged."""
+        return read_tasks(self.vendor)
+
+    def numbers_of(self, task: Task) -> list[str]:
+        """Return the numbers of a task."""
+        return self.chunk_numbers(task.key.chunk)
+
+    def chunk_numbers(self, chunk: int) -> list[str]:
+        """Return the numbers of a chunk file."""
+        return (self.directory / "chunks" / f"{chunk:06d}.txt").read_text().split()
+
+    def chunks(self) -> dict[int, str]:
+        """Return the chunks with the only platform of each; "" is for all."""
+        chunks: dict[int, str] = self.read(lambda ledger: {c.chunk: c.only or "" for c in ledger.chunks()}, {})
+        return chunks
+
+    def _unplanned(self) -> bool:
+        """Whether a platform of the configuration is not in the ledger yet."""
+        return not set(self.names) <= set(self.read(Ledger.fixed, {}))
+
+    def _check_counts(self, counts: Any) -> None:
+        told = {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}
+        promise(told == counts_of(self.lines), f"the list was counted {told}, not {counts_of(self.lines)}")
