@@ -309,8 +309,8 @@ def _put_back(folder: Path, directory: Path) -> None:
 def _work_folder(directory: Path) -> Iterator[Path]:
     folder = directory / WORK_FOLDER
     make_private_directory(directory)
+    _remove(folder)
     with disk_errors(folder):
-        _remove(folder)
         folder.mkdir(mode=DIRECTORY_MODE)
     try:
         yield folder
@@ -322,9 +322,10 @@ def _remove(folder: Path) -> None:
     """Remove the folder. Its name goes first: a worker that nobody waits for any more can then open nothing in it."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-        shutil.rmtree(old, ignore_errors=True)
+    with disk_errors(folder):
+        if folder.exists():
+            folder.rename(old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_enough(scanned: _Scanned, unique: Unique, job: JobSettings) -> bool:

@@ -233,6 +233,16 @@ async def test_disk_errors(workers: Workers, make_job: MakeJob, write: Write) ->
         await read_list(dataclasses.replace(job, directory=job.directory.parent / "file" / "run"), LIMITS, workers)
 
 
+async def test_a_work_folder_that_stays(workers: Workers, make_job: MakeJob, write: Write) -> None:
+    """It can't be moved away at the end: that is the disk's fault, which the user can mend."""
+    write("a.txt", f"{number(1)}\n")
+    job = make_job("a.txt")
+    job.directory.mkdir(parents=True)
+    (job.directory / f"{WORK_FOLDER}.old").touch()
+    with pytest.raises(StorageError, match=WORK_FOLDER):
+        await read_list(job, LIMITS, workers)
+
+
 async def test_cancelled_while_standard_input_is_silent(make_job: MakeJob) -> None:
     """Reading can be cancelled while it waits for a pipe; nothing stays behind, and no thread hangs."""
     job = make_job("-")
