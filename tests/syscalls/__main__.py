@@ -1,7 +1,7 @@
 """The campaign: `python -m tests.syscalls` fails a run of a small job at every system call that matters, in turn.
 
 Each point that breaks a promise is told with the command that hits it again; the exit code is 1 if there was one.
-The order is drawn, and a campaign that is interrupted tells what was done until then: a spread of all.
+The order is drawn, with one of each kind of place first; a campaign that is interrupted tells what was done until then.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 from tests.syscalls.disk import live_on, small_disk
 from tests.syscalls.harness import Bench, BrokenPromiseError
 from tests.syscalls.living import Life, all_points, live
-from tests.syscalls.points import ANYWHERE, FAULTS, Point
+from tests.syscalls.points import ANYWHERE, FAULTS, Point, one_of_each_first
 
 DISK = "disk"
 """What `--calls` names the full disk, which is no call."""
 
-ROOMS_KIB = range(0, 480, 4)
+ROOMS_KIB = range(0, 480, 8)
 """How much room there is left on the disk; a job needs about 400 KiB at a time."""
 
 EVERY = 50
@@ -77,7 +77,7 @@ def _chosen(points: list[Point], options: argparse.Namespace) -> list[Point]:
     calls, errors = options.calls.split(","), options.errors.split(",")
     some = [point for point in points if point.kind in calls and point.fault in errors]
     order = random.Random(options.seed)  # noqa: S311 - which ones are tried, not what they do
-    return order.sample(some, round(options.share * len(some)))
+    return one_of_each_first(order.sample(some, len(some)))[: round(options.share * len(some))]
 
 
 def _told(bench: Bench, point: Point) -> list[str]:
@@ -115,7 +115,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.syscalls", description=__doc__)
     parser.add_argument("--calls", default=calls, help=f"these only, separated by commas; all are {calls}")
     parser.add_argument("--errors", default=",".join(faults), help=f"these only; all are {','.join(faults)}")
-    parser.add_argument("--share", type=float, default=1.0, help="a random part of the points, 0 to 1")
+    parser.add_argument("--share", type=float, default=1.0, help="only so much of the points, 0 to 1")
     parser.add_argument("--seed", type=int, default=0, help="which part, in which order")
     parser.add_argument("--at-once", type=int, default=2, help="how many jobs run beside each other")
     parser.add_argument("--folder", type=Path, help="an empty folder, where jobs that break a promise are left")

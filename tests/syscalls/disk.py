@@ -83,7 +83,7 @@ def live_on(bench: Bench, disk: Disk, room_kib: int) -> int:
     try:
         disk.fill(room_kib)
         end = job.run()
-        check_end(end, killed=False)
+        check_end(end)
         demand(end.returncode in (ExitCode.DONE, ExitCode.STORAGE), f"a full disk ended a run with {end.returncode}")
         disk.make_room()
         finish(job)

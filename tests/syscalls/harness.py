@@ -163,10 +163,10 @@ FORK_SERVER = re.compile(r"Traceback [^\n]*\n(  [^\n]*\n)*  File [^\n]*forkserve
 """What Python's own fork server says when its parent had no file left to ask it with; nobody can hush it."""
 
 
-def check_end(run: subprocess.CompletedProcess[str], *, killed: bool) -> None:
-    """Check that a run that was hit ended as documented, without a word that is not for users."""
+def check_end(run: subprocess.CompletedProcess[str], *, killed: bool = False, also: ExitCode | None = None) -> None:
+    """Check that a run that was hit ended as documented, or with `also`, without a word that is not for users."""
     said = FORK_SERVER.sub("", run.stdout + run.stderr)
-    codes = (-signal.SIGKILL,) if killed else DOCUMENTED
+    codes = (-signal.SIGKILL,) if killed else (*DOCUMENTED, also)
     demand(run.returncode in codes, f"exit code {run.returncode}:\n{said[-1500:]}")
     demand("Traceback" not in said, f"a traceback:\n{said[-1500:]}")
     demand(not any(number in said for number in NUMBERS), f"a number in clear:\n{said[-1500:]}")

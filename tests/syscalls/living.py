@@ -18,6 +18,9 @@ from orchestrator.errors import ExitCode
 from tests.syscalls.harness import Bench, Small, check_end, check_left, demand, finish
 from tests.syscalls.points import KILL, Point, logging_all, points_of
 
+GIVEN = ("config.toml", "numbers.txt")
+"""The user's own files: if they can't be read, that is bad input."""
+
 LIMIT_S = 120.0
 """A run that takes longer hangs."""
 
@@ -47,7 +50,7 @@ def live(bench: Bench, point: Point) -> Life:
     job = bench.job()
     end, log = _hit(job, point)
     killed = point.fault == KILL and "killed by SIGKILL" in log
-    check_end(end, killed=killed)
+    check_end(end, killed=killed, also=ExitCode.USAGE if point.file in GIVEN else None)
     if not killed:
         left = [path.name for path in job.temporary.iterdir()]
         demand(not left, f"left in the folder for temporary files: {left}")

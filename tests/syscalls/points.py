@@ -120,6 +120,17 @@ def _targets(call: str, rest: str, folder: Path) -> Iterator[tuple[str, tuple[st
     yield "", ANYWHERE.get(kind, ())
 
 
+def one_of_each_first(points: Iterable[Point]) -> list[Point]:
+    """Return the points in their order, but one of each call, kind of file and fault first, then a second one."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    rounds = []
+    for point in points:
+        kind = (point.call, re.sub(r"\d+", "#", point.file), point.fault)
+        rounds.append((seen[kind], point))
+        seen[kind] += 1
+    return [point for _, point in sorted(rounds, key=lambda pair: pair[0])]
+
+
 def spread(points: list[Point], kind: str, fault: str, share: float) -> Point:
     """Return the point that stands at `share` of those of one kind and fault: 0.0 the first, 1.0 the last."""
     some = [point for point in points if point.kind == kind and point.fault == fault and point.file]
