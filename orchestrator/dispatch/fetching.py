@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from orchestrator.dispatch.polling import STANDSTILL_SHARE
 from orchestrator.dispatch.reading import ResultReader
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
@@ -112,11 +113,16 @@ class Fetcher:
         _keep(part, folder / f"{watch.key.platform}-{watch.key.chunk:06d}{result_suffix(part)}")
 
     async def _ask_again(self, lane: Lane, watch: Watch) -> None:
-        """Have the status asked once more: it signs a fresh link."""
+        """Have the status asked once more: it signs a fresh link. At once, then ever more rarely: it may cost."""
         watch.fetches += 1
-        wait_s = 0.0 if watch.fetches == 1 else self._context.delay_s(watch.fetches)
+        wait_s = 0.0 if watch.fetches == 1 else max(self._context.delay_s(watch.fetches), self._standstill_s(watch))
         if not await self._looker.gave_up(lane, watch, in_vain=watch.fetches):
             lane.looks.put(watch, self._context.now + wait_s)
+
+    def _standstill_s(self, watch: Watch) -> float:
+        """Return how long to wait with a task that has had a link for a while, of which nothing came."""
+        since_s = 0.0 if watch.exported_at is None else self._context.now - watch.exported_at
+        return min(since_s * STANDSTILL_SHARE, self._context.polling.max_interval_s)
 
     async def _fetch_later(self, lane: Lane, watch: Watch, error: TemporaryError) -> None:
         watch.fetches += 1
