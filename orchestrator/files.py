@@ -53,11 +53,23 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def make_private_directory(path: Path) -> None:
-    """Create `path` and its missing parents, readable by their owner only, and make their names durable."""
+    """Create `path` and its missing parents, readable by their owner only, and make their names durable.
+
+    What is there already counts too: whoever made it may have been killed before its name was durable.
+    """
     with disk_errors(path):
-        for missing in reversed([p for p in (path, *path.parents) if not p.exists()]):
-            missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
-            sync_directory(missing.parent)
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        _sync_name(missing[-1].parent if missing else path)
+        for directory in reversed(missing):
+            directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+            sync_directory(directory.parent)
+
+
+def _sync_name(path: Path) -> None:
+    """Make the name of a directory durable that may be somebody else's: then it is not for us to do."""
+    if not path.is_mount():
+        with suppress(PermissionError):
+            sync_directory(path.parent)
 
 
 def make_private(path: Path) -> None:

@@ -159,9 +159,22 @@ def test_directories_are_private_whatever_the_umask(tmp_path: Path, mask: int) -
 def test_the_names_of_created_directories_are_durable(tmp_path: Path, calls: list[str]) -> None:
     """The parent of each created directory is synced, or a power loss could take the whole job away."""
     make_private_directory(tmp_path / "runs" / "spring")
+    assert calls == [f"fsync {tmp_path.parent.name}", f"fsync {tmp_path.name}", "fsync runs"]
+
+
+def test_the_name_of_a_directory_that_a_killed_run_made_is_durable(tmp_path: Path, calls: list[str]) -> None:
+    """It may be there without its name being durable, so that is synced again, at whatever depth the kill was."""
+    (tmp_path / "runs").mkdir()
+    make_private_directory(tmp_path / "runs" / "spring")
     assert calls == [f"fsync {tmp_path.name}", "fsync runs"]
     make_private_directory(tmp_path / "runs" / "spring")
-    assert len(calls) == 2
+    assert calls[2:] == ["fsync runs"]
+
+
+def test_a_mount_point_needs_no_name(calls: list[str]) -> None:
+    """Where a disk is mounted its name is not in our hands, and may lie on one that can't be synced."""
+    make_private_directory(Path("/proc"))
+    assert calls == []
 
 
 def test_a_full_disk_keeps_the_old_file(small_disk: Path) -> None:

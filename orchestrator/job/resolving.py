@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from orchestrator.dispatch.fetching import results_folder
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
-from orchestrator.files import disk_errors, make_private_directory, replacing
+from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger
@@ -150,6 +150,7 @@ async def _take_result(settings: Settings, path: Path, task: Task, at: float) ->
         raise UsageError(f"{path}: this is no result of {key}: {error}") from error
     with disk_errors(kept):
         kept.replace(kept.with_suffix(result_suffix(kept)))
+        sync_directory(kept.parent)
     detail = {"by": "decision", "result": report.result_sha256, "verdicts": report.verdicts_sha256}
     return lambda ledger: ledger.finish(key, report.counts, at=at, detail=detail)
 

@@ -52,7 +52,8 @@ def write_verdicts(path: Path, verdicts: Verdicts) -> str:
         "chunk_sha256": verdicts.chunk_sha256,
     }
     content = MAGIC + json.dumps(header).encode() + b"\n" + verdicts.codes
-    make_private_directory(path.parent)
+    if not path.parent.exists():  # whoever writes many has made it, and its name durable, once
+        make_private_directory(path.parent)
     with replacing(path) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
