@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from orchestrator import job
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, Task
+from orchestrator.sandbox import verdict
 from tests.powerloss.machine import Machine, Place, digest_of, live
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.scenario import stream
@@ -35,7 +37,7 @@ class Recorded(Machine):
         self.life = life
         self.fate = stream(place.seed, f"life {life}")
         self._marks = os.open(place.marks, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._fatal_file = 0
+        self._fatal_file = self._fatal_directory = 0
 
     def mark(self, ledger: Ledger, *, acknowledged: bool) -> None:
         line = {"acknowledged": acknowledged, "ledger": digest_of(ledger._sql), "time": self.loop.time()}
@@ -46,12 +48,23 @@ class Recorded(Machine):
             await self.see_it_through()
             return
         kind = self.fate.random()
-        if kind < 0.4:
+        if kind < 0.3:
             self.loop.alarm(int(10 ** self.fate.uniform(1.0, 3.0)), _die)
-        elif kind < 0.8:
+        elif kind < 0.6:
             self._fatal_file = self.fate.randrange(1, 60)
+        elif kind < 0.8:
+            self._fatal_directory = self.fate.randrange(1, 9)
         end = partial(self._stopped_at, self.fate.uniform(0.0, 4.0))
         await self._run(self.settings(healed=True), RunOptions(submit_only=self.fate.random() < 0.2), end)
+
+    def _answer(self, task: Task) -> job.Decision:
+        """Sometimes name a result that was fetched by hand."""
+        if self.fate.random() < 0.5:
+            return super()._answer(task)
+        platform, path = task.key.platform, self.place.base / "by-hand.csv"
+        rows = [f"{number},{verdict(self.scenario.seed, platform, number)}" for number in self.numbers_of(task)]
+        path.write_text("\n".join([f"Number,{platform}", *rows, ""]))
+        return job.UseResult(path)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -79,6 +92,7 @@ class Recorded(Machine):
             patch.object(Ledger, "commit", committed),
             patch.object(os, "fsync", self._fatal(os.fsync)),
             patch.object(os, "replace", self._fatal(os.replace)),
+            patch.object(os, "mkdir", self._made(os.mkdir)),
         ):
             yield
 
@@ -88,6 +102,18 @@ class Recorded(Machine):
             if self._fatal_file == 0:
                 _die()
             function(*arguments, **options)
+
+        return counted
+
+    def _made(self, mkdir: Callable[..., None]) -> Callable[..., None]:
+        """Let the next file operation after the n-th directory be the fatal one: the directory's name is not synced."""
+
+        def counted(path: Path, *arguments: Any, **options: Any) -> None:
+            mkdir(path, *arguments, **options)
+            if Path(path).is_relative_to(self.directory):
+                self._fatal_directory -= 1
+                if self._fatal_directory == 0:
+                    self._fatal_file = 1
 
         return counted
 
