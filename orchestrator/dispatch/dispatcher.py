@@ -110,7 +110,7 @@ class Dispatcher:
         for lane in self._lanes:
             if not lane.wants_tasks:
                 continue
-            tasks = await self._context.ledger.do(partial(_planned, platform=lane.name, after_chunk=lane.cursor))
+            tasks = await self._context.ledger.record(partial(_planned, platform=lane.name, after_chunk=lane.cursor))
             lane.upcoming.extend(tasks)
             lane.exhausted = len(tasks) < WINDOW
             if tasks:

@@ -31,7 +31,7 @@ BYTES_A_FILE = 16 << 20
 
 def results_folder(directory: Path, platform: str) -> Path:
     """Return where a platform's result files are kept, as downloaded."""
-    return directory / "results" / platform
+    return directory / f"results/{platform}"
 
 
 class Fetcher:
@@ -84,7 +84,7 @@ class Fetcher:
         at = self._context.clock()
         oddities = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
         detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
-        await self._context.ledger.do(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
+        await self._context.ledger.record(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
         lane.ended(watch)
         lane.caution.result_read()
         seen = {name: count for name, count in oddities.items() if count}

@@ -58,7 +58,7 @@ class Looker:
         context.well(lane.side)
         watch.failures = watch.gone = 0
         watch.success = report.success
-        progressed = await context.ledger.do(
+        progressed = await context.ledger.record(
             lambda ledger: ledger.look(
                 watch.key, status=report.status, total=report.total, success=report.success, at=at, calls=calls
             )
@@ -80,7 +80,7 @@ class Looker:
         """
         names = () if watch.task_id in url else names_in(url)
         other = (
-            await self._context.ledger.do(lambda ledger: ledger.owner_of(watch.key, *names, once=True))
+            await self._context.ledger.record(lambda ledger: ledger.owner_of(watch.key, *names, once=True))
             if names
             else None
         )
@@ -147,7 +147,7 @@ class Looker:
     async def fail(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Record that the task came to nothing."""
         at = self._context.clock()
-        await self._context.ledger.do(lambda ledger: ledger.fail(watch.key, reason, at=at))
+        await self._context.ledger.record(lambda ledger: ledger.fail(watch.key, reason, at=at))
         lane.ended(watch)
         lane.caution.result_lost()
         log.error("failed", task=str(watch.key), task_id=watch.task_id, reason=reason)
@@ -158,12 +158,12 @@ class Looker:
         if watch.stalled:
             return
         at = self._context.clock()
-        await self._context.ledger.do(lambda ledger: ledger.stall(watch.key, reason, at=at))
+        await self._context.ledger.record(lambda ledger: ledger.stall(watch.key, reason, at=at))
         lane.caution.result_lost()
         log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
 
     async def _count(self, watch: Watch, calls: int) -> None:
-        await self._context.ledger.do(lambda ledger: ledger.count_status_calls(watch.key.platform, calls))
+        await self._context.ledger.record(lambda ledger: ledger.count_status_calls(watch.key.platform, calls))
 
     def _tell_oddities(self, watch: Watch, report: TaskReport) -> None:
         """Log once a task what the vendor does not document; none of it is a reason to stop."""

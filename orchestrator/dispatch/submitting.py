@@ -93,7 +93,7 @@ class Submitter:
             )
         at, max_cost_nano = self._context.clock(), self._context.max_cost_nano
         attempt.asked = True
-        await self._context.ledger.do(
+        await self._context.ledger.record(
             lambda ledger: ledger.release(task.key, cost_nano=attempt.cost_nano, max_cost_nano=max_cost_nano, at=at)
         )
         attempt.released = True
@@ -123,7 +123,7 @@ class Submitter:
                 ledger.release(key, cost_nano=attempt.cost_nano, max_cost_nano=None, at=at)
             return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
 
-        state = await self._context.ledger.do(accept)
+        state = await self._context.ledger.record(accept)
         if state is State.IN_DOUBT:
             log.error("in_doubt", task=str(key), reason="the vendor named the task id of another task")
             lane.caution.answered(Outcome.DOUBTED)
@@ -158,12 +158,12 @@ class Submitter:
     async def _unrelease(self, attempt: Attempt, reason: str) -> None:
         key, at = attempt.task.key, self._context.clock()
         if attempt.released:
-            await self._context.ledger.do(lambda ledger: ledger.put_off(key, reason, at=at))
+            await self._context.ledger.record(lambda ledger: ledger.put_off(key, reason, at=at))
 
     async def _refused(self, attempt: Attempt, answer: Refused) -> None:
         lane, key = attempt.lane, attempt.task.key
         at = self._context.clock()
-        await self._context.ledger.do(lambda ledger: ledger.refuse(key, answer.reason, at=at))
+        await self._context.ledger.record(lambda ledger: ledger.refuse(key, answer.reason, at=at))
         self._context.well(lane.side)
         lane.caution.answered(Outcome.REFUSED)
         log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
@@ -172,7 +172,7 @@ class Submitter:
     async def _in_doubt(self, attempt: Attempt, reason: str) -> None:
         lane, key = attempt.lane, attempt.task.key
         at = self._context.clock()
-        await self._context.ledger.do(lambda ledger: ledger.doubt(key, reason, at=at))
+        await self._context.ledger.record(lambda ledger: ledger.doubt(key, reason, at=at))
         self._context.ill(lane.side, reason)
         lane.caution.answered(Outcome.DOUBTED)
         log.error("in_doubt", task=str(key), reason=reason)
@@ -197,6 +197,6 @@ class Submitter:
 
         if attempt.asked:
             try:
-                await self._context.ledger.do(settle)
+                await self._context.ledger.record(settle)
             except StorageError as error:
                 log.error("not_recorded", task=str(key), reason=str(error))

@@ -49,6 +49,8 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 SUMMARY_INTERVAL_S = 10.0
+DOWNLOADS = 32
+"""Results on their way at a time, each with a block of 1 MiB at most in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class _Run:
                 lane.over_budget = over_budget and lane.name in due
             greeted = [lane.side for lane in lanes if lane.name in due and not lane.blocked]
             await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.begun))
-            dispatcher = Dispatcher(self._context(workers), lanes, downloads=2 * self._settings.workers.count + 2)
+            dispatcher = Dispatcher(self._context(workers), lanes, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
         stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else ""
         if not stop_reason and self._options.submit_only:

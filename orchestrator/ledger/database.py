@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
@@ -34,6 +33,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         self._sql = connection
         self._writes = writes
+        self._changes_before = 0
         self.path = path
 
     # --- opening and closing -----------------------------------------------------------------------------------------
@@ -152,30 +152,46 @@ class Database:
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            damaged = error.sqlite_errorcode & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
-            way_out = _RESTORE if damaged else "mend the disk and run the same command again"
-            raise StorageError(f"{self.path}: {error}; {way_out}") from error
+    def _errors(self) -> _Errors:
+        return _Errors(self.path)
 
     def commit(self, changes: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Run every change in one durable transaction; return each one's result, or the exception that undid it.
 
         Raises `StorageError` when the transaction as a whole failed; then none of them happened.
         """
+        outcomes = self.apply(changes)
+        self.seal()
+        return outcomes
+
+    def apply(self, changes: Sequence[Callable[[Self], Any]]) -> list[Any]:
+        """Do the first half of `commit`, all but the sync: `seal` must follow, and nothing may come in between."""
         with self._errors():
             self._sql.execute("BEGIN IMMEDIATE")
+            self._changes_before = self._sql.total_changes
             try:
-                outcomes = [self._attempt(change) for change in changes]
+                return [self._attempt(change) for change in changes]
+            except BaseException:
+                self._roll_back()
+                raise
+
+    @property
+    def unsealed(self) -> bool:
+        """Whether `seal` has anything to make durable, and will wait for the disk."""
+        return self._sql.total_changes != self._changes_before
+
+    def seal(self) -> None:
+        """Make durable what was applied; raises as `commit` does."""
+        with self._errors():
+            try:
                 self._sql.execute("COMMIT")
             except BaseException:
-                if self._sql.in_transaction:
-                    self._sql.execute("ROLLBACK")
+                self._roll_back()
                 raise
-        return outcomes
+
+    def _roll_back(self) -> None:
+        if self._sql.in_transaction:
+            self._sql.execute("ROLLBACK")
 
     def _attempt(self, change: Callable[[Self], Any]) -> Any:
         self._sql.execute("SAVEPOINT change")
@@ -209,6 +225,22 @@ class Database:
     def _value(self, statement: str, values: tuple[object, ...] = ()) -> Any:
         row = self._row(statement, values)
         return None if row is None else row[0]
+
+
+class _Errors:
+    """Turns errors of SQLite into `StorageError`; around every statement, so cheaper than a generator."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            damaged = error.sqlite_errorcode & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
+            way_out = _RESTORE if damaged else "mend the disk and run the same command again"
+            raise StorageError(f"{self._path}: {error}; {way_out}") from error
 
 
 def _refuse_remains(path: Path) -> None:

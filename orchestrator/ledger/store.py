@@ -170,11 +170,7 @@ class Ledger(JobRecord):
         """
         if max_cost_nano is not None and self.spent_nano() + cost_nano > max_cost_nano:
             raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")
-        self._transition(key, Event.RELEASE, at=at, reason="", detail={"cost_nano": cost_nano})
-        self._sql.execute(
-            "UPDATE tasks SET cost_nano = cost_nano + ? WHERE platform = ? AND chunk = ?",
-            (cost_nano, key.platform, key.chunk),
-        )
+        self._transition(key, Event.RELEASE, at=at, reason="", detail={"cost_nano": cost_nano}, cost_nano=cost_nano)
         self._charge(key.platform, submits=1, cost_nano=cost_nano)
         self._begin(at)
 

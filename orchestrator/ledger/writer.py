@@ -1,15 +1,16 @@
 """Group commit: changes that arrive while a commit is on its way to the disk share the next one.
 
-All use of the connection happens on one thread of our own: the default executor is shared with name look-ups and
-file reads, and one slow of those must not hold back a commit. Changes are committed in the order in which they were
-asked for, so a change may rely on every earlier one.
+What waits for the disk happens on one thread of our own: the default executor is shared with name look-ups and file
+reads, and one slow of those must not hold back a commit. A change of a few rows is made on the loop itself, and only
+its sync on the thread: statement by statement the two would wait for one another. Changes are committed in the order
+in which they were asked for, so a change may rely on every earlier one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from orchestrator.errors import StorageError
 
@@ -21,29 +22,46 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+AT_ONCE: Final = 128
+"""Changes in one commit: as many as the event loop can bear, a few milliseconds."""
+
+
+class _Asked(NamedTuple):
+    change: Callable[[Ledger], Any]
+    future: asyncio.Future[Any]
+    small: bool
+
+
 class LedgerWriter:
     """The ledger on the event loop. After one failed commit nothing is written any more."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._waiting: list[tuple[Callable[[Ledger], Any], asyncio.Future[Any]]] = []
+        self._waiting: list[_Asked] = []
         self._flusher: asyncio.Task[None] | None = None
         self._broken: StorageError | None = None
         self._closed = False
 
     async def do(self, change: Callable[[Ledger], T]) -> T:
-        """Run `change` in a transaction and return its result once that is durable.
+        """Run `change`, however long it takes, in a transaction, and return its result once that is durable.
 
         An exception of `change` undoes this change alone and comes out here; a failed commit is a `StorageError` for
         everybody. A caller that is cancelled leaves its change in the queue: it will be committed all the same.
         """
+        return await self._ask(change, small=False)
+
+    async def record(self, change: Callable[[Ledger], T]) -> T:
+        """Do the same with a change that reads and writes a few rows: a transition of one task."""
+        return await self._ask(change, small=True)
+
+    async def _ask(self, change: Callable[[Ledger], T], *, small: bool) -> T:
         if self._broken:
             raise StorageError(str(self._broken)) from self._broken
         if self._closed:
             raise RuntimeError("the ledger's writer is closed")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((change, future))
+        self._waiting.append(_Asked(change, future, small))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         return cast("T", await future)
@@ -61,19 +79,29 @@ class LedgerWriter:
             self._thread.shutdown(cancel_futures=True)
 
     async def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._waiting:
-            batch, self._waiting = self._waiting, []
-            changes = [change for change, _ in batch]
+            batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             try:
-                outcomes = await loop.run_in_executor(self._thread, self._ledger.commit, changes)
+                outcomes = await self._commit(batch)
             except BaseException as error:
-                self._break([future for _, future in batch], error)
+                self._break([asked.future for asked in batch], error)
                 if not isinstance(error, StorageError):  # this task was cancelled, or the program is wrong
                     raise
                 return
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
-                _settle(future, outcome)
+            for asked, outcome in zip(batch, outcomes, strict=True):
+                _settle(asked.future, outcome)
+
+    async def _commit(self, batch: list[_Asked]) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        changes = [asked.change for asked in batch]
+        if not all(asked.small for asked in batch):
+            return await loop.run_in_executor(self._thread, self._ledger.commit, changes)
+        outcomes = self._ledger.apply(changes)
+        if self._ledger.unsealed:
+            await loop.run_in_executor(self._thread, self._ledger.seal)
+        else:
+            self._ledger.seal()
+        return outcomes
 
     def _break(self, futures: list[asyncio.Future[Any]], error: BaseException) -> None:
         """Let nobody wait for what will not come."""
@@ -82,7 +110,7 @@ class LedgerWriter:
             if isinstance(error, StorageError)
             else StorageError(f"the ledger's writer died of {type(error).__name__}")
         )
-        futures += [future for _, future in self._waiting]
+        futures += [asked.future for asked in self._waiting]
         self._waiting = []
         for future in futures:
             _settle(future, StorageError(str(self._broken)))

@@ -168,7 +168,7 @@ class VendorClient:
                 call.deadline.within(self._times.connect_s, _UNCONNECTED)
                 async with session.request(
                     request.method,
-                    URL(self._base_url + request.path).extend_query(request.query),
+                    self._url_of(request),
                     data=body,
                     headers={"X-API-Key": self._key} if self._key else None,
                     allow_redirects=False,
@@ -181,6 +181,10 @@ class VendorClient:
                 raise call.failure from None
             return silence_of(error, call.deadline) if answer is None else answer
         return answer
+
+    def _url_of(self, request: dialects.Request) -> URL:
+        url = URL(self._base_url + request.path)
+        return url.extend_query(request.query) if request.query else url
 
     def _note(self, response: aiohttp.ClientResponse, body: bytes | None) -> HttpAnswer:
         content = dialects.with_quotable_status(dialects.read_content(body), self._hide)
@@ -212,7 +216,8 @@ async def _running(
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
         if not task.cancelled():
             task.exception()  # seen: the block's own exception is the one that counts

@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -193,6 +194,7 @@ def retry_after_s(answer: HttpAnswer) -> float | None:
     return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
 
 
+@lru_cache(maxsize=64)  # a date changes once a second, answers come faster
 def read_date(header: str) -> datetime | None:
     """Return an HTTP date with its time zone, None for anything else."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from orchestrator.vendor.opening import opened
 from orchestrator.vendor.trouble import TROUBLE, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -116,7 +116,7 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
             if len(head) >= BLOCK_BYTES:
                 break
         if len(head) < BLOCK_BYTES:
-            await _to_its_end(asyncio.to_thread(_write_small, part, bytes(head)))
+            await _to_its_end(_write_small, part, bytes(head))
             return
         async with opened(part, "wb", _open_private) as file:
             await _write_blocks(head, content, file, part)
@@ -134,13 +134,13 @@ def _write_small(part: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await a thread's work to its end, cancelled or not: the file must not appear after it was removed."""
-    task = asyncio.ensure_future(work)
+async def _to_its_end(work: Callable[..., None], *args: object) -> None:
+    """Run and await a thread's work to its end, cancelled or not: the file must not appear after it was removed."""
+    future = asyncio.get_running_loop().run_in_executor(None, work, *args)
     try:
-        await asyncio.shield(task)
+        await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait((task,))
+        await asyncio.wait((future,))
         raise
 
 

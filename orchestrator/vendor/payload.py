@@ -77,7 +77,7 @@ def changed(path: Path) -> StorageError:
 @asynccontextmanager
 async def open_upload(path: Path) -> AsyncIterator[Upload]:
     """Open a chunk file; raises `StorageError`."""
-    size_bytes, content = await asyncio.to_thread(_read_small, path)
+    size_bytes, content = await asyncio.get_running_loop().run_in_executor(None, _read_small, path)
     if content is not None:
         yield Upload(path, size_bytes, content)
         return

@@ -7,7 +7,7 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -89,17 +89,18 @@ class Interrupted(LedgerWriter):
         super().__init__(ledger)
         self.changes = 0
         self._at, self._kept = at, kept
-        commit = ledger.commit
+        seal = ledger.seal
 
-        def failing(changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
+        def failing() -> None:
             self.changes += 1
             if self.changes < self._at:
-                return commit(changes)
+                seal()
+                return
             if self.changes == self._at and self._kept:
-                commit(changes)
+                seal()
             raise StorageError("the disk failed")
 
-        setattr(ledger, "commit", failing)  # noqa: B010 - below the writer, where disks fail
+        setattr(ledger, "seal", failing)  # noqa: B010 - below the writer, where disks fail
 
 
 class Slow(LedgerWriter):
@@ -110,10 +111,10 @@ class Slow(LedgerWriter):
         self.changes = 0
         self._at, self._takes_s = at, takes_s
 
-    async def do(self, change: Callable[[Ledger], T]) -> T:
+    async def _ask(self, change: Callable[[Ledger], T], *, small: bool) -> T:
         self.changes += 1
         slow = self.changes == self._at
-        outcome = await super().do(change)
+        outcome = await super()._ask(change, small=small)
         await asyncio.sleep(self._takes_s if slow else 0.0)
         return outcome
 

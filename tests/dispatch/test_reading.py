@@ -91,14 +91,14 @@ class Held(Workers):
 @pytest.mark.parametrize(
     ("rows", "batches"),
     [
-        ([10] * 5, [1, 1, 3]),
+        ([10] * 5, [5]),
         ([ROWS_AT_ONCE] * 4, [1, 1, 1, 1]),
-        ([10, 10, ROWS_AT_ONCE - 10, 10, 10], [1, 1, 2, 1]),
-        ([1] * (FILES_AT_ONCE + 3), [1, 1, FILES_AT_ONCE, 1]),
+        ([10, 10, ROWS_AT_ONCE - 10, 10, 10], [2, 1, 2]),
+        ([1] * (FILES_AT_ONCE + 3), [FILES_AT_ONCE, 3]),
     ],
 )
 async def test_what_waits_goes_together(tmp_path: Path, rows: list[int], batches: list[int]) -> None:
-    """The first files go at once, one a worker; what waits meanwhile goes together, up to some rows and files."""
+    """Small files gather for a moment and go together, up to some rows and files; a large one goes at once."""
     workers = Held(2)
     reader = ResultReader(workers)
     checks = [make_check(tmp_path, f"{number:06d}") for number in range(len(rows))]

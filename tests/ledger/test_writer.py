@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger.writer import AT_ONCE
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
 
 pytestmark = pytest.mark.looptime
@@ -59,21 +60,29 @@ def released(ledger: Ledger) -> list[int]:
     return [task.key.chunk for task in ledger.tasks(State.RELEASED)]
 
 
-async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any]) -> list[Any]:
-    return await asyncio.gather(*map(writer.do, changes), return_exceptions=True)
+async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any], small: bool = False) -> list[Any]:
+    ask = writer.record if small else writer.do
+    return await asyncio.gather(*map(ask, changes), return_exceptions=True)
 
 
-async def test_a_change_is_durable_when_its_result_is_there(ledger: Ledger, writer: LedgerWriter) -> None:
-    """`do` returns what the change returned, and a reader sees the change by then."""
-    assert await writer.do(lambda it: it.begin_run(at=2.0, host="here", pid=9)) == 2
-    await writer.do(release(1))
+small = pytest.mark.parametrize("small", [False, True], ids=["do", "record"])
+
+
+@small
+async def test_a_change_is_durable_when_its_result_is_there(
+    ledger: Ledger, writer: LedgerWriter, *, small: bool
+) -> None:
+    """`do` and `record` return what the change returned, and a reader sees the change by then."""
+    serial, _ = await all_of(writer, lambda it: it.begin_run(at=2.0, host="here", pid=9), release(1), small=small)
+    assert serial == 2
     with Ledger.open_to_read(ledger.path) as reader:
         assert (reader.serial, released(reader)) == (2, [1])
 
 
-async def test_changes_of_one_moment_share_a_commit(writer: LedgerWriter, commits: list[str]) -> None:
+@small
+async def test_changes_of_one_moment_share_a_commit(writer: LedgerWriter, commits: list[str], *, small: bool) -> None:
     """A hundred callers cost one sync."""
-    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * 100)
+    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * 100, small=small)
     assert len(commits) == 1
 
 
@@ -108,9 +117,33 @@ async def test_changes_are_made_in_the_order_of_asking(writer: LedgerWriter) -> 
     assert order == list(range(20))
 
 
-async def test_a_failing_change_fails_its_caller_alone(ledger: Ledger, writer: LedgerWriter) -> None:
+async def test_only_the_sync_of_a_small_change_is_the_threads(ledger: Ledger, writer: LedgerWriter) -> None:
+    """`record` makes the change on the event loop, and what only reads never leaves it; `do` needs no turn of it."""
+    threads: dict[str, int] = {}
+
+    def note(statement: str) -> None:
+        threads[statement.split(maxsplit=1)[0]] = threading.get_ident()
+
+    ledger._sql.set_trace_callback(note)
+    here = threading.get_ident()
+    await writer.record(release(1))
+    assert (threads["UPDATE"] == here, threads["COMMIT"] == here) == (True, False)
+    assert await writer.record(released) == [1]
+    assert threads["COMMIT"] == here
+    await writer.do(release(2))
+    assert (threads["UPDATE"] == here, threads["COMMIT"] == here) == (False, False)
+
+
+async def test_many_changes_of_one_moment_let_the_loop_breathe(writer: LedgerWriter, commits: list[str]) -> None:
+    """No more than some go together, so that the event loop is not held for long."""
+    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * (AT_ONCE + 1), small=True)
+    assert len(commits) == 2
+
+
+@small
+async def test_a_failing_change_fails_its_caller_alone(ledger: Ledger, writer: LedgerWriter, *, small: bool) -> None:
     """The exception comes out at the one who asked; changes of the same commit are made, and later ones too."""
-    outcomes = await all_of(writer, release(1), release(1), release(2))
+    outcomes = await all_of(writer, release(1), release(1), release(2), small=small)
     assert [type(outcome) for outcome in outcomes] == [type(None), IllegalTransitionError, type(None)]
     await writer.do(release(3))
     assert released(ledger) == [1, 2, 3]
@@ -156,11 +189,12 @@ async def test_virtual_time_stands_still_during_a_commit(writer: LedgerWriter) -
     assert loop.time() == begun
 
 
-async def test_after_a_failed_commit_nothing_is_written(ledger: Ledger, writer: LedgerWriter) -> None:
+@small
+async def test_after_a_failed_commit_nothing_is_written(ledger: Ledger, writer: LedgerWriter, *, small: bool) -> None:
     """A failed commit fails all its callers and all later ones, even if the disk is well again."""
     pages = ledger._value("PRAGMA page_count")
     ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
-    outcomes = await all_of(writer, release(2), grow, release(3))
+    outcomes = await all_of(writer, release(2), grow, release(3), small=small)
     assert [type(outcome) for outcome in outcomes] == [StorageError] * 3
     ledger._sql.execute("PRAGMA max_page_count = 100000")
     with pytest.raises(StorageError, match="disk is full"):

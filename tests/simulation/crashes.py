@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +126,7 @@ class Doomed(Operator):
         with ExitStack() as stack:
             for name, watched in (("fsync", self._fsync), ("replace", self._replace), ("open", self._open)):
                 stack.enter_context(patch.object(os, name, watched(getattr(os, name))))
-            stack.enter_context(patch.object(Ledger, "commit", self._commit(Ledger.commit)))
+            stack.enter_context(patch.object(Ledger, "seal", self._seal(Ledger.seal)))
             yield
 
     def _ours(self, path: object) -> bool:
@@ -157,12 +157,11 @@ class Doomed(Operator):
 
         return watched
 
-    def _commit(self, commit: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-        def watched(ledger: Ledger, changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
+    def _seal(self, seal: Callable[[Ledger], None]) -> Callable[[Ledger], None]:
+        def watched(ledger: Ledger) -> None:
             self.passed("commit")
-            outcomes = commit(ledger, changes)
+            seal(ledger)
             self.passed("committed")
-            return outcomes
 
         return watched
 
