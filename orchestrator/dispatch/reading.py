@@ -35,7 +35,7 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
         if not isinstance(outcome, Exception):
             with disk_errors(check.result):
                 check.result.replace(check.result.with_suffix(result_suffix(check.result)))
-            folders.add(check.result.parent)
+            folders |= {check.result.parent, check.verdicts.parent}
     for folder in folders:
         with disk_errors(folder):
             sync_directory(folder)
@@ -44,7 +44,7 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
 
 def _checked(check: ResultCheck) -> ResultReport | DamagedResultError | StorageError:
     try:
-        return check_result(check)
+        return check_result(check, sync_name=False)
     except (DamagedResultError, StorageError) as error:
         return error
 

@@ -33,7 +33,7 @@ def chunk_folder(directory: Path) -> Path:
 
 def chunk_path(directory: Path, chunk: int) -> Path:
     """Return the file of a chunk of the job in `directory`; chunks count from 1."""
-    return directory / f"chunks/{chunk:06d}{ENDING}"
+    return chunk_folder(directory) / f"{chunk:06d}{ENDING}"
 
 
 def columns_path(directory: Path, chunk: int) -> Path:

@@ -76,8 +76,8 @@ def check_limits(rows: int) -> PieceLimits:
     return PieceLimits(CPU_S + CPU_S_A_ROW * rows, MEMORY_BYTES + MEMORY_BYTES_A_ROW * rows)
 
 
-def check_result(check: ResultCheck) -> ResultReport:
-    """Read the result file and write the verdict file.
+def check_result(check: ResultCheck, *, sync_name: bool = True) -> ResultReport:
+    """Read the result file and write the verdict file; with `sync_name=False` the caller syncs the directory of that.
 
     Raises `DamagedResultError` when the result can't be trusted, `StorageError` when a file of ours is missing or
     can't be written.
@@ -87,7 +87,8 @@ def check_result(check: ResultCheck) -> ResultReport:
     result_sha256 = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
     _believe(check, matcher, rows=len(chunk.numbers))
     words, codes = _only_used(table.words, matcher.codes)
-    verdicts_sha256 = write_verdicts(check.verdicts, Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
+    verdicts = Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256)
+    verdicts_sha256 = write_verdicts(check.verdicts, verdicts, sync_name=sync_name)
     counts = np.bincount(codes, minlength=len(words)).tolist()
     return ResultReport(
         counts={word: count for word, count in zip(words, counts, strict=True) if count},

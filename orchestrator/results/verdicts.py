@@ -39,11 +39,14 @@ class Verdicts:
 
 def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
     """Return where the verdicts of a task lie; chunks count from 1."""
-    return directory / "verdicts" / platform / f"{chunk:06d}.bin"
+    return directory / f"verdicts/{platform}/{chunk:06d}.bin"
 
 
-def write_verdicts(path: Path, verdicts: Verdicts) -> str:
-    """Write `path`, whole and synced, and return the sha256 of its bytes; raises `StorageError`."""
+def write_verdicts(path: Path, verdicts: Verdicts, *, sync_name: bool = True) -> str:
+    """Write `path`, whole and synced, and return the sha256 of its bytes; raises `StorageError`.
+
+    With `sync_name=False` the caller syncs the directory, once for many files.
+    """
     header = {
         "words": verdicts.words,
         "rows": len(verdicts.codes),
@@ -54,7 +57,7 @@ def write_verdicts(path: Path, verdicts: Verdicts) -> str:
     content = MAGIC + json.dumps(header).encode() + b"\n" + verdicts.codes
     if not path.parent.exists():  # whoever writes many has made it, and its name durable, once
         make_private_directory(path.parent)
-    with replacing(path) as file:
+    with replacing(path, sync_name=sync_name) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
 
