@@ -13,9 +13,11 @@ from orchestrator.files import disk_errors, make_private_directory, replacing, s
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger
+from orchestrator.report.streams import redacted
 from orchestrator.results import ResultCheck, check_limits, check_result, verdict_path
 from orchestrator.results.suffix import result_suffix
 from orchestrator.tasks import HELD, Event, IllegalTransitionError, State, TaskKey, origins
+from orchestrator.vendor.dialects import is_task_id
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ async def _change(
         case GiveUp():
             return partial(_each, tasks, lambda ledger, key: ledger.give_up(key, at=at))
         case Adopt(task_id):
+            if not is_task_id(task_id) or redacted(task_id) != task_id:
+                raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
             return partial(_each, tasks, lambda ledger, key: ledger.adopt(key, task_id, at=at))
         case UseResult(path):
             return await _take_result(settings, path, tasks[0], at)

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.job import Adopt, Decision, GiveUp, Resubmit, UseResult, merge, resolve
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.report import streams
 from orchestrator.tasks import State, TaskKey
 from tests.dispatch.harness import Bench, numbers_of
 
@@ -49,6 +50,17 @@ async def test_resubmit_all(case: Case, bench: Bench) -> None:
     assert states(bench) == ["planned", "planned", "failed", "planned", "submitted", "planned"]
     assert bench.spent_nano() == 500
     assert await resolve(case.settings(), Resubmit(), None, case.world()) == ()
+
+
+@pytest.mark.parametrize("task_id", ["", "..", "two words", "a/b", "x" * 129, "the-key-itself"])
+async def test_what_is_no_task_id_is_not_adopted(case: Case, bench: Bench, task_id: str) -> None:
+    """What can't be an id, or is the key in its place, is neither kept in the ledger nor repeated."""
+    with streams.private():
+        streams.hide("the-key-itself")
+        with pytest.raises(UsageError, match="can't be a task id") as caught:
+            await resolve(case.settings(), Adopt(task_id), ["instagram/000001"], case.world())
+    assert states(bench)[0] == "in_doubt"
+    assert "the-key-itself" not in str(caught.value)
 
 
 async def test_give_up_named_ones(case: Case, bench: Bench) -> None:
