@@ -1,0 +1,109 @@
+"""Every safeguard of these tables is needed: without it, a test that is named here fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.ablations.ablation import Ablation, copy_of_the_package, linked, noticed
+from tests.ablations.files import FILES
+from tests.ablations.network import NETWORK
+from tests.ablations.paying import PAYING
+from tests.ablations.runner import ELSEWHERE, Runner
+
+ABLATIONS = (*PAYING, *FILES, *NETWORK)
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    """Give the process that runs tests of copies."""
+    with Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def unchanged(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy in which every test of the tables has passed; several processes of one session share it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder).resolve()
+    copy = folder / "unchanged"
+    with FileLock(folder / "unchanged.lock"):
+        if not copy.exists():
+            new = copy_of_the_package(folder / f"unchanged-{os.getpid()}")
+            ended = runner.run(new, sorted({ablation.node for ablation in ABLATIONS}))
+            assert ended.code == 0, f"a test of the tables fails in the unchanged code:\n{ended.said[-4000:]}"
+            assert "skipped" not in ended.said.splitlines()[-1]
+            new.rename(copy)
+    return copy
+
+
+@pytest.mark.timeout(600)  # the first one runs every named test in the unchanged copy
+@pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
+def test_ablation(ablation: Ablation, runner: Runner, unchanged: Path, tmp_path: Path) -> None:
+    """Without the safeguard the named test fails; with it, it passes."""
+    copy = linked(unchanged, tmp_path.resolve() / "copy")
+    ablation.apply(copy)
+    ended = runner.run(copy, [ablation.node])
+    assert noticed(ended, ablation.node), (
+        f"{ablation.node} did not notice that {ablation.name!r} is missing (exit code {ended.code}). Without it: "
+        f"{ablation.harm} Mend the test, or name one that notices; the copy is {copy}.\n{ended.said[-4000:]}"
+    )
+    shutil.rmtree(copy)
+
+
+def test_every_row_stands_once() -> None:
+    """No safeguard is counted twice, and each says what it is good for."""
+    assert len({ablation.name for ablation in ABLATIONS}) == len(ABLATIONS)
+    assert len({(ablation.file, ablation.old, ablation.new) for ablation in ABLATIONS}) == len(ABLATIONS)
+    assert all(ablation.harm.endswith(".") for ablation in ABLATIONS)
+
+
+@pytest.mark.parametrize("old", ["no such line", "import", "a\nb"])
+def test_a_row_that_no_longer_fits(old: str, tmp_path: Path) -> None:
+    """Code that moved breaks its row loudly, with what to do, and the copy stays as it was."""
+    (tmp_path / "orchestrator").mkdir()
+    path = tmp_path / "orchestrator" / "a.py"
+    path.write_text("import a\nimport b\na\nb\n")
+    with pytest.raises(LookupError, match="find where the safeguard is now"):
+        Ablation("x", "a.py", old, "pass", "test_a.py::test_a", "Nothing.").apply(tmp_path)
+    assert path.read_text() == "import a\nimport b\na\nb\n"
+
+
+FAILING = "def test_it() -> None:\n    assert {}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "counts"),
+    [
+        (FAILING.format("1 == 2"), True),
+        (FAILING.format("1 == 1"), False),
+        (FAILING.format("no_such_name"), False),
+        ("import no_such_module\n" + FAILING.format("1 == 2"), False),
+        ("", False),
+    ],
+)
+def test_what_counts(code: str, counts: bool, runner: Runner, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    """Only a test that ran and failed has noticed: not one that can't be imported, found, or run."""
+    copy = package(tmp_path / "copy", code)
+    assert noticed(runner.run(copy, ["test_a.py::test_it"]), "test_a.py::test_it") is counts
+
+
+def test_an_installed_package_does_not_win(runner: Runner, tmp_path: Path) -> None:
+    """A test that ran against another package than the copy's proves nothing, even if it failed."""
+    copy = package(tmp_path / "copy", FAILING.format("1 == 2"))
+    (copy / "orchestrator" / "__init__.py").write_text("__file__ = '/elsewhere/orchestrator/__init__.py'\n")
+    assert runner.run(copy, ["test_a.py::test_it"]).code == ELSEWHERE
+
+
+def package(copy: Path, code: str) -> Path:
+    """Make a package of nothing, with one file of tests."""
+    for folder in ("orchestrator", "tests"):
+        (copy / folder).mkdir(parents=True)
+    (copy / "orchestrator" / "__init__.py").touch()
+    (copy / "tests" / "test_a.py").write_text(code)
+    return copy
