@@ -12,6 +12,7 @@ import io
 import math
 import os
 import selectors
+import socket
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context, ContextVar
@@ -33,6 +34,7 @@ class Life:
 
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     files: list[io.IOBase] = field(default_factory=list)
+    listening: list[socket.socket] = field(default_factory=list)
     killed: bool = False
 
     def alive(self) -> list[asyncio.Task[Any]]:
@@ -136,6 +138,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.call_later(half_s, _settle, future, None, error)
         else:
             self.call_later(half_s, _settle, future, result, None)
+
+    # --- servers -----------------------------------------------------------------------------------------------------
+
+    def _start_serving(self, protocol_factory: Any, sock: socket.socket, *args: Any, **options: Any) -> None:
+        life = LIFE.get()
+        if life is not None:
+            life.listening.append(sock)
+        super()._start_serving(protocol_factory, sock, *args, **options)  # type: ignore[misc]  # of the base class
+
+    def stop_listening(self, life: Life) -> None:
+        """Close what a process that is gone has listened to; cut off while it starts, a server is nobody's."""
+        for sock in life.listening:
+            if sock.fileno() >= 0:
+                self._stop_serving(sock)  # type: ignore[attr-defined]  # of the base class
 
     # --- signals -----------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class Runs:
         await (self._awaited if end is None else end)(run, life)
         await self._bury(life)
         if run.cancelled() or (life.killed and run.exception()):
+            self.loop.stop_listening(life)
             return Deed(killed=True)
         return self._deed_of(run)
 

@@ -24,7 +24,8 @@ from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 from orchestrator.workers import PieceLimits, Workers
 from tests.simulation.checks import BrokenPromiseError, check_all, check_purged, check_spacing, key_of, promise
-from tests.simulation.errands import Errands
+from tests.simulation.errands import AGAIN, Errands
+from tests.simulation.expectation import cells_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
 from tests.simulation.loop import VirtualLoop
@@ -118,6 +119,14 @@ class Operator(Errands):
                 await self._live_with(sandbox)
         return self.story
 
+    def _called_for(self) -> list[str]:
+        """Return the errands that a curious operator does when something came to nothing."""
+        if not self.scenario.curiosity or not any(
+            AGAIN.intersection(cells.values()) for cells in cells_of(self).values()
+        ):
+            return []
+        return self.chance.choice((["retry"], ["mend"], ["mend", "retry"], ["retry", "retry"]))
+
     def _vendor(self) -> Sandbox:
         return Sandbox(
             self.vendor,
@@ -143,7 +152,7 @@ class Operator(Errands):
     async def _live(self) -> None:
         await self._faulty_times()
         await self._better_times()
-        for name in self.scenario.errands:
+        for name in (*self._called_for(), *self.scenario.errands):
             await self.errand(name)
             if self.chance.random() < 0.5:
                 await self.errand(self.chance.choice(LOOKS))
