@@ -18,7 +18,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-INTERVAL_S = 0.02
+INTERVAL_S = 0.05
 
 
 @dataclass(slots=True)

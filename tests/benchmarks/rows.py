@@ -25,6 +25,8 @@ XLSX_KINDS = ("documented", "openpyxl", "xlsxwriter", "no references")
 OTHER_KINDS = ("general", "zip")
 NONE = "-"
 HELP_RUNS = 15
+SHAPES = ("mixed", "silent")
+"""The common case, and the hardest: a task that tells nothing before its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def makespan_rows(size: Size) -> Iterator[Row]:
     """Measure the time to a job's end, in virtual time."""
     from tests.benchmarks import makespan  # noqa: PLC0415 - it brings the simulation along, which takes a second
 
-    for shape in makespan.SHAPES:
+    for shape in SHAPES:
         found = makespan.play(shape, 1, -(-size.count // makespan.ROWS))
         yield Row(
             f"makespan in virtual time, {size.count:,} numbers x 2 platforms, progress told: {shape}",
