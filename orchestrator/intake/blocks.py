@@ -14,14 +14,16 @@ import codecs
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, overload
+from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from orchestrator.files import FILE_MODE, disk_errors
+from orchestrator.intake.arrays import load_array, save_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from io import BufferedReader
     from pathlib import Path
 
     import numpy.typing as npt
@@ -184,7 +186,7 @@ def write_rows(path: Path, rows: Rows) -> None:
     lines = rows.lines if rows.first_line is None else rows.lines[:1]
     with disk_errors(path), private_file(path) as file:
         for array in (rows.numbers, lines, rows.codes if rows.codes.any() else rows.codes[:0], limits):
-            np.save(file, array, allow_pickle=False)
+            save_array(file, array)
         file.write(text)
 
 
@@ -206,11 +208,11 @@ def read_columns(path: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int6
 def read_numbers(path: Path) -> npt.NDArray[np.int64]:
     """Read the numbers of a file of rows, and nothing else; raises `StorageError`."""
     with disk_errors(path), path.open("rb") as file:
-        numbers: npt.NDArray[np.int64] = np.load(file, allow_pickle=False)
+        numbers: npt.NDArray[np.int64] = load_array(file)
     return numbers
 
 
-def _columns(file: BinaryIO) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
+def _columns(file: BufferedReader) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
     numbers, lines, codes = _load(file, 3)
     count = len(numbers)
     return (
@@ -225,8 +227,8 @@ def _counted(lines: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     return np.arange(count, dtype=np.int64) + (lines[0] if count else 0)
 
 
-def _load(file: BinaryIO, count: int) -> list[npt.NDArray[Any]]:
-    return [np.load(file, allow_pickle=False) for _ in range(count)]
+def _load(file: BufferedReader, count: int) -> list[npt.NDArray[Any]]:
+    return [load_array(file) for _ in range(count)]
 
 
 def private_file(path: Path) -> IO[bytes]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
+from orchestrator.intake.arrays import read_array, write_array
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, read_numbers
 from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, starts
 
@@ -155,8 +156,8 @@ def scatter(group: Group, split: Split, path: Path) -> Scattered:
     buckets = (products >> np.uint64(split.width - split.bits)).astype(np.uint16)
     order = np.argsort(buckets, kind="stable")
     with disk_errors(path), private_file(path) as file:
-        products[order].tofile(file)
-        places[order].astype(np.uint32).tofile(file)
+        write_array(file, products[order])
+        write_array(file, places[order].astype(np.uint32))
     return Scattered(path, group.begin, tuple(np.bincount(buckets, minlength=1 << split.bits).tolist()))
 
 
@@ -245,9 +246,8 @@ def _parts(scattered: Sequence[Scattered], bucket: int) -> Iterator[list[Scatter
 def _gathered(one: Scattered, bucket: int) -> tuple[Words, Ints]:
     """Return the products of a bucket that came of a group, and their positions, in list order."""
     count, before, rows = one.counts[bucket], sum(one.counts[:bucket]), sum(one.counts)
-    with disk_errors(one.path):
-        products = np.fromfile(one.path, np.uint64, count, offset=8 * before)
-        places = np.fromfile(one.path, np.uint32, count, offset=8 * rows + 4 * before)
+    products = read_array(one.path, np.uint64, count, 8 * before)
+    places = read_array(one.path, np.uint32, count, 8 * rows + 4 * before)
     return products, places + np.int64(one.begin)
 
 
@@ -255,8 +255,8 @@ def _write_found(repeated: Ints, firsts: Ints, borders: Sequence[int], path: Pat
     order = np.argsort(repeated)
     repeated = repeated[order]
     with disk_errors(path), private_file(path) as file:
-        repeated.tofile(file)
-        firsts[order].tofile(file)
+        write_array(file, repeated)
+        write_array(file, firsts[order])
     limits = np.append(np.searchsorted(repeated, borders), len(repeated))
     return Found(path, tuple(np.diff(limits).tolist()))
 
@@ -266,9 +266,8 @@ def _duplicates_of(found: Sequence[Found], group: int) -> tuple[Ints, Ints]:
     columns: tuple[list[Ints], list[Ints]] = ([np.empty(0, np.int64)], [np.empty(0, np.int64)])
     for one in found:
         count, before, rows = one.counts[group], sum(one.counts[:group]), sum(one.counts)
-        with disk_errors(one.path):
-            for column, begin in zip(columns, (before, rows + before), strict=True):
-                column.append(np.fromfile(one.path, np.int64, count, offset=8 * begin))
+        for column, begin in zip(columns, (before, rows + before), strict=True):
+            column.append(read_array(one.path, np.int64, count, 8 * begin))
     repeated, firsts = map(np.concatenate, columns)
     order = np.argsort(repeated)
     return repeated[order], firsts[order]
@@ -324,4 +323,4 @@ class _LinePlaces:
 def _write_at(path: Path, offset: int, row: int, values: Ints) -> None:
     with disk_errors(path), path.open("r+b") as file:
         file.seek(offset + row * NUMBER_TYPE.itemsize)
-        values.astype(NUMBER_TYPE, copy=False).tofile(file)
+        write_array(file, values.astype(NUMBER_TYPE, copy=False))

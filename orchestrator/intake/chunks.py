@@ -10,6 +10,7 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, replacing
+from orchestrator.intake.arrays import read_array
 from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates import NUMBER_TYPE
 
@@ -94,7 +95,7 @@ def chunk_bytes(numbers: Sequence[int] | npt.NDArray[np.int64]) -> bytes:
 
 def _write_chunk(accepted: Path, first_row: int, rows: int, path: Path) -> str:
     with replacing(path, sync_name=False) as file:
-        numbers = np.fromfile(accepted, NUMBER_TYPE, rows, offset=first_row * NUMBER_TYPE.itemsize)
+        numbers = read_array(accepted, NUMBER_TYPE, rows, first_row * NUMBER_TYPE.itemsize)
         content = chunk_bytes(numbers)
         file.write(content)
     return hashlib.sha256(content).hexdigest()

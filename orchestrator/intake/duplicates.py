@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
+from orchestrator.intake.arrays import save_array, write_array
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def drop_duplicates(paths: Sequence[Path], folder: Path, *, positions: bool = Fa
     )
     with disk_errors(folder):
         with private_file(unique.accepted_file) as file:
-            numbers[kept].astype(NUMBER_TYPE).tofile(file)
+            write_array(file, numbers[kept].astype(NUMBER_TYPE))
         if positions:
             with private_file(unique.positions_file) as file:
-                np.flatnonzero(kept).astype(NUMBER_TYPE).tofile(file)
+                write_array(file, np.flatnonzero(kept).astype(NUMBER_TYPE))
         with private_file(unique.duplicates_file) as file:
-            np.save(file, table, allow_pickle=False)
+            save_array(file, table)
     return unique
 
 

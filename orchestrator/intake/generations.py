@@ -19,6 +19,7 @@ import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import CSV_LINE_END, disk_errors, make_private_directory, replacing, sync_directory
+from orchestrator.intake.arrays import read_array
 from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list
@@ -47,7 +48,7 @@ def rows_path(directory: Path, chunk: int) -> Path:
 def read_rows(path: Path) -> Numbers:
     """Return a rows file's positions; raises `StorageError`."""
     with disk_errors(path):
-        rows = np.fromfile(path, ROW_TYPE)
+        rows = read_array(path, ROW_TYPE, path.stat().st_size // ROW_TYPE.itemsize)
     if np.any(np.diff(rows) <= 0):
         raise StorageError(f"{path}: not a rows file; restore it from a copy of the job's directory")
     return rows

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import CSV_LINE_END, disk_errors, replacing
+from orchestrator.intake.arrays import read_array
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.duplicates import NUMBER_TYPE
 
@@ -58,7 +59,7 @@ def write_chunk_columns(
     `parts` cover these. The caller syncs the directory, once for all chunks.
     """
     with replacing(path, sync_name=False) as file:
-        wanted = np.fromfile(positions, NUMBER_TYPE, rows, offset=first_row * NUMBER_TYPE.itemsize)
+        wanted = read_array(positions, NUMBER_TYPE, rows, first_row * NUMBER_TYPE.itemsize)
         for part in parts:
             first, last = np.searchsorted(wanted, (part.begin, part.begin + part.rows))
             _write(file, _picked(part, wanted[first:last] - part.begin, names))

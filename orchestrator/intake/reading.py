@@ -155,7 +155,8 @@ async def rebuild(
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         stretches = [(planned.chunk, planned.first_row, planned.rows) for planned in lost]
-        if await cut_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
+        fits = all(first_row + rows <= unique.accepted for _, first_row, rows in stretches)
+        if not fits or await cut_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
             raise ChangedError(
                 f"{_named(source)}: this is not the list that the job began with, or it is read differently, and "
                 f"{len(lost)} lost chunk files can't be built from it; bring the list back as it was, or begin a new "

@@ -1,0 +1,62 @@
+"""Arrays in files of our own: written whole, read whole, or a `StorageError`.
+
+numpy's `save`, `tofile`, `load` and `fromfile` hand real files to C's stdio and drop what its last flush or a read in
+the middle says: on a full disk an array is cut short in silence, and numbers of the list would be lost. So the bytes go
+through Python's files, in the same formats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from orchestrator.errors import StorageError
+from orchestrator.files import disk_errors
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+
+def write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """Write the values of an array, row by row; raises `OSError`."""
+    file.write(np.ascontiguousarray(array).data)
+
+
+def save_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """Write an array in the npy format; raises `OSError`."""
+    rows = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(rows))
+    write_array(file, rows)
+
+
+def load_array(file: BufferedReader) -> npt.NDArray[Any]:
+    """Read the next array in the npy format; raises `OSError`, and `StorageError` when the file ends in it."""
+    try:
+        np.lib.format.read_magic(file)
+        shape, in_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    except ValueError:
+        raise _cut_short(file.name) from None
+    return _values(file, dtype, math.prod(shape)).reshape(shape, order="F" if in_columns else "C")
+
+
+def read_array(path: Path, dtype: npt.DTypeLike, count: int, offset: int = 0) -> npt.NDArray[Any]:
+    """Read `count` values that begin `offset` bytes into the file at `path`; raises `StorageError`."""
+    with disk_errors(path), path.open("rb") as file:
+        file.seek(offset)
+        return _values(file, np.dtype(dtype), count)
+
+
+def _values(file: BufferedReader, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+    array = np.empty(count, dtype)
+    if file.readinto(array.view(np.uint8).data) < array.nbytes:
+        raise _cut_short(file.name)
+    return array
+
+
+def _cut_short(name: str) -> StorageError:
+    return StorageError(f"{name}: it has been cut short; mend the disk and run the same command again")
