@@ -11,8 +11,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from unittest.mock import patch
 
 from orchestrator import job
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task
+from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import verdict
 from tests.powerloss.machine import Machine, Place, digest_of, live
 from tests.simulation.loop import VirtualLoop
@@ -44,9 +45,17 @@ class Recorded(Machine):
         os.write(self._marks, json.dumps(line).encode() + b"\n")
 
     async def act(self) -> None:
+        if self.life != LAST:
+            self._draw_death()
+        if not ledger_path(self.directory).exists() and stream(self.place.seed, "plan").random() < 0.3:
+            await self._plan_otherwise()
         if self.life == LAST:
             await self.see_it_through()
             return
+        end = partial(self._stopped_at, self.fate.uniform(0.0, 4.0))
+        await self._run(self.settings(healed=True), RunOptions(submit_only=self.fate.random() < 0.2), end)
+
+    def _draw_death(self) -> None:
         kind = self.fate.random()
         if kind < 0.3:
             self.loop.alarm(int(10 ** self.fate.uniform(1.0, 3.0)), _die)
@@ -54,8 +63,13 @@ class Recorded(Machine):
             self._fatal_file = self.fate.randrange(1, 60)
         elif kind < 0.8:
             self._fatal_directory = self.fate.randrange(1, 9)
-        end = partial(self._stopped_at, self.fate.uniform(0.0, 4.0))
-        await self._run(self.settings(healed=True), RunOptions(submit_only=self.fate.random() < 0.2), end)
+
+    async def _plan_otherwise(self) -> None:
+        """Look first at what smaller chunks would cost: a plan that the run then replaces, with its chunk files."""
+        wanted = self.scenario
+        self.scenario = replace(wanted, chunk_size=wanted.chunk_size - 1)
+        await job.plan(self.settings(healed=True), self.world())
+        self.scenario = wanted
 
     def _answer(self, task: Task) -> job.Decision:
         """Sometimes name a result that was fetched by hand."""
@@ -69,7 +83,7 @@ class Recorded(Machine):
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Mark every commit, and every ledger that is made or opened; be killed at a file operation."""
-        made, opened, commit = Ledger.create, Ledger.open, Ledger.commit
+        made, opened, seal = Ledger.create, Ledger.open, Ledger.seal
 
         def create(_: type[Ledger], path: Path, job_id: str) -> Ledger:
             ledger = made(path, job_id)
@@ -81,15 +95,14 @@ class Recorded(Machine):
             self.mark(ledger, acknowledged=False)
             return ledger
 
-        def committed(ledger: Ledger, changes: Sequence[Callable[[Ledger], Any]]) -> list[Any]:
-            outcomes = commit(ledger, changes)
+        def sealed(ledger: Ledger) -> None:
+            seal(ledger)
             self.mark(ledger, acknowledged=True)
-            return outcomes
 
         with (
             patch.object(Ledger, "create", classmethod(create)),
             patch.object(Ledger, "open", classmethod(open_)),
-            patch.object(Ledger, "commit", committed),
+            patch.object(Ledger, "seal", sealed),
             patch.object(os, "fsync", self._fatal(os.fsync)),
             patch.object(os, "replace", self._fatal(os.replace)),
             patch.object(os, "mkdir", self._made(os.mkdir)),

@@ -174,6 +174,8 @@ def _check(recording: Recording, at: int) -> None:
             name for name in there.keys() | remembered.keys() if there.get(name, "") != remembered.get(name, "")
         ]
         assert not different, f"these differ from what was recorded: {different}"
+    with opened_copy(recording.place) as ledger:
+        assert recording.marks[-1].ledger == digest_of(ledger._sql), "the ledger was changed behind the marks' back"
 
 
 def _comparable(tree: Tree) -> Tree:
