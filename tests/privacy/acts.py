@@ -15,13 +15,13 @@ COMMANDS = frozenset(
 )
 
 
-def whole_life(stage: Stage, *, swapped: bool) -> None:
-    """Type every command while the faults last and after them; with `swapped`, --json where there was none."""
+def whole_life(stage: Stage, *, swapped: bool = False, to_the_end: bool = True) -> None:
+    """Type every command while the faults last, and `to_the_end` after them; `swapped` has --json where none was."""
     one, other = (PLAIN, JSON) if swapped else (JSON, PLAIN)
     stage.type("init", str(stage.folder / "started"))
     stage.type("sandbox", "--directory", str(stage.folder / "served"), stop_after_s=1.0)
     stage.job("plan", *one)
-    stage.job("run", "--deadline", "4m", *other)
+    stage.job("run", "--deadline", "2m", *other)
     stage.search_all()
     stage.job("status", *one)
     stage.job("status", "--held", *other)
@@ -29,12 +29,10 @@ def whole_life(stage: Stage, *, swapped: bool) -> None:
     stage.job("verify", *one)
     stage.job("retry", *one)
     _resolve(stage)
-    stage.heal()
-    stage.job("run", *one)
-    stage.job("retry", *other)
-    stage.job("merge", *other)
-    stage.job("verify", *other)
-    stage.job("status", *other)
+    if to_the_end:
+        stage.heal()
+        for command in ("run", "retry", "merge", "verify", "status"):
+            stage.job(command, *other)
     stage.search_all()
     stage.job("purge", *one)
     stage.job("purge", "--yes", *other)
@@ -61,15 +59,15 @@ def every_command(stage: Stage, broken: AbstractContextManager[Any] | None = Non
         stage.type("init", str(stage.folder / "another"))
         stage.type("sandbox", "--directory", str(stage.folder / "served"), stop_after_s=1.0)
         stage.job("plan")
-        stage.job("run", "--json", "--deadline", "4m")
-    stage.job("run", "--deadline", "4m")
+        stage.job("run", "--json", "--deadline", "2m")
+    stage.job("run", "--deadline", "2m")
     result = a_result(stage.folder, stage.directory)
     with at_first:
         stage.job("status")
         stage.job("status", "--held", "--json")
         stage.job("resolve", "instagram/000001", "--result", str(result))
         stage.job("resolve", "--all", "--resubmit")
-        stage.job("run", "--deadline", "4m")
+        stage.job("run", "--deadline", "2m")
         stage.job("retry", "--json")
         stage.job("merge")
         stage.job("verify")

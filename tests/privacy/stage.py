@@ -58,16 +58,16 @@ min_rows = 1
 [polling]
 min_interval_s = 1.0
 max_interval_s = 20.0
-give_up_after_h = 0.2
+give_up_after_h = 0.02
 [backoff]
 base_delay_s = 1.0
 max_delay_s = 20.0
-give_up_after_s = 120.0
+give_up_after_s = 60.0
 [budget]
 max_cost = 1.0
 """
 PIECES = ("preview", "resolving", "running", "sheet", "verifying")
-LOOK_EVERY_ROUNDS = 40
+LOOK_EVERY_ROUNDS = 60
 
 MEANT_TO_HOLD_NUMBERS = re.compile(
     r"(?:master\.|rejected\.csv|duplicates\.csv|chunks/|results/|verdicts/|sandbox/|\.intake|\.extending|\.verify-)"
@@ -98,7 +98,7 @@ class Parrot(Gateway):
 
     def _quote(self) -> str:
         self._said += 1
-        return self._quotes[self._said % len(self._quotes)]
+        return self._quotes[(self._said - 1) % len(self._quotes)]
 
     def made_up(self, how: str, platform: str) -> Answer:
         answer = super().made_up(how, platform)
@@ -147,7 +147,7 @@ class Stage:
         self.search = Search()
         self.findings: list[str] = []
         self.codes: list[tuple[str, int]] = []
-        self.looks = self.modes = 0
+        self.looks = self.modes = self.workbooks = 0
         self._loop = WatchedLoop(lambda: 0.001)
         self._loop.most_rounds = 400_000
         self._mischief = Mischief(random.Random(1), faults, 1.0)  # noqa: S311 - it has to be repeatable
@@ -244,6 +244,7 @@ class Stage:
         for path in paths:
             name = path.relative_to(self.directory).as_posix()
             if path.is_file():
+                self.workbooks += path.suffix == ".xlsx"
                 meant = not purged and MEANT_TO_HOLD_NUMBERS.match(name) is not None
                 self._found(name, self.search.in_file(path, holds_numbers=meant))
 
