@@ -173,10 +173,18 @@ FILES: Final = (
     Ablation(
         "the names of new folders are synced",
         "files.py",
-        "sync_directory(missing.parent)",
+        "sync_directory(directory.parent)",
         "pass",
         "test_files.py::test_the_names_of_created_directories_are_durable",
         "A power loss takes the whole job away, ledger and all.",
+    ),
+    Ablation(
+        "the name of a folder that a killed run made is synced",
+        "files.py",
+        "_sync_name(missing[-1].parent if missing else path)",
+        "pass",
+        "test_files.py::test_the_name_of_a_directory_that_a_killed_run_made_is_durable",
+        "A power loss some time after a kill takes the whole job away.",
     ),
     Ablation(
         "a result is synced",
