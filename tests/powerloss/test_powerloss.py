@@ -11,7 +11,7 @@ from tests.powerloss.operations import Lies
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="recording a process needs strace")
 
-AT_ONCE = 15
+AT_ONCE = 12
 
 
 @pytest.mark.parametrize(
