@@ -84,12 +84,18 @@ def run(
     same command again.
     """
     import asyncio
+    import gc
 
     from orchestrator import job
     from orchestrator.report import text
 
     options = job.RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
-    outcome = asyncio.run(job.run(settings, options, job.real_world()))
+    work = job.run(settings, options, job.real_world())
+    gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
+    try:
+        outcome = asyncio.run(work)
+    finally:
+        gc.unfreeze()
     put_either(outcome.summary, text.summary_text, as_json=as_json)
     for message in filter(None, (outcome.summary["reason"], outcome.summary["next"])):
         streams.say(message)

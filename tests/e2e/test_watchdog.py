@@ -18,8 +18,10 @@ def watched(job: Job) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "tests.e2e.watchdog", str(report), "run", "-c", str(job.folder / "config.toml")]
     end = subprocess.run(command, capture_output=True, text=True, env=job.environ, check=False)  # noqa: S603
     assert end.returncode == 0, end.stderr[-3000:]
-    callbacks: list[dict[str, Any]] = json.loads(report.read_text())["callbacks"]
-    print(*callbacks[:15], sep="\n")  # noqa: T201 - shown by pytest -s, and when the test fails
+    found = json.loads(report.read_text())
+    assert found["objects_left_alone"] > 10_000, "a full collection of garbage looks at all that was imported"
+    callbacks: list[dict[str, Any]] = found.pop("callbacks")
+    print(found, *callbacks[:15], sep="\n")  # noqa: T201 - shown by pytest -s, and when the test fails
     return callbacks
 
 

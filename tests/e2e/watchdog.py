@@ -4,12 +4,14 @@
 
 What counts is the processor time of the loop's own thread: what others do on the machine does not, nor does waiting.
 The report is JSON, the worst first: milliseconds, the callback or the task's coroutine, and where it was seen at work
-by a thread that looks at it from time to time.
+by a thread that looks at it from time to time. A collection of garbage holds whatever callback it happens in, so the
+longest one is told apart.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import itertools
 import json
@@ -32,6 +34,9 @@ class Watchdog:
     def __init__(self) -> None:
         self.worst: list[tuple[float, int, str, list[str]]] = []
         self.steps = 0
+        self.frozen = 0
+        self.collection_s = 0.0
+        self._collecting_since = 0.0
         self._order = itertools.count()
         self._since = 0.0
         self._seen: list[str] = []
@@ -53,10 +58,22 @@ class Watchdog:
             self._note(took_s, name)
 
         setattr(asyncio.Handle, "_run", timed)  # noqa: B010 - it is no attribute that may be set, for type checkers
+        gc.callbacks.append(self._collect)
         threading.Thread(target=self._look, daemon=True).start()
+
+    def _collect(self, phase: str, _info: dict[str, int]) -> None:
+        """Time a collection of garbage on the loop's thread."""
+        if threading.get_ident() != self._thread:
+            return
+        if phase == "start":
+            self._collecting_since = time.thread_time()
+        elif self._since:
+            self.collection_s = max(self.collection_s, time.thread_time() - self._collecting_since)
 
     def _note(self, took_s: float, name: str) -> None:
         self.steps += 1
+        if self.steps == 1:
+            self.frozen = gc.get_freeze_count()
         if len(self.worst) < WORST or took_s > self.worst[0][0]:
             heapq.heappush(self.worst, (took_s, next(self._order), name, self._seen))
         if len(self.worst) > WORST:
@@ -75,7 +92,12 @@ class Watchdog:
             {"ms": round(took_s * 1000, 1), "callback": name, "seen_at": list(dict.fromkeys(seen))[:PLACES]}
             for took_s, _, name, seen in sorted(self.worst, reverse=True)
         ]
-        return json.dumps({"steps": self.steps, "callbacks": callbacks}, indent=1)
+        facts = {
+            "steps": self.steps,
+            "objects_left_alone": self.frozen,
+            "longest_collection_ms": round(self.collection_s * 1000, 1),
+        }
+        return json.dumps(facts | {"callbacks": callbacks}, indent=1)
 
 
 def _name(handle: asyncio.Handle) -> str:
