@@ -54,11 +54,11 @@ chunk_size = {chunk_size}
 [polling]
 min_interval_s = 0.2
 max_interval_s = 300.0
-give_up_after_h = 0.5
+give_up_after_h = 0.25
 [backoff]
 base_delay_s = 0.5
 max_delay_s = 60.0
-give_up_after_s = 300.0
+give_up_after_s = 150.0
 [budget]
 max_cost = 1.0
 [output]
@@ -71,7 +71,7 @@ count = 1
 class Bench:
     """A job in a folder, its two vendors, and a person who starts it and decides.
 
-    `struck` is the platform at the vendor with the fault, the other of `STYLES` is the calm one, if there is one.
+    `struck` is the platform at the vendor with the fault, the other of `STYLES` is the calm one, while the fault lasts.
     """
 
     chunk_size = 5
@@ -79,7 +79,7 @@ class Bench:
 
     def __init__(self, folder: Path, loop: VirtualLoop, strike: Strike, struck: str, *, once: bool) -> None:
         self.folder, self.loop, self.strike, self.struck = folder, loop, strike, struck
-        self.calm = tuple(name for name in STYLES if name != struck and self.with_calm)
+        self.calm = tuple(name for name in STYLES if name != struck and self.with_calm and not once)
         timed = strike.place in {"address", "connection"}
         self.stroke = Stroke(
             strike.place, strike.fault, which=strike.which, times=1 if (once and not timed) or strike.is_sleep else None

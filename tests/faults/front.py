@@ -228,6 +228,10 @@ class ChosenFront(Front):
 
     async def _garbled(self, line: Line, ask: Ask, answer: Answer, how: str) -> None:
         match how:
+            case "closed":
+                raise HungUpError
+            case "silence":
+                raise await line.stalled()
             case "sleep":
                 self.on_sleep()
                 raise HungUpError

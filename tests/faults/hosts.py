@@ -80,7 +80,11 @@ ROWS = [
     *several(
         HOST,
         "host",
-        Outcome("Finds its connections dead and the links expired: connects anew, asks for fresh links.", DONE, None),
+        Outcome(
+            "Finds its connections dead, connects anew and goes on; no time-out and no age counts the hours.",
+            DONE,
+            None,
+        ),
         [("Suspended for hours while tasks are at the vendor", "suspended", "run_ended")],
     ),
     *several(

@@ -46,12 +46,12 @@ ROWS = [
         "task",
         STALLED,
         [
-            ("Stuck", "spell: stuck", "no progress for 0.5 hours"),
-            ("Going backwards, and forwards again", "spell: backwards", "no progress for 0.5 hours"),
+            ("Stuck", "spell: stuck", "no progress for 0.25 hours"),
+            ("Going backwards, and forwards again", "spell: backwards", "no progress for 0.25 hours"),
             ("Unknown status", "spell: unknown", "unknown_status"),
             ("Unknown status that no file can hold", "spell: unknown#2", "unknown_status"),
-            ("`completed` for ever", "spell: completed for ever", "no progress for 0.5 hours"),
-            ("`exported` without a link", "spell: without a link", "no progress for 0.5 hours"),
+            ("`completed` for ever", "spell: completed for ever", "no progress for 0.25 hours"),
+            ("`exported` without a link", "spell: without a link", "no progress for 0.25 hours"),
         ],
     ),
     *several(

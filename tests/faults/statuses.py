@@ -12,6 +12,16 @@ AGAIN = Outcome(
     End(75, "2 submitted", 2),
     DONE,
 )
+NOWHERE = Outcome(
+    "Follows it nowhere and asks again, ever more rarely; what is at the vendor stays there for the next run.",
+    AGAIN.lasting,
+    AGAIN.once,
+)
+CAPPED = Outcome(
+    "Reads a mebibyte of it and no more, and asks again, ever more rarely; what is at the vendor stays there.",
+    AGAIN.lasting,
+    AGAIN.once,
+)
 SLOWER = Outcome(
     "Asks again when the vendor wishes, at most an hour later, and all requests more slowly from now on.",
     End(75, "2 submitted", 2),
@@ -37,6 +47,7 @@ ROWS = [
         [
             ("None: reset before the vendor saw the call", "cut: all", "vendor main is out of reach"),
             ("None: reset in place of the answer", "after: none", "vendor main is out of reach"),
+            ("None: the connection is closed", "after: closed", "vendor main is out of reach"),
             ("None: nothing moves", "stall: all", "no whole answer within 60 s"),
             ("After more than a minute", "after: very late", "no whole answer within 60 s"),
             ("Half of the headers", "after: half of the head", "vendor main is out of reach"),
@@ -44,21 +55,35 @@ ROWS = [
             ("Shorter than its Content-Length", "after: wrong length", NO_USE),
             ("200 with HTML", "after: html", NO_USE),
             ("200 with nothing", "after: empty", NO_USE),
-            ("More than a mebibyte", "after: huge", NO_USE),
-            ("A megabyte that unpacks to a gigabyte", "after: bomb", NO_USE),
             ("Invalid UTF-8", "after: invalid utf-8", NO_USE),
             ("204", "after: 204", NO_USE),
-            *(
-                (f"{status} to {words}", f"after: {status} {where}", f"HTTP {status}: no usable answer")
-                for status in (301, 302, 307, 308)
-                for where, words in (("same", "the same host"), ("other", "another host"))
-            ),
             ("408", "instead: 408", "HTTP 408: no usable answer"),
             ("500 with JSON", "instead: 500", "HTTP 500: no usable answer"),
             ("500 with HTML", "instead: 500 html", "HTTP 500: no usable answer"),
             ("502", "instead: 502", "HTTP 502: no usable answer"),
             ("503", "instead: 503", "HTTP 503: no usable answer"),
             ("504", "instead: 504", "HTTP 504: no usable answer"),
+        ],
+    ),
+    *several(
+        GROUP,
+        "status",
+        CAPPED,
+        [
+            ("More than a mebibyte", "after: huge", NO_USE),
+            ("A megabyte that unpacks to a gigabyte", "after: bomb", NO_USE),
+        ],
+    ),
+    *several(
+        GROUP,
+        "status",
+        NOWHERE,
+        [
+            *(
+                (f"{status} to {words}", f"after: {status} {where}", f"HTTP {status}: no usable answer")
+                for status in (301, 302, 307, 308)
+                for where, words in (("same", "the same host"), ("other", "another host"))
+            ),
         ],
     ),
     *several(

@@ -20,11 +20,25 @@ SLOWER = Outcome(
     DONE,
 )
 NOT_MADE = Outcome(
-    "The bytes had left, and nobody knows whether a task was made: holds it and goes on, one at a time.",
+    "The last bytes had left, and nobody knows whether a task was made: holds it for `resolve`, and goes on with the "
+    "rest one at a time.",
     End(3, "2 in_doubt", 0),
     End(3, "1 done, 1 in_doubt", 1),
 )
 MADE = Outcome(NOT_MADE.does, End(3, "2 in_doubt", 2), End(3, "1 done, 1 in_doubt", 2))
+REDIRECTED = Outcome(
+    "Follows it nowhere, and nobody knows whether a task was made: holds it for `resolve`.", MADE.lasting, MADE.once
+)
+CAPPED = Outcome(
+    "Reads a mebibyte of it and no more, so nobody knows whether a task was made: holds it for `resolve`.",
+    MADE.lasting,
+    MADE.once,
+)
+NOWHERE = Outcome(
+    "Follows it nowhere; nothing was released, so there is no task: sends it again by itself, ever more rarely.",
+    AGAIN.lasting,
+    AGAIN.once,
+)
 REFUSED = Outcome(
     "The vendor will not have this file: the task has failed and is not repeated; the message says what to change.",
     End(1, "2 failed", 0),
@@ -100,6 +114,12 @@ ROWS = [
     *several(
         SEND,
         "submit",
+        MADE,
+        [("Stall after the vendor has read and acted on it all", "after: silence", "no answer to the whole request")],
+    ),
+    *several(
+        SEND,
+        "submit",
         REFUSED,
         [
             ("400 while sending", "early: 400", "HTTP 400"),
@@ -130,9 +150,16 @@ ROWS = [
             ("502 while sending", "early: 502", "HTTP 502"),
             ("503 while sending", "early: 503#1", "HTTP 503"),
             ("504 while sending", "early: 504", "HTTP 504"),
+            ("200 without a task id while sending", "early: 200 without id", "an answer without a usable task id"),
+        ],
+    ),
+    *several(
+        SEND,
+        "submit",
+        NOWHERE,
+        [
             ("302 while sending", "early: 302", "a redirect, which is never followed"),
             ("307 while sending", "early: 307#1", "a redirect, which is never followed"),
-            ("200 without a task id while sending", "early: 200 without id", "an answer without a usable task id"),
         ],
     ),
     *several(SEND, "submit", SLOWER, [("429 while sending", "early: 429", "slowed_down")]),
@@ -141,27 +168,42 @@ ROWS = [
         "submit",
         MADE,
         [
+            ("None: the connection is closed", "after: closed", "the connection was closed without an answer"),
             ("Half of the headers", "after: half of the head", "the connection was closed without an answer"),
             ("Half of the JSON, then a reset", "after: half of the body", "an answer without a usable task id"),
             ("Shorter than its Content-Length", "after: wrong length", "an answer without a usable task id"),
             ("200 with HTML", "after: html", "an answer without a usable task id"),
             ("200 with nothing", "after: empty", "an answer without a usable task id"),
             ("200 without `task_id`", "after: without id", "an answer without a usable task id"),
-            ("More than a mebibyte", "after: huge", "an answer without a usable task id"),
-            ("A megabyte that unpacks to a gigabyte", "after: bomb", "an answer without a usable task id"),
             ("Invalid UTF-8", "after: invalid utf-8", "an answer without a usable task id"),
             ("204", "after: 204", "an answer without a usable task id"),
-            *(
-                (f"{status} to {words}", f"after: {status} {where}", "a redirect, which is never followed")
-                for status in (301, 302, 307, 308)
-                for where, words in (("same", "the same host"), ("other", "another host"))
-            ),
             ("408", "after: 408", "HTTP 408: an answer that does not tell whether a task was made"),
             ("409", "after: 409", "HTTP 409: an answer that does not tell whether a task was made"),
             ("500 with HTML", "after: 500 html", "HTTP 500: an answer that does not tell whether a task was made"),
             ("502", "after: 502", "HTTP 502: an answer that does not tell whether a task was made"),
             ("503", "after: 503", "HTTP 503: an answer that does not tell whether a task was made"),
             ("504", "after: 504", "HTTP 504: an answer that does not tell whether a task was made"),
+        ],
+    ),
+    *several(
+        ANSWER,
+        "submit",
+        CAPPED,
+        [
+            ("More than a mebibyte", "after: huge", "an answer without a usable task id"),
+            ("A megabyte that unpacks to a gigabyte", "after: bomb", "an answer without a usable task id"),
+        ],
+    ),
+    *several(
+        ANSWER,
+        "submit",
+        REDIRECTED,
+        [
+            *(
+                (f"{status} to {words}", f"after: {status} {where}", "a redirect, which is never followed")
+                for status in (301, 302, 307, 308)
+                for where, words in (("same", "the same host"), ("other", "another host"))
+            ),
         ],
     ),
     *several(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import sys
+
 import pytest
 
 from tests.faults.bench import STYLES
@@ -9,23 +12,31 @@ from tests.faults.living import suffer
 from tests.faults.rows import Row
 from tests.faults.table import STRUCK
 
-NUMBERED = list(enumerate(STRUCK))
+ROWS = [pytest.param(row, place % 2, id=f"{row.group}: {row.fault}") for place, row in enumerate(STRUCK)]
+ONCE = [case for case, row in zip(ROWS, STRUCK, strict=True) if row.once]
+BOMBS = [row for row in STRUCK if row.strike.fault == "after: bomb"]
 
 
-def named(value: object) -> str:
-    return f"{value.group}: {value.fault}" if isinstance(value, Row) else ""
-
-
-@pytest.mark.parametrize(("place", "row"), NUMBERED, ids=named)
-def test_while_it_lasts(place: int, row: Row) -> None:
+@pytest.mark.parametrize(("row", "style"), ROWS)
+def test_while_it_lasts(row: Row, style: int) -> None:
     """The run ends as the table says; once the fault has healed, the next one ends with the complete master."""
-    life = suffer(row, STYLES[place % 2], once=False)
+    life = suffer(row, STYLES[style], once=False)
     assert life.end == row.lasting, life.said
     assert row.says in life.said
 
 
-@pytest.mark.parametrize(("place", "row"), [(place, row) for place, row in NUMBERED if row.once], ids=named)
-def test_once(place: int, row: Row) -> None:
+@pytest.mark.parametrize(("row", "style"), ONCE)
+def test_once(row: Row, style: int) -> None:
     """Struck once, most runs get over it; and the complete master comes of it as well."""
-    life = suffer(row, STYLES[(place + 1) % 2], once=True)
+    life = suffer(row, STYLES[1 - style], once=True)
     assert life.end == row.once, life.said
+
+
+@pytest.mark.parametrize("row", BOMBS, ids=lambda row: row.group)
+def test_a_bomb_takes_no_memory(row: Row) -> None:
+    """What unpacks to a gigabyte is cut off long before."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    suffer(row, "instagram", once=True)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit
+    assert grown < 256 << 20
