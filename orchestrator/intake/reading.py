@@ -322,11 +322,12 @@ def _work_folder(directory: Path) -> Iterator[Path]:
 def _remove(folder: Path) -> None:
     """Remove the folder. Its name goes first: a worker that nobody waits for any more can then open nothing in it."""
     old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
     with disk_errors(folder):
+        if old.exists():
+            shutil.rmtree(old)
         if folder.exists():
             folder.rename(old)
-            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(old)  # what stays would stay for good: a begun job does not come by here again
 
 
 def _is_enough(scanned: _Scanned, unique: Unique, job: JobSettings) -> bool:
