@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 ROWS_AT_ONCE = 200_000
-CHUNKS_AT_ONCE = 16
+CHUNKS_AT_ONCE = 64
 """What one piece writes of the chunk files."""
 
 Stretch = tuple[int, int, int]

@@ -37,12 +37,18 @@ DEFAULT_TIMES: Final = Times()
 
 
 class Deadline:
-    """An `asyncio.timeout` whose limit moves from stage to stage; expiry comes out as `TimeoutError`."""
+    """An `asyncio.timeout` whose limit moves from stage to stage; expiry comes out as `TimeoutError`.
+
+    The limit moves many times in a call, and nearly never comes. So a timer that is there stays, and looks, when it
+    fires, whether the limit has moved on meanwhile.
+    """
 
     def __init__(self) -> None:
         self._timeout = asyncio.timeout(None)
         self._running = False
-        self._stage = ""
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stage = ("", 0.0)
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -53,6 +59,8 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
         await self._timeout.__aexit__(kind, error, trace)
 
     @property
@@ -63,11 +71,12 @@ class Deadline:
     @property
     def stage(self) -> str:
         """The stage that runs, as a message: `no answer within 300 s`."""
-        return self._stage
+        missing, seconds = self._stage
+        return f"{missing} within {seconds:g} s"
 
     def within(self, seconds: float, stage: str) -> None:
         """Begin a stage, or begin it anew; `stage` says what is missing if it takes longer."""
-        self._stage = f"{stage} within {seconds:g} s"
+        self._stage = (stage, seconds)
         self._move(asyncio.get_running_loop().time() + seconds)
 
     def pause(self) -> None:
@@ -76,8 +85,24 @@ class Deadline:
 
     def _move(self, when: float | None) -> None:
         # The writer of an upload may still be moving when the call is over already.
-        if self._running and not self._timeout.expired():
-            self._timeout.reschedule(when)
+        if not self._running or self._timeout.expired():
+            return
+        self._due = when
+        if when is None or (self._timer is not None and self._timer.when() <= when):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._due:
+            self._timeout.reschedule(self._due)
+        else:
+            self._timer = loop.call_at(self._due, self._look)
 
 
 class Call:
