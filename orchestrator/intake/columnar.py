@@ -45,7 +45,9 @@ def _damage(source: str, damaged: type[Exception]) -> Iterator[None]:
         yield
     except MemoryError:
         raise
-    except (damaged, ValueError, KeyError) as error:
+    except (damaged, ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; without a number it is what the library calls damage, over several lines
         kind = type(error).__name__
         raise UsageError(f"{source}: this can't be read as a parquet file ({kind}); write it anew") from error
 

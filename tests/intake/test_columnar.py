@@ -80,6 +80,19 @@ def test_damage(tmp_path: Path, content: bytes) -> None:
         blocks(tmp_path / "a.parquet")
 
 
+@pytest.mark.parametrize("place", [4, 5, 20, 30])
+def test_damaged_pages(tmp_path: Path, place: int) -> None:
+    """Damage below a whole footer is one too, in one line, although the library calls it an error of the disk."""
+    path = write(tmp_path / "copy000001", phone=["+41"] * 9)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(
+        UsageError, match=r"^a\.parquet: this can't be read as a parquet file .OSError.; write it anew$"
+    ):
+        blocks(path)
+
+
 def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the library is missing, the message says how to get it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
