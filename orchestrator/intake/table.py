@@ -217,8 +217,8 @@ class _Start:
 def _look_at(head: bytes, delimiter: str | None) -> _Start:
     lines = head.splitlines(keepends=True)
     begin = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
-    first = text_of(lines[begin]).strip() if begin < len(lines) else ""
-    if (said := _SEPARATOR.fullmatch(first)) is not None:
+    first = text_of(lines[begin]) if begin < len(lines) else ""
+    if (said := _SEPARATOR.fullmatch(first.strip(" \r\n"))) is not None:  # the tab stays, which may be what it says
         delimiter, begin = said[1], begin + 1
     elif delimiter is None:
         delimiter = sniff(first)

@@ -99,6 +99,11 @@ def test_a_line_that_names_the_delimiter(first: str) -> None:
     assert cells(first + "a,b,c,phone;d\n+41;x\n", "a,b,c,phone") == [(lines + 2, "+41")]
 
 
+def test_a_line_that_names_the_tab() -> None:
+    """The delimiter that it names may be white, and stands at the end of the line then."""
+    assert cells("sep=\t\r\na,b\tphone\r\nx\t+41\r\n") == [(3, "+41")]
+
+
 @pytest.mark.parametrize("block_bytes", [1000, 1 << 18, 1_100_000])
 def test_long_records(block_bytes: int) -> None:
     """A record above the limit is a fault, shown cut, and what follows is read; one at the limit is not."""
