@@ -26,16 +26,16 @@ import time
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestrator.errors import DamagedResultError, PieceDiedError
 from orchestrator.results import ResultCheck, check_limits, check_result, plainbook, read_verdicts, tables
 from orchestrator.results.frames import NotPlainError
-from orchestrator.workers import Workers
+from orchestrator.workers import PieceLimits, Workers
 from tests.benchmarks.results import KINDS, Rows, by_sandbox
 
 ROWS = 60
@@ -73,6 +73,10 @@ class Tally(NamedTuple):
 
     outcomes: Counter[str]
     faults: list[Fault]
+
+
+Judge = Callable[[int, int], Tally]
+"""Judges some seeds from one on: a piece."""
 
 
 # --- making files ---------------------------------------------------------------------------------------------------
@@ -120,18 +124,18 @@ def _made(writer: int, variant: int) -> bytes:
         content = WRITERS[writer](rows)
     except KeyError:  # the embedded vendor's writer knows its own words only
         content = WRITERS[writer](plain)
-    return _timeless(content)
+    return timeless(content)
 
 
-def _timeless(content: bytes) -> bytes:
+def timeless(content: bytes) -> bytes:
     """Return a zip without the times of its making, which would make each run's files different."""
     if not content.startswith(b"PK"):
         return content
-    parts = {name: _timeless(part) for name, part in _parts(content).items()}
+    parts = {name: timeless(part) for name, part in parts_of(content).items()}
     dated = {
         name: re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"2024-01-01T00:00:00Z", part) for name, part in parts.items()
     }
-    return _packed(zipfile.ZIP_DEFLATED, list(dated.items()))
+    return packed_of(zipfile.ZIP_DEFLATED, list(dated.items()))
 
 
 # --- altering them --------------------------------------------------------------------------------------------------
@@ -199,12 +203,12 @@ def alter_text(chance: random.Random, content: bytes) -> bytes:
     """Alter the tokens of a csv file, or of one part of a zip, which is packed anew."""
     if not content.startswith(b"PK"):
         return alter_tokens(chance, content)
-    parts = _parts(content)
+    parts = parts_of(content)
     likely = [name for name in parts if re.search(r"sheet|Strings|csv|styles|workbook|\.txt", name)] or list(parts)
     name = chance.choice(likely)
     inner = parts[name].startswith(b"PK")
     parts[name] = (alter_text if inner else alter_tokens)(chance, parts[name])
-    return _packed(chance.choice(METHODS), list(parts.items()))
+    return packed_of(chance.choice(METHODS), list(parts.items()))
 
 
 def alter_zip(chance: random.Random, content: bytes) -> bytes:
@@ -213,7 +217,7 @@ def alter_zip(chance: random.Random, content: bytes) -> bytes:
         return alter_bytes(chance, content)
     if chance.random() < 0.5:
         return _altered_header(chance, content)
-    members = list(_parts(content).items())
+    members = list(parts_of(content).items())
     place = chance.randrange(len(members))
     name, part = members[place]
     match chance.randrange(6):
@@ -229,7 +233,7 @@ def alter_zip(chance: random.Random, content: bytes) -> bytes:
             chance.shuffle(members)
         case _:
             members.append(("all.csv", chance.choice((part, _csv(rows_of(0)), bytes(5_000_000)))))
-    return _packed(chance.choice(METHODS), members)
+    return packed_of(chance.choice(METHODS), members)
 
 
 def _altered_header(chance: random.Random, content: bytes) -> bytes:
@@ -245,12 +249,14 @@ def _altered_header(chance: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
-def _parts(content: bytes) -> dict[str, bytes]:
+def parts_of(content: bytes) -> dict[str, bytes]:
+    """Return the members of a zip."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def _packed(method: int, members: list[tuple[str, bytes]]) -> bytes:
+def packed_of(method: int, members: list[tuple[str, bytes]]) -> bytes:
+    """Return a zip, the same for the same members."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", compresslevel=1) as archive, warnings.catch_warnings(action="ignore"):
         for name, part in members:
@@ -338,14 +344,17 @@ def judge_all(first: int, count: int) -> Tally:
     return Tally(outcomes, faults)
 
 
-async def campaign(first: int, count: int, processes: int) -> Tally:
-    """Judge seeds on worker processes; one that kills its process is found and named."""
+async def campaign(
+    first: int, count: int, processes: int, piece: Judge = judge_all, limits: PieceLimits | None = None
+) -> Tally:
+    """Judge seeds on worker processes, as the piece does; one that kills its process is found and named."""
+    batch = partial(_judged, piece=piece, limits=limits or check_limits(ROWS))
     starts = iter(range(first, first + count, BATCH))
     tallies: list[Tally] = []
 
     async def take_turns(workers: Workers) -> None:
         for start in starts:
-            tallies.append(await _judged(workers, start, min(BATCH, first + count - start)))  # noqa: PERF401 - shared
+            tallies.append(await batch(workers, start, min(BATCH, first + count - start)))  # noqa: PERF401 - shared
 
     async with Workers(processes) as workers, asyncio.TaskGroup() as group:
         for _ in range(2 * processes):
@@ -353,13 +362,13 @@ async def campaign(first: int, count: int, processes: int) -> Tally:
     return _sum(tallies)
 
 
-async def _judged(workers: Workers, first: int, count: int) -> Tally:
+async def _judged(workers: Workers, first: int, count: int, *, piece: Judge, limits: PieceLimits) -> Tally:
     try:
-        return await workers.run(judge_all, first, count, limits=check_limits(ROWS))
+        return await workers.run(piece, first, count, limits=limits)
     except PieceDiedError as error:
         if count == 1:
             return Tally(Counter(fault=1), [Fault(first, str(error))])
-    return _sum([await _judged(workers, seed, 1) for seed in range(first, first + count)])
+    return _sum([await _judged(workers, seed, 1, piece=piece, limits=limits) for seed in range(first, first + count)])
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:
@@ -367,16 +376,16 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
     return Tally(sum((tally.outcomes for tally in tallies), Counter[str]()), faults)
 
 
-def main() -> None:
-    """Run a campaign and print what it found."""
-    options = argparse.ArgumentParser(description="Alter result files by seed.")
+def main(run: Callable[[int, int, int], Coroutine[Any, Any, Tally]] = campaign, module: str = "results") -> None:
+    """Run a campaign as the command line has it, and print what it found."""
+    options = argparse.ArgumentParser(description=f"Alter {module} by seed.")
     options.add_argument("--seeds", type=int, default=10_000)
     options.add_argument("--from", type=int, default=0, dest="first")
     given = options.parse_args()
-    tally = asyncio.run(campaign(given.first, given.seeds, os.cpu_count() or 1))
+    tally = asyncio.run(run(given.first, given.seeds, os.cpu_count() or 1))
     print(f"{given.seeds:,} seeds: {dict(tally.outcomes)}")  # noqa: T201 - the point
     for fault in tally.faults:
-        print(f"{fault.what}\n    python -m tests.fuzz.results --seeds 1 --from {fault.seed}")  # noqa: T201 - the point
+        print(f"{fault.what}\n    python -m tests.fuzz.{module} --seeds 1 --from {fault.seed}")  # noqa: T201 - the point
     raise SystemExit(bool(tally.faults))
 
 
