@@ -20,6 +20,7 @@ import numpy as np
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import CSV_LINE_END, disk_errors, make_private_directory, replacing, sync_directory
 from orchestrator.intake.arrays import read_array
+from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list
@@ -80,7 +81,7 @@ def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChu
     """
     rows = read_rows(rows_path(directory, lost.chunk))
     numbers = [
-        read_chunk(directory, chunk.chunk)[rows[first:last] - chunk.first_row]
+        _numbers(directory, chunk.chunk)[rows[first:last] - chunk.first_row]
         for chunk in base
         if (first := np.searchsorted(rows, chunk.first_row))
         < (last := np.searchsorted(rows, chunk.first_row + chunk.rows))
@@ -134,7 +135,7 @@ async def extend_list(
                 f"the list has the columns {', '.join(read.columns)} to keep, the job has {', '.join(kept.columns)}; "
                 "give the tables the same columns, or begin a new job in another directory"
             )
-        old = np.sort(np.concatenate([read_chunk(job.directory, chunk.chunk) for chunk in known]))
+        old = np.sort(np.concatenate([_numbers(job.directory, chunk.chunk) for chunk in known]))
         added = [(chunk, _new(scratch, chunk.chunk, old)) for chunk in read.chunks]
         count = sum(int(mask.sum()) for _, mask in added)
         if read.accepted - count != len(old):
@@ -150,12 +151,8 @@ async def extend_list(
     return Extension(read, tuple(chunks))
 
 
-def read_chunk(directory: Path, chunk: int) -> Numbers:
-    """Return a chunk file's numbers, in its order; raises `StorageError`."""
-    path = chunk_path(directory, chunk)
-    with disk_errors(path):
-        content = path.read_bytes()
-    return np.array(content.split(), dtype=np.int64)
+def _numbers(directory: Path, chunk: int) -> Numbers:
+    return read_chunk(chunk_path(directory, chunk)).numbers
 
 
 def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
@@ -163,7 +160,7 @@ def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
 
 
 def _new(directory: Path, chunk: int, old: Numbers) -> NDArray[np.bool_]:
-    numbers = read_chunk(directory, chunk)
+    numbers = _numbers(directory, chunk)
     return np.isin(numbers, old, assume_unique=True, invert=True)
 
 
@@ -174,7 +171,7 @@ def _write_added(
     limits: Callable[[int], ChunkLimits],
     first_chunk: int,
 ) -> list[PlannedChunk]:
-    numbers = np.concatenate([read_chunk(scratch, chunk.chunk)[mask] for chunk, mask in added])
+    numbers = np.concatenate([_numbers(scratch, chunk.chunk)[mask] for chunk, mask in added])
     records = _added_records(scratch, added)
     first_row = sum(int((~mask).sum()) for _, mask in added)
     chunks = []

@@ -14,10 +14,10 @@ import numpy as np
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.files import disk_errors
+from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.matching import Matcher
-from orchestrator.results.numbers import read_chunk
 from orchestrator.results.tables import read_table
 from orchestrator.results.verdicts import Verdicts, write_verdicts
 from orchestrator.results.words import UNANSWERED, WordTable

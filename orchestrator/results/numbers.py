@@ -1,24 +1,17 @@
 """Telephone numbers as int64: an E.164 number has at most 15 digits, so it fits.
 
-A chunk file is ours and strict; a result file is the vendor's, where the plus sign may be gone and the number may be
-a floating point cell.
+A result file is the vendor's, where the plus sign may be gone and the number may be a floating point cell.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from orchestrator.errors import StorageError
-from orchestrator.files import disk_errors
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,36 +22,6 @@ _NUMBER = re.compile(r"(?:\+|00)?([1-9][0-9]{4,14})(?:\.0+)?")
 _PUNCTUATION = str.maketrans("", "", " \t\r\n\N{NO-BREAK SPACE}-()'")
 _FIRST = 10**4
 _END = 10**15
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkNumbers:
-    """The numbers of a chunk file in its order (int64, without the plus sign), and the hash of its bytes."""
-
-    numbers: NDArray[np.int64]
-    sha256: str
-
-
-def read_chunk(path: Path) -> ChunkNumbers:
-    """Read a chunk file: one E.164 number a line; raises `StorageError` when it is missing or not such a file."""
-    with disk_errors(path):
-        data = path.read_bytes()
-    if not _is_chunk(data):
-        raise StorageError(f"{path}: not a chunk file; remove it, and the next run writes it anew from the inputs")
-    numbers = np.fromstring(data, np.int64, sep="\n")  # skips the plus signs; 40 M lines/s
-    return ChunkNumbers(numbers, hashlib.sha256(data).hexdigest())
-
-
-def _is_chunk(data: bytes) -> bool:
-    """Whether every line is a plus sign and digits, without a regular expression's cost a line."""
-    lines = data.count(b"\n")
-    return (
-        not data.translate(None, b"+0123456789\n")
-        and data.startswith(b"+")
-        and data.endswith(b"\n")
-        and data.count(b"+") == data.count(b"\n+") + 1 == lines
-        and b"+\n" not in data
-    )
 
 
 def as_numbers(cells: Sequence[object]) -> NDArray[np.int64]:
