@@ -14,6 +14,7 @@ import random
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
@@ -335,6 +336,14 @@ def _zip(name: str, content: bytes) -> bytes:
     return results.packed_of(zipfile.ZIP_DEFLATED, [(name, content)])
 
 
+def altered_bytes(chance: random.Random, content: bytes) -> bytes:
+    """Return an altered file, whatever was done to it before."""
+    try:
+        return chance.choice(ALTERATIONS)(chance, content)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError):
+        return alter_lines(chance, content)  # a zip that is damaged can't be packed anew
+
+
 def file_of(chance: random.Random) -> Made:
     """Draw one file."""
     if chance.random() < 0.03:
@@ -343,8 +352,7 @@ def file_of(chance: random.Random) -> Made:
     made = _made(maker, chance.randrange(40))
     altered = chance.random() < 0.4
     if altered:
-        alter = chance.choice(ALTERATIONS)
-        made = made._replace(content=alter(chance, made.content))
+        made = made._replace(content=altered_bytes(chance, made.content))
     if MAKERS[maker] in (text, table):
         made = encoded(chance, made, altered=altered, lines=MAKERS[maker] is text)
     elif altered:
@@ -353,7 +361,7 @@ def file_of(chance: random.Random) -> Made:
     if chance.random() < 0.3:
         made = pack(chance, made._replace(cells=made.cells if MAKERS[maker] is not workbook else None))  # a third layer
     if chance.random() < 0.15:
-        made = Made(made.name, chance.choice(ALTERATIONS)(chance, made.content), None)
+        made = Made(made.name, altered_bytes(chance, made.content), None)
     return made
 
 
