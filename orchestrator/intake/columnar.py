@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.inputs import input_errors
+from orchestrator.intake.inputs import input_errors, is_damage
 from orchestrator.intake.table import Row, table_blocks, text_of_value
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def _damage(source: str, damaged: type[Exception]) -> Iterator[None]:
     except MemoryError:
         raise
     except (damaged, ValueError, KeyError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; without a number it is what the library calls damage, over several lines
+        if isinstance(error, OSError) and not is_damage(error):
+            raise
         kind = type(error).__name__
         raise UsageError(f"{source}: this can't be read as a parquet file ({kind}); write it anew") from error
 

@@ -6,6 +6,7 @@ the first name it is found by. What the job itself writes never belongs to its l
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import stat
@@ -77,6 +78,11 @@ def input_errors(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; {_ADVICE}") from error
+
+
+def is_damage(error: OSError) -> bool:
+    """Whether an error is of what a file says of itself, such as a place before its beginning, and not of the disk."""
+    return error.errno in {None, errno.EINVAL} and not isinstance(error, InterruptedError)
 
 
 def find_inputs(job: JobSettings) -> list[Input]:

@@ -21,7 +21,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, disk_errors
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.decoding import Peeked
-from orchestrator.intake.inputs import Kind, kind_of, refuse_by_name
+from orchestrator.intake.inputs import Kind, is_damage, kind_of, refuse_by_name
 from orchestrator.intake.streams import HashedStream
 
 if sys.version_info >= (3, 14):
@@ -191,7 +191,9 @@ def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
 def _damage(source: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGED as error:
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise
         raise UsageError(
             f"{source}: this can't be unpacked: it is damaged or cut off ({type(error).__name__})"
         ) from error

@@ -18,7 +18,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.inputs import input_errors
+from orchestrator.intake.inputs import input_errors, is_damage
 from orchestrator.intake.reasons import Reason
 from orchestrator.intake.table import FaultyCell, Row, table_blocks, text_of_value
 
@@ -44,7 +44,7 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
 
     Formulas count as the value that was stored with them.
     """
-    with _damage(options.source), input_errors(path), warnings.catch_warnings():
+    with input_errors(path), _damage(options.source), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions, which are nothing to us
         # As a file, since openpyxl goes by the ends of names.
         with Path(path).open("rb") as file, closing(_opened(file)) as workbook:
@@ -61,7 +61,9 @@ def _opened(file: BinaryIO) -> Workbook:
 def _damage(source: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGED as error:
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise
         kind = type(error).__name__
         raise UsageError(f"{source}: this can't be read as a workbook ({kind}); open it and save it anew") from error
 

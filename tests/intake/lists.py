@@ -80,6 +80,13 @@ def locked(content: bytes) -> bytes:
     return bytes(data)
 
 
+def misplaced(content: bytes) -> bytes:
+    """Have a zip's directory say that its members begin before the file does."""
+    data = bytearray(content)
+    data[data.rindex(b"PK\x05\x06") + 17] += 1
+    return bytes(data)
+
+
 LINES = f"{A}\n{B}\n{A}\nhello\n"
 TABLE = f"Name;Phone\nAnna;{A}\n;{B}\nBob;{A}\nCarl;x\n"
 ROWS: list[list[object]] = [["Name", "Phone"], ["Anna", A], [None, B], ["Bob", A], ["Carl", "x"]]
@@ -179,6 +186,8 @@ def file_cases() -> list[Case]:
         case("book called.csv", book(ROWS), A, B, rejected=BAD),
         case("text called.xlsx", TABLE, error="can't be read as a workbook, although its name says so"),
         case("cut off.xlsx", book(ROWS)[:-100], error="it is damaged or cut off"),
+        case("misplaced.xlsx", misplaced(book(ROWS)), error="^misplaced.xlsx: this can't be read as a workbook"),
+        case("misplaced.xlsx.gz", gzip.compress(misplaced(book(ROWS))), error="^misplaced.xlsx.gz: this can"),
         case("old.xls", "x", error=".xls files can't be read; save it as .xlsx"),
         case("old book called.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), error="before 2007, or one"),
         case("columns.parquet", columnar(name=["Anna", None, "Bob", "Carl"], phone=[A, B, A, "x"]), A, B, rejected=BAD),
@@ -212,6 +221,7 @@ def packed_cases() -> list[Case]:
         case("none.zip", zipped(), error="holds no file"),
         case("locked.zip", locked(packed), error="the zip has a password"),
         case("broken.zip", packed[:60] + b"\xff" * 20 + packed[80:], error="it is damaged or cut off"),
+        case("misplaced.zip", misplaced(packed), error="^misplaced.zip: this can't be unpacked: it is damaged"),
         case("old book in.zip", zipped(crm__xls="x"), error=".xls files can't be read"),
         case("thrice.gz", gzip.compress(gzip.compress(gzip.compress(b"x"))), error="packed more than 2 times over"),
         case("other.txt", bz2.compress(LINES.encode()), error="bzip2 files can't be read"),
