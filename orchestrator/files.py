@@ -11,13 +11,14 @@ import hashlib
 import json
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
@@ -111,6 +112,42 @@ def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
             raise
         if sync_name:
             sync_directory(path.parent)
+
+
+def replace_together(directory: Path, contents: Iterable[tuple[str, bytes | memoryview]]) -> None:
+    """Put small files in the places of names in a directory, each whole and synced; the caller syncs the directory.
+
+    All are written before the first one is synced: a disk takes many together faster than one after the other. After
+    an exception there is no temporary file left, and a name has its old file or the whole new one.
+    """
+    written: list[tuple[Path, Path, FileIO]] = []
+    with disk_errors(directory), ExitStack() as stack:
+        for name, content in contents:
+            path, part = directory / name, directory / (name + PART_SUFFIX)
+            with disk_errors(path):
+                stack.callback(part.unlink, missing_ok=True)
+                file = stack.enter_context(FileIO(part, "w", opener=open_private))
+                _write_whole(file, content)
+            written.append((path, part, file))
+        for path, _, file in written:
+            with disk_errors(path):
+                os.fsync(file.fileno())
+        for path, part, _ in written:
+            with disk_errors(path):
+                part.replace(path)
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: an `opener` of `open`."""
+    descriptor = os.open(path, flags, FILE_MODE)
+    os.fchmod(descriptor, FILE_MODE)  # one that was left behind may have come from elsewhere
+    return descriptor
+
+
+def _write_whole(file: FileIO, content: bytes | memoryview) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

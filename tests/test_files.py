@@ -18,6 +18,7 @@ from orchestrator.files import (
     disk_errors,
     make_private,
     make_private_directory,
+    replace_together,
     replacing,
     sha256_of,
     sync_directory,
@@ -300,3 +301,20 @@ def test_what_came_back_open_is_closed(tmp_path: Path) -> None:
         make_private(path)
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (folder, file, narrow, elsewhere)]
     assert modes == [0o700, 0o600, 0o400, 0o644]
+
+
+def test_files_together(tmp_path: Path, calls: list[str]) -> None:
+    """All are written before the first is synced, and synced before the first gets its name; they are private."""
+    with umask(0):
+        replace_together(tmp_path, [("a", b"1"), ("b", memoryview(b"22"))])
+    assert calls == ["fsync a.part", "fsync b.part", "rename a.part a", "rename b.part b"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"1", "b": b"22"}
+    assert mode(tmp_path / "a") == 0o600
+
+
+def test_a_full_disk_keeps_the_old_files(small_disk: Path) -> None:
+    """The error names the file that did not fit; no temporary file is left, and nothing was replaced."""
+    (small_disk / "a").write_bytes(b"old")
+    with pytest.raises(StorageError, match=r"/b: No space left on device; mend the disk"):
+        replace_together(small_disk, [("a", b"new"), ("b", bytes(2 << 20)), ("c", b"")])
+    assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == {"a": b"old"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from orchestrator.errors import DamagedResultError, LinkExpiredError, RefusedError, TemporaryError
-from orchestrator.files import BLOCK_BYTES, FILE_MODE, disk_errors
+from orchestrator.files import BLOCK_BYTES, disk_errors, open_private
 from orchestrator.vendor.deadline import Deadline
 from orchestrator.vendor.hosts import UnsafeAddressError, not_a_link, unsafe_host
 from orchestrator.vendor.opening import opened
@@ -118,7 +118,7 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
         if len(head) < BLOCK_BYTES:
             await _to_its_end(_write_small, part, bytes(head))
             return
-        async with opened(part, "wb", _open_private) as file:
+        async with opened(part, "wb", open_private) as file:
             await _write_blocks(head, content, file, part)
     except BaseException:
         with disk_errors(part):
@@ -128,7 +128,7 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
 
 def _write_small(part: Path, content: bytes) -> None:
     """Write a file of one block: five hops to other threads are saved."""
-    with disk_errors(part), open(part, "wb", opener=_open_private) as file:
+    with disk_errors(part), open(part, "wb", opener=open_private) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -155,9 +155,3 @@ async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: A
         await file.write(bytes(block))
         await file.flush()
         await asyncio.to_thread(os.fsync, file.fileno())
-
-
-def _open_private(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, FILE_MODE)
-    os.fchmod(descriptor, FILE_MODE)  # it may have been there, with another mode
-    return descriptor

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path, lost_chunks, write_chunks
+from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, lost_chunks, write_chunks
 from orchestrator.intake.plan import ChunkLimits
 
 if TYPE_CHECKING:
@@ -90,6 +90,20 @@ def test_chunk_file(tmp_path: Path) -> None:
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in path.parent.iterdir()] == ["000017.txt"]
+
+
+@pytest.mark.parametrize("stretches", [[(0, 1), (1, 3), (4, 2)], [(4, 2), (0, 1)], [(3, 1)]])
+def test_chunk_files_of_one_piece(tmp_path: Path, stretches: list[tuple[int, int]]) -> None:
+    """Each file has its own stretch, also where numbers have different lengths and stretches don't follow another."""
+    numbers = [41, 4912345, 1, 390612345678, 7, 86]
+    np.array(numbers, "<i8").tofile(tmp_path / "accepted")
+    chunk_folder(tmp_path).mkdir()
+    paths = [chunk_path(tmp_path, chunk) for chunk in range(1, len(stretches) + 1)]
+    hashes = write_chunks(tmp_path / "accepted", [(*s, path) for s, path in zip(stretches, paths, strict=True)])
+    contents = [path.read_bytes() for path in paths]
+    expected = ["".join(f"+{number}\n" for number in numbers[first : first + rows]) for first, rows in stretches]
+    assert contents == [text.encode() for text in expected]
+    assert hashes == [hashlib.sha256(content).hexdigest() for content in contents]
 
 
 def test_a_chunk_file_that_cant_be_written(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import codecs
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.intake.decoding import HEAD_BYTES, Peeked, as_utf8
@@ -50,6 +50,7 @@ def test_half_a_character() -> None:
 @given(st.text(max_size=300), st.integers(1, 50))
 def test_reading_in_small_pieces(text: str, size: int) -> None:
     """However it is read, the text is the same."""
+    assume(not text.startswith("\0"))  # behind its mark that would be the mark of UTF-32
     stream = as_utf8(io.BytesIO(codecs.BOM_UTF16_LE + text.encode("utf-16-le")))
     assert b"".join(iter(lambda: stream.read(size), b"")) == text.encode()
 
