@@ -18,7 +18,7 @@ from orchestrator.master.digits import parse_lines
 from orchestrator.results import read_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -103,6 +103,36 @@ def base_blocks(chunk: MasterChunk, first_row: int) -> Iterator[ResolvedChunk]:
         raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {WAY_OUT}")
 
 
+def gathered(blocks: Iterable[ResolvedChunk]) -> Iterator[ResolvedChunk]:
+    """Yield small neighbours together, up to some rows: every block costs the same work once, however small."""
+    waiting: list[ResolvedChunk] = []
+    rows = 0
+    for block in blocks:
+        if waiting and rows + len(block.numbers) > ROWS_AT_ONCE:
+            yield _joined(waiting)
+            waiting, rows = [], 0
+        waiting.append(block)
+        rows += len(block.numbers)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: Sequence[ResolvedChunk]) -> ResolvedChunk:
+    if len(blocks) == 1:
+        return blocks[0]
+    columns = zip(*(block.columns for block in blocks), strict=True)
+    numbers = np.concatenate([block.numbers for block in blocks])
+    return ResolvedChunk(blocks[0].first_row, numbers, tuple(map(_joined_column, columns)))
+
+
+def _joined_column(columns: Sequence[Column]) -> Column:
+    words = tuple(dict.fromkeys(word for column in columns for word in column.words))
+    places = {word: place for place, word in enumerate(words)}
+    kind = np.uint8 if len(words) <= MAX_BYTE_WORDS else np.uint16
+    codes = [np.array([places[word] for word in column.words], kind)[column.codes] for column in columns]
+    return Column(words, np.concatenate(codes))
+
+
 def read_cells(cell: Path | str, rows: int) -> tuple[Column, str]:
     """Return the cells of `rows` rows and the hash of the chunk they belong to, "" when none is known.
 
@@ -136,4 +166,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
             yield data + file.readline()
 
 
+ROWS_AT_ONCE: Final = 20_000
+MAX_BYTE_WORDS: Final = 256
+"""So many words have codes of one byte."""
 WAY_OUT: Final = "remove it, and the next run writes it anew from the inputs"

@@ -16,7 +16,15 @@ import numpy as np
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors
-from orchestrator.master.chunks import WAY_OUT, Column, ResolvedChunk, base_blocks, numbers_of, read_cells
+from orchestrator.master.chunks import (
+    MAX_BYTE_WORDS,
+    WAY_OUT,
+    Column,
+    ResolvedChunk,
+    base_blocks,
+    numbers_of,
+    read_cells,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,8 +53,6 @@ Chunks = Callable[[], Iterable["MasterChunk"]]
 Overlays = Callable[[], Iterable[Overlay]]
 """Called once for each platform and generation, and once more: must give the same, ordered by platform, generation
 and row."""
-
-_MAX_BYTE_WORDS = 256
 
 
 def no_overlays() -> Iterable[Overlay]:
@@ -170,7 +176,7 @@ def _patched(block: ResolvedChunk, column: Column, lanes: list[_Lane]) -> Column
             raise StorageError(f"{overlay.rows}: names rows of other numbers; {_RETRY}")
         recoded = np.array([words.setdefault(word, len(words)) for word in cells.column.words], np.uint16)
         codes[rows] = recoded[cells.column.codes]
-    return Column(tuple(words), codes.astype(np.uint8) if len(words) <= _MAX_BYTE_WORDS else codes)
+    return Column(tuple(words), codes.astype(np.uint8) if len(words) <= MAX_BYTE_WORDS else codes)
 
 
 _RETRY = "the job's chunks folder was altered; bring it back from a copy"

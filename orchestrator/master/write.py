@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
 from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
+from orchestrator.master.chunks import gathered
 from orchestrator.master.kept import Kept
 from orchestrator.master.layout import Layout, Limits, sheet_rows
 from orchestrator.master.resolved import no_overlays, resolved
@@ -124,7 +125,7 @@ def _sink(file: IO[bytes], output: OutputFormat, layout: Layout) -> Sink:
 
 
 def _stream(blocks: Iterable[ResolvedChunk], kept: Kept, tally: Tally, sinks: list[Sink]) -> None:
-    for block in blocks:
+    for block in gathered(blocks):
         tally.add(block)
         cells = kept.take(len(block.numbers))
         for sink in sinks:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk
-from orchestrator.master.chunks import Column, base_blocks
+from orchestrator.master.chunks import ROWS_AT_ONCE, Column, ResolvedChunk, base_blocks, gathered
 from orchestrator.results import Verdicts, verdict_path, write_verdicts
 
 Chunk = Callable[..., MasterChunk]
@@ -28,6 +29,43 @@ def test_blocks_cover_the_chunk(chunk: Chunk) -> None:
     ]
     assert {part.columns[1].words for part in parts} == {("held",)}
     assert all(len(part.columns[1].codes) == len(part.numbers) for part in parts)
+
+
+def block_of(first_row: int, *cells: tuple[tuple[str, ...], list[int]], rows: int = 2) -> ResolvedChunk:
+    """Make a block whose numbers are its rows; `cells` are words and codes, platform by platform."""
+    columns = tuple(Column(words, np.array(codes, np.uint8)) for words, codes in cells)
+    return ResolvedChunk(first_row, np.arange(first_row, first_row + rows), columns)
+
+
+def test_small_neighbours_go_together() -> None:
+    """Each row keeps its number and its words, though every block has words and codes of its own."""
+    blocks = [
+        block_of(5, (("unanswered", "yes"), [1, 0]), (("held",), [0, 0])),
+        block_of(7, (("unanswered", "no", "yes"), [2, 1]), (("pending",), [0, 0])),
+    ]
+    (one,) = gathered(blocks)
+    assert (one.first_row, one.numbers.tolist()) == (5, [5, 6, 7, 8])
+    read = [[words[code] for code in codes] for words, codes in zip(one.words, one.codes, strict=True)]
+    assert read == [["yes", "unanswered", "yes", "no"], ["held", "held", "pending", "pending"]]
+
+
+def test_no_more_than_some_rows_go_together() -> None:
+    """Memory stays that of a chunk: a block that does not fit begins the next one, and a large one stays as it is."""
+    half = ROWS_AT_ONCE // 2
+    sizes = [half, half, 1, 2 * ROWS_AT_ONCE, 1]
+    firsts = [sum(sizes[:place]) for place in range(len(sizes))]
+    blocks = [block_of(first, (("yes",), [0] * rows), rows=rows) for first, rows in zip(firsts, sizes, strict=True)]
+    assert [len(block.numbers) for block in gathered(blocks)] == [ROWS_AT_ONCE, 1, 2 * ROWS_AT_ONCE, 1]
+    assert [number for block in gathered(blocks) for number in block.numbers.tolist()] == list(range(sum(sizes)))
+    assert list(gathered([])) == []
+
+
+def test_many_words_together() -> None:
+    """Where the blocks have more words together than a byte can tell apart, the codes become wider."""
+    words = [tuple(f"{block}-{word}" for word in range(200)) for block in range(2)]
+    blocks = [block_of(200 * place, (names, list(range(200))), rows=200) for place, names in enumerate(words)]
+    (one,) = gathered(blocks)
+    assert [one.words[0][code] for code in one.codes[0]] == [*words[0], *words[1]]
 
 
 def test_cut(chunk: Chunk) -> None:
