@@ -131,7 +131,7 @@ def replace_together(directory: Path, contents: Iterable[tuple[str, bytes | memo
             written.append((path, part, file))
         for path, _, file in written:
             with disk_errors(path):
-                os.fsync(file.fileno())
+                os.fsync(file)
         for path, part, _ in written:
             with disk_errors(path):
                 part.replace(path)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE: Final = 20_000
 FILES_AT_ONCE: Final = 64
-GATHER_S: Final = 0.01
+GATHER_S: Final = 0.05
 """How long a small file waits for others: nothing beside the vendor's own time."""
 
 

@@ -163,6 +163,14 @@ FILES: Final = (
         "After a power loss a chunk or a result has its name, and no content.",
     ),
     Ablation(
+        "chunk files are synced before they get their names",
+        "files.py",
+        "os.fsync(file)",
+        "pass",
+        "test_files.py::test_files_together",
+        "After a power loss a chunk has its name, and no content.",
+    ),
+    Ablation(
         "the name of a file is synced",
         "files.py",
         "if sync_name:",
