@@ -129,9 +129,9 @@ def replace_together(directory: Path, contents: Iterable[tuple[str, bytes | memo
                 file = stack.enter_context(FileIO(part, "w", opener=open_private))
                 _write_whole(file, content)
             written.append((path, part, file))
-        for path, _, file in written:
+        for path, _, unsynced in written:
             with disk_errors(path):
-                os.fsync(file)
+                os.fsync(unsynced.fileno())
         for path, part, _ in written:
             with disk_errors(path):
                 part.replace(path)

@@ -165,7 +165,7 @@ FILES: Final = (
     Ablation(
         "chunk files are synced before they get their names",
         "files.py",
-        "os.fsync(file)",
+        "os.fsync(unsynced.fileno())",
         "pass",
         "test_files.py::test_files_together",
         "After a power loss a chunk has its name, and no content.",
