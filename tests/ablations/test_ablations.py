@@ -35,7 +35,10 @@ def unchanged(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder / "unchanged.lock"):
         if not copy.exists():
             new = copy_of_the_package(folder / f"unchanged-{os.getpid()}")
-            ended = runner.run(new, sorted({ablation.node for ablation in ABLATIONS}))
+            nodes = sorted({ablation.node for ablation in ABLATIONS})
+            ended = runner.run(new, nodes)
+            if ended.code:  # some start real processes, which a crowded machine may hold up for too long
+                ended = runner.run(new, nodes)
             assert ended.code == 0, f"a test of the tables fails in the unchanged code:\n{ended.said[-4000:]}"
             assert "skipped" not in ended.said.splitlines()[-1]
             new.rename(copy)
