@@ -12,6 +12,7 @@ from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import TaskRecord, cost, read_breaches
 from orchestrator.tasks import Event, State, TaskKey
 from tests.simulation.expectation import check_master
+from tests.simulation.gateway import UNREAL
 from tests.simulation.listing import counts_of
 from tests.simulation.promises import BrokenPromiseError, promise
 
@@ -42,10 +43,16 @@ def check_all(operator: Operator) -> None:
     charged = operator.charged()
     _charged_once(operator, tasks, charged)
     reserved, doubted = _reservations(events)
+    doubted |= _never_looked_at(tasks)
     _spent_as_charged(operator, tasks, reserved, doubted, spent, charged)
     _summary_is_right(operator, reserved, doubted, charged)
     check_master(operator)
     _key_is_private(operator)
+
+
+def _never_looked_at(tasks: Sequence[Task]) -> set[TaskKey]:
+    """Return tasks with an id that no vendor ever gave, whose platform left before a look could tell."""
+    return {task.key for task in tasks if task.state is State.SUBMITTED and (task.task_id or "").startswith(UNREAL)}
 
 
 def _charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[TaskRecord]) -> None:

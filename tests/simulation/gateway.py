@@ -12,6 +12,8 @@ from tests.simulation.wire import Answer, content_of
 Note = Callable[..., None]
 ABSURD = ("999999999999", "-5", "soon", "inf", "1e400", "nan", "0", "86400")
 STATUSES = ("pending", "processing", "completed")
+UNREAL = "unreal"
+"""What task ids begin with that no vendor ever gave."""
 
 
 class Gateway:
@@ -114,7 +116,7 @@ class Gateway:
             case "without id" | "200 without id":
                 return Answer(200, {}, b'{"status": "pending"}')
             case "unknown id" | "200 with unknown id":
-                task_id = f"unreal{len(self.unreal):04d}"
+                task_id = f"{UNREAL}{len(self.unreal):04d}"
                 self.unreal.add(task_id)
                 self.owners[task_id] = platform
                 return Answer(200, {}, json.dumps({"task_id": task_id, "status": "pending"}).encode())
