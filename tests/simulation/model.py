@@ -168,6 +168,8 @@ class ModelWriter:
         await Pause(self._delay())
         return change(self._ledger)
 
+    record = do
+
 
 class ModelContext(Context):
     """A context whose time is the model's."""
