@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import random
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -196,6 +199,25 @@ async def test_a_whole_job_is_verified(change: Change) -> None:
     assert report.findings == ()
     assert report.right["master rows"] == 600
     assert report.right["verdict files"] == report.right["result files"] == len(change.charged())
+
+
+@pytest.mark.parametrize("altered", [False, True])
+async def test_a_workbook_that_was_packed_by_another_compressor(change: Change, *, altered: bool) -> None:
+    """What is in it counts, not how well it is packed; and a member with other content is found."""
+    change.overrides = ['output.formats=["xlsx"]']
+    assert await change.run() == 0
+    path = change.directory / "master.xlsx"
+    with zipfile.ZipFile(path) as packed:
+        members = [(name, packed.read(name)) for name in packed.namelist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for name, content in members:
+            packed.writestr(name, content + b" " * (altered and name.endswith("sheet1.xml")))
+    summary = change.directory / "summary.json"
+    content = json.loads(summary.read_text())
+    content["master"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    summary.write_text(json.dumps(content))
+    report = await job.verify(change.settings(), change.world())
+    assert report.findings == ((f"{path}: not what chunks and verdicts give",) if altered else ())
 
 
 async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:
