@@ -100,9 +100,7 @@ def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
     part = path.with_name(path.name + PART_SUFFIX)
     with disk_errors(path):
         try:
-            descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-            with os.fdopen(descriptor, "w+b") as file:
-                os.fchmod(descriptor, FILE_MODE)  # one that was left behind may have come from elsewhere
+            with open(part, "w+b", opener=open_private) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

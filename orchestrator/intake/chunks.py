@@ -35,12 +35,12 @@ def chunk_folder(directory: Path) -> Path:
 
 def chunk_path(directory: Path, chunk: int) -> Path:
     """Return the file of a chunk of the job in `directory`; chunks count from 1."""
-    return chunk_folder(directory) / f"{chunk:06d}{ENDING}"
+    return chunk_folder(directory) / chunk_names(chunk, columns=False)[0]
 
 
 def columns_path(directory: Path, chunk: int) -> Path:
     """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
-    return chunk_folder(directory) / f"{chunk:06d}{COLUMNS_ENDING}"
+    return chunk_folder(directory) / chunk_names(chunk, columns=True)[1]
 
 
 def chunk_names(chunk: int, *, columns: bool) -> tuple[str, ...]:

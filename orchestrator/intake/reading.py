@@ -23,7 +23,7 @@ from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directo
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, columns_path
+from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, lost_chunks
 from orchestrator.intake.columns import shown
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, starts
@@ -277,25 +277,21 @@ def _keep_only(
     sync(directory)
 
 
-def _files(chunk: PlannedChunk, columns: tuple[str, ...], directory: Path) -> list[Path]:
-    path = chunk_path(directory, chunk.chunk)
-    return [path, columns_path(directory, chunk.chunk)] if columns else [path]
-
-
 def _lost(expected: Iterable[PlannedChunk], columns: tuple[str, ...] | None, directory: Path) -> list[PlannedChunk]:
     if columns is None:
         return list(expected)
+    expected = list(expected)
+    missing = set(lost_chunks(directory, (planned.chunk for planned in expected), columns=bool(columns)))
     return [
         planned
         for planned in expected
-        if not _is_whole(chunk_path(directory, planned.chunk), planned.sha256)
-        or not all(path.exists() for path in _files(planned, columns, directory))
+        if planned.chunk in missing or not _is_whole(chunk_path(directory, planned.chunk), planned.sha256)
     ]
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
     with disk_errors(path):
-        return path.exists() and sha256_of(path) == sha256
+        return sha256_of(path) == sha256
 
 
 def _put_back(folder: Path, directory: Path) -> None:

@@ -14,7 +14,7 @@ from orchestrator.intake import ChunkLimits
 from orchestrator.intake.generations import write_retry
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, planned_platform, total_cost
-from orchestrator.job.sheet import check_planned, master_chunks, overlays
+from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to
 
@@ -52,7 +52,7 @@ async def retry(settings: Settings, world: World) -> RetryReport:
     ):
         if not ledger.begun:
             raise UsageError(f"{settings.job.directory}: nothing was sent yet, so there is nothing to retry")
-        check_planned(ledger, settings)
+        planned_standing(ledger, settings)
         lacking = _lacking(settings)
         findings = [_plan(ledger, settings, name, *lacking[name], world.clock()) for name in settings.platforms]
         costs = planned_costs(ledger, settings)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
+    from orchestrator.ledger import Standing
     from orchestrator.settings import Settings
 
 SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."
@@ -44,11 +45,12 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
     return {**ledger.position(), "platforms": list(settings.platforms)}
 
 
-def check_planned(ledger: Ledger, settings: Settings) -> None:
-    """Raise `UsageError` when a platform was never planned: there is nothing to say about it."""
+def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
+    """Return where every platform stands; `UsageError` when one was never planned: there is nothing to say about it."""
     standing = ledger.standing()
     if unplanned := [name for name in settings.platforms if name not in standing]:
         raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")
+    return standing
 
 
 async def build_master(
@@ -59,8 +61,7 @@ async def build_master(
     Raises `UsageError` when a platform was never planned.
     """
     platforms = tuple(settings.platforms)
-    check_planned(ledger, settings)
-    standing = ledger.standing()
+    standing = planned_standing(ledger, settings)
     pending = any(standing[name].unfinished for name in platforms)
     counts = ledger.counts()
     request = MasterRequest(
