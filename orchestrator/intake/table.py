@@ -22,7 +22,7 @@ from orchestrator.intake.columns import is_header
 from orchestrator.intake.decoding import HEAD_BYTES, Peeked
 from orchestrator.intake.layout import LOOK_ROWS, Layout, TableOptions, cell_at, lay_out
 from orchestrator.intake.reasons import Reason
-from orchestrator.intake.text import LineBuffer, count_lines
+from orchestrator.intake.text import LineBuffer, count_lines, first_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -144,13 +144,19 @@ def sniff(header: str) -> str:
 
 
 class RecordBuffer:
-    """Cuts a csv file into blocks of whole records."""
+    """Cuts a csv file into blocks of whole records.
+
+    What was looked at is not looked at again with the next block, save a quoted field that was not whole: otherwise a
+    record of megabytes would cost its length squared. Of a record that is too long only the beginning is kept.
+    """
 
     def __init__(self, lines: LineBuffer, delimiter: str, source: str) -> None:
         self._lines = lines
         self._source = source
         begin = re.escape(delimiter.encode())
         self._quoted = re.compile(rb'(?:^|[\r\n%b])"[^"]*+(?:""[^"]*+)*+("?)' % begin)
+        self._scanned = 0
+        self._long: CellBlock | None = None
 
     def blocks(self) -> Iterator[tuple[int, bytes] | CellBlock]:
         """Yield line number and bytes of whole records; one that is too long is a cell with a fault.
@@ -159,37 +165,54 @@ class RecordBuffer:
         """
         lines = self._lines
         while lines.fill():
-            end, opened = self._end_of_records()
-            if opened >= 0 and opened < len(lines.buffer) - MAX_LINE_BYTES:
+            first, end, opened = self._scan()
+            if 0 <= opened < len(lines.buffer) - MAX_LINE_BYTES:
                 raise self._never_closed(opened)
-            long = lines.first_end()
-            if (long > MAX_LINE_BYTES and lines.buffer.find(b'"', 0, long) < 0) or (long and not end and opened < 0):
-                yield lines.take_long(long)
-                end, _ = self._end_of_records()
+            if self._long is None and first > MAX_LINE_BYTES:
+                self._long = lines.long_cell(first)
+            if self._long is not None:
+                if not end:
+                    self._take(max(self._scanned - 1, 0))  # all but a byte: no field begins at the next one
+                    continue
+                yield self._long
+                self._long = None
+                end -= len(self._take(first + (2 if lines.buffer.startswith(b"\r\n", first) else 1)))
             if end:
-                yield lines.line, lines.take(end)
-        _, opened = self._end_of_records()
+                yield lines.line, self._take(end)
+        _, _, opened = self._scan()
         if opened >= 0:
             raise self._never_closed(opened)
-        if lines.buffer:
+        if self._long is not None:
+            yield self._long
+        elif lines.buffer:
             yield lines.line, lines.take(len(lines.buffer))
 
-    def _end_of_records(self) -> tuple[int, int]:
-        """Return where the last whole record in the buffer ends, and where a quote is opened and not closed, or -1.
+    def _scan(self) -> tuple[int, int, int]:
+        """Look at what is new in the buffer.
 
-        A CR at the very end may be half of a CRLF, and does not count yet.
+        Return how long the first record is, as far as it is there; where the last whole record ends, 0 without one;
+        and where a quote is opened and not closed, or -1. A CR at the very end may be half of a CRLF, and does not
+        count yet; nor does a quote, which may be half of two.
         """
         buffer = self._lines.buffer
-        end, opened, start = 0, -1, 0
-        for quoted in self._quoted.finditer(buffer) if b'"' in buffer else ():
+        size, since, end, opened, start = len(buffer), 0, 0, -1, self._scanned
+        undecided = size - 1
+        for quoted in self._quoted.finditer(buffer, start) if buffer.find(b'"', start) >= 0 else ():
             place = buffer.index(b'"', quoted.start())
+            since = since if end else start
             end = max(end, buffer.rfind(b"\n", start, place) + 1, buffer.rfind(b"\r", start, place) + 1)
             start = quoted.end()
             opened = -1 if quoted[1] else place
+            undecided = quoted.start() if start == size else undecided
         if opened < 0:
-            last = len(buffer)
-            end = max(end, buffer.rfind(b"\n", start) + 1, buffer.rfind(b"\r", start, last - 1) + 1)
-        return end, opened
+            since = since if end else start
+            end = max(end, buffer.rfind(b"\n", start) + 1, buffer.rfind(b"\r", start, size - 1) + 1)
+        self._scanned = max(undecided, 0)
+        return first_end(buffer, since) if end else size - buffer.endswith(b"\r"), end, opened
+
+    def _take(self, end: int) -> bytes:
+        self._scanned = max(self._scanned - end, 0)
+        return self._lines.take(end)
 
     def _never_closed(self, opened: int) -> UsageError:
         line = self._lines.line + count_lines(self._lines.buffer[:opened])

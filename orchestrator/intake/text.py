@@ -64,18 +64,22 @@ class LineBuffer:
         """Return how long the first line is at least, if it may be a long one, else 0."""
         if len(self.buffer) <= MAX_LINE_BYTES:
             return 0
-        return _first_end(self.buffer)
+        return first_end(self.buffer)
+
+    def long_cell(self, seen_bytes: int) -> CellBlock:
+        """Return a cell for the line or record at the beginning, which is too long: what is shown of it."""
+        shown = bytes(self.buffer[: min(seen_bytes, SHOWN_BYTES)])
+        return CellBlock([self.line], [_beginning(shown)], {0: Reason.LINE_TOO_LONG})
 
     def take_long(self, seen_bytes: int) -> CellBlock:
         """Take a line that is too long: a cell with what is shown of it."""
-        shown = bytes(self.buffer[: min(seen_bytes, SHOWN_BYTES)])
-        block = CellBlock([self.line], [_beginning(shown)], {0: Reason.LINE_TOO_LONG})
+        block = self.long_cell(seen_bytes)
         self._drop_line()
         self.line += 1
         return block
 
     def _drop_line(self) -> None:
-        while (end := _first_end(self.buffer)) == len(self.buffer):
+        while (end := first_end(self.buffer)) == len(self.buffer):
             self.buffer.clear()
             if not self.fill():
                 return
@@ -90,9 +94,9 @@ def count_lines(data: bytes | bytearray) -> int:
     return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
 
 
-def _first_end(buffer: bytearray) -> int:
-    """Return where the first line ends, without its end; its length if it does not."""
-    ends = buffer.find(b"\n"), buffer.find(b"\r")
+def first_end(buffer: bytearray, start: int = 0) -> int:
+    """Return where the line at `start` ends, without its end; the buffer's length if it does not."""
+    ends = buffer.find(b"\n", start), buffer.find(b"\r", start)
     return min((end for end in ends if end >= 0), default=len(buffer))
 
 
