@@ -1,6 +1,7 @@
 """The vendor's dialects: settings to requests, JSON to typed answers. Pure: no socket, no clock.
 
-The documented fields are read; everything else in an answer is ignored. Numbers may come as strings or floats. Vendor
+The documented fields are read; everything else in an answer is ignored. Numbers may come as strings or floats. A field
+that an answer has twice, with two values, has none that could be believed: it is `TWICE`. Vendor
 text is quoted, in messages and in the ledger, only after `quotable`: it may repeat phone numbers, our key, or a link.
 """
 
@@ -30,6 +31,9 @@ MAX_RETRY_AFTER_S: Final = 3600.0
 MAX_WORDS: Final = 200
 MAX_COUNT: Final = 10**15
 MAX_STATUS: Final = 64
+
+TWICE: Final = object()
+_REPORTED: Final = ("task_id", "status", "total", "success", "failure", "result_url")
 
 # Ids go into URLs and messages. A name of dots only would walk up the path.
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
@@ -104,11 +108,11 @@ def balance_request() -> Request:
 
 
 def read_content(body: bytes | None) -> dict[str, Any] | None:
-    """Return the JSON object in `body`, None for anything else."""
+    """Return the JSON object in `body`, None for anything else; see `TWICE` for its values."""
     if body is None:
         return None
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_without_doubt)
     except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets
         return None
     return content if isinstance(content, dict) else None
@@ -159,6 +163,8 @@ def read_silence(reason: str, *, left: bool) -> SubmitAnswer:
 def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
     """Return the report on `task_id`; raises `CallError`s."""
     content = _content(answer)
+    if twice := [key for key in _REPORTED if content.get(key) is TWICE]:
+        raise TemporaryError(f"the vendor's report says {' and '.join(twice)} twice, each time something else")
     named = content.get("task_id")
     if named and named != task_id:
         raise TemporaryError("the vendor answered for another task")
@@ -202,6 +208,13 @@ def read_date(header: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else None
+
+
+def _without_doubt(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        content[key] = TWICE if key in content and content[key] != value else value
+    return content
 
 
 def _filled(name: str, value: str) -> tuple[tuple[str, str], ...]:

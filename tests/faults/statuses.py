@@ -55,6 +55,7 @@ ROWS = [
             ("Shorter than its Content-Length", "after: wrong length", NO_USE),
             ("200 with HTML", "after: html", NO_USE),
             ("200 with nothing", "after: empty", NO_USE),
+            ("Two different `task_id`s in one answer", "after: id twice", "report says task_id twice"),
             ("Invalid UTF-8", "after: invalid utf-8", NO_USE),
             ("204", "after: 204", NO_USE),
             ("408", "instead: 408", "HTTP 408: no usable answer"),

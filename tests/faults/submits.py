@@ -175,6 +175,7 @@ ROWS = [
             ("200 with HTML", "after: html", "an answer without a usable task id"),
             ("200 with nothing", "after: empty", "an answer without a usable task id"),
             ("200 without `task_id`", "after: without id", "an answer without a usable task id"),
+            ("Two different `task_id`s in one answer", "after: id twice", "an answer without a usable task id"),
             ("Invalid UTF-8", "after: invalid utf-8", "an answer without a usable task id"),
             ("204", "after: 204", "an answer without a usable task id"),
             ("408", "after: 408", "HTTP 408: an answer that does not tell whether a task was made"),
@@ -215,16 +216,6 @@ ROWS = [
             None,
         ),
         [("The `task_id` of another task", "after: id of another", "the vendor named the task id of another task")],
-    ),
-    *several(
-        ANSWER,
-        "submit",
-        Outcome(
-            "Takes the last one, as JSON has it; a task that the vendor does not know, or that another has, is held.",
-            End(3, "1 in_doubt, 1 stalled", 2),
-            End(3, "1 done, 1 stalled", 2),
-        ),
-        [("Two different `task_id`s in one answer", "after: id twice", "look_refused")],
     ),
     *several(ANSWER, "submit", TAKEN, [("202", "after: 202", "accepted")]),
     *several(

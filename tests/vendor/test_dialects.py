@@ -316,6 +316,22 @@ class TestContent:
         """Only a JSON object counts as content; nothing else raises."""
         assert read_content(body) is None
 
+    def test_a_submit_that_names_two_tasks(self) -> None:
+        """An answer with two task ids is held: nobody knows which one was charged. The same one twice is no doubt."""
+        two = read_content(b'{"task_id": "a", "task_id": "b", "task_id": "b"}')
+        same = read_content(b'{"task_id": "a", "task_id": "a", "total": 7, "total": 8}')
+        assert isinstance(read_submit(HttpAnswer(200, two), V1, left=True), InDoubt)
+        assert read_submit(HttpAnswer(200, same), V1, left=True) == Accepted("a", None)
+
+    @pytest.mark.parametrize("key", ["task_id", "status", "total", "success", "failure", "result_url"])
+    def test_a_report_that_says_two_things(self, key: str) -> None:
+        """A report that says one thing twice is not believed, whatever comes last; the task is looked at again."""
+        good = '"task_id": "a", "status": "exported", "total": 1, "success": 1, "failure": 0, "result_url": "x:/y"'
+        with pytest.raises(TemporaryError, match=f"says {key} twice"):
+            read_report(HttpAnswer(200, read_content(f'{{"{key}": "other", {good}}}'.encode())), "a")
+        fine = read_content(f'{{{good}, {good}, "note": 1, "note": 2}}'.encode())
+        assert read_report(HttpAnswer(200, fine), "a").status == "exported"
+
     @given(body=st.binary(max_size=50))
     def test_any_bytes(self, body: bytes) -> None:
         """No bytes raise."""
