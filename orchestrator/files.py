@@ -39,6 +39,11 @@ _WAYS_OUT = {
     errno.ELOOP: _ELSEWHERE,
 }
 
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What the system answers when there are no more files, no more memory, no more processes."""
+
+_FAILED = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
 _FORMULA_START = re.compile(r"[=\-@\t\r]|\+(?![0-9]+\Z)")
 
 
@@ -51,6 +56,18 @@ def disk_errors(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         way_out = _WAYS_OUT.get(error.errno or 0, "mend the disk")
         raise StorageError(f"{path}: {reason}; {way_out} and run the same command again") from error
+
+
+def failed_machine(error: Exception) -> str:
+    """Say what to mend where an error that nobody expected is the machine's; "" where it is a fault of the program."""
+    if not isinstance(error, OSError):
+        return ""
+    place = "".join(f"{os.fsdecode(name)}: " for name in (error.filename,) if isinstance(name, str | bytes))
+    if error.errno in _EXHAUSTED:
+        return f"{place}{error.strerror}; raise the limit (ulimit -a shows it) and run the same command again"
+    if error.errno in _FAILED:
+        return f"{place}{error.strerror}; mend the disk and run the same command again"
+    return ""
 
 
 def make_private_directory(path: Path) -> None:

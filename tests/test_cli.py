@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import json
 import os
 import re
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -293,6 +296,25 @@ def test_a_machine_that_has_run_out_is_74(
     assert main(["status"]) == 74
     message = "Too many open files; raise the limit (ulimit -a shows it) and run the same command again"
     assert capsys.readouterr().err == f"orchestrator: {message}\n"
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "sandbox"])
+def test_no_room_for_an_event_loop_is_74(
+    command: str, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message is all that is said: no library warns beside it of what was not begun."""
+
+    def refuse() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(asyncio, "new_event_loop", refuse)
+    monkeypatch.setattr(asyncio.events, "new_event_loop", refuse)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert main([command]) == 74
+        gc.collect()
+    assert not [str(one.message) for one in warned if "never awaited" in str(one.message)]
+    assert capsys.readouterr().err.startswith("orchestrator: Too many open files; raise the limit")
 
 
 def test_control_c_while_the_command_line_is_read_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

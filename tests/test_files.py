@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.files import (
     csv_safe,
     disk_errors,
+    failed_machine,
     make_private,
     make_private_directory,
     replace_together,
@@ -27,6 +29,24 @@ from orchestrator.files import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files; raise the limit"),
+        (OSError(errno.EIO, "Input/output error", "/a/b"), "/a/b: Input/output error; mend the disk"),
+        (OSError(errno.ENOSPC, "No space left on device", b"/a"), "/a: No space left on device; mend the disk"),
+        (OSError(errno.EBADF, "Bad file descriptor"), ""),
+        (OSError("no number"), ""),
+        (ValueError(errno.EIO, "x"), ""),
+    ],
+)
+def test_what_the_machine_is_to_blame_for(error: Exception, reason: str) -> None:
+    """A disk that fails and a limit that is reached are the user's to mend, with what failed; the rest is ours."""
+    said = failed_machine(error)
+    assert said.startswith(reason)
+    assert said.endswith("run the same command again" if reason else "")
 
 
 class Interrupted(BaseException):

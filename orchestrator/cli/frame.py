@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 import re
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -20,14 +19,13 @@ from orchestrator.report import streams
 from orchestrator.report.text import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     Function = Callable[..., int]
 
-INTERRUPTED: Final = 128 + signal.SIGINT
+T = TypeVar("T")
 
-EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-"""What the system answers when there are no more files, no more memory, no more processes."""
+INTERRUPTED: Final = 128 + signal.SIGINT
 
 EXIT_CODES: Final = {
     ExitCode.DONE: "done",
@@ -173,13 +171,22 @@ def ending(function: Function) -> Function:
 
 
 def _fault(error: Exception) -> tuple[int, str]:
-    """Tell a machine that has run out of something, which is its user's to mend, from a fault of the program."""
-    if isinstance(error, OSError) and error.errno in EXHAUSTED:
-        return (
-            ExitCode.STORAGE,
-            f"{error.strerror}; raise the limit (ulimit -a shows it) and run the same command again",
-        )
+    """Tell a machine that failed, which is its user's to mend, from a fault of the program."""
+    from orchestrator.files import failed_machine
+
+    if reason := failed_machine(error):
+        return ExitCode.STORAGE, reason
     return ExitCode.INTERNAL, streams.crash(error)
+
+
+def until_done(work: Coroutine[Any, Any, T]) -> T:
+    """Do `work` on an event loop of its own; where none can be made, it ends without having begun."""
+    import asyncio
+
+    try:
+        return asyncio.run(work)
+    finally:
+        work.close()
 
 
 def _refuse(code: int, reason: str, *, as_json: bool) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.frame import commands, duration, ending, job_command, put_either
+from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, until_done
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.report import streams
 
@@ -43,13 +43,11 @@ def plan(settings: Settings, *, as_json: bool) -> int:
 
     A look at key, balance, budget, disk and clock says what would stop a run; such a finding is exit code 1, 4 or 5.
     """
-    import asyncio
-
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = asyncio.run(job.plan(settings, job.real_world()))
+    report = until_done(job.plan(settings, job.real_world()))
     put_either(contents.of_plan(report), text.plan_text, as_json=as_json)
     if report.exit_code == ExitCode.DONE:
         _say_next("run", settings)
@@ -83,7 +81,6 @@ def run(
     The only command that sends paid requests, each once. Stop it at any time (Ctrl-C, SIGTERM, --deadline) and type the
     same command again.
     """
-    import asyncio
     import gc
 
     from orchestrator import job
@@ -93,7 +90,7 @@ def run(
     work = job.run(settings, options, job.real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:
-        outcome = asyncio.run(work)
+        outcome = until_done(work)
     finally:
         gc.unfreeze()
     put_either(outcome.summary, text.summary_text, as_json=as_json)
@@ -148,8 +145,6 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
 
     `orchestrator status --held` lists them, with the file name to look for at the vendor.
     """
-    import asyncio
-
     from orchestrator import job
     from orchestrator.report import text
 
@@ -158,7 +153,7 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
         raise UsageError("name the tasks to settle, or give --all for every held one")
     if len(names) != 1 and isinstance(decision, job.Adopt | job.UseResult):
         raise UsageError("--adopt and --result settle exactly one task; name it")
-    settled = asyncio.run(job.resolve(settings, decision, None if every else names, job.real_world()))
+    settled = until_done(job.resolve(settings, decision, None if every else names, job.real_world()))
     put_either({"exit_code": int(ExitCode.DONE), "settled": list(settled)}, text.settled_text, as_json=as_json)
     if settled:
         _say_next("run", settings)
@@ -185,13 +180,11 @@ def _decision(*, resubmit: bool, adopt: str | None, result: Path | None, give_up
 @job_command
 def retry(settings: Settings, *, as_json: bool) -> int:
     """Plan failed and unanswered numbers as a further generation and show the cost; the next run sends it."""
-    import asyncio
-
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = asyncio.run(job.retry(settings, job.real_world()))
+    report = until_done(job.retry(settings, job.real_world()))
     put_either(contents.of_retry(report), text.retry_text, as_json=as_json)
     if any(cost.tasks for cost in report.platforms):
         _say_next("run", settings)
@@ -206,13 +199,11 @@ def retry(settings: Settings, *, as_json: bool) -> int:
 @job_command
 def merge(settings: Settings, *, as_json: bool) -> int:
     """Build the master from what is there; while cells are pending its files are called master.partial.*."""
-    import asyncio
-
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = asyncio.run(job.merge(settings, job.real_world()))
+    report = until_done(job.merge(settings, job.real_world()))
     put_either(contents.of_merge(report), text.merge_text, as_json=as_json)
     if report.pending:
         again = f"orchestrator run -c {streams.as_argument(settings.source)}"
@@ -228,13 +219,11 @@ def verify(settings: Settings, *, as_json: bool) -> int:
 
     It changes nothing. What is not right is exit code 1.
     """
-    import asyncio
-
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = asyncio.run(job.verify(settings, job.real_world()))
+    report = until_done(job.verify(settings, job.real_world()))
     put_either(contents.of_verify(report), text.verify_text, as_json=as_json)
     return report.exit_code
 
@@ -248,13 +237,11 @@ def purge(settings: Settings, *, as_json: bool, yes: bool) -> int:
 
     The ledger, the summary and the log stay; they hold no numbers. What can't be reached from here is listed.
     """
-    import asyncio
-
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = asyncio.run(job.purge(settings, job.real_world(), yes=yes))
+    report = until_done(job.purge(settings, job.real_world(), yes=yes))
     put_either(contents.of_purge(report, settings), text.purge_text, as_json=as_json)
     if not yes:
         again = f"orchestrator purge --yes -c {streams.as_argument(settings.source)}"

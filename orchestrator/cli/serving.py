@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.frame import commands, ending
+from orchestrator.cli.frame import commands, ending, until_done
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.report import streams
 
@@ -51,8 +51,6 @@ def sandbox(*, port: int, directory: Path, seed: int, faults: str, pace: float) 
 
     It takes any key, charges nothing and makes its verdicts up: they say nothing about anybody.
     """
-    import asyncio
-
     from orchestrator.sandbox import Sandbox
 
     chosen = [name.strip() for name in faults.split(",") if name.strip()]
@@ -60,7 +58,7 @@ def sandbox(*, port: int, directory: Path, seed: int, faults: str, pace: float) 
         vendor = Sandbox(directory, seed=seed, faults=chosen, pace=pace, port=port)
     except ValueError as error:
         raise UsageError(f"sandbox: {error}") from error
-    asyncio.run(_serve(vendor))
+    until_done(_serve(vendor))
     return ExitCode.DONE
 
 

@@ -20,6 +20,7 @@ from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
+from orchestrator.files import failed_machine
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.opening import opened
@@ -151,6 +152,9 @@ class _Run:
         except OrchestratorError as error:
             return Ending(error.exit_code, str(error))
         except Exception as error:
+            if reason := failed_machine(error):
+                log.exception("machine_failed")
+                return Ending(ExitCode.STORAGE, reason)
             log.exception("internal_error")
             return Ending(ExitCode.INTERNAL, f"internal error: {type(error).__name__}; run.jsonl has the traceback")
 

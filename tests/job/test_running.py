@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import random
@@ -252,6 +253,22 @@ async def test_an_error_of_the_program(case: Case) -> None:
     assert outcome.exit_code == 70
     assert "ZeroDivisionError" in outcome.summary["reason"]
     assert "ZeroDivisionError" in (case.directory / "run.jsonl").read_text()
+    case.dice = random.Random(1)  # noqa: S311 - jitter
+    assert await case.run() in (0, 3)
+
+
+async def test_an_error_of_the_machine(case: Case) -> None:
+    """74 and what to mend, wherever it comes from; the log has the place, and the next run goes on."""
+
+    class Exhausted(random.Random):
+        def random(self) -> float:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    case.dice = Exhausted()
+    outcome = await case.outcome()
+    assert outcome.exit_code == 74
+    assert outcome.summary["reason"].startswith("Too many open files; raise the limit")
+    assert "in random" in (case.directory / "run.jsonl").read_text()
     case.dice = random.Random(1)  # noqa: S311 - jitter
     assert await case.run() in (0, 3)
 
