@@ -25,11 +25,12 @@ from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import Options, Sandbox, TaskRecord, read_breaches, read_tasks, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import State
-from tests.faults.front import ChosenFront, Stroke, Trap
+from tests.faults.front import ChosenFront, Stroke
 from tests.faults.rows import End, Strike
 from tests.simulation.checks import BrokenPromiseError, key_of, promise
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
+from tests.simulation.hostile import Trap
 from tests.simulation.loop import LIFE, Life, VirtualLoop
 from tests.simulation.playing import scratch, substituted
 from tests.simulation.scenario import DAY_S, EPOCH, KEY

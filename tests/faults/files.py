@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +20,8 @@ from orchestrator.workers import PieceLimits
 from tests.faults.bench import Bench, played
 from tests.faults.living import Faulty
 from tests.faults.rows import End, Row, Strike
-from tests.results.test_file_faults import FAULTS, Fault, packed, text
+from tests.results.test_file_faults import Fault, text
+from tests.simulation import hostile
 from tests.simulation.checks import promise
 from tests.simulation.playing import scratch
 
@@ -37,24 +36,13 @@ COSTS = "Costs that file only: fetched three times, then put aside; the task has
 TINY = PieceLimits(cpu_s=30.0, memory_bytes=1 << 20)
 SHORT = PieceLimits(cpu_s=0.001, memory_bytes=None)
 
-TOO_LARGE = "inflates to more than the chunk can need"
 TOO_FEW = Fault(
     "fewer rows than the vendor says it answered", lambda rows: text(rows[:-100]), "the vendor reported 400"
 )
 """The one that takes a vendor to tell."""
 
 
-@cache
-def inflating() -> bytes:
-    """Return a zip that is small enough to be downloaded, and inflates to 17 MiB at a ratio of some ten."""
-    block = random.Random(1).randbytes(16 << 10)  # noqa: S311 - the same bytes again
-    return packed({"all.csv": block * (17 << 6)})
-
-
-FILES = [replace(fault, make=lambda _: inflating()) if fault.name == TOO_LARGE else fault for fault in FAULTS] + [
-    TOO_FEW
-]
-"""Those of the results' own table, with one that is small enough to be fetched at all."""
+FILES = [*hostile.FILES, TOO_FEW]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ import asyncio
 import json
 import socket
 import ssl
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from tests.simulation import faults
@@ -25,8 +23,6 @@ PLACES = {
     "link": faults.OF_LINK,
     "download": faults.OF_FILE,
 }
-BOMB_BYTES = 1 << 30
-PIECE_BYTES = 1 << 20
 
 
 class Stroke(faults.Mischief):
@@ -59,13 +55,13 @@ class Stroke(faults.Mischief):
 
 
 class ChosenGateway(Gateway):
-    """Spoils answers with the one fault. `trap` is the address of a host that nobody may ever connect to."""
+    """Spoils answers with the one fault."""
 
     def __init__(self, stroke: Stroke, note: Note) -> None:
         super().__init__(stroke, note)
         self._stroke = stroke
         self._looks: Counter[str] = Counter()
-        self.scheme, self.trap = "http", ""
+        self.scheme = "http"
         self.uncounted = False
 
     def bewitch(self, answer: Answer, task_id: str) -> None:
@@ -90,33 +86,16 @@ class ChosenGateway(Gateway):
 
     def _link(self, link: str, task_id: str) -> str:
         told = super()._link(link, task_id)
-        path = told.partition("//")[2].partition("/")[2]
-        match self._mischief.draw(LINKS):
-            case "http":
-                return f"http://localhost:{self.trap.rpartition(':')[2]}/{path}"
-            case "a name that leads here":
-                return f"https://localhost:{self.trap.rpartition(':')[2]}/{path}"
-            case "this machine":
-                return f"https://{self.trap}/{path}"
         return told.replace("http:", f"{self.scheme}:", 1) if self.results_host in told else told
 
     def made_up(self, how: str, platform: str) -> Answer:
-        words = b'{"error": "some_error", "message": "some words, +41791234567"}'
         match how.split(" "):
             case [status, "same"]:
                 return Answer(int(status), {"Location": f"{self.base_url}/elsewhere"})
             case [status, "other"]:
                 return Answer(int(status), {"Location": f"http://{self.trap}/elsewhere"})
-            case ["429", "after"]:
-                return Answer(429, {"Retry-After": "7"}, words)
-            case ["bomb"]:
-                return Answer(200, {"Content-Encoding": "deflate", "Content-Type": "application/json"}, bomb())
             case _:
                 return super().made_up(how, platform)
-
-
-LINKS = ("links of this table",)
-PLACES["other link"] = LINKS
 
 
 class ChosenFront(Front):
@@ -130,10 +109,10 @@ class ChosenFront(Front):
         self.result_file: Callable[[Answer], bytes] | None = None
         self.on_sleep: Callable[[], None] = lambda: None
         self._host = host
+        self._servers: list[asyncio.Server] = []
         self._sockets: list[socket.socket] = []
         self._fillers: list[socket.socket] = []
         self._lines: dict[Line, None] = {}
-        self._fetches = 0
 
     async def start(self) -> None:
         """Take two ports; nothing listens there before `open`."""
@@ -152,6 +131,11 @@ class ChosenFront(Front):
         self.gateway.scheme = "https" if self.tls else "http"
         self.gateway.base_url = f"{self.gateway.scheme}://{self._host}:{ports[0]}"
         self.gateway.results_host = f"{self._host}:{ports[1]}"
+
+    async def stop(self) -> None:
+        await super().stop()
+        for server in self._servers:
+            server.close()
 
     async def open(self) -> None:
         for server in self._servers:
@@ -186,85 +170,19 @@ class ChosenFront(Front):
         self._stroke.spared = ask.target == "/v1/balance"  # whose answer nobody needs
         await super()._status(line, ask)
 
-    async def _fetch(self, line: Line, ask: Ask) -> None:
-        self._fetches += 1
-        await super()._fetch(line, ask)
-
     async def _damaged(self, line: Line, ask: Ask, answer: Answer, how: str) -> None:
         match how:
-            case "403 in the middle" if self._fetches % 2 == 0:
-                answer = self.gateway.made_up("403", "")
-            case "403 in the middle":
-                await line.send(answer.raw(close=False)[: -len(answer.body) // 2])
-                raise line.reset()
-            case "endless":
-                await self._pour(line)
             case "sleep":
                 self.on_sleep()
                 raise HungUpError
-            case "drip":
-                await self._drip(line, answer)
             case "file" if self.result_file is not None:
                 answer.body = self.result_file(answer)
-            case _ if how.partition(" ")[0].isdigit():
+            case _ if how.endswith((" same", " other")):
                 answer = self.gateway.made_up(how, "")
         await super()._damaged(line, ask, answer, how)
 
-    async def _pour(self, line: Line) -> None:
-        """Send without announcing a length, until the other side has had enough."""
-        await line.send(b"HTTP/1.1 200 Any\r\nTransfer-Encoding: chunked\r\n\r\n")
-        piece = b"100000\r\n" + bytes(PIECE_BYTES) + b"\r\n"
-        while not line.writer.is_closing():
-            await line.send(piece)
-        raise HungUpError
-
-    async def _drip(self, line: Line, answer: Answer) -> None:
-        """Send a byte now and then: never nothing, and never an end."""
-        await line.send(answer.raw(close=True)[: -len(answer.body)])
-        for byte in answer.body:
-            await line.send(bytes([byte]))
-            await asyncio.sleep(25.0)
-        raise HungUpError
-
     async def _garbled(self, line: Line, ask: Ask, answer: Answer, how: str) -> None:
-        match how:
-            case "closed":
-                raise HungUpError
-            case "silence":
-                raise await line.stalled()
-            case "sleep":
-                self.on_sleep()
-                raise HungUpError
-            case "id twice":
-                content = content_of(answer.body) or {}
-                answer.body = json.dumps(content)[:-1].encode() + b', "task_id": "another"}'
-                await self._reply(line, ask, answer)
-                return
+        if how == "sleep":
+            self.on_sleep()
+            raise HungUpError
         await super()._garbled(line, ask, answer, how)
-
-
-@cache
-def bomb() -> bytes:
-    """Return a megabyte of deflate that unpacks to a gigabyte."""
-    packer = zlib.compressobj(1)
-    head = packer.compress(b"[") + packer.flush(zlib.Z_FULL_FLUSH)
-    piece = packer.compress(b" " * PIECE_BYTES) + packer.flush(zlib.Z_FULL_FLUSH)
-    return head + piece * (BOMB_BYTES // PIECE_BYTES)
-
-
-class Trap:
-    """A host that no request may ever reach."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-
-    async def start(self) -> str:
-        self._server = await asyncio.start_server(self._caught, "127.0.0.1", 0)
-        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def stop(self) -> None:
-        self._server.close()
-
-    async def _caught(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        writer.close()

@@ -121,12 +121,16 @@ ROWS = [
     ),
     *several(
         DOWNLOAD,
-        "other link",
+        "link",
         UNSAFE,
         [
-            ("An http link to another host", "http", "is not https"),
-            ("A link to this machine", "this machine", "which is not a public address"),
-            ("A link to a name that leads to a private address", "a name that leads here", "is not a public address"),
+            ("An http link to another host", "link: http", "is not https"),
+            ("A link to this machine", "link: this machine", "which is not a public address"),
+            (
+                "A link to a name that leads to a private address",
+                "link: a name that leads here",
+                "is not a public address",
+            ),
         ],
     ),
     *several(

@@ -113,7 +113,7 @@ def recell(change: Callable[[str, str], list[object]], header: list[object] | No
 
 def words(yes: str, no: str) -> Make:
     """Return a maker of csv with other words for yes and no."""
-    return lambda rows: text(recell(lambda number, word: [number, {"yes": yes, "no": no}[word]])(rows))
+    return lambda rows: text(recell(lambda number, word: [number, {"yes": yes, "no": no}.get(word, word)])(rows))
 
 
 def overlapping(rows: Table) -> bytes:
@@ -183,7 +183,7 @@ FAULTS = [
     ),
     Fault(
         "row far outside",
-        lambda rows: sheet(rows, lambda xml: xml.replace(b'<row r="401">', b'<row r="9401">').replace(b"401", b"9401")),
+        lambda rows: sheet(rows, lambda xml: re.sub(rb'(<row r="|<c r="[AB])%d"' % len(rows), rb'\g<1>9401"', xml)),
         "far outside",
     ),
     Fault(

@@ -2,6 +2,7 @@
 
 The names are the rows of the table of faults. Each has the place where it strikes before the colon.
 
+    down              nobody listens at the vendor's address, for a while
     cut, stall        the connection is reset, or nothing moves any more, at a byte position of the request
     early             an answer comes while the body is still being sent
     instead           an answer comes in the vendor's place, which never saw the request
@@ -24,28 +25,31 @@ EARLY = (
     *("302", "307", "200 without id", "200 with unknown id"),
 )
 INSTEAD = (
-    *("400", "401", "402", "403", "404", "405", "408", "409", "413", "422", "429", "429 absurd", "429 date"),
-    *("500", "500 html", "502", "503", "504", "301", "302", "307", "308", "html", "empty", "204", "without id"),
-    "unknown id",
+    *("400", "401", "402", "403", "404", "405", "408", "409", "413", "422", "429", "429 after", "429 absurd"),
+    *("429 date", "500", "500 html", "502", "503", "504", "301", "302", "307", "308", "html", "empty", "204"),
+    *("without id", "unknown id", "bomb", "drip"),
 )
 AFTER = (
-    *("none", "half of the head", "half of the body", "wrong length", "html", "empty", "without id", "id of another"),
-    *("202", "204", "301", "307", "408", "409", "500 html", "502", "503", "504", "invalid utf-8", "huge", "late"),
-    "very late",
+    *("none", "closed", "silence", "half of the head", "half of the body", "wrong length", "html", "empty"),
+    *("without id", "id of another", "id twice", "202", "204", "301", "302", "307", "308", "408", "409", "500 html"),
+    *("502", "503", "504", "invalid utf-8", "huge", "bomb", "drip", "late", "very late"),
 )
 SPELLS = (
     *("stuck", "backwards", "unknown", "failed", "total differs", "gone", "completed for ever", "without a link"),
     *("another task", "absurd counts"),
 )
-LINKS = ("of another task", "to another host", "private address", "no link", "ftp", "expired")
+LINKS = (
+    *("of another task", "to another host", "private address", "no link", "ftp", "expired", "http", "this machine"),
+    "a name that leads here",
+)
 FILES = (
-    *("403", "404", "302", "500", "503", "429", "truncated", "ended early", "too long", "slow", "html", "empty"),
-    *("garbage", "reset", "stall"),
+    *("403", "403 in the middle", "404", "302", "500", "503", "429", "truncated", "ended early", "too long", "endless"),
+    *("slow", "drip", "bomb", "html", "empty", "garbage", "reset", "stall", "hostile"),
 )
 
 CUTS = tuple(f"cut: {place}" for place in POSITIONS)
 STALLS = tuple(f"stall: {place}" for place in POSITIONS)
-OF_CONNECTION = ("cut: nothing", "cut: head", "stall: nothing", "stall: head")
+OF_CONNECTION = ("down: refused", "cut: nothing", "cut: head", "stall: nothing", "stall: head")
 OF_SUBMIT = (
     *(name for name in (*CUTS, *STALLS) if name not in OF_CONNECTION),
     *(f"early: {what}" for what in EARLY),
@@ -56,7 +60,7 @@ OF_STATUS = (
     "cut: all",
     "stall: all",
     *(f"instead: {what}" for what in INSTEAD if what not in {"without id", "unknown id"}),
-    *(f"after: {what}" for what in AFTER if what not in {"id of another", "202", "without id"}),
+    *(f"after: {what}" for what in AFTER if what not in {"id of another", "without id"}),
     "idle: closed",
 )
 OF_TASK = tuple(f"spell: {what}" for what in SPELLS)

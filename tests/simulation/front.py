@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulation.door import Door
 from tests.simulation.faults import OF_CONNECTION, OF_FILE, OF_STATUS, OF_SUBMIT, Mischief
 from tests.simulation.gateway import Gateway, Note
+from tests.simulation.hostile import HOSTILE, Truth, drip, hostile_file, pour
 from tests.simulation.wire import (
     Answer,
     Ask,
@@ -29,41 +31,50 @@ from tests.simulation.wire import (
 
 
 class Front:
-    """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform)."""
+    """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform).
+
+    `truth` gives, by task id, the platform and the rows that a result should have.
+    """
 
     def __init__(self, api: str, results: str, mischief: Mischief, note: Note) -> None:
         self._api, self._results = Upstream(api), Upstream(results)
         self._mischief = mischief
         self._note = note
         self.gateway = Gateway(mischief, note)
-        self._servers: list[asyncio.Server] = []
+        self._doors: dict[str, Door] = {}
         self._handlers: dict[asyncio.Task[Any], Line] = {}
         self._stopped = False
         self.arrivals: list[tuple[float, str]] = []
         self.submit_bytes = 0
+        self._broken: set[str] = set()
         self.blade: Callable[[], Blow | None] = lambda: None
+        self.truth: Callable[[str], tuple[str, Truth]] | None = None
 
     @property
     def base_url(self) -> str:
         return self.gateway.base_url
 
     async def start(self) -> None:
-        ports = []
         for kind in ("api", "file"):
-            server = await asyncio.start_server(self._serve(kind), "127.0.0.1", 0, limit=1 << 22)
-            self._servers.append(server)
-            ports.append(server.sockets[0].getsockname()[1])
+            self._doors[kind] = Door(self._serve(kind))
+            await self._doors[kind].start()
+        ports = [door.port for door in self._doors.values()]
         self.gateway.base_url, self.gateway.results_host = f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
 
     async def stop(self) -> None:
         self._stopped = True
-        for server in self._servers:
-            server.close()
+        for door in self._doors.values():
+            await door.stop()
         for handler in list(self._handlers):
             handler.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
         self._api.close()
         self._results.close()
+
+    def mend(self) -> None:
+        """Open what is shut, for good."""
+        for door in self._doors.values():
+            door.mend()
 
     def lose_connections(self, *, silent: bool) -> None:
         """Let every connection die: it is reset, or nothing comes of it any more."""
@@ -124,7 +135,9 @@ class Front:
             await line.reader.readexactly(1)
             self.arrivals.append((_now(), ""))
         self._note("fault", fault=f"{what}: {where}")
-        raise line.reset() if what == "cut" else await line.stalled()
+        if what == "down" and not self._doors["api"].is_shut:
+            self._doors["api"].shut(self._mischief.between(0, 400))
+        raise await line.stalled() if what == "stall" else line.reset()
 
     async def _request(self, line: Line, kind: str) -> Ask:
         head = await line.reader.readuntil(b"\r\n\r\n")
@@ -158,8 +171,10 @@ class Front:
         self._name(ask, mark)
         if what == "instead":
             self._note("fault", fault=fault, about=ask.platform)
-            await self._reply(line, ask, self.gateway.made_up(how, ask.platform))
+            await self._make_up(line, ask, how)
             return
+        if what == "after":
+            self._note("fault", fault=fault, about=ask.platform)
         answer = await self._hand_on(line, self._api, ask)
         task_id = field_of(answer.body, "task_id")
         self._note("submitted", status=answer.status, task=task_id, fault=fault)
@@ -176,6 +191,11 @@ class Front:
         if self._mischief.between(0, 1) < 0.6:
             await line.stalled()
         raise HungUpError
+
+    async def _make_up(self, line: Line, ask: Ask, how: str) -> None:
+        if how == "drip":
+            raise await drip(line, b"{", self._mischief.between(1, 9))
+        await self._reply(line, ask, self.gateway.made_up(how, ask.platform))
 
     def _name(self, ask: Ask, mark: int) -> None:
         """Note whose request it was, as far as the bytes tell."""
@@ -198,7 +218,7 @@ class Front:
         if what in {"cut", "stall"}:
             await self._break(line, what, how)
         if what == "instead":
-            await self._reply(line, ask, self.gateway.made_up(how, ask.platform))
+            await self._make_up(line, ask, how)
             return
         answer = await self._hand_on(line, self._api, ask)
         self.gateway.bewitch(answer, task_id)
@@ -227,9 +247,21 @@ class Front:
         self._note("fetched", status=answer.status, size=len(answer.body), whole=answer.whole)
         await self._damaged(line, ask, answer, how)
 
-    async def _damaged(self, line: Line, ask: Ask, answer: Answer, how: str) -> None:
+    async def _damaged(  # noqa: C901, PLR0912 - one case a fault
+        self, line: Line, ask: Ask, answer: Answer, how: str
+    ) -> None:
         half = len(answer.body) // 2
         match how:
+            case "403 in the middle":
+                answer = await self._broken_off(line, ask, answer)
+            case "endless":
+                raise await pour(line)
+            case "drip":
+                raise await drip(line, answer.body, self._mischief.between(5, 45))
+            case "bomb":
+                answer = self.gateway.made_up(how, "")
+            case "hostile" if answer.status == 200 and self.truth is not None:
+                answer.body = self._hostile(self.truth, ask)
             case "truncated":
                 await line.send(answer.raw(close=False)[:-half])
                 raise HungUpError
@@ -250,6 +282,21 @@ class Front:
             case "garbage":
                 answer.body = bytes(byte ^ 0x55 for byte in answer.body)
         await self._reply(line, ask, answer)
+
+    async def _broken_off(self, line: Line, ask: Ask, answer: Answer) -> Answer:
+        """Reset a file's connection in the middle, and deny the file when it is asked for once more."""
+        file = ask.target.partition("?")[0]
+        if file in self._broken:
+            self._broken.discard(file)
+            return self.gateway.made_up("403", "")
+        self._broken.add(file)
+        await line.send(answer.raw(close=False)[: -len(answer.body) // 2])
+        raise line.reset()
+
+    def _hostile(self, truth: Callable[[str], tuple[str, Truth]], ask: Ask) -> bytes:
+        place = self._mischief.pick(range(len(HOSTILE)))
+        self._note("hostile", hostile=HOSTILE[place].name)
+        return hostile_file(place, *truth(ask.target.split("/")[2]))
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -274,6 +321,14 @@ class Front:
         match how:
             case "none":
                 raise line.reset()
+            case "closed":
+                raise HungUpError
+            case "silence":
+                raise await line.stalled()
+            case "drip":
+                raise await drip(line, answer.body, self._mischief.between(1, 9))
+            case "id twice":
+                answer.body = self._with_two_ids(answer, ask)
             case "half of the head":
                 await line.send(raw[:30])
                 raise HungUpError
@@ -304,6 +359,15 @@ class Front:
             case _ if answer.status < 300:
                 answer = self.gateway.made_up(how, ask.platform)
         await self._reply(line, ask, answer)
+
+    def _with_two_ids(self, answer: Answer, ask: Ask) -> bytes:
+        """Put another task id before the right one, or after it: the same one for all of a platform."""
+        content = content_of(answer.body)
+        if content is None or answer.status >= 300:
+            return answer.body
+        other = json.dumps({"task_id": self.gateway.unreal_id(ask.platform, f"-{ask.platform}")}).encode()
+        both = (answer.body, other) if self._mischief.pick((0, 1)) == 0 else (other, answer.body)
+        return b", ".join((both[0].rstrip()[:-1], both[1].lstrip()[1:]))
 
 
 def _now() -> float:

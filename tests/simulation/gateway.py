@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.faults import OF_LINK, OF_TASK, Mischief
+from tests.simulation.hostile import bomb_answer
 from tests.simulation.wire import Answer, content_of
 
 Note = Callable[..., None]
@@ -17,7 +18,10 @@ UNREAL = "unreal"
 
 
 class Gateway:
-    """Spoils answers. `owners` maps task ids to platforms; `unreal` are ids that no vendor ever gave."""
+    """Spoils answers. `owners` maps task ids to platforms; `unreal` are ids that no vendor ever gave.
+
+    `trap` is the address of a host that nobody may ever connect to.
+    """
 
     def __init__(self, mischief: Mischief, note: Note) -> None:
         self._mischief, self._note = mischief, note
@@ -25,7 +29,7 @@ class Gateway:
         self._files: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.unreal: set[str] = set()
-        self.base_url = self.results_host = ""
+        self.base_url = self.results_host = self.trap = ""
 
     def bewitch(self, answer: Answer, task_id: str) -> None:
         """Put the task's own spell, and a fault of its link, into an answer."""
@@ -73,7 +77,7 @@ class Gateway:
                 return
         self._note("spell", spell=spell, task=task_id)
 
-    def _link(self, link: str, task_id: str) -> str:  # noqa: PLR0911 - one case a fault
+    def _link(self, link: str, task_id: str) -> str:  # noqa: C901, PLR0911 - one case a fault
         path = link.partition("//")[2].partition("/")[2]
         self._files[task_id] = path
         ours = f"http://{self.results_host}/"
@@ -92,12 +96,25 @@ class Gateway:
                 return "see your mail"
             case "ftp":
                 return f"ftp://127.0.0.1/{path}"
+            case "http":
+                return f"http://localhost:{self.trap.rpartition(':')[2]}/{path}"
+            case "this machine":
+                return f"https://{self.trap}/{path}"
+            case "a name that leads here":
+                return f"https://localhost:{self.trap.rpartition(':')[2]}/{path}"
             case "expired":
                 return ours + path.replace("X-Amz-Expires=3600", "X-Amz-Expires=1")
             case _:
                 return ours + path
 
-    def made_up(self, how: str, platform: str) -> Answer:  # noqa: PLR0911 - one case a fault
+    def unreal_id(self, platform: str, end: str) -> str:
+        """Make up a task id that no vendor ever gave."""
+        task_id = f"{UNREAL}{end}"
+        self.unreal.add(task_id)
+        self.owners[task_id] = platform
+        return task_id
+
+    def made_up(self, how: str, platform: str) -> Answer:  # noqa: C901, PLR0911 - one case a fault
         """Make an answer of a gateway."""
         words = json.dumps({"error": "some_error", "message": "some words, +41791234567"}).encode()
         page = b"<html><body>it did not work</body></html>"
@@ -116,12 +133,14 @@ class Gateway:
             case "without id" | "200 without id":
                 return Answer(200, {}, b'{"status": "pending"}')
             case "unknown id" | "200 with unknown id":
-                task_id = f"{UNREAL}{len(self.unreal):04d}"
-                self.unreal.add(task_id)
-                self.owners[task_id] = platform
-                return Answer(200, {}, json.dumps({"task_id": task_id, "status": "pending"}).encode())
+                content = {"task_id": self.unreal_id(platform, f"{len(self.unreal):04d}"), "status": "pending"}
+                return Answer(200, {}, json.dumps(content).encode())
+            case "bomb":
+                return bomb_answer()
+            case "429 after":
+                return Answer(429, {"Retry-After": "7"}, words)
             case "301" | "302" | "307" | "308":
-                where = (self.base_url + "/elsewhere", "http://other.example/")[self._mischief.pick((0, 1))]
+                where = (self.base_url + "/elsewhere", f"http://{self.trap}/")[self._mischief.pick((0, 1))]
                 return Answer(int(how), {"Location": where})
             case "204":
                 return Answer(204)

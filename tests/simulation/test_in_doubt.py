@@ -26,7 +26,9 @@ from tests.simulation.whole import Operator
 from tests.simulation.wire import TAIL_BYTES, Blow
 
 SHARES = 4
-NO_TASK = {"400", "401", "402", "403", "404", "405", "413", "422", "429", "429 absurd", "429 date", "500"}
+NO_TASK = {
+    *("400", "401", "402", "403", "404", "405", "413", "422", "429", "429 after", "429 absurd", "429 date", "500"),
+}
 """Answers in which the vendor says itself that it made no task."""
 
 

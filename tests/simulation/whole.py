@@ -19,7 +19,7 @@ from orchestrator.config import load
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions, World
 from orchestrator.ledger import Task
-from orchestrator.sandbox import Sandbox, verdict
+from orchestrator.sandbox import Sandbox, missing_numbers, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 from orchestrator.workers import PieceLimits, Workers
@@ -28,6 +28,7 @@ from tests.simulation.errands import AGAIN, Errands
 from tests.simulation.expectation import cells_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
+from tests.simulation.hostile import Trap, Truth
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.scenario import EPOCH, ERRANDS, KEY, LOOKS, Night, Scenario, stream
 
@@ -65,6 +66,7 @@ class Operator(Errands):
         self.story = Story(scenario.seed)
         self.mischief = Mischief(stream(scenario.seed, "mischief"), scenario.faults, scenario.rate)
         self.fronts: dict[str, Front] = {}
+        self.trap = Trap()
         self.offset_s = self.slept_s = 0.0
         self.resubmits: Counter[TaskKey] = Counter()
         self._born_s = loop.time()
@@ -87,8 +89,8 @@ class Operator(Errands):
         self.story.trace.append(f"{self.loop.time() - self._born_s:.6f} {event} {told}".rstrip())
         self.story.counts[event] += 1
         self.noted(event)
-        if event == "fault":
-            self.story.counts[f"fault {fields['fault']}"] += 1
+        if event in {"fault", "hostile"}:
+            self.story.counts[f"{event} {fields[event]}"] += 1
 
     def noted(self, event: str) -> None:
         """Take the event in; for those that wait for one."""
@@ -140,14 +142,26 @@ class Operator(Errands):
 
     async def _live_with(self, sandbox: Sandbox) -> None:
         api, results = (url.removeprefix("http://") for url in (sandbox.base_url, sandbox.result_url))
+        trap = await self.trap.start()
         for name in self.scenario.vendors:
-            self.fronts[name] = Front(api, results, self.mischief, self.note)
-            await self.fronts[name].start()
+            self.fronts[name] = front = Front(api, results, self.mischief, self.note)
+            front.gateway.trap, front.truth = trap, self.truth
+            await front.start()
         try:
             await self._live()
         finally:
             for front in self.fronts.values():
                 await front.stop()
+            await self.trap.stop()
+
+    def truth(self, task_id: str) -> tuple[str, Truth]:
+        """Return the platform of a task that the vendor has, and the rows of its result as they should be."""
+        record = next(record for record in self.charged() if record.id == task_id)
+        seed, numbers = self.scenario.seed, (self.vendor / "uploads" / f"{task_id}.txt").read_text().split()
+        faulty = "missing_rows" in self.scenario.sandbox_faults
+        missing = missing_numbers(seed, task_id, numbers) if faulty else frozenset()
+        rows = ((number, verdict(seed, record.platform, number)) for number in numbers if number not in missing)
+        return record.platform, tuple(rows)
 
     async def _live(self) -> None:
         await self._faulty_times()
@@ -201,6 +215,8 @@ class Operator(Errands):
     def _heal(self) -> None:
         if not self.mischief.healed:
             self.mischief.healed = True
+            for front in self.fronts.values():
+                front.mend()
             self.note("healed")
 
     def _drawn_options(self) -> RunOptions:
@@ -281,5 +297,6 @@ class Operator(Errands):
         self.story.virtual_s = self.loop.time() - self._born_s
         self.story.rounds = self.loop.rounds
         check_all(self)
+        promise(not self.trap.connections, "a redirect or a link was followed to where none may lead")
         for name, front in self.fronts.items():
             check_spacing(front.arrivals, self.scenario, name)
