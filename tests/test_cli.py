@@ -576,6 +576,7 @@ def test_verify_says_what_is_right_and_what_is_not(directory: Path, capsys: pyte
     assert main(["verify", "--json"]) == 1
     content = last_line(capsys.readouterr().out)
     assert content["findings"] == [f"{chunk}: altered since it was written"]
+    assert content["not_compared"] == ["the master with chunks and verdicts: the findings come first"]
     assert "+41798284659" not in str(content)
 
 

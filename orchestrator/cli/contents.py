@@ -74,8 +74,13 @@ def of_merge(report: MasterReport) -> Content:
 
 
 def of_verify(report: VerifyReport) -> Content:
-    """Return what was compared and found right, and what was not."""
-    return {"exit_code": int(report.exit_code), "right": dict(report.right), "findings": list(report.findings)}
+    """Return what was compared and found right, what was found wrong, and what was not compared."""
+    return {
+        "exit_code": int(report.exit_code),
+        "right": dict(report.right),
+        "findings": list(report.findings),
+        "not_compared": list(report.not_compared),
+    }
 
 
 def of_purge(report: PurgeReport, settings: Settings) -> Content:

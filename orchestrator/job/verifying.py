@@ -31,11 +31,15 @@ RESULT_SUFFIXES = (".xlsx", ".zip", ".csv")
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was compared, with how many of each were found right, and what was found wrong or could not be compared."""
+    """What was compared, with how many of each were found right, and what was found wrong or could not be compared.
+
+    `not_compared` is what there was no reason to compare: no findings, but nobody may think that it was found right.
+    """
 
     right: dict[str, int]
     findings: tuple[str, ...]
     exit_code: ExitCode
+    not_compared: tuple[str, ...] = ()
 
 
 async def verify(settings: Settings, world: World) -> VerifyReport:
@@ -58,7 +62,8 @@ async def verify(settings: Settings, world: World) -> VerifyReport:
         check.verdicts()
         await check.master()
     findings = tuple(check.findings)
-    return VerifyReport(check.right, findings, ExitCode.SOME_FAILED if findings else ExitCode.DONE)
+    exit_code = ExitCode.SOME_FAILED if findings else ExitCode.DONE
+    return VerifyReport(check.right, findings, exit_code, tuple(check.not_compared))
 
 
 class _Check:
@@ -70,6 +75,7 @@ class _Check:
         self._directory = settings.job.directory
         self.right: dict[str, int] = {}
         self.findings: list[str] = []
+        self.not_compared: list[str] = []
 
     def counts(self) -> None:
         """Recount the list: read = accepted + duplicates + rejected, and the chunks cover what was accepted."""
@@ -89,6 +95,7 @@ class _Check:
         """Hash the list."""
         planned = self._ledger.inputs()
         if any(record.path == "-" for record in planned):
+            self.not_compared.append("the list: it came from standard input")
             return
         try:
             found = fingerprint(self._settings.job)
@@ -129,7 +136,7 @@ class _Check:
     async def master(self) -> None:
         """Write the master once more, elsewhere, and compare it with what is there.
 
-        Not when decisions, a retry or other platforms came after it: then it is older, and not wrong.
+        Not when decisions, a retry or other platforms came after it: then it is older, not wrong, and that is said.
         """
         summary = self._directory / "summary.json"
         try:
@@ -142,7 +149,16 @@ class _Check:
         for name, sha256 in expected.items():
             self._hash("master files", self._directory / name, sha256)
         now = made_of(self._ledger, self._settings)
-        if expected and not self.findings and content.get("master_made_of", now) == now:
+        if not expected:
+            self.not_compared.append("the master: none is written yet")
+        elif self.findings:
+            self.not_compared.append("the master with chunks and verdicts: the findings come first")
+        elif content.get("master_made_of", now) != now:
+            self.not_compared.append(
+                "the master with chunks and verdicts: decisions, a retry or other platforms came after it; the next "
+                "run or merge writes it anew"
+            )
+        else:
             await self._rewrite(expected)
 
     async def _rewrite(self, expected: dict[str, str]) -> None:

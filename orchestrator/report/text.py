@@ -109,9 +109,11 @@ def merge_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
 
 
 def verify_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Say what was compared and found right, and what was not."""
+    """Say what was compared and found right, what was found wrong, and what was not compared."""
     right = table(("right", ""), [(what, count(number)) for what, number in content["right"].items()], width)
-    return "\n".join([*right, *(_findings(content) or ["", "all is as it was written"])])
+    left_out = _section("not compared", content["not_compared"])
+    fine = ["", "all else is as it was written" if left_out else "all is as it was written"]
+    return "\n".join([*right, *left_out, *(_findings(content) or fine)])
 
 
 def purge_text(content: Mapping[str, Any], width: int = WIDTH) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -221,23 +222,37 @@ async def test_a_workbook_that_was_packed_by_another_compressor(change: Change, 
 
 
 async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:
-    """What was planned since is no finding; what merge writes then is compared again, and found when altered."""
+    """What was planned since is no finding, but said; what merge writes is compared again, and found when altered."""
     change.overrides = ['sandbox.faults=["missing_rows"]']
     assert await change.run() == 0
     await job.retry(change.settings(), change.world())
     report = await job.verify(change.settings(), change.world())
     assert report.findings == ()
     assert "master rows" not in report.right
+    assert ["a retry or other platforms came after it" in said for said in report.not_compared] == [True]
     await job.merge(change.settings(), change.world())
     report = await job.verify(change.settings(), change.world())
-    assert report.findings == ()
+    assert (report.findings, report.not_compared) == ((), ())
     assert report.right["master rows"] == 250
     change.more = AMAZON
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    report = await job.verify(change.settings(), change.world())
+    assert (report.findings, len(report.not_compared)) == ((), 1)
     with (change.directory / "master.partial.csv").open("ab") as file:
         file.write(b"+41760009999,yes\r\n")
     report = await job.verify(change.settings(), change.world())
     assert ["master.partial.csv" in finding for finding in report.findings] == [True]
+    assert report.not_compared == ("the master with chunks and verdicts: the findings come first",)
+
+
+async def test_what_is_not_there_to_be_compared_is_said(change: Change) -> None:
+    """A list from standard input and a master that is not written yet are no findings, and not found right either."""
+    change.overrides = ['job.inputs=["-"]']
+    world = dataclasses.replace(change.world(), stdin=io.BytesIO(f"+{FIRST}\n+{FIRST + 1}\n".encode()))
+    outcome = await job.run(change.settings(), RunOptions(submit_only=True), world)
+    assert outcome.exit_code == ExitCode.AGAIN
+    report = await job.verify(change.settings(), change.world())
+    assert (report.findings, report.exit_code) == ((), ExitCode.DONE)
+    assert [said.partition(":")[0] for said in report.not_compared] == ["the list", "the master"]
 
 
 async def test_a_platform_that_joined_is_planned_before_a_retry(change: Change) -> None:

@@ -301,17 +301,26 @@ def test_nothing_to_retry_is_one_sentence() -> None:
 def test_what_was_verified_is_counted() -> None:
     """Right and not right stand apart, and a job that is all right gets a sentence."""
     right = {"chunk files": 4, "master rows": 1_000}
-    assert verify_text({"right": right, "findings": []}).splitlines() == [
+    assert verify_text({"right": right, "findings": [], "not_compared": []}).splitlines() == [
         "right",
         "chunk files      4",
         "master rows  1,000",
         "",
         "all is as it was written",
     ]
-    assert verify_text({"right": right, "findings": ["a: altered"]}).splitlines()[-3:] == [
+    assert verify_text({"right": right, "findings": ["a: altered"], "not_compared": []}).splitlines()[-3:] == [
         "",
         "findings",
         "- a: altered",
+    ]
+    assert verify_text({"right": right, "findings": [], "not_compared": ["the list: it is gone"]}).splitlines()[
+        -5:
+    ] == [
+        "",
+        "not compared",
+        "- the list: it is gone",
+        "",
+        "all else is as it was written",
     ]
 
 
