@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.dispatch.lanes import Lane
-    from orchestrator.ledger import Standing
+    from orchestrator.ledger import Standing, Task
 
 MASTER_CODES = frozenset(
     {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET}
@@ -39,10 +39,13 @@ class Ending:
         object.__setattr__(self, "reason", redacted(mask_numbers(self.reason)))
 
 
-def ending(lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_reason: str) -> Ending:
+def ending(
+    lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_reason: str, first_failed: Task | None = None
+) -> Ending:
     """Return 75 while work remains that a later run can do by itself, else the first of 4, 5, 3, 1, 0 that holds.
 
-    `stop_reason` says why the run was told to stop, "" when it was not.
+    `stop_reason` says why the run was told to stop, "" when it was not; `first_failed` is the task whose reason is
+    told when some failed for good.
     """
     if any(_work_remains(lane, standings[lane.name]) for lane in lanes):
         unreachable = _unreachable(lanes)
@@ -56,8 +59,13 @@ def ending(lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_rea
         return Ending(ExitCode.HELD, f"{held:,} task{'s' * (held > 1)} held for a decision{_stopped(lanes)}")
     failed = sum(standings[lane.name].tasks(State.FAILED) for lane in lanes)
     if failed or any(standings[lane.name].unfinished for lane in lanes):
-        return Ending(ExitCode.SOME_FAILED, f"{failed:,} task{'s' * (failed != 1)} failed for good{_stopped(lanes)}")
+        tasks = f"{failed:,} task{'s' * (failed != 1)} failed for good"
+        return Ending(ExitCode.SOME_FAILED, f"{tasks}{_first(first_failed, failed)}{_stopped(lanes)}")
     return Ending(ExitCode.DONE, "")
+
+
+def _first(task: Task | None, failed: int) -> str:
+    return f"; {'the first, ' * (failed > 1)}{task.key}: {task.reason}" if task is not None else ""
 
 
 def _work_remains(lane: Lane, standing: Standing) -> bool:

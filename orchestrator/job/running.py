@@ -37,10 +37,10 @@ from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Standing
+    from orchestrator.ledger import Standing, Task
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
     from orchestrator.vendor.client import VendorClient
@@ -218,7 +218,9 @@ class _Run:
         stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else ""
         if not stop_reason and self._options.submit_only:
             stop_reason = "all is submitted"
-        return ending(lanes, await self._writer.do(Ledger.standing), stop_reason=stop_reason)
+        standings = await self._writer.do(Ledger.standing)
+        first_failed = await self._writer.do(partial(_first_failed, platforms=tuple(self._settings.platforms)))
+        return ending(lanes, standings, stop_reason=stop_reason, first_failed=first_failed)
 
     async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
@@ -323,6 +325,10 @@ class _Run:
         configured = [standings[name] for name in self._settings.platforms if name in standings]
         content = summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master)
         return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
+
+
+def _first_failed(ledger: Ledger, platforms: Sequence[str]) -> Task | None:
+    return next((task for name in platforms for task in ledger.tasks(State.FAILED, platform=name)), None)
 
 
 def _needs_canary(standing: Standing) -> bool:

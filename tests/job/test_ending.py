@@ -12,9 +12,9 @@ from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import MASTER_CODES, ending
-from orchestrator.ledger import Standing
+from orchestrator.ledger import Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
-from orchestrator.tasks import State
+from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor.client import VendorClient
 
 pytestmark = pytest.mark.looptime
@@ -36,7 +36,7 @@ class Case:
     outcomes: list[Outcome] = field(default_factory=list)
 
 
-def end(*cases: Case, stop_reason: str = "") -> Any:
+def end(*cases: Case, stop_reason: str = "", first_failed: Task | None = None) -> Any:
     """Return how a run with these platforms, each at a vendor of its own, ends."""
     lanes, standings = [], {}
     for number, case in enumerate(cases):
@@ -50,7 +50,7 @@ def end(*cases: Case, stop_reason: str = "") -> Any:
             caution.answered(outcome)
         lanes.append(Lane(name, PLATFORM, side, Pace(1.0, now=now), caution, over_budget=case.over_budget))
         standings[name] = Standing(name, case.tasks, {}, {}, 0, 0, 0)
-    return ending(lanes, standings, stop_reason=stop_reason)
+    return ending(lanes, standings, stop_reason=stop_reason, first_failed=first_failed)
 
 
 THREE_DOUBTS, THREE_REFUSALS = [Outcome.DOUBTED] * 3, [Outcome.REFUSED] * 3
@@ -122,6 +122,15 @@ async def test_reasons_say_what_is_the_matter() -> None:
     assert "1 task failed" in end(Case({FAILED: 1})).reason
     assert "platform0 stopped" in end(Case({FAILED: 3, PLANNED: 1}, outcomes=THREE_REFUSALS)).reason
     assert end(Case({PLANNED: 1}), stop_reason="stopped by SIGTERM").reason == "stopped by SIGTERM"
+
+
+async def test_the_first_reason_of_those_that_failed() -> None:
+    """It stands behind their number, with the name of its task and without anybody's number."""
+    task = Task(TaskKey("instagram", 4), FAILED, 1, "", None, 0, None, None, 0, 0, "HTTP 422: who is +41798284651")
+    one, two = (end(Case({FAILED: failed}), first_failed=task).reason for failed in (1, 2))
+    assert one.startswith("1 task failed for good; instagram/000004: HTTP 422: who is ")
+    assert two.startswith("2 tasks failed for good; the first, instagram/000004: HTTP 422: who is ")
+    assert "+41798284651" not in one + two
 
 
 async def test_when_to_run_again() -> None:

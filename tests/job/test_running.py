@@ -148,14 +148,17 @@ async def test_held_tasks_wait_for_a_decision(case: Case) -> None:
 
 
 async def test_a_failed_task(case: Case) -> None:
-    """1: finished, but not everything."""
+    """1: finished, but not everything; the reason names the task, and says what its own reason is."""
 
     async def on_submit(chunk: int, _nth: int) -> Answer | None:
         return error(413) if chunk == 4 else None
 
     async with serving(Script(takes_s=0.0, on_submit=on_submit)) as vendor:
         case.base_url = vendor.base_url
-        assert await case.run() == 1
+        outcome = await case.outcome()
+    assert outcome.exit_code == 1
+    said = "1 task failed for good; instagram/000004: HTTP 413: the file is too large for the vendor"
+    assert outcome.summary["reason"].startswith(said)
     assert case.cells() == ["yes"] * 9 + ["failed"]
 
 
