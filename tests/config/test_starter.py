@@ -12,11 +12,12 @@ from orchestrator.errors import UsageError
 
 
 def test_the_starter_loads_as_it_is(folder: Path) -> None:
-    """The written configuration is right, asks the embedded vendor, and its list lies beside it."""
+    """The written configuration is right, has a name, asks the embedded vendor, and its list lies beside it."""
     paths = write_starter(folder / "new" / "job")
     assert paths == (folder / "new" / "job" / "config.toml", folder / "new" / "job" / "numbers.txt")
     settings = load(paths[0])
     assert settings.is_sandbox
+    assert (settings.job.name, settings.job.directory) == ("trial", folder / "new" / "job" / "runs" / "trial")
     assert list(settings.platforms) == ["instagram", "amazon"]
     assert [Path(path) for path in settings.job.inputs] == [paths[1]]
     assert paths[1].stat().st_size > 0
@@ -42,7 +43,7 @@ def test_the_starter_says_how_to_go_live(folder: Path) -> None:
     """With the changes that its comments name, the same file is a real vendor's job."""
     path, _ = write_starter(folder)
     text = path.read_text()
-    text = text.replace('# name = "spring"', 'name = "spring"').replace("# max_cost", "max_cost")
+    text = text.replace('name = "trial"', 'name = "spring"').replace("# max_cost", "max_cost")
     path.write_text(text.replace('"sandbox"  ', '"https://api.ekycpro.com"  '))
     settings = load(path)
     assert (settings.is_sandbox, settings.job.name, settings.budget.max_cost) == (False, "spring", 10.0)
