@@ -43,8 +43,8 @@ LINKS = (
     "a name that leads here",
 )
 FILES = (
-    *("403", "403 in the middle", "404", "302", "500", "503", "429", "truncated", "ended early", "too long", "endless"),
-    *("slow", "drip", "bomb", "html", "empty", "garbage", "reset", "stall", "hostile"),
+    *("403", "403 in the middle", "404", "302", "307", "500", "503", "429", "truncated", "ended early", "too long"),
+    *("endless", "slow", "drip", "bomb", "html", "empty", "garbage", "reset", "stall", "hostile"),
 )
 
 CUTS = tuple(f"cut: {place}" for place in POSITIONS)
