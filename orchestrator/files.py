@@ -18,10 +18,12 @@ from typing import IO, TYPE_CHECKING, Any
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
+SMALL_BYTES = 1 << 16
+"""What the event loop may read or write by itself: handing it to a thread costs more."""
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 PART_SUFFIX = ".part"
@@ -136,20 +138,39 @@ def replace_together(directory: Path, contents: Iterable[tuple[str, bytes | memo
     an exception there is no temporary file left, and a name has its old file or the whole new one.
     """
     written: list[tuple[Path, Path, FileIO]] = []
-    with disk_errors(directory), ExitStack() as stack:
+    with disk_errors(directory), ExitStack() as parts, ExitStack() as files:
         for name, content in contents:
             path, part = directory / name, directory / (name + PART_SUFFIX)
             with disk_errors(path):
-                stack.callback(part.unlink, missing_ok=True)
-                file = stack.enter_context(FileIO(part, "w", opener=open_private))
-                _write_whole(file, content)
+                parts.callback(part.unlink, missing_ok=True)
+                file = files.enter_context(FileIO(part, "w", opener=open_private))
+                write_whole(file, content)
             written.append((path, part, file))
-        for path, _, unsynced in written:
-            with disk_errors(path):
-                os.fsync(unsynced.fileno())
-        for path, part, _ in written:
-            with disk_errors(path):
-                part.replace(path)
+        _name_synced(written)
+        parts.pop_all()
+
+
+def keep_together(files: Iterable[tuple[Path, Path]]) -> None:
+    """Give each finished file (`part`, `path`) its name, once its content is synced; then sync their directories."""
+    files = list(files)
+    with ExitStack() as stack:
+        opened = []
+        for part, path in files:
+            with disk_errors(part):
+                opened.append((path, part, stack.enter_context(FileIO(part))))
+        _name_synced(opened)
+    for directory in {path.parent for _, path in files}:
+        with disk_errors(directory):
+            sync_directory(directory)
+
+
+def _name_synced(files: Sequence[tuple[Path, Path, FileIO]]) -> None:
+    for path, _, unsynced in files:
+        with disk_errors(path):
+            os.fsync(unsynced.fileno())
+    for path, part, _ in files:
+        with disk_errors(path):
+            part.replace(path)
 
 
 def open_private(path: str, flags: int) -> int:
@@ -159,7 +180,8 @@ def open_private(path: str, flags: int) -> int:
     return descriptor
 
 
-def _write_whole(file: FileIO, content: bytes | memoryview) -> None:
+def write_whole(file: FileIO, content: bytes | bytearray | memoryview) -> None:
+    """Write all of `content`: an unbuffered file may take a part first."""
     left = memoryview(content)
     while left:
         left = left[file.write(left) :]

@@ -9,7 +9,7 @@ import structlog
 from orchestrator.dispatch.polling import STANDSTILL_SHARE
 from orchestrator.dispatch.reading import ResultReader
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
-from orchestrator.files import disk_errors, make_private_directory, sync_directory
+from orchestrator.files import disk_errors, keep_together, make_private_directory
 from orchestrator.intake import chunk_path
 from orchestrator.results import ResultCheck, verdict_path
 from orchestrator.results.suffix import result_suffix
@@ -110,7 +110,9 @@ class Fetcher:
             return
         folder = self._context.directory / "results" / "quarantine"
         make_private_directory(folder)
-        _keep(part, folder / f"{watch.key.platform}-{watch.key.chunk:06d}{result_suffix(part)}")
+        with disk_errors(part):
+            suffix = result_suffix(part)
+        keep_together([(part, folder / f"{watch.key.platform}-{watch.key.chunk:06d}{suffix}")])
 
     async def _ask_again(self, lane: Lane, watch: Watch) -> None:
         """Have the status asked once more: it signs a fresh link. At once, then ever more rarely: it may cost."""
@@ -130,9 +132,3 @@ class Fetcher:
         log.warning("download_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
         if not await self._looker.gave_up(lane, watch, in_vain=watch.fetches):
             lane.ready.put(watch, self._context.now + wait_s)
-
-
-def _keep(part: Path, path: Path) -> None:
-    with disk_errors(path):
-        part.replace(path)
-        sync_directory(path.parent)

@@ -10,10 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
-from orchestrator.files import disk_errors, sync_directory
-from orchestrator.results import check_limits, check_result
-from orchestrator.results.suffix import result_suffix
+from orchestrator.errors import PieceDiedError
+from orchestrator.results import check_limits, take_results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,28 +23,6 @@ ROWS_AT_ONCE: Final = 20_000
 FILES_AT_ONCE: Final = 64
 GATHER_S: Final = 0.05
 """How long a small file waits for others: nothing beside the vendor's own time."""
-
-
-def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedResultError | StorageError]:
-    """Check result files, keep the good ones under the names of their kinds, and sync these names: a piece."""
-    outcomes = [_checked(check) for check in checks]
-    folders = set()
-    for check, outcome in zip(checks, outcomes, strict=True):
-        if not isinstance(outcome, Exception):
-            with disk_errors(check.result):
-                check.result.replace(check.result.with_suffix(result_suffix(check.result)))
-            folders |= {check.result.parent, check.verdicts.parent}
-    for folder in folders:
-        with disk_errors(folder):
-            sync_directory(folder)
-    return outcomes
-
-
-def _checked(check: ResultCheck) -> ResultReport | DamagedResultError | StorageError:
-    try:
-        return check_result(check, sync_name=False)
-    except (DamagedResultError, StorageError) as error:
-        return error
 
 
 class ResultReader:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from orchestrator.dispatch.fetching import results_folder
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
-from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
+from orchestrator.files import make_private_directory, replacing
 from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
 from orchestrator.ledger import Ledger
 from orchestrator.report.streams import redacted
-from orchestrator.results import ResultCheck, check_limits, check_result, verdict_path
-from orchestrator.results.suffix import result_suffix
+from orchestrator.results import ResultCheck, check_limits, take_results, verdict_path
 from orchestrator.tasks import HELD, Event, IllegalTransitionError, State, TaskKey, origins
 from orchestrator.vendor.dialects import is_task_id
 from orchestrator.workers import Workers
@@ -148,13 +147,12 @@ async def _take_result(settings: Settings, path: Path, task: Task, at: float) ->
     )
     try:
         async with Workers(1) as workers:
-            report = await workers.run(check_result, check, limits=check_limits(task.rows))
+            (report,) = await workers.run(take_results, (check,), limits=check_limits(task.rows))
+            if isinstance(report, Exception):
+                raise report
     except (DamagedResultError, PieceDiedError) as error:
         kept.unlink(missing_ok=True)
         raise UsageError(f"{path}: this is no result of {key}: {error}") from error
-    with disk_errors(kept):
-        kept.replace(kept.with_suffix(result_suffix(kept)))
-        sync_directory(kept.parent)
     detail = {"by": "decision", "result": report.result_sha256, "verdicts": report.verdicts_sha256}
     return lambda ledger: ledger.finish(key, report.counts, at=at, detail=detail)
 

@@ -4,7 +4,8 @@ A result file comes from outside, so it is looked through before a parser sees i
 content and not by name (`tables`), and whatever does not fit the chunk is counted or refused, never guessed.
 """
 
-from orchestrator.results.check import ResultCheck, ResultReport, check_limits, check_result
+from orchestrator.results.check import ResultCheck, ResultReport, check_limits
+from orchestrator.results.keeping import take_results
 from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_path, write_verdicts
 
 __all__ = [
@@ -12,8 +13,8 @@ __all__ = [
     "ResultReport",
     "Verdicts",
     "check_limits",
-    "check_result",
     "read_verdicts",
+    "take_results",
     "verdict_path",
     "write_verdicts",
 ]

@@ -1,7 +1,7 @@
-"""One result file against the chunk it answers: a piece, a pure function from files to files.
+"""One result file against the chunk it answers: pure but for reading the two.
 
 A file is believed when it can be read, has rows of the chunk, more of them than foreign ones, and about as many as
-the vendor reported. Then the verdict file is written; until then nothing is.
+the vendor reported.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.matching import Matcher
+from orchestrator.results.suffix import suffix_of
 from orchestrator.results.tables import read_table
-from orchestrator.results.verdicts import Verdicts, write_verdicts
+from orchestrator.results.verdicts import Verdicts, verdict_bytes
 from orchestrator.results.words import UNANSWERED, WordTable
 from orchestrator.workers import PieceLimits
 
@@ -36,7 +37,7 @@ MISSING_PERCENT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class ResultCheck:
-    """What to check: `result` as downloaded, `chunk` as sent, `verdicts` to be written.
+    """What to check: `result` as downloaded, `chunk` as sent; `verdicts` is where what it says belongs.
 
     `columns` are further names of the verdict column; `success` is the vendor's count, None when unknown.
     """
@@ -56,7 +57,8 @@ class ResultReport:
 
     `rows` is the numbers of the chunk that have a row, `foreign` the rows of other numbers or of none (dropped),
     `doubled` the rows beyond a number's first, `contradictions` the numbers whose rows disagree (`unanswered`).
-    `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`.
+    `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`; `suffix`
+    is that of the result file's kind.
     """
 
     counts: dict[str, int]
@@ -66,6 +68,7 @@ class ResultReport:
     doubled: int
     result_sha256: str
     verdicts_sha256: str
+    suffix: str
 
 
 def check_limits(rows: int) -> PieceLimits:
@@ -76,33 +79,33 @@ def check_limits(rows: int) -> PieceLimits:
     return PieceLimits(CPU_S + CPU_S_A_ROW * rows, MEMORY_BYTES + MEMORY_BYTES_A_ROW * rows)
 
 
-def check_result(check: ResultCheck, *, sync_name: bool = True) -> ResultReport:
-    """Read the result file and write the verdict file; with `sync_name=False` the caller syncs the directory of that.
+def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
+    """Read the result file; return what was found, and the verdict file, which is the caller's to write.
 
-    Raises `DamagedResultError` when the result can't be trusted, `StorageError` when a file of ours is missing or
-    can't be written.
+    Raises `DamagedResultError` when the result can't be trusted, `StorageError` when a file of ours is missing.
     """
     chunk = read_chunk(check.chunk)
     matcher, table = Matcher(chunk.numbers), WordTable()
-    result_sha256 = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
+    result_sha256, suffix = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
     _believe(check, matcher, rows=len(chunk.numbers))
     words, codes = _only_used(table.words, matcher.codes)
-    verdicts = Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256)
-    verdicts_sha256 = write_verdicts(check.verdicts, verdicts, sync_name=sync_name)
+    content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
-    return ResultReport(
+    report = ResultReport(
         counts={word: count for word, count in zip(words, counts, strict=True) if count},
         rows=matcher.matched,
         foreign=matcher.foreign,
         contradictions=matcher.contradictions,
         doubled=matcher.doubled,
         result_sha256=result_sha256,
-        verdicts_sha256=verdicts_sha256,
+        verdicts_sha256=hashlib.sha256(content).hexdigest(),
+        suffix=suffix,
     )
+    return report, content
 
 
-def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> str:
-    """Match the rows of the result; returns the hash of the very bytes that were read."""
+def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> tuple[str, str]:
+    """Match the rows of the result; returns the hash of the very bytes that were read, and the suffix of their kind."""
     wanted = Wanted(check.platform, check.columns)
     found = False
     with disk_errors(check.result), check.result.open("rb") as file:
@@ -111,10 +114,11 @@ def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Lim
         for batch in read_table(file, limits, wanted):
             found = True
             matcher.place(batch.numbers, table.codes(batch.cells)[batch.which])
+        suffix = suffix_of(file)
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
-    return sha256
+    return sha256, suffix
 
 
 def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:

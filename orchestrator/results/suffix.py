@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results.archive import Archive, Limits
@@ -19,9 +19,15 @@ _ANY = Limits(inflated_bytes=1 << 62)
 def result_suffix(path: Path) -> str:
     """Return `.xlsx`, `.zip` or `.csv`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
     with path.open("rb") as file:
-        if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            return ".csv"
-        try:
-            return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"
-        except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
-            return ".zip"
+        return suffix_of(file)
+
+
+def suffix_of(file: IO[bytes]) -> str:
+    """Do the same for an open file."""
+    file.seek(0)
+    if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+        return ".csv"
+    try:
+        return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"
+    except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+        return ".zip"

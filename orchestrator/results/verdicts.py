@@ -42,11 +42,15 @@ def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
     return directory / f"verdicts/{platform}/{chunk:06d}.bin"
 
 
-def write_verdicts(path: Path, verdicts: Verdicts, *, sync_name: bool = True) -> str:
-    """Write `path`, whole and synced, and return the sha256 of its bytes; raises `StorageError`.
+def write_verdicts(path: Path, verdicts: Verdicts) -> None:
+    """Write `path`, whole and synced, name and all; raises `StorageError`."""
+    make_private_directory(path.parent)
+    with replacing(path) as file:
+        file.write(verdict_bytes(verdicts))
 
-    With `sync_name=False` the caller syncs the directory, once for many files.
-    """
+
+def verdict_bytes(verdicts: Verdicts) -> bytes:
+    """Return what the verdict file holds."""
     header = {
         "words": verdicts.words,
         "rows": len(verdicts.codes),
@@ -54,12 +58,7 @@ def write_verdicts(path: Path, verdicts: Verdicts, *, sync_name: bool = True) ->
         "task_id": verdicts.task_id,
         "chunk_sha256": verdicts.chunk_sha256,
     }
-    content = MAGIC + json.dumps(header).encode() + b"\n" + verdicts.codes
-    if not path.parent.exists():  # whoever writes many has made it, and its name durable, once
-        make_private_directory(path.parent)
-    with replacing(path, sync_name=sync_name) as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
+    return MAGIC + json.dumps(header).encode() + b"\n" + verdicts.codes
 
 
 def read_verdicts(path: Path) -> Verdicts:

@@ -130,7 +130,7 @@ class VendorClient:
         return dialects.read_balance(await self._repeatable(dialects.balance_request(), leave))
 
     async def download(self, url: str, part: Path, *, max_bytes: int) -> None:
-        """Write the file behind a result link to `part`: synced, private, complete, or not there at all.
+        """Write the file behind a result link to `part`: private, complete, or not there at all; not synced.
 
         Raises `LinkExpiredError` (ask the status for a fresh link), `TemporaryError`, `DamagedResultError` (it ended
         before its announced length), `RefusedError` (a host that is not allowed, a redirect, more than `max_bytes`),

@@ -1,26 +1,25 @@
-"""Result files: from a link to a private, synced part file, without ever trusting the other side.
+"""Result files: from a link to a private part file, without ever trusting the other side.
 
 No key, no cookies and no redirects go with it. What could not be fetched whole leaves no part behind.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 from http import HTTPStatus
+from io import FileIO
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from orchestrator.errors import DamagedResultError, LinkExpiredError, RefusedError, TemporaryError
-from orchestrator.files import BLOCK_BYTES, disk_errors, open_private
+from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors, open_private, write_whole
 from orchestrator.vendor.deadline import Deadline
 from orchestrator.vendor.hosts import UnsafeAddressError, not_a_link, unsafe_host
 from orchestrator.vendor.opening import opened
 from orchestrator.vendor.trouble import TROUBLE, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from aiofiles.threadpool.binary import AsyncBufferedIOBase
@@ -108,15 +107,18 @@ def _was_reset(response: aiohttp.ClientResponse) -> bool:
 
 
 async def _store(content: AsyncIterator[bytes], part: Path) -> None:
-    """Write and sync `content` in blocks; a part that was not completed is removed."""
+    """Write `content` in blocks; a part that was not completed is removed.
+
+    What fits into one write to a socket is written on the loop: a hop to a thread costs several times as much.
+    """
     try:
         head = bytearray()
         async for data in content:
             head += data
-            if len(head) >= BLOCK_BYTES:
+            if len(head) > SMALL_BYTES:
                 break
-        if len(head) < BLOCK_BYTES:
-            await _to_its_end(_write_small, part, bytes(head))
+        if len(head) <= SMALL_BYTES:
+            _write_small(part, head)
             return
         async with opened(part, "wb", open_private) as file:
             await _write_blocks(head, content, file, part)
@@ -126,22 +128,9 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
         raise
 
 
-def _write_small(part: Path, content: bytes) -> None:
-    """Write a file of one block: five hops to other threads are saved."""
-    with disk_errors(part), open(part, "wb", opener=open_private) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-async def _to_its_end(work: Callable[..., None], *args: object) -> None:
-    """Run and await a thread's work to its end, cancelled or not: the file must not appear after it was removed."""
-    future = asyncio.get_running_loop().run_in_executor(None, work, *args)
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait((future,))
-        raise
+def _write_small(part: Path, content: bytearray) -> None:
+    with disk_errors(part), FileIO(part, "w", opener=open_private) as file:
+        write_whole(file, content)
 
 
 async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: AsyncBufferedIOBase, part: Path) -> None:
@@ -154,4 +143,3 @@ async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: A
     with disk_errors(part):
         await file.write(bytes(block))
         await file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())

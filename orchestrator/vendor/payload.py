@@ -16,13 +16,14 @@ import hashlib
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import FileIO
 from typing import TYPE_CHECKING, Final, Never
 
 import aiohttp
 from aiohttp.payload import Payload, StringPayload
 
 from orchestrator.errors import StorageError
-from orchestrator.files import BLOCK_BYTES, disk_errors
+from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors
 from orchestrator.vendor.opening import opened
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def changed(path: Path) -> StorageError:
 @asynccontextmanager
 async def open_upload(path: Path) -> AsyncIterator[Upload]:
     """Open a chunk file; raises `StorageError`."""
-    size_bytes, content = await asyncio.get_running_loop().run_in_executor(None, _read_small, path)
+    size_bytes, content = _read_small(path)
     if content is not None:
         yield Upload(path, size_bytes, content)
         return
@@ -86,12 +87,12 @@ async def open_upload(path: Path) -> AsyncIterator[Upload]:
 
 
 def _read_small(path: Path) -> tuple[int, bytes | None]:
-    """Return a file's size, and its content if that is one block: three hops to other threads are saved."""
-    with disk_errors(path), path.open("rb") as file:
+    """Return a file's size, and its content if that is small."""
+    with disk_errors(path), FileIO(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes > BLOCK_BYTES:
+        if size_bytes > SMALL_BYTES:
             return size_bytes, None
-        content = file.read()
+        content = file.readall()
     if len(content) != size_bytes:
         raise changed(path)
     return size_bytes, content

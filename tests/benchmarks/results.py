@@ -25,7 +25,9 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.results import ResultCheck, check_limits, check_result, read_verdicts, verdict_path
+from orchestrator.files import make_private_directory
+from orchestrator.results import ResultCheck, check_limits, read_verdicts, take_results, verdict_path
+from orchestrator.results.suffix import result_suffix
 from orchestrator.workers import Workers
 from tests.benchmarks.figures import Taken, watched
 
@@ -117,7 +119,7 @@ def theirs(folder: Path, files: int) -> None:
     """Read results as the documentation of openpyxl has it, or csv as that of `csv` has it."""
     for place in range(files):
         numbers = (folder / "chunks" / f"{place:06d}.txt").read_text().split()
-        path = folder / f"{place:06d}.result"
+        path = result_of(folder, place)
         with zipfile.ZipFile(path) as archive:
             plain = [name for name in archive.namelist() if name.endswith(".csv")]
             if plain:
@@ -146,17 +148,23 @@ def ours(folder: Path, files: int) -> None:
 async def _check_all(folder: Path, files: int) -> None:
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         for place in range(files):
-            yield (check_of(folder, place),)
+            yield ((check_of(folder, place),),)
 
+    make_private_directory(check_of(folder, 0).verdicts.parent)
     async with Workers(os.cpu_count() or 1) as workers:
-        await workers.map(check_result, calls(), limits=check_limits(20_000))
+        await workers.map(take_results, calls(), limits=check_limits(20_000))
 
 
 def check_of(folder: Path, place: int) -> ResultCheck:
     """Return the check of one file."""
     chunk = folder / "chunks" / f"{place:06d}.txt"
     verdicts = verdict_path(folder, "instagram", place)
-    return ResultCheck(folder / f"{place:06d}.result", chunk, verdicts, "instagram", (), "task", None)
+    return ResultCheck(result_of(folder, place), chunk, verdicts, "instagram", (), "task", None)
+
+
+def result_of(folder: Path, place: int) -> Path:
+    """Return one result file, which has the name that the program gives it: so it can take it again."""
+    return folder / f"{place:06d}{result_suffix(folder / 'result')}"
 
 
 def prepare(folder: Path, kind: str, *, files: int, rows: int) -> None:
@@ -166,7 +174,7 @@ def prepare(folder: Path, kind: str, *, files: int, rows: int) -> None:
     (folder / "result").write_bytes(KINDS[kind](table))
     (folder / "chunk").write_text("".join(f"{number}\n" for number, _ in table))
     for place in range(files):
-        os.link(folder / "result", folder / f"{place:06d}.result")
+        os.link(folder / "result", result_of(folder, place))
         os.link(folder / "chunk", folder / "chunks" / f"{place:06d}.txt")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,23 +13,15 @@ from orchestrator.intake.duplicates import drop_duplicates
 from orchestrator.intake.normalise import NumberRules, store_block
 from orchestrator.intake.tables import load_tables
 from tests.benchmarks import recorded
+from tests.benchmarks.figures import took
 from tests.benchmarks.intake import CHUNK, theirs, write_list
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 LINES = 80_000
 FEW = 4_000
 ROUNDS = 3
-
-
-def took(run: Callable[[], object]) -> float:
-    """Return the processor time of one call: what others do on the machine hardly counts."""
-    gc.collect()
-    started = time.process_time()
-    run()
-    return time.process_time() - started
 
 
 def test_ratio(tmp_path: Path) -> None:

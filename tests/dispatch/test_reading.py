@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import pytest
 
 from orchestrator.dispatch import reading
-from orchestrator.dispatch.reading import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader, take_results
-from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
-from orchestrator.results import ResultCheck, read_verdicts
+from orchestrator.dispatch.reading import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader
+from orchestrator.errors import PieceDiedError, StorageError
+from orchestrator.results import ResultCheck, take_results
 from orchestrator.workers import PieceLimits, Workers
 
 T = TypeVar("T")
@@ -37,40 +37,6 @@ def make_check(folder: Path, name: str = "000001", content: str | None = None) -
         task_id="t1",
         success=10,
     )
-
-
-def test_good_files_are_kept_and_damaged_ones_stay(tmp_path: Path) -> None:
-    """A good file gets the name of its kind; a damaged one stays a part; neither costs the other."""
-    good, bad = make_check(tmp_path), make_check(tmp_path, "000002", "Number,instagram\n")
-    report, error = take_results((good, bad))
-    assert not isinstance(report, Exception)
-    assert report.counts == {"yes": 10}
-    assert isinstance(error, DamagedResultError)
-    assert sorted(path.name for path in tmp_path.glob("*.[cp]*")) == ["000001.csv", "000002.part"]
-    assert len(read_verdicts(good.verdicts).codes) == 10
-
-
-def test_names_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the end the names of all kept files are on the disk, at the cost of one sync a folder."""
-    checks = [make_check(tmp_path / folder, name) for folder in "ab" for name in ("000001", "000002")]
-    synced: list[tuple[str, int]] = []
-    fsync = os.fsync
-
-    def noting(descriptor: int) -> None:
-        fsync(descriptor)
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        synced.append((path.name, len(list(path.glob("*.csv")))))
-
-    monkeypatch.setattr(os, "fsync", noting)
-    take_results(checks)
-    assert sorted(synced[-2:]) == [("a", 2), ("b", 2)]
-
-
-def test_a_file_of_ours_that_is_missing(tmp_path: Path) -> None:
-    """A lost chunk file is the disk's fault, not the result's."""
-    check = make_check(tmp_path)
-    check.chunk.unlink()
-    assert isinstance(take_results((check,))[0], StorageError)
 
 
 class Held(Workers):

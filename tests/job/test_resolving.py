@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,26 +86,6 @@ async def test_a_result_fetched_by_hand(case: Case, bench: Bench, tmp_path: Path
     assert (case.directory / "results" / "instagram" / "000001.csv").read_bytes() == path.read_bytes()
     await merge(case.settings(), case.world())
     assert case.cells("master.partial.csv")[:6] == ["no"] * 3 + ["held"] * 3
-
-
-async def test_a_result_fetched_by_hand_survives_a_power_loss(
-    case: Case, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before the ledger says that it is done, the name under which the file is kept is synced."""
-    path = tmp_path / "by-hand.csv"
-    path.write_text("\n".join(["Number,instagram", *(f"{number},no" for number in numbers_of(1, 3))]))
-    kept = case.directory / "results" / "instagram" / "000001.csv"
-    synced: list[tuple[State, bool]] = []
-    fsync = os.fsync
-
-    def noting(descriptor: int) -> None:
-        fsync(descriptor)
-        if Path(f"/proc/self/fd/{descriptor}").readlink() == kept.parent:
-            synced.append((bench.task(1).state, kept.exists()))
-
-    monkeypatch.setattr(os, "fsync", noting)
-    await resolve(case.settings(), UseResult(path), ["instagram/000001"], case.world())
-    assert synced[-1] == (State.IN_DOUBT, True)
 
 
 @pytest.mark.parametrize(

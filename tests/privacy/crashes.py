@@ -44,7 +44,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "ours: result": lambda: DamagedResultError(OURS),
 }
 
-AFTER_A_SUBMIT = ("VendorClient.status", "VendorClient.download", "dispatch.reading.check_result")
+AFTER_A_SUBMIT = ("VendorClient.status", "VendorClient.download", "results.keeping.check_result")
 """Places that are reached when submits succeed; the others are broken while every submit ends in doubt."""
 
 PLACES = (
@@ -62,8 +62,7 @@ PLACES = (
     "orchestrator.vendor.client.VendorClient.balance",
     "orchestrator.vendor.client.open_upload",
     "orchestrator.vendor.dialects.read_content",
-    "orchestrator.dispatch.reading.check_result",
-    "orchestrator.job.resolving.check_result",
+    "orchestrator.results.keeping.check_result",
     "orchestrator.job.sheet.write_master",
     "orchestrator.report.summary.build",
     "orchestrator.report.summary.write",

@@ -10,7 +10,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from orchestrator.results import ResultCheck, ResultReport, check_result, read_verdicts
+from orchestrator.results import ResultCheck, ResultReport, read_verdicts
+from orchestrator.results.check import check_result
 
 Rows = Sequence[Sequence[object]]
 
@@ -108,7 +109,7 @@ def check(tmp_path: Path, numbers: list[str]) -> Callable[..., ResultReport]:
     def run(content: bytes, *, success: int | None = None, columns: tuple[str, ...] = ()) -> ResultReport:
         (tmp_path / "result").write_bytes(content)
         (tmp_path / "chunk.txt").write_text("".join(f"{number}\n" for number in numbers))
-        return check_result(
+        report, content = check_result(
             ResultCheck(
                 result=tmp_path / "result",
                 chunk=tmp_path / "chunk.txt",
@@ -119,6 +120,8 @@ def check(tmp_path: Path, numbers: list[str]) -> Callable[..., ResultReport]:
                 success=success,
             )
         )
+        (tmp_path / "verdicts.bin").write_bytes(content)
+        return report
 
     return run
 

@@ -1,4 +1,4 @@
-"""Result files: whole, private and synced, or not there at all."""
+"""Result files: whole and private, or not there at all."""
 
 # ruff: noqa: ASYNC240 - a test may look at a small local file without leaving its loop
 
@@ -77,22 +77,6 @@ class TestWhole:
         await fetch(serving_bytes(200, body))
         assert part.read_bytes() == body
         assert stat.S_IMODE(part.stat().st_mode) == 0o600
-
-    @pytest.mark.parametrize("size", [1, 3_000_000])
-    async def test_synced(
-        self, fetch: Callable[..., Any], part: Path, size: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """All of it is on the disk before the download ends: what is recorded of it afterwards stays true."""
-        synced: list[int] = []
-        fsync = os.fsync
-
-        def noting(descriptor: int) -> None:
-            fsync(descriptor)
-            synced.append(os.fstat(descriptor).st_size)
-
-        monkeypatch.setattr(os, "fsync", noting)
-        await fetch(serving_bytes(200, b"x" * size))
-        assert synced == [size]
 
     async def test_an_old_part(self, fetch: Callable[..., Any], part: Path) -> None:
         """A part that was left behind is replaced, and its mode too."""
