@@ -8,6 +8,7 @@ import structlog
 
 from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
+from orchestrator.vendor.answers import KNOWN_STATUSES
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
@@ -19,7 +20,6 @@ log = structlog.get_logger()
 
 IN_A_ROW = 5
 """So many calls in a row that bring nothing say something about the task, and not only about the vendor's health."""
-KNOWN_STATUSES = frozenset({"pending", "processing", "completed", "exported"})
 SECONDS_AN_HOUR = 3600.0
 
 

@@ -32,9 +32,7 @@ async def plan(settings: Settings, world: World) -> PlanReport:
     """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
     with (
         opened(settings) as ledger,
-        logging_to(
-            world.stderr, settings.job.directory / "run.jsonl", clock=world.clock, environ=world.environ
-        ) as sink,
+        logging_to(world.stderr, settings.job.directory / "run.jsonl", clock=world.clock, environ=world.environ),
     ):
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)
@@ -50,7 +48,6 @@ async def plan(settings: Settings, world: World) -> PlanReport:
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
             keys = read_keys(settings, world.environ)
-            sink.hide(*keys.values())
             findings += await _look_at_vendors(settings, keys, world, cost_usd)
             findings += _look_at_budget(settings, costs, cost_usd, spent_usd)
         findings += _look_at_disk(settings.job.directory, counts.accepted * len(settings.platforms) * BYTES_A_CELL)

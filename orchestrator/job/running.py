@@ -99,7 +99,7 @@ async def run(settings: Settings, options: RunOptions, world: World) -> Outcome:
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
         run_log = settings.job.directory / "run.jsonl"
-        with logging_to(world.stderr, run_log, list(keys.values()), clock=world.clock, environ=world.environ) as sink:
+        with logging_to(world.stderr, run_log, clock=world.clock, environ=world.environ) as sink:
             return await _Run(ledger, settings, options, world, keys, sink).go()
 
 

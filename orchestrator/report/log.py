@@ -2,8 +2,8 @@
 
 Rules:
 
-- There is one way out, `LogSink.write`, and it redacts the rendered line. Fields with a secret's name lose their value
-  before that.
+- There is one way out, `LogSink.write`, and it redacts the rendered line of what `streams.hide` was told. Fields with a
+  secret's name lose their value before that.
 - Exceptions are shown by their way through the code, without local variables and without words that could quote a list.
 - A log that can't be written never ends a paid run: its loss is noted once on the other output, then it stays silent.
 - What libraries say through `logging` takes the same way.
@@ -24,12 +24,12 @@ import structlog
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import FILE_MODE
-from orchestrator.redact import HIDDEN, Redactor, is_secret_name, mask_numbers, printable
+from orchestrator.redact import HIDDEN, is_secret_name, mask_numbers, printable
 from orchestrator.report import streams
 from orchestrator.report.traces import trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from structlog.typing import EventDict, Processor
@@ -47,7 +47,6 @@ _PLAIN_VALUE = re.compile(r"[\w.,:;/@%+*#~…-]+")
 def logging_to(
     stream: TextIO,
     run_log: Path | None = None,
-    secrets: Sequence[str] = (),
     *,
     clock: Callable[[], float],
     environ: Mapping[str, str],
@@ -57,7 +56,7 @@ def logging_to(
     `clock` gives seconds since the epoch; `environ` is asked for NO_COLOR and TERM. The folder of `run_log` must
     exist. An exception that is none of ours is logged on its way out. Blocks may be nested and repeated.
     """
-    sink = LogSink(stream, run_log, secrets, clock=clock)
+    sink = LogSink(stream, run_log, clock=clock)
     with _structlog_configured(sink, clock, colour=wants_colour(stream, environ)), _libraries_bridged():
         try:
             yield sink
@@ -78,12 +77,8 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
 class LogSink:
     """Where rendered lines leave the program. Safe to use from several threads."""
 
-    def __init__(
-        self, stream: TextIO, run_log: Path | None, secrets: Sequence[str], *, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, stream: TextIO, run_log: Path | None, *, clock: Callable[[], float]) -> None:
         self.stream = stream
-        self.hide = (redactor := Redactor(tuple(secrets))).hide
-        self._redact = redactor
         self._clock = clock
         self._lock = threading.RLock()
         self._divert: Callable[[str], None] | None = None
@@ -95,8 +90,8 @@ class LogSink:
     def write(self, line: str, record: str) -> None:
         """Write `line` for people and `record`, one JSON object, for programs."""
         with self._lock:
-            self._to_console(streams.redacted(self._redact(line)))
-            self._to_file(streams.redacted(self._redact(record)))
+            self._to_console(streams.redacted(line))
+            self._to_file(streams.redacted(record))
 
     @contextmanager
     def diverted(self, write: Callable[[str], None]) -> Iterator[None]:

@@ -12,6 +12,7 @@ A submit ends in exactly one of five answers. They differ in what is known about
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class InDoubt:
 
 
 SubmitAnswer = Accepted | PutOff | Stopped | Refused | InDoubt
+
+
+KNOWN_STATUSES: Final = frozenset({"pending", "processing", "completed", "exported"})
+"""What the vendor documents that it says of a task."""
 
 
 @dataclass(frozen=True, slots=True)

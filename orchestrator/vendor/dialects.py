@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.redact import mask_numbers
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
+from orchestrator.vendor.answers import (
+    KNOWN_STATUSES,
+    Accepted,
+    InDoubt,
+    PutOff,
+    Refused,
+    Stopped,
+    SubmitAnswer,
+    TaskReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +130,9 @@ def read_content(body: bytes | None) -> dict[str, Any] | None:
 def with_quotable_status(content: dict[str, Any] | None, hide: Hide) -> dict[str, Any] | None:
     """Return `content` with a status that may be shown: nobody knows all of the vendor's words for it."""
     status = (content or {}).get("status")
-    return content | {"status": quotable(status, hide)} if content and isinstance(status, str) else content
+    if not content or not isinstance(status, str) or status in KNOWN_STATUSES:
+        return content
+    return content | {"status": quotable(status, hide)}
 
 
 def words_of(content: dict[str, Any] | None, hide: Hide) -> str:
@@ -129,7 +140,7 @@ def words_of(content: dict[str, Any] | None, hide: Hide) -> str:
     found = [(content or {}).get(key) for key in ("error", "message")]
     texts = [value.get("message") if isinstance(value, dict) else value for value in found]
     said = ": ".join(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip()))
-    return quotable(said, hide)[:MAX_WORDS]
+    return quotable(said, hide)[:MAX_WORDS] if said else ""
 
 
 def quotable(text: str, hide: Hide) -> str:
