@@ -159,7 +159,7 @@ DOCUMENTED = (ExitCode.DONE, ExitCode.HELD, ExitCode.STORAGE, ExitCode.AGAIN)
 """How a run may end that meets one fault of the disk: it came through, holds what is in doubt, or says what to mend."""
 
 
-FORK_SERVER = re.compile(r"Traceback [^\n]*\n(  [^\n]*\n)*  File [^\n]*forkserver.py[^\n]*\n(  [^\n]*\n)*EOFError\n")
+FORK_SERVER = re.compile(r"Traceback .*\n(  .*\n)*  File .*forkserver.py.*\n(  .*\n)*EOFError.*\n")
 """What Python's own fork server says when its parent had no file left to ask it with; nobody can hush it."""
 
 
