@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Wanted:
         return (self.platform, *self.aliases, ALWAYS_A_VERDICT)
 
 
+@lru_cache(64, typed=True)  # the files of a job share their headers; typed, since 1 and 1.0 read differently
 def _plain(cell: object) -> str:
     """Return a header in lower case, without spaces and punctuation: `Mobile_Number ` is `mobilenumber`."""
     text = unicodedata.normalize("NFC", str(cell)).casefold()
