@@ -19,7 +19,7 @@ from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.matching import Matcher
 from orchestrator.results.suffix import suffix_of
-from orchestrator.results.tables import read_table
+from orchestrator.results.tables import damage, read_table
 from orchestrator.results.verdicts import Verdicts, verdict_bytes
 from orchestrator.results.words import UNANSWERED, WordTable
 from orchestrator.workers import PieceLimits
@@ -114,7 +114,8 @@ def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Lim
         for batch in read_table(file, limits, wanted):
             found = True
             matcher.place(batch.numbers, table.codes(batch.cells)[batch.which])
-        suffix = suffix_of(file)
+        with damage():
+            suffix = suffix_of(file)
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")

@@ -19,15 +19,15 @@ _ANY = Limits(inflated_bytes=1 << 62)
 def result_suffix(path: Path) -> str:
     """Return `.xlsx`, `.zip` or `.csv`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
     with path.open("rb") as file:
-        return suffix_of(file)
+        try:
+            return suffix_of(file)
+        except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+            return ".zip"
 
 
 def suffix_of(file: IO[bytes]) -> str:
-    """Do the same for an open file."""
+    """Do the same for an open file that was read without complaint; raises what `Archive` does if it can't be now."""
     file.seek(0)
     if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
         return ".csv"
-    try:
-        return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"
-    except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
-        return ".zip"
+    return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"

@@ -50,7 +50,7 @@ _LISTS: Final = {"registered.txt": "yes", "activated.txt": "yes", "unregistered.
 
 def read_table(file: IO[bytes], limits: Limits, wanted: Wanted) -> Iterator[Batch]:
     """Yield the one table of a result file; raises `DamagedResultError`, and `OSError` when the disk fails."""
-    with _damage():
+    with damage():
         magic = file.read(len(_OLE_MAGIC))
         file.seek(0)
         if magic == _OLE_MAGIC:
@@ -62,7 +62,7 @@ def read_table(file: IO[bytes], limits: Limits, wanted: Wanted) -> Iterator[Batc
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def damage() -> Iterator[None]:
     """Turn what libraries raise on broken files into `DamagedResultError`; failures of the disk pass."""
     try:
         yield

@@ -93,7 +93,15 @@ class Mischief:
 
 
 def drawn_names(chance: random.Random) -> tuple[tuple[str, ...], float]:
-    """Draw which faults a seed has, and how often they strike: mostly one or two, sometimes many, sometimes none."""
+    """Draw which faults a seed has, and how often they strike: mostly one or two, sometimes many, sometimes none.
+
+    Files that are made to do harm are one name of many here, and many kinds: so they also join others by themselves.
+    """
+    names, rate = _some_names(chance)
+    return tuple(dict.fromkeys((*names, "file: hostile"))) if names and chance.random() < 0.1 else names, rate
+
+
+def _some_names(chance: random.Random) -> tuple[tuple[str, ...], float]:
     kind = chance.random()
     if kind < 0.08:
         return (), 0.0

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results import ResultCheck, check_result, read_verdicts
+from orchestrator.results import ResultCheck, read_verdicts
+from orchestrator.results.check import check_result
 from tests.simulation.door import Door
 from tests.simulation.hostile import HOSTILE, hostile_file
 from tests.simulation.loop import VirtualLoop
@@ -29,8 +30,8 @@ def test_a_file_for_a_chunk_of_any_size(place: int, rows: int, tmp_path: Path) -
         with pytest.raises(DamagedResultError, match=HOSTILE[place].reason):
             check_result(check)
         return
-    check_result(check)
-    found = read_verdicts(tmp_path / "verdicts")
+    check.verdicts.write_bytes(check_result(check)[1])
+    found = read_verdicts(check.verdicts)
     assert [found.words[code] for code in found.codes] == [word for _, word in truth]
 
 
