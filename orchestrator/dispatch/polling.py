@@ -24,10 +24,11 @@ APPROACH = 0.95
 DELAY_SHARE = 0.01
 """How late a result may be seen, of the task's age: a task of half an hour needs no look every five seconds."""
 BLIND_FIRST_SHARE = 0.55
-BLIND_STEP_SHARE = 0.05
+BLIND_STEP_SHARE = 0.045
 BLIND_OVERDUE_SHARE = 0.1
+BLIND_LATE = 1.5
 """Where progress tells nothing, of what tasks typically take: when to look first (some are much faster), and how far
-apart looks are; more than that by a part of what the task is overdue."""
+apart looks are at the usual end: earlier, where few tasks end, farther; and beyond what is late, by a part of that."""
 TRUST = 2.0
 """How far ahead a first progress is believed, in ages: a task that waited in a queue looks slower than it is."""
 PACE_SHARE = 0.5
@@ -97,8 +98,9 @@ def _wait_s(progress: Progress, experience: Experience) -> float:
 def _blind_wait_s(age_s: float, typical_s: float | None) -> float:
     if typical_s is None:
         return age_s
-    step_s = typical_s * BLIND_STEP_SHARE + max(0.0, age_s - typical_s) * BLIND_OVERDUE_SHARE
-    return max(typical_s * BLIND_FIRST_SHARE - age_s, step_s)
+    step_s = typical_s * BLIND_STEP_SHARE * max(1.0, typical_s / max(age_s, typical_s * BLIND_FIRST_SHARE))
+    late_s = max(0.0, age_s - typical_s * BLIND_LATE) * BLIND_OVERDUE_SHARE
+    return max(typical_s * BLIND_FIRST_SHARE - age_s, step_s + late_s)
 
 
 def floor_s(in_flight: int, interval_s: float) -> float:

@@ -61,8 +61,10 @@ def watch(takes_s: float, experience: Experience, *, seed: int, rows: int = 20_0
         (Progress(40, 0, 0.0), None, 40.0),
         (Progress(0, 0, 0.0), 100.0, 55.0),  # others took 100 s, some less
         (Progress(0, 0, 0.0), 1740.0, 300.0),
-        (Progress(1000, 900, 0.0), 1000.0, 50.0),  # it tells nothing, and neither does its standing still
-        (Progress(2000, 1900, 0.0), 1000.0, 150.0),  # but that it is overdue does
+        (Progress(600, 500, 0.0), 1000.0, 75.0),  # it tells nothing, and few end so early
+        (Progress(1000, 900, 0.0), 1000.0, 45.0),  # neither does its standing still tell anything
+        (Progress(1500, 1400, 0.0), 1000.0, 45.0),
+        (Progress(2000, 1900, 0.0), 1000.0, 95.0),  # but that it is late does
         (Progress(100, 0, 0.5), 1.0, 95.0),  # its own progress counts more than that of others
         (Progress(100, 0, 0.8), None, 23.75),
         (Progress(400, 0, 0.6, (200, 0.2)), None, 190.0),  # of its age it spent the half in a queue
@@ -161,15 +163,19 @@ def test_a_task_that_stands_still_is_looked_at_ever_more_rarely() -> None:
     assert waits[-1] == 300.0
 
 
-def test_a_task_that_tells_nothing_is_looked_at_ever_more_rarely_once_it_is_overdue() -> None:
-    """Until then no more than every twentieth of its usual time."""
-    now, waits = 0.0, []
+def test_a_task_that_tells_nothing_is_looked_at_most_often_when_others_end() -> None:
+    """Looks come closer together until its usual end, and stand ever farther apart once it is late."""
+    now, waits = 0.0, list[tuple[float, float]]()
     while now < 10_000.0:
-        waits.append(next_look_s(Progress(now, now, 0.0), Experience(1000.0), POLLING, floor_s=0.0, draw=0.5))
-        now += waits[-1]
-    assert waits[2:] == sorted(waits[2:])
-    assert waits[2] == 50.0
-    assert waits[-1] == 300.0
+        wait_s = next_look_s(Progress(now, now, 0.0), Experience(1000.0), POLLING, floor_s=0.0, draw=0.5)
+        waits.append((now, wait_s))
+        now += wait_s
+    before = [wait_s for at_s, wait_s in waits if 550.0 <= at_s < 1000.0]
+    after = [wait_s for at_s, wait_s in waits if at_s >= 1000.0]
+    assert before == sorted(before, reverse=True)
+    assert before[0] > 80.0
+    assert after == sorted(after)
+    assert (after[0], after[-1]) == (45.0, 300.0)
 
 
 def test_looks_take_half_of_the_pace_at_most() -> None:
