@@ -328,7 +328,7 @@ class _Run:
 
 
 def _first_failed(ledger: Ledger, platforms: Sequence[str]) -> Task | None:
-    return next((task for name in platforms for task in ledger.tasks(State.FAILED, platform=name)), None)
+    return next((task for name in platforms for task in ledger.tasks(State.FAILED, platform=name, most=1)), None)
 
 
 def _needs_canary(standing: Standing) -> bool:

@@ -73,14 +73,14 @@ class Ledger(JobRecord):
         )
         return _task(row) if row else None
 
-    def tasks(self, *states: State, platform: str | None = None) -> list[Task]:
-        """Return all tasks in `states`, by platform and chunk."""
+    def tasks(self, *states: State, platform: str | None = None, most: int = -1) -> list[Task]:
+        """Return all tasks in `states`, or the first `most` of them, by platform and chunk."""
         marks = ", ".join("?" * len(states))
         rows = self._rows(  # without the hint SQLite walks all tasks of a platform, for the order's sake
             f"SELECT {_TASK_COLUMNS} FROM tasks INDEXED BY tasks_by_state JOIN chunks USING (chunk) "
             f"WHERE platform IN (SELECT name FROM platforms WHERE name = ifnull(?, name)) AND state IN ({marks}) "
-            "ORDER BY platform, chunk",
-            (platform, *states),
+            "ORDER BY platform, chunk LIMIT ?",
+            (platform, *states, most),
         )
         return [_task(row) for row in rows]
 

@@ -77,7 +77,8 @@ def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> Non
     assert tuple(ledger.chunks()) == plan.chunks
     assert ledger.fixed() == {platform.name: platform.fixed for platform in plan.platforms}
     assert ledger.sandbox is plan.sandbox
-    assert len(ledger.tasks(State.PLANNED)) == 12
+    assert len(everything := ledger.tasks(State.PLANNED)) == 12
+    assert ledger.tasks(State.PLANNED, most=5) == everything[:5]
 
 
 def test_counts_may_be_any_mapping(ledger: Ledger, make_plan: MakePlan) -> None:
