@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,6 +30,7 @@ BYTES_A_ROW = 1024
 BYTES_A_FILE = 16 << 20
 
 
+@lru_cache(64)  # a path costs more than it looks, and every result wants these
 def results_folder(directory: Path, platform: str) -> Path:
     """Return where a platform's result files are kept, as downloaded."""
     return directory / f"results/{platform}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ ENDING = ".txt"
 COLUMNS_ENDING = ".columns.csv"
 
 
+@lru_cache(16)  # a path costs more than it looks, and every chunk wants this one
 def chunk_folder(directory: Path) -> Path:
     """Return where the chunk files of the job in `directory` are."""
     return directory / "chunks"

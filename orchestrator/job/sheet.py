@@ -68,6 +68,7 @@ async def build_master(
         directory=settings.job.directory if into is None else into,
         platforms=platforms,
         formats=settings.output.formats,
+        rows=counts.accepted,
         banner=SANDBOX_BANNER if ledger.sandbox else "",
         facts=(
             ("Job", settings.job.name),

@@ -38,12 +38,13 @@ class MasterRequest:
 
     `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
     rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
-    inputs. `limits` are the workbook's.
+    inputs. `limits` are the workbook's. `rows` is how many numbers there are.
     """
 
     directory: Path
     platforms: tuple[str, ...]
     formats: tuple[OutputFormat, ...]
+    rows: int
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
@@ -81,18 +82,16 @@ def write_master(
 ) -> MasterReport:
     """Write the master in every format asked for; memory does not grow with the list.
 
-    `chunks` is called once to count the rows, once to write them, and once more where columns are
-    kept; `overlays` are the cells of later generations. Raises `StorageError`; then the files of an
-    earlier run are untouched.
+    `chunks` is called once, and once more where columns are kept; `overlays` are the cells of later
+    generations. Raises `StorageError`; then the files of an earlier run are untouched.
     """
     make_private_directory(request.directory)
     tally = Tally(request.platforms)
     with ExitStack() as stack:
         targets = [master_path(request.directory, output, partial=partial) for output in request.formats]
         files = [stack.enter_context(replacing(target)) for target in targets]
-        rows = sum(chunk.rows for chunk in chunks())
-        sheets = sheet_rows(rows, request.limits)
-        layout = Layout(request.platforms, rows, sheets, request.banner, request.facts, request.columns)
+        sheets = sheet_rows(request.rows, request.limits)
+        layout = Layout(request.platforms, request.rows, sheets, request.banner, request.facts, request.columns)
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
         kept = Kept(chunks() if request.columns else (), len(request.columns))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import StorageError
@@ -39,7 +40,12 @@ class Verdicts:
 
 def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
     """Return where the verdicts of a task lie; chunks count from 1."""
-    return directory / f"verdicts/{platform}/{chunk:06d}.bin"
+    return _folder(directory, platform) / f"{chunk:06d}.bin"
+
+
+@lru_cache(64)  # a path costs more than it looks, and every chunk wants these
+def _folder(directory: Path, platform: str) -> Path:
+    return directory / "verdicts" / platform
 
 
 def write_verdicts(path: Path, verdicts: Verdicts) -> None:

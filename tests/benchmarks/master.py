@@ -77,7 +77,7 @@ def ours(folder: Path, output: str) -> None:
     from orchestrator.master import MasterRequest, write_master  # noqa: PLC0415 - measured
     from orchestrator.settings import OutputFormat  # noqa: PLC0415
 
-    request = MasterRequest(folder / "ours", PLATFORMS, (OutputFormat(output),))
+    request = MasterRequest(folder / "ours", PLATFORMS, (OutputFormat(output),), int((folder / "rows").read_text()))
     write_master(request, partial(chunks, folder), False)  # noqa: FBT003 - as a piece is called
 
 

@@ -9,8 +9,9 @@ import io
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 from orchestrator.errors import StorageError
-from orchestrator.master import MasterChunk, MasterFile, MasterRequest, Overlay, write_master
+from orchestrator.master import MasterChunk, MasterFile, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.master.layout import Limits
 from orchestrator.master.text import legal
 from orchestrator.master.workbook import MAX_CELL_UNITS
@@ -30,8 +31,13 @@ BOTH = (OutputFormat.XLSX, OutputFormat.CSV)
 
 
 def request(directory: Path, **changes: object) -> MasterRequest:
-    defaults: dict[str, object] = {"platforms": ("instagram", "amazon"), "formats": BOTH}
+    defaults: dict[str, object] = {"platforms": ("instagram", "amazon"), "formats": BOTH, "rows": 0}
     return MasterRequest(directory, **(defaults | changes))  # type: ignore[arg-type]  # tests name fields freely
+
+
+def written(asked: MasterRequest, chunks: Callable[[], Sequence[MasterChunk]], **others: Any) -> MasterReport:
+    """Write the master of as many rows as the chunks have."""
+    return write_master(dataclasses.replace(asked, rows=sum(chunk.rows for chunk in chunks())), chunks, **others)
 
 
 def rows_of_csv(path: Path) -> list[list[str]]:
@@ -53,7 +59,7 @@ def test_both_formats_hold_the_same(chunk: Chunk, tmp_path: Path) -> None:
         chunk(["+41798284651", "+12025550123"], ["yes", "no"], ["unanswered", "ban"]),
         chunk(["+4915112345678"], ["n/a"], "held"),
     ]
-    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    report = written(request(tmp_path), lambda: chunks, partial=False)
     expected = [
         ["Number", "instagram", "amazon"],
         ["+41798284651", "yes", "unanswered"],
@@ -72,7 +78,7 @@ def test_both_formats_hold_the_same(chunk: Chunk, tmp_path: Path) -> None:
 def test_report_names_the_files(chunk: Chunk, tmp_path: Path) -> None:
     """The report has each file's name, hash and rows; the files are their owner's only."""
     chunks = [chunk(["+41798284651"], ["yes"], ["no"])]
-    report = write_master(request(tmp_path), lambda: chunks, partial=False)
+    report = written(request(tmp_path), lambda: chunks, partial=False)
     for output, file in zip(BOTH, report.files, strict=True):
         path = tmp_path / f"master.{output}"
         assert file == MasterFile(path.name, hashlib.sha256(path.read_bytes()).hexdigest(), 1)
@@ -82,20 +88,20 @@ def test_report_names_the_files(chunk: Chunk, tmp_path: Path) -> None:
 def test_partial_and_final(chunk: Chunk, tmp_path: Path) -> None:
     """With pending cells the files are partial and an older final stays; a final removes the partial ones."""
     whole, waiting = chunk(["+41798284651"], ["yes"], ["no"]), chunk(["+12025550123"], ["no"], "pending")
-    write_master(request(tmp_path), lambda: [whole], partial=False)
-    report = write_master(request(tmp_path), lambda: [whole, waiting], partial=True)
+    written(request(tmp_path), lambda: [whole], partial=False)
+    report = written(request(tmp_path), lambda: [whole, waiting], partial=True)
     assert report.pending == 1
     assert [file.path for file in report.files] == ["master.partial.xlsx", "master.partial.csv"]
     assert len(rows_of_csv(tmp_path / "master.csv")) == 2
     assert len(rows_of_csv(tmp_path / "master.partial.csv")) == 3
-    write_master(request(tmp_path, formats=(OutputFormat.CSV,)), lambda: [whole, whole], partial=False)
+    written(request(tmp_path, formats=(OutputFormat.CSV,)), lambda: [whole, whole], partial=False)
     assert sorted(path.name for path in tmp_path.glob("master.*")) == ["master.csv", "master.xlsx"]
 
 
 def test_same_input_same_bytes(chunk: Chunk, tmp_path: Path) -> None:
     """Two runs over the same verdicts give the same files, byte for byte."""
     chunks = [chunk(["+41798284651", "+12025550123"], ["yes", "no"], ["ban", "yes"])]
-    first, second = (write_master(request(tmp_path / name), lambda: chunks, partial=False) for name in "ab")
+    first, second = (written(request(tmp_path / name), lambda: chunks, partial=False) for name in "ab")
     assert first == second
 
 
@@ -104,7 +110,7 @@ def test_sheets_roll_over(chunk: Chunk, tmp_path: Path) -> None:
     numbers = [f"+4179{i:07d}" for i in range(25)]
     words = ["yes" if i % 2 else "no" for i in range(25)]
     chunks = [chunk(numbers[:13], words[:13], "held"), chunk(numbers[13:], words[13:], "held")]
-    report = write_master(request(tmp_path, limits=Limits(sheet_rows=10)), lambda: chunks, partial=False)
+    report = written(request(tmp_path, limits=Limits(sheet_rows=10)), lambda: chunks, partial=False)
     book = openpyxl.load_workbook(tmp_path / "master.xlsx")
     assert book.sheetnames == ["Master", "Master 2", "Master 3", "Summary"]
     assert [book[name].max_row for name in book.sheetnames[:3]] == [11, 11, 6]
@@ -120,7 +126,7 @@ def test_too_long_for_a_workbook(chunk: Chunk, tmp_path: Path) -> None:
     numbers = [f"+4179{i:07d}" for i in range(25)]
     chunks = [chunk(numbers, ["yes"] * 25, "held")]
     for limit, sheets in ((25, ["Master", "Summary"]), (24, ["Summary"])):
-        report = write_master(request(tmp_path, limits=Limits(rows=limit)), lambda: chunks, partial=False)
+        report = written(request(tmp_path, limits=Limits(rows=limit)), lambda: chunks, partial=False)
         book = openpyxl.load_workbook(tmp_path / "master.xlsx")
         assert book.sheetnames == sheets
     assert [file.rows for file in report.files] == [0, 25]
@@ -131,7 +137,7 @@ def test_too_long_for_a_workbook(chunk: Chunk, tmp_path: Path) -> None:
 
 def test_empty_list(tmp_path: Path) -> None:
     """A list without numbers gives headers."""
-    report = write_master(request(tmp_path), list, partial=False)
+    report = written(request(tmp_path), list, partial=False)
     assert rows_of_csv(tmp_path / "master.csv") == [["Number", "instagram", "amazon"]]
     assert rows_of_xlsx(tmp_path / "master.xlsx") == [["Number", "instagram", "amazon"]]
     assert report.counts == {"instagram": {}, "amazon": {}}
@@ -140,11 +146,11 @@ def test_empty_list(tmp_path: Path) -> None:
 def test_failure_leaves_the_old_master(chunk: Chunk, tmp_path: Path) -> None:
     """When a chunk can't be read, the old files stay and no other ones appear."""
     good = chunk(["+41798284651"], ["yes"], ["no"])
-    write_master(request(tmp_path), lambda: [good], partial=False)
+    written(request(tmp_path), lambda: [good], partial=False)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("master*")}
     missing = MasterChunk(tmp_path / "chunks" / "000009.txt", 1, ("held", "held"))
     with pytest.raises(StorageError, match=r"000009\.txt"):
-        write_master(request(tmp_path), lambda: [good, missing], partial=False)
+        written(request(tmp_path), lambda: [good, missing], partial=False)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("master*")} == before
 
 
@@ -154,7 +160,7 @@ def test_full_disk(chunk: Chunk, small_disk: Path, formats: tuple[OutputFormat, 
     numbers = [f"+41{i * 7_919_777_777_777 % 10**13:013d}" for i in range(300_000)]  # too mixed to pack small
     chunks = [chunk(numbers, "held", "pending")]
     with pytest.raises(StorageError, match="No space left"):
-        write_master(request(small_disk, formats=formats), lambda: chunks, partial=False)
+        written(request(small_disk, formats=formats), lambda: chunks, partial=False)
     assert list(small_disk.iterdir()) == []
 
 
@@ -179,7 +185,7 @@ def test_any_words_come_back(
         columns = [data.draw(st.lists(st.sampled_from(words), min_size=size, max_size=size)) for _ in "ab"]
         chunks.append(chunk(numbers, *columns))
         rows += [list(row) for row in zip(numbers, *columns, strict=True)]
-    report = write_master(request(tmp_path, formats=tuple(OutputFormat)), lambda: chunks, partial=False)
+    report = written(request(tmp_path, formats=tuple(OutputFormat)), lambda: chunks, partial=False)
     read = rows_of_csv(tmp_path / "master.csv")[1:]
     assert [[cell.removeprefix("'") for cell in row] for row in read] == [
         [cell.removeprefix("'") for cell in row] for row in rows
@@ -201,7 +207,7 @@ def test_kept_columns(chunk: Chunk, tmp_path: Path) -> None:
         csv.writer(file).writerows(cells)
     chunks = [dataclasses.replace(made, columns=path), chunk(["+4915112345679"], ["no"], "held")]
     names = ("name", "amazon")
-    write_master(request(tmp_path, formats=tuple(OutputFormat), columns=names), lambda: chunks, partial=False)
+    written(request(tmp_path, formats=tuple(OutputFormat), columns=names), lambda: chunks, partial=False)
     header = ["Number", "instagram", "amazon", "name", "amazon (list)"]
     verdicts = [["+41798284651", "yes", "held"], ["+12025550123", "no", "held"], ["+4915112345678", "yes", "held"]]
     last = ["+4915112345679", "no", "held", "", ""]
@@ -226,7 +232,7 @@ def test_cells_longer_than_a_spreadsheet_takes(chunk: Chunk, tmp_path: Path) -> 
     text = "\U0001f600" * 20_000
     path.write_text(f"{text}\r\n", encoding="utf-8", newline="")
     chunks = [dataclasses.replace(made, columns=path)]
-    write_master(request(tmp_path, columns=("name",)), lambda: chunks, partial=False)
+    written(request(tmp_path, columns=("name",)), lambda: chunks, partial=False)
     assert rows_of_csv(tmp_path / "master.csv")[1][3] == text
     assert rows_of_xlsx(tmp_path / "master.xlsx")[1][3] == "\U0001f600" * (MAX_CELL_UNITS // 2)
 
@@ -236,7 +242,7 @@ def test_later_generations(chunk: Chunk, overlay: Callable[..., Overlay], tmp_pa
     numbers = [f"+4179{i:07d}" for i in range(6)]
     chunks = [chunk(numbers[:4], "held", ["yes"] * 4), chunk(numbers[4:], "failed", "held")]
     overlays = [overlay("instagram", 2, [1, 5], numbers, ["yes", "ban"]), overlay("instagram", 3, [5], numbers, "held")]
-    report = write_master(request(tmp_path), lambda: chunks, partial=False, overlays=lambda: overlays)
+    report = written(request(tmp_path), lambda: chunks, partial=False, overlays=lambda: overlays)
     assert [row[1] for row in rows_of_csv(tmp_path / "master.csv")[1:]] == [
         "held",
         "yes",
@@ -259,7 +265,7 @@ from orchestrator.master.workbook import MAX_CELL_UNITS
 from orchestrator.settings import OutputFormat
 folder, number, kept, rows, times = *map(Path, sys.argv[1:4]), *map(int, sys.argv[4:])
 verdicts = folder / "verdicts" / "p0" / "000001.bin"
-request = MasterRequest(folder / "out", ("a", "b"), tuple(OutputFormat), columns=("name",))
+request = MasterRequest(folder / "out", ("a", "b"), tuple(OutputFormat), rows * times, columns=("name",))
 chunk = MasterChunk(number, rows, (verdicts, "held"), columns=kept)
 write_master(request, lambda: repeat(chunk, times), False)
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
