@@ -351,9 +351,9 @@ class Front:
                 answer.status = 202 if answer.status == 200 else answer.status
             case "id of another":
                 if len(self.gateway.owners) > 1 and answer.status < 300:
-                    answer.body = json.dumps(
-                        (content_of(answer.body) or {}) | {"task_id": next(iter(self.gateway.owners))}
-                    ).encode()
+                    other = next(iter(self.gateway.owners))
+                    answer.body = json.dumps((content_of(answer.body) or {}) | {"task_id": other}).encode()
+                    self.gateway.owners[other] = ""  # from now on nobody can tell who asks for it
             case "":
                 pass
             case _ if answer.status < 300:

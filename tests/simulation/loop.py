@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 START_S = 1_000.0
@@ -122,20 +123,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if isinstance(executor, ThreadPoolExecutor) and executor._max_workers == 1:
             begins = max(begins, self._free_at.get(executor, 0.0) + 1e-6)
             self._free_at[executor] = begins + half_s
-        self.call_at(begins, self._work, future, half_s, func, args)
+        self.call_at(begins, self._work, executor, future, half_s, partial(func, *args))
         return future
 
-    def _work(
-        self, future: asyncio.Future[Any], half_s: float, func: Callable[..., Any], args: tuple[Any, ...]
-    ) -> None:
+    def _work(self, executor: Any, future: asyncio.Future[Any], half_s: float, func: Callable[[], Any]) -> None:
         if future.cancelled():
             return
         try:
-            result = func(*args)
+            result = func()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
-            self.call_later(half_s, _settle, future, None, error)
+            if not getattr(executor, "_shutdown", False):  # else its process was killed, and its files are closed
+                self.call_later(half_s, _settle, future, None, error)
         else:
             self.call_later(half_s, _settle, future, result, None)
 
