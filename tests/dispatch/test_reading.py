@@ -17,26 +17,9 @@ from orchestrator.dispatch.reading import FILES_AT_ONCE, ROWS_AT_ONCE, ResultRea
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.results import ResultCheck, take_results
 from orchestrator.workers import PieceLimits, Workers
+from tests.results.test_keeping import make_check
 
 T = TypeVar("T")
-NUMBERS = [f"+4179828465{digit}" for digit in range(10)]
-
-
-def make_check(folder: Path, name: str = "000001", content: str | None = None) -> ResultCheck:
-    """Write a chunk and its result; without `content` the result is right."""
-    folder.mkdir(exist_ok=True)
-    chunk, result = folder / f"{name}.txt", folder / f"{name}.part"
-    chunk.write_text("".join(f"{number}\n" for number in NUMBERS))
-    result.write_text(content or "Number,instagram\n" + "".join(f"{number},yes\n" for number in NUMBERS))
-    return ResultCheck(
-        result=result,
-        chunk=chunk,
-        verdicts=folder / f"{name}.bin",
-        platform="instagram",
-        columns=("instagram",),
-        task_id="t1",
-        success=10,
-    )
 
 
 class Held(Workers):

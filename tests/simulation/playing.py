@@ -16,7 +16,7 @@ from tests.simulation.loop import DeadlockError, VirtualLoop
 from tests.simulation.scenario import Scenario, drawn, stream
 from tests.simulation.whole import OnTheLoop, Operator, Story
 
-MOST_ROUNDS = 400_000
+MOST_ROUNDS = 2_000_000
 
 
 @contextmanager
