@@ -62,7 +62,7 @@ async def build_master(
     """
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
-    pending = any(standing[name].unfinished for name in platforms)
+    pending = any(standing[name].unfinished or not ledger.is_all_planned(name) for name in platforms)
     counts = ledger.counts()
     request = MasterRequest(
         directory=settings.job.directory if into is None else into,

@@ -118,6 +118,15 @@ class Ledger(JobRecord):
         statement = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows"
         return {rows: tasks for rows, tasks in self._rows(statement, (platform, State.PLANNED))}  # noqa: C416 - dict() of Any
 
+    def is_all_planned(self, platform: str) -> bool:
+        """Tell whether a platform has its task for every chunk: not for what came while it was not configured."""
+        counts = self._row(
+            "SELECT (SELECT count(*) FROM chunks WHERE only_platform IS NULL OR only_platform = ?), "
+            "(SELECT sum(tasks) FROM tally WHERE platform = ?)",
+            (platform, platform),
+        )
+        return counts is not None and counts[0] == counts[1]
+
     def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:
         """Yield, chunk by chunk, the state of its task on each of `platforms`."""
         marks = ", ".join("?" * len(platforms))

@@ -139,6 +139,22 @@ async def test_a_platform_joins_and_leaves(change: Change) -> None:
     assert len(change.charged()) == 5
 
 
+async def test_a_platform_that_comes_back_to_a_longer_list(change: Change) -> None:
+    """What came while it was away is pending, and the master partial, until the next run plans and sends it."""
+    change.more = AMAZON
+    assert await change.run() == 0
+    change.more = ""
+    change.numbers(range(450))
+    assert await change.run(extend=True) == 0
+    change.more = AMAZON
+    report = await job.merge(change.settings(), change.world())
+    assert report.pending == 200
+    assert (change.directory / "master.partial.csv").exists()
+    assert await change.run() == 0
+    assert not (change.directory / "master.partial.csv").exists()
+    assert change.master() == {f"+{FIRST + n}": [right("instagram", n), right("amazon", n)] for n in range(450)}
+
+
 async def test_a_retry_asks_only_for_what_is_lacking(change: Change) -> None:
     """Unanswered numbers form a further generation; the next run sends it, and its verdicts take their cells."""
     change.overrides = ['sandbox.faults=["missing_rows"]']
