@@ -5,22 +5,18 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-
-import trustme
 
 from orchestrator import job
 from orchestrator.errors import ExitCode, LockedError
 from orchestrator.job import RunOptions
 from tests.faults.bench import NIGHT_S, PASSES_AFTER_S, Bench, played
-from tests.faults.rows import BY_NAME, NAME, End, Row
+from tests.faults.rows import BY_NAME, End, Row
+from tests.simulation.address import NAME, certificate, trusted
 from tests.simulation.checks import promise
 from tests.simulation.scenario import DAY_S
 
@@ -115,9 +111,7 @@ class Secured(Faulty):
 
     @contextmanager
     def lasting(self) -> Iterator[None]:
-        trusting = ssl.create_default_context()
-        authority().configure_trust(trusting)
-        with patch("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting):
+        with trusted():
             yield
 
 
@@ -155,24 +149,6 @@ class BadCertificate(Secured):
 
     async def heal(self) -> None:
         self.certify("good")
-
-
-@cache
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@cache
-def certificate(fault: str) -> trustme.LeafCert:
-    match fault:
-        case "certificate of another host":
-            return authority().issue_cert("other.example")
-        case "expired certificate":
-            yesterday = datetime.now(UTC) - timedelta(days=1)
-            return authority().issue_cert("127.0.0.1", not_after=yesterday)
-        case "certificate of an unknown maker":
-            return trustme.CA().issue_cert("127.0.0.1")
-    return authority().issue_cert("127.0.0.1", NAME)
 
 
 # --- host ------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-NAME = "vendor.example"
+from tests.simulation.address import NAME
+
 BY_NAME = "name not found"
 
 

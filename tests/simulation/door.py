@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,8 +15,8 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 class Door:
     """Listens on a port of its own. While it is shut nobody listens there, and the system refuses connections."""
 
-    def __init__(self, serve: Serve) -> None:
-        self._serve = serve
+    def __init__(self, serve: Serve, tls: ssl.SSLContext | None = None) -> None:
+        self._serve, self._tls = serve, tls
         self._holder = socket.socket()
         self._mended = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
@@ -60,5 +61,5 @@ class Door:
 
     async def _open(self) -> None:
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, limit=1 << 22, reuse_address=True
+            self._serve, "127.0.0.1", self.port, limit=1 << 22, reuse_address=True, ssl=self._tls
         )

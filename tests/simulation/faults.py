@@ -10,6 +10,7 @@ The names are the rows of the table of faults. Each has the place where it strik
     spell             something about a task that stays as it is
     link, file        the result link, and what it leads to
     idle              a kept connection is closed from the other side
+    name, tls         the vendor's name is not found, or its certificate does not hold
 """
 
 from __future__ import annotations
@@ -66,6 +67,15 @@ OF_STATUS = (
 OF_TASK = tuple(f"spell: {what}" for what in SPELLS)
 OF_LINK = tuple(f"link: {what}" for what in LINKS)
 OF_FILE = tuple(f"file: {what}" for what in FILES)
+
+OF_NAME = ("name: not found", "name: no answer")
+OF_CERTIFICATE = (
+    "tls: certificate of another host",
+    "tls: expired certificate",
+    "tls: certificate of an unknown maker",
+)
+OF_ADDRESS = (*OF_NAME, *OF_CERTIFICATE)
+"""Only for a vendor that goes by a name and speaks TLS."""
 
 ALL = tuple(dict.fromkeys((*OF_CONNECTION, *OF_SUBMIT, *OF_STATUS, *OF_TASK, *OF_LINK, *OF_FILE)))
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from tests.simulation.address import NAME, Address
 from tests.simulation.door import Door
 from tests.simulation.faults import OF_CONNECTION, OF_FILE, OF_STATUS, OF_SUBMIT, Mischief
 from tests.simulation.gateway import Gateway, Note
@@ -33,11 +34,14 @@ from tests.simulation.wire import (
 class Front:
     """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform).
 
-    `truth` gives, by task id, the platform and the rows that a result should have.
+    `truth` gives, by task id, the platform and the rows that a result should have. At an `address` it speaks TLS.
     """
 
-    def __init__(self, api: str, results: str, mischief: Mischief, note: Note) -> None:
+    def __init__(
+        self, api: str, results: str, mischief: Mischief, note: Note, *, address: Address | None = None
+    ) -> None:
         self._api, self._results = Upstream(api), Upstream(results)
+        self._address = address
         self._mischief = mischief
         self._note = note
         self.gateway = Gateway(mischief, note)
@@ -55,11 +59,13 @@ class Front:
         return self.gateway.base_url
 
     async def start(self) -> None:
+        address = self._address
         for kind in ("api", "file"):
-            self._doors[kind] = Door(self._serve(kind))
+            self._doors[kind] = Door(self._serve(kind), address.tls if address else None)
             await self._doors[kind].start()
-        ports = [door.port for door in self._doors.values()]
-        self.gateway.base_url, self.gateway.results_host = f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}"
+        api, file = (f"{NAME if address else '127.0.0.1'}:{door.port}" for door in self._doors.values())
+        self.gateway.scheme = "https" if address else "http"
+        self.gateway.base_url, self.gateway.results_host = f"{self.gateway.scheme}://{api}", file
 
     async def stop(self) -> None:
         self._stopped = True

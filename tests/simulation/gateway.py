@@ -29,6 +29,7 @@ class Gateway:
         self._files: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.unreal: set[str] = set()
+        self.scheme = "http"
         self.base_url = self.results_host = self.trap = ""
 
     def bewitch(self, answer: Answer, task_id: str) -> None:
@@ -80,7 +81,7 @@ class Gateway:
     def _link(self, link: str, task_id: str) -> str:  # noqa: C901, PLR0911 - one case a fault
         path = link.partition("//")[2].partition("/")[2]
         self._files[task_id] = path
-        ours = f"http://{self.results_host}/"
+        ours = f"{self.scheme}://{self.results_host}/"
         fault = self._mischief.draw(OF_LINK)
         if fault:
             self._note("fault", fault=fault, about=task_id)

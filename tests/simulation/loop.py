@@ -13,7 +13,7 @@ import math
 import os
 import selectors
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 START_S = 1_000.0
+APART_S = 1e-4
 SETTLE = 3
 """How often an idle look at the sockets is repeated before time moves: the kernel may deliver a moment later."""
 
@@ -76,6 +77,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._free_at: dict[Executor, float] = {}
         self._signals: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
         self.complaints: list[str] = []
+        self.look_up: Callable[[str], Awaitable[str]] | None = None
+        self._connects_s = START_S
         self.rounds, self.most_rounds = 0, math.inf
         self._alarm: tuple[float, Callable[[], object]] = (math.inf, lambda: None)
         super().__init__(selector)
@@ -138,6 +141,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 self.call_later(half_s, _settle, future, None, error)
         else:
             self.call_later(half_s, _settle, future, result, None)
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        if self.look_up is not None:
+            host = await self.look_up(host)
+        return await super().getaddrinfo(host, port, **options)
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect one after the other where names are looked up: of many handshakes, any could end first."""
+        if self.look_up is not None:
+            self._connects_s = max(self._connects_s, self._virtual_s) + APART_S
+            await asyncio.sleep(self._connects_s - self._virtual_s)
+        await super().sock_connect(sock, address)
 
     # --- servers -----------------------------------------------------------------------------------------------------
 

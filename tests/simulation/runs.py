@@ -62,6 +62,14 @@ class Runs:
         """Whether the list has grown and the begun job does not know yet."""
         return False
 
+    def is_secured(self) -> bool:
+        """Whether the vendor speaks TLS: how many rounds a handshake takes is not the same every time."""
+        return False
+
+    def may_be_misled(self) -> bool:
+        """Whether the vendor's address may look wrong now: then a job that has not begun is refused."""
+        return False
+
     def sent(self) -> object:
         """Return what changes with every request."""
         return None
@@ -98,12 +106,13 @@ class Runs:
         if options.after is None and self.chance.random() < 0.3:
             options = replace(options, after=self.serial())
         self.note("run", submit_only=options.submit_only, deadline=options.deadline_s, extend=options.extend)
+        misled = self.may_be_misled() and not self.begun()
         deed = await self.do(job.run(settings, options, self.world()), end)
         code = deed.code
         if code is None:
             return None
         self.note("ended", code=int(code))
-        if code in BAD:
+        if code in BAD and not (misled and code is ExitCode.USAGE):
             raise BrokenPromiseError(f"a run ended with {code.value}: {self.ever_told.getvalue()[-3000:]}")
         return code
 
@@ -152,7 +161,7 @@ class Runs:
         """Draw how a run ends: killed, stopped or awaited."""
         kind = self.chance.random()
         at_s = self.chance.choice((0.05, 1.0, 30.0, 1000.0)) * self.chance.random()
-        if kind < 0.35:
+        if kind < 0.35 and not self.is_secured():
             return partial(self._killed_in_round, int(10 ** self.chance.uniform(0.5, 3.7)))
         if kind < 0.5:
             return partial(self._killed_at, at_s)

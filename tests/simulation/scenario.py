@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.sandbox import FAULTS, Options
-from tests.simulation.faults import drawn_names
+from tests.simulation.faults import OF_ADDRESS, drawn_names
 from tests.simulation.listing import KINDS, Keep, drawn_lines, grown, numbers_in
 
 KEY = "k-simulated-0123456789abcdef"
@@ -24,6 +24,7 @@ KNOWN = {
 PRICES = {"amazon": 2.0}
 SMALL = ("instagram", "twitter", "viber")
 """Those of which the embedded vendor takes files of any size."""
+SECURED_SHARE = 0.05
 LOOKS = ("plan", "merge", "verify", "status")
 ERRANDS = ("retry", "retry", "extend", "join", "leave", "mend", "older copy", *LOOKS)
 """What an operator may do between two runs; only looking changes nothing."""
@@ -77,9 +78,9 @@ class Night:
 class Scenario:
     """One seed's world. Times in seconds of the event loop, from the start.
 
-    `growth` are later states of the list, `newcomer` a platform that may join. `embedded` means base_url = "sandbox".
-    `errands` are done once all is finished, each followed by runs to the next end; `curiosity` is the chance of one
-    before each of the faulty runs.
+    `growth` are later states of the list, `newcomer` a platform that may join. `embedded` means base_url = "sandbox",
+    `secured` that vendors go by a name and speak TLS. `errands` are done once all is finished, each followed by runs to
+    the next end; `curiosity` is the chance of one before each of the faulty runs.
     """
 
     seed: int
@@ -106,6 +107,7 @@ class Scenario:
     growth: tuple[tuple[str, ...], ...] = ()
     newcomer: PlatformDraw | None = None
     embedded: bool = False
+    secured: bool = False
     nights: tuple[Night, ...] = ()
     curiosity: float = 0.0
     errands: tuple[str, ...] = ()
@@ -186,6 +188,11 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
     chunk_size = max(chance.choice((5, 10, 20, 40, 60)), -(-len(numbers) // 16))
     names, drawn_rate = drawn_names(stream(seed, "faults"))
     embedded = faults is None and life.random() < 0.06
+    address = stream(seed, "address")
+    secured = faults is None and not embedded and address.random() < SECURED_SHARE
+    if secured:
+        names = (*names, *address.sample(OF_ADDRESS, address.choice((1, 1, 2, len(OF_ADDRESS)))))
+        drawn_rate = drawn_rate or 0.2
     vendors = {"main": _rate(chance)} | ({"other": _rate(chance)} if chance.random() < 0.2 and not embedded else {})
     platforms, newcomer = _platforms(chance, life, list(vendors), SMALL if embedded else tuple(KNOWN))
     least_s = chance.choice((0.0, 0.2, 1.0, 5.0))
@@ -226,6 +233,7 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         growth=growth,
         newcomer=newcomer,
         embedded=embedded,
+        secured=secured,
         nights=_nights(life),
         curiosity=life.choice((0.0, 0.0, 0.3, 0.8)),
         errands=errands,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from orchestrator.sandbox import Sandbox, missing_numbers, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 from orchestrator.workers import PieceLimits, Workers
+from tests.simulation.address import Address
 from tests.simulation.checks import BrokenPromiseError, check_all, check_purged, check_spacing, key_of, promise
 from tests.simulation.errands import AGAIN, Errands
 from tests.simulation.expectation import cells_of
@@ -143,12 +145,14 @@ class Operator(Errands):
     async def _live_with(self, sandbox: Sandbox) -> None:
         api, results = (url.removeprefix("http://") for url in (sandbox.base_url, sandbox.result_url))
         trap = await self.trap.start()
+        address = Address(self.loop, self.mischief, self.note) if self.scenario.secured else None
         for name in self.scenario.vendors:
-            self.fronts[name] = front = Front(api, results, self.mischief, self.note)
+            self.fronts[name] = front = Front(api, results, self.mischief, self.note, address=address)
             front.gateway.trap, front.truth = trap, self.truth
             await front.start()
         try:
-            await self._live()
+            with address.known() if address else nullcontext():
+                await self._live()
         finally:
             for front in self.fronts.values():
                 await front.stop()
@@ -285,6 +289,12 @@ class Operator(Errands):
         return job.UseResult(path)
 
     # --- looking -----------------------------------------------------------------------------------------------------
+
+    def is_secured(self) -> bool:
+        return self.scenario.secured
+
+    def may_be_misled(self) -> bool:
+        return self.scenario.secured and not self.mischief.healed
 
     def sent(self) -> object:
         return len(self.charged()), [len(front.arrivals) for front in self.fronts.values()]
