@@ -1,7 +1,8 @@
 """Private, atomic, synced files: a reader sees the old file or the whole new one, also after a power loss.
 
-Everything durable that is not in the ledger goes through `replacing`: temporary name, sync, rename, sync of the
-directory. Failures of the disk come out as `StorageError`.
+Everything durable that is not in the ledger goes through `replacing`, or with many others through `replace_together`
+and `keep_together`: temporary name, sync, rename, sync of the directory. Failures of the disk come out as
+`StorageError`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The vendor's dialects: settings to requests, JSON to typed answers. Pure: no socket, no clock.
 
 The documented fields are read; everything else in an answer is ignored. Numbers may come as strings or floats. A field
-that an answer has twice, with two values, has none that could be believed: it is `TWICE`. Vendor
-text is quoted, in messages and in the ledger, only after `quotable`: it may repeat phone numbers, our key, or a link.
+that an answer has twice, with two values, has none that could be believed: it is `TWICE`. Vendor text is quoted, in
+messages and in the ledger, only after `quotable`: it may repeat phone numbers, our key, or a link.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _was_reset(response: aiohttp.ClientResponse) -> bool:
 async def _store(content: AsyncIterator[bytes], part: Path) -> None:
     """Write `content` in blocks; a part that was not completed is removed.
 
-    What fits into one write to a socket is written on the loop: a hop to a thread costs several times as much.
+    A small file is written on the loop: a hop to a thread costs several times as much.
     """
     try:
         head = bytearray()
@@ -142,4 +142,3 @@ async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: A
         block += data
     with disk_errors(part):
         await file.write(bytes(block))
-        await file.flush()

@@ -61,7 +61,6 @@ class ChosenGateway(Gateway):
         super().__init__(stroke, note)
         self._stroke = stroke
         self._looks: Counter[str] = Counter()
-        self.scheme = "http"
         self.uncounted = False
 
     def bewitch(self, answer: Answer, task_id: str) -> None:
@@ -83,10 +82,6 @@ class ChosenGateway(Gateway):
             content.update(status=status, success=success, failure=0, result_url=None)
             return
         super()._spell(answer, content, spell, task_id)
-
-    def _link(self, link: str, task_id: str) -> str:
-        told = super()._link(link, task_id)
-        return told.replace("http:", f"{self.scheme}:", 1) if self.results_host in told else told
 
     def made_up(self, how: str, platform: str) -> Answer:
         match how.split(" "):
