@@ -6,7 +6,7 @@ content and not by name (`tables`), and whatever does not fit the chunk is count
 
 from orchestrator.results.check import ResultCheck, ResultReport, check_limits
 from orchestrator.results.keeping import take_results
-from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_path, write_verdicts
+from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_bytes, verdict_path
 
 __all__ = [
     "ResultCheck",
@@ -15,6 +15,6 @@ __all__ = [
     "check_limits",
     "read_verdicts",
     "take_results",
+    "verdict_bytes",
     "verdict_path",
-    "write_verdicts",
 ]

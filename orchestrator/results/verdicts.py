@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import StorageError
-from orchestrator.files import disk_errors, make_private_directory, replacing
+from orchestrator.files import disk_errors
 from orchestrator.results.words import UNANSWERED
 
 if TYPE_CHECKING:
@@ -48,13 +48,6 @@ def _folder(directory: Path, platform: str) -> Path:
     return directory / "verdicts" / platform
 
 
-def write_verdicts(path: Path, verdicts: Verdicts) -> None:
-    """Write `path`, whole and synced, name and all; raises `StorageError`."""
-    make_private_directory(path.parent)
-    with replacing(path) as file:
-        file.write(verdict_bytes(verdicts))
-
-
 def verdict_bytes(verdicts: Verdicts) -> bytes:
     """Return what the verdict file holds."""
     header = {
@@ -68,7 +61,7 @@ def verdict_bytes(verdicts: Verdicts) -> bytes:
 
 
 def read_verdicts(path: Path) -> Verdicts:
-    """Read what `write_verdicts` wrote; raises `StorageError` when it is missing, torn or altered."""
+    """Read a verdict file; raises `StorageError` when it is missing, torn or altered."""
     with disk_errors(path), path.open("rb") as file:
         line = file.readline(_MAX_HEADER_BYTES)
         codes = file.read()

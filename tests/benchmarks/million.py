@@ -17,7 +17,8 @@ from orchestrator.config import load
 from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job import planning
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, ledger_path
-from orchestrator.results import Verdicts, verdict_path, write_verdicts
+from orchestrator.results import Verdicts, verdict_path
+from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

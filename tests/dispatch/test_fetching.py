@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -27,6 +28,8 @@ async def test_results_are_kept_as_downloaded(bench: Bench) -> None:
     found = read_verdicts(verdict_path(bench.directory, "instagram", 1))
     assert [found.words[code] for code in found.codes] == ["yes"] * 3
     assert bench.standing().verdicts == {"yes": 3}
+    path = verdict_path(bench.directory, "instagram", 1)
+    assert [stat.S_IMODE(private.stat().st_mode) for private in (path, path.parent)] == [0o600, 0o700]
 
 
 async def test_an_expired_link_is_asked_for_again(bench: Bench) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from orchestrator.master import MasterChunk, Overlay
-from orchestrator.results import Verdicts, verdict_path, write_verdicts
+from orchestrator.results import Verdicts, verdict_path
+from tests.results.written import write_verdicts
 
 Cells = Sequence[str] | str
 

@@ -11,7 +11,8 @@ import pytest
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk
 from orchestrator.master.chunks import ROWS_AT_ONCE, Column, ResolvedChunk, base_blocks, gathered
-from orchestrator.results import Verdicts, verdict_path, write_verdicts
+from orchestrator.results import Verdicts, verdict_path
+from tests.results.written import write_verdicts
 
 Chunk = Callable[..., MasterChunk]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk, Overlay, ResolvedChunk, resolved
-from orchestrator.results import Verdicts, write_verdicts
+from orchestrator.results import Verdicts
+from tests.results.written import write_verdicts
 
 Chunk = Callable[..., MasterChunk]
 MakeOverlay = Callable[..., Overlay]

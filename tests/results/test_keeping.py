@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_good_files_are_kept_and_damaged_ones_stay(tmp_path: Path) -> None:
     assert isinstance(error, DamagedResultError)
     assert sorted(path.name for path in tmp_path.glob("*.[cp]*")) == ["000001.csv", "000002.part"]
     assert len(read_verdicts(good.verdicts).codes) == 10
+    assert stat.S_IMODE(good.verdicts.stat().st_mode) == 0o600
 
 
 def test_everything_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

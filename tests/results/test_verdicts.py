@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.results import Verdicts, read_verdicts, verdict_path, write_verdicts
+from orchestrator.results import Verdicts, read_verdicts, verdict_path
+from tests.results.written import write_verdicts
 
 VERDICTS = Verdicts(("unanswered", "yes", "s\u00ed"), bytes([0, 1, 2, 1, 0] * 40), "task", "ab" * 32)
 
@@ -30,14 +30,6 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, words: list[str], 
     written = Verdicts(known, codes, "t", "00" * 32)
     write_verdicts(path, written)
     assert read_verdicts(path) == written
-
-
-def test_private(tmp_path: Path) -> None:
-    """Only the owner can read verdicts."""
-    path = verdict_path(tmp_path, "instagram", 1)
-    write_verdicts(path, VERDICTS)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 def test_one_byte_a_number(tmp_path: Path) -> None:
