@@ -96,7 +96,7 @@ def _wait_s(progress: Progress, experience: Experience) -> float:
 
 
 def _blind_wait_s(age_s: float, typical_s: float | None) -> float:
-    if typical_s is None:
+    if not typical_s:  # nothing is known, or a time of nothing, which tells no more
         return age_s
     step_s = typical_s * BLIND_STEP_SHARE * max(1.0, typical_s / max(age_s, typical_s * BLIND_FIRST_SHARE))
     late_s = max(0.0, age_s - typical_s * BLIND_LATE) * BLIND_OVERDUE_SHARE

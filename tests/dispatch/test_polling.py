@@ -59,6 +59,7 @@ def watch(takes_s: float, experience: Experience, *, seed: int, rows: int = 20_0
     [
         (Progress(0, 0, 0.0), None, 5.0),  # just submitted, nothing known
         (Progress(40, 0, 0.0), None, 40.0),
+        (Progress(40, 0, 0.0), 0.0, 40.0),
         (Progress(0, 0, 0.0), 100.0, 55.0),  # others took 100 s, some less
         (Progress(0, 0, 0.0), 1740.0, 300.0),
         (Progress(600, 500, 0.0), 1000.0, 75.0),  # it tells nothing, and few end so early
