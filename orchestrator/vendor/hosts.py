@@ -29,6 +29,8 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an
 
 _PLAIN: Final = re.compile(r"[!-~]+")  # unquoted, the rest could end the request line
 
+_UNREADABLE: Final = (ValueError, IndexError)  # yarl raises the second one for `https://[]@`
+
 
 class Reach(Enum):
     """Which addresses a link may lead to."""
@@ -57,7 +59,7 @@ class HostRule:
             if not _PLAIN.fullmatch(link):
                 raise not_a_link()
             return url, self._reach(url)
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise not_a_link() from error
 
     def _reach(self, url: URL) -> Reach:
@@ -147,7 +149,7 @@ def _entry(text: str) -> tuple[str, int | None]:
     try:
         url = URL(f"https://{text}")
         host, port = _host_of(url), url.explicit_port
-    except ValueError:
+    except _UNREADABLE:
         host, port = "", None
     if not host or url.raw_path != "/" or url.raw_query_string or url.raw_fragment or url.raw_user is not None:
         raise UsageError(f"result_hosts: {text!r} is not a host or host:port")

@@ -116,6 +116,7 @@ ROWS = [
         [
             ("A link to a private address", "link: private address", "which is not a public address"),
             ("No link, but words", "link: no link", "the result link is not"),
+            ("A link that cannot be taken apart", "link: brackets", "the result link is not"),
             ("An ftp link", "link: ftp", "the result link is not a plain http or https link"),
         ],
     ),

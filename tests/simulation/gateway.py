@@ -95,6 +95,8 @@ class Gateway:
                 return f"https://10.0.0.1/{path}"
             case "no link":
                 return "see your mail"
+            case "brackets":
+                return "https://[]@"
             case "ftp":
                 return f"ftp://127.0.0.1/{path}"
             case "http":

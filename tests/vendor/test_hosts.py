@@ -79,6 +79,8 @@ def test_allowed(link: str, base: str, hosts: tuple[str, ...], reach: Reach) -> 
         ("https://files.example/a\r\nX-API-Key: b", VENDOR, ()),
         ("https://files.example/ä", VENDOR, ()),
         ("https://[::1/a", VENDOR, ()),
+        ("https://[]@", VENDOR, ()),
+        ("https://[::1]@", VENDOR, ()),
     ],
 )
 def test_refused(link: str, base: str, hosts: tuple[str, ...]) -> None:
@@ -104,7 +106,7 @@ def test_any_text(link: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", ["", "https://files.example", "files.example/path", "a@b", "a:x", "files.example?x", ":80"]
+    "entry", ["", "https://files.example", "files.example/path", "a@b", "a:x", "files.example?x", ":80", "[]@"]
 )
 def test_bad_entries(entry: str) -> None:
     """An entry of result_hosts that is not a host or host:port is an error of the configuration."""
