@@ -10,8 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import orchestrator
+
+# What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
+settings.register_profile("search", max_examples=1000, deadline=None)
+settings.register_profile("every change", derandomize=True)
+settings.load_profile("every change")
 
 Child = Callable[..., "subprocess.Popen[str]"]
 
