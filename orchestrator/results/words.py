@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.errors import DamagedResultError
+from orchestrator.redact import mask_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,8 @@ def verdict(cell: object) -> str:
     """Return the verdict that a cell of a result file stands for; an empty cell is `unanswered`.
 
     The word comes back in lower case, on one line, printable, and never equal to one of `OWN_WORDS` unless the cell
-    was empty. Raises `DamagedResultError` for a word longer than `MAX_WORD_LENGTH`.
+    was empty. Raises `DamagedResultError` for a word longer than `MAX_WORD_LENGTH`, and for a telephone number, which
+    is what another column holds: words are counted, and counts are shown and stay after a purge.
     """
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)  # xlsx has no integers, 1 arrives as 1.0
@@ -44,6 +46,8 @@ def verdict(cell: object) -> str:
     word = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(word) > MAX_WORD_LENGTH:
         raise DamagedResultError(f"a verdict is {len(word)} characters long; at most {MAX_WORD_LENGTH} are believed")
+    if mask_numbers(word) != word:
+        raise DamagedResultError("a verdict is a telephone number")
     if word in OWN_WORDS:
         return VENDOR_PREFIX + word
     return _SYNONYMS.get(word, word) or UNANSWERED

@@ -25,6 +25,14 @@ FILES: Final = (
         "Half of a result counts as the whole: paid for, and unanswered.",
     ),
     Ablation(
+        "a verdict is no telephone number",
+        "results/words.py",
+        "if mask_numbers(word) != word:",
+        "if False:",
+        "results/test_words.py::test_numbers_are_damage[+41798284651]",
+        "A column that is not the verdicts' puts the numbers into summary.json, where a purge leaves them.",
+    ),
+    Ablation(
         "rows that contradict each other are no verdict",
         "results/matching.py",
         "return np.where(self._contradicted, np.uint8(0), self._said)",

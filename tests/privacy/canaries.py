@@ -144,7 +144,7 @@ def _members(packed: zipfile.ZipFile) -> Iterator[bytes]:
     for name in packed.namelist():
         try:
             yield packed.read(name)
-        except (zipfile.BadZipFile, OSError, zlib.error):  # what a fault has damaged
+        except (zipfile.BadZipFile, OSError, zlib.error, RuntimeError):  # what a fault has damaged, or encrypted
             continue
 
 

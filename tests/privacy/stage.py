@@ -27,9 +27,11 @@ from orchestrator import cli
 from orchestrator.job.world import World
 from orchestrator.sandbox import FAULTS, Options, Sandbox
 from tests.privacy.canaries import ENVIRON, KEY, NATIONAL, USER_ID, Search, lines, spellings, table, too_open
+from tests.results.test_file_faults import Fault
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
 from tests.simulation.gateway import Gateway
+from tests.simulation.hostile import HOSTILE, Truth, rows_of
 from tests.simulation.loop import LIFE, Life, VirtualLoop
 from tests.simulation.scenario import EPOCH, stream
 from tests.simulation.whole import OnTheLoop
@@ -121,6 +123,16 @@ class Parrot(Gateway):
         answer.body = json.dumps(content | {"message": self._quote()}).encode()
 
 
+class InTurn(Mischief):
+    """Mischief that picks one thing after the other: each is seen soon."""
+
+    _picked = -1
+
+    def pick(self, options: Sequence[int]) -> int:
+        self._picked += 1
+        return options[self._picked % len(options)]
+
+
 class WatchedLoop(VirtualLoop):
     """A virtual loop that shows the directory now and then as a kill would leave it."""
 
@@ -141,8 +153,11 @@ class WatchedLoop(VirtualLoop):
 class Stage:
     """One job in a folder; `findings` are what anybody could read, `looks` how often the directory was looked at."""
 
-    def __init__(self, folder: Path, faults: Sequence[str] = ()) -> None:
-        """Live in `folder`; `faults` are names of the simulation's and the sandbox's, which strike every call."""
+    def __init__(self, folder: Path, faults: Sequence[str] = (), files: Sequence[Fault] = HOSTILE) -> None:
+        """Live in `folder`; `faults` are names of the simulation's and the sandbox's, which strike every call.
+
+        `files` are what "file: hostile" sends, one after the other; `sent` are the names of those that were.
+        """
         self.folder = folder
         self.search = Search()
         self.findings: list[str] = []
@@ -150,7 +165,9 @@ class Stage:
         self.looks = self.modes = self.workbooks = 0
         self._loop = WatchedLoop(lambda: 0.001)
         self._loop.most_rounds = 400_000
-        self._mischief = Mischief(random.Random(1), faults, 1.0)  # noqa: S311 - it has to be repeatable
+        self._mischief = InTurn(random.Random(1), faults, 1.0)  # noqa: S311 - it has to be repeatable
+        self._files = files
+        self.sent: set[str] = set()
         self._undo = contextlib.ExitStack()
         self.vendor = Sandbox(
             folder / "vendor",
@@ -281,9 +298,17 @@ class Stage:
     async def _open(self) -> None:
         await self.vendor.start()
         api, results = (url.removeprefix("http://") for url in (self.vendor.base_url, self.vendor.result_url))
-        self._front = Front(api, results, self._mischief, lambda *_, **__: None)
+        self._front = Front(api, results, self._mischief, self._note)
+        self._front.truth, self._front.hostile = self._truth, list(self._files)
         self._front.gateway = Parrot(self._mischief, lambda *_, **__: None, self.search)
         await self._front.start()
+
+    def _note(self, _event: str, **facts: Any) -> None:
+        self.sent.update({facts["hostile"]} if "hostile" in facts else ())
+
+    def _truth(self, task_id: str) -> tuple[str, Truth]:
+        record = next(record for record in self.vendor.tasks if record.id == task_id)
+        return record.platform, rows_of(record, self.vendor.directory, seed=0)
 
     async def _close(self) -> None:
         assert self._front is not None

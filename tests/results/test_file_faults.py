@@ -211,6 +211,11 @@ FAULTS = [
     Fault("yes and no as digits", words("1", "0")),
     Fault("other words stay what they are", words("ban", "N/A"), counts={"ban": 134, "n/a": 266}),
     Fault("words of ours are marked", words("failed", "no"), counts={"vendor:failed": 134, "no": 266}),
+    Fault(
+        "numbers in the place of verdicts",
+        lambda rows: text(recell(lambda number, _: [number, number[1:]])(rows)),
+        "a verdict is a telephone number",
+    ),
     Fault("numbers as whole cells", lambda rows: book(recell(lambda number, word: [int(number), word])(rows))),
     Fault("numbers as floats", lambda rows: book(recell(lambda number, word: [float(number), word])(rows))),
     Fault("numbers as floats in text", lambda rows: text(recell(lambda number, word: [f"{number}.0", word])(rows))),
@@ -242,7 +247,9 @@ FAULTS = [
     Fault("a page that says sorry", lambda _: b"<html><body>expired</body></html>", "no table with a column"),
     Fault("no text", lambda rows: text(rows).replace(b"yes", b"\xff\xfe"), "can't be read"),
     Fault(
-        "a million words", lambda rows: text(recell(lambda number, _: [number, number[-9:]])(rows)), "different words"
+        "a million words",
+        lambda rows: text(recell(lambda number, _: [number, f"w{number[-9:]}"])(rows)),
+        "different words",
     ),
 ]
 

@@ -52,6 +52,18 @@ def test_long_words_are_damage() -> None:
         verdict("x" * 65)
 
 
+@pytest.mark.parametrize("cell", ["+41798284651", "079 828 46 51", "41798284651", 41798284651.0, "no: 0041798284651"])
+def test_numbers_are_damage(cell: object) -> None:
+    """A telephone number is what another column holds; an id, a date or a count is a word like any other."""
+    with pytest.raises(DamagedResultError, match="telephone number"):
+        verdict(cell)
+    assert [verdict(word) for word in ("2025-11-21", "12345678", "a41798284651")] == [
+        "2025-11-21",
+        "12345678",
+        "a41798284651",
+    ]
+
+
 def test_codes_index_words() -> None:
     """A code is the place of its word; unanswered is 0, and spellings share a code."""
     table = WordTable()

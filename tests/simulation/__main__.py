@@ -6,6 +6,7 @@ Every seed that breaks a promise is told with the command that replays it; the e
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections import Counter
@@ -56,7 +57,8 @@ def _play(seed: int, options: argparse.Namespace) -> Story:
         with silent():
             return Story(seed, counts=Counter(events=play_fast(seed)))
     if options.faults:
-        return play(seed, drawn(seed, faults=options.faults.split(","), rate=options.rate))
+        chosen = drawn(seed, faults=options.faults.split(","), rate=options.rate)
+        return play(seed, chosen, shlex.join(["--faults", options.faults, "--rate", str(options.rate)]))
     return play(seed)
 
 

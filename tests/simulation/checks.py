@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from tests.simulation.scenario import Scenario
     from tests.simulation.whole import Operator
 
-__all__ = ["TOLERANCE_S", "BrokenPromiseError", "check_all", "check_purged", "check_spacing", "key_of", "promise"]
+__all__ = [
+    "TOLERANCE_S",
+    "BrokenPromiseError",
+    "check_all",
+    "check_budget",
+    "check_purged",
+    "check_spacing",
+    "key_of",
+    "promise",
+]
 
 NANO = 1_000_000_000
 TOLERANCE_S = 1e-6
@@ -105,8 +114,12 @@ def _spent_as_charged(
             known, f"{task.key} is {task.state}: charged {paid[task.key]} times, counted {reserved[task.key]} times"
         )
     promise(dict(+expected) == {name: nano for name, nano in spent.items() if nano}, f"{spent} is not {expected}")
-    first = [r for r in charged if not operator.resubmits[key_of(r)]]
-    promise(sum(r.cost for r in first) <= operator.scenario.max_cost(healed=True), "more was spent than allowed")
+
+
+def check_budget(charged: Sequence[TaskRecord], max_cost: float) -> None:
+    """No more is charged than the configuration allows, resubmits and retries included."""
+    cost_so_far = sum(record.cost for record in charged)
+    promise(cost_so_far <= max_cost + 1 / NANO, f"{cost_so_far:.9f} was charged, and {max_cost:.9f} allowed")
 
 
 def _summary_is_right(
@@ -143,7 +156,7 @@ def _key_is_private(operator: Operator) -> None:
 
 def check_spacing(arrivals: Sequence[tuple[float, str]], scenario: Scenario, vendor: str) -> None:
     """No two requests of a vendor, or of a platform, are closer than its limit allows."""
-    limits = {platform.name: platform.rate for platform in scenario.platforms if platform.vendor == vendor}
+    limits = {platform.name: platform.rate for platform in scenario.everyone if platform.vendor == vendor}
     limits[""] = scenario.vendors[vendor]
     last: dict[str, float] = defaultdict(lambda: -math.inf)
     for at, platform in arrivals:

@@ -34,7 +34,8 @@ from tests.simulation.wire import (
 class Front:
     """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform).
 
-    `truth` gives, by task id, the platform and the rows that a result should have. At an `address` it speaks TLS.
+    `truth` gives, by task id, the platform and the rows that a result should have, from which the `hostile` files are
+    made. At an `address` it speaks TLS.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Front:
         self._broken: set[str] = set()
         self.blade: Callable[[], Blow | None] = lambda: None
         self.truth: Callable[[str], tuple[str, Truth]] | None = None
+        self.hostile = HOSTILE
 
     @property
     def base_url(self) -> str:
@@ -300,9 +302,9 @@ class Front:
         raise line.reset()
 
     def _hostile(self, truth: Callable[[str], tuple[str, Truth]], ask: Ask) -> bytes:
-        place = self._mischief.pick(range(len(HOSTILE)))
-        self._note("hostile", hostile=HOSTILE[place].name)
-        return hostile_file(place, *truth(ask.target.split("/")[2]))
+        fault = self.hostile[self._mischief.pick(range(len(self.hostile)))]
+        self._note("hostile", hostile=fault.name)
+        return hostile_file(fault, *truth(ask.target.split("/")[2]))
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

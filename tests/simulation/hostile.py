@@ -8,7 +8,9 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, lru_cache
+from pathlib import Path
 
+from orchestrator.sandbox import TaskRecord, missing_numbers, verdict
 from tests.results.test_file_faults import FAULTS, Fault, Table, packed, text
 from tests.simulation.wire import Answer, HungUpError, Line
 
@@ -39,15 +41,21 @@ HOSTILE = [fault for fault in FILES if fault.counts is None and fault.name not i
 
 
 @lru_cache(maxsize=64)
-def hostile_file(place: int, platform: str, truth: Truth) -> bytes:
-    """Return the file of a fault of `HOSTILE`. What is to be refused holds wrong verdicts: believed, it would show."""
-    fault = HOSTILE[place]
+def hostile_file(fault: Fault, platform: str, truth: Truth) -> bytes:
+    """Return the file of such a fault. What is to be refused holds wrong verdicts: believed, it would show."""
     table = _table(platform, truth)
     if not fault.reason:
         return fault.make(table)
     wrong = _table(platform, ((number, OTHER.get(word, word)) for number, word in truth))
     content = fault.make(wrong)
     return text(table) if content == text(wrong) else content
+
+
+def rows_of(record: TaskRecord, vendor: Path, seed: int, *, faulty: bool = False) -> Truth:
+    """Return the rows that the result of a task of the sandbox in `vendor` should have; `faulty` ones lack some."""
+    numbers = (vendor / "uploads" / f"{record.id}.txt").read_text().split()
+    missing = missing_numbers(seed, record.id, numbers) if faulty else frozenset()
+    return tuple((number, verdict(seed, record.platform, number)) for number in numbers if number not in missing)
 
 
 def _table(platform: str, rows: Iterable[tuple[str, str]]) -> Table:

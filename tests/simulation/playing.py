@@ -38,8 +38,8 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def play(seed: int, scenario: Scenario | None = None) -> Story:
-    """Live through one seed; raises `BrokenPromiseError` with the command that replays it."""
+def play(seed: int, scenario: Scenario | None = None, options: str = "") -> Story:
+    """Live through one seed; raises `BrokenPromiseError` with the command that replays it, `options` included."""
     scenario = drawn(seed) if scenario is None else scenario
     delays = stream(seed, "delays")
     slow = 1.0 if scenario.slow_disk else 0.0
@@ -58,9 +58,9 @@ def play(seed: int, scenario: Scenario | None = None) -> Story:
                 story = runner.run(operator.play())
             _check_left_behind(loop, before)
         except (BrokenPromiseError, DeadlockError) as error:
-            raise BrokenPromiseError(_told(seed, operator, str(error))) from error
+            raise BrokenPromiseError(_told(seed, operator, str(error), options)) from error
         except Exception as error:
-            raise BrokenPromiseError(_told(seed, operator, repr(error))) from error
+            raise BrokenPromiseError(_told(seed, operator, repr(error), options)) from error
     return story
 
 
@@ -78,11 +78,11 @@ def _open_files() -> int:
     return len(list(descriptors.iterdir())) if descriptors.exists() else 0
 
 
-def _told(seed: int, operator: Operator, reason: str) -> str:
+def _told(seed: int, operator: Operator, reason: str, options: str) -> str:
     last = "\n".join(operator.story.trace[-25:])
-    return f"{reason}\n--- the last events of seed {seed}:\n{last}\n--- replay: {replay(seed)}"
+    return f"{reason}\n--- the last events of seed {seed}:\n{last}\n--- replay: {replay(seed, options)}"
 
 
-def replay(seed: int) -> str:
+def replay(seed: int, options: str = "") -> str:
     """Return the command that lives through a seed again."""
-    return f"python -m tests.simulation --seeds 1 --from {seed} --trace"
+    return f"python -m tests.simulation --seeds 1 --from {seed} --trace {options}".rstrip()

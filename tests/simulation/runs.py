@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import random
 import shutil
 import signal
@@ -57,6 +58,7 @@ class Runs:
     def __init__(self, folder: Path, loop: VirtualLoop, chance: random.Random) -> None:
         self.folder, self.loop, self.chance = folder, loop, chance
         self.ever_told = io.StringIO()
+        self.at_submit: Callable[[], object] = _nothing
 
     def owes_extension(self) -> bool:
         """Whether the list has grown and the begun job does not know yet."""
@@ -161,6 +163,8 @@ class Runs:
         """Draw how a run ends: killed, stopped or awaited."""
         kind = self.chance.random()
         at_s = self.chance.choice((0.05, 1.0, 30.0, 1000.0)) * self.chance.random()
+        if kind < 0.12 and not self.is_secured():
+            return partial(self._killed_after_submit, self.chance.choice((1, 1, 2, 3, 8)), self.chance.randrange(12))
         if kind < 0.35 and not self.is_secured():
             return partial(self._killed_in_round, int(10 ** self.chance.uniform(0.5, 3.7)))
         if kind < 0.5:
@@ -229,7 +233,20 @@ class Runs:
     async def _killed_in_round(self, rounds: int, run: asyncio.Task[Any], life: Life) -> None:
         self.loop.alarm(rounds, partial(self._kill, run, life))
         await self._after_a_kill(run, life)
-        self.loop.alarm(1 << 60, lambda: None)
+        self.loop.alarm(1 << 60, _nothing)
+
+    async def _killed_after_submit(self, nth: int, rounds: int, run: asyncio.Task[Any], life: Life) -> None:
+        """Kill it some rounds after the vendor has taken its `nth` task: the answer is on its way."""
+        left = itertools.count(nth - 1, -1)
+
+        def taken() -> None:
+            if next(left) == 0:
+                self.loop.alarm(rounds, partial(self._kill, run, life))
+
+        self.at_submit = taken
+        await self._after_a_kill(run, life)
+        self.at_submit = _nothing
+        self.loop.alarm(1 << 60, _nothing)
 
     def _kill(self, run: asyncio.Task[Any], life: Life) -> None:
         """Keep the directory as it is now, and cut off everything that could still change it."""
@@ -257,6 +274,10 @@ class Runs:
             shutil.rmtree(self.directory)
         if (self.folder / "kept").exists():
             (self.folder / "kept").rename(self.directory)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _serves(task: asyncio.Task[Any]) -> bool:

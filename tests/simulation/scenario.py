@@ -136,12 +136,13 @@ class Scenario:
         return (*self.platforms, *((self.newcomer,) if self.newcomer else ()))
 
     def bound_s(self, tasks: int = 0) -> float:
-        """Return how long a run of at most so many tasks without faults may take: generous, but finite."""
+        """Return how long a run of at most so many tasks without faults may take: a few times of what it does."""
         slowest = min(*self.vendors.values(), *(p.rate for p in self.everyone))
+        at_once = min(self.options.max_in_flight or 20, *(p.max_in_flight for p in self.everyone))
         tasks = max(tasks, self.chunks * len(self.platforms))
         _, longest_s, _ = self.polling
-        each_s = self.takes_s * 1.25 + 2 * longest_s + 30 + 40 / slowest
-        return 300.0 + tasks * each_s + 3600.0 * self.heals_in_a_run
+        each_s = self.takes_s * 1.25 + 2 * longest_s + 30
+        return 300.0 + (2 + tasks / at_once) * each_s + tasks * 40 / slowest + 3600.0 * self.heals_in_a_run
 
     def toml(
         self, base_urls: dict[str, str], *, healed: bool = False, platforms: Sequence[PlatformDraw] | None = None

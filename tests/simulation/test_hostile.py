@@ -10,6 +10,7 @@ import pytest
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultCheck, read_verdicts
 from orchestrator.results.check import check_result
+from tests.results.test_file_faults import Fault
 from tests.simulation.door import Door
 from tests.simulation.hostile import HOSTILE, hostile_file
 from tests.simulation.loop import VirtualLoop
@@ -18,16 +19,16 @@ WORDS = ("yes", "no", "no", "ban", "unknown", "n/a")
 
 
 @pytest.mark.parametrize("rows", [3, 60])
-@pytest.mark.parametrize("place", range(len(HOSTILE)), ids=lambda place: HOSTILE[place].name)
-def test_a_file_for_a_chunk_of_any_size(place: int, rows: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", HOSTILE, ids=lambda fault: fault.name)
+def test_a_file_for_a_chunk_of_any_size(fault: Fault, rows: int, tmp_path: Path) -> None:
     """A hostile file is refused, or read as the truth, of whichever words; the campaign's master relies on it."""
     truth = tuple((f"+4179{n * 7919 % 10_000:04d}123", WORDS[n % len(WORDS)]) for n in range(rows))
-    (tmp_path / "result").write_bytes(hostile_file(place, "viber", truth))
+    (tmp_path / "result").write_bytes(hostile_file(fault, "viber", truth))
     (tmp_path / "chunk").write_text("".join(f"{number}\n" for number, _ in truth))
     paths = {name: tmp_path / name for name in ("result", "chunk", "verdicts")}
     check = ResultCheck(**paths, platform="viber", columns=("viber", "activated"), task_id="a", success=rows)
-    if HOSTILE[place].reason:
-        with pytest.raises(DamagedResultError, match=HOSTILE[place].reason):
+    if fault.reason:
+        with pytest.raises(DamagedResultError, match=fault.reason):
             check_result(check)
         return
     check.verdicts.write_bytes(check_result(check)[1])

@@ -20,17 +20,25 @@ from orchestrator.config import load
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions, World
 from orchestrator.ledger import Task
-from orchestrator.sandbox import Sandbox, missing_numbers, verdict
+from orchestrator.sandbox import Sandbox, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 from orchestrator.workers import PieceLimits, Workers
 from tests.simulation.address import Address
-from tests.simulation.checks import BrokenPromiseError, check_all, check_purged, check_spacing, key_of, promise
+from tests.simulation.checks import (
+    BrokenPromiseError,
+    check_all,
+    check_budget,
+    check_purged,
+    check_spacing,
+    key_of,
+    promise,
+)
 from tests.simulation.errands import AGAIN, Errands
 from tests.simulation.expectation import cells_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
-from tests.simulation.hostile import Trap, Truth
+from tests.simulation.hostile import Trap, Truth, rows_of
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.scenario import EPOCH, ERRANDS, KEY, LOOKS, Night, Scenario, stream
 
@@ -96,6 +104,8 @@ class Operator(Errands):
 
     def noted(self, event: str) -> None:
         """Take the event in; for those that wait for one."""
+        if event == "submitted":
+            self.at_submit()
 
     def settings(self, *, healed: bool) -> Settings:
         path = self.folder / "config.toml"
@@ -161,11 +171,8 @@ class Operator(Errands):
     def truth(self, task_id: str) -> tuple[str, Truth]:
         """Return the platform of a task that the vendor has, and the rows of its result as they should be."""
         record = next(record for record in self.charged() if record.id == task_id)
-        seed, numbers = self.scenario.seed, (self.vendor / "uploads" / f"{task_id}.txt").read_text().split()
         faulty = "missing_rows" in self.scenario.sandbox_faults
-        missing = missing_numbers(seed, task_id, numbers) if faulty else frozenset()
-        rows = ((number, verdict(seed, record.platform, number)) for number in numbers if number not in missing)
-        return record.platform, tuple(rows)
+        return record.platform, rows_of(record, self.vendor, self.scenario.seed, faulty=faulty)
 
     async def _live(self) -> None:
         await self._faulty_times()
@@ -197,6 +204,8 @@ class Operator(Errands):
                 await self.errand(self.chance.choice(ERRANDS))
             settings = self.settings(healed=False)
             await self._run(settings, self._drawn_options(), self.drawn_end())
+            if not self.scenario.embedded:  # the embedded vendor's money is not counted
+                check_budget(self.charged(), self.scenario.max_cost(healed=False))
             await asyncio.sleep(self.chance.choice((0.0, 1.0, 100.0)))
             await self._decide(settings, hurry=False)
 
