@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions
 from orchestrator.ledger import Ledger, Task, ledger_path
 from orchestrator.sandbox import Options
+from orchestrator.tasks import Event, State, TaskKey
 from tests.simulation.checks import BrokenPromiseError, key_of
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.playing import scratch, substituted
@@ -68,21 +70,32 @@ def small_job(seed: int = 1) -> Scenario:
     )
 
 
-class Doomed(Operator):
-    """An operator whose first run is killed at the `nth` point of a `kind`, counted from 1; 0 only counts."""
+Place = tuple[str, int]
+"""The n-th point of a kind, counted from 1; 0 is none, and only counts."""
 
-    def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop, kind: str, nth: int) -> None:
+
+class Doomed(Operator):
+    """An operator whose runs are killed at these `places`, one after the other; the job is seen through after them.
+
+    Of the last of them: `points` is how many of its kind were passed, `released` the tasks that the ledger had as
+    released in that moment. `doubted` are all tasks that ever were in doubt.
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop, places: Sequence[Place]) -> None:
         super().__init__(scenario, folder, loop)
-        self.kind, self.nth = kind, nth
+        self.places = places
         self.points = 0
         self.code: ExitCode | None = None
         self.master = b""
-        self._histories: dict[str, list[str]] = {}
-        self.struck = False
+        self.released: set[TaskKey] = set()
+        self.doubted: set[TaskKey] = set()
+        self.struck = 0
         self._run_and_life: tuple[asyncio.Task[Any], Life] | None = None
 
     async def _faulty_times(self) -> None:
-        self.code = await self._run(self.settings(healed=False), RunOptions(), self._doomed)
+        for _ in self.places:
+            self.points = 0
+            self.code = await self._run(self.settings(healed=False), RunOptions(), self._doomed)
 
     async def _doomed(self, run: asyncio.Task[Any], life: Life) -> None:
         self._run_and_life = run, life
@@ -98,8 +111,7 @@ class Doomed(Operator):
         super()._judge()
         self.master = (self.directory / "master.csv").read_bytes()
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            for _, _, _, name, event, *_ in ledger.events():
-                self._histories.setdefault(name, []).append(event)
+            self.doubted = {TaskKey.parse(name) for _, _, _, name, event, *_ in ledger.events() if event == Event.DOUBT}
 
     def noted(self, event: str) -> None:
         if event in CALLS:
@@ -107,18 +119,27 @@ class Doomed(Operator):
 
     def passed(self, kind: str) -> None:
         """Count a point; at the fatal one nothing that the run does counts any more."""
-        if kind != self.kind or self._run_and_life is None or self.struck:
+        if self._run_and_life is None or kind != self.places[self.struck][0]:
             return
         self.points += 1
-        if self.points == self.nth:
-            self.struck = True
-            self._kill(*self._run_and_life)
+        if self.points == self.places[self.struck][1]:
+            run_and_life, self._run_and_life = self._run_and_life, None
+            self.struck += 1
+            self._kill(*run_and_life)
+            self.released |= self._released_in(self.folder / "kept")
             if kind != "call":  # that one is the vendor's, who lives on
                 raise KilledError
 
-    def histories(self) -> dict[str, list[str]]:
-        """Return every task's events, as they were at the end."""
-        return self._histories
+    def _released_in(self, kept: Path) -> set[TaskKey]:
+        """Look into a copy of what a kill has left, so that nothing but the next run opens it."""
+        look = self.folder / "look"
+        if not ledger_path(kept).exists():
+            return set()
+        shutil.copytree(kept, look)
+        with Ledger.open_to_read(ledger_path(look)) as ledger:
+            released = {task.key for task in ledger.tasks(State.RELEASED)}
+        shutil.rmtree(look)
+        return released
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -126,6 +147,8 @@ class Doomed(Operator):
         with ExitStack() as stack:
             for name, watched in (("fsync", self._fsync), ("replace", self._replace), ("open", self._open)):
                 stack.enter_context(patch.object(os, name, watched(getattr(os, name))))
+            for name in ("mkdir", "rmdir", "unlink"):
+                stack.enter_context(patch.object(os, name, self._changed(getattr(os, name))))
             stack.enter_context(patch.object(Ledger, "seal", self._seal(Ledger.seal)))
             yield
 
@@ -157,6 +180,14 @@ class Doomed(Operator):
 
         return watched
 
+    def _changed(self, change: Callable[..., None]) -> Callable[..., None]:
+        def watched(path: object, *args: Any, **options: Any) -> None:
+            if self._ours(path):
+                self.passed("file")
+            change(path, *args, **options)
+
+        return watched
+
     def _seal(self, seal: Callable[[Ledger], None]) -> Callable[[Ledger], None]:
         def watched(ledger: Ledger) -> None:
             self.passed("commit")
@@ -166,12 +197,12 @@ class Doomed(Operator):
         return watched
 
 
-def crash(kind: str, nth: int) -> tuple[Story, Doomed]:
-    """Kill the small job at the `nth` point of a kind, go on to its end, and check every promise."""
+def crash(*places: Place) -> tuple[Story, Doomed]:
+    """Kill the small job at these places, one run after the other, go on to its end, and check every promise."""
     loop = VirtualLoop(lambda: 0.001)
     loop.most_rounds = 50_000
     with scratch() as folder, substituted():
-        operator = Doomed(small_job(), folder, loop, kind, nth)
+        operator = Doomed(small_job(), folder, loop, places)
         with operator.watching(), asyncio.Runner(loop_factory=lambda: loop) as runner:
             story = runner.run(operator.play())
         if complaints := [complaint for complaint in loop.complaints if "KilledError" not in complaint]:
@@ -179,9 +210,9 @@ def crash(kind: str, nth: int) -> tuple[Story, Doomed]:
     return story, operator
 
 
-def points(kind: str) -> int:
-    """Count the points of a kind in a run that nothing disturbs."""
-    _, operator = crash(kind, 0)
-    if operator.code is not ExitCode.DONE:
+def points(kind: str, *before: Place) -> int:
+    """Count the points of a kind in a run that nothing disturbs, after others that were killed at some place."""
+    _, operator = crash(*before, (kind, 0))
+    if operator.code is not (ExitCode.HELD if before else ExitCode.DONE):
         raise BrokenPromiseError(f"undisturbed, the small job ends with {operator.code}")
     return operator.points
