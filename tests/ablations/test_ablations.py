@@ -15,8 +15,10 @@ from tests.ablations.files import FILES
 from tests.ablations.network import NETWORK
 from tests.ablations.paying import PAYING
 from tests.ablations.runner import ELSEWHERE, Runner
+from tests.ablations.tiers import TIERS
 
 ABLATIONS = (*PAYING, *FILES, *NETWORK)
+BROAD = [(ablation, TIERS[ablation.name]) for ablation in ABLATIONS if ablation.name in TIERS]
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +37,7 @@ def unchanged(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(folder / "unchanged.lock"):
         if not copy.exists():
             new = copy_of_the_package(folder / f"unchanged-{os.getpid()}")
-            nodes = sorted({ablation.node for ablation in ABLATIONS})
+            nodes = sorted({*(ablation.node for ablation in ABLATIONS), *TIERS.values()})
             ended = runner.run(new, nodes)
             if ended.code:  # some start real processes, which a crowded machine may hold up for too long
                 ended = runner.run(new, nodes)
@@ -49,11 +51,21 @@ def unchanged(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda ablation: ablation.name)
 def test_ablation(ablation: Ablation, runner: Runner, unchanged: Path, tmp_path: Path) -> None:
     """Without the safeguard the named test fails; with it, it passes."""
-    copy = linked(unchanged, tmp_path.resolve() / "copy")
+    is_missed(ablation, ablation.node, runner, linked(unchanged, tmp_path.resolve() / "copy"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("ablation", "node"), BROAD, ids=[ablation.name for ablation, _ in BROAD])
+def test_a_whole_job_misses_it(ablation: Ablation, node: str, runner: Runner, unchanged: Path, tmp_path: Path) -> None:
+    """Without it, whole jobs with all that can happen to them break a promise, too."""
+    is_missed(ablation, node, runner, linked(unchanged, tmp_path.resolve() / "copy"))
+
+
+def is_missed(ablation: Ablation, node: str, runner: Runner, copy: Path) -> None:
     ablation.apply(copy)
-    ended = runner.run(copy, [ablation.node])
-    assert noticed(ended, ablation.node), (
-        f"{ablation.node} did not notice that {ablation.name!r} is missing (exit code {ended.code}). Without it: "
+    ended = runner.run(copy, [node])
+    assert noticed(ended, node), (
+        f"{node} did not notice that {ablation.name!r} is missing (exit code {ended.code}). Without it: "
         f"{ablation.harm} Mend the test, or name one that notices; the copy is {copy}.\n{ended.said[-4000:]}"
     )
     shutil.rmtree(copy)
@@ -64,6 +76,7 @@ def test_every_row_stands_once() -> None:
     assert len({ablation.name for ablation in ABLATIONS}) == len(ABLATIONS)
     assert len({(ablation.file, ablation.old, ablation.new) for ablation in ABLATIONS}) == len(ABLATIONS)
     assert all(ablation.harm.endswith(".") for ablation in ABLATIONS)
+    assert len(BROAD) == len(TIERS)
 
 
 @pytest.mark.parametrize("old", ["no such line", "import", "a\nb"])
