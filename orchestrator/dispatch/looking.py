@@ -9,6 +9,8 @@ import structlog
 from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.vendor.answers import KNOWN_STATUSES
+from orchestrator.vendor.dialects import is_task_id
+from orchestrator.vendor.hosts import MAX_LINK_CHARS
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
@@ -176,9 +178,13 @@ class Looker:
 
 
 def names_in(url: str) -> tuple[str, ...]:
-    """Return what of a link's path may be a task id: each segment, with and without its ending."""
-    segments = [segment for segment in url.partition("?")[0].split("/") if segment]
-    return tuple(dict.fromkeys(name for segment in segments for name in (segment, segment.partition(".")[0]) if name))
+    """Return what of a link's path may be a task id: each segment, with and without its ending.
+
+    What stands beyond `MAX_LINK_CHARS` does not count: nobody follows such a link.
+    """
+    segments = url[:MAX_LINK_CHARS].partition("?")[0].split("/")
+    names = (name for segment in segments for name in (segment, segment.partition(".")[0]))
+    return tuple(dict.fromkeys(name for name in names if is_task_id(name)))
 
 
 def _share_done(report: TaskReport, rows: int) -> float:

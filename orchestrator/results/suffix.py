@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
 from typing import IO, TYPE_CHECKING
 
 from orchestrator.errors import DamagedResultError
@@ -18,10 +16,13 @@ _ANY = Limits(inflated_bytes=1 << 62)
 
 def result_suffix(path: Path) -> str:
     """Return `.xlsx`, `.zip` or `.csv`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
+    from orchestrator.results.tables import damage  # noqa: PLC0415 - the parsers are for the few files that are damaged
+
     with path.open("rb") as file:
         try:
-            return suffix_of(file)
-        except (DamagedResultError, zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+            with damage():
+                return suffix_of(file)
+        except DamagedResultError:
             return ".zip"
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
-_PLAIN: Final = re.compile(r"[!-~]+")  # unquoted, the rest could end the request line
+MAX_LINK_CHARS: Final = 1 << 14
+"""No server takes a longer one."""
+
+_PLAIN: Final = re.compile(rf"[!-~]{{1,{MAX_LINK_CHARS}}}")  # unquoted, the rest could end the request line
 
 _UNREADABLE: Final = (ValueError, IndexError)  # yarl raises the second one for `https://[]@`
 

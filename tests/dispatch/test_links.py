@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from orchestrator.dispatch.looking import names_in
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
+from orchestrator.vendor.hosts import MAX_LINK_CHARS
 from tests.dispatch.harness import AMAZON, Answer, Bench, Made, Script, serving
 
 pytestmark = pytest.mark.looptime
@@ -66,9 +67,11 @@ async def test_a_link_that_names_nobody_is_followed(bench: Bench) -> None:
     [
         (
             "https://s3.example/externalcheck/t1/t1.zip?X-Amz-Signature=a/b",
-            ("https:", "s3.example", "s3", "externalcheck", "t1", "t1.zip"),
+            ("s3.example", "s3", "externalcheck", "t1", "t1.zip"),
         ),
         ("t7", ("t7",)),
+        ("https://s3.example/\ud800/t\u00fc/../t8", ("s3.example", "s3", "t8")),
+        ("/t9" + "/a" * MAX_LINK_CHARS + "/t10", ("t9", "a")),
         ("", ()),
     ],
 )

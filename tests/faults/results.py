@@ -117,6 +117,8 @@ ROWS = [
             ("A link to a private address", "link: private address", "which is not a public address"),
             ("No link, but words", "link: no link", "the result link is not"),
             ("A link that cannot be taken apart", "link: brackets", "the result link is not"),
+            ("A link with half a character", "link: half a character", "the result link is not"),
+            ("A link of 300 KB", "link: very long", "the result link is not"),
             ("An ftp link", "link: ftp", "the result link is not a plain http or https link"),
         ],
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_damage_never_stops_the_naming(tmp_path: Path, xlsx: Make, rows: Rows) -
             altered = bytes(whole[:place]) + bytes([value]) + bytes(whole[place + 1 :])
             (tmp_path / "result").write_bytes(altered)
             assert result_suffix(tmp_path / "result") in {".xlsx", ".zip"}
+
+
+def test_a_member_that_lies_nowhere(tmp_path: Path) -> None:
+    """An offset that no file can have makes the system refuse to go there: that is no failure of the disk."""
+    name, far = b"all.csv", struct.pack("<HHQ", 1, 8, (1 << 63) - 1)
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<HH", len(name), len(far)) + bytes(10) + b"\xff" * 4 + name + far
+    end = b"PK\x05\x06" + struct.pack("<HHHHLLH", 0, 0, 1, 1, len(entry), 4, 0)
+    (tmp_path / "result").write_bytes(b"PK\0\0" + entry + end)
+    assert result_suffix(tmp_path / "result") == ".zip"
 
 
 def test_missing_file(tmp_path: Path) -> None:

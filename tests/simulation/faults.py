@@ -41,7 +41,7 @@ SPELLS = (
 )
 LINKS = (
     *("of another task", "to another host", "private address", "no link", "ftp", "expired", "http", "this machine"),
-    *("a name that leads here", "brackets"),
+    *("a name that leads here", "brackets", "half a character", "very long"),
 )
 FILES = (
     *("403", "403 in the middle", "404", "302", "307", "500", "503", "429", "truncated", "ended early", "too long"),

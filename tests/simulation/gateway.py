@@ -97,6 +97,10 @@ class Gateway:
                 return "see your mail"
             case "brackets":
                 return "https://[]@"
+            case "half a character":
+                return f"https://files.example/\ud800/{path}"
+            case "very long":
+                return "https://files.example" + "".join(f"/{place}" for place in range(50_000))
             case "ftp":
                 return f"ftp://127.0.0.1/{path}"
             case "http":

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from orchestrator.errors import RefusedError, UsageError
-from orchestrator.vendor.hosts import HostRule, PublicResolver, Reach, UnsafeAddressError, is_literal, is_public
+from orchestrator.vendor.hosts import (
+    MAX_LINK_CHARS,
+    HostRule,
+    PublicResolver,
+    Reach,
+    UnsafeAddressError,
+    is_literal,
+    is_public,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +88,7 @@ def test_allowed(link: str, base: str, hosts: tuple[str, ...], reach: Reach) -> 
         ("https://files.example/ä", VENDOR, ()),
         ("https://[::1/a", VENDOR, ()),
         ("https://[]@", VENDOR, ()),
+        ("https://files.example/" + "a" * MAX_LINK_CHARS, VENDOR, ()),
         ("https://[::1]@", VENDOR, ()),
     ],
 )
