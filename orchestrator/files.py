@@ -45,6 +45,9 @@ _WAYS_OUT = {
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 """What the system answers when there are no more files, no more memory, no more processes."""
 
+_NO_THREAD = "can't start new thread"
+"""Where the system has no more processes for a thread, Python says no more than this, as a `RuntimeError`."""
+
 _FAILED = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 _FORMULA_START = re.compile(r"[=\-@\t\r]|\+(?![0-9]+\Z)")
@@ -63,6 +66,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def failed_machine(error: Exception) -> str:
     """Say what to mend where an error that nobody expected is the machine's; "" where it is a fault of the program."""
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        return "no memory, or no more threads; raise the limit (ulimit -a shows it) and run the same command again"
     if not isinstance(error, OSError):
         return ""
     place = "".join(f"{os.fsdecode(name)}: " for name in (error.filename,) if isinstance(name, str | bytes))

@@ -69,7 +69,12 @@ class Redactor:
             spelling
             for secret in secrets
             if len(secret) >= MIN_SECRET_CHARS and secret not in PUBLISHED
-            for once in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], quote(secret, safe=""))
+            for once in (
+                secret,
+                json.dumps(secret)[1:-1],
+                repr(secret)[1:-1],
+                quote(secret, safe="", errors="surrogatepass"),
+            )
             for spelling in (once, json.dumps(once)[1:-1])
         }
         self._spellings = tuple(sorted({*self._spellings, *spellings}, key=len, reverse=True))

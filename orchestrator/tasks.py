@@ -13,6 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+MAX_CHUNK_DIGITS = 18
+"""More than that no ledger can hold."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class TaskKey:
@@ -28,7 +31,7 @@ class TaskKey:
     def parse(cls, name: str) -> TaskKey:
         """Read what `str` wrote; raises `ValueError`."""
         platform, _, chunk = name.rpartition("/")
-        if not platform or not chunk.isdecimal():
+        if not platform.isascii() or not platform or not chunk.isdecimal() or len(chunk) > MAX_CHUNK_DIGITS:
             raise ValueError(f"{name!r} is no task; tasks are named like instagram/000017")
         return cls(platform, int(chunk))
 

@@ -339,6 +339,60 @@ def test_a_reader_that_left_is_nobodys_fault(directory: Path) -> None:
     assert "Traceback" not in err
 
 
+def in_a_shell(directory: Path, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell in which `$ORCHESTRATOR` is the program."""
+    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])} | environ
+    environ["ORCHESTRATOR"] = f"{sys.executable} -m orchestrator"
+    command = ["/bin/sh", "-c", line]
+    return subprocess.run(command, cwd=directory, env=environ, text=True, capture_output=True, check=False)  # noqa: S603 - our own
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_changes_nothing(directory: Path, closed: str) -> None:
+    """Whoever started the program has closed a standard stream: no file of the job gets its number."""
+    ended = in_a_shell(directory, f"exec $ORCHESTRATOR run {closed}")
+    assert ended.returncode == 0
+    assert "Traceback" not in ended.stderr
+    job_directory = directory / "runs" / "config"
+    assert [path.read_text() for path in sorted(job_directory.glob("chunks/*"))] == [
+        f"{number}\n" for number in ("+41798284651", "+41798284652", "+393331234567", "+447911123456")
+    ]
+    assert in_a_shell(directory, "$ORCHESTRATOR verify").returncode == 0
+
+
+def test_a_stream_that_lacks_a_letter_shows_its_number(directory: Path) -> None:
+    """An old encoding of the terminal does not end a command that has done its work."""
+    ended = in_a_shell(directory, "$ORCHESTRATOR init zü", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0
+    assert "wrote z\\xfc/config.toml" in ended.stdout
+
+
+def test_a_current_directory_that_is_gone(directory: Path) -> None:
+    """CI systems clean up under a job: with full paths it does not care where it was started."""
+    assert main(["plan"]) == 0
+    config = shlex.quote(str(directory / "config.toml"))
+    ended = in_a_shell(directory, f"mkdir gone && cd gone && rmdir ../gone && $ORCHESTRATOR status -c {config}")
+    assert ended.returncode == 0
+    assert "not begun" in ended.stdout
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"a\xff.txt"), "ä.txt"])
+def test_a_list_of_any_name(directory: Path, name: str) -> None:
+    """The name of a file is bytes; some are no UTF-8."""
+    (directory / "numbers.txt").rename(directory / name)
+    ended = run(directory, "run", "--set", 'job.inputs=["*.txt"]')
+    assert ended.returncode == 0
+    assert run(directory, "verify", "--set", 'job.inputs=["*.txt"]').returncode == 0
+
+
+@pytest.mark.parametrize("command", [["plan"], ["status"], ["plan", "--no-such-option"], ["plan", "--json"]])
+def test_a_key_that_is_no_text(directory: Path, command: list[str]) -> None:
+    """A key with bytes that are no UTF-8 is hidden like any other; what the command does with it is its own matter."""
+    ended = run(directory, *command, EKYCPRO_API_KEY=os.fsdecode(b"k\xffey1234"))
+    assert ended.returncode in {0, 2}
+    assert "Traceback" not in ended.stderr
+
+
 def test_control_c_during_planning_is_130(directory: Path) -> None:
     """A plan that is interrupted has sent nothing; it ends at once, and the next one begins anew."""
     with start(directory, "plan", "--set", 'job.inputs=["-"]', stdin=subprocess.PIPE) as child:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
         (OSError(errno.EBADF, "Bad file descriptor"), ""),
         (OSError("no number"), ""),
         (ValueError(errno.EIO, "x"), ""),
+        (MemoryError(), "no memory, or no more threads; raise the limit"),
+        (RuntimeError("can't start new thread"), "no memory, or no more threads; raise the limit"),
+        (RuntimeError("something else"), ""),
     ],
 )
 def test_what_the_machine_is_to_blame_for(error: Exception, reason: str) -> None:

@@ -197,7 +197,12 @@ def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
 
 
 def _inputs(read: ListPlan) -> tuple[InputRecord, ...]:
-    return tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in read.inputs)
+    return tuple(InputRecord(_as_text(i.path), i.sha256, i.size_bytes) for i in read.inputs)
+
+
+def _as_text(path: str) -> str:
+    """Spell out the bytes of a name that are no UTF-8: a database can't keep them."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def planned_chunk_record(planned: PlannedChunk) -> Chunk:

@@ -14,6 +14,7 @@ import threading
 import traceback
 import warnings
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from logging import LogRecord
 
 
+_STDERR = 2
+"""The last of the standard streams' numbers."""
+
 _hidden = Redactor()
 
 
@@ -33,6 +37,7 @@ def private() -> Iterator[None]:
     """Begin with nothing to hide, and keep what Python itself says of lost exceptions and warnings to their names."""
     global _hidden  # noqa: PLW0603 - the streams belong to the process, and so does what may not stand in them
     _hidden = Redactor()
+    _make_usable()
     before = threading.excepthook, sys.unraisablehook, warnings.showwarning
     threading.excepthook = lambda lost: say(crash(lost.exc_value or lost.exc_type()))
     sys.unraisablehook = lambda lost: say(crash(lost.exc_value or lost.exc_type()))
@@ -41,6 +46,25 @@ def private() -> Iterator[None]:
         yield
     finally:
         threading.excepthook, sys.unraisablehook, warnings.showwarning = before
+
+
+def _make_usable() -> None:
+    """Let nothing fail for want of a stream, or of a letter in its encoding.
+
+    Where a standard stream is closed, the job's next file would get its number, and whatever is printed.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
 
 
 @contextmanager
@@ -126,7 +150,10 @@ def crash(error: BaseException) -> str:
 
 def as_argument(path: Path) -> str:
     """Write `path` as it can be typed in a shell, from here."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed
+        return shlex.quote(str(path))
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
