@@ -40,10 +40,10 @@ HEAD = """# Faults, and what the program does about each
 <!-- Written by `python -m tests.faults > tests/faults/README.md` from the rows beside this file; a test compares. -->
 
 Each fault strikes the whole program alone: its real HTTP client against a vendor on real sockets, its ledger and its
-files on a disk, in virtual time. The job has two platforms, of which one is at a vendor with the fault, all the time;
-the other one always comes to its end. Then the fault heals, held tasks are resolved, and the next run must end with the
-complete master, with each chunk paid exactly once. Where a second exit code stands, it is that of a run in which the
-fault strikes once. Pairs of faults, and more, are drawn by `python -m tests.simulation`.
+files in a real file system, in virtual time. The job has two platforms, of which one is at a vendor with the fault, all
+the time; the other one always comes to its end. Then the fault heals, held tasks are resolved, and the next run must
+end with the complete master, with each chunk paid exactly once. Where a second exit code stands, it is that of a run in
+which the fault strikes once. Pairs of faults, and more, are drawn by `python -m tests.simulation`.
 """
 
 
