@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.inputs import input_errors, is_damage
-from orchestrator.intake.table import Row, table_blocks, text_of_value
+from orchestrator.intake.reasons import Reason
+from orchestrator.intake.table import FaultyCell, Row, table_blocks, text_of_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,7 @@ def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator
     with input_errors(path), _damage(options.source, pa.ArrowException):
         pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
         with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
-            yield from table_blocks(_rows(file), options, block_bytes)
+            yield from table_blocks(_rows(file, options.source), options, block_bytes)
 
 
 @contextmanager
@@ -52,18 +53,32 @@ def _damage(source: str, damaged: type[Exception]) -> Iterator[None]:
         raise UsageError(f"{source}: this can't be read as a parquet file ({kind}); write it anew") from error
 
 
-def _rows(file: Any) -> Iterator[Row]:
-    """Yield the header, as line 0, and the rows that are not blank; columns of nested types are left out."""
+def _rows(file: Any, source: str) -> Iterator[Row]:
+    """Yield the header, as line 0, and the rows that are not blank; columns of nested types are left out.
+
+    Raises `UsageError` when no column is left.
+    """
     schema = file.schema_arrow
     places = [place for place, field in enumerate(schema) if not field.type.num_fields]
-    yield 0, [schema.field(place).name or f"Column {place + 1}" for place in places]
+    if not places:
+        raise UsageError(f"{source}: no column has plain values; write it with the numbers in a column of their own")
+    yield 0, [schema.field(place).name.strip() or f"Column {place + 1}" for place in places]
     line = 0
     for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-        columns = [list(map(_text, batch.column(place).to_pylist())) for place in places]
+        columns = [_texts(batch.column(place)) for place in places]
         for row in zip(*columns, strict=True):
             line += 1
             if any(map(str.strip, row)):
                 yield line, row
+
+
+def _texts(column: Any) -> list[str]:
+    """Return a column's cells; where one is a time that Python does not know, all are as the library writes them."""
+    try:
+        return list(map(_text, column.to_pylist()))
+    except (OverflowError, ValueError):  # years without end, and nanoseconds; what is damaged raises it again
+        texts = column.cast("string").to_pylist()
+        return ["" if text is None else FaultyCell.of(text, Reason.DATE) for text in texts]
 
 
 def _text(value: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import sys
 import zipfile
 import zlib
@@ -55,7 +56,8 @@ _REFUSED = {
 }
 _ENCRYPTED = 0x1
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
-_DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+_DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
+            UnicodeDecodeError, NotImplementedError)  # fmt: skip
 """What unpacking raises for files that are cut off, damaged, or packed in a way that is not known."""
 
 
@@ -175,10 +177,16 @@ class _Layers:
 @contextmanager
 def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]:
     if found.is_standard_input:
-        yield _buffered(sys.stdin.buffer if stdin is None else stdin)  # not ours to close
+        yield _buffered(_own_stdin() if stdin is None else stdin)  # not ours to close
     else:
         with Path(found.path).open("rb") as file:
             yield file
+
+
+def _own_stdin() -> BinaryIO:
+    if sys.stdin is None:  # so Python says that the descriptor was closed when it began
+        raise UsageError("standard input is closed; pipe the list into it, or name a file in `inputs`")
+    return sys.stdin.buffer
 
 
 def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
@@ -206,5 +214,6 @@ def _inner(name: str) -> str:
 
 
 def _is_junk(member: zipfile.ZipInfo) -> bool:
-    name = PurePosixPath(member.filename).name
-    return member.is_dir() or member.filename.startswith(_JUNK) or name in _JUNK or name.startswith("._")
+    # Not `is_dir`, which before Python 3.12 raises an IndexError for a member without a name.
+    path, name = member.filename, PurePosixPath(member.filename).name
+    return path.endswith("/") or path.startswith(_JUNK) or name in _JUNK or name.startswith("._")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from contextlib import closing, contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree.ElementTree import ParseError
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """What a sheet can have."""
 
-_DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, EOFError, KeyError, ValueError, TypeError,
-            AttributeError, IndexError, NotImplementedError, RuntimeError)  # fmt: skip
+_DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, LZMAError, EOFError, LookupError, ValueError,
+            TypeError, AttributeError, NotImplementedError, RuntimeError)  # fmt: skip
 """What openpyxl lets through for a file that is no workbook, or a broken one."""
 
 

@@ -40,6 +40,8 @@ def test_values_of_every_type(tmp_path: Path) -> None:
         "decimal": ([decimal.Decimal("41.00"), None, decimal.Decimal("1.50")], [(1, "41.00"), (3, "1.50")], {}),
         "date": ([dt.date(2026, 1, 2), None, dt.date(2026, 1, 3)], [(1, "2026-01-02"), (3, "2026-01-03")],
                  {0: Reason.DATE, 1: Reason.DATE}),
+        "nanoseconds": (pa.array([1, None, 0], pa.time64("ns")), [(1, "00:00:00.000000001"), (3, "00:00:00.000000000")],
+                        {0: Reason.DATE, 1: Reason.DATE}),
         "category": (pa.array(["+41", None, "+41"]).dictionary_encode(), [(1, "+41"), (3, "+41")], {}),
     }  # fmt: skip
     for name, (column, cells, faults) in values.items():
@@ -51,6 +53,17 @@ def test_kept_columns(tmp_path: Path) -> None:
     """Other columns are kept as text; nested ones are left out."""
     path = write(tmp_path / "a.parquet", id=[1, 2], phone=["+41", "+42"], tags=[["a"], ["b"]], note=["x", None])
     assert blocks(path, keep=True) == [([(1, "+41"), (2, "+42")], {}, ("id", "note"), [["1", "x"], ["2", ""]])]
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("us"), pa.date64(), pa.duration("s")])
+def test_times_beyond_all_years(tmp_path: Path, kind: pa.DataType) -> None:
+    """A time that no calendar has is a cell like any other, and spoils no list."""
+    path = write(tmp_path / "a.parquet", phone=["+41", "+42"], since=pa.array([2**63 - 1, None], pa.int64()).view(kind))
+    (block,) = read_parquet(str(path), TableOptions("a.parquet", keep=True), 1000)
+    (time,), no_time = block.kept
+    assert (list(block.cells()), block.names, no_time) == ([(1, "+41"), (2, "+42")], ("since",), [""])
+    (block,) = read_parquet(str(path), TableOptions("a.parquet", "since"), 1000)
+    assert (list(block.cells()), block.faults) == ([(1, time), (2, "")], {0: Reason.DATE})
 
 
 def test_many_rows(tmp_path: Path) -> None:
@@ -70,6 +83,10 @@ def test_no_column(tmp_path: Path) -> None:
     """A table whose names don't tell is the same error as in any table; an unnamed column has a name to show."""
     with pytest.raises(UsageError, match=r"a\.parquet: no column may hold the numbers.*'a', 'Column 2'"):
         blocks(write(tmp_path / "a.parquet", **{"a": [1], "": [2]}))
+    with pytest.raises(UsageError, match=r"a\.parquet: no column may hold the numbers.*'Column 1'"):
+        blocks(write(tmp_path / "a.parquet", **{" ": [1]}))
+    with pytest.raises(UsageError, match=r"a\.parquet: no column has plain values; write it with the numbers in"):
+        blocks(write(tmp_path / "a.parquet", phones=[["+41"], ["+42"]]))
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1 and more PAR1", b""])

@@ -135,15 +135,60 @@ def test_a_stream_that_fails(tmp_path: Path) -> None:
         pass
 
 
-def test_a_method_that_nobody_uses(write: Write, tmp_path: Path) -> None:
-    """A zip that is packed in a way Python does not know can't be unpacked."""
+def zipped(name: str, method: int = zipfile.ZIP_STORED) -> bytearray:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.txt", "+41")
-    data = bytearray(file.getvalue())
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr(name, "+41")
+    return bytearray(file.getvalue())
+
+
+def foreign() -> bytearray:
+    """Pack in a way that Python does not know."""
+    data = zipped("a.txt")
     data[8] = data[data.rindex(b"PK\x01\x02") + 10] = 99
+    return data
+
+
+def broken_lzma() -> bytearray:
+    """Pack with LZMA, and properties that no LZMA has."""
+    data = zipped("a.txt", zipfile.ZIP_LZMA)
+    data[data.index(b"a.txt") + len("a.txt") + 4] = 0xFF
+    return data
+
+
+def misspelt(places: int) -> bytearray:
+    """Give a name that is said to be UTF-8 and is not, in the directory (1) or also at the member (2)."""
+    good = zipped("\xe4.txt")
+    return bytearray(b"\xff\xff".join(good.rsplit("\xe4".encode(), places)))
+
+
+@pytest.mark.parametrize("data", [foreign(), broken_lzma(), misspelt(1), misspelt(2)])
+def test_a_zip_that_nobody_can_unpack(write: Write, tmp_path: Path, data: bytearray) -> None:
+    """Whatever is wrong with a zip, the error names it."""
     with (
-        pytest.raises(UsageError, match=r"a\.zip: this can't be unpacked"),
-        content(write("a.zip", bytes(data)), tmp_path),
+        pytest.raises(UsageError, match=r"^a\.zip: this can't be unpacked"),
+        content(write("a.zip", bytes(data)), tmp_path) as opened,
+    ):
+        read(opened)
+
+
+def test_a_member_without_a_name(write: Write, tmp_path: Path) -> None:
+    """A zip's only member is the list, even where it has no name."""
+    data = zipped("a").replace(b"\x01\x00\x00\x00a", bytes(4))  # the local header ends with the name
+    directory = data.rindex(b"PK\x01\x02")
+    data[directory + 28] = 0
+    del data[directory + 46]
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 12], data[end + 16] = end - directory, directory
+    with content(write("a.zip", bytes(data)), tmp_path) as opened:
+        assert (opened.kind, read(opened)) == (Kind.TEXT, b"+41")
+
+
+def test_standard_input_that_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may have no standard input at all."""
+    monkeypatch.setattr("sys.stdin", None)
+    with (
+        pytest.raises(UsageError, match=r"^standard input is closed; pipe the list into it, or name a file"),
+        unpacked(Input("-", "standard input"), None, threading.Event(), tmp_path),
     ):
         pass

@@ -137,6 +137,27 @@ def test_half_a_workbook(write_workbook: WriteWorkbook) -> None:
         cells(path.with_name("b.xlsx"))
 
 
+def test_a_workbook_that_is_packed_with_broken_lzma(write_workbook: WriteWorkbook) -> None:
+    """Spreadsheets pack in one way, but zips know more."""
+    path = write_workbook("a.xlsx", Sheet=[["phone"], ["+41"]])
+    copy = path.with_name("b.xlsx")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w", zipfile.ZIP_LZMA) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert cells(copy) == [(2, "+41")]
+    copy.write_bytes(copy.read_bytes().replace(b"\x05\x00\x5d", b"\x05\x00\xff"))  # its properties
+    with pytest.raises(UsageError, match=r"b\.xlsx: this can't be read as a workbook \(LZMAError\)"):
+        cells(copy)
+
+
+def test_an_encoding_that_nobody_knows(write_workbook: WriteWorkbook) -> None:
+    """A sheet may say that it is written in anything."""
+    path = write_workbook("a.xlsx", Sheet=[["phone"], ["+41"]])
+    odd = altered(path, rb"\A", b"<?xml version='1.0' encoding='zz'?>")
+    with pytest.raises(UsageError, match=r"altered\.xlsx: this can't be read as a workbook \(LookupError\)"):
+        cells(odd)
+
+
 def test_missing_workbook(tmp_path: Path) -> None:
     """A workbook that vanished is an error of the input, not of the workbook."""
     with pytest.raises(UsageError, match=r"a\.xlsx: No such file"):
