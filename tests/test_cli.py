@@ -186,7 +186,7 @@ def test_durations_are_read(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "90", "5h 30m", "30m5h", "-5m", "1.5h", "5x", "h"])
+@pytest.mark.parametrize("text", ["", "90", "5h 30m", "30m5h", "-5m", "1.5h", "5x", "h", f"{'9' * 400}d"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """A number without a unit could mean anything; the message shows how to write it."""
     with pytest.raises(ValueError, match="write it like 90s, 45m or 5h30m"):

@@ -54,7 +54,7 @@ MIN_WIDTH: Final = 30
 MAX_WIDTH: Final = 80
 """The width of help, in columns, follows the terminal's between these."""
 
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
 _SECONDS = (86_400, 3_600, 60, 1)
 
 
