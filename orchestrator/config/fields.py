@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+
+from yarl import URL
 
 from orchestrator.config.problems import did_you_mean
 from orchestrator.settings import (
     SANDBOX,
     BackoffSettings,
+    BudgetSettings,
     JobSettings,
     OutputSettings,
     PlatformSettings,
     PollingSettings,
     SandboxSettings,
     VendorSettings,
+    WorkersSettings,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +59,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _KEY_LENGTH = 20
 
+_MAX_ROWS, _MAX_PRICE, _MAX_COST = 1_000_000_000, 10_000, 1_000_000_000
+"""More than anybody has, asks or spends; the cost of a task fits into the ledger's whole numbers of 64 bits."""
+
+_MAX_WORKERS = 4096
+
 
 def no_hint(_value: object) -> str:
     """Say nothing."""
@@ -77,6 +88,23 @@ def looks_like(pattern: str) -> Callable[[str], bool]:
 def is_plain(text: str) -> bool:
     """Whether a text is neither empty nor holds control characters, which no path or name may have."""
     return bool(text.strip()) and _CONTROL.search(text) is None
+
+
+def is_path(text: str) -> bool:
+    """Whether a text can name a file in this environment, whose encoding may lack its letters."""
+    try:
+        os.fsencode(text)
+        text.encode()  # a name in another encoding has halves of characters: they pass above, and nowhere else
+    except UnicodeError:
+        return False
+    return is_plain(text)
+
+
+def path_hint(value: object) -> str:
+    """Return the way out for a path that only its encoding is wrong with."""
+    if not isinstance(value, str) or not is_plain(value):
+        return ""
+    return f"; it can't be spelt in {sys.getfilesystemencoding()}, so set LC_ALL=C.UTF-8, or rename it"
 
 
 def is_variable_name(text: str) -> bool:
@@ -117,7 +145,24 @@ def is_loopback(host: str) -> bool:
 
 def is_proxy(text: str) -> bool:
     """Whether a text is the URL of an HTTP proxy, or empty; a proxy may carry a user name and a password."""
-    return text == "" or split_url(text) is not None
+    return text == "" or (split_url(text) is not None and _is_login(URL(text)))
+
+
+def _is_login(url: URL) -> bool:
+    """Whether a header can carry the user name and the password of a URL: in Latin-1, and divided by a colon."""
+    user, password = url.user or "", url.password or ""
+    try:
+        f"{user}{password}".encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return ":" not in user
+
+
+def proxy_hint(value: object) -> str:
+    """Return what is the matter with the user name and the password of a proxy that is a URL."""
+    if not isinstance(value, str) or split_url(value) is None:
+        return ""
+    return '; its user name can hold no ":", and user name and password must be in Latin-1'
 
 
 def split_url(text: str) -> SplitResult | None:
@@ -126,7 +171,9 @@ def split_url(text: str) -> SplitResult | None:
         return None
     try:
         url = urlsplit(text)
-        has_address = _is_host(url.hostname or "") and url.port != 0
+        has_address = (
+            _is_host(url.hostname or "") and url.port != 0 and bool(URL(text).host)
+        )  # as the HTTP library has it
     except ValueError:
         return None
     return url if has_address and url.scheme in ("http", "https") else None
@@ -172,15 +219,17 @@ _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
 _FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
 _FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
 _FILLED = Rule("text that is not empty", is_plain)
-_FILE = Rule("a file's path", is_plain)
+_FILE = Rule("a file's path", is_path, path_hint)
+_COUNT = Rule(f"a whole number from 1 to {_MAX_ROWS:,}", lambda number: number <= _MAX_ROWS)
 
 RULES: dict[tuple[type, str], Rule] = {
     (JobSettings, "name"): Rule(
         'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit (it becomes part of file names)',
         looks_like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     ),
-    (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_plain),
-    (JobSettings, "directory"): Rule("a directory's path", is_plain),
+    (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_path, path_hint),
+    (JobSettings, "directory"): Rule("a directory's path", is_path, path_hint),
+    (JobSettings, "chunk_size"): _COUNT,
     (JobSettings, "column"): _FILLED,
     (JobSettings, "sheet"): _FILLED,
     (JobSettings, "default_region"): Rule(
@@ -197,13 +246,16 @@ RULES: dict[tuple[type, str], Rule] = {
     (VendorSettings, "result_hosts"): Rule(
         'a host such as "files.example.com", without scheme and path', lambda text: _HOST.fullmatch(text) is not None
     ),
-    (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy),
+    (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy, proxy_hint),
     (PlatformSettings, "path"): Rule(
         'a URL path such as "/v1/tasks": with "/" in front, none at the end, no query',
         looks_like(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+"),
     ),
     (PlatformSettings, "task_type"): Rule("text without control characters", lambda text: not _CONTROL.search(text)),
-    (PlatformSettings, "price_per_10000"): _FINITE,
+    (PlatformSettings, "min_rows"): _COUNT,
+    (PlatformSettings, "max_rows"): _COUNT,
+    (PlatformSettings, "billing_block"): _COUNT,
+    (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
     (PlatformSettings, "result_columns"): _FILLED,
     (PollingSettings, "min_interval_s"): _FINITE,
     (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
@@ -212,6 +264,10 @@ RULES: dict[tuple[type, str], Rule] = {
     (OutputSettings, "keep_columns"): Rule(
         "text that is not empty", lambda value: isinstance(value, bool) or is_plain(value)
     ),
+    (BudgetSettings, "max_cost"): Rule(
+        f"a number from 0 to {_MAX_COST:,}, or inf", lambda usd: usd <= _MAX_COST or usd == math.inf
+    ),
+    (WorkersSettings, "count"): Rule(f"a whole number from 1 to {_MAX_WORKERS:,}", lambda count: count <= _MAX_WORKERS),
     (SandboxSettings, "faults"): Rule(
         f'a fault of the embedded vendor, or "{ALL_FAULTS}"', lambda text: text in _FAULT_WORDS, fault_hint
     ),

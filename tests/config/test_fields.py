@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +67,14 @@ BAD = [
     ),
     (
         "vendors.main",
+        'proxy = "http://dom%3Aus:secret@proxy:8080"',
+        (
+            f"config.toml:5: [vendors.main] proxy: expected an http or https URL, {_SECRET};"
+            ' its user name can hold no ":", and user name and password must be in Latin-1'
+        ),
+    ),
+    (
+        "vendors.main",
         'result_hosts = ["a.com", "https://b.com/"]',
         f'config.toml:5: [vendors.main] result_hosts, item 2: {_HOST}, found "https://b.com/"',
     ),
@@ -82,12 +91,46 @@ BAD = [
     (
         "platforms.amazon",
         "price_per_10000 = inf",
-        "config.toml:10: [platforms.amazon] price_per_10000: expected a number ≥ 0 that is not inf, found inf",
+        "config.toml:10: [platforms.amazon] price_per_10000: expected a number from 0 to 10,000, found inf",
+    ),
+    (
+        "platforms.amazon",
+        "billing_block = 1_000_000_001",
+        (
+            "config.toml:10: [platforms.amazon] billing_block: expected a whole number from 1 to 1,000,000,000,"
+            " found 1000000001"
+        ),
+    ),
+    (
+        "platforms.amazon",
+        f"min_rows = 1{'0' * 20}",
+        (
+            "config.toml:10: [platforms.amazon] min_rows: expected a whole number from 1 to 1,000,000,000,"
+            f" found 1{'0' * 20}"
+        ),
+    ),
+    (
+        "platforms.amazon",
+        f"max_rows = 1{'0' * 20}",
+        (
+            "config.toml:10: [platforms.amazon] max_rows: expected a whole number from 1 to 1,000,000,000,"
+            f" found 1{'0' * 20}"
+        ),
     ),
     (
         "platforms.amazon",
         'result_columns = ["amazon", ""]',
         'config.toml:10: [platforms.amazon] result_columns, item 2: expected text that is not empty, found ""',
+    ),
+    (
+        "budget",
+        "max_cost = 1e300",
+        "config.toml:11: [budget] max_cost: expected a number from 0 to 1,000,000,000, or inf, found 1e+300",
+    ),
+    (
+        "workers",
+        "count = 4097",
+        "config.toml:11: [workers] count: expected a whole number from 1 to 4,096, found 4097",
     ),
     (
         "polling",
@@ -140,6 +183,8 @@ BAD_URLS = [
     ("api.example.com", '"api.example.com"; did you mean https://api.example.com?'),
     ("https://api..example.com", '"https://api..example.com"'),
     (f"https://{'a' * 64}.com", f'"https://{"a" * 52}…"'),
+    ("https://a\u2060b.com", '"https://a\u2060b.com"'),
+    ("https://[::1]x", '"https://[::1]x"'),
     ("https://10.0.0", '"https://10.0.0"'),
     ("sandbax", '"sandbax"; did you mean sandbox?'),
     ("", '""'),
@@ -192,7 +237,32 @@ def test_a_slash_at_the_end_of_a_base_url_does_not_count(loaded: Callable[..., S
 def test_a_proxy_may_carry_a_password() -> None:
     """A proxy's own user name and password are its business; no proxy is an empty text."""
     assert is_proxy("http://user:secret@proxy:3128")
+    assert is_proxy("http://us%C3%A9r:se:cret@proxy:3128")
     assert is_proxy("")
+
+
+@pytest.mark.parametrize("login", ["us%3Aer", "user%E2%82%AC:secret", "user:secret%E2%82%AC"])
+def test_what_a_proxy_can_not_be_told_is_refused(login: str) -> None:
+    """A header carries user name and password in Latin-1, and the first colon ends the name."""
+    assert not is_proxy(f"http://{login}@proxy:3128")
+
+
+PATHS = [
+    ("job.inputs", '["z\u00e4hl.txt"]'),
+    ("job.directory", "z\u00e4hl"),
+    ("vendors.main.api_key_file", "z\u00e4hl"),
+]
+
+
+@pytest.mark.parametrize(("key", "path"), PATHS)
+def test_a_path_that_the_locale_has_no_letters_for(
+    complaints: Callable[..., list[str]], good: str, monkeypatch: pytest.MonkeyPatch, key: str, path: str
+) -> None:
+    """No file of that name can be opened, and the message says in which locale it can."""
+    monkeypatch.setattr("os.fsencode", lambda text: text.encode("ascii", "surrogateescape"))
+    (complaint,) = complaints(good, f"{key}={path}")
+    assert complaint.startswith(f"--set {key}: expected a ")
+    assert re.search(r"; it can't be spelt in .*, so set LC_ALL=C\.UTF-8, or rename it$", complaint)
 
 
 @pytest.mark.parametrize("name", ["EKYCPRO_API_KEY", "KEY", "_K2"])

@@ -116,7 +116,7 @@ def test_all_problems_of_all_tables_come_at_once(complaints: Callable[..., list[
         ["config.toml:5", "[vendors.main] base_url"],
         ["config.toml:10", "[platforms.amazon] min_rows"],
         ["config.toml:12", "[polling] max_interval_s"],
-        ["--set budget.max_cost", 'expected a number ≥ 0, found "x"'],
+        ["--set budget.max_cost", 'expected a number from 0 to 1,000,000,000, or inf, found "x"'],
     ]
 
 

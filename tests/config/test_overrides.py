@@ -71,7 +71,7 @@ def test_overrides_win_over_the_file_and_over_earlier_ones(loaded: Callable[...,
 BAD = [
     (
         "platforms.amazon.min_rows=x",
-        '--set platforms.amazon.min_rows: expected a whole number ≥ 1, found "x"',
+        '--set platforms.amazon.min_rows: expected a whole number from 1 to 1,000,000,000, found "x"',
     ),
     ("platforms.amazon.min_rowz=3", "--set platforms.amazon.min_rowz: unknown key; did you mean min_rows?"),
     (

@@ -15,12 +15,36 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 BAD = [
-    ("job", "chunk_size = 0", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found 0"),
-    ("job", 'chunk_size = "100"', 'config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found "100"'),
-    ("job", "chunk_size = 100.0", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found 100.0"),
-    ("job", "chunk_size = true", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found true"),
-    ("job", "chunk_size = inf", "config.toml:2: [job] chunk_size: expected a whole number ≥ 1, found inf"),
-    ("job", "chunk_size = {}", "config.toml:2: [job.chunk_size]: expected a whole number ≥ 1, found a table"),
+    (
+        "job",
+        "chunk_size = 0",
+        "config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found 0",
+    ),
+    (
+        "job",
+        'chunk_size = "100"',
+        'config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found "100"',
+    ),
+    (
+        "job",
+        "chunk_size = 100.0",
+        "config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found 100.0",
+    ),
+    (
+        "job",
+        "chunk_size = true",
+        "config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found true",
+    ),
+    (
+        "job",
+        "chunk_size = inf",
+        "config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found inf",
+    ),
+    (
+        "job",
+        "chunk_size = {}",
+        "config.toml:2: [job.chunk_size]: expected a whole number from 1 to 1,000,000,000, found a table",
+    ),
     (
         "job",
         "name = 2024-01-01",
@@ -70,7 +94,7 @@ BAD = [
     (
         "platforms.amazon",
         'min_rows = "100"',
-        'config.toml:10: [platforms.amazon] min_rows: expected a whole number ≥ 1, found "100"',
+        'config.toml:10: [platforms.amazon] min_rows: expected a whole number from 1 to 1,000,000,000, found "100"',
     ),
     (
         "platforms.amazon",
@@ -86,7 +110,7 @@ BAD = [
     (
         "platforms.amazon",
         "price_per_10000 = -1",
-        "config.toml:10: [platforms.amazon] price_per_10000: expected a number ≥ 0 that is not inf, found -1",
+        "config.toml:10: [platforms.amazon] price_per_10000: expected a number from 0 to 10,000, found -1",
     ),
     (
         "platforms.amazon",
@@ -98,7 +122,11 @@ BAD = [
         "give_up_after_h = 0",
         "config.toml:11: [polling] give_up_after_h: expected a number > 0, found 0",
     ),
-    ("budget", "max_cost = -0.5", "config.toml:11: [budget] max_cost: expected a number ≥ 0, found -0.5"),
+    (
+        "budget",
+        "max_cost = -0.5",
+        "config.toml:11: [budget] max_cost: expected a number from 0 to 1,000,000,000, or inf, found -0.5",
+    ),
     (
         "output",
         'formats = ["xlsx", "xslx"]',
@@ -145,7 +173,7 @@ BAD = [
     ),
     ("job", "max_rejected = 2", "config.toml:2: [job] max_rejected: expected a number from 0 to 1, found 2"),
     ("job", "max_rejected = nan", "config.toml:2: [job] max_rejected: expected a number from 0 to 1, found nan"),
-    ("workers", "count = 0", "config.toml:11: [workers] count: expected a whole number ≥ 1, found 0"),
+    ("workers", "count = 0", "config.toml:11: [workers] count: expected a whole number from 1 to 4,096, found 0"),
     ("sandbox", "seed = 1.5", "config.toml:11: [sandbox] seed: expected a whole number, found 1.5"),
     ("sandbox", "pace = 12:00:00", "config.toml:11: [sandbox] pace: expected a number > 0, found a date or a time"),
 ]
