@@ -25,7 +25,8 @@ def job_table(draft: Draft) -> dict[str, Any]:
     """Return `[job]` with its name and absolute paths."""
     folder = draft.path.absolute().parent
     table = {"name": draft.path.stem, **draft.table("job")}
-    table.setdefault("directory", f"runs/{table['name']}")
+    name = table["name"] if isinstance(table["name"], str) else draft.path.stem  # another type is refused later
+    table.setdefault("directory", f"runs/{name}")
     table["directory"] = _resolved(folder, table["directory"])
     if isinstance(table.get("inputs"), list):
         table["inputs"] = [_resolved_input(folder, text) for text in table["inputs"]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.config.lines import key_lines
@@ -42,7 +41,7 @@ class Draft:
         self.path = path
         self.text = _read(path)
         self.tree = _parse(path, self.text)
-        self._written = deepcopy(self.tree)
+        self._written = _parse(path, self.text)  # a copy of a deep tree would be a deep recursion
         self._problems: list[Problem] = []
         self._unplaced: list[str] = []
         self._overridden: list[Place] = []

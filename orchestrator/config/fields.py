@@ -171,9 +171,8 @@ def split_url(text: str) -> SplitResult | None:
         return None
     try:
         url = urlsplit(text)
-        has_address = (
-            _is_host(url.hostname or "") and url.port != 0 and bool(URL(text).host)
-        )  # as the HTTP library has it
+        plain = _is_host(url.hostname or "") and url.port != 0
+        has_address = plain and bool(URL(text).host)  # the HTTP library has the last word
     except ValueError:
         return None
     return url if has_address and url.scheme in ("http", "https") else None

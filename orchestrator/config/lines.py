@@ -26,7 +26,7 @@ def key_lines(text: str) -> dict[Place, int]:
     """
     try:
         document = tomlkit.parse(text)
-    except TOMLKitError:
+    except (TOMLKitError, RecursionError):
         return {}
     walk = _Walk()
     walk.body(document.body, ())

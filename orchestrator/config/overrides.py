@@ -23,7 +23,7 @@ class OverrideError(Exception):
 
 def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """Return the key's parts and the value; raises `OverrideError`."""
-    match = _OVERRIDE.fullmatch(text)
+    match = _OVERRIDE.fullmatch(_as_utf8(text))
     if match is None:
         raise OverrideError("--set: expected KEY=VALUE, such as platforms.amazon.min_rows=100")
     try:
@@ -51,6 +51,14 @@ def put(tree: dict[str, Any], path: Iterable[str], value: Any) -> None:
         if not isinstance(tree, dict):
             raise OverrideError(f"--set {'.'.join(path)}: {'.'.join(tables[: depth + 1])} is a value and no table")
     tree[last] = value
+
+
+def _as_utf8(text: str) -> str:
+    """Return an argument as the file would have it, which is UTF-8 whatever the locale."""
+    try:
+        return text.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        raise OverrideError("--set: expected text in UTF-8, found other bytes") from None
 
 
 def _only_path(tree: Any) -> tuple[str, ...]:

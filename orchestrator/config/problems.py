@@ -20,7 +20,7 @@ Place = tuple[str | int, ...]
 
 SHOWN_LENGTH = 60
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_CREDENTIALS = re.compile(r"(\w+://)?\S*@")
+_CREDENTIALS = re.compile(r"(?<!\S)(\w+://)?\S*@")  # begun at words only, or a long one would cost its length squared
 _QUERY = re.compile(r"([?#]).*", re.DOTALL)
 _NUMBER = re.compile(r"\+[\d ()-]{7,}")
 

@@ -29,6 +29,9 @@ _CONFIG = ConfigDict(strict=True, extra="forbid")
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {cls: TypeAdapter(with_config(_CONFIG)(cls)) for cls in TABLES.values()}
 """One validator a table. The classes are marked here, so that the settings themselves need no pydantic."""
 
+_MAX_BITS = 10_000
+"""Python spells no whole number above 4,300 digits, which is some 14,000 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class TableReader(Generic[T]):
@@ -47,7 +50,7 @@ class TableReader(Generic[T]):
     def read(self) -> T | None:
         """Return the settings, or None after noting every problem of the table."""
         try:
-            settings: T = _ADAPTERS[self.cls].validate_json(json.dumps(self.table, default=_no_key_takes_a_date))
+            settings: T = _ADAPTERS[self.cls].validate_json(json.dumps(_as_json(self.table)))
         except ValidationError as refusal:
             kinds = _kinds(refusal)
             with_bad_items = {loc[0] for loc in kinds if len(loc) > 1}
@@ -123,6 +126,24 @@ def _kinds(refusal: ValidationError) -> dict[Place, str]:
     return kinds
 
 
-def _no_key_takes_a_date(_date: object) -> dict[str, str]:
-    """Stand in for dates and times, which JSON lacks, with something that no key takes either."""
+def _as_json(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: list(map(_as_scalar, value)) if isinstance(value, list | tuple) else _as_scalar(value)
+        for key, value in table.items()
+    }
+
+
+def _as_scalar(value: object) -> object:
+    """Return a value for JSON; for one that it can't hold, something that is refused as well.
+
+    No key takes a table, a list in a list, a date or a number of thousands of digits: each is an empty table. Half a
+    character, as names of files may have, is a question mark, which leaves it to the key's rule.
+    """
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case int() if value.bit_length() > _MAX_BITS:
+            return {}
+        case int() | float():
+            return value
     return {}

@@ -34,6 +34,14 @@ def test_a_file_name_that_is_no_job_name(folder: Path, good: str) -> None:
         load(Path("my config.toml"))
 
 
+def test_a_file_name_that_is_no_text(folder: Path, good: str) -> None:
+    """Names of files are bytes; those that are no UTF-8 can't become the job's name."""
+    path = Path("z\udcff.toml")
+    path.write_text(good)
+    with pytest.raises(UsageError, match=r"\[job\] name: expected up to 64 letters"):
+        load(path)
+
+
 def test_paths_are_relative_to_the_configuration(folder: Path, good: str) -> None:
     """Wherever the command is called from, paths start at the configuration's folder; "-" stays standard input."""
     (folder / "sub").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,13 @@ def test_a_file_that_is_no_toml_is_refused_with_its_place(content: bytes, messag
         load(Path("config.toml"))
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [".".join("a" * 1200), f"job.{'.'.join('a' * 1200)}"])
+def test_a_key_of_very_many_parts_is_a_wrong_key(complaints: Callable[..., list[str]], good: str, key: str) -> None:
+    """However deep a key goes, its first part has no place; only the line is not known then."""
+    (complaint,) = complaints(f"{key} = 1\n{good.replace('[job]', '[other]')}")[:1]
+    assert re.match(r"config\.toml: (\[a\]: unknown table|\[job\.a\]: unknown key)", complaint)
 
 
 def test_a_missing_file_names_the_way_out() -> None:

@@ -26,6 +26,12 @@ _SECRET = "found something else (not shown, it may be secret)"
 BAD = [
     ("job", 'name = "a/b"', f'config.toml:2: [job] name: {_NAME}, found "a/b"'),
     ("job", 'name = ".."', f'config.toml:2: [job] name: {_NAME}, found ".."'),
+    (
+        "job",
+        f"chunk_size = 0x{'f' * 5000}",
+        ("config.toml:2: [job] chunk_size: expected a whole number from 1 to 1,000,000,000, found a very large number"),
+    ),
+    ("job", f"name = 0x{'f' * 5000}", f"config.toml:2: [job] name: {_NAME}, found a very large number"),
     ("job", 'column = " "', 'config.toml:2: [job] column: expected text that is not empty, found " "'),
     ("job", 'directory = ""', 'config.toml:2: [job] directory: expected a directory\'s path, found ""'),
     ("job", 'directory = "a\\u0000"', 'config.toml:2: [job] directory: expected a directory\'s path, found "a\\u0000"'),

@@ -25,6 +25,7 @@ GOOD = [
     ('a=["x", "y"]', ("a",), ["x", "y"]),
     ("a=[x]", ("a",), "[x]"),
     ("a={b = 1}", ("a",), {"b": 1}),
+    ("a=z\udcc3\udca4hl", ("a",), "z\u00e4hl"),
     ("a=", ("a",), ""),
     ("a=b=c", ("a",), "b=c"),
     ("a=1\nb=2", ("a",), "1\nb=2"),
@@ -90,6 +91,7 @@ BAD = [
         ),
     ),
     ("chunk_size=3", "--set chunk_size: unknown key; it belongs under [job]"),
+    ("job.column=\udcff", "--set: expected text in UTF-8, found other bytes"),
     ("job", "--set: expected KEY=VALUE, such as platforms.amazon.min_rows=100"),
 ]
 

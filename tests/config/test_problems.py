@@ -38,6 +38,7 @@ MASKED = [
     ("https://user:secret@host/x", '"https://…@host/x"'),
     ("https://user:sec/ret@host", '"https://…@host"'),
     ("user:secret@host", '"…@host"'),
+    ("at http://a:b@c@host or d@host", '"at http://…@host or …@host"'),
     ("https://host/?key=secret", '"https://host/?…"'),
     ("https://host/#secret", '"https://host/#…"'),
     ("list of +41 79 828 46 51", '"list of +…"'),
@@ -49,6 +50,11 @@ MASKED = [
 def test_what_may_be_private_is_masked(text: str, words: str) -> None:
     """Credentials, tokens in URLs and phone numbers stand in no message."""
     assert shown(text) == words
+
+
+def test_a_long_text_is_shown_at_once() -> None:
+    """The time for a text of any length grows with its length alone."""
+    assert shown("x" * 1_000_000) == f'"{"x" * 60}…"'
 
 
 def test_guesses_know_no_case_and_give_up_on_strangers() -> None:

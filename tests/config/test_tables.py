@@ -187,6 +187,12 @@ def test_a_bad_value_is_named_with_what_was_expected_and_found(
     assert complaint_about(table, line) == message
 
 
+def test_lists_in_lists_without_end_are_lists(complaint_about: Callable[[str, str], str]) -> None:
+    """However deep a list goes, it is a list in the place of something else."""
+    complaint = complaint_about("job", f"column = {'[' * 220}{']' * 220}")
+    assert complaint.endswith("[job] column: expected text that is not empty, found a list")
+
+
 def test_a_missing_key_is_named_at_its_table(complaints: Callable[..., list[str]], good: str) -> None:
     """A key that must be there is missed on the line of its table."""
     text = good.replace('inputs = ["numbers.txt"]\n', "").replace('base_url = "https://api.example.com"\n', "")
