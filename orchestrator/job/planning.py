@@ -265,7 +265,8 @@ def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
 
 
 def _check_fixed(ledger: Ledger, settings: Settings) -> None:
-    """Compare what may not change once a job has begun."""
+    """Compare what may not change once a job has begun, with chunks that are all there."""
+    ledger.check_chunks()
     then = ledger.reading()
     _compare("job", then, _reading(settings), settings)
     _compare("output", then, _kept(settings), settings)

@@ -46,7 +46,11 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
 
 
 def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
-    """Return where every platform stands; `UsageError` when one was never planned: there is nothing to say about it."""
+    """Return where every platform stands; `UsageError` when one was never planned: there is nothing to say about it.
+
+    `StorageError` when chunks are lost: what is made of the others would look whole.
+    """
+    ledger.check_chunks()
     standing = ledger.standing()
     if unplanned := [name for name in settings.platforms if name not in standing]:
         raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")

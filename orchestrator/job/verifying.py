@@ -124,14 +124,14 @@ class _Check:
 
     def verdicts(self) -> None:
         """Hash results and verdicts of every task that is done, and check that they belong to it."""
-        for key, task_id, chunk_sha256, detail in self._ledger.evidence():
+        for key, task_id, chunk_sha256, verdicts_sha256, result_sha256 in self._ledger.evidence():
             path = verdict_path(self._directory, key.platform, key.chunk)
-            if self._hash("verdict files", path, str(detail["verdicts"])):
+            if self._hash("verdict files", path, verdicts_sha256):
                 verdicts = read_verdicts(path)
                 if (verdicts.task_id, verdicts.chunk_sha256) != (task_id or "", chunk_sha256):
                     self.findings.append(f"{path}: of another task than {key}")
             kept = _result(results_folder(self._directory, key.platform) / f"{key.chunk:06d}")
-            self._hash("result files", kept, str(detail["result"]))
+            self._hash("result files", kept, result_sha256)
 
     async def master(self) -> None:
         """Write the master once more, elsewhere, and compare it with what is there.

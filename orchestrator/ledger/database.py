@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
@@ -25,6 +26,8 @@ _CLOSE_PATIENCE_MS = 500
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _RESTORE = "restore the job's directory from its last run"
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What comes of values that this program never wrote."""
 
 
 class Database:
@@ -88,7 +91,7 @@ class Database:
         try:
             self._sql.execute("PRAGMA application_id").fetchone()
         except sqlite3.Error as error:
-            return error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
+            return _code(error) == sqlite3.SQLITE_READONLY_ROLLBACK
         return False
 
     def _take_back(self) -> None:
@@ -154,6 +157,17 @@ class Database:
 
     def _errors(self) -> _Errors:
         return _Errors(self.path)
+
+    def _damaged(self, what: str) -> StorageError:
+        return StorageError(f"{self.path}: {what}; {_RESTORE}")
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Turn what comes of values that make no sense into `StorageError`: SQLite guards their types alone."""
+        try:
+            yield
+        except _NONSENSE as error:
+            raise self._damaged(f"a record is damaged ({type(error).__name__})") from error
 
     def commit(self, changes: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Run every change in one durable transaction; return each one's result, or the exception that undid it.
@@ -237,10 +251,15 @@ class _Errors:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            damaged = error.sqlite_errorcode & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
+            damaged = _code(error) & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
             way_out = _RESTORE if damaged else "mend the disk and run the same command again"
             raise StorageError(f"{self._path}: {error}; {way_out}") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    # Python finds text that is no UTF-8 by itself, and gives no code.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
 
 
 def _refuse_remains(path: Path) -> None:

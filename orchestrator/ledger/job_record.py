@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import ExitCode
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord
 from orchestrator.tasks import IllegalTransitionError, State
@@ -29,27 +31,28 @@ class JobRecord(Database):
         row = self._row(
             "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
         )
-        return RunRecord(*row) if row else None
+        with self._understood():
+            return _run_record(*row) if row else None
 
     @property
     def job_id(self) -> str:
         """The job's random name, made with the ledger."""
-        return str(self._value("SELECT job_id FROM job"))
+        return str(self._of_job("job_id"))
 
     @property
     def serial(self) -> int:
         """How many runs the job has seen."""
-        return int(self._value("SELECT serial FROM job"))
+        return int(self._of_job("serial"))
 
     @property
     def begun(self) -> bool:
         """Whether anything was ever released, which fixes the job."""
-        return self._value("SELECT begun_at FROM job") is not None
+        return self._of_job("begun_at") is not None
 
     @property
     def closed(self) -> bool:
         """Whether the job was purged: then nothing may be sent any more."""
-        return self._value("SELECT closed_at FROM job") is not None
+        return self._of_job("closed_at") is not None
 
     def close_job(self, *, at: float) -> None:
         """Close the job for good."""
@@ -58,7 +61,13 @@ class JobRecord(Database):
     @property
     def sandbox(self) -> bool:
         """Whether the plan was made for the embedded vendor."""
-        return bool(self._value("SELECT sandbox FROM job"))
+        return bool(self._of_job("sandbox"))
+
+    def _of_job(self, column: str) -> Any:
+        row = self._row(f"SELECT {column} FROM job")
+        if row is None:
+            raise self._damaged("the job's record is missing")
+        return row[0]
 
     # --- the plan ----------------------------------------------------------------------------------------------------
 
@@ -119,7 +128,8 @@ class JobRecord(Database):
 
     def reading(self) -> dict[str, object]:
         """Return how the planned list was read; empty before the first plan."""
-        return dict(json.loads(self._value("SELECT reading FROM job")))
+        with self._understood():
+            return dict(json.loads(self._of_job("reading")))
 
     def inputs(self) -> tuple[InputRecord, ...]:
         """Return the input files of the plan, in their order."""
@@ -129,17 +139,25 @@ class JobRecord(Database):
 
     def counts(self) -> ListCounts:
         """Return how the lines of the planned list were read."""
-        counts = json.loads(self._value("SELECT counts FROM job"))
-        return ListCounts(**counts | {"columns": tuple(counts.get("columns", ()))})
+        with self._understood():
+            return _counts_from_json(self._of_job("counts"))
 
     def fixed(self) -> dict[str, dict[str, str]]:
         """Return, per platform that was ever planned, what may not change."""
-        return {name: json.loads(fixed) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
+        with self._understood():
+            return {name: dict(json.loads(fixed)) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
         rows = self._rows("SELECT chunk, first_row, rows, sha256, generation, only_platform FROM chunks ORDER BY chunk")
         return (Chunk(*row) for row in rows)
+
+    def check_chunks(self) -> None:
+        """Raise `StorageError` when chunks of the accepted list are lost."""
+        rows = self._value("SELECT ifnull(sum(rows), 0) FROM chunks WHERE only_platform IS NULL")
+        accepted = self.counts().accepted
+        if rows < accepted:
+            raise self._damaged(f"the chunks have {rows:,} numbers, the list {accepted:,}")
 
     def chunk_numbers(self, *, retried: bool = False) -> list[int]:
         """Return the numbers of the chunks that cover the list, in order, or of those of `retry`."""
@@ -158,6 +176,25 @@ class JobRecord(Database):
         """Return the generation and the chunk number with which the next generation begins."""
         row = self._row("SELECT max(generation) + 1, max(chunk) + 1 FROM chunks")
         return (1, 1) if row is None or row[0] is None else (int(row[0]), int(row[1]))
+
+
+def _run_record(serial: int, started_at: float, ended_at: float | None, exit_code: int | None, *rest: Any) -> RunRecord:
+    code = None if exit_code is None else ExitCode(exit_code)
+    return RunRecord(serial, moment(started_at), None if ended_at is None else moment(ended_at), code, *rest)
+
+
+def moment(at: float) -> float:
+    """Return a time that can be shown; raises `ValueError` or `OverflowError` for one that no calendar has."""
+    datetime.fromtimestamp(at, UTC)
+    return at
+
+
+def _counts_from_json(text: str) -> ListCounts:
+    counts = json.loads(text)
+    columns = tuple(map(str, counts.pop("columns", ())))
+    reasons = {reason: int(lines) for reason, lines in counts.pop("rejected_by_reason", {}).items()}
+    numbers = {name: int(number) for name, number in counts.items()}
+    return ListCounts(**numbers, rejected_by_reason=reasons, columns=columns)
 
 
 def _counts_to_json(counts: ListCounts) -> str:

@@ -14,12 +14,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BudgetError, UsageError
-from orchestrator.ledger.job_record import JobRecord
+from orchestrator.ledger.job_record import JobRecord, moment
 from orchestrator.ledger.records import Chunk, PlannedPlatform, Standing, Task
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -71,7 +71,7 @@ class Ledger(JobRecord):
             f"SELECT {_TASK_COLUMNS} FROM tasks JOIN chunks USING (chunk) WHERE platform = ? AND chunk = ?",
             (key.platform, key.chunk),
         )
-        return _task(row) if row else None
+        return self._tasks([row])[0] if row else None
 
     def tasks(self, *states: State, platform: str | None = None, most: int = -1) -> list[Task]:
         """Return all tasks in `states`, or the first `most` of them, by platform and chunk."""
@@ -82,7 +82,7 @@ class Ledger(JobRecord):
             "ORDER BY platform, chunk LIMIT ?",
             (platform, *states, most),
         )
-        return [_task(row) for row in rows]
+        return self._tasks(rows)
 
     def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False) -> TaskKey | None:
         """Return another task of the same vendor as `key` that has one of `task_ids`, None when there is none.
@@ -111,7 +111,11 @@ class Ledger(JobRecord):
             "WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?",
             (platform, State.PLANNED, after_chunk, limit),
         )
-        return [_task(row) for row in rows]
+        return self._tasks(rows)
+
+    def _tasks(self, rows: Iterable[tuple[Any, ...]]) -> list[Task]:
+        with self._understood():
+            return [_task(row) for row in rows]
 
     def planned_sizes(self, platform: str) -> dict[int, int]:
         """Return how many planned tasks there are, by their number of rows."""
@@ -155,15 +159,16 @@ class Ledger(JobRecord):
         ):
             tally = list(self._rows("SELECT state, tasks, rows FROM tally WHERE platform = ?", (name,)))
             words = self._rows("SELECT word, rows FROM verdicts WHERE platform = ?", (name,))
-            standings[name] = Standing(
-                platform=name,
-                tasks_by_state={State(state): tasks for state, tasks, _ in tally},
-                rows_by_state={State(state): rows for state, _, rows in tally},
-                verdicts=dict(words),
-                submits=submits,
-                status_calls=status_calls,
-                cost_nano=cost,
-            )
+            with self._understood():
+                standings[name] = Standing(
+                    platform=name,
+                    tasks_by_state={State(state): tasks for state, tasks, _ in tally},
+                    rows_by_state={State(state): rows for state, _, rows in tally},
+                    verdicts=dict(words),
+                    submits=submits,
+                    status_calls=status_calls,
+                    cost_nano=cost,
+                )
         return standings
 
     def spent_nano(self) -> int:
@@ -271,15 +276,18 @@ class Ledger(JobRecord):
         """Note that a failed task's numbers are planned again, in a further generation."""
         self._transition(key, Event.RETRY, at=at, reason="")
 
-    def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, dict[str, object]]]:
-        """Yield name, task id, hash of the chunk and what was noted at its end, of every task that is done."""
+    def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, str, str]]:
+        """Yield name, task id, and the hashes of chunk, verdicts and result, of every task that is done."""
         rows = self._rows(
             "SELECT events.platform, events.chunk, tasks.task_id, chunks.sha256, events.detail FROM events "
             "JOIN tasks USING (platform, chunk) JOIN chunks USING (chunk) WHERE event = ? ORDER BY seq",
             (Event.FINISH,),
         )
-        for platform, chunk, task_id, sha256, detail in rows:
-            yield TaskKey(platform, chunk), task_id, sha256, json.loads(detail)
+        for platform, chunk, task_id, sha256, text in rows:
+            with self._understood():
+                detail = json.loads(text)
+                hashes = str(detail["verdicts"]), str(detail["result"])
+            yield TaskKey(platform, chunk), task_id, sha256, *hashes
 
     def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
         """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
@@ -352,4 +360,7 @@ def _place_in_course(status: str) -> int:
 
 def _task(row: tuple[Any, ...]) -> Task:
     platform, chunk, state, *rest = row
-    return Task(TaskKey(platform, chunk), State(state), *rest)
+    task = Task(TaskKey(platform, chunk), State(state), *rest)
+    if task.submitted_at is not None:
+        moment(task.submitted_at)
+    return task

@@ -8,15 +8,18 @@ import hashlib
 import io
 import json
 import random
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from orchestrator import job, sandbox
 from orchestrator.config import load
-from orchestrator.errors import ChangedError, ExitCode, UsageError
+from orchestrator.errors import ChangedError, ExitCode, StorageError, UsageError
 from orchestrator.job import RunOptions, World
+from orchestrator.ledger import ledger_path
 from orchestrator.settings import Settings
 
 FIRST = 41_760_000_000
@@ -302,6 +305,22 @@ async def test_what_was_altered_is_found(change: Change, path: str) -> None:
     report = await job.verify(change.settings(), change.world())
     assert report.exit_code is ExitCode.SOME_FAILED
     assert altered.name in report.findings[0] or "the list is not the one" in report.findings[0]
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM chunks", "DELETE FROM chunks WHERE chunk = 2"])
+async def test_a_ledger_that_lost_chunks_gives_no_master(change: Change, lost: str) -> None:
+    """A master of what is left would look whole; `verify` says what is missing."""
+    assert await change.run() == 0
+    with closing(sqlite3.connect(ledger_path(change.directory), isolation_level=None)) as ledger:
+        ledger.execute(lost)
+    outcome = await job.run(change.settings(), RunOptions(), change.world())
+    assert outcome.exit_code is ExitCode.STORAGE
+    assert "numbers, the list 250; restore the job's directory" in outcome.summary["reason"]
+    for command in (job.merge, job.retry):
+        with pytest.raises(StorageError, match="the list 250; restore"):
+            await command(change.settings(), change.world())
+    assert not list(change.directory.glob("master.partial*"))
+    assert (await job.verify(change.settings(), change.world())).exit_code is ExitCode.SOME_FAILED
 
 
 async def test_a_purged_job_is_closed(change: Change) -> None:

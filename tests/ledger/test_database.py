@@ -153,6 +153,58 @@ def test_a_damaged_ledger_is_an_error_of_the_disk(ledger: Ledger, make_plan: Mak
             damaged.commit([release(1)])
 
 
+@pytest.mark.parametrize(
+    ("damage", "reading"),
+    [
+        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.tasks(State.PLANNED)),
+        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.task(KEY)),
+        ("UPDATE tasks SET submitted_at = 1e300", lambda it: it.planned("instagram", after_chunk=0, limit=5)),
+        ("UPDATE tally SET state = 'lost'", Ledger.standing),
+        ("UPDATE job SET counts = '{'", Ledger.counts),
+        ("UPDATE job SET counts = '[]'", Ledger.counts),
+        ("""UPDATE job SET counts = '{"read": "x"}'""", Ledger.counts),
+        ("""UPDATE job SET counts = '{"read": 1e999}'""", Ledger.counts),
+        ("""UPDATE job SET counts = '{"lines": 1}'""", Ledger.counts),
+        ("UPDATE job SET reading = '5'", Ledger.reading),
+        ("UPDATE job SET reading = replace(hex(zeroblob(50000)), '0', '[')", Ledger.reading),
+        ("UPDATE platforms SET fixed = ''", Ledger.fixed),
+        ("UPDATE runs SET exit_code = 99", Ledger.last_run),
+        ("UPDATE runs SET started_at = 1e300", Ledger.last_run),
+        ("UPDATE runs SET ended_at = 1e12", Ledger.last_run),
+        ("DELETE FROM job", Ledger.counts),
+        ("DELETE FROM job", lambda it: it.closed),
+        ("DELETE FROM chunks WHERE chunk = 3", Ledger.check_chunks),
+    ],
+)
+def test_records_that_make_no_sense_are_damage(
+    ledger: Ledger, damage: str, reading: Callable[[Ledger], object]
+) -> None:
+    """What SQLite itself takes and this program never wrote comes out as `StorageError`, with the way out."""
+    ledger._sql.execute("PRAGMA foreign_keys = OFF")
+    ledger._sql.execute(damage)
+    with pytest.raises(StorageError, match=r"ledger\.sqlite: .*; restore the job's directory from its last run"):
+        reading(ledger)
+
+
+def test_the_use_of_a_closed_ledger_is_no_damage(ledger: Ledger) -> None:
+    """A fault of the program must not send its user to a copy."""
+    ledger.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        ledger.counts()
+
+
+@pytest.mark.parametrize("detail", ["{", "[]", "{}", '{"verdicts": ""}'])
+def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, detail: str) -> None:
+    """What was noted at the end of a task has to name the hashes that `verify` compares."""
+    ledger._sql.execute(
+        "INSERT INTO events (at, serial, platform, chunk, event, origin, target, detail) "
+        "VALUES (1, 1, 'instagram', 1, 'finish', 'submitted', 'done', ?)",
+        (detail,),
+    )
+    with pytest.raises(StorageError, match="a record is damaged"):
+        list(ledger.evidence())
+
+
 # --- reading beside a run --------------------------------------------------------------------------------------------
 
 
