@@ -68,8 +68,9 @@ def read_verdicts(path: Path) -> Verdicts:
     try:
         header = json.loads(line.removeprefix(MAGIC)) if line.startswith(MAGIC) else {}
         verdicts = Verdicts(tuple(header["words"]), codes, header["task_id"], header["chunk_sha256"])
+        "".join((*verdicts.words, verdicts.task_id, verdicts.chunk_sha256)).encode()  # text that can be written again
         whole = header["rows"] == len(codes) and header["sha256"] == hashlib.sha256(codes).hexdigest()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise StorageError(f"{path}: not a verdict file; {_WAY_OUT}") from None
     known = bytes(range(min(256, len(verdicts.words))))
     if not whole or verdicts.words[:1] != (UNANSWERED,) or codes.translate(None, known):

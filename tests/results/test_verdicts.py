@@ -64,15 +64,27 @@ def test_any_flipped_byte_is_noticed(tmp_path: Path) -> None:
         {"words": ["yes"], "rows": 1, "task_id": "", "chunk_sha256": ""},
         {"words": ["unanswered"], "rows": 1, "task_id": "", "chunk_sha256": ""},
         {"words": None, "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": ["unanswered", 1], "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": ["unanswered", ["yes"]], "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": ["unanswered", "\ud800"], "rows": 1, "task_id": "", "chunk_sha256": ""},
+        {"words": ["unanswered", "yes"], "rows": 1, "task_id": None, "chunk_sha256": ""},
+        {"words": ["unanswered", "yes"], "rows": 1, "task_id": "", "chunk_sha256": []},
         [],
     ],
 )
 def test_headers_that_do_not_fit(tmp_path: Path, header: object) -> None:
-    """Codes beyond the words, other first words and other headers are refused."""
+    """Codes beyond the words, other first words, what is no text and other headers are refused."""
     if isinstance(header, dict):
         header["sha256"] = "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"  # of b"\x01"
     (tmp_path / "v").write_bytes(b"numbercheck-verdicts 1 " + json.dumps(header).encode() + b"\n\x01")
     with pytest.raises(StorageError):
+        read_verdicts(tmp_path / "v")
+
+
+def test_a_header_that_is_nested_too_deep(tmp_path: Path) -> None:
+    """However a header came to be, it is refused."""
+    (tmp_path / "v").write_bytes(b"numbercheck-verdicts 1 " + b"[" * 100_000 + b"\n\x01")
+    with pytest.raises(StorageError, match="not a verdict file"):
         read_verdicts(tmp_path / "v")
 
 
