@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job.opening import no_ledger
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.report import summary
 from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.workers import Workers
 
@@ -116,9 +117,14 @@ class _Check:
         """Count the records of rejected.csv and duplicates.csv."""
         counts = self._ledger.counts()
         for name, expected in (("rejected.csv", counts.rejected), ("duplicates.csv", counts.duplicates)):
-            found = _records(self._directory / name)
+            path = self._directory / name
+            try:
+                found = _records(path)
+            except (csv.Error, UnicodeDecodeError) as error:
+                self.findings.append(f"{path}: can't be read ({type(error).__name__})")
+                continue
             if found != expected:
-                self.findings.append(f"{self._directory / name}: {found:,} records, not {expected:,}")
+                self.findings.append(f"{path}: {found:,} records, not {expected:,}")
             else:
                 self.right[name] = found
 
@@ -138,14 +144,13 @@ class _Check:
 
         Not when decisions, a retry or other platforms came after it: then it is older, not wrong, and that is said.
         """
-        summary = self._directory / "summary.json"
         try:
-            content = json.loads(summary.read_text())
-            master = content["master"]
-        except (OSError, ValueError, KeyError) as error:
-            self.findings.append(f"{summary}: can't be read ({type(error).__name__}), so the master was not compared")
+            content = summary.read(self._directory)
+        except (OSError, ValueError) as error:
+            path = self._directory / summary.FILE_NAME
+            self.findings.append(f"{path}: can't be read ({type(error).__name__}), so the master was not compared")
             return
-        expected = {entry["path"]: entry["sha256"] for entry in master}
+        expected = {entry["path"]: entry["sha256"] for entry in content["master"]}
         for name, sha256 in expected.items():
             self._hash("master files", self._directory / name, sha256)
         now = made_of(self._ledger, self._settings)
@@ -190,7 +195,7 @@ class _Check:
 
 def _records(path: Path) -> int:
     with disk_errors(path), path.open(encoding="utf-8", newline="") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
+        return sum(1 for _ in csv.reader(file, strict=True)) - 1
 
 
 def _result(stem: Path) -> Path:
@@ -204,8 +209,9 @@ def _candidates(stem: Path) -> Iterator[Path]:
 
 def _same_members(one: Path, other: Path) -> bool:
     """Whether two zips hold the same: another release of a compressor packs the same content into other bytes."""
-    with disk_errors(one):
+    with disk_errors(one), suppress(zipfile.BadZipFile, NotImplementedError, ValueError):
         return zipfile.is_zipfile(one) and zipfile.is_zipfile(other) and _members(one) == _members(other)
+    return False
 
 
 def _members(path: Path) -> list[tuple[str, int, int]]:

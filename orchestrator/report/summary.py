@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ _NEXT = {
     ExitCode.STORAGE: "mend the disk, then {again}",
     ExitCode.AGAIN: "run the same command again{wait}: {again}",
 }
+
+_MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 
@@ -115,13 +118,28 @@ def write(directory: Path, summary: dict[str, Any]) -> None:
     write_json(directory / FILE_NAME, summary)
 
 
+def read(directory: Path) -> dict[str, Any]:
+    """Return the summary in the job's directory, of which `master` names files beside it, each with its hash.
+
+    Raises `OSError` when there is none, `ValueError` when it is none of ours.
+    """
+    try:
+        content: dict[str, Any] = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+        ours = all(_MASTER.fullmatch(entry["path"]) and isinstance(entry["sha256"], str) for entry in content["master"])
+    except (LookupError, TypeError, RecursionError) as error:
+        raise ValueError("not a summary") from error
+    if not ours:
+        raise ValueError("not a summary")
+    return content
+
+
 def renew_master(directory: Path, master: MasterReport, made_of: Mapping[str, object]) -> None:
     """Name another master in the summary that a run has left, if there is one; raises `StorageError`."""
     try:
-        content = json.loads((directory / FILE_NAME).read_text())
-    except (OSError, ValueError):
+        content = read(directory)
+        write(directory, content | {"master": master_files(master), "master_made_of": dict(made_of)})
+    except (OSError, ValueError, RecursionError):  # writing what is nested takes a deeper stack than reading it
         return
-    write(directory, content | {"master": master_files(master), "master_made_of": dict(made_of)})
 
 
 def numbers(counts: ListCounts) -> dict[str, int]:

@@ -9,6 +9,7 @@ import io
 import json
 import random
 import sqlite3
+import struct
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -240,6 +241,19 @@ async def test_a_workbook_that_was_packed_by_another_compressor(change: Change, 
     assert report.findings == ((f"{path}: not what chunks and verdicts give",) if altered else ())
 
 
+async def test_a_workbook_that_is_no_zip_any_more(change: Change) -> None:
+    """Also where the summary was altered with it, and a zip seems to end in it."""
+    change.overrides = ['output.formats=["xlsx"]']
+    assert await change.run() == 0
+    path, summary = change.directory / "master.xlsx", change.directory / "summary.json"
+    path.write_bytes(bytes(60) + b"PK\5\6" + struct.pack("<4H2LH", 0, 0, 1, 1, 46, 0, 0))
+    content = json.loads(summary.read_text())
+    content["master"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    summary.write_text(json.dumps(content))
+    report = await job.verify(change.settings(), change.world())
+    assert report.findings == (f"{path}: not what chunks and verdicts give",)
+
+
 async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:
     """What was planned since is no finding, but said; what merge writes is compared again, and found when altered."""
     change.overrides = ['sandbox.faults=["missing_rows"]']
@@ -305,6 +319,23 @@ async def test_what_was_altered_is_found(change: Change, path: str) -> None:
     report = await job.verify(change.settings(), change.world())
     assert report.exit_code is ExitCode.SOME_FAILED
     assert altered.name in report.findings[0] or "the list is not the one" in report.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        *(("rejected.csv", content) for content in (b"\xff\xfe", b'1,"x"y"\r\n', b'1,"' + b"x" * 200_000)),
+        ("duplicates.csv", b"\x80\r\n"),
+        *(("summary.json", content) for content in (b"[]", b'{"master": null}', b"[" * 50_000)),
+        ("summary.json", b'{"master": [{"path": "a\\u0000", "sha256": ""}]}'),
+    ],
+)
+async def test_what_can_no_longer_be_read_is_found(change: Change, path: str, content: bytes) -> None:
+    """Whatever stands in the place of a file of ours is a finding that names it."""
+    assert await change.run() == 0
+    (change.directory / path).write_bytes(content)
+    report = await job.verify(change.settings(), change.world())
+    assert [f"{change.directory / path}: can't be read" in finding for finding in report.findings] == [True]
 
 
 @pytest.mark.parametrize("lost", ["DELETE FROM chunks", "DELETE FROM chunks WHERE chunk = 2"])

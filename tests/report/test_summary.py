@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import ExitCode, StorageError
 from orchestrator.ledger import ListCounts
 from orchestrator.master import MasterFile, MasterReport
-from orchestrator.report.summary import RunFacts, build, held_task, next_step, numbers, write
+from orchestrator.report.summary import RunFacts, build, held_task, next_step, numbers, read, renew_master, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,6 +217,44 @@ def test_the_file_is_private_and_whole(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["exit_code"] == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "[1]", "5", "[{}]", "{}", "[" * 50_000, "\ufeff{}"),
+        *('{"master": null}', '{"master": 5}', '{"master": [1]}', '{"master": [{}]}', '{"master": {"path": 1}}'),
+        *(
+            f'{{"master": [{{"path": {path}, "sha256": ""}}]}}'
+            for path in ("1", "null", r'"a\u0000"', r'"master\ud800"', '"/dev/zero"', '"../master.csv"')
+        ),
+        '{"master": [{"path": "master.csv", "sha256": 1}]}',
+        b'{"master": ["\xff"]}',
+    ],
+)
+def test_what_is_no_summary_is_left_as_it_is(tmp_path: Path, text: str | bytes) -> None:
+    """Whatever stands in its place can't be read, and `merge` does not touch it."""
+    content = text if isinstance(text, bytes) else text.encode()
+    (tmp_path / "summary.json").write_bytes(content)
+    with pytest.raises(ValueError):  # noqa: PT011 - of many kinds
+        read(tmp_path)
+    renew_master(tmp_path, MasterReport((), {}, 0), {})
+    assert (tmp_path / "summary.json").read_bytes() == content
+
+
+def test_a_summary_that_is_too_deep_to_be_written_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python reads what is nested deeper than it can write it, from 3.12 on."""
+
+    def too_deep(*_: object, **__: object) -> str:
+        raise RecursionError
+
+    (tmp_path / "summary.json").write_text('{"master": []}')
+    monkeypatch.setattr(json, "dumps", too_deep)
+    renew_master(tmp_path, MasterReport((), {}, 0), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+    assert (tmp_path / "summary.json").read_text() == '{"master": []}'
 
 
 def test_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:
