@@ -6,9 +6,11 @@ which is what the interpreter does when its last flush fails. Whatever is writte
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
+import stat
 import sys
 import threading
 import traceback
@@ -104,13 +106,20 @@ def put(text: str) -> None:
     try:
         sys.stdout.write(redacted(text) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
     except OSError as error:
+        left = _reader_has_left(error, sys.stdout)
         _discard(sys.stdout)
-        raise StorageError(
-            f"standard output: {error.strerror}; mend the disk and run the same command again"
-        ) from error
+        if not left:
+            raise StorageError(
+                f"standard output: {error.strerror}; mend the disk and run the same command again"
+            ) from error
+
+
+def _reader_has_left(error: OSError, stream: TextIO) -> bool:
+    """Whether `stream` broke because nobody reads it: a pipe's end was closed, or a terminal is gone."""
+    if error.errno != errno.EIO:
+        return isinstance(error, BrokenPipeError)
+    return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)  # a terminal that is gone denies that it is one
 
 
 def put_json(content: Mapping[str, Any]) -> None:

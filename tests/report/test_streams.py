@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -101,6 +102,31 @@ def test_a_broken_stream_stays_usable(name: str, monkeypatch: pytest.MonkeyPatch
             streams.put("data")
             streams.say("message")
         stream.flush()
+
+
+def test_a_terminal_that_is_gone_is_nobodys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that is done stays done when the window it was started in is closed; what is written goes nowhere."""
+    screen, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        os.close(screen)
+        for _ in range(2):
+            streams.put("data")
+        stream.flush()
+
+
+def test_a_disk_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same error of a file means that data is lost."""
+    with (tmp_path / "data").open("w") as stream:
+
+        def fail() -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(stream, "flush", fail)
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(StorageError, match="Input/output error; mend the disk"):
+            streams.put("data")
+        monkeypatch.undo()
 
 
 def test_a_full_disk_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
