@@ -32,11 +32,12 @@ CSV_LINE_END = "\r\n"
 """The line end of every csv file that is written here, as RFC 4180 has it."""
 
 _WRITABLE = "make it writable, or choose another directory,"
+_ALLOWED = "give this user the right to it, or choose another directory,"
 _ELSEWHERE = "choose another directory"
 _WAYS_OUT = {
     errno.EROFS: _WRITABLE,
-    errno.EACCES: _WRITABLE,
-    errno.EPERM: _WRITABLE,
+    errno.EACCES: _ALLOWED,
+    errno.EPERM: _ALLOWED,
     errno.ENOTDIR: _ELSEWHERE,
     errno.ENAMETOOLONG: _ELSEWHERE,
     errno.ELOOP: _ELSEWHERE,
@@ -73,6 +74,8 @@ def failed_machine(error: Exception) -> str:
     place = "".join(f"{os.fsdecode(name)}: " for name in (error.filename,) if isinstance(name, str | bytes))
     if error.errno in _EXHAUSTED:
         return f"{place}{error.strerror}; raise the limit (ulimit -a shows it) and run the same command again"
+    if place and error.errno in _WAYS_OUT:  # without a path it may be about a socket or a process
+        return f"{place}{error.strerror}; {_WAYS_OUT[error.errno]} and run the same command again"
     if error.errno in _FAILED:
         return f"{place}{error.strerror}; mend the disk and run the same command again"
     return ""

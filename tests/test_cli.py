@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,9 @@ count = 1
 """
 
 Child = subprocess.Popen[str]
+
+BUT_INIT = ["status", "plan", "run --after 1", "run", "resolve --all --give-up", "retry", "merge", "verify", "purge"]
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
 
 
 def start(directory: Path, *arguments: str, environ: dict[str, str] | None = None, **options: Any) -> Child:
@@ -296,6 +300,39 @@ def test_a_machine_that_has_run_out_is_74(
     assert main(["status"]) == 74
     message = "Too many open files; raise the limit (ulimit -a shows it) and run the same command again"
     assert capsys.readouterr().err == f"orchestrator: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "commands"), [("", BUT_INIT), ("ledger", BUT_INIT), ("results/instagram", ["verify"])]
+)
+def test_a_directory_that_this_user_may_not_search_is_74(
+    directory: Path, start_child: Callable[..., Child], folder: str, commands: list[str]
+) -> None:
+    """Every command names what it may not look at and the way out."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root may search everything, unless setpriv takes that right")
+    assert main(["run"]) == 0
+    closed = directory / "runs" / "config" / folder
+    closed.chmod(0)
+    code = "import sys; from orchestrator.cli import main; print([main(a.split()) for a in sys.argv[1:]], end='')"
+    out, err = start_child(code, *commands, under=() if os.geteuid() else WITHOUT_OVERRIDE).communicate(timeout=60)
+    closed.chmod(0o700)
+    assert out == str([74] * len(commands))
+    for line in err.splitlines():
+        assert line.startswith(f"orchestrator: {closed}")
+        assert line.endswith(
+            "Permission denied; give this user the right to it, or choose another directory, and run the same command "
+            "again"
+        )
+
+
+@pytest.mark.parametrize("arguments", [["init", "n" * 5_000], ["run", "--set", f"job.directory={'n' * 5_000}"]])
+def test_a_name_that_no_disk_takes_is_74(
+    directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """The message says what to choose instead."""
+    assert main(arguments) == 74
+    assert "File name too long; choose another directory and run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "sandbox"])
