@@ -55,9 +55,10 @@ def _make_usable() -> None:
 
     Where a standard stream is closed, the job's next file would get its number, and whatever is printed.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        pass
-    os.close(descriptor)
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+            pass
+        os.close(descriptor)
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):

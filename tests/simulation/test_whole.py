@@ -54,8 +54,9 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
         return PutOff(reason)
 
     monkeypatch.setattr(dialects, "read_silence", hopeful)
+    stories = [replace(drawn(seed, faults=["after: none"]), budget_share=100.0) for seed in range(20)]
     with pytest.raises(BrokenPromiseError, match=r"(?s)charged \d+ times.*--seeds 1 --from \d+ --trace"):
-        list(map(play, range(20), (drawn(seed, faults=["after: none"]) for seed in range(20))))
+        list(map(play, range(20), stories))
 
 
 def test_the_seeds_have_everything() -> None:
