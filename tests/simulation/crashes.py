@@ -77,8 +77,8 @@ Place = tuple[str, int]
 class Doomed(Operator):
     """An operator whose runs are killed at these `places`, one after the other; the job is seen through after them.
 
-    Of the last of them: `points` is how many of its kind were passed, `released` the tasks that the ledger had as
-    released in that moment. `doubted` are all tasks that ever were in doubt.
+    `points` is how many of the last one's kind were passed, `released` are the tasks that the ledger had as released in
+    the moment of a kill, `doubted` those that ever were in doubt.
     """
 
     def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop, places: Sequence[Place]) -> None:
@@ -145,9 +145,9 @@ class Doomed(Operator):
     def watching(self) -> Iterator[None]:
         """Put the points in."""
         with ExitStack() as stack:
-            for name, watched in (("fsync", self._fsync), ("replace", self._replace), ("open", self._open)):
+            for name, watched in (("replace", self._replace), ("open", self._open)):
                 stack.enter_context(patch.object(os, name, watched(getattr(os, name))))
-            for name in ("mkdir", "rmdir", "unlink"):
+            for name in ("fsync", "mkdir", "rmdir", "unlink"):
                 stack.enter_context(patch.object(os, name, self._changed(getattr(os, name))))
             stack.enter_context(patch.object(Ledger, "seal", self._seal(Ledger.seal)))
             yield
@@ -155,14 +155,6 @@ class Doomed(Operator):
     def _ours(self, path: object) -> bool:
         name = str(Path(f"/proc/self/fd/{path}").readlink()) if isinstance(path, int) else os.fspath(str(path))
         return name.startswith(f"{self.directory}")
-
-    def _fsync(self, fsync: Callable[[int], None]) -> Callable[[int], None]:
-        def watched(descriptor: int) -> None:
-            if self._ours(descriptor):
-                self.passed("file")
-            fsync(descriptor)
-
-        return watched
 
     def _replace(self, replace_: Callable[..., None]) -> Callable[..., None]:
         def watched(source: object, target: object, **options: Any) -> None:
