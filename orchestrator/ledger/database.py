@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
@@ -87,6 +87,18 @@ class Database:
         ledger._begin_use()
         return ledger
 
+    def _bring_up_to_date(self, version: int) -> None:
+        """Take the steps from an earlier version, all or none; one who only reads takes them in a copy in memory.
+
+        The copy is of the whole ledger: memory that only the first look at an old job takes, until its next run.
+        """
+        if not self._writes:
+            old, self._sql = self._sql, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            with closing(old):
+                old.backup(self._sql)
+        steps = "".join(schema.STEPS[step] for step in range(version, schema.SCHEMA_VERSION))
+        self._sql.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {schema.SCHEMA_VERSION}; COMMIT")
+
     def _is_cut_off(self) -> bool:
         try:
             self._sql.execute("PRAGMA application_id").fetchone()
@@ -107,9 +119,11 @@ class Database:
     def _begin_use(self) -> None:
         try:
             with self._errors():
-                self._check_identity()
+                version = self._check_identity()
                 if self._writes:
                     self._to_wal()
+                if version < schema.SCHEMA_VERSION:
+                    self._bring_up_to_date(version)
         except BaseException:
             self._sql.close()
             raise
@@ -142,16 +156,18 @@ class Database:
         self._sql.execute("PRAGMA synchronous = FULL")
         self._sql.execute("PRAGMA foreign_keys = ON")
 
-    def _check_identity(self) -> None:
+    def _check_identity(self) -> int:
+        """Return the ledger's version, which may be an earlier one that `schema.STEPS` leads on from."""
         application_id = self._value("PRAGMA application_id")
         version = self._value("PRAGMA user_version")
         if application_id != schema.APPLICATION_ID:
             raise StorageError(f"{self.path}: this is no ledger of ours; {_RESTORE}")
-        if version != schema.SCHEMA_VERSION:
+        if version not in (*schema.STEPS, schema.SCHEMA_VERSION):
             raise StorageError(
                 f"{self.path}: the ledger has version {version}, this program knows {schema.SCHEMA_VERSION}; "
-                "go on with the release that began the job"
+                "go on with the release that ran the job last"
             )
+        return int(version)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.tasks import State
 
 APPLICATION_ID = 0x4E554D43
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _STATES = ", ".join(f"'{state}'" for state in State)
 
@@ -73,6 +73,8 @@ CREATE TABLE tasks (
     total INTEGER NOT NULL DEFAULT 0,
     success INTEGER NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT '',
+    sent_name TEXT NOT NULL DEFAULT '',
+    released_at REAL,
     PRIMARY KEY (platform, chunk),
     CHECK (state <> 'submitted' OR task_id IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -125,4 +127,15 @@ CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail');
 
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"""
+
+STEPS = {
+    1: """
+ALTER TABLE tasks ADD COLUMN sent_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN released_at REAL;
+""",
+}
+"""What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.
+
+The outcome has to be what `CREATE` makes; a column can only be added behind the ones there are.
 """

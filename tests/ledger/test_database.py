@@ -103,7 +103,7 @@ def test_a_foreign_file(tmp_path: Path, opened: Callable[[Path], Ledger], conten
 def test_a_ledger_of_another_version(ledger: Ledger) -> None:
     """The message names both versions and the way out."""
     ledger._sql.execute("PRAGMA user_version = 99")
-    with pytest.raises(StorageError, match="the ledger has version 99, this program knows 1; go on with the release"):
+    with pytest.raises(StorageError, match="the ledger has version 99, this program knows 2; go on with the release"):
         Ledger.open_to_read(ledger.path)
 
 
