@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,9 @@ import pytest
 from orchestrator import cli
 from orchestrator.config import load
 from orchestrator.errors import ExitCode
-from orchestrator.sandbox import FAULTS
 from orchestrator.settings import PlatformSettings
 from orchestrator.tasks import mermaid
 from orchestrator.vendor.platforms import KNOWN
-from tests.ablations.test_ablations import ABLATIONS, BROAD
-from tests.faults import table
-from tests.privacy.crashes import each_place
-from tests.privacy.test_faults import LIVES
-from tests.simulation.faults import ALL as STRIKES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -61,17 +54,6 @@ def test_commands() -> None:
     """The table of commands has each command."""
     for name in cli.commands.commands:
         assert f"| `{name}` |" in README
-
-
-def test_counts_of_the_tests() -> None:
-    """What the tables of tests say about their size is counted."""
-    ends = sorted(Counter(int(row.lasting.code) for row in table.ALL).items())
-    told = ", ".join(f"{count} with {code}" for code, count in ends).replace(" with", " end with", 1)
-    assert f"{len(table.ALL)} faults: {told} " in README
-    assert f"{len(table.ALL)} faults with what" in README
-    assert f"{len(ABLATIONS)} safeguards, all caught, {len(BROAD)} of them" in README
-    lives = len(("no fault", *STRIKES, *FAULTS)) + len(list(each_place())) + LIVES + len(("the workbook",))
-    assert f"{lives} lives" in README
 
 
 @pytest.mark.parametrize("example", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))

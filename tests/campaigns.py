@@ -1,0 +1,147 @@
+"""Every campaign behind one command.
+
+    python -m tests.campaigns                         # the quick form of all of them, as CI runs it
+    python -m tests.campaigns simulation faults       # some of them
+    python -m tests.campaigns --full powerloss        # the whole of one, which may take hours
+    python -m tests.campaigns --table                 # what stands in tests/README.md
+
+A campaign proves what a single test can't: whole jobs, real processes, thousands of drawn cases. Its quick form is the
+test folder of its name; its full form is a command of its own, with options of its own (`--help` shows them). The exit
+code is 1 if any campaign failed; the others run all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign. `quick` is what pytest is given, `full` are the modules that are run, with their options.
+
+    `takes` is how long the full form takes on two quiet cores, `last` what the last whole run was and found.
+    """
+
+    name: str
+    what: str
+    full: tuple[str, ...]
+    takes: str
+    last: str
+
+    @property
+    def quick(self) -> str:
+        return f"tests/{self.name}"
+
+
+CAMPAIGNS = (
+    Campaign(
+        "simulation",
+        "whole jobs in virtual time, with faults, kills, retries, grown lists, restarts; the pure rules alone, fast",
+        ("tests.simulation --seeds 20000", "tests.simulation --fast --seeds 1000000"),
+        "3 h",
+        "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken",
+    ),
+    Campaign(
+        "faults",
+        "each fault of network, vendor and files alone, healed afterwards",
+        ("pytest tests/faults",),
+        "2 min",
+        "in every run of CI",
+    ),
+    Campaign(
+        "syscalls",
+        "SIGKILL, ENOSPC, EIO, EMFILE at the n-th call of real processes, with strace; a disk that is full",
+        ("tests.syscalls",),
+        "1 h",
+        "all 1,356 points on an earlier version, 250 after it",
+    ),
+    Campaign(
+        "powerloss",
+        "the power cut at a point of a recorded run; what was not synced is lost, torn or reordered",
+        ("tests.powerloss --states 2000",),
+        "30 min",
+        "2,000 losses, none broken",
+    ),
+    Campaign(
+        "privacy",
+        "every command under every fault, everything that is written searched for numbers, keys and links",
+        ("tests.privacy",),
+        "20 min",
+        "151 lives, 2,950 commands, 34 MB searched on an earlier version",
+    ),
+    Campaign(
+        "fuzz",
+        "broken lists and broken result files are read or refused, and nothing else",
+        ("tests.fuzz.lists --seeds 10000", "tests.fuzz.results --seeds 20000"),
+        "2 h",
+        "7,100 lists, 20,000 result files",
+    ),
+    Campaign(
+        "ablations",
+        "safeguards taken out one at a time, in a copy of the package; a named test must fail",
+        ("pytest tests/ablations",),
+        "4 min",
+        "in every run of CI",
+    ),
+    Campaign(
+        "benchmarks",
+        "speed and memory beside what a user would write without the program; the table of the README",
+        ("tests.benchmarks",),
+        "20 min",
+        "see the README",
+    ),
+)
+
+
+def quick_command(chosen: list[Campaign]) -> list[str]:
+    """One call of pytest for all of them, so that the long tests of one fill the gaps of another."""
+    folders = [campaign.quick for campaign in chosen]
+    return [sys.executable, "-m", "pytest", "--numprocesses", "auto", "--dist", "worksteal", *folders]
+
+
+def full_commands(chosen: list[Campaign]) -> list[list[str]]:
+    return [[sys.executable, "-m", *shlex.split(command)] for campaign in chosen for command in campaign.full]
+
+
+def table() -> str:
+    """Return what stands in tests/README.md."""
+    rows = ["| campaign | what it does | full form takes | last whole run |", "|---|---|---|---|"]
+    rows += [f"| `{c.name}` | {c.what} | {c.takes} | {c.last} |" for c in CAMPAIGNS]
+    return "\n".join(rows) + "\n"
+
+
+def main() -> int:
+    """Run what the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.campaigns", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [campaign.name for campaign in CAMPAIGNS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all of them when left out: {', '.join(names)}")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--quick", action="store_true", help="the form that CI runs; the default")
+    forms.add_argument("--full", action="store_true", help="the whole of it")
+    forms.add_argument("--table", action="store_true", help="print the table of campaigns")
+    given = parser.parse_args()
+    if unknown := sorted(set(given.names).difference(names)):
+        parser.error(f"there is no campaign {', '.join(unknown)}; there are {', '.join(names)}")
+    if given.table:
+        sys.stdout.write(table())
+        return 0
+    chosen = [campaign for campaign in CAMPAIGNS if campaign.name in (given.names or names)]
+    failed = 0
+    for command in full_commands(chosen) if given.full else [quick_command(chosen)]:
+        told, begun = shlex.join(command[1:]), time.monotonic()
+        print(f"+ python {told}", file=sys.stderr, flush=True)  # noqa: T201 - it may take hours
+        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own
+        failed += code != 0
+        print(f"exit code {code} after {time.monotonic() - begun:.0f} s: {told}", file=sys.stderr, flush=True)  # noqa: T201
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
