@@ -63,12 +63,13 @@ class Event(StrEnum):
     REFUSE = "refuse"  # the vendor will never take this file
     DOUBT = "doubt"  # released, and nobody knows whether a task exists
     FINISH = "finish"  # verdicts are written and synced
-    FAIL = "fail"  # the vendor's task or its result is of no use
+    FAIL = "fail"  # the vendor's task or its result is of no use, or all that came of it is lost
     STALL = "stall"  # no progress for give_up_after_h
     RESUBMIT = "resubmit"  # a person decided to send it again
     ADOPT = "adopt"  # a person named the vendor's task id
     GIVE_UP = "give_up"  # a person decided to do without
     RETRY = "retry"  # its numbers are planned again, in a further generation
+    REFETCH = "refetch"  # its result is to be fetched again, under the id that is known
 
 
 class IllegalTransitionError(Exception):
@@ -97,6 +98,11 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.FAILED, Event.ADOPT): State.SUBMITTED,  # a result that was damaged may be whole on another day
     (State.FAILED, Event.FINISH): State.DONE,
     (State.FAILED, Event.RETRY): State.RETRIED,
+    (State.STALLED, Event.REFETCH): State.SUBMITTED,
+    (State.FAILED, Event.REFETCH): State.SUBMITTED,
+    (State.DONE, Event.REFETCH): State.SUBMITTED,  # it has gaps, or its files are lost
+    (State.DONE, Event.FINISH): State.DONE,  # its verdicts were made anew from the result that is kept
+    (State.DONE, Event.FAIL): State.FAILED,  # its files are lost, and no id is known
 }
 
 HELD = frozenset({State.IN_DOUBT, State.STALLED})

@@ -43,6 +43,11 @@ in_doubt   give_up   failed
 failed     adopt     submitted
 failed     finish    done
 failed     retry     retried
+stalled    refetch   submitted
+failed     refetch   submitted
+done       refetch   submitted
+done       finish    done
+done       fail      failed
 """
 EXPECTED = {(state, event): target for state, event, target in map(str.split, ALLOWED.strip().splitlines())}
 
@@ -92,10 +97,15 @@ def test_what_is_held_can_be_settled() -> None:
             assert (state, decision) in TRANSITIONS
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.SKIPPED])
+@pytest.mark.parametrize("state", [State.RETRIED, State.SKIPPED])
 def test_ends_are_final(state: State) -> None:
-    """No event leads out of DONE: its verdicts are counted once. A skipped task stays one."""
+    """What was planned again belongs to another task; a skipped task stays one."""
     assert reachable(state, without=frozenset()) == {state}
+
+
+def test_what_was_paid_for_is_not_sent_again_by_itself() -> None:
+    """A done task can be read or fetched again; nothing but a person's decision leads from there to a second submit."""
+    assert reachable(State.DONE, without=frozenset({Event.RESUBMIT})).isdisjoint({State.PLANNED, State.RELEASED})
 
 
 def test_every_state_is_reached() -> None:
@@ -111,7 +121,7 @@ def test_held_unfinished_and_settled_states_are_apart() -> None:
 
 def test_origins_are_read_from_the_table() -> None:
     """`origins` names the states that allow an event."""
-    assert origins(Event.FINISH) == {State.SUBMITTED, State.STALLED, State.IN_DOUBT, State.FAILED}
+    assert origins(Event.FINISH) == {State.SUBMITTED, State.STALLED, State.IN_DOUBT, State.FAILED, State.DONE}
 
 
 def test_the_diagram_draws_the_table() -> None:

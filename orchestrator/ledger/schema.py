@@ -75,6 +75,7 @@ CREATE TABLE tasks (
     reason TEXT NOT NULL DEFAULT '',
     sent_name TEXT NOT NULL DEFAULT '',
     released_at REAL,
+    evidence TEXT,
     PRIMARY KEY (platform, chunk),
     CHECK (state <> 'submitted' OR task_id IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -110,6 +111,15 @@ CREATE TABLE verdicts (
     PRIMARY KEY (platform, word)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE quarantine (
+    platform TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    read_by TEXT NOT NULL,
+    PRIMARY KEY (platform, chunk, sha256)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at REAL NOT NULL,
@@ -133,6 +143,18 @@ STEPS = {
     1: """
 ALTER TABLE tasks ADD COLUMN sent_name TEXT NOT NULL DEFAULT '';
 ALTER TABLE tasks ADD COLUMN released_at REAL;
+ALTER TABLE tasks ADD COLUMN evidence TEXT;
+UPDATE tasks SET evidence = finished.detail
+FROM (SELECT platform AS p, chunk AS c, detail, max(seq) FROM events WHERE event = 'finish' GROUP BY 1, 2) AS finished
+WHERE platform = finished.p AND chunk = finished.c AND state = 'done';
+CREATE TABLE quarantine (
+    platform TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    read_by TEXT NOT NULL,
+    PRIMARY KEY (platform, chunk, sha256)
+) STRICT, WITHOUT ROWID;
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.

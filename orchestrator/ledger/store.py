@@ -238,21 +238,76 @@ class Ledger(JobRecord):
         self._charge(platform, status_calls=calls)
 
     def finish(self, key: TaskKey, verdicts: Mapping[str, int], *, at: float, detail: Mapping[str, object]) -> None:
-        """Note that the task's verdicts are written and synced; `verdicts` counts them by word."""
-        self._transition(key, Event.FINISH, at=at, reason="", detail=detail)
+        """Note that the task's verdicts are written and synced; `verdicts` counts them by word.
+
+        `result` and `verdicts` in `detail` are the hashes of the two files. They are kept with the task, and whoever
+        reads the files compares them.
+        """
+        told = dict(detail)
+        hashes = {name: told.pop(name) for name in ("result", "verdicts") if name in told}
+        self._uncount(key)
+        self._transition(
+            key,
+            Event.FINISH,
+            at=at,
+            reason="",
+            detail=told,
+            evidence=json.dumps(hashes | {"counts": dict(verdicts)}),
+        )
         self._begin(at)
+        self._count_verdicts(key.platform, verdicts)
+
+    def fail(self, key: TaskKey, reason: str, *, at: float) -> State:
+        """Note that the vendor's task, or its result, is of no use; return where that leads, see `refetch`."""
+        return self._end_in_vain(key, Event.FAIL, reason, at=at)
+
+    def stall(self, key: TaskKey, reason: str, *, at: float) -> State:
+        """Note that the task made no progress for too long; return where that leads, see `refetch`."""
+        return self._end_in_vain(key, Event.STALL, reason, at=at)
+
+    def refetch(self, key: TaskKey, *, at: float, lost: bool = False) -> None:
+        """Have the result of a task fetched again, under the id that is known.
+
+        A task that was done is done as before if nothing comes of it, save when its files are `lost`. `UsageError`
+        without an id.
+        """
+        after(self._state(key), Event.REFETCH)
+        if self._value("SELECT task_id FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk)) is None:
+            raise UsageError(
+                f"{key}: no task id of the vendor is known, so there is nothing to fetch; --adopt TASK_ID names one, "
+                "--result FILE takes its result file"
+            )
+        self._uncount(key)
+        fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0, "progress_at": at}
+        self._transition(key, Event.REFETCH, at=at, reason="", **fresh, **({"evidence": None} if lost else {}))
+
+    def _end_in_vain(self, key: TaskKey, event: Event, reason: str, *, at: float) -> State:
+        """Let a task come to nothing; one that was done before it was fetched again is done as it was."""
+        state, evidence = self._state(key), self._evidence(key)
+        if state is State.DONE or not evidence:
+            self._uncount(key)
+            return self._transition(key, event, at=at, reason=reason, evidence=None)
+        detail = {"fetched_in_vain": reason, **evidence}
+        self.finish(key, detail.pop("counts", {}), at=at, detail=detail)
+        return State.DONE
+
+    def _evidence(self, key: TaskKey) -> dict[str, Any]:
+        """Return what is known of the files that a task's last end left; empty when there are none."""
+        text = self._value("SELECT evidence FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
+        with self._understood():
+            return dict(json.loads(text or "{}"))
+
+    def _uncount(self, key: TaskKey) -> None:
+        """Take the verdicts of a task that is done out of the sums. Those of an earlier version were not noted."""
+        if self._state(key) is State.DONE:
+            counts = self._evidence(key).get("counts", {})
+            self._count_verdicts(key.platform, {word: -rows for word, rows in counts.items()})
+
+    def _count_verdicts(self, platform: str, verdicts: Mapping[str, int]) -> None:
         self._sql.executemany(
             "INSERT INTO verdicts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
-            ((key.platform, word, rows) for word, rows in verdicts.items()),
+            ((platform, word, rows) for word, rows in verdicts.items()),
         )
-
-    def fail(self, key: TaskKey, reason: str, *, at: float) -> None:
-        """Note that the vendor's task, or its result, is of no use."""
-        self._transition(key, Event.FAIL, at=at, reason=reason)
-
-    def stall(self, key: TaskKey, reason: str, *, at: float) -> None:
-        """Note that the task made no progress for too long."""
-        self._transition(key, Event.STALL, at=at, reason=reason)
 
     def resubmit(self, key: TaskKey, *, at: float) -> None:
         """Plan a held task again, on a person's decision; what the first submit may have cost stays counted."""
@@ -279,9 +334,9 @@ class Ledger(JobRecord):
     def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, str, str]]:
         """Yield name, task id, and the hashes of chunk, verdicts and result, of every task that is done."""
         rows = self._rows(
-            "SELECT events.platform, events.chunk, tasks.task_id, chunks.sha256, events.detail FROM events "
-            "JOIN tasks USING (platform, chunk) JOIN chunks USING (chunk) WHERE event = ? ORDER BY seq",
-            (Event.FINISH,),
+            "SELECT platform, chunk, task_id, sha256, evidence FROM tasks JOIN chunks USING (chunk) "
+            "WHERE state = ? ORDER BY platform, chunk",
+            (State.DONE,),
         )
         for platform, chunk, task_id, sha256, text in rows:
             with self._understood():

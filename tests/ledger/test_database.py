@@ -193,13 +193,11 @@ def test_the_use_of_a_closed_ledger_is_no_damage(ledger: Ledger) -> None:
         ledger.counts()
 
 
-@pytest.mark.parametrize("detail", ["{", "[]", "{}", '{"verdicts": ""}'])
-def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, detail: str) -> None:
+@pytest.mark.parametrize("evidence", ["{", "[]", "{}", '{"verdicts": ""}', None])
+def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, evidence: str | None) -> None:
     """What was noted at the end of a task has to name the hashes that `verify` compares."""
     ledger._sql.execute(
-        "INSERT INTO events (at, serial, platform, chunk, event, origin, target, detail) "
-        "VALUES (1, 1, 'instagram', 1, 'finish', 'submitted', 'done', ?)",
-        (detail,),
+        "UPDATE tasks SET state = 'done', evidence = ? WHERE platform = 'instagram' AND chunk = 1", (evidence,)
     )
     with pytest.raises(StorageError, match="a record is damaged"):
         list(ledger.evidence())

@@ -30,6 +30,7 @@ CALLS: dict[Event, Callable[[Ledger, TaskKey], object]] = {
     Event.ADOPT: lambda it, key: it.adopt(key, "found-id", at=AT),
     Event.GIVE_UP: lambda it, key: it.give_up(key, at=AT),
     Event.RETRY: lambda it, key: it.retried(key, at=AT),
+    Event.REFETCH: lambda it, key: it.refetch(key, at=AT),
 }
 
 
@@ -286,3 +287,42 @@ def test_an_id_that_was_lost_is_still_known(ledger: Ledger, reach: Reach) -> Non
     assert ledger.change(lambda it: it.accept(other, task_id, total=10, at=21.0)) is State.IN_DOUBT
     ledger.change(lambda it: it.adopt(other, task_id, at=22.0))
     assert task_of(ledger, other).task_id == task_id
+
+
+def verdicts(ledger: Ledger) -> dict[str, int]:
+    return {word: rows for word, rows in ledger.standing()["instagram"].verdicts.items() if rows}
+
+
+def test_verdicts_count_once_however_often_they_are_fetched(ledger: Ledger, reach: Reach) -> None:
+    """What a refetched task said before is taken out of the sums, and what it says then is put in."""
+    reach(ledger, KEY, State.DONE)
+    assert verdicts(ledger) == {"yes": 10}
+    ledger.change(lambda it: it.refetch(KEY, at=AT))
+    assert verdicts(ledger) == {}
+    ledger.change(finish(KEY))
+    ledger.change(finish(KEY))
+    assert verdicts(ledger) == {"yes": 7, "unanswered": 3}
+
+
+@pytest.mark.parametrize("event", [Event.FAIL, Event.STALL])
+def test_a_done_task_that_is_fetched_again_in_vain_is_done_as_before(
+    ledger: Ledger, reach: Reach, event: Event
+) -> None:
+    """Its files are there still; only when they are lost does it end as a task of which nothing came."""
+    reach(ledger, KEY, State.SUBMITTED)
+    ledger.change(lambda it: it.finish(KEY, {"yes": 10}, at=AT, detail={"result": "r", "verdicts": "v"}))
+    evidence = list(ledger.evidence())
+    ledger.change(lambda it: it.refetch(KEY, at=AT))
+    assert ledger.change(lambda it: CALLS[event](it, KEY)) is State.DONE
+    assert (list(ledger.evidence()), verdicts(ledger)) == (evidence, {"yes": 10})
+    ledger.change(lambda it: it.refetch(KEY, at=AT, lost=True))
+    ledger.change(lambda it: CALLS[event](it, KEY))
+    assert task_of(ledger).state is TRANSITIONS[State.SUBMITTED, event]
+    assert verdicts(ledger) == {}
+
+
+def test_nothing_is_fetched_without_an_id(ledger: Ledger) -> None:
+    """A refused submit left no task at the vendor; the message says what else there is."""
+    ledger.change(lambda it: it.refuse(KEY, "too large", at=AT))
+    with pytest.raises(UsageError, match=r"instagram/000001: no task id .*--adopt TASK_ID.*--result FILE"):
+        ledger.change(lambda it: it.refetch(KEY, at=AT))

@@ -37,7 +37,7 @@ class LedgerWalk(RuleBasedStateMachine):
         self.reserved: Counter[TaskKey] = Counter()
         self.spent: Counter[str] = Counter()
         self.submits: Counter[str] = Counter()
-        self.verdicts: Counter[tuple[str, str]] = Counter()
+        self.verdicts: dict[TaskKey, dict[str, int]] = {}
         self.events = 0
         self.ever_released: set[TaskKey] = set()
         self.free_to_release: set[TaskKey] = set(KEYS)
@@ -84,7 +84,7 @@ class LedgerWalk(RuleBasedStateMachine):
         self.spent[key.platform] -= self.reserved.pop(key)
         self.submits[key.platform] -= 1
 
-    @precondition(lambda self: not set(self.states.values()) <= {State.DONE, State.SKIPPED, State.RETRIED})
+    @precondition(lambda self: not set(self.states.values()) <= {State.SKIPPED, State.RETRIED})
     @rule(data=st.data())
     def allowed(self, data: st.DataObject) -> None:
         """Take a step that the table allows: these lead deep into lives."""
@@ -96,7 +96,7 @@ class LedgerWalk(RuleBasedStateMachine):
         """Take any step: most of these must change nothing."""
         self.take(data, key, event)
 
-    def take(self, data: st.DataObject, key: TaskKey, event: Event) -> None:
+    def take(self, data: st.DataObject, key: TaskKey, event: Event) -> None:  # noqa: C901 - a case for each event
         match event:
             case Event.RELEASE:
                 self.release(key, data.draw(st.integers(0, 9)))
@@ -115,8 +115,12 @@ class LedgerWalk(RuleBasedStateMachine):
             case Event.GIVE_UP | Event.RETRY:
                 settle = Ledger.give_up if event is Event.GIVE_UP else Ledger.retried
                 self.apply(key, event, lambda it: settle(it, key, at=1.0))
-            case Event.DOUBT | Event.FAIL | Event.STALL:
-                self.apply(key, event, lambda it: getattr(it, event.value)(key, "why", at=1.0))
+            case Event.DOUBT:
+                self.apply(key, event, lambda it: it.doubt(key, "why", at=1.0))
+            case Event.FAIL | Event.STALL:
+                self.end_in_vain(key, event)
+            case Event.REFETCH:
+                self.refetch(key, lost=data.draw(st.booleans()))
             case _:
                 assert_never(event)
 
@@ -154,7 +158,23 @@ class LedgerWalk(RuleBasedStateMachine):
     def finish(self, key: TaskKey, rows: int) -> None:
         verdicts = {"yes": rows, "no": 10 - rows}
         if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={})):
-            self.verdicts.update({(key.platform, word): count for word, count in verdicts.items()})
+            self.verdicts[key] = verdicts
+
+    def end_in_vain(self, key: TaskKey, event: Event) -> None:
+        """Expect a task that was done before it was fetched again to be done as it was."""
+        done_before = key in self.verdicts and self.states[key] is not State.DONE
+        leads_to = Event.FINISH if done_before else event
+        if self.apply(key, leads_to, lambda it: getattr(it, event.value)(key, "why", at=1.0)) and not done_before:
+            self.verdicts.pop(key, None)
+
+    def refetch(self, key: TaskKey, *, lost: bool) -> None:
+        try:
+            allowed = self.apply(key, Event.REFETCH, lambda it: it.refetch(key, at=1.0, lost=lost))
+        except UsageError:
+            assert key not in self.ids
+            return
+        if allowed and lost:
+            self.verdicts.pop(key, None)
 
     def adopt(self, key: TaskKey, task_id: str) -> None:
         try:
@@ -213,8 +233,11 @@ class LedgerWalk(RuleBasedStateMachine):
         for name, standing in self.ledger.standing().items():
             assert standing.cost_nano == self.spent[name]
             assert standing.submits == self.submits[name]
-            words = {word: rows for (platform, word), rows in self.verdicts.items() if platform == name}
-            assert dict(standing.verdicts) == words
+            words: Counter[str] = Counter()
+            for key, verdicts in self.verdicts.items():
+                if key.platform == name and self.states[key] is State.DONE:
+                    words.update(verdicts)
+            assert +Counter(standing.verdicts) == +words
         assert self.ledger.spent_nano() == self.spent.total() <= MAX_COST_NANO
 
 
