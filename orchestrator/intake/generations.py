@@ -22,6 +22,7 @@ from orchestrator.files import CSV_LINE_END, disk_errors, make_private_directory
 from orchestrator.intake.arrays import read_array
 from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes, columns_path
+from orchestrator.intake.inputs import find_inputs
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list
 
@@ -124,12 +125,13 @@ async def extend_list(
     Raises `ChangedError` when a known number is not in the list any more, or other columns would be kept, `UsageError`
     and `StorageError` as `read_list`. Until everything is written, nothing of the job's own files is changed.
     """
+    inputs = tuple(found.path for found in find_inputs(job))  # now: what lies in the job's own directory is told by it
     scratch = job.directory / SCRATCH
     _remove(scratch)
     make_private_directory(scratch)
     try:
         uncut = partial(_uncut, job.chunk_size)
-        read = await read_list(replace(job, directory=scratch), uncut, workers, stdin, keep=kept.keep)
+        read = await read_list(replace(job, inputs=inputs, directory=scratch), uncut, workers, stdin, keep=kept.keep)
         if read.columns != kept.columns:
             raise ChangedError(
                 f"the list has the columns {', '.join(read.columns)} to keep, the job has {', '.join(kept.columns)}; "

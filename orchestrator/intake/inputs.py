@@ -1,7 +1,8 @@
 """Which files a list is made of.
 
 A literal path comes before a glob of the same spelling; a glob's files are sorted bytewise; a file counts once, under
-the first name it is found by. What the job itself writes never belongs to its list.
+the first name it is found by. What the job itself writes never belongs to its list, and nothing else in its directory
+may: the program writes and removes files there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import sha256_of
 from orchestrator.intake.plan import InputFile
+from orchestrator.jobdir.layout import is_ours, names_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +90,10 @@ def is_damage(error: OSError) -> bool:
 def find_inputs(job: JobSettings) -> list[Input]:
     """Return the files of the list, in order; raises `UsageError` for one that is missing or can't be a list."""
     paths: dict[tuple[int, int], str] = {}
-    for entry in job.inputs:
-        for path in _paths(entry, job.directory):
+    for entry, found in _found(job):
+        if not found:
+            raise UsageError(f"{entry}: no file has such a name; {_ADVICE}")
+        for path in found:
             paths.setdefault(_identity(path), path)
     names = Counter(Path(path).name for path in paths.values())
     return [_input(path, names) for path in paths.values()]
@@ -109,14 +113,28 @@ def fingerprint_file(path: str) -> InputFile:
         return InputFile(path, sha256_of(Path(path)), Path(path).stat().st_size)
 
 
-def _paths(entry: str, directory: Path) -> list[str]:
-    if entry == STANDARD_INPUT or os.path.lexists(entry) or not glob.has_magic(entry):
-        return [entry]
-    found = sorted(glob.glob(entry, recursive=True), key=os.fsencode)  # noqa: PTH207 - the entry is an absolute glob
-    files = [path for path in found if not Path(path).is_dir() and not Path(path).is_relative_to(directory)]
-    if not files:
-        raise UsageError(f"{entry}: no file has such a name; {_ADVICE}")
-    return files
+def refuse_inside(job: JobSettings) -> None:
+    """Raise `UsageError` when a file of the list lies in the job's directory, where it could be written over."""
+    for _ in _found(job):
+        pass
+
+
+def _found(job: JobSettings) -> Iterator[tuple[str, list[str]]]:
+    """Yield each entry with its files, none of which is in the job's directory."""
+    inside = names_inside(job.directory)
+    for entry in job.inputs:
+        if entry == STANDARD_INPUT or os.path.lexists(entry) or not glob.has_magic(entry):
+            names = {entry: None if entry == STANDARD_INPUT else inside(Path(entry))}
+        else:
+            found = sorted(glob.glob(entry, recursive=True), key=os.fsencode)  # noqa: PTH207 - an absolute glob
+            names = {path: inside(Path(path)) for path in found if not Path(path).is_dir()}
+            names = {path: name for path, name in names.items() if name is None or not is_ours(name)}
+        if within := next((path for path, name in names.items() if name is not None), None):
+            raise UsageError(
+                f"{within}: it lies in the job's directory, where the program writes and removes files; move it out of "
+                f"{job.directory}, or begin the job in a directory of its own, with [job] directory"
+            )
+        yield entry, list(names)
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -34,6 +34,7 @@ from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_o
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.reasons import NUMBERLIKE, REASONS
+from orchestrator.jobdir.layout import is_chunk_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -268,11 +269,11 @@ def _keep_only(
     columns: bool,  # noqa: FBT001 - a piece's arguments have no names
     directory: Path,
 ) -> None:
-    """Remove what an earlier plan, or a killed run, left beside the files of the chunks up to `count`: a piece."""
+    """Remove files of ours that an earlier plan, or a killed run, left beside those of `count` chunks: a piece."""
     planned = frozenset(name for chunk in range(1, count + 1) for name in chunk_names(chunk, columns=columns))
     folder = chunk_folder(directory)
     with disk_errors(directory):
-        for name in frozenset(os.listdir(folder)) - planned:  # noqa: PTH208 - a path each is slow
+        for name in filter(is_chunk_file, frozenset(os.listdir(folder)) - planned):  # noqa: PTH208 - a path each is slow
             (folder / name).unlink()
     sync(directory)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.files import make_private
+from orchestrator.intake.inputs import refuse_inside
+from orchestrator.jobdir.layout import left_without_ledger, ours
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
 from orchestrator.report.streams import as_argument
 
@@ -17,11 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.settings import Settings
 
-OURS = (
-    *("master.*", "rejected.csv*", "duplicates.csv*", "summary.json", "run.jsonl"),
-    *(".lock", "chunks", "results", "verdicts", "sandbox", "ledger"),
-)
-"""What a job keeps in its directory; what is within a folder is closed to others with it."""
+SHOWN_NAMES = 4
 
 
 @contextmanager
@@ -35,8 +33,11 @@ def opened(
     allows that.
     """
     path = ledger_path(settings.job.directory)
-    if not path.exists() and (after is not None or not create):
-        raise UsageError(no_ledger(settings))
+    left = left_without_ledger(settings.job.directory)  # looked for first: whoever begins here makes the ledger first
+    if not path.exists():
+        if left or after is not None or not create:
+            raise UsageError(no_ledger(settings))
+        refuse_inside(settings.job)
     refuse_network(settings.job.directory)
     with job_lock(settings.job.directory):
         _close_to_others(settings.job.directory)
@@ -57,15 +58,25 @@ def opened(
 
 def _close_to_others(directory: Path) -> None:
     """Make what the job has in its directory private again; the directory itself may be one that people share."""
-    for name in OURS:
-        for path in directory.glob(name):
-            make_private(path)
+    for path in ours(directory):
+        make_private(path)
 
 
 def no_ledger(settings: Settings) -> str:
-    """Say that the job has not been run here."""
+    """Say that the job has not been run here, or has lost its ledger."""
     path = ledger_path(settings.job.directory)
+    if left := left_without_ledger(settings.job.directory):
+        return (
+            f"{path}: no ledger, but {_listed(left)} in its directory; if the job ran before, restore the directory "
+            "that its last run left, or everything would be paid again; if not, move these files elsewhere, or set "
+            "another [job] directory"
+        )
     return (
         f"{path}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
         f"orchestrator plan -c {as_argument(settings.source)}"
     )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return f"{', '.join(names[:SHOWN_NAMES])}{more} {'lies' if len(names) == 1 else 'lie'}"

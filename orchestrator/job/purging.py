@@ -1,38 +1,27 @@
-"""`purge`: remove what holds numbers and close the job, so that no later run can pay again."""
+"""`purge`: remove what holds numbers and close the job, so that no later run can pay again.
+
+The ledger, the summary and the log stay: they hold no numbers. So does whatever the program did not make.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.files import disk_errors, sync_directory
-from orchestrator.intake import WORK_FOLDER
-from orchestrator.intake.generations import SCRATCH
 from orchestrator.job.opening import opened
+from orchestrator.jobdir.layout import with_numbers
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Container, Iterator, Sequence
 
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
-
-PATTERNS = (
-    "master.*",
-    "rejected.csv*",
-    "duplicates.csv*",
-    "chunks",
-    "results",
-    "verdicts",
-    "sandbox",
-    f"{WORK_FOLDER}*",
-    SCRATCH,
-    ".verify-*",
-)
-"""What holds numbers in a job's directory. The ledger, the summary and the log stay: they hold none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +39,16 @@ async def purge(settings: Settings, world: World, *, yes: bool) -> PurgeReport:
     """Say what holds numbers; with `yes` remove it and close the job. May be repeated; `UsageError` without a job."""
     directory = settings.job.directory
     with opened(settings, create=False, closed=True) as ledger:
-        paths = tuple(sorted(path for pattern in PATTERNS for path in directory.glob(pattern)))
-        files = [file for path in paths for file in _files(path)]
+        left = sorted(with_numbers(directory))
+        files = [file for path in left for file in _files(path)]
+        paths = tuple(dict.fromkeys(directory / path.relative_to(directory).parts[0] for path in left))
         size_bytes = sum(file.lstat().st_size for file in files)
-        report = PurgeReport(paths, len(files), size_bytes, tuple(_out_of_reach(ledger, settings)), done=yes)
+        out_of_reach = (*_others(paths, frozenset(files)), *_out_of_reach(ledger, settings))
+        report = PurgeReport(paths, len(files), size_bytes, out_of_reach, done=yes)
         if yes:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
             ledger.change(lambda changed: changed.close_job(at=world.clock()))
-            for path in paths:
-                _remove(path)
+            _remove(left, paths)
     return report
 
 
@@ -69,13 +59,29 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
 
 
-def _remove(path: Path) -> None:
-    with disk_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        sync_directory(path.parent)
+def _others(paths: Sequence[Path], ours: Container[Path]) -> Iterator[str]:
+    """Name our folders that hold files which this program did not make."""
+    for path in paths:
+        if others := sum(file not in ours for file in _files(path)):
+            yield f"{others:,} file{'s' * (others > 1)} in {path} that this program did not write"
+
+
+def _remove(left: Sequence[Path], tops: Sequence[Path]) -> None:
+    """Remove files and scratch folders, and our folders (`tops`) as far as nothing else is in them."""
+    for path in left:
+        with disk_errors(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    for top in tops:
+        with disk_errors(top):
+            for folder, _, _ in os.walk(top, topdown=False):
+                if not os.listdir(folder):  # noqa: PTH208 - looked at, not used
+                    Path(folder).rmdir()
+                else:
+                    sync_directory(Path(folder))
+            sync_directory(top.parent)
 
 
 def _out_of_reach(ledger: Ledger, settings: Settings) -> Iterator[str]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.job import purging, retrying
+from orchestrator.job import retrying
+from orchestrator.jobdir import layout
 from orchestrator.vendor import dialects
 from orchestrator.vendor.answers import PutOff, SubmitAnswer
 from tests.simulation.checks import BrokenPromiseError
@@ -78,6 +79,6 @@ def test_a_retry_of_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_purge_leaves_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file with numbers that stays behind is caught."""
-    monkeypatch.setattr(purging, "PATTERNS", tuple(set(purging.PATTERNS) - {"chunks"}))
+    monkeypatch.setattr(layout, "FOLDERS", {k: v for k, v in layout.FOLDERS.items() if k != "chunks"})
     with pytest.raises(BrokenPromiseError, match="holds numbers after a purge"):
         play(1, replace(drawn(1, faults=[]), errands=(), purged=True))

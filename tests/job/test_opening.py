@@ -1,0 +1,173 @@
+"""The job's directory: what is in the way, what was lost, and what is older than it should be."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.job import RunOptions, merge, plan, purge, resolve, retry, status, verify
+from orchestrator.job.resolving import Resubmit
+from orchestrator.jobdir.layout import is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from tests.job.conftest import Case
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def inputs(case: Case, *entries: str, directory: str) -> None:
+    case.overrides = [f"job.inputs={list(entries)}", f'job.directory="{directory}"', "output.formats=['csv']"]
+
+
+async def test_everything_that_a_job_writes_is_ours(case: Case) -> None:
+    """In every format; so nothing is left open to others, taken for foreign, or left by a purge."""
+    case.overrides = ["output.formats=['csv', 'xlsx', 'parquet']"]
+    assert await case.run() == 0
+    written = content(case.directory)
+    assert {"master.parquet", "ledger/ledger.sqlite", "verdicts/instagram/000001.bin"} < set(written)
+    assert [name for name in written if not is_ours(name)] == []
+    await purge(case.settings(), case.world(), yes=True)
+    assert set(content(case.directory)) == {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
+    assert not (case.directory / "chunks").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["master.csv", "chunks/list.txt", "chunks/000001.txt", "results/mine/a.xlsx", "run.jsonl"]
+)
+async def test_files_of_others_under_our_names(case: Case, name: str) -> None:
+    """A directory that has them is refused before anything is written; once they are elsewhere, it is taken."""
+    path = case.directory / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine\n")
+    before = content(case.folder)
+    for call in (plan(case.settings(), case.world()), case.run()):
+        with pytest.raises(UsageError, match=f"no ledger, but {name.partition('/')[0]} lies in its directory"):
+            await call
+    assert content(case.folder) == before | {"config.toml": (case.folder / "config.toml").read_bytes()}
+    path.rename(case.folder / "elsewhere")
+    assert await case.run() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [("numbers.txt", "linked"), ("master.csv", "."), ("chunks/list.txt", "."), ("chunks/000001.txt", "linked")],
+)
+async def test_a_list_in_the_jobs_directory(case: Case, name: str, directory: str) -> None:
+    """It is refused, and nothing is written; a directory of its own is the way out."""
+    (case.folder / "linked").symlink_to(".")
+    path = case.folder / name
+    path.parent.mkdir(exist_ok=True)
+    (case.folder / "numbers.txt").rename(path)
+    inputs(case, name, directory=directory)
+    case.settings()
+    before = content(case.folder)
+    for call in (plan(case.settings(), case.world()), case.run()):
+        with pytest.raises(UsageError, match="move"):
+            await call
+    assert content(case.folder) == before
+    inputs(case, name, directory="own")
+    assert await case.run() == 0
+    assert {name: content(case.folder)[name] for name in before} == before
+
+
+async def test_a_list_that_came_into_the_directory_later(case: Case) -> None:
+    """A begun job does not take it, and leaves it alone."""
+    inputs(case, "lists/*.txt", directory="out")
+    (case.folder / "lists").mkdir()
+    (case.folder / "numbers.txt").rename(case.folder / "lists/numbers.txt")
+    assert (await plan(case.settings(), case.world())).counts.accepted == 10
+    (case.directory / "mine.txt").write_text("+41790000099\n")
+    inputs(case, "lists/*.txt", "out/mine.txt", directory="out")
+    with pytest.raises(UsageError, match=r"mine\.txt: it lies in the job's directory"):
+        await plan(case.settings(), case.world())
+    assert (case.directory / "mine.txt").read_text() == "+41790000099\n"
+
+
+@pytest.mark.parametrize("entry", ["'**/*.txt'", "'*/*.csv'", "'*/**/*.txt', '*/**/*.csv'"])
+async def test_a_glob_that_meets_the_jobs_own_files(case: Case, entry: str) -> None:
+    """They are no inputs, also where the directory is reached through a link; a longer list keeps them out as well."""
+    (case.folder / "real").mkdir()
+    (case.folder / "out").symlink_to("real")
+    (case.folder / "lists").mkdir()
+    (case.folder / "numbers.txt").rename(case.folder / "lists/numbers.txt")
+    (case.folder / "lists/numbers.csv").write_text("number\n+41790000005\n")
+    case.overrides = [f"job.inputs=['lists/numbers.*', {entry}]", "output.formats=['csv']"]
+    assert await case.run() == 0
+    assert await case.run() == 0
+    charged = case.charged()
+    (case.folder / "lists/numbers.csv").write_text("number\n+41790000005\n+41790000777\n")
+    assert await case.run(RunOptions(extend=True)) == 0
+    assert case.charged() == charged + 1
+    assert len(case.cells()) == 11
+
+
+async def test_a_lost_ledger(case: Case) -> None:
+    """No command begins anew beside what a job left; with the ledger back, all go on."""
+    assert await case.run() == 0
+    charged = case.charged()
+    (case.directory / "ledger").rename(case.folder / "lost")
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: plan(case.settings(), case.world()),
+        case.run,
+        lambda: merge(case.settings(), case.world()),
+        lambda: retry(case.settings(), case.world()),
+        lambda: verify(case.settings(), case.world()),
+        lambda: purge(case.settings(), case.world(), yes=True),
+        lambda: resolve(case.settings(), Resubmit(), None, case.world()),
+    ]
+    before = content(case.directory)
+    for call in calls:
+        with pytest.raises(UsageError, match=r"no ledger, but .* lie in its directory; if the job ran before, restore"):
+            await call()
+    with pytest.raises(UsageError, match="no ledger, but"):
+        status(case.settings())
+    assert content(case.directory) == before
+    assert case.charged() == charged
+    (case.folder / "lost").rename(case.directory / "ledger")
+    assert await case.run() == 0
+    assert case.charged() == charged
+
+
+async def test_what_a_plan_leaves_is_no_dead_end(case: Case) -> None:
+    """Neither is what a first run leaves that was killed while it made its ledger."""
+    await plan(case.settings(), case.world())
+    assert await case.run() == 0
+    shutil.rmtree(case.directory)
+    (case.directory / "ledger").mkdir(parents=True)
+    (case.directory / "ledger/ledger.sqlite.part").write_bytes(b"half a ledger")
+    (case.directory / ".lock").touch()
+    (case.directory / "results").mkdir()
+    assert await case.run() == 0
+
+
+async def test_a_purge_leaves_what_is_not_ours(case: Case) -> None:
+    """Files of others stay, in our folders too, and are told."""
+    assert await case.run() == 0
+    mine = ["master.docx", "results/notes.txt", "results/instagram/my.xlsx", "chunks/list.txt", "lists/a.txt"]
+    for name in mine:
+        (case.directory / name).parent.mkdir(exist_ok=True)
+        (case.directory / name).write_text("mine")
+    report = await purge(case.settings(), case.world(), yes=True)
+    left = set(content(case.directory)) - {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
+    assert left == set(mine)
+    assert f"2 files in {case.directory / 'results'} that this program did not write" in report.out_of_reach
+    assert (await purge(case.settings(), case.world(), yes=True)).files == 0
+
+
+async def test_a_plan_leaves_what_is_not_ours(case: Case) -> None:
+    """A shorter list takes chunk files away, and no others."""
+    await plan(case.settings(), case.world())
+    (case.directory / "chunks/list.txt").write_text("mine")
+    case.numbers(4)
+    await plan(case.settings(), case.world())
+    names = {path.name for path in (case.directory / "chunks").iterdir()}
+    assert names == {"000001.txt", "000002.txt", "list.txt"}
