@@ -51,7 +51,8 @@ _NO_THREAD = "can't start new thread"
 
 _FAILED = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
-_FORMULA_START = re.compile(r"[=\-@\t\r]|\+(?![0-9]+\Z)")
+_FORMULA = re.compile(r"[=@\t\r]|[+\-](?!\(?[0-9][0-9 \u00a0\u202f.,'()]*(?:[eE][+\-]?[0-9]+)?%?\Z)")
+"""A sign is one of a number, and no formula's, where nothing but digits and what groups them follows."""
 
 
 @contextmanager
@@ -214,6 +215,9 @@ def sha256_of(path: Path) -> str:
 def csv_safe(text: str) -> str:
     """Return `text` so that no spreadsheet takes it for a formula: with a leading apostrophe where it could be one.
 
-    A plus sign followed by nothing but digits is a number, and stays as it is.
+    What could be one begins with an equals sign, an at sign, a tab, a carriage return, or with a plus or a minus sign
+    that belongs to no plain number. Plain numbers are digits in groups (blanks, dots, commas, apostrophes, brackets),
+    with an exponent or a per cent sign at most: `-12.50`, `+41 44 668 18 00`. A hyphen or a slash between digits is
+    arithmetic to a spreadsheet.
     """
-    return f"'{text}" if _FORMULA_START.match(text) else text
+    return f"'{text}" if _FORMULA.match(text) else text

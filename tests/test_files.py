@@ -300,19 +300,30 @@ def test_sha256(tmp_path: Path) -> None:
         ("yes", "yes"),
         ("a=1", "a=1"),
         ("=1+1", "'=1+1"),
-        ("-1", "'-1"),
+        ("-12.50", "-12.50"),
+        ("-1 234,5 %", "-1 234,5 %"),
+        ("-5%", "-5%"),
+        ("-1.5E+3", "-1.5E+3"),
+        ("- see note", "'- see note"),
+        ("-2+3", "'-2+3"),
+        ("-A1", "'-A1"),
+        ("-(", "'-("),
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
         ("+", "'+"),
-        ("+41 79", "'+41 79"),
+        ("+41 44 668 18 00", "+41 44 668 18 00"),
+        ("+41 (0)44.668\u00a018\u202f00", "+41 (0)44.668\u00a018\u202f00"),
+        ("+1-202-555-0143", "'+1-202-555-0143"),
+        ("+49/30/123", "'+49/30/123"),
+        ("+41 79x", "'+41 79x"),
         ("+1+1", "'+1+1"),
         ("+41798284651\n", "'+41798284651\n"),
         ("+٤١", "'+٤١"),
     ],
 )
 def test_csv_safe(text: str, cell: str) -> None:
-    """What a spreadsheet could take for a formula becomes text; a plus and nothing but digits is a number."""
+    """What a spreadsheet could take for a formula becomes text; a plain number or telephone number is none."""
     assert csv_safe(text) == cell
 
 

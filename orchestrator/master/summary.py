@@ -11,7 +11,7 @@ from openpyxl.worksheet.properties import PageSetupProperties
 
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
-from orchestrator.master.text import legal
+from orchestrator.master.text import legal, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,7 +176,7 @@ def _put(sheet: Worksheet, row: int, column: int, value: str | float) -> Cell:
     """Set a cell; text stays text, whatever it begins with."""
     cell = cast("Cell", sheet.cell(row, column))  # never a hidden part of a merged range
     if isinstance(value, str):
-        cell.value = legal(value)
+        cell.value = literal(legal(value))
         cell.data_type = "s"
     else:
         cell.value = value

@@ -1,4 +1,4 @@
-"""Text for XML."""
+"""Text for the workbook: what XML can hold, with nothing in it that Excel would take for an escape of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import cache
 
 _SPECIAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 """A bare carriage return would be read as a line feed."""
+
+_ESCAPE_START = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+"""In a workbook's texts `_x0041_` means "A" (ECMA-376, 22.9.2.19), so an underscore that begins one is escaped."""
 
 
 @cache
@@ -22,9 +25,14 @@ def legal(text: str) -> str:
     return _illegal().sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def literal(text: str) -> str:
+    """Return `text` so that a workbook's reader gives it back as it is: `_x0041_` as `_x005F_x0041_`."""
+    return _ESCAPE_START.sub("_x005F_", text) if "_x" in text else text
+
+
 def escaped(text: str) -> str:
-    """Return `text` as the content of an element."""
-    shown = legal(text)
+    """Return `text` as the content of a workbook's element."""
+    shown = literal(legal(text))
     for mark, name in _SPECIAL.items():
         if mark in shown:
             shown = shown.replace(mark, name)

@@ -245,7 +245,7 @@ FILES: Final = (
     Ablation(
         "a formula in a table is text",
         "files.py",
-        'return f"\'{text}" if _FORMULA_START.match(text) else text',
+        'return f"\'{text}" if _FORMULA.match(text) else text',
         "return text",
         "intake/test_rejects.py::test_rejected",
         "A line of somebody else's list runs as a formula when rejected.csv is opened.",
