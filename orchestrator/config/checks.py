@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
+from orchestrator.vendor.calls import call_of
 from orchestrator.vendor.platforms import KNOWN
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config.draft import Draft
     from orchestrator.settings import OutputSettings
+    from orchestrator.vendor.calls import Call
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -47,8 +49,9 @@ def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendor
         if platform.style is Style.V1 and not platform.task_type:
             text = 'missing; style v1 needs the vendor\'s word for the check, such as "amazon"'
             draft.say(("platforms", name, "task_type"), text)
-    for (first, one), (second, other) in combinations(platforms.items(), 2):
-        if _call(one, vendors) == _call(other, vendors):
+    calls = [(name, _call(platform, vendors)) for name, platform in platforms.items() if platform.vendor in vendors]
+    for (first, one), (second, other) in combinations(calls, 2):
+        if one == other:
             text = f"asks the same as [{dotted(('platforms', first))}], so every number would be paid for twice"
             draft.say(("platforms", second), text)
 
@@ -67,11 +70,9 @@ def _check_vendor(draft: Draft, name: str, platform: PlatformSettings, vendors: 
         draft.say(("platforms", name, "vendor"), text)
 
 
-def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> tuple[str, ...]:
+def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> Call:
     """Return what tells one bought check from another; two names of one vendor are one vendor."""
-    vendor = vendors.get(platform.vendor)
-    base_url = vendor.base_url if vendor else platform.vendor
-    return base_url, platform.style, platform.path, platform.task_type if platform.style is Style.V1 else ""
+    return call_of(vendors[platform.vendor].base_url, platform.style, platform.path, platform.task_type)
 
 
 def check_sizes(draft: Draft, job: JobSettings, platforms: dict[str, PlatformSettings]) -> None:

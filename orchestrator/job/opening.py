@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import make_private
 from orchestrator.intake.inputs import refuse_inside
+from orchestrator.job.naming import follow_names
 from orchestrator.jobdir.layout import left_without_ledger, ours
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
 from orchestrator.report.streams import as_argument
@@ -53,6 +54,8 @@ def opened(
                     f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
                     "[job] name or directory"
                 )
+            if ledger.begun:
+                follow_names(ledger, settings)
             yield ledger
 
 

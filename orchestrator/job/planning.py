@@ -22,7 +22,8 @@ from orchestrator.intake import (
 )
 from orchestrator.intake.generations import Kept, extend_list, restore_retry
 from orchestrator.intake.inputs import STANDARD_INPUT
-from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform
+from orchestrator.job.naming import known_call, planned_platform
+from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan
 from orchestrator.settings import WhenTooSmall
 
 if TYPE_CHECKING:
@@ -243,37 +244,23 @@ def _kept(settings: Settings) -> dict[str, object]:
     return {"keep_columns": list(keep) if isinstance(keep, tuple) else keep}
 
 
-def _fixed(settings: Settings, name: str) -> dict[str, str]:
-    platform = settings.platforms[name]
-    return {
-        "base_url": settings.vendors[platform.vendor].base_url,
-        "style": platform.style.value,
-        "path": platform.path,
-        "task_type": platform.task_type,
-    }
-
-
-def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
-    """Return what the ledger has to know of a platform to plan its tasks."""
-    platform = settings.platforms[name]
-    return PlannedPlatform(
-        name=name,
-        vendor=settings.vendors[platform.vendor].base_url,
-        fixed=_fixed(settings, name),
-        min_rows=platform.min_rows,
-    )
-
-
 def _check_fixed(ledger: Ledger, settings: Settings) -> None:
-    """Compare what may not change once a job has begun, with chunks that are all there."""
+    """Compare what may not change once a job has begun, with chunks that are all there.
+
+    A platform of whose tasks none was ever touched may ask something else: it is planned anew.
+    """
     ledger.check_chunks()
     then = ledger.reading()
     _compare("job", then, _reading(settings), settings)
     _compare("output", then, _kept(settings), settings)
-    known = ledger.fixed()
-    for name in settings.platforms:
-        if name in known:
-            _compare(f"platforms.{name}", known[name], _fixed(settings, name), settings)
+    for name, known in ledger.fixed().items():
+        if name in settings.platforms:
+            now = planned_platform(settings, name).fixed
+            if known_call(known) == known_call(now):
+                continue
+            if ledger.has_history(name):
+                _compare(f"platforms.{name}", known, now, settings)
+            ledger.forget_platform(name)
 
 
 def _compare(section: str, then: Mapping[str, object], now: Mapping[str, object], settings: Settings) -> None:

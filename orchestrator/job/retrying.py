@@ -12,8 +12,9 @@ import structlog
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
 from orchestrator.intake.generations import write_retry
+from orchestrator.job.naming import planned_platform
 from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, planned_platform, total_cost
+from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, total_cost
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to

@@ -2,7 +2,17 @@
 
 from orchestrator.ledger.filesystem import refuse_network
 from orchestrator.ledger.lock import job_lock
-from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Standing, Task
+from orchestrator.ledger.records import (
+    Chunk,
+    InputRecord,
+    ListCounts,
+    Plan,
+    PlannedPlatform,
+    RunRecord,
+    Standing,
+    Task,
+    Token,
+)
 from orchestrator.ledger.store import Ledger, ledger_path
 from orchestrator.ledger.writer import LedgerWriter
 
@@ -17,6 +27,7 @@ __all__ = [
     "RunRecord",
     "Standing",
     "Task",
+    "Token",
     "job_lock",
     "ledger_path",
     "refuse_network",

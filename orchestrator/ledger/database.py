@@ -200,10 +200,13 @@ class Database:
             self._sql.execute("BEGIN IMMEDIATE")
             self._changes_before = self._sql.total_changes
             try:
-                return [self._attempt(change) for change in changes]
+                outcomes = [self._attempt(change) for change in changes]
+                if self.unsealed:
+                    self._sql.execute("UPDATE job SET position = position + 1")
             except BaseException:
                 self._roll_back()
                 raise
+        return outcomes
 
     @property
     def unsealed(self) -> bool:
@@ -225,12 +228,14 @@ class Database:
 
     def _attempt(self, change: Callable[[Self], Any]) -> Any:
         self._sql.execute("SAVEPOINT change")
+        before = self._sql.total_changes
         try:
             outcome = change(self)
         except Exception as error:
             if isinstance(error, (sqlite3.Error, StorageError)) and not isinstance(error, _ERRORS_OF_A_CHANGE):
                 raise
             self._sql.execute("ROLLBACK TO change")
+            self._changes_before += self._sql.total_changes - before  # they count although they are undone
             outcome = error  # handed to the one who asked for this change
         self._sql.execute("RELEASE change")
         return outcome

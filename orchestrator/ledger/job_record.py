@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord
+from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Token
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class JobRecord(Database):
@@ -45,6 +46,11 @@ class JobRecord(Database):
         return int(self._of_job("serial"))
 
     @property
+    def token(self) -> Token:
+        """How far the ledger has come."""
+        return Token(self.serial, int(self._of_job("position")))
+
+    @property
     def begun(self) -> bool:
         """Whether anything was ever released, which fixes the job."""
         return self._of_job("begun_at") is not None
@@ -62,6 +68,68 @@ class JobRecord(Database):
     def sandbox(self) -> bool:
         """Whether the plan was made for the embedded vendor."""
         return bool(self._of_job("sandbox"))
+
+    # --- other names for platforms -----------------------------------------------------------------------------------
+
+    def rename_platforms(self, names: Mapping[str, str]) -> None:
+        """Give platforms (`names`: old → new) other names, at once, so that two may swap theirs.
+
+        Until `moved` is told otherwise their files count as being on the way from the old names to the new ones.
+        """
+        self._sql.execute("PRAGMA defer_foreign_keys = ON")
+        columns = list(
+            self._rows(
+                "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' "
+                "AND (c.name IN ('platform', 'only_platform') OR (m.name, c.name) = ('platforms', 'name'))"
+            )
+        )
+        for platform, chunk, sha256, path in list(self._rows("SELECT platform, chunk, sha256, path FROM quarantine")):
+            if platform in names:  # the file's name begins with the platform's
+                new_path = re.sub(rf"(?<![^/]){re.escape(platform)}-(?=[0-9]+\.)", f"{names[platform]}-", path)
+                self._sql.execute(
+                    "UPDATE quarantine SET path = ? WHERE (platform, chunk, sha256) = (?, ?, ?)",
+                    (new_path, platform, chunk, sha256),
+                )
+        for steps in ([(old, f"{new}:") for old, new in names.items()], [(f"{new}:", new) for new in names.values()]):
+            for table, column in columns:
+                self._sql.executemany(
+                    f"UPDATE {table} SET {column} = ? WHERE {column} = ?", ((to, at) for at, to in steps)
+                )
+        self._sql.execute("UPDATE job SET moving = ?", (json.dumps({"names": dict(names), "gathered": False}),))
+
+    def moving(self) -> tuple[dict[str, str], bool]:
+        """Return whose files are on the way (old name → new name), and whether all have left their old places."""
+        with self._understood():
+            moving = json.loads(self._of_job("moving") or '{"names": {}, "gathered": false}')
+            return dict(moving["names"]), bool(moving["gathered"])
+
+    def moved(self, *, gathered: bool) -> None:
+        """Note that the files on the way have left their old places (`gathered`), or are in their new ones."""
+        if gathered:
+            self._sql.execute("UPDATE job SET moving = json_set(moving, '$.gathered', json('true'))")
+        else:
+            self._sql.execute("UPDATE job SET moving = ''")
+
+    def respell_platform(self, platform: PlannedPlatform) -> None:
+        """Note another spelling of what a platform asks."""
+        self._sql.execute(
+            "UPDATE platforms SET vendor = ?, fixed = ? WHERE name = ?",
+            (platform.vendor, json.dumps(platform.fixed, sort_keys=True), platform.name),
+        )
+        self._sql.execute(
+            # An id that two spellings share stays with both.
+            "UPDATE OR IGNORE tasks SET vendor = ? WHERE platform = ? AND vendor <> ?",
+            (platform.vendor, platform.name, platform.vendor),
+        )
+
+    def forget_platform(self, platform: str) -> None:
+        """Take a platform out of the plan of whose tasks none was ever touched."""
+        for table, column in (("tasks", "platform"), ("tally", "platform"), ("platforms", "name")):
+            self._sql.execute(f"DELETE FROM {table} WHERE {column} = ?", (platform,))
+
+    def has_history(self, platform: str) -> bool:
+        """Whether anything ever happened to a task of the platform."""
+        return self._row("SELECT 1 FROM events WHERE platform = ? LIMIT 1", (platform,)) is not None
 
     def _of_job(self, column: str) -> Any:
         row = self._row(f"SELECT {column} FROM job")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.tasks import HELD, UNFINISHED, State
 
@@ -11,6 +12,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.tasks import TaskKey
+
+
+_TOKEN = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
+
+
+class Token(NamedTuple):
+    """How far a ledger has come: its runs, and its commits since it was made. An older copy has a lower one."""
+
+    serial: int
+    position: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.serial}.{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """Read a token as it is written, a serial alone, or nothing, which is before the first run; `ValueError`."""
+        match = _TOKEN.fullmatch(text.strip() or "0")
+        if match is None:
+            raise ValueError(
+                f'{text!r} is no token; take "after" from summary.json, such as 3.157, or 0 for a first run'
+            )
+        return cls(int(match[1]), int(match[2] or 0))
 
 
 @dataclass(frozen=True, slots=True)

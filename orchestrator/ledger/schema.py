@@ -9,6 +9,12 @@ SCHEMA_VERSION = 2
 
 _STATES = ", ".join(f"'{state}'" for state in State)
 
+_EVENTS_STAY = (  # only the name of a platform may become another one
+    "CREATE TRIGGER events_stay "
+    "BEFORE UPDATE OF seq, at, serial, chunk, event, origin, target, task_id, detail ON events "
+    "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;"
+)
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -21,7 +27,9 @@ CREATE TABLE job (
     begun_at REAL,
     closed_at REAL,
     reading TEXT NOT NULL,
-    counts TEXT NOT NULL
+    counts TEXT NOT NULL,
+    position INTEGER NOT NULL DEFAULT 0,
+    moving TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE TABLE runs (
@@ -135,12 +143,12 @@ CREATE TABLE events (
 
 CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail');
 
-CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+{_EVENTS_STAY}
 CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
 STEPS = {
-    1: """
+    1: f"""
 ALTER TABLE tasks ADD COLUMN sent_name TEXT NOT NULL DEFAULT '';
 ALTER TABLE tasks ADD COLUMN released_at REAL;
 ALTER TABLE tasks ADD COLUMN evidence TEXT;
@@ -155,6 +163,10 @@ CREATE TABLE quarantine (
     read_by TEXT NOT NULL,
     PRIMARY KEY (platform, chunk, sha256)
 ) STRICT, WITHOUT ROWID;
+ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
+DROP TRIGGER events_stay;
+{_EVENTS_STAY}
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from orchestrator.config import load
 from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job import planning
+from orchestrator.job.naming import planned_platform
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, ledger_path
 from orchestrator.results import Verdicts, verdict_path
 from tests.results.written import write_verdicts
@@ -116,7 +117,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
         inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in fingerprint(settings.job)),
         counts=ListCounts(len(hashes), len(hashes)),
         chunks=tuple(Chunk(row + 1, row, 1, sha256) for row, sha256 in enumerate(hashes)),
-        platforms=tuple(planning.planned_platform(settings, name) for name in PLATFORMS),
+        platforms=tuple(planned_platform(settings, name) for name in PLATFORMS),
     )
     ledger.replace_plan(planned)
     ledger.begin_run(at=AT, host="host", pid=1)

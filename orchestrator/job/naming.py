@@ -1,0 +1,134 @@
+"""The same call under another name is the same platform: the ledger and the files follow the configuration.
+
+A rename is one transaction of the ledger, which also notes whose files are to move; these go by way of a name in
+between, so that two platforms may swap theirs. Whatever is cut off is taken up by whoever opens the job next.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import StorageError
+from orchestrator.files import disk_errors, sync_directory
+from orchestrator.ledger import Ledger, PlannedPlatform
+from orchestrator.vendor.calls import Call, call_of, vendor_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.settings import Settings
+
+_BETWEEN = ".moving"
+"""What ends the names in between; no platform's name has a dot."""
+
+
+def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
+    """Return what the ledger has to know of a platform to plan its tasks."""
+    platform = settings.platforms[name]
+    base_url = settings.vendors[platform.vendor].base_url
+    fixed = {
+        "base_url": base_url,
+        "style": platform.style.value,
+        "path": platform.path,
+        "task_type": platform.task_type,
+    }
+    return PlannedPlatform(name, vendor_of(base_url), fixed, platform.min_rows)
+
+
+def known_call(fixed: Mapping[str, str]) -> Call:
+    """Return the call of a platform as the ledger knows it; raises `StorageError` when that makes no sense."""
+    try:
+        return call_of(fixed["base_url"], fixed["style"], fixed["path"], fixed["task_type"])
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise StorageError(
+            f"a platform's record in the ledger is damaged ({type(error).__name__}); restore the job's directory from "
+            "its last run"
+        ) from error
+
+
+def follow_names(ledger: Ledger, settings: Settings) -> None:
+    """Call the platforms of a begun job as the configuration does, also in the names of files; raises `StorageError`.
+
+    One whose call is not the job's is left for others to refuse.
+    """
+    _finish_moves(ledger, settings.job.directory)
+    wanted = {name: planned_platform(settings, name) for name in settings.platforms}
+    known = ledger.fixed()
+    names = renames(
+        {name: known_call(fixed) for name, fixed in known.items()},
+        {name: known_call(platform.fixed) for name, platform in wanted.items()},
+    )
+    if names:
+        ledger.change(lambda changed: changed.rename_platforms(names))
+        _finish_moves(ledger, settings.job.directory)
+        known = ledger.fixed()
+    for name, platform in wanted.items():
+        fixed = known.get(name)
+        if fixed not in (None, platform.fixed) and known_call(fixed) == known_call(platform.fixed):
+            ledger.change(partial(Ledger.respell_platform, platform=platform))
+
+
+def renames(known: Mapping[str, Call], wanted: Mapping[str, Call]) -> dict[str, str]:
+    """Return which of the `known` platforms gets which other name, so that each has that of its call in `wanted`.
+
+    One whose name another takes, and that is not wanted itself, gets a name that is free.
+    """
+    settled = {name for name, call in wanted.items() if known.get(name) == call}
+    names: dict[str, str] = {}
+    for name, call in wanted.items():
+        old = next((it for it, its in known.items() if its == call and it not in settled and it not in names), None)
+        if name not in settled and old is not None:
+            names[old] = name
+    taken = {*known, *wanted}
+    for name in [name for name in names.values() if name in known and name not in names]:
+        free = next(free for number in count(2) if (free := f"{name[:24]}-{number}") not in taken)
+        taken.add(free)
+        names[name] = free
+    return names
+
+
+def _finish_moves(ledger: Ledger, directory: Path) -> None:
+    names, gathered = ledger.moving()
+    if not names:
+        return
+    if not gathered:  # until that is noted, none has its new name: what lies under an old one is what is to move
+        _move(directory, {old: f"{new}{_BETWEEN}" for old, new in names.items()})
+        ledger.change(lambda changed: changed.moved(gathered=True))
+    _move(directory, {f"{new}{_BETWEEN}": new for new in names.values()})
+    ledger.change(lambda changed: changed.moved(gathered=False))
+
+
+def _move(directory: Path, names: Mapping[str, str]) -> None:
+    for top in ("results", "verdicts"):
+        folder = directory / top
+        for old, new in names.items():
+            with disk_errors(folder / new):
+                _move_all(folder / old, folder / new)
+        if folder.exists():
+            with disk_errors(folder):
+                sync_directory(folder)
+    quarantine = directory / "results" / "quarantine"
+    with disk_errors(quarantine):
+        for path in [*quarantine.iterdir()] if quarantine.exists() else []:
+            name = re.fullmatch(r"(.+?)-([0-9]{6,}\..*)", path.name)
+            if name and name[1] in names:
+                path.replace(quarantine / f"{names[name[1]]}-{name[2]}")
+        if quarantine.exists():
+            sync_directory(quarantine)
+
+
+def _move_all(old: Path, new: Path) -> None:
+    """Move a folder, or what is in it if there is a folder already."""
+    if not old.exists():
+        return
+    if not new.exists():
+        old.rename(new)
+        return
+    for path in old.iterdir():
+        path.replace(new / path.name)
+    sync_directory(new)
+    old.rmdir()
