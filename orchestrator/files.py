@@ -34,6 +34,7 @@ CSV_LINE_END = "\r\n"
 _WRITABLE = "make it writable, or choose another directory,"
 _ALLOWED = "give this user the right to it, or choose another directory,"
 _ELSEWHERE = "choose another directory"
+_RAISE = "raise the limit (ulimit -a shows it)"
 _WAYS_OUT = {
     errno.EROFS: _WRITABLE,
     errno.EACCES: _ALLOWED,
@@ -41,10 +42,15 @@ _WAYS_OUT = {
     errno.ENOTDIR: _ELSEWHERE,
     errno.ENAMETOOLONG: _ELSEWHERE,
     errno.ELOOP: _ELSEWHERE,
+    errno.EFBIG: _RAISE,
+    errno.EMFILE: _RAISE,
+    errno.ENFILE: _RAISE,
+    errno.ENOMEM: _RAISE,
+    errno.EAGAIN: _RAISE,
 }
 
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
-"""What the system answers when there are no more files, no more memory, no more processes."""
+_EXHAUSTED = frozenset(number for number, way_out in _WAYS_OUT.items() if way_out == _RAISE)
+"""What the system answers when there are no more files, no more memory, no more processes, or a file is too large."""
 
 _NO_THREAD = "can't start new thread"
 """Where the system has no more processes for a thread, Python says no more than this, as a `RuntimeError`."""
@@ -69,12 +75,12 @@ def disk_errors(path: Path) -> Iterator[None]:
 def failed_machine(error: Exception) -> str:
     """Say what to mend where an error that nobody expected is the machine's; "" where it is a fault of the program."""
     if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
-        return "no memory, or no more threads; raise the limit (ulimit -a shows it) and run the same command again"
+        return f"no memory, or no more threads; {_RAISE} and run the same command again"
     if not isinstance(error, OSError):
         return ""
     place = "".join(f"{os.fsdecode(name)}: " for name in (error.filename,) if isinstance(name, str | bytes))
     if error.errno in _EXHAUSTED:
-        return f"{place}{error.strerror}; raise the limit (ulimit -a shows it) and run the same command again"
+        return f"{place}{error.strerror}; {_RAISE} and run the same command again"
     if place and error.errno in _WAYS_OUT:  # without a path it may be about a socket or a process
         return f"{place}{error.strerror}; {_WAYS_OUT[error.errno]} and run the same command again"
     if error.errno in _FAILED:

@@ -15,6 +15,7 @@ import numpy as np
 from orchestrator.errors import DamagedResultError
 from orchestrator.files import disk_errors
 from orchestrator.intake.chunkfile import read_chunk
+from orchestrator.pieces import PieceLimits
 from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.matching import Matcher
@@ -22,7 +23,6 @@ from orchestrator.results.suffix import suffix_of
 from orchestrator.results.tables import damage, read_table
 from orchestrator.results.verdicts import Verdicts, verdict_bytes
 from orchestrator.results.words import UNANSWERED, WordTable
-from orchestrator.workers import PieceLimits
 
 if TYPE_CHECKING:
     from pathlib import Path

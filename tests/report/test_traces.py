@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
-from concurrent.futures.process import _ExceptionWithTraceback
 
 import pytest
 
@@ -67,13 +65,3 @@ def test_a_circle_of_causes_ends() -> None:
     one, other = ValueError("a"), KeyError("b")
     one.__cause__, other.__cause__ = other, one
     assert trace_of(one).count("KeyError") == 1
-
-
-def test_the_way_through_a_worker_is_shown() -> None:
-    """A piece that fails in another process shows its frames there, not its words."""
-    with pytest.raises(ValueError, match="Aurelia") as raised:
-        fail(RAW)
-    sent = pickle.dumps(_ExceptionWithTraceback(raised.value, raised.tb))
-    trace = trace_of(pickle.loads(sent))  # noqa: S301 - our own, as a pool of processes does it
-    assert "in fail" in trace
-    assert "Aurelia" not in trace

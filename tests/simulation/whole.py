@@ -52,8 +52,7 @@ class OnTheLoop(Workers):
     """The interface of the workers without processes: a piece runs in a turn of the loop."""
 
     async def run(self, piece: Callable[..., T], *args: object, limits: PieceLimits | None = None) -> T:
-        async with self._slots:
-            return await asyncio.get_running_loop().run_in_executor(None, partial(piece, *args))
+        return await asyncio.get_running_loop().run_in_executor(None, partial(piece, *args))
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -159,13 +158,9 @@ DOCUMENTED = (ExitCode.DONE, ExitCode.HELD, ExitCode.STORAGE, ExitCode.AGAIN)
 """How a run may end that meets one fault of the disk: it came through, holds what is in doubt, or says what to mend."""
 
 
-FORK_SERVER = re.compile(r"Traceback .*\n(  .*\n)*  File .*forkserver.py.*\n(  .*\n)*EOFError.*\n")
-"""What Python's own fork server says when its parent had no file left to ask it with; nobody can hush it."""
-
-
 def check_end(run: subprocess.CompletedProcess[str], *, killed: bool = False, also: ExitCode | None = None) -> None:
     """Check that a run that was hit ended as documented, or with `also`, without a word that is not for users."""
-    said = FORK_SERVER.sub("", run.stdout + run.stderr)
+    said = run.stdout + run.stderr
     codes = (-signal.SIGKILL,) if killed else (*DOCUMENTED, also)
     demand(run.returncode in codes, f"exit code {run.returncode}:\n{said[-1500:]}")
     demand("Traceback" not in said, f"a traceback:\n{said[-1500:]}")

@@ -1,0 +1,202 @@
+"""A worker process: takes pieces of the work one after the other, and answers each. The other end is `workers`.
+
+The rules:
+
+- It ends when its parent is gone, also when that was killed: the line between them is the only thing both hold.
+- A piece may take so much *more* than its process has when it begins. What a process has is not ours to foresee:
+  libraries keep a stack a thread and a thread a core, and the size of a stack is the machine's setting.
+- What a piece may take is not always there: the process inherits limits. A piece that fails for want of what it was
+  promised is the machine's failure (`StorageError`), never the file's.
+- It imports little: each worker process waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import resource
+import signal
+import socket
+import threading
+import traceback
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import PieceDiedError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NICE: Final = 5
+READY: Final = b"ready"
+GO: Final = b""
+"""Instead of a call: end in good order."""
+
+OUT_OF_TIME: Final = signal.SIGPROF
+"""Its default action ends the process, in whatever foreign code that is stuck; no exception could."""
+
+_STATM = Path("/proc/self/statm")
+_TOTAL, _DATA = 0, 5
+"""Fields of /proc/self/statm, in pages: proc_pid_statm(5)."""
+
+_INHERITED = ((resource.RLIMIT_DATA, _DATA, "ulimit -d"), (resource.RLIMIT_AS, _TOTAL, "ulimit -v"))
+"""The limits on memory that a process gets from outside, what counts against each, and how a shell calls it."""
+
+_SIZE_BYTES = 8
+_READER_STACK_BYTES = 1 << 20
+_KILL_FIRST = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceLimits:
+    """What one piece may take: seconds of processor time, and memory, where less than any piece may.
+
+    Processor time and not the clock's: a machine that was suspended, or a slow disk, is no piece's fault.
+    """
+
+    cpu_s: float
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One piece to do. `work` is pickled by itself: what it needs is imported while the limits are known already."""
+
+    name: str
+    work: bytes
+    cpu_s: float | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """Said before the answer to a call: the process has less room for it than promised, because of `limit`."""
+
+    limit: str
+
+
+class Line:
+    """One end of the line between the two processes: whole messages. Raises `OSError`, or `EOFError` at its end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._incoming = end.makefile("rb")
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        self._end.sendall(len(message).to_bytes(_SIZE_BYTES) + message)
+
+    def receive(self) -> bytes:
+        """Wait for the next message."""
+        return self._exactly(int.from_bytes(self._exactly(_SIZE_BYTES)))
+
+    def close(self) -> None:
+        """Close this end."""
+        self._incoming.close()
+        self._end.close()
+
+    def _exactly(self, size_bytes: int) -> bytes:
+        content = self._incoming.read(size_bytes)
+        if len(content) < size_bytes:
+            raise EOFError
+        return content
+
+
+def serve(descriptor: int) -> None:
+    """Do what comes over the line until its other end says that it is enough."""
+    line = Line(socket.socket(fileno=descriptor))
+    os.nice(NICE)
+    with suppress(OSError):  # where memory is short, the kernel should end a piece, not the run
+        Path("/proc/self/oom_score_adj").write_text(_KILL_FIRST, "ascii")
+    calls: SimpleQueue[bytes] = SimpleQueue()
+    threading.stack_size(_READER_STACK_BYTES)
+    threading.Thread(target=_receive, args=(line, calls), daemon=True).start()
+    threading.stack_size(0)
+    line.send(READY)
+    while (call := calls.get()) != GO:
+        answer(pickle.loads(call), line.send)  # noqa: S301 - from our own parent
+
+
+def _receive(line: Line, calls: SimpleQueue[bytes]) -> None:
+    """Take what comes, also while a piece is being done: that is how the end of the parent is noticed in time."""
+    try:
+        while (call := line.receive()) != GO:
+            calls.put(call)
+    except (EOFError, OSError):
+        os._exit(1)
+    calls.put(GO)
+
+
+def answer(call: Call, send: Callable[[bytes], None]) -> None:
+    """Do one piece, and send what came of it: its value, or else the exception and the way to it as text."""
+    narrow = _narrow(call.memory_bytes)
+    if narrow is not None:
+        send(pickle.dumps(narrow))
+    try:
+        piece, args = pickle.loads(call.work)  # noqa: S301 - from our own parent
+        with _limited(call):
+            value = piece(*args)
+        answered = pickle.dumps((value, None, ""))
+    except MemoryError:
+        answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
+    except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
+        answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
+    send(answered)
+
+
+def out_of_memory(name: str, narrow: Narrow | None) -> PieceDiedError | StorageError:
+    """Say whose fault it is that a piece did not get the memory that it asked for."""
+    if narrow is None:
+        return PieceDiedError(f"{name} needs more memory than it may have")
+    return StorageError(
+        f"no memory for {name}: the limit on the memory of a process ({narrow.limit}) leaves less than it may need; "
+        "raise that limit and run the same command again"
+    )
+
+
+def _portable(error: Exception) -> Exception:
+    """Return the exception, or what can be said of one that can't travel: foreign classes fail in their own ways."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - made in this line
+    except Exception:  # noqa: BLE001 - see above
+        return RuntimeError(f"{type(error).__name__}, which can't be sent between processes")
+    return error
+
+
+def _used() -> dict[int, int]:
+    """Return the bytes that count against each limit on memory by now; nothing where the system does not say."""
+    try:
+        pages = _STATM.read_text("ascii").split()
+    except OSError:
+        return {}
+    return {kind: int(pages[field]) * resource.getpagesize() for kind, field, _ in _INHERITED}
+
+
+def _narrow(memory_bytes: int) -> Narrow | None:
+    used = _used()
+    for kind, _, name in _INHERITED:
+        limit = resource.getrlimit(kind)[kind == resource.RLIMIT_DATA]  # that on data is raised as far as it may be
+        if limit != resource.RLIM_INFINITY and limit < used.get(kind, 0) + memory_bytes:
+            return Narrow(f"{name} {limit >> 10}")
+    return None
+
+
+@contextmanager
+def _limited(call: Call) -> Iterator[None]:
+    """Keep this process within the limits of one piece.
+
+    Without /proc there is no limit on memory: such systems (macOS) would not keep it either.
+    """
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    if used := _used():
+        wish, hard = used[resource.RLIMIT_DATA] + call.memory_bytes, before[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (wish if hard == resource.RLIM_INFINITY else min(wish, hard), hard))
+    signal.setitimer(signal.ITIMER_PROF, call.cpu_s or 0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_DATA, before)
