@@ -4,15 +4,14 @@ It accepts a line only where the result is provably that of `normalise`, and lea
 it. Two kinds of lines are decided:
 
 - a plus sign and digits, the form that most lists have: the digits are looked up in the international table;
-- lines that hold a number and, around or between its digits, nothing but characters that `phonenumbers` passes over.
+- lines that hold a number and, around or between its digits, nothing but characters that are passed over.
   Their digits are brought together, and go through the international table behind a plus sign or the default region's
   international prefix, through the region's national table otherwise.
 
-What `phonenumbers` does with the characters, and why it changes nothing to take them away: `_extract_possible_number`
-begins at the first plus sign or digit and drops what is no letter, digit or `#` at the end; between the two,
-`_is_viable_phone_number` allows punctuation, of which the ASCII part without `x`, `*` and `~` is used here; then
-`_normalize` keeps the digits only. An extension needs a letter, `#`, `~`, `;` or `,` before its digits. What
-`normalise` reads in a way of its own, a spreadsheet's floats, is left to it.
+Why it changes nothing to take the characters away: it is what the door `cells` does with them. It begins at the first
+plus sign or digit, and passes over what is no letter, digit or `#` behind the last one; between the two it allows
+punctuation, of which the ASCII part but for the apostrophe is used here. What else it sees in them is left to it: a
+spreadsheet's floats, a second number, and dots and other signs that hide digits.
 """
 
 from __future__ import annotations
@@ -54,6 +53,9 @@ _DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER = range(6)
 _KINDS_OF = {_DIGIT: b"0123456789", _SIGN: b"+", _DOT: b".", _INSIDE: b" -/()[]", _AROUND: b"\t\"'`,;:|<>{}=!?$%&@^_"}
 _KINDS = bytes(next((kind for kind, chars in _KINDS_OF.items() if char in chars), _OTHER) for char in range(256))
 _NO_DIGITS = bytes(char for char in range(256) if _KINDS[char] != _DIGIT)
+
+_HIDING = (b"..", b"---", b"??", b"__", b"?_", b"_?")
+"""Signs in a row that may stand for digits."""
 
 _SIGNS, _OTHERS, _FIELD = 21, 42, (1 << 21) - 1
 _COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS], np.int64)
@@ -253,16 +255,23 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
         around = np.concatenate(([0], np.cumsum(kinds == _AROUND)))
         is_clean[found] &= around[np.where(is_signed[found], number[found], first)] == around[last]
     if _DOT in kinds:
-        is_clean[found] &= ~_is_float(text, last)
+        dots = np.concatenate(([0], np.cumsum(kinds == _DOT)))
+        is_clean &= dots[ends] - dots[starts] != 1  # it may be a spreadsheet's float, such as `41798284651.0`
+    for hiding in _HIDING:
+        if hiding in text:
+            is_clean &= ~_holds(text, hiding, starts, ends)
     return begin, counts, is_signed, is_clean
 
 
-def _is_float(text: bytes, last: Ints) -> Flags:
-    """Tell for each last digit whether it ends what may be a spreadsheet's float, such as `41798284651.0`."""
+def _holds(text: bytes, signs: bytes, starts: Ints, ends: Ints) -> Flags:
+    """Tell which lines have these signs in a row."""
     data = np.frombuffer(text, np.uint8)
-    one, two = data[last - 1], data[last - 2]
-    is_zero = data[last] == _ZERO
-    found: Flags = is_zero & ((one == ord(".")) | ((one == _ZERO) & (two == ord("."))))
+    length = len(signs)
+    same = np.ones(len(data) - length + 1, np.bool_)
+    for place, sign in enumerate(signs):
+        same &= data[place : len(data) - length + 1 + place] == sign
+    before = np.concatenate(([0], np.cumsum(same), np.full(length, same.sum())))
+    found: Flags = before[np.maximum(ends - length + 1, starts)] > before[starts]
     return found
 
 

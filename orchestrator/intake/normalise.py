@@ -1,4 +1,4 @@
-"""From text to numbers. `phonenumbers` decides what is valid and what form it has; its semantics are the specification.
+"""From text to numbers. The door `cells` says which digits are meant; `phonenumbers` decides what they are worth.
 
 How its findings become reasons:
 
@@ -7,15 +7,15 @@ How its findings become reasons:
     parse: INVALID_COUNTRY_CODE, no plus sign, no region set    no country code
     parse: INVALID_COUNTRY_CODE otherwise                       unknown country code
     parse: TOO_SHORT_AFTER_IDD, TOO_SHORT_NSN                   too short
-    parse: TOO_LONG                                             too long; line too long above 250 characters
+    parse: TOO_LONG                                             too long
     not valid, and possible: TOO_SHORT, IS_POSSIBLE_LOCAL_ONLY  too short
     not valid, and possible: TOO_LONG                           too long
     not valid, and possible: anything else                      not a valid number of REGION
+    anything but valid, of more than 15 digits                  too long: E.164 ends at 15 digits
+    valid, of more than 15 digits                               too long: E.164 ends at 15 digits
     valid, with a calling code of `exclude_calling_codes`       excluded calling code
 
-What a spreadsheet's floats look like is read before, because `phonenumbers` takes the dot for punctuation: of
-`4930123456.0` it makes a valid number with a zero too many. All digits there: read as the whole number. Rounded
-(`4.17983E+10`): rejected. A rejected text that is written like a date is called one.
+A rejected text that is written like a date is called one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import numpy as np
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
 
+from orchestrator.cells import MAX_DIGITS, read_text
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Look, Rows, write_rows
 from orchestrator.intake.kept import write_kept
@@ -47,9 +48,6 @@ if hasattr(phonenumbers, "enable_pattern_cache"):  # else a list of many regions
 RAW_LIMIT = 200
 """Characters of a raw text that are kept."""
 
-LONGEST_TEXT = 250
-"""Characters that `phonenumbers` looks at; a longer text can't be a number to it."""
-
 _PARSE_REASONS = {
     NumberParseException.NOT_A_NUMBER: Reason.NOT_A_NUMBER,
     NumberParseException.TOO_SHORT_AFTER_IDD: Reason.TOO_SHORT,
@@ -64,13 +62,7 @@ _POSSIBLE_REASONS = {
 CODES = {reason: FIRST_REASON + i for i, reason in enumerate(REASONS)}
 """The codes of reasons in `Rows`."""
 
-_WHOLE_FLOAT = re.compile(r"(\+?[0-9]{5,})[.,]0{1,2}")
-_POWER_FLOAT = re.compile(r"(\+?[0-9])(?:[.,]([0-9]+))?[eE]\+?([0-9]{1,2})")
-_FEWEST_DIGITS = 5
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{2}){1,2}")
-_START = re.compile(r"[+\uff0b\d]")  # where phonenumbers lets a number begin
-_LETTER = re.compile(r"[^\W\d_]")
-_UNDECODABLE = re.compile(r"[\ud800-\udfff]")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LAST_BYTE = 0xFF
 _ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that is no UTF-8
@@ -118,13 +110,7 @@ class StoredRows:
 
 def normalise(raw: str, rules: NumberRules) -> int | str:
     """Return the E.164 number in `raw` without its plus sign, or the reason why there is none."""
-    if not raw:
-        return Reason.EMPTY
-    text = _whole(raw)
-    if text is None:
-        return Reason.ROUNDED
-    found = _read(text, rules)
-    return Reason.DATE if isinstance(found, str) and _DATE.fullmatch(raw) else found
+    return _read(raw, rules)[0]
 
 
 def normalise_block(block: Block, rules: NumberRules, tables: Tables | None = None) -> Rows:
@@ -146,11 +132,10 @@ def normalise_block(block: Block, rules: NumberRules, tables: Tables | None = No
 
 def decide(raw: str, rules: NumberRules, fault: str | None = None) -> tuple[int, int, bytes]:
     """Return number, code and raw text of a row, see `Rows`; `fault` is a reason to reject it unread."""
-    found = fault or normalise(raw, rules)
+    found, is_beside = (fault, False) if fault else _read(raw, rules)
     if isinstance(found, str):
         return 0, CODES[found], _visible(raw)
-    code = FROM_TEXT if _LETTER.search(raw) else PLAIN
-    return found, code, b"" if raw == f"+{found}" else _visible(raw)
+    return found, FROM_TEXT if is_beside else PLAIN, b"" if raw == f"+{found}" else _visible(raw)
 
 
 def store_block(block: Block, rules: NumberRules, path: Path, tables: Tables | None = None) -> StoredRows:
@@ -173,19 +158,25 @@ def store_block(block: Block, rules: NumberRules, path: Path, tables: Tables | N
     return replace(stored, columns=block.names, look=block.look)
 
 
-def _whole(raw: str) -> str | None:
-    """Return the whole number that a float stands for, None when its digits are lost, and other text as it is."""
-    if (found := _WHOLE_FLOAT.fullmatch(raw)) is not None:
-        return found[1]
-    if (found := _POWER_FLOAT.fullmatch(raw)) is None or (power := int(found[3])) < _FEWEST_DIGITS:
-        return raw
-    decimals = found[2] or ""
-    return found[1] + decimals[:power] if len(decimals) >= power and not decimals[power:].strip("0") else None
+def _read(raw: str, rules: NumberRules) -> tuple[int | str, bool]:
+    """Return the number or the reason, and whether something else stood beside the number."""
+    cell = read_text(raw)
+    if cell.fault is not None:
+        found: int | str = Reason(cell.fault.value)
+    elif len(cell.numbers) > 1:
+        found = Reason.SEVERAL
+    else:
+        found = _valid(cell.numbers[0], rules)
+    return Reason.DATE if isinstance(found, str) and _DATE.fullmatch(raw) else found, cell.beside
 
 
-def _read(text: str, rules: NumberRules) -> int | str:
-    if _UNDECODABLE.search(text):
-        return Reason.NOT_A_NUMBER
+def _valid(text: str, rules: NumberRules) -> int | str:
+    found = _parsed(text, rules)
+    digits = sum(map(str.isdigit, str(found) if isinstance(found, int) else text))
+    return Reason.BEYOND_E164 if digits > MAX_DIGITS else found
+
+
+def _parsed(text: str, rules: NumberRules) -> int | str:
     try:
         number = phonenumbers.parse(text, rules.default_region)
     except NumberParseException as error:
@@ -199,14 +190,9 @@ def _read(text: str, rules: NumberRules) -> int | str:
 
 
 def _parse_reason(error: NumberParseException, text: str, rules: NumberRules) -> Reason:
-    if len(text) > LONGEST_TEXT:
-        return Reason.LINE_TOO_LONG
     if error.error_type != NumberParseException.INVALID_COUNTRY_CODE:
         return _PARSE_REASONS[error.error_type]
-    start = _START.search(text)
-    if rules.default_region is None and start is not None and start[0].isdigit():
-        return Reason.NO_COUNTRY_CODE
-    return Reason.UNKNOWN_CODE
+    return Reason.UNKNOWN_CODE if rules.default_region or text.startswith("+") else Reason.NO_COUNTRY_CODE
 
 
 def _visible(raw: str) -> bytes:

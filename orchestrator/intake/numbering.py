@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 import phonenumbers
 from phonenumbers import PhoneMetadata
 
+from orchestrator.cells import MAX_DIGITS
 from orchestrator.intake.patterns import AT_END, MATCH, Places, Prefix, Subset, Threads, UnsupportedPatternError
 from orchestrator.intake.patterns import compile_pattern as compiled
 from orchestrator.intake.validity import Valid, Validity
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 SHORTEST = 3
 """Digits that a text must have for `phonenumbers` to see a number in it."""
-MAX_DIGITS = 18
-"""Digits of a whole number that surely fit an int64."""
-
 State = TypeVar("State")
 
 

@@ -10,21 +10,27 @@ from enum import StrEnum
 
 import phonenumbers
 
+from orchestrator.cells import MAX_DIGITS, Fault
+
 
 class Reason(StrEnum):
     """The reasons that name no region, in the order in which they are shown."""
 
-    NOT_A_NUMBER = "not a number"
-    EMPTY = "empty cell"
+    NOT_A_NUMBER = Fault.NOT_A_NUMBER.value
+    EMPTY = Fault.EMPTY.value
     NO_COUNTRY_CODE = "no country code"
     UNKNOWN_CODE = "unknown country code"
     TOO_SHORT = "too short"
     TOO_LONG = "too long"
+    BEYOND_E164 = f"too long: E.164 ends at {MAX_DIGITS} digits"
     EXCLUDED = "excluded calling code"
-    ROUNDED = "rounded by a spreadsheet"
+    ROUNDED = Fault.ROUNDED.value
     DATE = "a date"
     FORMULA = "a formula without a value"
-    LINE_TOO_LONG = "line too long"
+    HIDDEN = Fault.HIDDEN.value
+    SEVERAL = "several numbers in one cell"
+    EXTENSION = Fault.EXTENSION.value
+    LINE_TOO_LONG = Fault.LINE_TOO_LONG.value
 
 
 NOT_VALID = "not a valid number of "

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from orchestrator.cells import read_cell
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
 from orchestrator.intake.columns import is_header
@@ -92,10 +93,10 @@ def text_of_value(value: object) -> str:
             return ""
         case str():
             return value
-        case float() if value.is_integer():
-            return str(int(value))
-        case float():
-            return FaultyCell.of(str(value), Reason.NOT_A_NUMBER)
+        case int() | float():
+            text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+            fault = read_cell(value).fault
+            return FaultyCell.of(text, Reason(fault.value)) if fault else text
         case dt.date() | dt.time() | dt.timedelta():
             return FaultyCell.of(str(value), Reason.DATE)
         case _:

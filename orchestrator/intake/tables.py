@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from orchestrator.intake.numbering import Automaton
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the automata, their labels or the form of the file change."""
 
 LEADING = 6

@@ -1,6 +1,7 @@
-"""Telephone numbers as int64: an E.164 number has at most 15 digits, so it fits.
+"""Telephone numbers of a result as int64: an E.164 number has at most 15 digits, so it fits.
 
-A result file is the vendor's, where the plus sign may be gone and the number may be a floating point cell.
+What a cell says, the door `cells` decides, as for a list. Only the plus sign may be gone here: the vendor was sent
+whole numbers, with their calling codes, so digits alone are such a number too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from orchestrator.cells import MAX_DIGITS, Fault, read_cell
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 BLANK: Final = 0
 NOT_A_NUMBER: Final = -1
 
-_NUMBER = re.compile(r"(?:\+|00)?([1-9][0-9]{4,14})(?:\.0+)?")
-_PUNCTUATION = str.maketrans("", "", " \t\r\n\N{NO-BREAK SPACE}-()'")
-_FIRST = 10**4
-_END = 10**15
+_FEWEST_DIGITS = 5
+_NUMBER = re.compile(rf"(?:\+|00)?([1-9][0-9]{{{_FEWEST_DIGITS - 1},{MAX_DIGITS - 1}}})")
+_FIRST = 10 ** (_FEWEST_DIGITS - 1)
+_END = 10**MAX_DIGITS
 
 
 def as_numbers(cells: Sequence[object]) -> NDArray[np.int64]:
@@ -64,10 +67,23 @@ def _whole_floats(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _as_number(cell: object) -> int:
-    if isinstance(cell, (int, float)) and not isinstance(cell, bool):
-        return int(cell) if 1 <= cell < _END and cell == int(cell) else NOT_A_NUMBER
-    text = "" if cell is None else str(cell).strip()
-    if not text:
+    found = read_cell(cell)
+    if found.fault is Fault.EMPTY:
         return BLANK
-    found = None if text.startswith("-") else _NUMBER.fullmatch(text.translate(_PUNCTUATION))
-    return int(found[1]) if found else NOT_A_NUMBER
+    if len(found.numbers) != 1:
+        return NOT_A_NUMBER
+    (text,) = found.numbers
+    if "(" in text:
+        text = _without_trunk_zero(text)
+    number = _NUMBER.fullmatch(text)
+    return int(number[1]) if number else NOT_A_NUMBER
+
+
+def _without_trunk_zero(text: str) -> str:
+    """Leave a zero in brackets out where the country does: `+41 (0)79…` is `+4179…`, `+39 (0)6…` keeps it."""
+    import phonenumbers  # noqa: PLC0415 - hardly any result needs it
+
+    try:
+        return str(phonenumbers.format_number(phonenumbers.parse(text), phonenumbers.PhoneNumberFormat.E164))
+    except phonenumbers.NumberParseException:
+        return text

@@ -91,6 +91,16 @@ LINES = f"{A}\n{B}\n{A}\nhello\n"
 TABLE = f"Name;Phone\nAnna;{A}\n;{B}\nBob;{A}\nCarl;x\n"
 ROWS: list[list[object]] = [["Name", "Phone"], ["Anna", A], [None, B], ["Bob", A], ["Carl", "x"]]
 BAD = {"not a number": 1}
+BEYOND_E164 = "too long: E.164 ends at 15 digits"
+LONG_NUMBERS = (
+    "+8100667928012827",
+    "+23480018277887893",
+    "+620018038698416099",
+    "+8100375788337526579",
+    "+4" + "1" * 24,
+)
+"""All but the last are valid to `phonenumbers`."""
+BEYOND = {BEYOND_E164: len(LONG_NUMBERS)}
 
 
 def text_cases() -> list[Case]:
@@ -131,6 +141,8 @@ def text_cases() -> list[Case]:
              rejected={"too short": 1, "not a valid number of US": 1}),
         case("half rejected.txt", f"{A}\n{B}\nx\ny\n", A, B, rejected={"not a number": 2}),
         case("more rejected.txt", f"{A}\nx\ny\n", error="2 of 3 lines were rejected, more than max_rejected = 0.5"),
+        case("long numbers.txt", "\n".join([A, *LONG_NUMBERS, B, *(number[1:] for number in LONG_NUMBERS)]), A, B,
+             max_rejected=0.95, rejected={BEYOND_E164: 2 * len(LONG_NUMBERS)}),
         case("excluded.txt", f"{A}\n+8613912345678\n", A, rejected={"excluded calling code": 1},
              exclude_calling_codes=(86,)),
         case("sed.jsonl", f'{{"phone": "{A}"}}\n', A),
@@ -150,6 +162,8 @@ def table_cases() -> list[Case]:
         case("table in text.txt", TABLE, A, B, rejected=BAD),
         case("windows.csv", f"Num\u00e9ro;Pr\u00e9nom\n{A};Ren\u00e9e\n".encode("cp1252"), A),
         case("turkish.csv", f"Ad;Telefon Numaras\u0131\nAy\u015fe;{A}\n".encode("cp1254"), A),
+        case("long numbers.csv", "phone\n" + "\n".join([A, *LONG_NUMBERS, B]), A, B, max_rejected=0.95,
+             rejected=BEYOND),
         case("quoted.csv", f'"Name","Phone"\n"two\nlines","{A}"\n"a ""b"", c","{B}"\n', A, B),
         case("stray quotes.csv", f'Name,Phone\n5" pipe,{A}\n6" pipe,{B}\n', A, B),
         case("open quote.csv", f'Name,Phone\n"Anna,{A}\nBob,{B}\n', error="line 2: a quote is opened there and never"),
@@ -176,6 +190,10 @@ def file_cases() -> list[Case]:
         case("book.xlsx", book(ROWS), A, B, rejected=BAD),
         case("numeric.xlsx", book(numeric), A, B, default_region="CH"),
         case("numeric without region.xlsx", book(numeric), error="no country code: 2.*in front"),
+        case("long numbers.xlsx", book([["phone"], [A], *([n] for n in LONG_NUMBERS), [float(LONG_NUMBERS[0])], [B]]),
+             A, B, max_rejected=0.95, rejected={BEYOND_E164: 1 + len(LONG_NUMBERS)}),
+        case("below zero.xlsx", book([["phone"], [A], [-798284652], [798284652]]), A, B, default_region="CH",
+             rejected=BAD),
         case("dates.xlsx", book([["Phone"], [A], [dt.datetime(2026, 1, 2)]]), A, rejected={"a date": 1},  # noqa: DTZ001
              default_region="DK"),
         case("formulas.xlsx", book([["Phone"], ["=A9"], ["=A10"]]), error="formula without a value: 2.*save it"),
@@ -192,6 +210,9 @@ def file_cases() -> list[Case]:
         case("old book called.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), error="before 2007, or one"),
         case("columns.parquet", columnar(name=["Anna", None, "Bob", "Carl"], phone=[A, B, A, "x"]), A, B, rejected=BAD),
         case("whole.parquet", columnar(phone=[int(A[1:]), None, int(B[1:])]), A, B, default_region="CH"),
+        case("long numbers.parquet", columnar(phone=[A, *LONG_NUMBERS, B]), A, B, max_rejected=0.95, rejected=BEYOND),
+        case("long whole.parquet", columnar(phone=[int(number) for number in (A, *LONG_NUMBERS[:4], B)]), A, B,
+             default_region="CH", max_rejected=0.95, rejected={BEYOND_E164: 4}),
         case("cut off.parquet", columnar(phone=[A])[:-9], error="can't be read as a parquet file"),
         case("text called.parquet", LINES, error="can't be read as a parquet file"),
         case("paper.pdf", "%PDF-1.7", error=".pdf files can't be read"),

@@ -216,7 +216,7 @@ def test_digits_without_a_plus_sign(region: str, folder: Path) -> None:
 
 @settings(deadline=None)  # the first look at a region builds its table
 @given(
-    st.lists(st.text(alphabet="+0123456789 ()-./[],;\"'\txe#*~_\xa0\uff0b\u0664", max_size=24), max_size=30),
+    st.lists(st.text(alphabet="+0123456789 ()-./[],;\"'\txe#*~_?\xa0\uff0b\u0664", max_size=24), max_size=30),
     st.sampled_from([None, "CH", "US", "GB", "BR"]),
 )
 def test_any_text(folder: Path, lines: list[str], region: str | None) -> None:
@@ -229,7 +229,12 @@ def test_any_text(folder: Path, lines: list[str], region: str | None) -> None:
 @settings(deadline=None)  # the first look at a region builds its table
 @given(
     st.sampled_from(examples()),
-    st.lists(st.sampled_from(["", " ", "-", "(", ")", ".", "/", ",", ";", '"', "\t", "+", "0", "x", "#"]), max_size=8),
+    st.lists(
+        st.sampled_from(
+            ["", " ", "-", "(", ")", ".", "/", ",", ";", '"', "\t", "+", "0", "x", "#", "..", "---", "??", "_?"]
+        ),
+        max_size=8,
+    ),
     st.randoms(use_true_random=False),
     st.sampled_from([None, "CH", "US", "GB"]),
 )
