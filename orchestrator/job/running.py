@@ -25,6 +25,7 @@ from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan, total_cost
+from orchestrator.job.rehearsing import rehearse
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -207,6 +208,8 @@ class _Run:
 
     async def _dispatch(self, workers: Workers, costs: tuple[PlannedCost, ...], *, over_budget: bool) -> Ending:
         due = {cost.platform for cost in costs if cost.tasks}
+        if due and not over_budget:
+            await self._unless_stopped(rehearse(workers, self._settings.job.directory))
         async with vendor_clients(self._settings, self._keys, self._world) as clients:
             lanes = self._lanes(clients)
             for lane in lanes:

@@ -26,7 +26,8 @@ MASTERS: Final = tuple(
 RECORDS: Final = ("summary.json", "run.jsonl")
 """Files without numbers."""
 _FILES = (*MASTERS, *LISTS, *RECORDS)
-SCRATCH: Final = (".intake", ".intake.old", ".extending")
+REHEARSAL: Final = ".rehearsal"
+SCRATCH: Final = (".intake", ".intake.old", ".extending", REHEARSAL)
 VERIFYING: Final = ".verify-"
 """How the names of folders begin that `verify` makes and removes; a killed one leaves them."""
 

@@ -1,0 +1,89 @@
+"""The rehearsal: before anything is paid for, this machine shows that it can read what it would get.
+
+A limit on memory, a library that lacks a part, a disk that takes no files: whatever keeps a machine from reading
+results shows here, by the very piece that reads them later, in the same worker processes, with the same limits.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
+from orchestrator.files import failed_machine, make_private_directory, replacing
+from orchestrator.jobdir.layout import REHEARSAL
+from orchestrator.results import ResultCheck, ResultReport, check_limits, take_results
+from orchestrator.sandbox import ResultFormat, Style, verdict
+from orchestrator.sandbox.results import ResultOrder, write_result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.workers import Workers
+
+_NUMBERS: Final = [f"+4477009000{i:02d}" for i in range(20)]
+"""Numbers that are kept free for films (ofcom.org.uk): nobody has them."""
+
+_NAME: Final = "instagram"
+_KINDS: Final = {
+    "xlsx": (Style.SIMPLE, ResultFormat.DOCUMENTED),
+    "zip": (Style.V1, ResultFormat.DOCUMENTED),
+    "csv": (Style.SIMPLE, ResultFormat.CSV),
+}
+"""What the embedded vendor is to make."""
+
+
+async def rehearse(workers: Workers, directory: Path) -> None:
+    """Read a small result of each kind in the job's `directory`, and leave nothing behind.
+
+    Raises `StorageError` when one of them can't be read.
+    """
+    folder = directory / REHEARSAL
+    shutil.rmtree(folder, ignore_errors=True)  # a killed run left it
+    try:
+        checks = _prepared(folder)
+        outcomes = await workers.run(take_results, checks, limits=check_limits(len(checks) * len(_NUMBERS)))
+        for check, outcome in zip(checks, outcomes, strict=True):
+            _believe(check.result.stem, outcome)
+    except Exception as error:
+        raise StorageError(f"{_reason(error)} (a rehearsal, before anything was sent)") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepared(folder: Path) -> tuple[ResultCheck, ...]:
+    """Write a chunk and a result of each kind; return what is to be checked."""
+    make_private_directory(folder)
+    chunk = folder / "chunk.txt"
+    with replacing(chunk) as file:
+        file.write("".join(f"{number}\n" for number in _NUMBERS).encode())
+    checks = []
+    for kind, (style, result_format) in _KINDS.items():
+        order = ResultOrder(0, frozenset(), "rehearsal", style, _NAME, chunk, result_format)
+        result = folder / f"{kind}.part"
+        with replacing(result) as file:
+            write_result(order, file)
+        verdicts = folder / f"{kind}.verdicts"
+        checks.append(ResultCheck(result, chunk, verdicts, _NAME, ("activated",), "rehearsal", len(_NUMBERS)))
+    return tuple(checks)
+
+
+def _believe(kind: str, outcome: ResultReport | DamagedResultError | StorageError) -> None:
+    if isinstance(outcome, DamagedResultError):
+        raise DamagedResultError(f"{kind}: {outcome}")
+    if isinstance(outcome, StorageError):
+        raise outcome
+    if outcome.counts != Counter(verdict(0, _NAME, number) for number in _NUMBERS):
+        raise DamagedResultError(f"{kind}: its verdicts come out wrong")
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong with the machine, and the way out."""
+    if isinstance(error, StorageError):
+        return str(error)
+    said = str(error) if isinstance(error, DamagedResultError | PieceDiedError) else type(error).__name__
+    return failed_machine(error) or (
+        f"this machine can't read a small result ({said}); install the program anew, in an environment of its own, or "
+        "use another machine, and run the same command again"
+    )
