@@ -84,7 +84,8 @@ class Fetcher:
 
     async def _finish(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
         at = self._context.clock()
-        oddities = {"foreign": report.foreign, "contradictions": report.contradictions, "doubled": report.doubled}
+        names = ("foreign", "contradictions", "doubled", "overruled", "odd")
+        oddities = {name: getattr(report, name) for name in names}
         detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
         await self._context.ledger.record(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
         lane.ended(watch)

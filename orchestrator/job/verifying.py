@@ -19,6 +19,7 @@ from orchestrator.job.sheet import build_master, made_of
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
 from orchestrator.results import read_verdicts, verdict_path
+from orchestrator.results.suffix import RESULT_SUFFIXES
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from orchestrator.job.world import World
     from orchestrator.settings import Settings
-
-RESULT_SUFFIXES = (".xlsx", ".zip", ".csv")
 
 
 @dataclass(frozen=True, slots=True)

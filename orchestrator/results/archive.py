@@ -35,11 +35,14 @@ _UTF8: Final = 0x800
 _END: Final = struct.Struct("<4s4H2LH")
 _ENTRY_BYTES: Final = 46
 _ENTRY_LENGTHS: Final = struct.Struct("<28x3H12x")  # of name, extra field and comment
+_END_64: Final = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR: Final = struct.Struct("<4sLQL")
+_END_64_MAGIC, _LOCATOR_MAGIC = b"PK\x06\x06", b"PK\x06\x07"
 _END_MAGIC: Final = b"PK\x05\x06"
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
 _LOCAL_MAGIC: Final = b"PK\x03\x04"
 _LONGEST_COMMENT: Final = 0xFFFF
-_UNSAFE_NAME: Final = re.compile(r"\A/|\A[A-Za-z]:|\\|[\x00-\x1f]|(?:\A|/)\.\.(?:/|\Z)")
+_UNSAFE_NAME: Final = re.compile(r"\A/|\A[A-Za-z]:|[\x00-\x1f]|(?:\A|/)\.\.(?:/|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,65 +68,51 @@ class Archive:
     def __init__(self, file: IO[bytes], limits: Limits) -> None:
         directory = _directory_start(file, limits)
         self._file = file
-        self._zip = zipfile.ZipFile(file)
-        members = self._zip.infolist()
+        members = zipfile.ZipFile(file).infolist()
         for member in members:
             _refuse_member(member)
-        if len({member.filename.casefold() for member in members}) < len(members):
+        self._members = {_plain_name(member): member for member in members}
+        if len({name.casefold() for name in self._members}) < len(members):
             raise DamagedResultError("the zip has two members of one name")
         total = sum(member.file_size for member in members)
         if total > limits.inflated_bytes:
             raise DamagedResultError(f"the zip declares more than {limits.inflated_bytes:,} bytes")
         self.small = total <= IN_MEMORY_BYTES
         self._starts = _starts(file, members, directory)
-        self._members = {member.filename: member for member in members}
         self._kept: dict[str, bytes] = {}
 
     @property
     def names(self) -> list[str]:
-        """The names of all members, folders too."""
+        """The names of all members, folders too, with the slashes that zips should have."""
         return list(self._members)
 
     @property
     def is_workbook(self) -> bool:
-        """Whether the zip is an xlsx: by what it holds, not by its name."""
-        return {"[Content_Types].xml", "xl/workbook.xml"} <= self._members.keys()
+        """Whether the zip is an xlsx: by the parts that every package has, in any case, not by any other name."""
+        return not {name.casefold() for name in self._members}.isdisjoint(("[content_types].xml", "_rels/.rels"))
 
     def verify(self) -> None:
         """Inflate every member, which checks length and CRC."""
         for name in self._members:
-            for _ in self.blocks(name):
-                pass
+            self.read(name)
 
     def read(self, name: str) -> bytes:
-        """Return a member's content, checked."""
-        return b"".join(self.blocks(name))
-
-    def open(self, name: str) -> IO[bytes]:
-        """Return a member's content as a file; of a large archive, only when it was verified before."""
-        return io.BytesIO(self.read(name)) if self.small else self._zip.open(name)
-
-    def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield a member's content; raises at its end unless it has the declared length and CRC."""
+        """Return a member's content; raises unless it has the declared length and CRC."""
         if name in self._kept:
-            yield self._kept[name]
-            return
-        member, size, crc = self._members[name], 0, 0
-        kept: list[bytes] = []
+            return self._kept[name]
+        member, size = self._members[name], 0
+        blocks: list[bytes] = []
         for block in self._inflated(member):
             size += len(block)
-            crc = zlib.crc32(block, crc)
+            blocks.append(block)
             if size > member.file_size:
                 break
-            if self.small:
-                kept.append(block)
-            else:
-                yield block
-        if size != member.file_size or crc != member.CRC:
+        content = b"".join(blocks)
+        if size != member.file_size or zlib.crc32(content) != member.CRC:
             raise DamagedResultError("a member of the zip has not the length and the checksum that it declares")
         if self.small:
-            self._kept[name] = b"".join(kept)
-            yield self._kept[name]
+            self._kept[name] = content
+        return content
 
     def _inflated(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
         """Yield what the packed bytes stand for, to their real end, a block at a time however far they inflate."""
@@ -160,19 +149,39 @@ def _directory_start(file: IO[bytes], limits: Limits) -> int:
     place = tail.rfind(_END_MAGIC)
     if place < 0 or len(tail) - place < _END.size:
         raise DamagedResultError("the zip was cut short")
-    _, disk, first_disk, here, members, directory_size, start, comment = _END.unpack_from(tail, place)
+    *volumes, members, directory_size, start, comment = _END.unpack_from(tail, place)[1:]
+    if place + _END.size + comment != len(tail):
+        raise DamagedResultError("the zip has something behind its end")
     end = size - len(tail) + place
-    if disk or first_disk or here != members or place + _END.size + comment != len(tail):
-        raise DamagedResultError("the zip has several volumes, or something behind its end")
+    if (large := _end_64(file, end)) is not None:  # writers that stream have it for small zips too
+        end, *volumes, members, directory_size, start = large
+    *disks, here = volumes
+    if any(disks) or here != members:
+        raise DamagedResultError("the zip has several volumes")
     if members > limits.members:
         raise DamagedResultError(f"the zip has {members:,} members")
-    if start + directory_size != end:  # zip64 too: no result comes near 4 GiB
+    if start + directory_size != end:
         raise DamagedResultError("the zip's directory is not where it declares")
     file.seek(start)
     if _count_entries(file.read(directory_size)) != members:
         raise DamagedResultError("the zip's directory does not hold what it declares")
     file.seek(0)
     return int(start)
+
+
+def _end_64(file: IO[bytes], end: int) -> tuple[int, ...] | None:
+    """Return where a zip64 record before the end record starts, and what it says in the place of that one."""
+    if end < _END_64.size + _LOCATOR.size:
+        return None
+    file.seek(end - _LOCATOR.size - _END_64.size)
+    record = file.read(_END_64.size)
+    magic, *_ = _LOCATOR.unpack(file.read(_LOCATOR.size))
+    if magic != _LOCATOR_MAGIC:
+        return None
+    magic, _, _, _, *said = _END_64.unpack(record)
+    if magic != _END_64_MAGIC:
+        raise DamagedResultError("the zip's end is not where it declares")
+    return end - _LOCATOR.size - _END_64.size, *said
 
 
 def _count_entries(directory: bytes) -> int:
@@ -190,8 +199,13 @@ def _raw_name(member: zipfile.ZipInfo) -> bytes:
     return member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
 
 
+def _plain_name(member: zipfile.ZipInfo) -> str:
+    """Return a name as the standard has it: writers of Windows have put backslashes there."""
+    return member.filename.replace("\\", "/")
+
+
 def _refuse_member(member: zipfile.ZipInfo) -> None:
-    name, mode = member.orig_filename, member.external_attr >> 16
+    name, mode = member.orig_filename.replace("\\", "/"), member.external_attr >> 16
     if not name or len(name) > _MAX_NAME_LENGTH or _UNSAFE_NAME.search(name):
         raise DamagedResultError("a member of the zip has an unsafe name")
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from orchestrator.results.numbers import as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+    from orchestrator.results.columns import Wanted
+
+BATCH_ROWS: Final = 1 << 16
+HEADER_WITHIN_ROWS: Final = 20
+"""Rows that are not blank."""
+_SAMPLE, _SHORTEST = 1000, 10**6
+_FEWEST_NUMBERS: Final = 0.5
+"""The share of cells that are numbers, in a column that is not named as one of numbers."""
 
 
 class Batch(NamedTuple):
@@ -30,23 +41,47 @@ class Batch(NamedTuple):
         return [self.cells[place] for place in self.which.tolist()]
 
 
+Table = list[Batch]
+"""All rows of a table; without any, it has a header only."""
+
+
 def batch(numbers: Sequence[object], verdicts: Sequence[object]) -> Batch:
     """Return a batch of cells; both columns have the same length."""
-    return coded(as_numbers(numbers), verdicts)
-
-
-def coded(numbers: NDArray[np.int64], verdicts: Sequence[object]) -> Batch:
-    """Return a batch whose verdicts are one cell a row."""
     cells = list(dict.fromkeys(verdicts))
     places = {cell: place for place, cell in enumerate(cells)}
-    return Batch(numbers, cells, np.fromiter(map(places.__getitem__, verdicts), np.intp, len(verdicts)))
+    return Batch(as_numbers(numbers), cells, np.fromiter(map(places.__getitem__, verdicts), np.intp, len(verdicts)))
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Return one batch of all rows."""
-    if len(batches) == 1:
-        return batches[0]
-    cells = [cell for batch in batches for cell in batch.cells]
-    firsts = np.cumsum([0, *(len(batch.cells) for batch in batches[:-1])])
-    which = [batch.which + first for batch, first in zip(batches, firsts.tolist(), strict=True)]
-    return Batch(np.concatenate([batch.numbers for batch in batches]), cells, np.concatenate(which))
+def read_rows(rows: Iterable[Sequence[object]], wanted: Wanted) -> Table | None:
+    """Find the header, then read the two columns below it; None when there is no such header."""
+    rows = iter(rows)
+    head = list(islice(filter(_is_filled, rows), HEADER_WITHIN_ROWS))
+    header = wanted.find(head)
+    if header is None:
+        return None
+    below = chain(head[header.row + 1 :], rows)
+    number: int | None = None
+    table = []
+    while some := list(islice(below, BATCH_ROWS)):
+        if number is None:
+            number = max(header.numbers, key=partial(_share, some))  # of two that are named alike, one may be an index
+            if not header.named and _share(some, number) < _FEWEST_NUMBERS:
+                return None
+        table.append(batch(_column(some, number), _column(some, header.verdict)))
+    return table if header.named or table else None
+
+
+def _is_filled(row: Sequence[object]) -> bool:
+    return any(cell not in ("", None) for cell in row)
+
+
+def _share(rows: list[Sequence[object]], place: int) -> float:
+    """Return which share of the first cells of a column may be telephone numbers, by their length."""
+    return float(np.mean(as_numbers(_column(rows[:_SAMPLE], place)) > _SHORTEST))
+
+
+def _column(rows: list[Sequence[object]], place: int) -> list[object]:
+    try:
+        return [row[place] for row in rows]
+    except IndexError:  # csv rows may be cut short
+        return [row[place] if place < len(row) else "" for row in rows]

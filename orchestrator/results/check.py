@@ -18,11 +18,12 @@ from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.pieces import PieceLimits
 from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
+from orchestrator.results.damage import damage
 from orchestrator.results.matching import Matcher
 from orchestrator.results.suffix import suffix_of
-from orchestrator.results.tables import damage, read_table
+from orchestrator.results.tables import read_tables
 from orchestrator.results.verdicts import Verdicts, verdict_bytes
-from orchestrator.results.words import UNANSWERED, WordTable
+from orchestrator.results.words import ODD, UNANSWERED, WordTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,9 @@ class ResultReport:
     """What was found: `counts` adds up to the chunk, by verdict.
 
     `rows` is the numbers of the chunk that have a row, `foreign` the rows of other numbers or of none (dropped),
-    `doubled` the rows beyond a number's first, `contradictions` the numbers whose rows disagree (`unanswered`).
+    `doubled` the rows beyond a number's first, `contradictions` the numbers whose rows disagree (`unanswered`),
+    `overruled` the rows of further tables that disagree with an earlier one, `odd` the rows in which something stands
+    that can't be a verdict (`unanswered`).
     `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`; `suffix`
     is that of the result file's kind.
     """
@@ -66,6 +69,8 @@ class ResultReport:
     foreign: int
     contradictions: int
     doubled: int
+    overruled: int
+    odd: int
     result_sha256: str
     verdicts_sha256: str
     suffix: str
@@ -86,7 +91,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     """
     chunk = read_chunk(check.chunk)
     matcher, table = Matcher(chunk.numbers), WordTable()
-    result_sha256, suffix = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
+    result_sha256, suffix, odd = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
     _believe(check, matcher, rows=len(chunk.numbers))
     words, codes = _only_used(table.words, matcher.codes)
     content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
@@ -97,6 +102,8 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
         foreign=matcher.foreign,
         contradictions=matcher.contradictions,
         doubled=matcher.doubled,
+        overruled=matcher.overruled,
+        odd=odd,
         result_sha256=result_sha256,
         verdicts_sha256=hashlib.sha256(content).hexdigest(),
         suffix=suffix,
@@ -104,22 +111,34 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     return report, content
 
 
-def _read(check: ResultCheck, matcher: Matcher, table: WordTable, *, limits: Limits) -> tuple[str, str]:
-    """Match the rows of the result; returns the hash of the very bytes that were read, and the suffix of their kind."""
+def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Limits) -> tuple[str, str, int]:
+    """Match the rows of the result.
+
+    Returns the hash of the very bytes that were read, the suffix of their kind, and how many rows have odd verdicts.
+    """
     wanted = Wanted(check.platform, check.columns)
-    found = False
+    found, rows, odd = False, 0, 0
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        for batch in read_table(file, limits, wanted):
+        for table in read_tables(file, limits, wanted):
             found = True
-            matcher.place(batch.numbers, table.codes(batch.cells)[batch.which])
+            for batch in table:
+                codes = words.codes(batch.cells)[batch.which]
+                rows += len(codes)
+                odd += int(np.count_nonzero(codes == ODD))
+                matcher.place(batch.numbers, np.where(codes == ODD, np.uint8(0), codes))
+            if matcher.complete:
+                break
+            matcher.next_table()
         with damage():
             suffix = suffix_of(file)
     if not found:
         names = ", ".join(wanted.spellings)
         raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
-    return sha256, suffix
+    if odd > rows // 2:
+        raise DamagedResultError(f"{odd:,} of {rows:,} rows have no verdict where it should be: {words.oddity}")
+    return sha256, suffix, odd
 
 
 def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:

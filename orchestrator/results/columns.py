@@ -1,4 +1,4 @@
-"""Which columns of a header hold the numbers and the verdicts; vendors spell both in many ways."""
+"""Which row of a table is its header, and which columns hold numbers and verdicts; vendors spell both freely."""
 
 from __future__ import annotations
 
@@ -15,9 +15,23 @@ NUMBER_HEADERS: Final = frozenset(
         *("number", "numbers", "phone", "phones", "mobile", "cell", "tel", "telephone", "msisdn"),
         *("phonenumber", "phonenumbers", "mobilenumber", "cellnumber", "telephonenumber", "mobilephone"),
         *("número", "numero", "teléfono", "telefono", "numara", "telefon"),
+        *("号码", "手机", "手机号", "手机号码", "电话", "电话号码", "號碼", "手機號碼", "電話號碼", "電話番号"),
     )
 )
 ALWAYS_A_VERDICT: Final = "activated"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Which row it is, which columns may hold the numbers, and which one holds the verdicts.
+
+    `named` tells whether the columns of numbers are called so, or may be any.
+    """
+
+    row: int
+    numbers: tuple[int, ...]
+    verdict: int
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +41,19 @@ class Wanted:
     platform: str
     aliases: tuple[str, ...] = ()
 
-    def places(self, header: Sequence[object]) -> tuple[int, int] | None:
-        """Return the indices of the number and of the verdict column, or None when either is missing."""
-        names = [_plain(cell) for cell in header]
-        number = next((i for i, name in enumerate(names) if name in NUMBER_HEADERS), None)
-        spellings = [_plain(name) for name in self.spellings]
-        verdict = next((names.index(s) for s in spellings if s in names), None)
-        return None if number is None or verdict is None else (number, verdict)
+    def find(self, rows: Sequence[Sequence[object]]) -> Header | None:
+        """Return the first row that names both columns, else the first one that names the verdicts, or None."""
+        found = [header for row, cells in enumerate(rows) if (header := self._header(row, cells)) is not None]
+        return next((header for header in found if header.named), next(iter(found), None))
+
+    def _header(self, row: int, cells: Sequence[object]) -> Header | None:
+        names = [_plain(cell) for cell in cells]
+        verdict = next((names.index(s) for s in map(_plain, self.spellings) if s in names), None)
+        if verdict is None:
+            return None
+        numbers = tuple(place for place, name in enumerate(names) if name in NUMBER_HEADERS)
+        others = tuple(place for place in range(len(names)) if place != verdict)
+        return Header(row, numbers or others, verdict, named=bool(numbers)) if numbers or others else None
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -44,5 +64,5 @@ class Wanted:
 @lru_cache(64, typed=True)  # the files of a job share their headers; typed, since 1 and 1.0 read differently
 def _plain(cell: object) -> str:
     """Return a header in lower case, without spaces and punctuation: `Mobile_Number ` is `mobilenumber`."""
-    text = unicodedata.normalize("NFC", str(cell)).casefold()
+    text = unicodedata.normalize("NFKC", str(cell)).casefold()
     return "".join(character for character in text if character.isalnum())

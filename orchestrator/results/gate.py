@@ -1,70 +1,167 @@
 """A look through the parts of a workbook from outside, before a spreadsheet library sees them.
 
-The library trusts what it reads: one cell at XFD1048576 makes it ask for 550 GB and abort the process. What gets past
-this (sparse but plausible sheets) is bounded by the limits of the worker process.
+The libraries trust what they read: they set aside room for all cells between the first and the last one, so one cell at
+XFD1048576 makes them ask for 550 GB and abort the process. The gate knows tags and references only, and nothing of what
+stands between them. What gets past it is bounded by the limits of the worker process.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
 
 from orchestrator.errors import DamagedResultError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Iterator
 
     from orchestrator.results.archive import Archive, Limits
 
-MAX_COLUMNS: Final = 26
-"""Columns A to Z; a result has two or three."""
+    Bits = np.typing.NDArray[np.bool_]
+    Bytes = np.typing.NDArray[np.uint8]
+    Numbers = np.typing.NDArray[np.int64]
+    Places = np.typing.NDArray[np.intp]
 
-_CARRY_BYTES: Final = 128
-_DOCTYPE: Final = (b"<!DOCTYPE", b"<\0!\0D\0O\0C\0T\0Y\0P\0E")
+COLUMNS: Final = 26
+"""How wide a sheet of as many rows as a chunk can need may be; fewer rows may be wider."""
+LAST_ROW: Final = 1 << 20
+"""Of any sheet."""
+
+_BLOCK_BYTES: Final = 1 << 20
+"""What is looked at together: so that it stays in the processor's cache."""
+_PADDING: Final = bytes(32)
 _SHEET: Final = b"sheetData"
-_WIDE_SHEET: Final = b"s\0h\0e\0e\0t\0D\0a\0t\0a"
-_ROW: Final = re.compile(rb"<(?:[\w.-]+:)?row\b")
-_CELL: Final = re.compile(rb"<(?:[\w.-]+:)?c[\s/>]")
+_FAR: Final = 10**9
+_LETTERS, _DIGITS = 26, 10
+_LONGEST: Final = len(_PADDING) // 4
+"""Letters, and digits, of the longest reference that is read: far longer than any that a sheet can have."""
+_SPACES, _QUOTES, _ENDS = (
+    np.isin(np.arange(256), np.frombuffer(bytes_, np.uint8)) for bytes_ in (b" \t\r\n", b"\"'", b" \t\r\n/>")
+)
+_PREFIX: Final = re.compile(rb"<[^<>\s:/=\"']+:(?=(?:row|c)[\s/>])")
+_VALUE: Final = re.compile(rb"r\s*=\s*[\"']")
+_ENCODING: Final = re.compile(
+    rb"\A[^>]{0,99}encoding\s*=\s*[\"'](?!utf-?8|us-ascii|iso-8859-1|windows-1252)", re.IGNORECASE
+)
 
 
-def inspect(archive: Archive, limits: Limits, *, understood: Container[str] = ()) -> None:
-    """Look through every part but those `understood` as a whole; raises `DamagedResultError`."""
+def inspect(archive: Archive, limits: Limits) -> None:
+    """Look through every part of a workbook; raises `DamagedResultError`."""
     for name in archive.names:
-        if name not in understood:
-            inspect_part(archive.blocks(name), limits)
+        inspect_part(archive.read(name), limits)
 
 
-def inspect_part(blocks: Iterable[bytes], limits: Limits) -> None:
-    """Refuse a DOCTYPE, a sheet in UTF-16, which this can't look through, and cells far outside of the table."""
-    reference = _far_reference(limits.rows)
-    tail, in_row, far, sheet = b"", 0, False, False
-    for block in blocks:
-        text = tail + block
-        if any(mark in text for mark in _DOCTYPE):
-            raise DamagedResultError("the workbook has a DOCTYPE, which no spreadsheet program writes")
-        if _WIDE_SHEET in text:
-            raise DamagedResultError("a sheet of the workbook is in UTF-16, which no spreadsheet program writes")
-        sheet = sheet or _SHEET in text
-        far = far or any(_is_far(found[1], limits.rows) for found in reference.finditer(text))
-        widest, in_row = _cells_a_row(block, in_row)
-        far = far or widest > MAX_COLUMNS
-        tail = text[-_CARRY_BYTES:]
-    if far and sheet:  # elsewhere, in a theme's colours, the same attribute means something else
+def inspect_part(xml: bytes, limits: Limits) -> None:
+    """Refuse a DOCTYPE, a sheet in an encoding that hides its tags, and cells far outside of the table."""
+    plain = xml.replace(b"\0", b"") if b"\0" in xml else xml
+    if b"<!DOCTYPE" in plain:
+        raise DamagedResultError("the workbook has a DOCTYPE, which no spreadsheet program writes")
+    if _SHEET not in plain:
+        return
+    if plain is not xml or _ENCODING.match(xml):
+        raise DamagedResultError("a sheet of the workbook is not in UTF-8, as spreadsheet programs write them")
+    area = _area(xml)
+    rows = min(limits.rows, LAST_ROW)
+    if area.rows > rows or area.rows * area.columns > COLUMNS * rows:
         raise DamagedResultError("the workbook has cells far outside of its table")
 
 
-def _far_reference(rows: int) -> re.Pattern[bytes]:
-    """Match a reference (`r="XFD1048576"`) to a column beyond Z, or with a row of as many digits as `rows`."""
-    return re.compile(rb"\sr\s*=\s*[\"']([A-Za-z]{2}|[A-Za-z]?[0-9]{%d,20})" % len(str(rows)))
+class _Area(NamedTuple):
+    """The last row and the last column that any cell may stand in; at least as far as it does."""
+
+    rows: int
+    columns: int
 
 
-def _is_far(reference: bytes, rows: int) -> bool:
-    digits = reference.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-    return not digits or int(digits) > rows
+def _area(xml: bytes) -> _Area:
+    if _has_prefixes(xml):
+        xml = _PREFIX.sub(b"<", xml)
+    areas = [_block_area(block) for block in _blocks(xml)]
+    # Without a reference, a row stands below the last one, and a cell beside it.
+    return _Area(
+        max(area.rows for area in areas) + sum(area.rows_more for area in areas),
+        max(area.columns for area in areas) + max(area.columns_more for area in areas),
+    )
 
 
-def _cells_a_row(block: bytes, in_row: int) -> tuple[int, int]:
-    """Return the most cells that one row has, and how many the last one has so far; `in_row` is from before."""
-    counts = [len(_CELL.findall(piece)) for piece in _ROW.split(block)]
-    counts[0] += in_row
-    return max(counts), counts[-1]
+def _has_prefixes(xml: bytes) -> bool:
+    """Whether a colon stands before the name of a row or a cell, be it in text."""
+    return any(re.search(rb":%s[\s/>]" % name, xml) for name in (b"row", b"c"))
+
+
+def _blocks(xml: bytes) -> Iterator[bytes]:
+    """Yield the sheet in pieces that end where a row does, so that what is made of them stays small."""
+    start = 0
+    while start < len(xml):
+        end = xml.rfind(b"<row", start + 1, start + _BLOCK_BYTES)
+        if end < 0:
+            end = xml.find(b"<row", start + _BLOCK_BYTES)
+        if end < 0 or len(xml) - start <= _BLOCK_BYTES:
+            end = len(xml)
+        yield xml[start:end]
+        start = end
+
+
+class _Block(NamedTuple):
+    """The last row and column that are named; how many rows are not, and how many cells has a row if one is not."""
+
+    rows: int
+    columns: int
+    rows_more: int
+    columns_more: int
+
+
+def _block_area(block: bytes) -> _Block:
+    text = np.frombuffer(block + _PADDING, np.uint8)
+    tags = np.flatnonzero(text == ord("<"))
+    cells = (text[tags + 1] == ord("c")) & _ENDS[text[tags + 2]]
+    rows = (text[tags + 1] == ord("r")) & (text[tags + 2] == ord("o")) & (text[tags + 3] == ord("w"))
+    rows &= _ENDS[text[tags + 4]]
+    references, tag_of = _references(text, tags, cells | rows)
+    last_columns, last_rows = _read(text, references)
+    unnamed = cells | rows
+    unnamed[tag_of] = False
+    cells_before = np.concatenate([[0], np.cumsum(cells)[rows], [np.count_nonzero(cells)]])
+    return _Block(
+        int(last_rows.max(initial=0)),
+        int(last_columns.max(initial=0)),
+        int(np.count_nonzero(unnamed & rows)),
+        int(np.diff(cells_before).max()) if (unnamed & cells).any() else 0,
+    )
+
+
+def _references(text: Bytes, tags: Places, ours: Bits) -> tuple[Places, Places]:
+    """Return where the values of the attributes `r` start that rows and cells have, and which tag has each."""
+    names = np.flatnonzero(text == ord("r"))
+    names = names[_SPACES[text[names - 1]] & (_SPACES[text[names + 1]] | (text[names + 1] == ord("=")))]
+    tag_of = np.searchsorted(tags, names) - 1
+    inside = (tag_of >= 0) & ours[tag_of]
+    names, tag_of = names[inside], tag_of[inside]
+    places = names + len('r="')
+    usual = (text[names + 1] == ord("=")) & _QUOTES[text[names + 2]]
+    for odd in np.flatnonzero(~usual).tolist():  # spaces around the sign, which no writer puts there
+        found = _VALUE.match(text.data, names[odd])
+        places[odd] = names[odd] if found is None else found.end()
+    return places, tag_of
+
+
+def _read(text: Bytes, places: Places) -> tuple[Numbers, Numbers]:
+    """Return the columns and the rows of the references that start at these places; what is none is `_FAR`."""
+    places, columns = _counted(text, places, ord("a"), _LETTERS, 1, fold=0x20)
+    places, rows = _counted(text, places, ord("0"), _DIGITS, 0)
+    return columns, np.where(_QUOTES[text[places]], rows, _FAR)
+
+
+def _counted(text: Bytes, places: Places, zero: int, base: int, one: int, *, fold: int = 0) -> tuple[Places, Numbers]:
+    """Read the digits of some base from `places` on; return where they end, and the numbers, up to `_FAR`."""
+    values = np.zeros(len(places), np.int64)
+    for _ in range(_LONGEST):
+        digits = (text[places] | np.uint8(fold)) - np.uint8(zero)
+        more = digits < base
+        if not more.any():
+            break
+        values = np.where(more, np.minimum(values * base + digits + one, _FAR), values)
+        places = places + more
+    return places, values

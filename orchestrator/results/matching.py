@@ -16,7 +16,8 @@ class Matcher:
     """Collects the verdicts of one chunk; memory is some 30 bytes a number of the chunk.
 
     `codes` holds a code a number, 0 where nothing was said; `own` counts rows of the chunk (doubled ones too),
-    `foreign` all others save blank ones.
+    `foreign` all others save blank ones. Of further tables, only what they add counts: `overruled` are rows of theirs
+    that say something else than an earlier table did.
     """
 
     def __init__(self, numbers: NDArray[np.int64]) -> None:
@@ -25,8 +26,14 @@ class Matcher:
         self._seen = np.zeros(len(numbers), np.bool_)
         self._contradicted = np.zeros(len(numbers), np.bool_)
         self._said = np.zeros(len(numbers), np.uint8)
+        self._earlier: NDArray[np.bool_] | None = None
         self.own = 0
         self.foreign = 0
+        self.overruled = 0
+
+    def next_table(self) -> None:
+        """Take what follows for another table, in which what was said already may stand again."""
+        self._earlier = self._seen.copy()
 
     def place(self, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
         """Take rows: `numbers[i]` was said to be `codes[i]`; code 0 is an empty cell."""
@@ -35,11 +42,17 @@ class Matcher:
         where = np.minimum(np.searchsorted(self._sorted, numbers), len(self._sorted) - 1)
         ours = self._sorted[where] == numbers
         blank = (numbers == BLANK) & (codes == 0)
-        self.own += int(np.count_nonzero(ours))
-        self.foreign += int(np.count_nonzero(~ours & ~blank))
-        places = self._order[where[ours]]
+        foreign = int(np.count_nonzero(~ours & ~blank))
+        places, codes = self._order[where[ours]], codes[ours]
+        if self._earlier is not None:
+            old, said = self._earlier[places], self._said[places]
+            self.overruled += int(np.count_nonzero(old & (codes != 0) & (said != 0) & (codes != said)))
+            places, codes = places[~old], codes[~old]
+            foreign = foreign if len(places) else 0
+        self.own += len(places)
+        self.foreign += foreign
         self._seen[places] = True
-        self._say(places, codes[ours])
+        self._say(places, codes)
 
     def _say(self, places: NDArray[np.intp], codes: NDArray[np.uint8]) -> None:
         """Write the codes, then read them back: a row that finds another code than its own was contradicted.
@@ -57,6 +70,11 @@ class Matcher:
     def codes(self) -> NDArray[np.uint8]:
         """The codes, in chunk order; contradicted numbers are 0."""
         return np.where(self._contradicted, np.uint8(0), self._said)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every number of the chunk has a row."""
+        return bool(self._seen.all())
 
     @property
     def matched(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results.archive import Archive, Limits
@@ -10,13 +10,14 @@ from orchestrator.results.archive import Archive, Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ZIP_MAGIC = b"PK"
+RESULT_SUFFIXES: Final = (".xlsx", ".zip", ".csv", ".gz")
+_ZIP_MAGIC, _GZIP_MAGIC = b"PK", b"\x1f\x8b"
 _ANY = Limits(inflated_bytes=1 << 62)
 
 
 def result_suffix(path: Path) -> str:
-    """Return `.xlsx`, `.zip` or `.csv`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
-    from orchestrator.results.tables import damage  # noqa: PLC0415 - the parsers are for the few files that are damaged
+    """Return one of `RESULT_SUFFIXES`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
+    from orchestrator.results.damage import damage  # noqa: PLC0415 - the parsers are for the few files that are damaged
 
     with path.open("rb") as file:
         try:
@@ -29,6 +30,9 @@ def result_suffix(path: Path) -> str:
 def suffix_of(file: IO[bytes]) -> str:
     """Do the same for an open file that was read without complaint; raises what `Archive` does if it can't be now."""
     file.seek(0)
-    if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+    magic = file.read(len(_ZIP_MAGIC))
+    if magic == _GZIP_MAGIC:
+        return ".gz"
+    if magic != _ZIP_MAGIC:
         return ".csv"
     return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"

@@ -28,46 +28,61 @@ MAX_WORD_LENGTH: Final = 64
 MAX_SPELLINGS: Final = 1000
 """Spellings that a file may use for its words, in case, spaces and cell type: bounds the look-up table."""
 
-_SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "true", "1"), "yes") | dict.fromkeys(
-    ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "false", "0"), "no"
+_SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "是", "true", "1", "1.0"), "yes") | dict.fromkeys(
+    ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "否", "false", "0", "0.0"), "no"
 )
+
+ODD: Final = 0xFF
+"""In the place of a code: the cell can't be a verdict."""
+
+
+class OddWordError(Exception):
+    """What stands in the place of a verdict is none; says why."""
 
 
 def verdict(cell: object) -> str:
     """Return the verdict that a cell of a result file stands for; an empty cell is `unanswered`.
 
     The word comes back in lower case, on one line, printable, and never equal to one of `OWN_WORDS` unless the cell
-    was empty. Raises `DamagedResultError` for a word longer than `MAX_WORD_LENGTH`, and for a telephone number, which
-    is what another column holds: words are counted, and counts are shown and stay after a purge.
+    was empty. Raises `OddWordError` for a word longer than `MAX_WORD_LENGTH`, and for a telephone number, which is what
+    another column holds: words are counted, and counts are shown and stay after a purge.
     """
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)  # xlsx has no integers, 1 arrives as 1.0
     text = unicodedata.normalize("NFC", str(cell)).lower()
     word = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(word) > MAX_WORD_LENGTH:
-        raise DamagedResultError(f"a verdict is {len(word)} characters long; at most {MAX_WORD_LENGTH} are believed")
+        raise OddWordError(f"a verdict is {len(word)} characters long; at most {MAX_WORD_LENGTH} are believed")
     if mask_numbers(word) != word:
-        raise DamagedResultError("a verdict is a telephone number")
+        raise OddWordError("a verdict is a telephone number")
     if word in OWN_WORDS:
         return VENDOR_PREFIX + word
     return _SYNONYMS.get(word, word) or UNANSWERED
 
 
 class WordTable:
-    """The distinct verdicts of one file; a verdict's code is its index in `words`, and `unanswered` is 0."""
+    """The distinct verdicts of one file; a verdict's code is its index in `words`, and `unanswered` is 0.
+
+    Cells that can't be verdicts are `ODD`, for the caller to count; `oddity` says what was odd about the last one.
+    """
 
     def __init__(self) -> None:
         self.words = [UNANSWERED]
+        self.oddity = ""
         self._codes: dict[object, int] = {}
 
     def codes(self, cells: Sequence[object]) -> NDArray[np.uint8]:
         """Return one code a cell; raises `DamagedResultError` when the file has too many different words."""
         for cell in sorted(set(cells).difference(self._codes), key=str):  # the same file gives the same codes
             self._learn(cell)
-        return np.frombuffer(bytes(map(self._codes.__getitem__, cells)), np.uint8)
+        return np.frombuffer(bytes(self._codes.get(cell, ODD) for cell in cells), np.uint8)
 
     def _learn(self, cell: object) -> None:
-        word = verdict(cell)
+        try:
+            word = verdict(cell)
+        except OddWordError as error:
+            self.oddity = str(error)
+            return
         if word not in self.words:
             self.words.append(word)
         self._codes[cell] = self.words.index(word)

@@ -29,7 +29,7 @@ FILES: Final = (
         "results/words.py",
         "if mask_numbers(word) != word:",
         "if False:",
-        "results/test_words.py::test_numbers_are_damage[+41798284651]",
+        "results/test_words.py::test_numbers_are_odd[+41798284651]",
         "A column that is not the verdicts' puts the numbers into summary.json, where a purge leaves them.",
     ),
     Ablation(
@@ -116,7 +116,7 @@ FILES: Final = (
     Ablation(
         "checksums are compared",
         "results/archive.py",
-        "if size != member.file_size or crc != member.CRC:",
+        "if size != member.file_size or zlib.crc32(content) != member.CRC:",
         "if size != member.file_size:",
         "results/test_archive.py::test_wrong_checksum",
         "A verdict whose bytes were damaged on the way is believed.",
@@ -124,7 +124,7 @@ FILES: Final = (
     Ablation(
         "no DOCTYPE",
         "results/gate.py",
-        "if any(mark in text for mark in _DOCTYPE):",
+        'if b"<!DOCTYPE" in plain:',
         "if False:",
         "results/test_gate.py::test_doctype",
         "A workbook makes its parser expand entities without end.",
@@ -132,7 +132,7 @@ FILES: Final = (
     Ablation(
         "no cell far outside of its table",
         "results/gate.py",
-        "if far and sheet:",
+        "if area.rows > rows or area.rows * area.columns > COLUMNS * rows:",
         "if False:",
         "results/test_gate.py::test_far_cell_across_blocks",
         "One cell makes the parser ask for 550 GB.",

@@ -24,6 +24,8 @@ import zipfile
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
+from xml.sax.saxutils import escape
 
 from orchestrator.files import make_private_directory
 from orchestrator.results import ResultCheck, check_limits, read_verdicts, take_results, verdict_path
@@ -89,18 +91,54 @@ def by_sandbox(rows: Rows, *, references: bool = True, shared: bool = True) -> b
     return packed.getvalue()
 
 
-def for_the_general_reader(rows: Rows) -> bytes:
-    """Return a workbook with an ampersand, which the fast reader leaves to the library."""
-    return by_openpyxl([*rows, ("R&D", "no")])
+def by_hand(rows: Rows, row: str, cell: str, prefix: str = "") -> bytes:
+    """Return a workbook with rows and cells as another writer has them.
+
+    `row` is a format of its number `n` and what is `inside`, `cell` one of its reference `at` and its `text`.
+    """
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    body = "".join(
+        row.format(
+            n=n,
+            inside="".join(
+                cell.format(at=f"{column}{n}", text=escape(text)) for column, text in zip("AB", texts, strict=True)
+            ),
+        )
+        for n, texts in enumerate((HEADER, *rows), 1)
+    )
+    space = f'xmlns:{prefix[:-1]}="{main}"' if prefix else f'xmlns="{main}"'
+    sheet = f"<{prefix}worksheet {space}><{prefix}sheetData>{body}</{prefix}sheetData></{prefix}worksheet>"
+    packed = io.BytesIO()
+    parts = zipfile.ZipFile(io.BytesIO(by_openpyxl([])))
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in parts.namelist():
+            archive.writestr(name, sheet.encode() if "sheet1" in name else parts.read(name))
+    return packed.getvalue()
+
+
+def as_libreoffice(rows: Rows) -> bytes:
+    """Return rows and cells with all the attributes that LibreOffice gives them, some of them before the reference."""
+    row = '<row r="{n}" customFormat="false" ht="12.8" hidden="false" outlineLevel="0" collapsed="false">{inside}</row>'
+    return by_hand(rows, row, '<c s="0" r="{at}" t="str"><v>{text}</v></c>')
+
+
+def with_prefixes(rows: Rows) -> bytes:
+    """Return a sheet whose tags have a prefix, as some XML libraries write them."""
+    return by_hand(rows, '<x:row r="{n}">{inside}</x:row>', '<x:c r="{at}" t="str"><x:v>{text}</x:v></x:c>', "x:")
+
+
+def by_csv(rows: Rows) -> bytes:
+    """Return csv as vendors have it, with a byte order mark."""
+    text = io.StringIO()
+    csv.writer(text).writerows((HEADER, *rows))
+    return text.getvalue().encode("utf-8-sig")
 
 
 def by_zip(rows: Rows) -> bytes:
     """Return a zip of csv and workbook, as the v1 style has it."""
-    text = io.StringIO()
-    csv.writer(text).writerows((HEADER, *rows))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("t/all.csv", "\ufeff" + text.getvalue())
+        archive.writestr("t/all.csv", by_csv(rows))
         archive.writestr("t/result.xlsx", by_sandbox(rows))
     return packed.getvalue()
 
@@ -110,7 +148,9 @@ KINDS: dict[str, Callable[[Rows], bytes]] = {
     "xlsxwriter": by_xlsxwriter,
     "documented": by_sandbox,
     "no references": lambda rows: by_sandbox(rows, references=False, shared=False),
-    "general": for_the_general_reader,
+    "as LibreOffice": as_libreoffice,
+    "prefixes": with_prefixes,
+    "csv": by_csv,
     "zip": by_zip,
 }
 
@@ -120,14 +160,19 @@ def theirs(folder: Path, files: int) -> None:
     for place in range(files):
         numbers = (folder / "chunks" / f"{place:06d}.txt").read_text().split()
         path = result_of(folder, place)
-        with zipfile.ZipFile(path) as archive:
-            plain = [name for name in archive.namelist() if name.endswith(".csv")]
-            if plain:
-                text = io.TextIOWrapper(archive.open(plain[0]), "utf-8-sig", newline="")
-                said = dict(csv.reader(text))
-        if not plain:
+        if path.suffix == ".csv":
+            said = _by_csv(path.open(encoding="utf-8-sig", newline=""))
+        elif path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                said = _by_csv(io.TextIOWrapper(archive.open("t/all.csv"), "utf-8-sig", newline=""))
+        else:
             said = _by_library(path)
         (folder / f"{place:06d}.json").write_text(json.dumps([said.get(number, "unanswered") for number in numbers]))
+
+
+def _by_csv(text: TextIO) -> dict[str, str]:
+    with text:
+        return dict(csv.reader(text))
 
 
 def _by_library(path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ SEEDS = 600
 
 
 async def test_altered_files() -> None:
-    """The outcome is damage or a report that fits the chunk, the same from fast and general readers; nothing dies."""
+    """The outcome is damage or a report that fits the chunk, and nothing dies."""
     tally = await campaign(0, SEEDS, 2)
     assert [f"{fault.what} (--seeds 1 --from {fault.seed})" for fault in tally.faults] == []
     assert sum(tally.outcomes.values()) == SEEDS

@@ -22,6 +22,8 @@ INSTAGRAM = Wanted("instagram", ("ins", "IG Status"))
         (["Number", "ins", "activated"], (0, 1)),
         (["Number", "activated", "ins", "instagram"], (0, 3)),
         ([1.0, None, "Number", "instagram"], (2, 3)),
+        (["\u624b\u673a\u53f7", "instagram"], (0, 1)),
+        (["\uff2e\uff55\uff4d\uff42\uff45\uff52", "\u53f7\u7801", "instagram"], (0, 2)),
         (["Number", "verdict"], None),
         (["instagram"], None),
         ([], None),
@@ -29,9 +31,20 @@ INSTAGRAM = Wanted("instagram", ("ins", "IG Status"))
 )
 def test_places(header: list[object], places: tuple[int, int] | None) -> None:
     """The number column has a known name; the verdict column is the platform's, else an alias's, else `activated`."""
-    assert INSTAGRAM.places(header) == places
+    found = INSTAGRAM.find([header])
+    assert (None if found is None or not found.named else (found.numbers[0], found.verdict)) == places
 
 
 def test_spellings_name_what_was_looked_for() -> None:
     """The names are listed, the best first, for messages."""
     assert INSTAGRAM.spellings == ("instagram", "ins", "IG Status", "activated")
+
+
+def test_the_row_that_names_both_is_the_header() -> None:
+    """A title that is called as the platform is no header when one follows; where none does, it may be one."""
+    found = INSTAGRAM.find([["Instagram"], ["x", "instagram"], [], ["phone", "Number", "instagram"]])
+    assert found is not None
+    assert (found.row, found.numbers, found.verdict, found.named) == (3, (0, 1), 2, True)
+    other = INSTAGRAM.find([["x", "instagram", "y"], ["1", "2", "3"]])
+    assert other is not None
+    assert (other.row, other.numbers, other.verdict, other.named) == (0, (0, 2), 1, False)

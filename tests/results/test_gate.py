@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
 from orchestrator.results.archive import Archive, Limits
-from orchestrator.results.gate import MAX_COLUMNS, inspect, inspect_part
+from orchestrator.results.gate import COLUMNS, inspect, inspect_part
 
 Make = Callable[..., bytes]
 Rows = list[list[object]]
@@ -35,15 +35,22 @@ def test_plain_files_pass(xlsx: Make, zipped: Make, csv_text: Make, rows: Rows) 
 FAR = [
     '<row r="1"><c r="XFD1048576"><v>1</v></c></row>',
     '<row r="1048576"><c><v>1</v></c></row>',
-    '<row r="1"><c r="AB1"><v>1</v></c></row>',
-    "<row><c r='XFD1'/></row>",
-    '<row><c\tr = "xfd1"/></row>',
+    '<row r="2600"><c r="AB2600"><v>1</v></c></row>',
+    "<row><c r='XFD60'/></row>",
+    '<row><c\tr = "xfd60"/></row>',
+    '<row><c s="1"  r="XFD60" t="s"><v>0</v></c></row>',
+    '<row><c t=">" r="XFD60"/></row>',
+    '<row><c r="&#88;FD60"/></row>',
+    '<row><c r="AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA1"/></row>',
+    '<x:row><x:c r="XFD60"/></x:row>',
+    '<row><c r="A60"></row><row><c r="XFD1"',
     '<row><c r="A100000"/></row>',
     '<row><c r="A2601"/></row>',
     '<row><c r="A002601"/></row>',
     "<row r='999999999999999999999999'/>",
-    f"<row>{'<c><v>1</v></c>' * (MAX_COLUMNS + 1)}</row>",
-    f"<x:row>{'<x:c/>' * (MAX_COLUMNS + 1)}</x:row>",
+    f"<row>{'<c><v>1</v></c>' * 700}</row>" * 100,
+    f"<x:row>{'<x:c/>' * 700}</x:row>" * 100,
+    f'<row r="2600"/><row>{"<c/>" * (COLUMNS + 1)}</row>',
 ]
 
 
@@ -56,12 +63,31 @@ def test_cells_far_out_of_range(
         check(sheet_xlsx(f"<sheetData><row r='1'><c r='A1'><v>1</v></c></row>{row}</sheetData>"))
 
 
-def test_far_cell_across_blocks(sheet_xlsx: Callable[[str], bytes]) -> None:
-    """A reference that straddles two blocks of reading is seen."""
-    for shift in range(0, 24, 3):
-        filler = f"<!--{'x' * ((1 << 20) - 130 - shift)}-->"
+def test_far_cell_across_blocks() -> None:
+    """A tag that straddles two blocks of looking is seen, once."""
+    for shift in range(0, 40, 3):
+        filler = f"<sheetData>{'x' * ((1 << 20) - 40 + shift)}"
+        far = f'{filler}<row r="1"><c r="XFD60"/></row></sheetData>'.encode()
         with pytest.raises(DamagedResultError, match="far outside"):
-            gate(sheet_xlsx(f'{filler}<sheetData><row><c r="XFD1048576"/></row></sheetData>'))
+            inspect_part(far, LIMITS)
+        inspect_part(far.replace(b"XFD", b"Z"), LIMITS)
+
+
+def test_texts_are_nothing() -> None:
+    """Whatever stands in a cell's text is no tag and no reference: words that begin like them, quotes, colons."""
+    texts = [
+        "w",
+        "row",
+        "c r=",
+        ' r="XFD1048576"',
+        "x:c r='ZZ99999'",
+        "'",
+        ">",
+        '&lt;c r="XFD99"/>',
+        "http://a.b/c/row",
+    ]
+    cells = "".join(f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in texts)
+    inspect_part(f"<sheetData>{f'<row>{cells}</row>' * 200}</sheetData>".encode(), LIMITS)
 
 
 def test_references_elsewhere_are_nothing(sheet_xlsx: Callable[[str], bytes], xlsx: Make, rows: Rows) -> None:
@@ -89,20 +115,20 @@ def test_a_doctype_in_any_part(xlsx: Make, rows: Rows) -> None:
 
 
 def test_wide_text(check: Callable[..., ResultReport], zipped: Make, xlsx: Make, rows: Rows) -> None:
-    """A sheet in UTF-16 can't be looked through, so it is refused."""
+    """A sheet in an encoding that hides its tags can't be looked through, so it is refused."""
     with zipfile.ZipFile(io.BytesIO(xlsx(rows))) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     sheet = "xl/worksheets/sheet1.xml"
     for encoding in ("utf-16-le", "utf-16-be", "utf-16"):
         wide = zipped(parts | {sheet: parts[sheet].decode().encode(encoding)})
-        with pytest.raises(DamagedResultError, match="UTF-16"):
+        with pytest.raises(DamagedResultError, match="not in UTF-8"):
             check(wide)
 
 
 def test_as_many_rows_as_expected() -> None:
     """The last row that a chunk of this size can need is no finding; the next one is."""
     for row, far in ((LIMITS.rows, False), (LIMITS.rows + 1, True)):
-        part = [b'<sheetData><row r="%d"><c r="B%d"/></row></sheetData>' % (row, row)]
+        part = b'<sheetData><row r="%d"><c r="B%d"/></row></sheetData>' % (row, row)
         if far:
             with pytest.raises(DamagedResultError, match="far outside"):
                 inspect_part(part, LIMITS)
@@ -110,9 +136,22 @@ def test_as_many_rows_as_expected() -> None:
             inspect_part(part, LIMITS)
 
 
-def test_a_wide_row_in_many_blocks() -> None:
-    """Cells of one row are counted across blocks; cells of many rows are not."""
-    wide = [b"<sheetData><row>", *([b"<c/>"] * (MAX_COLUMNS + 1))]
-    with pytest.raises(DamagedResultError, match="far outside"):
-        inspect_part(wide, LIMITS)
-    inspect_part([b"<sheetData>", *([b"<row>", b"<c/>" * MAX_COLUMNS] * 9)], LIMITS)
+def test_a_wide_sheet_of_few_rows() -> None:
+    """What counts is the room that a reader sets aside: few rows may be wide."""
+    for rows, fits in ((10, True), (2600, False)):
+        part = b"<sheetData>%s</sheetData>" % (b"<row>%s</row>" % (b"<c/>" * (COLUMNS + 1)) * rows)
+        if fits:
+            inspect_part(part, LIMITS)
+        else:
+            with pytest.raises(DamagedResultError, match="far outside"):
+                inspect_part(part, LIMITS)
+    inspect_part(b"<sheetData>%s</sheetData>" % (b"<row>%s</row>" % (b"<c/>" * COLUMNS) * 2600), LIMITS)
+
+
+@pytest.mark.parametrize("encoding", ["cp037", "UTF-16", "utf-7"])
+def test_other_encodings(encoding: str) -> None:
+    """A sheet that declares an encoding in which tags look otherwise is refused."""
+    head = f"<?xml version='1.0' encoding='{encoding}'?>"
+    with pytest.raises(DamagedResultError, match="not in UTF-8"):
+        inspect_part(f"{head}<sheetData/>".encode(), LIMITS)
+    inspect_part(f"{head.replace(encoding, 'utf-8')}<sheetData/>".encode(), LIMITS)

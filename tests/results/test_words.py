@@ -7,14 +7,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results.words import MAX_SPELLINGS, MAX_WORDS, OWN_WORDS, WordTable, verdict
+from orchestrator.results.words import MAX_SPELLINGS, MAX_WORDS, ODD, OWN_WORDS, OddWordError, WordTable, verdict
 
 
 @pytest.mark.parametrize(
     ("word", "cells"),
     [
-        ("yes", ["yes", " YES ", "s\u00ed", "si\u0301", "S\u00cd", "si", "Evet", "true", "TRUE", True, "1", 1, 1.0]),
-        ("no", ["no", "No\u00a0", "hay\u0131r", "HAYIR", "hayir", "false", False, "0", 0, 0.0]),
+        (
+            "yes",
+            [
+                "yes",
+                " YES ",
+                "s\u00ed",
+                "si\u0301",
+                "S\u00cd",
+                "si",
+                "Evet",
+                "true",
+                "TRUE",
+                True,
+                "1",
+                1,
+                1.0,
+                "1.0",
+                "\u662f",
+            ],
+        ),
+        ("no", ["no", "No\u00a0", "hay\u0131r", "HAYIR", "hayir", "false", False, "0", 0, 0.0, "0.0", "\u5426"]),
         ("unanswered", ["", "   ", "\u00a0", "\x00"]),
         ("ban", ["ban", "BAN"]),
         ("unknown", ["Unknown"]),
@@ -37,7 +56,7 @@ def test_any_text_is_a_clean_word(text: str) -> None:
     """Whatever the text, the verdict is one printable line and is one of our words only when the cell was empty."""
     try:
         word = verdict(text)
-    except DamagedResultError:
+    except OddWordError:
         return
     assert word
     assert word.isprintable()
@@ -45,17 +64,17 @@ def test_any_text_is_a_clean_word(text: str) -> None:
     assert word not in OWN_WORDS or (word == "unanswered" and not "".join(c for c in text if c.isprintable()).strip())
 
 
-def test_long_words_are_damage() -> None:
+def test_long_words_are_odd() -> None:
     """A verdict of more than 64 characters is no verdict."""
     assert verdict("x" * 64) == "x" * 64
-    with pytest.raises(DamagedResultError, match="65 characters"):
+    with pytest.raises(OddWordError, match="65 characters"):
         verdict("x" * 65)
 
 
 @pytest.mark.parametrize("cell", ["+41798284651", "079 828 46 51", "41798284651", 41798284651.0, "no: 0041798284651"])
-def test_numbers_are_damage(cell: object) -> None:
+def test_numbers_are_odd(cell: object) -> None:
     """A telephone number is what another column holds; an id, a date or a count is a word like any other."""
-    with pytest.raises(DamagedResultError, match="telephone number"):
+    with pytest.raises(OddWordError, match="telephone number"):
         verdict(cell)
     assert [verdict(word) for word in ("2025-11-21", "12345678", "a41798284651")] == [
         "2025-11-21",
@@ -71,6 +90,15 @@ def test_codes_index_words() -> None:
     assert [table.words[code] for code in codes] == ["yes", "unanswered", "no", "yes", "yes", "ban", "no"]
     assert table.codes(["ban"]).tolist() == [table.words.index("ban")]
     assert table.codes([]).tolist() == []
+
+
+def test_odd_cells_leave_the_others() -> None:
+    """What can't be a verdict costs its cell, and is never among the words, which are shown."""
+    table = WordTable()
+    codes = table.codes(["yes", "+41798284651", "x" * 65, "no"]).tolist()
+    assert [code == ODD for code in codes] == [False, True, True, False]
+    assert sorted(table.words) == ["no", "unanswered", "yes"]
+    assert table.oddity == "a verdict is 65 characters long; at most 64 are believed"
 
 
 def test_too_many_words_are_damage() -> None:
