@@ -14,7 +14,8 @@
     ├── LinkExpiredError         ask the task's status again for a fresh link
     ├── DeniedError              401, 402, 403: the vendor says stop
     └── RefusedError             the vendor will never take this call
-    DamagedResultError           a result file that can't be trusted: fetch it again, then quarantine it
+    DamagedResultError           a result file that can't be read: fetch it again, then quarantine it
+    └── SuspectResultError       one that says too little of its chunk: fetch it again, then take what it says
     PieceDiedError               a worker process died on this piece of work
 
 Messages are for the user: they name the thing and the way out.
@@ -126,7 +127,11 @@ class RefusedError(CallError):
 
 
 class DamagedResultError(Exception):
-    """A result file that can't be trusted; the message says why, without numbers."""
+    """A result file that can't be read, or not be trusted; the message says why, without numbers."""
+
+
+class SuspectResultError(DamagedResultError):
+    """A result file that can be read, and says too little of its chunk to be believed at first sight."""
 
 
 class PieceDiedError(Exception):

@@ -48,7 +48,7 @@ def of_status(report: StatusReport, settings: Settings) -> Content:
         reason=last.reason if last else "",
         max_cost=settings.budget.max_cost,
     )
-    return summary.build(facts, report.counts, report.standings, report.held)
+    return summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
 
 
 def of_retry(report: RetryReport) -> Content:

@@ -104,7 +104,7 @@ def run(
 @ending
 @job_command
 def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
-    """Say where the job stands, also while it runs. Something held or failed is exit code 1."""
+    """Say where the job stands, also while it runs. Something held or failed, or a finding, is exit code 1."""
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import summary, text
@@ -115,7 +115,7 @@ def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
         content["held_tasks"] = [summary.held_task(task, settings.job.name) for task in report.held]
     put_either(content, text.held_text if list_held else text.summary_text, as_json=as_json)
     failed = any(platform["failed"] for platform in content["platforms"].values())
-    return ExitCode.SOME_FAILED if report.held or failed else ExitCode.DONE
+    return ExitCode.SOME_FAILED if report.held or report.findings or failed else ExitCode.DONE
 
 
 @commands.command(

@@ -84,7 +84,17 @@ class Dispatcher:
         if task.task_id is None:
             raise AssertionError(f"{task.key} is {task.state} without a task id")
         stalled = task.state is State.STALLED
-        return Watch(task.key, task.task_id, task.rows, submitted_at, progress_at, stalled=stalled)
+        return Watch(
+            task.key,
+            task.task_id,
+            task.rows,
+            submitted_at,
+            progress_at,
+            stalled=stalled,
+            success=task.success,
+            chunk_sha256=task.sha256,
+            has_result=task.has_result,
+        )
 
     async def _work(self, *, submit_only: bool) -> None:
         turns = 0

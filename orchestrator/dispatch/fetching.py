@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
 
 from orchestrator.dispatch.polling import STANDSTILL_SHARE
 from orchestrator.dispatch.reading import ResultReader
+from orchestrator.dispatch.settling import ODDITIES, Settler, check_of, detail_of
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
-from orchestrator.files import disk_errors, keep_together, make_private_directory
-from orchestrator.intake import chunk_path
-from orchestrator.results import ResultCheck, verdict_path
-from orchestrator.results.suffix import result_suffix
+from orchestrator.files import make_private_directory
+from orchestrator.results import check_limits
+from orchestrator.results.check import check_result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,19 +20,15 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
     from orchestrator.dispatch.lanes import Lane, Watch
     from orchestrator.dispatch.looking import Looker
-    from orchestrator.results import ResultReport
+    from orchestrator.results import ResultCheck, ResultReport
 
 log = structlog.get_logger()
 
 DAMAGE_LIMIT = 3
+SUSPECT_WAITS = 4
+"""A suspect file is fetched again after so many of the shortest intervals: it may not have been written to its end."""
 BYTES_A_ROW = 1024
 BYTES_A_FILE = 16 << 20
-
-
-@lru_cache(64)  # a path costs more than it looks, and every result wants these
-def results_folder(directory: Path, platform: str) -> Path:
-    """Return where a platform's result files are kept, as downloaded."""
-    return directory / f"results/{platform}"
 
 
 class Fetcher:
@@ -43,6 +38,7 @@ class Fetcher:
         self._context = context
         self._looker = looker
         self._reader = ResultReader(context.workers)
+        self._settler = Settler(context.directory, context.ledger, context.workers, context.clock)
         self._folders: set[Path] = set()
 
     async def close(self) -> None:
@@ -51,11 +47,12 @@ class Fetcher:
 
     async def fetch(self, lane: Lane, watch: Watch) -> None:
         """Take one result in; afterwards the task is done, or waits for another try, or has ended."""
-        part = results_folder(self._context.directory, watch.key.platform) / f"{watch.key.chunk:06d}.part"
-        self._make_folder(part.parent)
+        check = self._check(lane, watch)
+        self._make_folder(check.result.parent)
         try:
-            await lane.side.client.download(watch.result_url, part, max_bytes=BYTES_A_FILE + BYTES_A_ROW * watch.rows)
-            report = await self._read(lane, watch, part)
+            most = BYTES_A_FILE + BYTES_A_ROW * watch.rows
+            await lane.side.client.download(watch.result_url, check.result, max_bytes=most)
+            report = await self._read(watch, check)
         except LinkExpiredError as error:
             log.info("link_expired", task=str(watch.key), reason=str(error))
             await self._ask_again(lane, watch)
@@ -64,43 +61,63 @@ class Fetcher:
         except RefusedError as error:
             await self._looker.stall(lane, watch, str(error))
         except (DamagedResultError, PieceDiedError) as error:
-            await self._damaged(lane, watch, part, str(error))
+            await self._suspect(lane, watch, check, str(error))
         else:
-            await self._finish(lane, watch, report)
+            if watch.has_result:
+                await self._compare(lane, watch, check)
+            else:
+                await self._finish(lane, watch, report)
 
-    async def _read(self, lane: Lane, watch: Watch, part: Path) -> ResultReport:
-        verdicts = verdict_path(self._context.directory, watch.key.platform, watch.key.chunk)
-        self._make_folder(verdicts.parent)
-        check = ResultCheck(
-            result=part,
-            chunk=chunk_path(self._context.directory, watch.key.chunk),
-            verdicts=verdicts,
-            platform=watch.key.platform,
-            columns=lane.settings.result_columns,
+    def _check(self, lane: Lane, watch: Watch) -> ResultCheck:
+        return check_of(
+            self._context.directory,
+            watch.key,
+            lane.settings,
             task_id=watch.task_id,
+            chunk_sha256=watch.chunk_sha256,
             success=watch.success,
         )
+
+    async def _read(self, watch: Watch, check: ResultCheck) -> ResultReport:
+        self._make_folder(check.verdicts.parent)
+        if watch.has_result:  # looked at only: it may be worse than what is there
+            report, _ = await self._context.workers.run(check_result, check, limits=check_limits(watch.rows))
+            return report
         return await self._reader.take(check, watch.rows)
 
     async def _finish(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
-        at = self._context.clock()
-        names = ("foreign", "contradictions", "doubled", "overruled", "odd")
-        oddities = {name: getattr(report, name) for name in names}
-        detail = oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
+        at, detail = self._context.clock(), detail_of(report)
         await self._context.ledger.record(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
+        self._done(lane, watch, report)
+
+    def _done(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
         lane.ended(watch)
         lane.caution.result_read()
-        seen = {name: count for name, count in oddities.items() if count}
+        seen = {name: count for name in ODDITIES if (count := getattr(report, name))}
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)
 
-    async def _damaged(self, lane: Lane, watch: Watch, part: Path, reason: str) -> None:
+    async def _suspect(self, lane: Lane, watch: Watch, check: ResultCheck, reason: str) -> None:
+        """Keep what came, and fetch it again; the same bytes twice are what the vendor made."""
         watch.damages += 1
         log.warning("damaged", task=str(watch.key), reason=reason, time=watch.damages)
-        if watch.damages < DAMAGE_LIMIT:
-            await self._ask_again(lane, watch)
-            return
-        self._quarantine(watch, part)
-        await self._looker.fail(lane, watch, f"its result is damaged: {reason}")
+        again = check.result.exists() and await self._settler.keep(check, watch.key)
+        if again or watch.damages >= DAMAGE_LIMIT:
+            await self._settle(lane, watch, check, f"its result is damaged: {reason}")
+        else:
+            await self._ask_again(lane, watch, at_least_s=SUSPECT_WAITS * self._context.polling.min_interval_s)
+
+    async def _compare(self, lane: Lane, watch: Watch, check: ResultCheck) -> None:
+        """Take a result that was fetched again if it is better than the one that there is."""
+        await self._settler.keep(check, watch.key)
+        await self._settle(lane, watch, check, "what the vendor has is no better")
+
+    async def _settle(self, lane: Lane, watch: Watch, check: ResultCheck, reason: str) -> None:
+        """Take the best of all that was fetched."""
+        taken = await self._settler.settle(check, watch.key, watch.rows)
+        if taken is None or taken.again:
+            await self._looker.fail(lane, watch, reason)
+        else:
+            self._done(lane, watch, taken.report)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder once a run; looking each time costs a dozen calls a task."""
@@ -108,19 +125,11 @@ class Fetcher:
             make_private_directory(folder)
             self._folders.add(folder)
 
-    def _quarantine(self, watch: Watch, part: Path) -> None:
-        if not part.exists():
-            return
-        folder = self._context.directory / "results" / "quarantine"
-        make_private_directory(folder)
-        with disk_errors(part):
-            suffix = result_suffix(part)
-        keep_together([(part, folder / f"{watch.key.platform}-{watch.key.chunk:06d}{suffix}")])
-
-    async def _ask_again(self, lane: Lane, watch: Watch) -> None:
+    async def _ask_again(self, lane: Lane, watch: Watch, *, at_least_s: float = 0.0) -> None:
         """Have the status asked once more: it signs a fresh link. At once, then ever more rarely: it may cost."""
         watch.fetches += 1
-        wait_s = 0.0 if watch.fetches == 1 else max(self._context.delay_s(watch.fetches), self._standstill_s(watch))
+        delay_s = 0.0 if watch.fetches == 1 else max(self._context.delay_s(watch.fetches), self._standstill_s(watch))
+        wait_s = max(delay_s, at_least_s)
         if not await self._looker.gave_up(lane, watch, in_vain=watch.fetches):
             lane.looks.put(watch, self._context.now + wait_s)
 

@@ -33,6 +33,7 @@ LEAVING_LIMIT = 4
 class Watch:
     """A task at the vendor. Times are the event loop's.
 
+    `has_result` says that it was done before, and is fetched again.
     `since`, `looked_s` and `worked_s` are what `polling` was told and said at the last look, as ages.
     """
 
@@ -49,6 +50,8 @@ class Watch:
     fetches: int = 0
     gone: int = 0
     damages: int = 0
+    chunk_sha256: str = ""
+    has_result: bool = False
     since: tuple[float, float] = (0.0, 0.0)
     looked_s: float | None = None
     worked_s: float | None = None

@@ -8,6 +8,7 @@ import structlog
 
 from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
+from orchestrator.tasks import State
 from orchestrator.vendor.answers import KNOWN_STATUSES
 from orchestrator.vendor.dialects import is_task_id
 from orchestrator.vendor.hosts import MAX_LINK_CHARS
@@ -149,8 +150,11 @@ class Looker:
     async def fail(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Record that the task came to nothing."""
         at = self._context.clock()
-        await self._context.ledger.record(lambda ledger: ledger.fail(watch.key, reason, at=at))
+        state = await self._context.ledger.record(lambda ledger: ledger.fail(watch.key, reason, at=at))
         lane.ended(watch)
+        if state is State.DONE:
+            log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
+            return
         lane.caution.result_lost()
         log.error("failed", task=str(watch.key), task_id=watch.task_id, reason=reason)
 
@@ -160,7 +164,10 @@ class Looker:
         if watch.stalled:
             return
         at = self._context.clock()
-        await self._context.ledger.record(lambda ledger: ledger.stall(watch.key, reason, at=at))
+        state = await self._context.ledger.record(lambda ledger: ledger.stall(watch.key, reason, at=at))
+        if state is State.DONE:
+            log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
+            return
         lane.caution.result_lost()
         log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
 

@@ -131,11 +131,10 @@ class Submitter:
             return
         self._context.well(lane.side)
         lane.caution.answered(Outcome.ACCEPTED)
-        now = self._context.now
+        now, task = self._context.now, attempt.task
         lane.at_vendor += 1
-        self._looker.look_later(
-            lane, Watch(key, answer.task_id, attempt.task.rows, submitted_at=now, progress_at=now), done=0.0
-        )
+        watch = Watch(key, answer.task_id, task.rows, submitted_at=now, progress_at=now, chunk_sha256=task.sha256)
+        self._looker.look_later(lane, watch, done=0.0)
 
     async def _put_off(self, attempt: Attempt, answer: PutOff) -> None:
         lane, task = attempt.lane, attempt.task

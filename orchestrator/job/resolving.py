@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from orchestrator.dispatch.fetching import results_folder
+from orchestrator.dispatch.settling import results_folder
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.intake import chunk_path

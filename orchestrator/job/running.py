@@ -19,6 +19,7 @@ from orchestrator.dispatch.context import Context
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.settling import Settler, read_quarantine
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
@@ -176,6 +177,8 @@ class _Run:
             workers = await stack.enter_async_context(Workers(self._settings.workers.count))
             plan = settle_plan(self._writer, self._settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
+            settler = Settler(self._settings.job.directory, self._writer, workers, self._world.clock)
+            await self._unless_stopped(read_quarantine(settler, self._settings.platforms))
             costs = await self._writer.do(partial(planned_costs, settings=self._settings))
             end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
             if end.code in MASTER_CODES:
@@ -326,7 +329,8 @@ class _Run:
             max_cost=self._settings.budget.max_cost,
         )
         configured = [standings[name] for name in self._settings.platforms if name in standings]
-        content = summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master)
+        findings = ledger.findings(most=summary.MAX_HELD_NAMES)
+        content = summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master, findings)
         return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
 
 

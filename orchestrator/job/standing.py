@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """What `status` shows; `standings` in config order, `held` tasks with their reasons."""
+    """What `status` shows; `standings` in config order, `held` tasks and `findings` with their reasons."""
 
     job_id: str
     serial: int
@@ -26,6 +26,7 @@ class StatusReport:
     counts: ListCounts
     standings: tuple[Standing, ...]
     held: tuple[Task, ...]
+    findings: tuple[Task, ...]
     cost_usd: float
 
 
@@ -44,5 +45,6 @@ def status(settings: Settings) -> StatusReport:
             counts=ledger.counts(),
             standings=tuple(standings[name] for name in settings.platforms if name in standings),
             held=tuple(ledger.tasks(*HELD)),
+            findings=tuple(ledger.findings()),
             cost_usd=ledger.spent_nano() / 1e9,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.fetching import results_folder
+from orchestrator.dispatch.settling import results_of
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import chunk_path, fingerprint
@@ -18,13 +18,11 @@ from orchestrator.job.opening import no_ledger
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
-from orchestrator.results import read_verdicts, verdict_path
+from orchestrator.results import raw_result, read_verdicts, verdict_path
 from orchestrator.results.suffix import RESULT_SUFFIXES
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orchestrator.job.world import World
     from orchestrator.settings import Settings
 
@@ -135,8 +133,8 @@ class _Check:
                 verdicts = read_verdicts(path)
                 if (verdicts.task_id, verdicts.chunk_sha256) != (task_id or "", chunk_sha256):
                     self.findings.append(f"{path}: of another task than {key}")
-            kept = _result(results_folder(self._directory, key.platform) / f"{key.chunk:06d}")
-            self._hash("result files", kept, result_sha256)
+            stem = results_of(self._directory, key)
+            self._hash("result files", raw_result(stem) or stem.with_suffix(RESULT_SUFFIXES[0]), result_sha256)
 
     async def master(self) -> None:
         """Write the master once more, elsewhere, and compare it with what is there.
@@ -195,15 +193,6 @@ class _Check:
 def _records(path: Path) -> int:
     with disk_errors(path), path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.reader(file, strict=True)) - 1
-
-
-def _result(stem: Path) -> Path:
-    """Return the result file with this stem; it is named by its content."""
-    return next((path for path in _candidates(stem) if path.exists()), stem.with_suffix(RESULT_SUFFIXES[0]))
-
-
-def _candidates(stem: Path) -> Iterator[Path]:
-    return (stem.with_suffix(suffix) for suffix in RESULT_SUFFIXES)
 
 
 def _same_members(one: Path, other: Path) -> bool:

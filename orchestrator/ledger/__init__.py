@@ -1,6 +1,7 @@
 """The durable record of chunks, tasks and events; the only SQL of the program."""
 
 from orchestrator.ledger.filesystem import refuse_network
+from orchestrator.ledger.kept import ALTERED, Version
 from orchestrator.ledger.lock import job_lock
 from orchestrator.ledger.records import (
     Chunk,
@@ -17,6 +18,7 @@ from orchestrator.ledger.store import Ledger, ledger_path
 from orchestrator.ledger.writer import LedgerWriter
 
 __all__ = [
+    "ALTERED",
     "Chunk",
     "InputRecord",
     "Ledger",
@@ -28,6 +30,7 @@ __all__ = [
     "Standing",
     "Task",
     "Token",
+    "Version",
     "job_lock",
     "ledger_path",
     "refuse_network",

@@ -106,7 +106,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as the ledger has it. Times are seconds since the epoch; `success` and `total` are the vendor's words."""
+    """A task as the ledger has it. Times are seconds since the epoch; `success` and `total` are the vendor's words.
+
+    `has_result` says that there are verdicts and a result of it, also while it is being fetched again.
+    """
 
     key: TaskKey
     state: State
@@ -119,6 +122,7 @@ class Task:
     total: int
     success: int
     reason: str
+    has_result: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ CREATE TABLE tasks (
 
 CREATE INDEX tasks_by_state ON tasks (platform, state, chunk);
 CREATE UNIQUE INDEX one_task_an_id ON tasks (vendor, task_id) WHERE task_id IS NOT NULL;
+CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
 
 CREATE TABLE tally (
     platform TEXT NOT NULL,
@@ -155,6 +156,7 @@ ALTER TABLE tasks ADD COLUMN evidence TEXT;
 UPDATE tasks SET evidence = finished.detail
 FROM (SELECT platform AS p, chunk AS c, detail, max(seq) FROM events WHERE event = 'finish' GROUP BY 1, 2) AS finished
 WHERE platform = finished.p AND chunk = finished.c AND state = 'done';
+CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
 CREATE TABLE quarantine (
     platform TEXT NOT NULL,
     chunk INTEGER NOT NULL,

@@ -14,7 +14,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BudgetError, UsageError
-from orchestrator.ledger.job_record import JobRecord, moment
+from orchestrator.ledger.job_record import moment
+from orchestrator.ledger.kept import KeptRecord
 from orchestrator.ledger.records import Chunk, PlannedPlatform, Standing, Task
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after
 
@@ -31,10 +32,10 @@ def ledger_path(directory: Path) -> Path:
 _COURSE = ("", "pending", "?", "processing", "completed", "exported", "failed")
 
 _TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
-    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason"""
+    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason, tasks.evidence IS NOT NULL"""
 
 
-class Ledger(JobRecord):
+class Ledger(KeptRecord):
     """The job's record. Changing methods may be called only inside `commit`.
 
     Reading ones may be called at any time, but from another thread than `commit` they would see what is not yet
@@ -237,11 +238,19 @@ class Ledger(JobRecord):
         """Count status calls that told nothing."""
         self._charge(platform, status_calls=calls)
 
-    def finish(self, key: TaskKey, verdicts: Mapping[str, int], *, at: float, detail: Mapping[str, object]) -> None:
+    def finish(
+        self,
+        key: TaskKey,
+        verdicts: Mapping[str, int],
+        *,
+        at: float,
+        detail: Mapping[str, object],
+        finding: str = "",
+    ) -> None:
         """Note that the task's verdicts are written and synced; `verdicts` counts them by word.
 
         `result` and `verdicts` in `detail` are the hashes of the two files. They are kept with the task, and whoever
-        reads the files compares them.
+        reads the files compares them. `finding` says what is odd about the result.
         """
         told = dict(detail)
         hashes = {name: told.pop(name) for name in ("result", "verdicts") if name in told}
@@ -250,9 +259,9 @@ class Ledger(JobRecord):
             key,
             Event.FINISH,
             at=at,
-            reason="",
+            reason=finding,
             detail=told,
-            evidence=json.dumps(hashes | {"counts": dict(verdicts)}),
+            evidence=json.dumps(hashes | {"counts": dict(verdicts), "finding": finding}),
         )
         self._begin(at)
         self._count_verdicts(key.platform, verdicts)
@@ -288,8 +297,23 @@ class Ledger(JobRecord):
             self._uncount(key)
             return self._transition(key, event, at=at, reason=reason, evidence=None)
         detail = {"fetched_in_vain": reason, **evidence}
-        self.finish(key, detail.pop("counts", {}), at=at, detail=detail)
+        counts, finding = detail.pop("counts", {}), str(detail.pop("finding", ""))
+        self.finish(key, counts, at=at, detail=detail, finding=finding)
         return State.DONE
+
+    def result_sha256(self, key: TaskKey) -> str:
+        """Return the hash of the result that a task was done with, "" when there is none."""
+        return str(self._evidence(key).get("result", ""))
+
+    def findings(self, *, most: int = -1) -> list[Task]:
+        """Return the tasks that are done and whose results are odd, or `most` of them; `reason` says how."""
+        return self._tasks(
+            self._rows(
+                f"SELECT {_TASK_COLUMNS} FROM tasks INDEXED BY findings JOIN chunks USING (chunk) "
+                "WHERE state = 'done' AND reason <> '' ORDER BY platform, chunk LIMIT ?",
+                (most,),
+            )
+        )
 
     def _evidence(self, key: TaskKey) -> dict[str, Any]:
         """Return what is known of the files that a task's last end left; empty when there are none."""

@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 FILE_NAME = "summary.json"
 
 MAX_HELD_NAMES = 100
-"""More held tasks than that are counted, not named; `status --held` names them all."""
+"""More held tasks than that are counted, not named; `status --held` names them all. More findings are in run.jsonl."""
 
 _NEXT = {
     ExitCode.DONE: "",
@@ -83,10 +83,12 @@ def build(
     standings: Iterable[Standing],
     held: Sequence[Task] = (),
     master: MasterReport | None = None,
+    findings: Sequence[Task] = (),
 ) -> dict[str, Any]:
     """Return the content of summary.json; `standings` are in the order of the configuration.
 
-    The verdicts are the cells of `master` where that was written, else those of finished tasks.
+    `findings` are tasks that are done with results that say too little. The verdicts are the cells of `master` where
+    that was written, else those of finished tasks.
     """
     standings = list(standings)
     cells = master.counts if master else {}
@@ -109,6 +111,7 @@ def build(
         "max_cost": None if facts.max_cost is None or math.isinf(facts.max_cost) else facts.max_cost,
         "platforms": {s.platform: _platform(s, cells.get(s.platform, s.verdicts)) for s in standings},
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
+        "findings": [f"{task.key}: {printable(mask_numbers(task.reason))}" for task in findings[:MAX_HELD_NAMES]],
         "master": master_files(master) if master else [],
     }
 

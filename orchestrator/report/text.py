@@ -74,7 +74,7 @@ def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
     cost = f"cost so far {money(summary['cost'])}"
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
-    return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"])])
+    return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"]), *_findings(summary)])
 
 
 def held_text(content: Mapping[str, Any], width: int = WIDTH) -> str:

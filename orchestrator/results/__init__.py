@@ -5,7 +5,7 @@ content and not by name (`tables`), and whatever does not fit the chunk is count
 """
 
 from orchestrator.results.check import ResultCheck, ResultReport, check_limits
-from orchestrator.results.keeping import take_results
+from orchestrator.results.keeping import quarantine, raw_result, set_aside, take_results
 from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_bytes, verdict_path
 
 __all__ = [
@@ -13,7 +13,10 @@ __all__ = [
     "ResultReport",
     "Verdicts",
     "check_limits",
+    "quarantine",
+    "raw_result",
     "read_verdicts",
+    "set_aside",
     "take_results",
     "verdict_bytes",
     "verdict_path",

@@ -1,7 +1,8 @@
 """One result file against the chunk it answers: pure but for reading the two.
 
 A file is believed when it can be read, has rows of the chunk, more of them than foreign ones, and about as many as
-the vendor reported.
+the vendor reported. Any other one that can be read is suspect: whoever knows that it is what the vendor made asks to
+settle for it, and then what it says of the chunk's numbers is taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from orchestrator.errors import DamagedResultError
+from orchestrator.errors import DamagedResultError, StorageError, SuspectResultError
 from orchestrator.files import disk_errors
 from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.pieces import PieceLimits
@@ -41,6 +42,8 @@ class ResultCheck:
     """What to check: `result` as downloaded, `chunk` as sent; `verdicts` is where what it says belongs.
 
     `columns` are further names of the verdict column; `success` is the vendor's count, None when unknown.
+    `chunk_sha256` is what the chunk file must have, "" when that is not known. `settle` takes what a suspect file says.
+    `keep_as` is where the file belongs once it is taken, whatever its ending; by default beside itself.
     """
 
     result: Path
@@ -50,6 +53,9 @@ class ResultCheck:
     columns: tuple[str, ...]
     task_id: str
     success: int | None
+    chunk_sha256: str = ""
+    settle: bool = False
+    keep_as: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,8 @@ class ResultReport:
     `overruled` the rows of further tables that disagree with an earlier one, `odd` the rows in which something stands
     that can't be a verdict (`unanswered`).
     `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`; `suffix`
-    is that of the result file's kind.
+    is that of the result file's kind. `finding` says why the file is suspect, "" when it is not. `displaced` are
+    another version that was taken before, as its hash and where it lies now.
     """
 
     counts: dict[str, int]
@@ -74,6 +81,13 @@ class ResultReport:
     result_sha256: str
     verdicts_sha256: str
     suffix: str
+    finding: str = ""
+    displaced: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def answered(self) -> int:
+        """How many numbers have a verdict."""
+        return sum(self.counts.values()) - self.counts.get(UNANSWERED, 0)
 
 
 def check_limits(rows: int) -> PieceLimits:
@@ -87,12 +101,19 @@ def check_limits(rows: int) -> PieceLimits:
 def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     """Read the result file; return what was found, and the verdict file, which is the caller's to write.
 
-    Raises `DamagedResultError` when the result can't be trusted, `StorageError` when a file of ours is missing.
+    Raises `DamagedResultError` when the result can't be read, `SuspectResultError` when it may not be settled for, and
+    `StorageError` when a file of ours is missing or altered.
     """
     chunk = read_chunk(check.chunk)
+    if check.chunk_sha256 not in ("", chunk.sha256):
+        raise StorageError(
+            f"{check.chunk}: altered since it was planned; remove it, and the next run writes it anew from the inputs"
+        )
     matcher, table = Matcher(chunk.numbers), WordTable()
     result_sha256, suffix, odd = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
-    _believe(check, matcher, rows=len(chunk.numbers))
+    finding = _finding(check, matcher, rows=len(chunk.numbers))
+    if finding and not check.settle:
+        raise SuspectResultError(finding)
     words, codes = _only_used(table.words, matcher.codes)
     content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
@@ -107,6 +128,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
         result_sha256=result_sha256,
         verdicts_sha256=hashlib.sha256(content).hexdigest(),
         suffix=suffix,
+        finding=finding,
     )
     return report, content
 
@@ -141,17 +163,16 @@ def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Lim
     return sha256, suffix, odd
 
 
-def _believe(check: ResultCheck, matcher: Matcher, *, rows: int) -> None:
-    """Raise unless the rows are those of the task; the vendor's own count may exceed the chunk a little."""
+def _finding(check: ResultCheck, matcher: Matcher, *, rows: int) -> str:
+    """Say why the rows are not those of the task; the vendor's count may exceed the chunk a little."""
     if not matcher.own:
-        raise DamagedResultError(f"holds no number of the chunk, and {matcher.foreign:,} others")
+        return f"holds no number of the chunk, and {matcher.foreign:,} others"
     if matcher.foreign > matcher.own:
-        raise DamagedResultError(f"mostly foreign: {matcher.foreign:,} rows against {matcher.own:,} of the chunk")
-    if check.success is None:
-        return
-    promised = min(check.success, rows)
+        return f"mostly foreign: {matcher.foreign:,} rows against {matcher.own:,} of the chunk"
+    promised = 0 if check.success is None else min(check.success, rows)
     if matcher.matched * 100 < promised * (100 - MISSING_PERCENT):
-        raise DamagedResultError(f"holds {matcher.matched:,} numbers of the chunk; the vendor reported {promised:,}")
+        return f"holds {matcher.matched:,} numbers of the chunk; the vendor reported {promised:,}"
+    return ""
 
 
 def _only_used(

@@ -1,17 +1,29 @@
-"""Result files that are believed are kept: a piece, from files to files.
+"""Result files are kept: those that are believed under the names of their tasks, the others in the quarantine.
 
-Everything is read first, then written, then synced, then named: a disk syncs many files together faster than one after
-the other.
+Of the believed ones everything is read first, then written, then synced, then named: a disk syncs many files together
+faster than one after the other. What was paid for is never removed: a file in whose place another one comes goes into
+the quarantine, unless both are the same.
 """
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import DamagedResultError, StorageError
-from orchestrator.files import disk_errors, keep_together, replace_together, sync_directory
+from orchestrator.files import (
+    disk_errors,
+    keep_together,
+    make_private_directory,
+    replace_together,
+    sha256_of,
+    sync_directory,
+)
 from orchestrator.results.check import check_result
+from orchestrator.results.suffix import RESULT_SUFFIXES, result_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,15 +44,54 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
     for check in checks:
         try:
             report, content = check_result(check)
+            target = (check.keep_as or check.result).with_suffix(report.suffix)
+            outcomes.append(replace(report, displaced=_make_room(check.result, target, report.result_sha256)))
         except (DamagedResultError, StorageError) as error:
             outcomes.append(error)
             continue
-        outcomes.append(report)
         verdicts[check.verdicts.parent].append((check.verdicts.name, content))
-        kept.append((check.result, check.result.with_suffix(report.suffix)))
+        kept.append((check.result, target))
     for folder, contents in verdicts.items():
         replace_together(folder, contents)
         with disk_errors(folder):
             sync_directory(folder)
     keep_together(kept)
     return outcomes
+
+
+def raw_result(stem: Path) -> Path | None:
+    """Return the result file with this stem, which is named by its content; None when there is none."""
+    return next((path for suffix in RESULT_SUFFIXES if os.path.lexists(path := stem.with_suffix(suffix))), None)
+
+
+def quarantine(results: Path) -> Path:
+    """Return the folder for files of the folder `results` that are not believed."""
+    return results / "quarantine"
+
+
+def set_aside(file: Path, key_name: str, results: Path) -> Path:
+    """Move a file into the quarantine, synced, and return where it lies; nothing that is there is replaced."""
+    folder = quarantine(results)
+    make_private_directory(folder)
+    with disk_errors(file):
+        suffix = result_suffix(file)
+    names = (f"{key_name}{f'.{number}' if number > 1 else ''}{suffix}" for number in count(1))
+    path = next(folder / name for name in names if not os.path.lexists(folder / name))
+    keep_together([(file, path)])
+    return path
+
+
+def _make_room(new: Path, target: Path, sha256: str) -> tuple[tuple[str, Path], ...]:
+    """Set aside what lies in the place of a file, under any ending, unless that is the file itself or the same."""
+    displaced = []
+    for old in (target.with_suffix(suffix) for suffix in RESULT_SUFFIXES):
+        if old == new or not os.path.lexists(old):
+            continue
+        with disk_errors(old):
+            there = sha256_of(old)
+            if there == sha256:
+                old.unlink()
+                continue
+        name = f"{target.parent.name}-{target.stem}"
+        displaced.append((there, set_aside(old, name, target.parent.parent)))
+    return tuple(displaced)

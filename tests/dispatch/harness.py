@@ -220,6 +220,10 @@ class Bench:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
             return ledger.standing()[platform]
 
+    def findings(self) -> list[Task]:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            return ledger.findings()
+
     def spent_nano(self) -> int:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
             return ledger.spent_nano()

@@ -4,18 +4,27 @@ import asyncio
 import stat
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from orchestrator.errors import StorageError
+from orchestrator.files import sha256_of
 from orchestrator.intake import chunk_path
+from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.settings import PollingSettings
-from orchestrator.tasks import State
-from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, error, result, serving
+from orchestrator.tasks import State, TaskKey
+from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, clock, error, result, serving
 
 pytestmark = pytest.mark.looptime
+
+
+def quarantined(bench: Bench) -> list[Path]:
+    folder = bench.directory / "results" / "quarantine"
+    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 async def test_results_are_kept_as_downloaded(bench: Bench) -> None:
@@ -96,12 +105,11 @@ async def test_a_download_that_failed_is_repeated(bench: Bench, answer: Callable
     [
         (b"", "no table"),
         (b"PK\x03\x04 broken", "the zip was cut short"),
-        (b"Number,instagram\n+41790099999,yes\n", "no number of the chunk"),
         (b"Number,amazon\n+41790010000,yes\n", "column"),
     ],
 )
-async def test_a_damaged_result_is_fetched_three_times(bench: Bench, content: bytes, why: str) -> None:
-    """Then it is quarantined, the task is failed, and the others go on."""
+async def test_what_nobody_can_read_comes_twice(bench: Bench, content: bytes, why: str) -> None:
+    """Then it is what the vendor made: it is kept in quarantine, once, the task is failed, and the others go on."""
 
     async def on_result(made: Made) -> Answer | None:
         return web.Response(body=content) if made.chunk == 2 else None
@@ -110,27 +118,148 @@ async def test_a_damaged_result_is_fetched_three_times(bench: Bench, content: by
     async with serving(Script(on_result=on_result)) as vendor:
         lanes = await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE, State.FAILED, State.DONE]
-    assert len(vendor.of(2).downloads) == 3
+    first, second = vendor.of(2).downloads
+    assert second - first >= 20.0  # it might have been being written still
     assert why in bench.task(2).reason
     assert lanes[0].at_vendor == 0
-    (kept,) = (bench.directory / "results" / "quarantine").iterdir()
-    assert kept.stem == "instagram-000002"
+    (kept,) = quarantined(bench)
+    assert kept.name.startswith("instagram-000002.")
     assert kept.read_bytes() == content
+    with Ledger.open_to_read(ledger_path(bench.directory)) as ledger:
+        (version,) = ledger.versions(TaskKey("instagram", 2))
+    assert bench.directory / version.path == kept
+    assert version.sha256 == sha256_of(kept)
     assert not list((bench.directory / "results" / "instagram").glob("*.part"))
     assert not verdict_path(bench.directory, "instagram", 2).exists()
 
 
-async def test_a_result_that_is_damaged_twice(bench: Bench) -> None:
-    """The third copy is good, and is taken."""
+@pytest.mark.parametrize(
+    ("lines", "success", "verdicts"),
+    [
+        (["+41790010000,yes", "+41790010001,no"], 3, {"yes": 1, "no": 1, "unanswered": 1}),  # fewer than `success`
+        (["+41790010000,yes", "+41790099999,yes", "+41790099998,no"], 1, {"yes": 1, "unanswered": 2}),  # mostly foreign
+        (["+41790099999,yes"], 3, {"unanswered": 3}),  # of others only: another spelling is not believed
+        ([], 0, {"unanswered": 3}),  # a header only
+    ],
+)
+async def test_what_the_vendor_made_is_taken(
+    bench: Bench, lines: list[str], success: int, verdicts: dict[str, int]
+) -> None:
+    """The same bytes twice: what they say of the chunk's numbers counts, the rest is unanswered: a finding."""
+
+    async def on_status(made: Made) -> Answer:
+        return vendor.standing(made, status="exported", result_url=vendor.link(made), success=success)
+
+    async def on_result(_made: Made) -> Answer:
+        return web.Response(text="\n".join(["Number,instagram", *lines, ""]))
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_status=on_status, on_result=on_result)) as vendor:
+        with capture_logs() as logs:
+            await bench.run(vendor.base_url)
+    assert len(vendor.of(1).downloads) == 2
+    assert bench.states() == [State.DONE]
+    assert bench.standing().verdicts == verdicts
+    (finding,) = bench.findings()
+    assert "of the chunk" in finding.reason
+    assert [line["reason"] for line in logs if line["event"] == "finding"] == [finding.reason]
+    assert [path.name for path in (bench.directory / "results" / "instagram").iterdir()] == ["000001.csv"]
+    assert not quarantined(bench)
+
+
+async def test_a_result_that_is_suspect_twice(bench: Bench) -> None:
+    """The third copy is good, and is taken; the others, which differ, are kept."""
 
     async def on_result(made: Made) -> Answer | None:
-        return result(made, rows=1) if len(made.downloads) < 3 else None
+        return result(made, rows=len(made.downloads) - 1) if len(made.downloads) < 3 else None
 
     bench.plan(1)
     async with serving(Script(on_result=on_result)) as vendor:
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE]
     assert bench.standing().verdicts == {"yes": 3}
+    assert not bench.findings()
+    assert sorted(path.read_text().count("yes") for path in quarantined(bench)) == [0, 1]
+
+
+async def test_other_bytes_each_time(bench: Bench) -> None:
+    """At the end of today's trying the version that says most is taken, and the others are kept."""
+
+    async def on_result(made: Made) -> Answer | None:
+        return result(made, rows=(1, 2, 0)[len(made.downloads) - 1])
+
+    bench.plan(1)
+    async with serving(Script(on_result=on_result)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+    assert len(vendor.of(1).downloads) == 3
+    assert bench.standing().verdicts == {"yes": 2, "unanswered": 1}
+    assert len(bench.findings()) == 1
+    assert sorted(path.read_text().count("yes") for path in quarantined(bench)) == [0, 1]
+
+
+async def test_the_second_copy_may_come_in_another_run(bench: Bench) -> None:
+    """What was fetched is known to the ledger, so a stop between the two costs nothing."""
+
+    async def on_result(made: Made) -> Answer:
+        if len(made.downloads) == 1:
+            asyncio.get_running_loop().call_later(1.0, bench.stopping.set)
+        return result(made, rows=1)
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
+        await bench.run(vendor.base_url)
+        assert bench.states() == [State.SUBMITTED]
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+    assert len(vendor.of(1).downloads) == 2
+
+
+async def refetch(bench: Bench) -> None:
+    with Ledger.open(ledger_path(bench.directory)) as ledger:
+        ledger.change(lambda it: it.refetch(TaskKey("instagram", 1), at=clock()))
+
+
+@pytest.mark.parametrize(
+    ("then", "verdicts", "kept"),
+    [
+        ("better", {"yes": 3}, 1),
+        ("the same", {"yes": 2, "unanswered": 1}, 0),
+        ("worse", {"yes": 2, "unanswered": 1}, 1),
+        ("unreadable", {"yes": 2, "unanswered": 1}, 1),
+        ("gone", {"yes": 2, "unanswered": 1}, 0),
+        ("failed", {"yes": 2, "unanswered": 1}, 0),
+    ],
+)
+async def test_a_done_task_that_is_fetched_again(bench: Bench, then: str, verdicts: dict[str, int], kept: int) -> None:
+    """It never says less than before, and every version of its result is kept."""
+
+    async def on_result(made: Made) -> Answer:
+        again = len(made.downloads) > 2
+        if again and then == "unreadable":
+            return web.Response(body=b"PK")
+        return result(made, rows={"better": 3, "worse": 1}.get(then, 2) if again else 2)
+
+    async def on_status(made: Made) -> Answer | None:
+        if len(made.downloads) >= 2 and then in ("gone", "failed"):
+            return error(404) if then == "gone" else vendor.standing(made, status="failed", result_url="")
+        return None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_result=on_result, on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+        assert bench.standing().verdicts == {"yes": 2, "unanswered": 1}
+        await refetch(bench)
+        assert bench.states() == [State.SUBMITTED]
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+    assert {word: rows for word, rows in bench.standing().verdicts.items() if rows} == verdicts
+    assert len(quarantined(bench)) == kept
+    with Ledger.open_to_read(ledger_path(bench.directory)) as ledger:
+        ((_, _, _, verdicts_sha256, result_sha256),) = ledger.evidence()
+    assert sha256_of(verdict_path(bench.directory, "instagram", 1)) == verdicts_sha256
+    assert sha256_of(bench.directory / "results" / "instagram" / "000001.csv") == result_sha256
+    assert len(vendor.tasks) == 1
 
 
 async def test_rows_that_are_missing_by_the_vendors_own_count(bench: Bench) -> None:

@@ -81,6 +81,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
             }
         },
         "held": [],
+        "findings": [],
         "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
     }
 

@@ -25,8 +25,8 @@ def test_a_file_for_a_chunk_of_any_size(fault: Fault, rows: int, tmp_path: Path)
     truth = tuple((f"+4179{n * 7919 % 10_000:04d}123", WORDS[n % len(WORDS)]) for n in range(rows))
     (tmp_path / "result").write_bytes(hostile_file(fault, "viber", truth))
     (tmp_path / "chunk").write_text("".join(f"{number}\n" for number, _ in truth))
-    paths = {name: tmp_path / name for name in ("result", "chunk", "verdicts")}
-    check = ResultCheck(**paths, platform="viber", columns=("viber", "activated"), task_id="a", success=rows)
+    result, chunk, verdicts = (tmp_path / name for name in ("result", "chunk", "verdicts"))
+    check = ResultCheck(result, chunk, verdicts, "viber", ("viber", "activated"), task_id="a", success=rows)
     if fault.reason:
         with pytest.raises(DamagedResultError, match=fault.reason):
             check_result(check)

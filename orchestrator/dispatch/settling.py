@@ -1,0 +1,268 @@
+"""Results that are not believed at first sight: kept in quarantine, and in the end the best of them is taken.
+
+The same bytes twice are what the vendor made. Then, or when trying is over for today, what the best version says of the
+chunk's numbers is taken; the others are unanswered, and it is a finding. Nothing is ever removed: a version that was
+not taken stays in quarantine, where another version of the program reads it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from orchestrator import __version__
+from orchestrator.errors import DamagedResultError, PieceDiedError
+from orchestrator.files import disk_errors, make_private_directory, sha256_of
+from orchestrator.intake import chunk_path
+from orchestrator.ledger import ALTERED, Version
+from orchestrator.results import ResultCheck, check_limits, raw_result, set_aside, take_results, verdict_path
+from orchestrator.results.check import check_result
+from orchestrator.tasks import TaskKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from orchestrator.ledger import Ledger, LedgerWriter, Task
+    from orchestrator.results import ResultReport
+    from orchestrator.settings import PlatformSettings
+    from orchestrator.workers import Workers
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+ODDITIES: Final = ("foreign", "contradictions", "doubled", "overruled", "odd")
+"""What is counted of a result, and told."""
+AT_ONCE: Final = 64
+"""Files in quarantine that are on their way to the workers at a time."""
+
+
+@lru_cache(64)  # a path costs more than it looks, and every result wants these
+def results_folder(directory: Path, platform: str) -> Path:
+    """Return where a platform's result files are kept, as downloaded."""
+    return directory / f"results/{platform}"
+
+
+def results_of(directory: Path, key: TaskKey) -> Path:
+    """Return where a task's result is kept, without its ending."""
+    return results_folder(directory, key.platform) / f"{key.chunk:06d}"
+
+
+def check_of(
+    directory: Path, key: TaskKey, platform: PlatformSettings, *, task_id: str, chunk_sha256: str, success: int | None
+) -> ResultCheck:
+    """Return how to check a task's result, which comes as a part file."""
+    stem = results_of(directory, key)
+    return ResultCheck(
+        result=stem.with_suffix(".part"),
+        chunk=chunk_path(directory, key.chunk),
+        verdicts=verdict_path(directory, key.platform, key.chunk),
+        platform=key.platform,
+        columns=platform.result_columns,
+        task_id=task_id,
+        success=success,
+        chunk_sha256=chunk_sha256,
+        keep_as=stem,
+    )
+
+
+def check_of_task(directory: Path, task: Task, platform: PlatformSettings) -> ResultCheck:
+    """Do the same for a task as the ledger has it."""
+    success = task.success or None  # nobody may have asked
+    return check_of(
+        directory, task.key, platform, task_id=task.task_id or "", chunk_sha256=task.sha256, success=success
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The best version of a task's result, and what taking it has led to; `again` is the one that there was before."""
+
+    report: ResultReport
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Chooses among the versions of a result. `clock` is the wall clock."""
+
+    directory: Path
+    ledger: LedgerWriter
+    workers: Workers
+    clock: Callable[[], float]
+
+    async def keep(self, check: ResultCheck, key: TaskKey) -> bool:
+        """Put what was downloaded into quarantine; return whether the same bytes were there before."""
+        read_by = reader_of(check.columns)
+        sha256 = await _in_thread(partial(_hash, check.result))
+        known = {version.sha256: version.path for version in await self.ledger.do(lambda it: it.versions(key))}
+        used = await self.ledger.do(lambda it: it.result_sha256(key))
+        there = raw_result(results_of(self.directory, key)) if sha256 == used else None
+        if sha256 in known and (self.directory / known[sha256]).exists():
+            there = self.directory / known[sha256]
+        if there is not None:
+            await _in_thread(check.result.unlink)
+            return True
+        path = await _in_thread(partial(set_aside, check.result, _name(key), self.directory / "results"))
+        version = Version(sha256, self._place(path))
+        await self.ledger.record(lambda it: it.set_aside(key, version, read_by=read_by))
+        return sha256 in known or sha256 == used
+
+    async def settle(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
+        """Take the best version of a result and record that the task is done; None when none can be read.
+
+        One that is not suspect is better than one that is, then one that answers more, then one that is in use.
+        `again` leaves the recording to the caller: the task was done with that version before.
+        """
+        used_sha256 = await self.ledger.do(lambda it: it.result_sha256(key))
+        versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.versions(key))]
+        raw = raw_result(results_of(self.directory, key))
+        if raw is not None and used_sha256:
+            versions.append(Version(used_sha256, self._place(raw)))
+        best: tuple[tuple[bool, int, bool], ResultCheck, ResultReport] | None = None
+        for version in versions:
+            path = self.directory / version.path
+            # A crash may have cut off taking it, between its new name and the record.
+            tried = replace(check, result=raw if raw is not None and not path.exists() else path, settle=True)
+            report = await self._read(tried, version, rows)
+            if report is None:
+                continue
+            rank = (not report.finding, report.answered, version.sha256 == used_sha256)
+            if best is None or rank > best[0]:
+                best = rank, tried, report
+        if best is None:
+            return None
+        _, tried, report = best
+        if report.result_sha256 == used_sha256:
+            return Taken(report, again=True)
+        return Taken(await self.take(tried, key, rows), again=False)
+
+    async def take(self, check: ResultCheck, key: TaskKey, rows: int) -> ResultReport:
+        """Take what a file says, and record it; raises what reading it raises."""
+        await _in_thread(partial(make_private_directory, check.verdicts.parent))
+        (report,) = await self.workers.run(take_results, (check,), limits=check_limits(rows))
+        if isinstance(report, Exception):
+            raise report
+        at = self.clock()
+        await self.ledger.record(lambda ledger: note_result(ledger, check, key, report, at=at))
+        if report.finding:
+            log.warning("finding", task=str(key), reason=report.finding, verdicts=report.counts)
+        return report
+
+    async def _read(self, check: ResultCheck, version: Version, rows: int) -> ResultReport | None:
+        """Read one version, if it is there and as it was fetched."""
+        if not check.result.is_file() or await _in_thread(partial(_hash, check.result)) != version.sha256:
+            return None
+        try:
+            report, _ = await self.workers.run(check_result, check, limits=check_limits(rows))
+        except (DamagedResultError, PieceDiedError):
+            return None
+        return report
+
+    def _place(self, path: Path) -> str:
+        return path.relative_to(self.directory).as_posix()
+
+
+def reader_of(columns: Iterable[str]) -> str:
+    """Return by what a result was read: another version, or other names for the column, may read what this one can't.
+
+    So does `result_columns` of the platform, once the user has set it right.
+    """
+    return " ".join((__version__, *columns))
+
+
+def note_result(ledger: Ledger, check: ResultCheck, key: TaskKey, report: ResultReport, *, at: float) -> None:
+    """Record that a task is done with a result, which may come out of the quarantine and send another one there."""
+    used = ledger.result_sha256(key) if report.displaced else ""
+    for sha256, path in report.displaced:
+        version = Version(sha256, "/".join(path.parts[-3:]))  # results/quarantine/…
+        ledger.set_aside(key, version, read_by=reader_of(check.columns) if sha256 == used else ALTERED)
+    ledger.taken_out(key, report.result_sha256)
+    ledger.finish(key, report.counts, at=at, detail=detail_of(report), finding=report.finding)
+
+
+def detail_of(report: ResultReport) -> dict[str, object]:
+    """Return what the ledger notes of a result."""
+    oddities: dict[str, object] = {name: getattr(report, name) for name in ODDITIES}
+    return oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
+
+
+async def read_quarantine(settler: Settler, platforms: Mapping[str, PlatformSettings]) -> int:
+    """Read again, free, what another reader could not; return how many tasks are done by that."""
+    await _note_strays(settler, platforms)
+    done = 0
+    for name, platform in platforms.items():
+        read_by = reader_of(platform.result_columns)
+        keys = await settler.ledger.do(partial(_quarantined, platform=name, read_by=read_by))
+        for batch in (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)):
+            done += sum(await asyncio.gather(*(_read_again(settler, key, platform) for key in batch)))
+    return done
+
+
+def _quarantined(ledger: Ledger, platform: str, read_by: str) -> list[TaskKey]:
+    return ledger.quarantined(platform, unless_read_by=read_by)
+
+
+async def _read_again(settler: Settler, key: TaskKey, platform: PlatformSettings) -> bool:
+    task = await settler.ledger.do(partial(_task, key=key))
+    taken = await settler.settle(check_of_task(settler.directory, task, platform), key, task.rows)
+    if taken is None:
+        read_by = reader_of(platform.result_columns)
+        await settler.ledger.record(lambda ledger: ledger.read_in_vain(key, read_by))
+        return False
+    log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)
+    return True
+
+
+def _task(ledger: Ledger, key: TaskKey) -> Task:
+    task = ledger.task(key)
+    if task is None:
+        raise AssertionError(f"{key} is not in the plan")
+    return task
+
+
+async def _note_strays(settler: Settler, platforms: Iterable[str]) -> None:
+    """Note files of failed tasks that no record names: a version without such records, or a crash, left them."""
+    folder = settler.directory / "results" / "quarantine"
+    found = await _in_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
+    for path in found:
+        key = _key_of(path, platforms)
+        if key is None or await settler.ledger.do(partial(_is_known, key=key)):
+            continue
+        version = Version(await _in_thread(partial(_hash, path)), path.relative_to(settler.directory).as_posix())
+        await settler.ledger.record(partial(_note_stray, key=key, version=version))
+
+
+def _note_stray(ledger: Ledger, key: TaskKey, version: Version) -> None:
+    ledger.set_aside(key, version, read_by="")
+
+
+def _is_known(ledger: Ledger, key: TaskKey) -> bool:
+    return ledger.task(key) is None or ledger.has_versions(key)
+
+
+def _key_of(path: Path, platforms: Iterable[str]) -> TaskKey | None:
+    name = path.name.partition(".")[0]
+    for platform in platforms:
+        chunk = name.removeprefix(f"{platform}-")
+        if chunk != name and chunk.isdecimal():
+            return TaskKey(platform, int(chunk))
+    return None
+
+
+def _name(key: TaskKey) -> str:
+    return f"{key.platform}-{key.chunk:06d}"
+
+
+def _hash(path: Path) -> str:
+    with disk_errors(path):
+        return sha256_of(path)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,68 @@
+"""The ledger's record of results that are kept though nobody could read or believe them so far.
+
+A version of a task's result is known by its hash; `path` is where it lies, from the job's directory on, and `read_by`
+the reader that tried it last: the program's version, and what it looked for.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from orchestrator.ledger.job_record import JobRecord
+from orchestrator.tasks import State, TaskKey
+
+ALTERED = "altered"
+"""Stands in `read_by` for a file that is not as it was fetched: it is kept, and never believed."""
+
+
+class Version(NamedTuple):
+    """A result as it was fetched once."""
+
+    sha256: str
+    path: str
+
+
+class KeptRecord(JobRecord):
+    """What the ledger says of the quarantine. Changing methods may be called only inside `commit`."""
+
+    def versions(self, key: TaskKey) -> list[Version]:
+        """Return the versions in quarantine that may be read, in no order."""
+        rows = self._rows(
+            "SELECT sha256, path FROM quarantine WHERE platform = ? AND chunk = ? AND read_by <> ?",
+            (key.platform, key.chunk, ALTERED),
+        )
+        return [Version(*row) for row in rows]
+
+    def set_aside(self, key: TaskKey, version: Version, *, read_by: str) -> None:
+        """Note that a version lies in quarantine."""
+        self._sql.execute(
+            "INSERT OR REPLACE INTO quarantine (platform, chunk, sha256, path, read_by) VALUES (?, ?, ?, ?, ?)",
+            (key.platform, key.chunk, *version, read_by),
+        )
+
+    def taken_out(self, key: TaskKey, sha256: str) -> None:
+        """Note that a version is the task's result now, and lies with the others."""
+        self._sql.execute(
+            "DELETE FROM quarantine WHERE platform = ? AND chunk = ? AND sha256 = ?", (key.platform, key.chunk, sha256)
+        )
+
+    def has_versions(self, key: TaskKey) -> bool:
+        """Whether anything in quarantine is known to be of a task."""
+        found = "SELECT EXISTS (SELECT * FROM quarantine WHERE platform = ? AND chunk = ?)"
+        return bool(self._value(found, (key.platform, key.chunk)))
+
+    def quarantined(self, platform: str, *, unless_read_by: str = ALTERED) -> list[TaskKey]:
+        """Return the failed tasks of a platform with a version in quarantine that another reader tried last."""
+        rows = self._rows(
+            "SELECT DISTINCT platform, chunk FROM quarantine JOIN tasks USING (platform, chunk) "
+            "WHERE platform = ? AND state = ? AND read_by NOT IN (?, ?) ORDER BY chunk",
+            (platform, State.FAILED, ALTERED, unless_read_by),
+        )
+        return [TaskKey(*row) for row in rows]
+
+    def read_in_vain(self, key: TaskKey, read_by: str) -> None:
+        """Note that this reader can't read what a task has in quarantine either."""
+        self._sql.execute(
+            "UPDATE quarantine SET read_by = ? WHERE platform = ? AND chunk = ? AND read_by <> ?",
+            (read_by, key.platform, key.chunk, ALTERED),
+        )
