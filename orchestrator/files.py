@@ -61,6 +61,9 @@ _FORMULA = re.compile(r"[=@\t\r]|[+\-](?!\(?[0-9][0-9 \u00a0\u202f.,'()]*(?:[eE]
 """A sign is one of a number, and no formula's, where nothing but digits and what groups them follows."""
 
 
+_HASH = re.compile(r"(?<![0-9A-Za-z])[0-9A-Fa-f]{40,}(?![0-9A-Za-z])|(?<=-)[0-9a-f]{8}(?=\.txt)")
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` into a `StorageError` that names `path`."""
@@ -216,6 +219,25 @@ def sha256_of(path: Path) -> str:
     """Return the hash of a file's bytes, in hexadecimal; raises `OSError`."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def without_hashes(text: str) -> str:
+    """Return `text` with dashes for the hashes in it, and for the part of one in the name of a chunk file as sent."""
+    return _HASH.sub(lambda found: "-" * len(found[0]), text)
+
+
+def blank_hashes(path: Path) -> None:
+    """Write dashes over the hashes in a file of lines, in place: nothing is left of them; raises `StorageError`."""
+    with disk_errors(path), path.open("r+b") as file:
+        place = 0
+        while line := file.readline():
+            blank = without_hashes(line.decode("latin-1")).encode("latin-1")
+            if blank != line:
+                file.seek(place)
+                file.write(blank)
+            place += len(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def csv_safe(text: str) -> str:

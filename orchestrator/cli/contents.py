@@ -48,7 +48,8 @@ def of_status(report: StatusReport, settings: Settings) -> Content:
         reason=last.reason if last else "",
         max_cost=settings.budget.max_cost,
     )
-    return summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
+    content = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
+    return content | summary.CLOSED if report.closed else content
 
 
 def of_retry(report: RetryReport) -> Content:

@@ -10,6 +10,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import make_private
 from orchestrator.intake.inputs import refuse_inside
 from orchestrator.job.naming import follow_names
+from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
 from orchestrator.report.streams import as_argument
@@ -42,6 +43,7 @@ def opened(
     refuse_network(settings.job.directory)
     with job_lock(settings.job.directory):
         _close_to_others(settings.job.directory)
+        sweep_aside(settings.job.directory)
         ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
         with ledger:
             if after is not None and ledger.serial < after:

@@ -1,6 +1,7 @@
 """`purge`: remove what holds numbers and close the job, so that no later run can pay again.
 
-The ledger, the summary and the log stay: they hold no numbers. So does whatever the program did not make.
+The ledger, the summary and the log stay. They hold no numbers, and no hashes any more: from the hash of a chunk that
+holds one number that is found within seconds. What the program did not make stays, too.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.files import disk_errors, sync_directory
+from orchestrator.files import blank_hashes, disk_errors, sync_directory
 from orchestrator.job.opening import opened
-from orchestrator.jobdir.layout import with_numbers
+from orchestrator.jobdir.layout import RECORDS, with_numbers
+from orchestrator.report import summary
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -49,6 +51,12 @@ async def purge(settings: Settings, world: World, *, yes: bool) -> PurgeReport:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
             ledger.change(lambda changed: changed.close_job(at=world.clock()))
             _remove(left, paths)
+            ledger.change(lambda changed: changed.forget_hashes())
+            ledger.compact()
+            summary.close(directory)
+            for path in map(directory.joinpath, RECORDS):
+                if path.exists():
+                    blank_hashes(path)
     return report
 
 

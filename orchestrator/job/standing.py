@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """What `status` shows; `standings` in config order, `held` tasks and `findings` with their reasons."""
+    """What `status` shows; `standings` in config order, `held` tasks and `findings` with their reasons.
+
+    A purged job is `closed`.
+    """
 
     job_id: str
     serial: int
@@ -28,6 +31,7 @@ class StatusReport:
     held: tuple[Task, ...]
     findings: tuple[Task, ...]
     cost_usd: float
+    closed: bool
 
 
 def status(settings: Settings) -> StatusReport:
@@ -47,4 +51,5 @@ def status(settings: Settings) -> StatusReport:
             held=tuple(ledger.tasks(*HELD)),
             findings=tuple(ledger.findings()),
             cost_usd=ledger.spent_nano() / 1e9,
+            closed=ledger.closed,
         )

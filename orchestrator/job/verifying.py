@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import tempfile
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.settling import results_of
@@ -16,6 +14,7 @@ from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job.opening import no_ledger
 from orchestrator.job.sheet import build_master, made_of
+from orchestrator.jobdir.aside import folder_aside
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
 from orchestrator.results import raw_result, read_verdicts, verdict_path
@@ -23,6 +22,8 @@ from orchestrator.results.suffix import RESULT_SUFFIXES
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.job.world import World
     from orchestrator.settings import Settings
 
@@ -165,13 +166,13 @@ class _Check:
 
     async def _rewrite(self, expected: dict[str, str]) -> None:
         formats = tuple(f for f in self._settings.output.formats if any(n.endswith(f".{f}") for n in expected))
-        with tempfile.TemporaryDirectory(dir=self._directory, prefix=".verify-") as scratch:
+        with folder_aside(self._directory) as scratch:
             output = replace(self._settings.output, formats=formats)
             settings = replace(self._settings, output=output)
             async with Workers(1) as workers:
-                report = await build_master(self._ledger, settings, workers, into=Path(scratch))
+                report = await build_master(self._ledger, settings, workers, into=scratch)
             for file in report.files:
-                there, again = self._directory / file.path, Path(scratch) / file.path
+                there, again = self._directory / file.path, scratch / file.path
                 if file.sha256 == expected.get(file.path) or _same_members(there, again):
                     self.right["master rows"] = file.rows
                 else:

@@ -247,6 +247,20 @@ class Database:
             raise outcome
         return outcome
 
+    def compact(self) -> None:
+        """Write the file anew, so that nothing is left of what was changed: no page that is free, and no log.
+
+        Raises `StorageError`, also while somebody reads: then the log has to stay.
+        """
+        with self._errors():
+            try:
+                mode = self._value("PRAGMA journal_mode = DELETE")
+            except StorageError:
+                mode = ""
+            if mode != "delete":
+                raise StorageError(f"{self.path}: another program is reading the ledger; end it, then purge again")
+            self._sql.execute("VACUUM")
+
     def _row(self, statement: str, values: tuple[object, ...] = ()) -> tuple[Any, ...] | None:
         with self._errors():
             row: tuple[Any, ...] | None = self._sql.execute(statement, values).fetchone()

@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
+from orchestrator.files import without_hashes
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Token
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+_IDS = {"job_id", "task_id"}
+"""Columns of names that come from no number."""
 
 
 class JobRecord(Database):
@@ -63,6 +67,22 @@ class JobRecord(Database):
     def close_job(self, *, at: float) -> None:
         """Close the job for good."""
         self._sql.execute("UPDATE job SET closed_at = ifnull(closed_at, ?)", (at,))
+
+    def forget_hashes(self) -> None:
+        """Blank the hashes of files, wherever they stand in the records of a closed job.
+
+        A chunk may hold one number, and that is found from its hash within seconds. A name as sent ends with a part of
+        it, and what the vendor said may repeat either. `compact` takes them off the disk.
+        """
+        self._sql.create_function("without_hashes", 1, lambda text: text and without_hashes(text))
+        self._sql.execute("DELETE FROM quarantine")
+        for (table,) in list(self._rows("SELECT name FROM sqlite_schema WHERE type = 'table'")):
+            for _, column, kind, _, _, key in list(self._rows(f"PRAGMA table_info({table})")):
+                if kind == "TEXT" and not key and column not in _IDS:
+                    self._sql.execute(
+                        f"UPDATE {table} SET {column} = without_hashes({column}) "
+                        f"WHERE {column} <> without_hashes({column})"
+                    )
 
     @property
     def sandbox(self) -> bool:

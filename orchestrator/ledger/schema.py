@@ -9,11 +9,13 @@ SCHEMA_VERSION = 2
 
 _STATES = ", ".join(f"'{state}'" for state in State)
 
-_EVENTS_STAY = (  # only the name of a platform may become another one
-    "CREATE TRIGGER events_stay "
-    "BEFORE UPDATE OF seq, at, serial, chunk, event, origin, target, task_id, detail ON events "
-    "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;"
-)
+_EVENTS_STAY = """
+CREATE TRIGGER events_stay BEFORE UPDATE OF seq, at, serial, chunk, event, origin, target, task_id ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER details_stay BEFORE UPDATE OF detail ON events WHEN (SELECT closed_at FROM job) IS NULL
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+"""
+"""Only the name of a platform may become another one, and a purged job may forget what it knew of numbers."""
 
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};

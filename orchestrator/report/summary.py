@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,9 @@ _NEXT = {
     ExitCode.STORAGE: "mend the disk, then {again}",
     ExitCode.AGAIN: "run the same command again{wait}: {again}",
 }
+
+CLOSED: dict[str, Any] = {"state": "purged", "next": "", "master": []}
+"""What is said of a job that was purged."""
 
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
@@ -143,6 +147,12 @@ def renew_master(directory: Path, master: MasterReport, made_of: Mapping[str, ob
         write(directory, content | {"master": master_files(master), "master_made_of": dict(made_of)})
     except (OSError, ValueError, RecursionError):  # writing what is nested takes a deeper stack than reading it
         return
+
+
+def close(directory: Path) -> None:
+    """Say in the summary that the job was purged, and that no master is left; raises `StorageError`."""
+    with suppress(OSError, ValueError, RecursionError):
+        write(directory, read(directory) | CLOSED)
 
 
 def numbers(counts: ListCounts) -> dict[str, int]:

@@ -143,6 +143,8 @@ def size(size_bytes: float) -> str:
 def _headline(summary: Mapping[str, Any]) -> str:
     job, serial, code = summary["job"], summary["serial"], summary["exit_code"]
     mark = " (sandbox: no verdict is real)" if summary["sandbox"] else ""
+    if summary.get("state") == "purged":
+        return f"{job}: purged after run {serial}; it is closed, and nothing of it can be sent any more{mark}"
     if not serial:
         return f"{job}: not begun{mark}"
     end = f"ended {summary['ended_at']}, exit code {code}" if code is not None else "running, or killed"

@@ -124,8 +124,8 @@ PAYING: Final = (
     Ablation(
         "events can only be added",
         "ledger/schema.py",
-        "    \"BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;\"",
-        '    "BEGIN SELECT 1; END;"',
+        "task_id ON events\n    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;",
+        "task_id ON events\n    BEGIN SELECT 1; END;",
         "ledger/test_store_transitions.py::test_events_can_only_be_added[UPDATE events SET at = 0]",
         "Nobody can trust the record of what was bought when.",
     ),
