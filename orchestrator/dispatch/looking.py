@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import structlog
@@ -81,9 +82,9 @@ class Looker:
 
         That one's file may hold the right numbers, with the verdicts of another platform.
         """
-        names = () if watch.task_id in url else names_in(url)
+        names = () if is_named(watch.task_id, url) else names_in(url)
         other = (
-            await self._context.ledger.record(lambda ledger: ledger.owner_of(watch.key, *names, once=True))
+            await self._context.ledger.record(lambda it: it.owner_of(watch.key, *names, once=True, anywhere=True))
             if names
             else None
         )
@@ -184,12 +185,28 @@ class Looker:
             log.warning("total_differs", task=str(watch.key), sent=watch.rows, total=report.total)
 
 
-def names_in(url: str) -> tuple[str, ...]:
-    """Return what of a link's path may be a task id: each segment, with and without its ending.
+LONG = 8
+"""So many characters of an id don't stand in a link by chance."""
+_DATE = re.compile(r"/(?:19|20)\d\d[/-]\d\d?(?:[/-]\d\d?)?(?=/)")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_ASKED = re.compile(r"[?&](?:task_?id|task|id)=([^&#]*)", re.IGNORECASE)
 
-    What stands beyond `MAX_LINK_CHARS` does not count: nobody follows such a link.
+
+def is_named(task_id: str, url: str) -> bool:
+    """Whether a link names a task: a long id anywhere, a short one as a word of its own, and not as part of a date."""
+    if len(task_id) >= LONG:
+        return task_id in url
+    path = url.partition("?")[0]
+    return task_id in (*_WORD.findall(_DATE.sub("", path)), *names_in(url))
+
+
+def names_in(url: str) -> tuple[str, ...]:
+    """Return what in a link may be a task id: each segment of its path, with and without its ending, and `?task_id=…`.
+
+    A date is none, nor what stands beyond `MAX_LINK_CHARS`: nobody follows such a link.
     """
-    segments = url[:MAX_LINK_CHARS].partition("?")[0].split("/")
+    url = url[:MAX_LINK_CHARS]
+    segments = (*_DATE.sub("", url.partition("?")[0]).split("/"), *_ASKED.findall(url))
     names = (name for segment in segments for name in (segment, segment.partition(".")[0]))
     return tuple(dict.fromkeys(name for name in names if is_task_id(name)))
 

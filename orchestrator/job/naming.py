@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
 from orchestrator.ledger import Ledger, PlannedPlatform
-from orchestrator.vendor.calls import Call, call_of, vendor_of
+from orchestrator.vendor.calls import Call, call_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,10 @@ _BETWEEN = ".moving"
 
 
 def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
-    """Return what the ledger has to know of a platform to plan its tasks."""
+    """Return what the ledger has to know of a platform to plan its tasks.
+
+    Its `vendor` is within which task ids are unique: a vendor may number its tasks anew behind each path.
+    """
     platform = settings.platforms[name]
     base_url = settings.vendors[platform.vendor].base_url
     fixed = {
@@ -36,7 +39,8 @@ def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
         "path": platform.path,
         "task_type": platform.task_type,
     }
-    return PlannedPlatform(name, vendor_of(base_url), fixed, platform.min_rows)
+    call = known_call(fixed)
+    return PlannedPlatform(name, f"{call.server} {'/'.join(call.path)}", fixed, platform.min_rows)
 
 
 def known_call(fixed: Mapping[str, str]) -> Call:
@@ -66,9 +70,11 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
         ledger.change(lambda changed: changed.rename_platforms(names))
         _finish_moves(ledger, settings.job.directory)
         known = ledger.fixed()
+    vendors = ledger.vendors()
     for name, platform in wanted.items():
         fixed = known.get(name)
-        if fixed not in (None, platform.fixed) and known_call(fixed) == known_call(platform.fixed):
+        as_it_was = fixed == platform.fixed and vendors.get(name) == platform.vendor
+        if fixed is not None and not as_it_was and known_call(fixed) == known_call(platform.fixed):
             ledger.change(partial(Ledger.respell_platform, platform=platform))
 
 

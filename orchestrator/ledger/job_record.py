@@ -235,6 +235,10 @@ class JobRecord(Database):
         with self._understood():
             return {name: dict(json.loads(fixed)) for name, fixed in self._rows("SELECT name, fixed FROM platforms")}
 
+    def vendors(self) -> dict[str, str]:
+        """Return, per platform that was ever planned, within what its task ids are unique."""
+        return dict(self._rows("SELECT name, vendor FROM platforms"))
+
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
         rows = self._rows("SELECT chunk, first_row, rows, sha256, generation, only_platform FROM chunks ORDER BY chunk")

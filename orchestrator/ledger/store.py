@@ -85,21 +85,24 @@ class Ledger(KeptRecord):
         )
         return self._tasks(rows)
 
-    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False) -> TaskKey | None:
-        """Return another task of the same vendor as `key` that has one of `task_ids`, None when there is none.
+    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False, anywhere: bool = False) -> TaskKey | None:
+        """Return another task that has one of `task_ids`, of those whose ids the vendor counts with those of `key`.
 
         `once` also finds one that had it before it was sent again or given another: only stalled and failed tasks can
-        lose theirs, and the events in which they became so still name it.
+        lose theirs, and the events in which they became so still name it. `anywhere` looks at all tasks.
         """
         marks = ", ".join("?" * len(task_ids))
-        held = f"SELECT platform, chunk, vendor FROM tasks WHERE task_id IN ({marks})"
+        held = (
+            "SELECT platform, chunk, vendor FROM tasks WHERE vendor IN (SELECT vendor FROM platforms) "
+            f"AND task_id IN ({marks})"
+        )
         lost = (
             "SELECT platform, chunk, vendor FROM events JOIN tasks USING (platform, chunk) "
             f"WHERE event IN ('stall', 'fail') AND events.task_id IN ({marks})"
         )
         row = self._row(
             f"SELECT o.platform, o.chunk FROM ({held}{f' UNION ALL {lost}' if once else ''}) o "
-            "JOIN tasks t ON t.platform = ? AND t.chunk = ? AND o.vendor = t.vendor "
+            f"JOIN tasks t ON t.platform = ? AND t.chunk = ? {'' if anywhere else 'AND o.vendor = t.vendor '}"
             "WHERE (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
             (*task_ids, *(task_ids if once else ()), key.platform, key.chunk),
         )

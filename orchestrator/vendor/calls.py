@@ -32,12 +32,6 @@ def call_of(base_url: str, style: str, path: str, task_type: str) -> Call:
     return Call(server, _plain((*base, *_parts(path))), str(style), task_type if style == Style.V1 else "")
 
 
-def vendor_of(base_url: str) -> str:
-    """Return one spelling for all spellings of a vendor's base URL."""
-    server, base = _address(base_url)
-    return "/".join((server, *_plain(base)))
-
-
 def _address(base_url: str) -> tuple[str, tuple[str, ...]]:
     if base_url == SANDBOX:
         return SANDBOX, ()

@@ -191,7 +191,8 @@ class VendorClient:
         said = dialects.words_of(content, self._hide)
         retry_after, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
         self.last_date = dialects.read_date(date) or self.last_date
-        return HttpAnswer(response.status, content, said, retry_after, date)
+        odd_id = dialects.odd_id_of(content, self._hide)
+        return HttpAnswer(response.status, content, said, retry_after, date, odd_id)
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:

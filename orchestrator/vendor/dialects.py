@@ -72,6 +72,7 @@ class HttpAnswer:
     """What came back: `content` is the JSON object, None if there was none, or not all of it arrived.
 
     `said` is the vendor's own message, safe to show; `retry_after` and `date` are those headers, empty when missing.
+    `odd_id` is a task id that can't be used, as it came, but safe to show.
     """
 
     status: int
@@ -79,11 +80,18 @@ class HttpAnswer:
     said: str = ""
     retry_after: str = ""
     date: str = ""
+    odd_id: str = ""
 
 
 def is_task_id(value: object) -> bool:
     """Whether this can be a task id: 1 to 128 of `A-Z a-z 0-9 _ . -`, and not only dots."""
     return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
+
+
+def task_id_of(value: object) -> str | None:
+    """Return the task id that a vendor names in text or as a whole number, None for what can't be one."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return text if isinstance(text, str) and is_task_id(text) else None
 
 
 def submit_request(platform: PlatformSettings, user_id: str) -> Request:
@@ -143,6 +151,17 @@ def words_of(content: dict[str, Any] | None, hide: Hide) -> str:
     return quotable(said, hide)[:MAX_WORDS] if said else ""
 
 
+def odd_id_of(content: dict[str, Any] | None, hide: Hide) -> str:
+    """Return a task id that can't be used, for a person to look for at the vendor; "" when there is none."""
+    value = (content or {}).get("task_id")
+    if value in (None, "") or value is TWICE or task_id_of(value) is not None:
+        return ""
+    try:
+        return quotable(json.dumps(value), hide)[:MAX_WORDS]
+    except (TypeError, ValueError):  # something in it is there twice
+        return ""
+
+
 def quotable(text: str, hide: Hide) -> str:
     """Make vendor text fit for messages, logs and the ledger: one line without numbers and what `hide` takes out."""
     one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -177,7 +196,7 @@ def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
     if twice := [key for key in _REPORTED if content.get(key) is TWICE]:
         raise TemporaryError(f"the vendor's report says {' and '.join(twice)} twice, each time something else")
     named = content.get("task_id")
-    if named and named != task_id:
+    if named not in (None, "") and task_id_of(named) != task_id:
         raise TemporaryError("the vendor answered for another task")
     status = content.get("status")
     if not isinstance(status, str) or not status.strip():
@@ -239,17 +258,19 @@ def _is_ok(answer: HttpAnswer) -> bool:
 def _accepted(answer: HttpAnswer, platform: PlatformSettings) -> Accepted | None:
     """Return the task that was made, None unless the vendor names it."""
     content = answer.content
-    if content is None or not _is_ok(answer) or not is_task_id(content.get("task_id")):
+    task_id = None if content is None else task_id_of(content.get("task_id"))
+    if content is None or task_id is None or not _is_ok(answer):
         return None
     total = _count(content.get("total"))
     # The simple style answers before it has counted, with 0.
     known = None if platform.style is Style.SIMPLE and total == 0 else total
-    return Accepted(content["task_id"], known)
+    return Accepted(task_id, known)
 
 
 def _unclear(answer: HttpAnswer, *, left: bool) -> SubmitAnswer:
     if _is_ok(answer):
-        reason = "an answer without a usable task id"
+        odd = f": it says {answer.odd_id}" if answer.odd_id else ""
+        reason = f"an answer without a usable task id{odd}"
     elif 300 <= answer.status < 400:  # noqa: PLR2004 - the bounds of a class of status codes
         reason = "a redirect, which is never followed; check base_url"
     else:

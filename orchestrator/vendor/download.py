@@ -14,6 +14,7 @@ import aiohttp
 from orchestrator.errors import DamagedResultError, LinkExpiredError, RefusedError, TemporaryError
 from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors, open_private, write_whole
 from orchestrator.vendor.deadline import Deadline
+from orchestrator.vendor.dialects import HttpAnswer, retry_after_s
 from orchestrator.vendor.hosts import UnsafeAddressError, not_a_link, unsafe_host
 from orchestrator.vendor.opening import opened
 from orchestrator.vendor.trouble import TROUBLE, reason_of
@@ -65,7 +66,10 @@ def _check_head(response: aiohttp.ClientResponse, max_bytes: int) -> None:
         raise RefusedError(f"HTTP {status}: the result link does not lead to a file", status=status)
     if status != HTTPStatus.OK:
         throttled = status == HTTPStatus.TOO_MANY_REQUESTS
-        raise TemporaryError(f"HTTP {status}: the result can't be fetched now", throttled=throttled)
+        retry_after, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
+        wait_s = retry_after_s(HttpAnswer(status, retry_after=retry_after, date=date))
+        reason = f"HTTP {status}: the result can't be fetched now"
+        raise TemporaryError(reason, retry_after_s=wait_s, throttled=throttled)
     if (response.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
 

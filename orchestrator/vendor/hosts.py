@@ -6,7 +6,8 @@ A result link is text from outside, and opening it must not become a way into ou
 - the vendor's own host, on any port, with the vendor's own scheme;
 - `result_hosts`, as `host` or `host:port`, with https or the vendor's own scheme.
 
-The last two are the user's word, and may have private addresses.
+The last two are the user's word, and may have private addresses. A link may be relative to the vendor's address, and
+hold spaces and letters that a careful writer would have quoted; all that is quoted already stays as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 from enum import Enum, auto
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -50,6 +52,7 @@ class HostRule:
     """The rule for one vendor; raises `UsageError` for an entry of `result_hosts` that names no host."""
 
     def __init__(self, base_url: URL, result_hosts: Iterable[str]) -> None:
+        self._base = URL(f"{str(base_url).rstrip('/')}/")
         self._scheme = base_url.scheme
         self._own = _host_of(base_url)
         self._listed = {_entry(text) for text in result_hosts}
@@ -57,10 +60,13 @@ class HostRule:
     def open(self, link: str) -> tuple[URL, Reach]:
         """Return a result link as it was signed, and how far it may lead; raises `RefusedError`."""
         try:
-            # Already encoded: quoting a signed link again would break its signature.
-            url = URL(link, encoded=True)
-            if not _PLAIN.fullmatch(link):
+            quoted = _quoted(link)
+            if not _PLAIN.fullmatch(quoted):
                 raise not_a_link()
+            # Already encoded: quoting a signed link again would break its signature.
+            url = URL(quoted, encoded=True)
+            if not url.scheme and "/" in quoted:
+                url = self._base.join(url)
             return url, self._reach(url)
         except _UNREADABLE as error:
             raise not_a_link() from error
@@ -141,6 +147,22 @@ def _embedded(address: IPv6Address) -> IPv4Address | None:
         return IPv4Address(address.packed[-4:])
     teredo = address.teredo
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo is not None else None)
+
+
+def _quoted(link: str) -> str:
+    """Quote spaces and letters beyond ASCII, and nothing else; raises `ValueError`, also for control characters."""
+    if link.isascii() and " " not in link:
+        return link
+    if not link.isprintable():
+        raise ValueError("a link with control characters")
+    host = _HOST.match(link)
+    if host is not None and not host[1].isascii():
+        link = link[: host.start(1)] + host[1].encode("idna").decode() + link[host.end(1) :]
+    return _UNQUOTED.sub(lambda found: quote(found[0]), link)
+
+
+_HOST: Final = re.compile(r"[A-Za-z]*:?//([^/?#:@]*)")
+_UNQUOTED: Final = re.compile(r"[^!-~]+")
 
 
 def _host_of(url: URL) -> str:

@@ -262,6 +262,19 @@ async def test_a_done_task_that_is_fetched_again(bench: Bench, then: str, verdic
     assert len(vendor.tasks) == 1
 
 
+async def test_the_file_host_says_when(bench: Bench) -> None:
+    """Its `Retry-After` is waited for; the vendor's own calls go on meanwhile."""
+
+    async def on_result(made: Made) -> Answer | None:
+        return web.Response(status=503, headers={"Retry-After": "77"}) if len(made.downloads) == 1 else None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
+        await bench.run(vendor.base_url)
+    first, second = vendor.of(1).downloads
+    assert 77.0 <= second - first < 78.0
+
+
 async def test_rows_that_are_missing_by_the_vendors_own_count(bench: Bench) -> None:
     """Fewer rows than numbers, but as many as `success`: the rest is unanswered, nothing is damaged."""
 

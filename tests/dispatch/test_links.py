@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.dispatch.looking import names_in
+from orchestrator.dispatch.looking import is_named, names_in
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
 from orchestrator.vendor.hosts import MAX_LINK_CHARS
@@ -70,11 +70,27 @@ async def test_a_link_that_names_nobody_is_followed(bench: Bench) -> None:
             ("s3.example", "s3", "externalcheck", "t1", "t1.zip"),
         ),
         ("t7", ("t7",)),
+        ("https://s3.example/2026/11/29/7.xlsx?id=8&X-Amz-Expires=3600", ("s3.example", "s3", "7.xlsx", "7", "8")),
         ("https://s3.example/\ud800/t\u00fc/../t8", ("s3.example", "s3", "t8")),
         ("/t9" + "/a" * MAX_LINK_CHARS + "/t10", ("t9", "a")),
         ("", ()),
     ],
 )
 def test_what_may_be_an_id(url: str, names: tuple[str, ...]) -> None:
-    """Every segment of the path, with and without its ending; nothing of the query."""
+    """Every segment of the path, with and without its ending, and what a query asks for; no date, no signature."""
     assert set(names_in(url)) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("task_id", "url", "named"),
+    [
+        ("7", "http://127.0.0.1:7777/results/8", False),
+        ("7", "http://127.0.0.1/results/task_7.xlsx", True),
+        ("7", "/2026/7/29/8.xlsx", False),
+        ("7", "/results?task_id=7", True),
+        ("d4g8o46p2jvh04o9uolg", "https://s3.example/x-d4g8o46p2jvh04o9uolg-1.zip", True),
+    ],
+)
+def test_a_short_id_is_named_as_a_word(task_id: str, url: str, named: bool) -> None:  # noqa: FBT001 - a parameter
+    """A digit stands in nearly every link: in its port, or in a date."""
+    assert is_named(task_id, url) is named

@@ -136,7 +136,9 @@ class TestSubmit:
         [
             (HttpAnswer(200, MADE), Accepted, Accepted),
             (HttpAnswer(202, MADE), Accepted, Accepted),
-            (HttpAnswer(200, {"task_id": 7}), InDoubt, PutOff),
+            (HttpAnswer(200, {"task_id": 7}), Accepted, Accepted),
+            (HttpAnswer(200, {"task_id": 7.5}), InDoubt, PutOff),
+            (HttpAnswer(200, {"task_id": True}), InDoubt, PutOff),
             (HttpAnswer(200), InDoubt, PutOff),
             (HttpAnswer(302, MADE), InDoubt, PutOff),
             (HttpAnswer(400), Refused, Refused),
