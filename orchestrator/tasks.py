@@ -70,6 +70,7 @@ class Event(StrEnum):
     GIVE_UP = "give_up"  # a person decided to do without
     RETRY = "retry"  # its numbers are planned again, in a further generation
     REFETCH = "refetch"  # its result is to be fetched again, under the id that is known
+    UNDO = "undo"  # a person took back a decision of which nothing had come
 
 
 class IllegalTransitionError(Exception):
@@ -86,6 +87,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.SUBMITTED, Event.FINISH): State.DONE,
     (State.SUBMITTED, Event.FAIL): State.FAILED,
     (State.SUBMITTED, Event.STALL): State.STALLED,
+    (State.SUBMITTED, Event.GIVE_UP): State.FAILED,  # a vendor may be gone for good, and a job must be able to end
     (State.STALLED, Event.FINISH): State.DONE,
     (State.STALLED, Event.FAIL): State.FAILED,
     (State.STALLED, Event.RESUBMIT): State.PLANNED,
@@ -97,6 +99,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.IN_DOUBT, Event.GIVE_UP): State.FAILED,
     (State.FAILED, Event.ADOPT): State.SUBMITTED,  # a result that was damaged may be whole on another day
     (State.FAILED, Event.FINISH): State.DONE,
+    (State.FAILED, Event.RESUBMIT): State.PLANNED,
     (State.FAILED, Event.RETRY): State.RETRIED,
     (State.STALLED, Event.REFETCH): State.SUBMITTED,
     (State.FAILED, Event.REFETCH): State.SUBMITTED,
@@ -104,6 +107,19 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DONE, Event.FINISH): State.DONE,  # its verdicts were made anew from the result that is kept
     (State.DONE, Event.FAIL): State.FAILED,  # its files are lost, and no id is known
 }
+
+DECISIONS: dict[State, tuple[Event, ...]] = {
+    State.IN_DOUBT: (Event.ADOPT, Event.RESUBMIT, Event.FINISH, Event.GIVE_UP),
+    State.STALLED: (Event.REFETCH, Event.ADOPT, Event.FINISH, Event.RESUBMIT, Event.GIVE_UP),
+    State.FAILED: (Event.REFETCH, Event.ADOPT, Event.FINISH, Event.RESUBMIT),
+    State.SUBMITTED: (Event.FINISH, Event.GIVE_UP),
+    State.DONE: (Event.REFETCH,),
+}
+"""What a person may decide in each state, the cheapest way out first; FINISH is by a result file that a person brings.
+
+REFETCH needs a known task id. In the states that are not here there is nothing to decide. A task on which was decided,
+and nothing has come of it yet, takes what it took before: a new decision takes the place of the earlier one.
+"""
 
 HELD = frozenset({State.IN_DOUBT, State.STALLED})
 """States that wait for a person's decision; users see them as `held`."""
@@ -118,6 +134,16 @@ def after(state: State, event: Event) -> State:
         return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransitionError(f"a {state} task can't take the event {event}") from None
+
+
+def undone(origin: State, decision: Event, state: State) -> State:
+    """Return the state to which taking `decision` back leads, its arrow backwards; or `IllegalTransitionError`.
+
+    So this event is not in the table: where it leads depends on where the task came from.
+    """
+    if TRANSITIONS.get((origin, decision)) is not state:
+        raise IllegalTransitionError(f"a {state} task did not come from {origin} by {decision}")
+    return origin
 
 
 def origins(event: Event) -> frozenset[State]:

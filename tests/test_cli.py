@@ -89,7 +89,8 @@ def held(directory: Path) -> Path:
     with Ledger.open(ledger_path(directory / "runs" / "config")) as ledger:
         key = TaskKey("instagram", 1)
         ledger.change(lambda ledger: ledger.begin_run(at=1.0, host="here", pid=1))
-        ledger.change(lambda ledger: ledger.release(key, cost_nano=100, max_cost_nano=None, at=2.0))
+        name = "config-instagram-000001-ab12cd34.txt"
+        ledger.change(lambda it: it.release(key, cost_nano=100, max_cost_nano=None, at=2.0, sent_name=name))
         ledger.change(lambda ledger: ledger.doubt(key, "connection reset", at=3.0))
     return directory
 
@@ -566,9 +567,15 @@ def test_status_is_json_for_programs(held: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "settled"),
     [
-        (["instagram/000001", "--resubmit"], "instagram/000001\n"),
-        (["instagram/000001", "--adopt", "3f1b"], "instagram/000001\n"),
-        (["--all", "--give-up"], "instagram/000001\n"),
+        (
+            ["instagram/000001", "--resubmit"],
+            "to be sent again; this may cost 0.0001 USD; 0.0000001 USD may have been paid for it already",
+        ),
+        (["instagram/000001", "--adopt", "3f1b"], "at the vendor under the task id 3f1b; this costs nothing"),
+        (
+            ["--all", "--give-up"],
+            "given up: its numbers are failed; this costs nothing; 0.0000001 USD may have been paid for it already",
+        ),
     ],
 )
 def test_resolve_settles_and_says_what_next(
@@ -578,7 +585,7 @@ def test_resolve_settles_and_says_what_next(
     capsys.readouterr()
     assert main(["resolve", *arguments]) == 0
     out, err = capsys.readouterr()
-    assert out == settled
+    assert out == f"instagram/000001  {settled}\n"
     assert err == "orchestrator: next: orchestrator run -c config.toml\n"
     assert main(["status", "--held"]) == (1 if "--give-up" in arguments else 0)
 
@@ -588,7 +595,46 @@ def test_resolve_takes_a_file_for_one_task(held: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     (held / "result.csv").write_text("Number,instagram\n+41798284651,yes\n")
     assert main(["resolve", "instagram/000001", "--result", "result.csv", "--json"]) == 0
-    assert last_line(capsys.readouterr().out) == {"exit_code": 0, "settled": ["instagram/000001"]}
+    content = last_line(capsys.readouterr().out)
+    assert (content["exit_code"], content["settled"], content["left_out"]) == (0, ["instagram/000001"], [])
+    assert content["decisions"] == [
+        {
+            "task": "instagram/000001",
+            "decision": "finish",
+            "cost": 0.0,
+            "cost_so_far": 1e-7,
+            "task_id": None,
+            "replaced": None,
+            "missing": 0,
+        }
+    ]
+
+
+def test_a_decision_can_be_exchanged_and_taken_back(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Until the next run has acted on it; `status --held` shows what was decided, and how to take it back."""
+    assert main(["resolve", "--all", "--resubmit"]) == 0
+    assert main(["resolve", "instagram/000001", "--adopt", "3f1b"]) == 0
+    assert "in the place of --resubmit" in capsys.readouterr().out
+    assert main(["resolve", "--all", "--resubmit"]) == 0
+    assert capsys.readouterr().err == (
+        "orchestrator: nothing is held; 1 were decided on since the last run: --all --undo takes that back\n"
+    )
+    assert main(["status", "--held"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "nothing is held",
+        "",
+        "decided, for the next run to act on",
+        "instagram/000001  at the vendor under the task id 3f1b",
+        "    orchestrator resolve instagram/000001 --undo -c config.toml  # take it back",
+    ]
+    assert main(["resolve", "--all", "--undo"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "instagram/000001  as it was before --adopt\n"
+    assert err == "orchestrator: next: orchestrator status --held -c config.toml\n"
+    assert main(["status", "--held", "--json"]) == 1
+    assert last_line(capsys.readouterr().out)["held"] == ["instagram/000001"]
+    assert main(["resolve", "--all", "--undo"]) == 0
+    assert "no decision since the last run" in capsys.readouterr().err
 
 
 def test_nothing_held_is_nothing_to_resolve(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from orchestrator import cli
 from orchestrator.config import load
 from orchestrator.errors import ExitCode
 from orchestrator.settings import PlatformSettings
-from orchestrator.tasks import mermaid
+from orchestrator.tasks import DECISIONS, Event, State, mermaid
 from orchestrator.vendor.platforms import KNOWN
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,17 @@ def block(mark: str) -> str:
 def test_the_diagram_is_the_table_of_transitions() -> None:
     """The picture of a task's life comes out of the table that the program follows."""
     assert block("the life of a task") == mermaid() + "\n"
+
+
+def test_what_each_state_takes() -> None:
+    """The table of decisions is the one that `resolve` follows."""
+    columns = (Event.ADOPT, Event.RESUBMIT, Event.FINISH, Event.GIVE_UP, Event.REFETCH)
+    rows = []
+    for state, takes in DECISIONS.items():
+        cells = {event: "with a task id" if event is Event.REFETCH else "yes" for event in takes}
+        name = "at the vendor" if state is State.SUBMITTED else state.replace("_", " ")
+        rows.append("".join(f"| {cell} " if cell else "| " for cell in (name, *map(cells.get, columns))) + "|")
+    assert block("the decisions").splitlines()[2:] == rows
 
 
 def test_known_platforms() -> None:

@@ -19,6 +19,7 @@ from orchestrator.tasks import (
     after,
     mermaid,
     origins,
+    undone,
 )
 
 ALLOWED = """
@@ -31,6 +32,7 @@ released   doubt     in_doubt
 submitted  finish    done
 submitted  fail      failed
 submitted  stall     stalled
+submitted  give_up   failed
 stalled    finish    done
 stalled    fail      failed
 stalled    resubmit  planned
@@ -42,6 +44,7 @@ in_doubt   finish    done
 in_doubt   give_up   failed
 failed     adopt     submitted
 failed     finish    done
+failed     resubmit  planned
 failed     retry     retried
 stalled    refetch   submitted
 failed     refetch   submitted
@@ -49,6 +52,7 @@ done       refetch   submitted
 done       finish    done
 done       fail      failed
 """
+DECISIONS = (Event.RESUBMIT, Event.ADOPT, Event.FINISH, Event.GIVE_UP)
 EXPECTED = {(state, event): target for state, event, target in map(str.split, ALLOWED.strip().splitlines())}
 
 
@@ -90,10 +94,21 @@ def test_doubt_waits_for_a_person() -> None:
     assert ways_out == {Event.RESUBMIT, Event.ADOPT, Event.FINISH, Event.GIVE_UP}
 
 
+@pytest.mark.parametrize(("origin", "decision", "state"), list(itertools.product(State, Event, State)))
+def test_a_decision_is_taken_back_the_way_it_came(origin: State, decision: Event, state: State) -> None:
+    """Taking back follows an arrow of the table backwards, and never leads to a state that is sent by itself."""
+    if TRANSITIONS.get((origin, decision)) is state:
+        assert undone(origin, decision, state) is origin
+    else:
+        with pytest.raises(IllegalTransitionError, match="did not come from"):
+            undone(origin, decision, state)
+    assert not [s for s, event in TRANSITIONS if s is State.PLANNED and event in DECISIONS]
+
+
 def test_what_is_held_can_be_settled() -> None:
     """Every held state allows all decisions that the command `resolve` offers."""
     for state in HELD:
-        for decision in (Event.RESUBMIT, Event.ADOPT, Event.FINISH, Event.GIVE_UP):
+        for decision in DECISIONS:
             assert (state, decision) in TRANSITIONS
 
 

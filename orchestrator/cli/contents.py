@@ -10,7 +10,16 @@ from orchestrator.report import streams, summary
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.job import PlannedCost, PlanReport, PurgeReport, RetryReport, StatusReport, VerifyReport
+    from orchestrator.job import (
+        PlannedCost,
+        PlanReport,
+        PurgeReport,
+        ResolveReport,
+        RetryReport,
+        StatusReport,
+        VerifyReport,
+    )
+    from orchestrator.ledger import Task
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
 
@@ -50,6 +59,44 @@ def of_status(report: StatusReport, settings: Settings) -> Content:
     )
     content = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
     return content | summary.CLOSED if report.closed else content
+
+
+def of_held(report: StatusReport, settings: Settings) -> Content:
+    """Return what waits for a decision, what failed, and what was decided since the last run, a task at a time."""
+    config = streams.as_argument(settings.source)
+    return {
+        "held_tasks": [_waiting(task, settings, config) for task in report.held],
+        "failed_tasks": [_waiting(task, settings, config) for task in report.failed],
+        "decided_tasks": [summary.decided_task(task, config) for task in report.decided],
+    }
+
+
+def _waiting(task: Task, settings: Settings, config: str) -> Content:
+    platform = settings.platforms.get(task.key.platform)
+    known = platform is not None and (settings.is_sandbox or platform.price_per_10000 is not None)
+    again = platform.cost_nano(task.rows) if platform is not None and known else None
+    return summary.held_task(task, config, again_nano=again)
+
+
+def of_resolve(report: ResolveReport) -> Content:
+    """Return what was decided, what each decision may cost, and what `--all` passed over."""
+    return {
+        "exit_code": int(ExitCode.SOME_FAILED if report.left_out else ExitCode.DONE),
+        "settled": [settled.task for settled in report.settled],
+        "decisions": [
+            {
+                "task": settled.task,
+                "decision": settled.decision.value,
+                "cost": settled.cost,
+                "cost_so_far": settled.paid,
+                "task_id": settled.task_id,
+                "replaced": settled.replaced or None,
+                "missing": settled.missing,
+            }
+            for settled in report.settled
+        ],
+        "left_out": [{"task": o.task, "task_id": o.task_id, "reason": o.reason} for o in report.left_out],
+    }
 
 
 def of_retry(report: RetryReport) -> Content:

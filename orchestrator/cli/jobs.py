@@ -107,12 +107,12 @@ def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
     """Say where the job stands, also while it runs. Something held or failed, or a finding, is exit code 1."""
     from orchestrator import job
     from orchestrator.cli import contents
-    from orchestrator.report import summary, text
+    from orchestrator.report import text
 
     report = job.status(settings)
     content = contents.of_status(report, settings)
     if list_held:
-        content["held_tasks"] = [summary.held_task(task, settings.job.name) for task in report.held]
+        content |= contents.of_held(report, settings)
     put_either(content, text.held_text if list_held else text.summary_text, as_json=as_json)
     failed = any(platform["failed"] for platform in content["platforms"].values())
     return ExitCode.SOME_FAILED if report.held or report.findings or failed else ExitCode.DONE
@@ -127,7 +127,10 @@ def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
 @click.option("--resubmit", is_flag=True, help="Send it again: the vendor does not have it. It is paid again.")
 @click.option("--adopt", metavar="TASK_ID", help="The vendor has it, under this id.")
 @click.option("--result", type=click.Path(path_type=Path), metavar="FILE", help="This is its result file.")
+@click.option("--partial", is_flag=True, help="Take a FILE that lacks numbers; they become unanswered.")
+@click.option("--refetch", is_flag=True, help="Fetch its result again, under the task id that is known. It is free.")
 @click.option("--give-up", is_flag=True, help="Do without: its numbers become failed.")
+@click.option("--undo", is_flag=True, help="Take the last decision back, if nothing has come of it.")
 @ending
 @job_command
 def resolve(  # noqa: PLR0913 - one keyword for each option
@@ -139,40 +142,49 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     resubmit: bool,
     adopt: str | None,
     result: Path | None,
+    partial: bool,
+    refetch: bool,
     give_up: bool,
+    undo: bool,
 ) -> int:
     """Settle held tasks, such as instagram/000017, by exactly one decision; the next run acts on it.
 
-    `orchestrator status --held` lists them, with the file name to look for at the vendor.
+    `orchestrator status --held` lists them, with the file name to look for at the vendor. Until something has come of a
+    decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
     """
     from orchestrator import job
+    from orchestrator.cli import contents
     from orchestrator.report import text
-
-    decision = _decision(resubmit=resubmit, adopt=adopt, result=result, give_up=give_up)
-    if bool(names) == every:
-        raise UsageError("name the tasks to settle, or give --all for every held one")
-    if len(names) != 1 and isinstance(decision, job.Adopt | job.UseResult):
-        raise UsageError("--adopt and --result settle exactly one task; name it")
-    settled = until_done(job.resolve(settings, decision, None if every else names, job.real_world()))
-    put_either({"exit_code": int(ExitCode.DONE), "settled": list(settled)}, text.settled_text, as_json=as_json)
-    if settled:
-        _say_next("run", settings)
-    else:
-        streams.say("nothing is held")
-    return ExitCode.DONE
-
-
-def _decision(*, resubmit: bool, adopt: str | None, result: Path | None, give_up: bool) -> Decision:
-    from orchestrator import job
 
     decisions: list[Decision] = []
     decisions += [job.Resubmit()] if resubmit else []
     decisions += [job.Adopt(adopt)] if adopt is not None else []
-    decisions += [job.UseResult(result)] if result is not None else []
+    decisions += [job.UseResult(result, partial=partial)] if result is not None else []
     decisions += [job.GiveUp()] if give_up else []
+    decisions += [job.Refetch()] if refetch else []
+    decisions += [job.Undo()] if undo else []
     if len(decisions) != 1:
-        raise UsageError("decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE and --give-up")
-    return decisions[0]
+        raise UsageError(
+            "decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE, --give-up, --refetch and --undo"
+        )
+    decision = decisions[0]
+    if partial and result is None:
+        raise UsageError("--partial belongs to --result FILE")
+    if bool(names) == every:
+        raise UsageError("name the tasks to settle, or give --all for every held one")
+    if len(names) != 1 and isinstance(decision, job.Adopt | job.UseResult):
+        raise UsageError("--adopt and --result settle exactly one task; name it")
+    report = until_done(job.resolve(settings, decision, None if every else names, job.real_world()))
+    content = contents.of_resolve(report)
+    put_either(content, text.settled_text, as_json=as_json)
+    if report.settled:
+        _say_next("status --held" if undo else "run", settings)
+    elif undo:
+        streams.say("there is no decision since the last run that could be taken back")
+    elif not report.left_out:
+        again = f"; {report.decided:,} were decided on since the last run: --all --undo takes that back"
+        streams.say(f"nothing is held{again * bool(report.decided)}")
+    return int(content["exit_code"])
 
 
 @commands.command(short_help="Plan failed and unanswered numbers again.", example="retry -c spring.toml")

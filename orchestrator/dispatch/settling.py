@@ -176,14 +176,20 @@ def reader_of(columns: Iterable[str]) -> str:
     return " ".join((__version__, *columns))
 
 
-def note_result(ledger: Ledger, check: ResultCheck, key: TaskKey, report: ResultReport, *, at: float) -> None:
-    """Record that a task is done with a result, which may come out of the quarantine and send another one there."""
+def note_result(
+    ledger: Ledger, check: ResultCheck, key: TaskKey, report: ResultReport, *, at: float, decided: bool = False
+) -> None:
+    """Record that a task is done with a result, which may come out of the quarantine and send another one there.
+
+    `decided` says that a person brought it.
+    """
     used = ledger.result_sha256(key) if report.displaced else ""
     for sha256, path in report.displaced:
         version = Version(sha256, "/".join(path.parts[-3:]))  # results/quarantine/…
         ledger.set_aside(key, version, read_by=reader_of(check.columns) if sha256 == used else ALTERED)
     ledger.taken_out(key, report.result_sha256)
-    ledger.finish(key, report.counts, at=at, detail=detail_of(report), finding=report.finding)
+    detail = detail_of(report) | ({"by": "decision"} if decided else {})
+    ledger.finish(key, report.counts, at=at, detail=detail, finding=report.finding, decided=decided)
 
 
 def detail_of(report: ResultReport) -> dict[str, object]:

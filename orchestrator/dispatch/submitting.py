@@ -39,11 +39,12 @@ class StoppingError(Exception):
 
 @dataclass(slots=True)
 class Attempt:
-    """How far one submit has come. `cost_nano` is what it reserves, in 1e-9 USD."""
+    """How far one submit has come. `cost_nano` is what it reserves, in 1e-9 USD, `sent_name` its file at the vendor."""
 
     lane: Lane
     task: Task
     cost_nano: int
+    sent_name: str
     asked: bool = False
     released: bool = False
 
@@ -58,7 +59,8 @@ class Submitter:
 
     async def submit(self, lane: Lane, task: Task, leave: Leave) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
-        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows))
+        sent_name = task.key.file_name(self._context.job_name, task.sha256)
+        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows), sent_name)
         try:
             answer = await self._send(attempt, leave)
             await self._record(attempt, answer)
@@ -74,13 +76,12 @@ class Submitter:
 
     async def _send(self, attempt: Attempt, leave: Leave) -> SubmitAnswer:
         lane, task = attempt.lane, attempt.task
-        file_name = task.key.file_name(self._context.job_name, task.sha256)
 
         async def release(sha256: str) -> None:
             await self._release(attempt, sha256)
 
         chunk_file = chunk_path(self._context.directory, task.key.chunk)
-        return await lane.side.client.submit(lane.settings, chunk_file, file_name, leave=leave, release=release)
+        return await lane.side.client.submit(lane.settings, chunk_file, attempt.sent_name, leave=leave, release=release)
 
     async def _release(self, attempt: Attempt, sha256: str) -> None:
         task = attempt.task
@@ -91,10 +92,11 @@ class Submitter:
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
-        at, max_cost_nano = self._context.clock(), self._context.max_cost_nano
+        at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
+        name = attempt.sent_name
         attempt.asked = True
         await self._context.ledger.record(
-            lambda ledger: ledger.release(task.key, cost_nano=attempt.cost_nano, max_cost_nano=max_cost_nano, at=at)
+            lambda it: it.release(task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name)
         )
         attempt.released = True
 
@@ -120,7 +122,8 @@ class Submitter:
 
         def accept(ledger: Ledger) -> State:
             if not attempt.released:  # the vendor answered before it had the whole body, and says that it has it
-                ledger.release(key, cost_nano=attempt.cost_nano, max_cost_nano=None, at=at)
+                cost, name = attempt.cost_nano, attempt.sent_name
+                ledger.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
             return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
 
         state = await self._context.ledger.record(accept)

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from orchestrator.job.planning import PlannedCost, PlanReport
     from orchestrator.job.preview import plan
     from orchestrator.job.purging import PurgeReport, purge
-    from orchestrator.job.resolving import Adopt, Decision, GiveUp, Resubmit, UseResult, resolve
+    from orchestrator.job.resolving import (
+        Adopt,
+        Decision,
+        GiveUp,
+        Refetch,
+        ResolveReport,
+        Resubmit,
+        Undo,
+        UseResult,
+        resolve,
+    )
     from orchestrator.job.retrying import RetryReport, retry
     from orchestrator.job.running import Outcome, RunOptions, run
     from orchestrator.job.sheet import merge
@@ -28,10 +38,13 @@ __all__ = [
     "PlanReport",
     "PlannedCost",
     "PurgeReport",
+    "Refetch",
+    "ResolveReport",
     "Resubmit",
     "RetryReport",
     "RunOptions",
     "StatusReport",
+    "Undo",
     "UseResult",
     "VerifyReport",
     "World",
@@ -50,7 +63,9 @@ _HOMES = {
     "planning": ("PlanReport", "PlannedCost"),
     "preview": ("plan",),
     "purging": ("PurgeReport", "purge"),
-    "resolving": ("Adopt", "Decision", "GiveUp", "Resubmit", "UseResult", "resolve"),
+    "resolving": (
+        *("Adopt", "Decision", "GiveUp", "Refetch", "ResolveReport", "Resubmit", "Undo", "UseResult", "resolve"),
+    ),
     "retrying": ("RetryReport", "retry"),
     "running": ("Outcome", "RunOptions", "run"),
     "sheet": ("merge",),

@@ -1,21 +1,28 @@
-"""A person's decisions on held tasks, written into the ledger for the next run to act on."""
+"""A person's decisions on tasks, written into the ledger for the next run to act on.
+
+Which state takes which decision stands in `tasks.DECISIONS`. As long as nothing has come of a decision, a new one takes
+its place: it counts as if the earlier one had never been made.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from orchestrator.dispatch.settling import results_folder
+from orchestrator.dispatch.looking import names_in
+from orchestrator.dispatch.settling import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
-from orchestrator.intake import chunk_path
 from orchestrator.job.opening import opened
+from orchestrator.job.planning import NANO
 from orchestrator.ledger import Ledger
 from orchestrator.report.streams import redacted
-from orchestrator.results import ResultCheck, check_limits, take_results, verdict_path
-from orchestrator.tasks import HELD, Event, IllegalTransitionError, State, TaskKey, origins
+from orchestrator.results import check_limits, take_results
+from orchestrator.results.byhand import look_into
+from orchestrator.tasks import DECISIONS, HELD, Event, IllegalTransitionError, State, TaskKey
 from orchestrator.vendor.dialects import is_task_id
 from orchestrator.workers import Workers
 
@@ -25,7 +32,27 @@ if TYPE_CHECKING:
 
     from orchestrator.job.world import World
     from orchestrator.ledger import Task
+    from orchestrator.results import ResultCheck, ResultReport
+    from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings
+
+MISSING_PERCENT = 1
+"""How many of a chunk's numbers a result file may lack without a word."""
+
+OPTIONS = {
+    Event.RESUBMIT: "--resubmit",
+    Event.ADOPT: "--adopt TASK_ID",
+    Event.FINISH: "--result FILE",
+    Event.GIVE_UP: "--give-up",
+    Event.REFETCH: "--refetch",
+}
+"""How a person says what happens to the task."""
+
+_NOTHING_TO_DECIDE = {
+    State.PLANNED: "it is planned, and the next run sends it: there is nothing to decide",
+    State.SKIPPED: "it was skipped, since its chunk is below the platform's min_rows: there is nothing to decide",
+    State.RETRIED: "retry planned its numbers again, in a later task: decide on that one",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +69,10 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class UseResult:
-    """The result file was fetched by hand."""
+    """The result file was fetched by hand; `partial` takes one that lacks numbers, too."""
 
     path: Path
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +80,115 @@ class GiveUp:
     """Do without: its cells say `failed`."""
 
 
-Decision = Resubmit | Adopt | UseResult | GiveUp
+@dataclass(frozen=True, slots=True)
+class Refetch:
+    """Fetch its result again, under the id that is known."""
 
-_EVENTS = {Resubmit: Event.RESUBMIT, Adopt: Event.ADOPT, UseResult: Event.FINISH, GiveUp: Event.GIVE_UP}
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take the last decision back."""
 
 
-async def resolve(settings: Settings, decision: Decision, names: Sequence[str] | None, world: World) -> tuple[str, ...]:
-    """Settle the named tasks, or every held one when `names` is None, and return their names.
+Decision = Resubmit | Adopt | UseResult | GiveUp | Refetch | Undo
 
-    All or none: raises `UsageError` when a task does not exist, does not wait for this decision, or when the id or
-    file does not fit.
+_EVENTS: dict[type[Decision], Event] = {
+    Resubmit: Event.RESUBMIT,
+    Adopt: Event.ADOPT,
+    UseResult: Event.FINISH,
+    GiveUp: Event.GIVE_UP,
+    Refetch: Event.REFETCH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was decided on one task. Costs are in USD.
+
+    `cost` is what the decision itself may cost, None where no price is known; `paid` is what earlier submits may have
+    cost. `replaced` is the decision that it took the place of, "" for none.
+    """
+
+    task: str
+    decision: Event
+    cost: float | None
+    paid: float
+    task_id: str | None
+    replaced: str = ""
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A task that `--all` passed over, and the way out."""
+
+    task: str
+    task_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveReport:
+    """What `resolve` did; `decided` is how many decisions since the last run can be taken back now."""
+
+    settled: tuple[Settled, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    decided: int = 0
+
+
+async def resolve(settings: Settings, decision: Decision, names: Sequence[str] | None, world: World) -> ResolveReport:
+    """Settle the named tasks, or every held one when `names` is None.
+
+    All or none: raises `UsageError` when a task does not exist, does not take this decision, or when the id or file
+    does not fit.
     """
     with opened(settings, create=False) as ledger:
         _hold_what_was_cut_off(ledger, world.clock())
-        tasks = ledger.tasks(*HELD) if names is None else [_named(ledger, name) for name in names]
+        if names is None:
+            tasks, left_out = _every(ledger, decision)
+        else:
+            tasks, left_out = [_named(ledger, name) for name in dict.fromkeys(names)], ()
         if len(tasks) != 1 and isinstance(decision, Adopt | UseResult):
             raise UsageError("a task id or a result file belongs to exactly one task; name that one")
         for task in tasks:
             _check(task, decision)
-        change = await _change(settings, decision, tasks, world)
+        change, missing = await _change(settings, ledger, decision, tasks, world)
         if tasks:
-            ledger.change(change)
-        return tuple(str(task.key) for task in tasks)
+            ledger.change(partial(_each, tasks, change, isinstance(decision, Undo), world.clock()))
+        settled = tuple(_settled(settings, task, decision, missing) for task in tasks)
+        return ResolveReport(settled, tuple(left_out), len(ledger.decided(serial=ledger.serial)))
 
 
 def _hold_what_was_cut_off(ledger: Ledger, at: float) -> None:
     """Hold submits that a killed run left without an answer: nobody else is running, so none will come."""
     for task in ledger.tasks(State.RELEASED):
         ledger.change(partial(Ledger.doubt, key=task.key, reason="the run ended between release and answer", at=at))
+
+
+def _every(ledger: Ledger, decision: Decision) -> tuple[list[Task], Sequence[LeftOut]]:
+    """Return the tasks that `--all` means, and what it passes over because of their ids."""
+    match decision:
+        case Undo():
+            return ledger.decided(serial=ledger.serial), ()
+        case Refetch():
+            tasks = ledger.tasks(*HELD, State.FAILED)
+            known = [task for task in tasks if task.task_id is not None]
+            rest = [task for task in tasks if task.task_id is None and task.state in HELD]
+            return known, [LeftOut(str(task.key), None, _NO_ID) for task in rest]
+        case Resubmit():
+            tasks = ledger.tasks(*HELD)
+            known = [task for task in tasks if task.task_id is not None]
+            rest = [task for task in tasks if task.task_id is None]
+            return rest, [LeftOut(str(task.key), task.task_id, _PAID_FOR) for task in known]
+        case _:
+            return ledger.tasks(*HELD), ()
+
+
+_NO_ID = "no task id of the vendor is known, so there is nothing to fetch; --adopt TASK_ID names one"
+_PAID_FOR = (
+    "it has a task id, so it was paid for; every run looks at it once more, --refetch fetches it again, and to pay for "
+    "it twice name it"
+)
 
 
 def _named(ledger: Ledger, name: str) -> Task:
@@ -93,68 +202,154 @@ def _named(ledger: Ledger, name: str) -> Task:
     return task
 
 
+def before(task: Task) -> tuple[State, str | None, str]:
+    """Return state and task id of a task before the decision that can be taken back, and that decision, or ""."""
+    if task.decided is None:
+        return task.state, task.task_id, ""
+    note: dict[str, Any] = json.loads(task.decided)
+    return State(note["state"]), note["task_id"], OPTIONS[Event(note["event"])].partition(" ")[0]
+
+
 def _check(task: Task, decision: Decision) -> None:
+    """Raise `UsageError` unless the task takes the decision; the message says which ones it takes."""
+    state, task_id, earlier = before(task)
+    if isinstance(decision, Undo):
+        if not earlier:
+            raise UsageError(f"{task.key}: there is no decision to take back, or something has come of it already")
+        return
+    takes = [event for event in DECISIONS.get(state, ()) if event is not Event.REFETCH or task_id is not None]
     event = _EVENTS[type(decision)]
-    if task.state not in origins(event):
-        held = "" if task.state in HELD else ", not held"
-        raise UsageError(f"{task.key}: it is {task.state}{held}, and can't take this decision")
+    if event in takes:
+        return
+    if event is Event.REFETCH and task_id is None and takes:
+        reason = "no task id of the vendor is known, so there is nothing to fetch"
+    elif takes:
+        reason = f"it is {_said(task, state)}, so {OPTIONS[event].partition(' ')[0]} makes no sense"
+    else:
+        raise UsageError(f"{task.key}: {_NOTHING_TO_DECIDE[state]}")
+    raise UsageError(f"{task.key}: {reason}; it takes {_either([OPTIONS[event] for event in takes])}")
+
+
+def _said(task: Task, state: State) -> str:
+    if state is State.SUBMITTED:
+        return f"at the vendor under the task id {task.task_id}, where the next run looks for it"
+    return {State.IN_DOUBT: "in doubt"}.get(state, state.value)
+
+
+def _either(options: Sequence[str]) -> str:
+    return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
 
 
 async def _change(
-    settings: Settings, decision: Decision, tasks: Sequence[Task], world: World
-) -> Callable[[Ledger], None]:
+    settings: Settings, ledger: Ledger, decision: Decision, tasks: Sequence[Task], world: World
+) -> tuple[Callable[[Ledger, TaskKey], object], int]:
+    """Return what is to be done with each task, and how many of its numbers a result file lacks."""
     at = world.clock()
     match decision:
+        case Undo():
+            return lambda ledger, key: ledger.undo(key, at=at), 0
         case Resubmit():
-            return partial(_each, tasks, lambda ledger, key: ledger.resubmit(key, at=at))
+            return lambda ledger, key: ledger.resubmit(key, at=at), 0
         case GiveUp():
-            return partial(_each, tasks, lambda ledger, key: ledger.give_up(key, at=at))
+            return lambda ledger, key: ledger.give_up(key, at=at), 0
+        case Refetch():
+            return lambda ledger, key: ledger.refetch(key, at=at, decided=True), 0
         case Adopt(task_id):
             if not is_task_id(task_id) or redacted(task_id) != task_id:
                 raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
-            return partial(_each, tasks, lambda ledger, key: ledger.adopt(key, task_id, at=at))
-        case UseResult(path):
-            return await _take_result(settings, path, tasks[0], at)
+            return lambda ledger, key: ledger.adopt(key, task_id, at=at), 0
+        case UseResult():
+            check, report, missing = await _take_result(settings, ledger, decision, tasks[0])
+            return lambda ledger, key: note_result(ledger, check, key, report, at=at, decided=True), missing
         case _:
             assert_never(decision)
 
 
-def _each(tasks: Sequence[Task], settle: Callable[[Ledger, TaskKey], None], ledger: Ledger) -> None:
+def _each(
+    tasks: Sequence[Task],
+    settle: Callable[[Ledger, TaskKey], object],
+    undoes: bool,  # noqa: FBT001 - called by `partial` only
+    at: float,
+    ledger: Ledger,
+) -> None:
+    """Settle each task, in the place of an earlier decision of which nothing has come."""
     for task in tasks:
         try:
+            if task.decided is not None and not undoes:
+                ledger.undo(task.key, at=at)
             settle(ledger, task.key)
         except IllegalTransitionError as error:
             raise UsageError(f"{task.key}: {error}") from error
 
 
-async def _take_result(settings: Settings, path: Path, task: Task, at: float) -> Callable[[Ledger], None]:
-    directory, key = settings.job.directory, task.key
+def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -> Settled:
+    _, task_id, earlier = before(task)
+    event = Event.UNDO if isinstance(decision, Undo) else _EVENTS[type(decision)]
+    cost: float | None = 0.0
+    if event is Event.RESUBMIT:
+        platform = settings.platforms.get(task.key.platform)
+        known = platform is not None and (settings.is_sandbox or platform.price_per_10000 is not None)
+        cost = platform.cost_nano(task.rows) / NANO if platform is not None and known else None
+    return Settled(
+        task=str(task.key),
+        decision=event,
+        cost=cost,
+        paid=task.cost_nano / NANO,
+        task_id=decision.task_id if isinstance(decision, Adopt) else task_id,
+        replaced=earlier,
+        missing=missing,
+    )
+
+
+async def _take_result(
+    settings: Settings, ledger: Ledger, decision: UseResult, task: Task
+) -> tuple[ResultCheck, ResultReport, int]:
+    """Read a result file that a person brought, keep it, and write its verdicts; `UsageError` when it does not fit."""
+    directory, key, path = settings.job.directory, task.key, decision.path
     platform = settings.platforms.get(key.platform)
     if platform is None:
         raise UsageError(f"{key}: [platforms.{key.platform}] is not in {settings.source}; put it back for this")
-    kept = results_folder(directory, key.platform) / f"{key.chunk:06d}.part"
-    _copy(path, kept)
-    verdicts = verdict_path(directory, key.platform, key.chunk)
-    make_private_directory(verdicts.parent)
-    check = ResultCheck(
-        result=kept,
-        chunk=chunk_path(directory, key.chunk),
-        verdicts=verdicts,
-        platform=key.platform,
-        columns=platform.result_columns,
-        task_id=task.task_id or "",
-        success=None,
-    )
+    others = {name: (name, *other.result_columns) for name, other in settings.platforms.items() if name != key.platform}
+    _, task_id, _ = before(task)
+    check = check_of(directory, key, platform, task_id=task_id or "", chunk_sha256=task.sha256, success=None)
+    _copy(path, check.result)
+    make_private_directory(check.verdicts.parent)
     try:
         async with Workers(1) as workers:
+            found = await workers.run(look_into, check, others, limits=check_limits(task.rows))
+            _check_fit(ledger, decision, task, found)
             (report,) = await workers.run(take_results, (check,), limits=check_limits(task.rows))
             if isinstance(report, Exception):
                 raise report
     except (DamagedResultError, PieceDiedError) as error:
-        kept.unlink(missing_ok=True)
+        check.result.unlink(missing_ok=True)
         raise UsageError(f"{path}: this is no result of {key}: {error}") from error
-    detail = {"by": "decision", "result": report.result_sha256, "verdicts": report.verdicts_sha256}
-    return lambda ledger: ledger.finish(key, report.counts, at=at, detail=detail)
+    except UsageError:
+        check.result.unlink(missing_ok=True)
+        raise
+    return check, report, found.rows - found.matched
+
+
+def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFile) -> None:
+    """Raise `UsageError` when a file with numbers of the chunk seems to be of another task, or not all of it."""
+    path, key = decision.path, task.key
+    if found.other:
+        raise UsageError(
+            f"{path}: its column is named after {found.other}, and {key} asks for {key.platform}; if it is "
+            f"{key.platform} all the same, name the column {key.platform}"
+        )
+    names = dict.fromkeys(name for member in (path.name, *found.members) for name in names_in(member))
+    if names and before(task)[1] not in names and (owner := ledger.owner_of(key, *names, once=True, anywhere=True)):
+        raise UsageError(
+            f"{path}: its name, or one inside of it, is the task id of {owner}; if it is the result of {key} all the "
+            "same, give it another name"
+        )
+    missing = found.rows - found.matched
+    if missing * 100 > found.rows * MISSING_PERCENT and not decision.partial:
+        raise UsageError(
+            f"{path}: it has {found.matched:,} of the {found.rows:,} numbers of {key}; see whether it is whole, or "
+            f"take it with --partial: the other {missing:,} become unanswered"
+        )
 
 
 def _copy(source: Path, target: Path) -> None:

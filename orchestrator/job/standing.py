@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.job.opening import no_ledger
 from orchestrator.ledger import Ledger, ledger_path
-from orchestrator.tasks import HELD
+from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
     from orchestrator.ledger import ListCounts, RunRecord, Standing, Task
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """What `status` shows; `standings` in config order, `held` tasks and `findings` with their reasons.
+    """What `status` shows; `standings` in config order, `held` and `failed` tasks and `findings` with their reasons.
 
-    A purged job is `closed`.
+    `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
     """
 
     job_id: str
@@ -29,7 +29,9 @@ class StatusReport:
     counts: ListCounts
     standings: tuple[Standing, ...]
     held: tuple[Task, ...]
+    failed: tuple[Task, ...]
     findings: tuple[Task, ...]
+    decided: tuple[Task, ...]
     cost_usd: float
     closed: bool
 
@@ -49,7 +51,9 @@ def status(settings: Settings) -> StatusReport:
             counts=ledger.counts(),
             standings=tuple(standings[name] for name in settings.platforms if name in standings),
             held=tuple(ledger.tasks(*HELD)),
+            failed=tuple(ledger.tasks(State.FAILED)),
             findings=tuple(ledger.findings()),
+            decided=tuple(ledger.decided(serial=ledger.serial)),
             cost_usd=ledger.spent_nano() / 1e9,
             closed=ledger.closed,
         )

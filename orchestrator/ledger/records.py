@@ -109,6 +109,8 @@ class Task:
     """A task as the ledger has it. Times are seconds since the epoch; `success` and `total` are the vendor's words.
 
     `has_result` says that there are verdicts and a result of it, also while it is being fetched again.
+    `sent_name` is the name under which its file was last sent, "" while it was not. `decided` is what it was before a
+    person's decision of which nothing has come yet, as JSON; None when there is none.
     """
 
     key: TaskKey
@@ -123,6 +125,9 @@ class Task:
     success: int
     reason: str
     has_result: bool = False
+    sent_name: str = ""
+    released_at: float | None = None
+    decided: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ CREATE TABLE tasks (
     sent_name TEXT NOT NULL DEFAULT '',
     released_at REAL,
     evidence TEXT,
+    decided TEXT,
     PRIMARY KEY (platform, chunk),
     CHECK (state <> 'submitted' OR task_id IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -93,6 +94,8 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_by_state ON tasks (platform, state, chunk);
 CREATE UNIQUE INDEX one_task_an_id ON tasks (vendor, task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
+
+CREATE INDEX decided_tasks ON tasks (platform, chunk) WHERE decided IS NOT NULL;
 
 CREATE TABLE tally (
     platform TEXT NOT NULL,
@@ -144,7 +147,7 @@ CREATE TABLE events (
     detail TEXT NOT NULL
 ) STRICT;
 
-CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail');
+CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail', 'give_up');
 
 {_EVENTS_STAY}
 CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
@@ -171,6 +174,15 @@ ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
 DROP TRIGGER events_stay;
 {_EVENTS_STAY}
+ALTER TABLE tasks ADD COLUMN decided TEXT;
+CREATE INDEX decided_tasks ON tasks (platform, chunk) WHERE decided IS NOT NULL;
+DROP INDEX ids_once_held;
+CREATE INDEX ids_once_held ON events (task_id) WHERE event IN ('stall', 'fail', 'give_up');
+UPDATE tasks SET released_at = sent.at, sent_name =
+    (SELECT name FROM job) || '-' || platform || '-' || printf('%06d', chunk) || '-'
+    || (SELECT substr(sha256, 1, 8) FROM chunks WHERE chunks.chunk = tasks.chunk) || '.txt'
+FROM (SELECT platform AS p, chunk AS c, max(at) AS at FROM events WHERE event = 'release' GROUP BY 1, 2) AS sent
+WHERE platform = sent.p AND chunk = sent.c;
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.

@@ -4,6 +4,7 @@ Rules:
 
 - A task changes its state by an event that `tasks.TRANSITIONS` allows, and every transition is also a row of the
   append-only table `events`.
+- A person's decision can be taken back as long as nothing has come of it: until the task's next event.
 - What a submit may cost is reserved in the transaction that releases it; only an answer that says "no task was made"
   gives it back.
 """
@@ -17,7 +18,7 @@ from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger.job_record import moment
 from orchestrator.ledger.kept import KeptRecord
 from orchestrator.ledger.records import Chunk, PlannedPlatform, Standing, Task
-from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after
+from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,8 +32,23 @@ def ledger_path(directory: Path) -> Path:
 
 _COURSE = ("", "pending", "?", "processing", "completed", "exported", "failed")
 
+_BEFORE = (
+    "evidence",
+    "state",
+    "task_id",
+    "cost_nano",
+    "submitted_at",
+    "progress_at",
+    "vendor_status",
+    "total",
+    "success",
+    "reason",
+)
+"""What a decision may change."""
+
 _TASK_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
-    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason, tasks.evidence IS NOT NULL"""
+    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason, tasks.evidence IS NOT NULL,
+    tasks.sent_name, tasks.released_at, tasks.decided"""
 
 
 class Ledger(KeptRecord):
@@ -88,8 +104,8 @@ class Ledger(KeptRecord):
     def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False, anywhere: bool = False) -> TaskKey | None:
         """Return another task that has one of `task_ids`, of those whose ids the vendor counts with those of `key`.
 
-        `once` also finds one that had it before it was sent again or given another: only stalled and failed tasks can
-        lose theirs, and the events in which they became so still name it. `anywhere` looks at all tasks.
+        `once` also finds one that had it before it was sent again or given another: only stalled, failed and given-up
+        tasks can lose theirs, and the events in which they became so still name it. `anywhere` looks at all tasks.
         """
         marks = ", ".join("?" * len(task_ids))
         held = (
@@ -98,7 +114,7 @@ class Ledger(KeptRecord):
         )
         lost = (
             "SELECT platform, chunk, vendor FROM events JOIN tasks USING (platform, chunk) "
-            f"WHERE event IN ('stall', 'fail') AND events.task_id IN ({marks})"
+            f"WHERE event IN ('stall', 'fail', 'give_up') AND events.task_id IN ({marks})"
         )
         row = self._row(
             f"SELECT o.platform, o.chunk FROM ({held}{f' UNION ALL {lost}' if once else ''}) o "
@@ -181,14 +197,17 @@ class Ledger(KeptRecord):
 
     # --- tasks: changing ---------------------------------------------------------------------------------------------
 
-    def release(self, key: TaskKey, *, cost_nano: int, max_cost_nano: int | None, at: float) -> None:
-        """Reserve the cost and note that the last bytes of a submit are about to leave.
+    def release(
+        self, key: TaskKey, *, cost_nano: int, max_cost_nano: int | None, at: float, sent_name: str = ""
+    ) -> None:
+        """Reserve the cost and note that the last bytes of a submit, a file called `sent_name`, are about to leave.
 
         Raises `BudgetError` when the cost does not fit any more; `max_cost_nano` None is for the embedded vendor.
         """
         if max_cost_nano is not None and self.spent_nano() + cost_nano > max_cost_nano:
             raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")
-        self._transition(key, Event.RELEASE, at=at, reason="", detail={"cost_nano": cost_nano}, cost_nano=cost_nano)
+        sent = {"cost_nano": cost_nano, "sent_name": sent_name, "released_at": at}
+        self._transition(key, Event.RELEASE, at=at, reason="", detail={"cost_nano": cost_nano}, **sent)
         self._charge(key.platform, submits=1, cost_nano=cost_nano)
         self._begin(at)
 
@@ -249,23 +268,20 @@ class Ledger(KeptRecord):
         at: float,
         detail: Mapping[str, object],
         finding: str = "",
+        decided: bool = False,
     ) -> None:
         """Note that the task's verdicts are written and synced; `verdicts` counts them by word.
 
         `result` and `verdicts` in `detail` are the hashes of the two files. They are kept with the task, and whoever
-        reads the files compares them. `finding` says what is odd about the result.
+        reads the files compares them. `finding` says what is odd about the result, `decided` that a person brought it,
+        which can be taken back.
         """
         told = dict(detail)
         hashes = {name: told.pop(name) for name in ("result", "verdicts") if name in told}
+        evidence = json.dumps(hashes | {"counts": dict(verdicts), "finding": finding})
         self._uncount(key)
-        self._transition(
-            key,
-            Event.FINISH,
-            at=at,
-            reason=finding,
-            detail=told,
-            evidence=json.dumps(hashes | {"counts": dict(verdicts), "finding": finding}),
-        )
+        move = self._decide if decided else self._transition
+        move(key, Event.FINISH, at=at, reason=finding, detail=told, evidence=evidence)
         self._begin(at)
         self._count_verdicts(key.platform, verdicts)
 
@@ -277,11 +293,11 @@ class Ledger(KeptRecord):
         """Note that the task made no progress for too long; return where that leads, see `refetch`."""
         return self._end_in_vain(key, Event.STALL, reason, at=at)
 
-    def refetch(self, key: TaskKey, *, at: float, lost: bool = False) -> None:
+    def refetch(self, key: TaskKey, *, at: float, lost: bool = False, decided: bool = False) -> None:
         """Have the result of a task fetched again, under the id that is known.
 
         A task that was done is done as before if nothing comes of it, save when its files are `lost`. `UsageError`
-        without an id.
+        without an id. `decided` says that a person wished it, which can be taken back.
         """
         after(self._state(key), Event.REFETCH)
         if self._value("SELECT task_id FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk)) is None:
@@ -291,7 +307,8 @@ class Ledger(KeptRecord):
             )
         self._uncount(key)
         fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0, "progress_at": at}
-        self._transition(key, Event.REFETCH, at=at, reason="", **fresh, **({"evidence": None} if lost else {}))
+        fresh |= {"evidence": None} if lost else {}
+        (self._decide if decided else self._transition)(key, Event.REFETCH, at=at, reason="", **fresh)
 
     def _end_in_vain(self, key: TaskKey, event: Event, reason: str, *, at: float) -> State:
         """Let a task come to nothing; one that was done before it was fetched again is done as it was."""
@@ -324,35 +341,59 @@ class Ledger(KeptRecord):
         with self._understood():
             return dict(json.loads(text or "{}"))
 
-    def _uncount(self, key: TaskKey) -> None:
-        """Take the verdicts of a task that is done out of the sums. Those of an earlier version were not noted."""
+    def _uncount(self, key: TaskKey, *, sign: int = -1) -> None:
+        """Take the verdicts of a task that is done out of the sums. Those of an earlier version were not noted.
+
+        With a `sign` of 1 they come back into them.
+        """
         if self._state(key) is State.DONE:
             counts = self._evidence(key).get("counts", {})
-            self._count_verdicts(key.platform, {word: -rows for word, rows in counts.items()})
-
-    def _count_verdicts(self, platform: str, verdicts: Mapping[str, int]) -> None:
-        self._sql.executemany(
-            "INSERT INTO verdicts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
-            ((platform, word, rows) for word, rows in verdicts.items()),
-        )
+            self._count_verdicts(key.platform, {word: sign * rows for word, rows in counts.items()})
 
     def resubmit(self, key: TaskKey, *, at: float) -> None:
         """Plan a held task again, on a person's decision; what the first submit may have cost stays counted."""
-        self._transition(
-            key, Event.RESUBMIT, at=at, reason="", task_id=None, vendor_status="", total=0, success=0, cost_nano=0
-        )
+        fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
+        self._decide(key, Event.RESUBMIT, at=at, reason="", task_id=None, cost_nano=0, **fresh)
 
     def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
         """Give a held or failed task the vendor's task id that a person found; `UsageError` when another has it."""
         if taken := self.owner_of(key, task_id):
             raise UsageError(f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one")
         fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
-        self._transition(key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, **fresh)
+        self._decide(key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, **fresh)
         self._begin(at)
 
     def give_up(self, key: TaskKey, *, at: float) -> None:
-        """Settle a held task as failed, on a person's decision."""
-        self._transition(key, Event.GIVE_UP, at=at, reason="given up by decision")
+        """Settle a task as failed, on a person's decision; its task id, if it has one, stays known.
+
+        One that was done before it was fetched again is done as it was.
+        """
+        reason = "given up by decision"
+        if self._state(key) is State.SUBMITTED and self._evidence(key):
+            self._end_in_vain(key, Event.GIVE_UP, reason, at=at)
+        else:
+            self._decide(key, Event.GIVE_UP, at=at, reason=reason)
+
+    def undo(self, key: TaskKey, *, at: float) -> None:
+        """Make a task what it was before a decision of which nothing has come; `UsageError` when its id has gone."""
+        state, columns = self._state(key), self._decision_on(key)
+        event, _ = Event(columns.pop("event")), columns.pop("serial")
+        undone(State(columns["state"]), event, state)
+        task_id = columns["task_id"]
+        if task_id is not None and (taken := self.owner_of(key, task_id)):
+            raise UsageError(f"{key}: its task id {task_id} was given to {taken} since; settle that one first")
+        self._uncount(key)
+        self._move(key, Event.UNDO, state, at=at, detail={"undone": event}, columns=columns | {"decided": None})
+        self._uncount(key, sign=1)
+
+    def decided(self, *, serial: int) -> list[Task]:
+        """Return the tasks that were decided on since run `serial` began, and of which nothing has come yet."""
+        rows = self._rows(
+            f"SELECT {_TASK_COLUMNS} FROM tasks JOIN chunks USING (chunk) "
+            "WHERE decided IS NOT NULL AND json_extract(decided, '$.serial') >= ? ORDER BY platform, chunk",
+            (serial,),
+        )
+        return self._tasks(rows)
 
     def retried(self, key: TaskKey, *, at: float) -> None:
         """Note that a failed task's numbers are planned again, in a further generation."""
@@ -391,11 +432,59 @@ class Ledger(KeptRecord):
         detail: Mapping[str, object] | None = None,
         **columns: object,
     ) -> State:
+        origin = self._state(key)
+        columns = {"decided": None, **columns, "state": after(origin, event), "reason": reason}
+        note = dict(detail or {}) | ({"reason": reason} if reason else {})
+        return self._move(key, event, origin, at=at, detail=note, columns=columns)
+
+    def _decide(
+        self,
+        key: TaskKey,
+        event: Event,
+        *,
+        at: float,
+        reason: str,
+        detail: Mapping[str, object] | None = None,
+        **columns: object,
+    ) -> State:
+        """Do what a person decided, and note what the task was before, so that it can be taken back."""
+        row = self._row(
+            f"SELECT {', '.join(_BEFORE)}, (SELECT serial FROM job) FROM tasks WHERE platform = ? AND chunk = ?",
+            (key.platform, key.chunk),
+        )
+        if row is None:
+            raise IllegalTransitionError(f"{key} is not in the plan")
+        before = dict(zip((*_BEFORE, "serial"), row, strict=True)) | {"event": event}
+        columns |= {"decided": json.dumps(before)}
+        return self._transition(key, event, at=at, reason=reason, detail=detail, **columns)
+
+    def _decision_on(self, key: TaskKey) -> dict[str, Any]:
+        text = self._value("SELECT decided FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk))
+        if text is None:
+            raise IllegalTransitionError(f"{key}: there is no decision that could be taken back")
+        with self._understood():
+            return dict(json.loads(text))
+
+    def _count_verdicts(self, platform: str, verdicts: Mapping[str, int]) -> None:
+        self._sql.executemany(
+            "INSERT INTO verdicts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
+            ((platform, word, rows) for word, rows in verdicts.items()),
+        )
+
+    def _move(
+        self,
+        key: TaskKey,
+        event: Event,
+        origin: State,
+        *,
+        at: float,
+        detail: Mapping[str, object],
+        columns: Mapping[str, object],
+    ) -> State:
+        """Change a task's row if it is still in `origin`, and add the event."""
         if not self._sql.in_transaction:
             raise IllegalTransitionError(f"{event} of {key} outside of a commit would be half done after a crash")
-        origin = self._state(key)
-        target = after(origin, event)
-        columns |= {"state": target, "reason": reason}
+        target = State(str(columns["state"]))
         assignments = ", ".join(f"{name} = ?" for name in columns)
         updated = self._sql.execute(
             f"UPDATE tasks SET {assignments} WHERE platform = ? AND chunk = ? AND state = ?",
@@ -403,12 +492,11 @@ class Ledger(KeptRecord):
         )
         if updated.rowcount != 1:
             raise IllegalTransitionError(f"{key} is no longer {origin}")
-        note = dict(detail or {}) | ({"reason": reason} if reason else {})
         self._sql.execute(
             "INSERT INTO events (at, serial, platform, chunk, event, origin, target, task_id, detail) "
             "SELECT ?, job.serial, platform, chunk, ?, ?, ?, task_id, ? FROM tasks, job "
             "WHERE platform = ? AND chunk = ?",
-            (at, event, origin, target, json.dumps(note), key.platform, key.chunk),
+            (at, event, origin, target, json.dumps(detail), key.platform, key.chunk),
         )
         return target
 
@@ -443,6 +531,6 @@ def _place_in_course(status: str) -> int:
 def _task(row: tuple[Any, ...]) -> Task:
     platform, chunk, state, *rest = row
     task = Task(TaskKey(platform, chunk), State(state), *rest)
-    if task.submitted_at is not None:
-        moment(task.submitted_at)
+    for at in filter(None, (task.submitted_at, task.released_at)):
+        moment(at)
     return task

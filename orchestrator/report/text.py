@@ -22,7 +22,14 @@ HELP_WITH = {
 }
 """The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""
 
-_HELD_FIELDS = {"sent as": "sent_as", "sent at": "sent_at", "task id": "task_id", "reason": "reason"}
+_DECIDED = {
+    "resubmit": "to be sent again",
+    "adopt": "at the vendor under the task id {task_id}",
+    "finish": "done, by its result file",
+    "give_up": "given up: its numbers are failed",
+    "refetch": "to be fetched again",
+    "undo": "as it was before {replaced}",
+}
 
 
 def count(number: int) -> str:
@@ -80,17 +87,57 @@ def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
 def held_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
     """List the held tasks with what a person needs to find them at the vendor, from what `status --held` gathered."""
     del width  # names and reasons are copied, so they are not broken
-    lines: list[str] = []
-    for task in content["held_tasks"]:
-        lines += [f"{task['task']}  {task['state']}  {count(task['numbers'])} number{'s' * (task['numbers'] != 1)}"]
-        lines += [f"    {name:<9}{task[key]}" for name, key in _HELD_FIELDS.items() if task[key]]
-    return "\n".join(lines) or "nothing is held"
+    lines = [line for task in content["held_tasks"] for line in _waiting(task)] or ["nothing is held"]
+    if failed := content["failed_tasks"]:
+        lines += ["", "failed", *(line for task in failed for line in _waiting(task))]
+    if decided := content["decided_tasks"]:
+        lines += ["", "decided, for the next run to act on"]
+        for task in decided:
+            lines += [
+                f"{task['task']}  {_DECIDED[task['decision']].format_map(task)}",
+                f"    {task['undo']}  # take it back",
+            ]
+    return "\n".join(lines)
+
+
+def _waiting(task: Mapping[str, Any]) -> list[str]:
+    numbers = f"{count(task['numbers'])} number{'s' * (task['numbers'] != 1)}"
+    fields = {
+        "sent as": task["sent_as"] or "not sent",
+        "sent at": task["sent_at"] or "not sent",
+        "cost": f"{money(task['cost'])}, which the vendor may have charged" if task["cost"] else "nothing so far",
+        "task id": task["task_id"] or "not known",
+        "reason": task["reason"],
+    }
+    lines = [f"{task['task']}  {task['state']}  {numbers}"]
+    lines += [f"    {name:<9}{value}" for name, value in fields.items() if value]
+    return lines + [f"    {way['command']}  # {way['when']}" for way in task["ways_out"]]
 
 
 def settled_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Name the tasks that `resolve` settled, one a line."""
+    """Name the tasks that `resolve` settled, one a line, with what was decided and what that may cost."""
     del width
-    return "\n".join(content["settled"])
+    lines = [_decision(settled) for settled in content["decisions"]]
+    costs = [settled["cost"] for settled in content["decisions"]]
+    if len(lines) > 1 and any(cost != 0 for cost in costs):
+        lines.append(f"in all, this may cost {money(None if None in costs else sum(costs))}")
+    lines += [f"{left['task']}  left out: {left['reason']}" for left in content["left_out"]]
+    return "\n".join(lines)
+
+
+def _decision(settled: Mapping[str, Any]) -> str:
+    said = _DECIDED[settled["decision"]].format_map(settled)
+    if settled["decision"] == "undo":
+        return f"{settled['task']}  {said}"
+    if settled["missing"]:
+        said += f", {count(settled['missing'])} of its numbers are unanswered"
+    said += f"; this may cost {money(settled['cost'])}" if settled["cost"] != 0 else "; this costs nothing"
+    if settled["decision"] in ("resubmit", "give_up") and settled["cost_so_far"]:
+        said += f"; {money(settled['cost_so_far'])} may have been paid for it already"
+    if settled["decision"] == "resubmit" and settled["task_id"]:
+        said += f" (its task id was {settled['task_id']}: it is paid for twice)"
+    said += f"; in the place of {settled['replaced']}" if settled["replaced"] else ""
+    return f"{settled['task']}  {said}"
 
 
 def retry_text(content: Mapping[str, Any], width: int = WIDTH) -> str:

@@ -148,12 +148,21 @@ class Bench:
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             found.append(Chunk(chunk, (chunk - 1) * rows, rows, sha256))
         platforms = tuple(
-            PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, {}, p.min_rows)
+            PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, self._call(p), p.min_rows)
             for name, p in self.platforms.items()
         )
         plan = Plan("bench", False, {}, (), ListCounts(), tuple(found), platforms)  # noqa: FBT003 - a record
         with Ledger.create(ledger_path(self.directory), "bench") as ledger:
             ledger.change(partial(Ledger.replace_plan, plan=plan))
+
+    def _call(self, platform: PlatformSettings) -> dict[str, str]:
+        base_url = self.vendors[platform.vendor].base_url
+        return {
+            "base_url": base_url,
+            "style": platform.style.value,
+            "path": platform.path,
+            "task_type": platform.task_type,
+        }
 
     async def run(self, *base_urls: str, submit_only: bool = False) -> list[Lane]:
         """Do one run against the vendors at `base_urls`, in the order of `vendors`; return what it left in memory."""

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import zipfile
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.job import Adopt, Decision, GiveUp, Resubmit, UseResult, merge, resolve
+from orchestrator.job import Adopt, Decision, GiveUp, Refetch, ResolveReport, Resubmit, Undo, UseResult, merge, resolve
+from orchestrator.job.resolving import before
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import streams
-from orchestrator.tasks import State, TaskKey
-from tests.dispatch.harness import Bench, numbers_of
+from orchestrator.tasks import DECISIONS, HELD, TRANSITIONS, Event, State, TaskKey
+from tests.dispatch.harness import VENDOR, Bench, numbers_of
 
 if TYPE_CHECKING:
     from tests.job.conftest import Case
@@ -21,7 +25,7 @@ KEYS = [TaskKey("instagram", chunk) for chunk in range(1, 7)]
 @pytest.fixture
 def bench(case: Case) -> Bench:
     """Give a job with one task of each kind: in doubt, stalled, failed, planned, submitted, released."""
-    made = Bench(case.directory)
+    made = Bench(case.directory, vendors={"main": replace(VENDOR, base_url="sandbox")})
     made.plan(6)
     in_doubt, stalled, failed, _, submitted, released = KEYS
 
@@ -38,17 +42,106 @@ def bench(case: Case) -> Bench:
     return made
 
 
+def names(report: ResolveReport) -> list[str]:
+    return [settled.task for settled in report.settled]
+
+
 def states(bench: Bench) -> list[str]:
     return [state.value for state in bench.states()]
 
 
 async def test_resubmit_all(case: Case, bench: Bench) -> None:
-    """Every held task is planned again, also one that a killed run left without an answer; the cost stays counted."""
-    names = await resolve(case.settings(), Resubmit(), None, case.world())
-    assert names == ("instagram/000001", "instagram/000002", "instagram/000006")
-    assert states(bench) == ["planned", "planned", "failed", "planned", "submitted", "planned"]
+    """Each held task is planned again, also one that a killed run left without an answer; the cost stays counted.
+
+    One with a task id was paid for: it is left out, and its way out is named. By its name it is sent again, too.
+    """
+    report = await resolve(case.settings(), Resubmit(), None, case.world())
+    assert names(report) == ["instagram/000001", "instagram/000006"]
+    assert [settled.cost for settled in report.settled] == [0.0003, 0.0003]
+    (left_out,) = report.left_out
+    assert (left_out.task, left_out.task_id) == ("instagram/000002", "t2")
+    assert "--refetch" in left_out.reason
+    assert states(bench) == ["planned", "stalled", "failed", "planned", "submitted", "planned"]
     assert bench.spent_nano() == 500
-    assert await resolve(case.settings(), Resubmit(), None, case.world()) == ()
+    assert (await resolve(case.settings(), Resubmit(), None, case.world())).settled == ()
+    named = await resolve(case.settings(), Resubmit(), ["instagram/000002"], case.world())
+    assert (named.settled[0].task_id, named.settled[0].cost, named.settled[0].paid) == ("t2", 0.0003, 1e-7)
+    assert states(bench)[1] == "planned"
+
+
+async def test_refetch_all(case: Case, bench: Bench) -> None:
+    """What is held or failed and has an id is fetched again; what has none is left out."""
+    report = await resolve(case.settings(), Refetch(), None, case.world())
+    assert names(report) == ["instagram/000002", "instagram/000003"]
+    assert [left_out.task for left_out in report.left_out] == ["instagram/000001", "instagram/000006"]
+    assert states(bench) == ["in_doubt", "submitted", "submitted", "planned", "submitted", "in_doubt"]
+    assert (bench.task(2).task_id, bench.spent_nano()) == ("t2", 500)
+
+
+SOME: list[Decision] = [Resubmit(), Adopt("found"), GiveUp(), Refetch()]
+
+
+@pytest.mark.parametrize("then", SOME, ids=repr)
+@pytest.mark.parametrize("first", SOME, ids=repr)
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5])
+async def test_a_new_decision_takes_the_place_of_the_earlier(
+    case: Case, bench: Bench, chunk: int, first: Decision, then: Decision
+) -> None:
+    """What comes of two decisions is what comes of the second alone, or a refusal if that one alone is refused."""
+    name = str(KEYS[chunk - 1])
+    as_it_was = bench.task(chunk)
+
+    async def decide(decision: Decision) -> bool:
+        try:
+            await resolve(case.settings(), decision, [name], case.world())
+        except UsageError:
+            return False
+        return True
+
+    async def back() -> None:
+        if bench.task(chunk).decided:
+            await resolve(case.settings(), Undo(), [name], case.world())
+        assert bench.task(chunk) == as_it_was
+
+    taken, alone = await decide(then), replace(bench.task(chunk), submitted_at=0, progress_at=0)
+    await back()
+    if await decide(first):
+        assert await decide(then) == taken
+        if taken:
+            assert replace(bench.task(chunk), submitted_at=0, progress_at=0) == alone
+        else:
+            assert bench.task(chunk).decided
+    await back()
+
+
+async def test_all_decisions_since_the_last_run_are_taken_back(case: Case, bench: Bench) -> None:
+    """A mistaken --all is undone as a whole; what was decided before the last run stands."""
+    await resolve(case.settings(), GiveUp(), ["instagram/000002"], case.world())
+    bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
+    await resolve(case.settings(), Resubmit(), None, case.world())
+    report = await resolve(case.settings(), Undo(), None, case.world())
+    assert names(report) == ["instagram/000001", "instagram/000006"]
+    assert states(bench) == ["in_doubt", "failed", "failed", "planned", "submitted", "in_doubt"]
+    await resolve(case.settings(), Undo(), ["instagram/000002"], case.world())
+    assert states(bench)[1] == "stalled"
+
+
+async def test_an_adopted_id_can_be_corrected_at_any_time(case: Case, bench: Bench) -> None:
+    """Also after runs that looked for it in vain, and once these held the task because the vendor denies it."""
+    await resolve(case.settings(), Adopt("mistyped"), ["instagram/000001"], case.world())
+    bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
+    await resolve(case.settings(), Adopt("mistyped-too"), ["instagram/000001"], case.world())
+    bench.change(lambda ledger: ledger.stall(KEYS[0], "denied", at=10.0))
+    for decision in (Adopt("right"), Undo(), GiveUp(), Undo(), Resubmit(), Undo(), Refetch()):
+        await resolve(case.settings(), decision, ["instagram/000001"], case.world())
+    assert (bench.task(1).state, bench.task(1).task_id) == (State.SUBMITTED, "mistyped-too")
+
+
+def test_what_is_held_or_failed_has_a_way_out() -> None:
+    """No dead end: there is a decision for each such state, also without a task id, and the table allows each."""
+    for state in (*HELD, State.FAILED):
+        assert {Event.ADOPT, Event.RESUBMIT, Event.FINISH} <= set(DECISIONS[state])
+    assert all((state, event) in TRANSITIONS for state, events in DECISIONS.items() for event in events)
 
 
 @pytest.mark.parametrize("task_id", ["", "..", "two words", "a/b", "x" * 129, "the-key-itself"])
@@ -91,10 +184,15 @@ async def test_a_result_fetched_by_hand(case: Case, bench: Bench, tmp_path: Path
 @pytest.mark.parametrize(
     ("decision", "names", "words"),
     [
-        (Resubmit(), ["instagram/000003"], "failed, not held"),
-        (Resubmit(), ["instagram/000004"], "planned, not held"),
-        (Resubmit(), ["instagram/000005"], "submitted, not held"),
-        (GiveUp(), ["instagram/000003"], "failed"),
+        (Resubmit(), ["instagram/000004"], "it is planned, and the next run sends it"),
+        (Resubmit(), ["instagram/000005"], "under the task id t5, .* it takes --result FILE or --give-up"),
+        (GiveUp(), ["instagram/000003"], "it is failed, so .* it takes --refetch, --adopt TASK_ID, --result FILE or"),
+        (
+            Refetch(),
+            ["instagram/000001"],
+            "no task id .* it takes --adopt TASK_ID, --resubmit, --result FILE or --give",
+        ),
+        (Undo(), ["instagram/000001"], "no decision to take back"),
         (Resubmit(), ["instagram/000001", "instagram/000004"], "planned"),
         (Resubmit(), ["instagram/000007"], "no such task"),
         (Resubmit(), ["amazon/000001"], "no such task"),
@@ -130,6 +228,67 @@ async def test_a_result_that_does_not_fit(
     assert bench.task(1).state is State.IN_DOUBT
     assert not list((case.directory / "results").rglob("000001*"))
     assert not (case.directory / "verdicts" / "instagram" / "000001.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "words"),
+    [
+        ("x.csv", ["Number,amazon", "+41790010000,no"], "its column is named after amazon$"),
+        (
+            "x.csv",
+            ["Number,amazon,activated", *(f"{n},no,no" for n in numbers_of(1, 3))],
+            "named after amazon, and ins",
+        ),
+        ("x.csv", ["Number,instagram", "+41790010000,no"], "it has 1 of the 3 numbers of .* --partial: the other 2"),
+        ("t3.csv", ["Number,instagram", *(f"{n},no" for n in numbers_of(1, 3))], "the task id of instagram/000003; if"),
+    ],
+)
+async def test_a_file_that_may_be_another(
+    case: Case, bench: Bench, tmp_path: Path, name: str, lines: list[str], words: str
+) -> None:
+    """Another platform's file, part of a file, and one that is called by another task's id are refused with reasons."""
+    case.config += "[platforms.amazon]\nmin_rows = 1\n"
+    path = tmp_path / name
+    path.write_text("\n".join(lines))
+    with pytest.raises(UsageError, match=words):
+        await resolve(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+    assert bench.task(1).state is State.IN_DOUBT
+    assert not list((case.directory / "results").rglob("000001*"))
+
+
+async def test_part_of_a_result_and_a_better_one(case: Case, bench: Bench, tmp_path: Path) -> None:
+    """With --partial it is taken, the others are unanswered; a better file takes its place."""
+    path, whole = tmp_path / "part.csv", tmp_path / "whole.csv"
+    path.write_text("\n".join(["Number,instagram", *(f"{number},no" for number in numbers_of(1, 1))]))
+    whole.write_text("\n".join(["Number,instagram", *(f"{number},yes" for number in numbers_of(1, 3))]))
+    report = await resolve(case.settings(), UseResult(path, partial=True), ["instagram/000001"], case.world())
+    assert report.settled[0].missing == 2
+    assert +Counter(bench.standing().verdicts) == {"no": 1, "unanswered": 2}
+    await resolve(case.settings(), UseResult(whole), ["instagram/000001"], case.world())
+    assert +Counter(bench.standing().verdicts) == {"yes": 3}
+    await merge(case.settings(), case.world())
+    assert case.cells("master.partial.csv")[:3] == ["yes"] * 3
+
+
+async def test_a_zip_that_names_another_task(case: Case, bench: Bench, tmp_path: Path) -> None:
+    """The folder inside of the vendor's zips is called by the task's id: its own is fine, another's is not."""
+    rows = "\n".join(["Number,instagram", *(f"{number},no" for number in numbers_of(2, 3))])
+    for folder in ("t3", "t2"):
+        path = tmp_path / "result.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(f"{folder}/all.csv", rows)
+        if folder == "t3":
+            with pytest.raises(UsageError, match="is the task id of instagram/000003"):
+                await resolve(case.settings(), UseResult(path), ["instagram/000002"], case.world())
+    await resolve(case.settings(), UseResult(path), ["instagram/000002"], case.world())
+    assert bench.task(2).state is State.DONE
+
+
+def test_what_was_decided_before(bench: Bench) -> None:
+    """A task remembers what it was, and the option that was typed."""
+    bench.change(lambda ledger: ledger.resubmit(KEYS[1], at=4.0))
+    assert before(bench.task(2)) == (State.STALLED, "t2", "--resubmit")
+    assert before(bench.task(3)) == (State.FAILED, "t3", "")
 
 
 async def test_a_result_for_all_of_none(case: Case, tmp_path: Path) -> None:

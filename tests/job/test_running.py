@@ -141,7 +141,8 @@ async def test_held_tasks_wait_for_a_decision(case: Case) -> None:
         assert case.cells() == ["yes"] * 3 + ["held"] * 3 + ["yes"] * 4
         assert await case.run() == 3
         assert len(vendor.submits) == 4
-        assert await resolve(case.settings(), Resubmit(), None, case.world()) == ("instagram/000002",)
+        report = await resolve(case.settings(), Resubmit(), None, case.world())
+        assert [settled.task for settled in report.settled] == ["instagram/000002"]
         assert await case.run() == 0
         assert case.cells() == ["yes"] * 10
     assert sorted(vendor.submits) == [1, 2, 2, 3, 4]

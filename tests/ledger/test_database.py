@@ -196,6 +196,7 @@ def test_the_use_of_a_closed_ledger_is_no_damage(ledger: Ledger) -> None:
 @pytest.mark.parametrize("evidence", ["{", "[]", "{}", '{"verdicts": ""}', None])
 def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, evidence: str | None) -> None:
     """What was noted at the end of a task has to name the hashes that `verify` compares."""
+    ledger._sql.execute("UPDATE tasks SET state = 'done', task_id = 'x' WHERE platform = 'instagram' AND chunk = 1")
     ledger._sql.execute(
         "UPDATE tasks SET state = 'done', evidence = ? WHERE platform = 'instagram' AND chunk = 1", (evidence,)
     )

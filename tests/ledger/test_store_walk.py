@@ -25,6 +25,9 @@ MAX_COST_NANO = 40
 TASK_IDS = ["id-1", "id-2", "id-3"]
 
 
+Before = tuple[State, str | None, int | None, bool, dict[str, int] | None]
+
+
 class LedgerWalk(RuleBasedStateMachine):
     """Applies any event to any task; the model says whether it is allowed and what must come of it."""
 
@@ -38,7 +41,9 @@ class LedgerWalk(RuleBasedStateMachine):
         self.spent: Counter[str] = Counter()
         self.submits: Counter[str] = Counter()
         self.verdicts: dict[TaskKey, dict[str, int]] = {}
+        self.once: dict[TaskKey, set[str]] = {key: set() for key in KEYS}
         self.events = 0
+        self.before: dict[TaskKey, Before] = {}
         self.ever_released: set[TaskKey] = set()
         self.free_to_release: set[TaskKey] = set(KEYS)
 
@@ -72,8 +77,35 @@ class LedgerWalk(RuleBasedStateMachine):
             return False
         assert target is not None
         self.states[key] = target
+        if event in {Event.STALL, Event.FAIL, Event.GIVE_UP} and key in self.ids:
+            self.once[key].add(self.ids[key])
+        self.before.pop(key, None)
         self.events += 1
         return True
+
+    def standing_of(self, key: TaskKey) -> Before:
+        """Return what taking a decision back has to bring back."""
+        free = key in self.free_to_release
+        return self.states[key], self.ids.get(key), self.reserved.get(key), free, self.verdicts.get(key)
+
+    def undo(self, key: TaskKey) -> None:
+        """Take the last decision back, if nothing came of it."""
+        decided = key in self.before and not self.owner(key, self.before[key][1] or "")
+        try:
+            self.ledger.change(lambda it: it.undo(key, at=1.0))
+        except (IllegalTransitionError, UsageError):
+            assert not decided
+            return
+        assert decided
+        self.states[key], task_id, reserved, free, verdicts = self.before.pop(key)
+        self.events += 1
+        for kept, value in ((self.ids, task_id), (self.reserved, reserved), (self.verdicts, verdicts)):
+            kept.pop(key, None)
+            if value is not None:
+                kept[key] = value  # type: ignore[assignment]
+        self.free_to_release.discard(key)
+        if free:
+            self.free_to_release.add(key)
 
     def owner(self, key: TaskKey, task_id: str) -> TaskKey | None:
         vendor = PLATFORMS[key.platform]
@@ -96,7 +128,7 @@ class LedgerWalk(RuleBasedStateMachine):
         """Take any step: most of these must change nothing."""
         self.take(data, key, event)
 
-    def take(self, data: st.DataObject, key: TaskKey, event: Event) -> None:  # noqa: C901 - a case for each event
+    def take(self, data: st.DataObject, key: TaskKey, event: Event) -> None:  # noqa: C901, PLR0912 - a case for each event
         match event:
             case Event.RELEASE:
                 self.release(key, data.draw(st.integers(0, 9)))
@@ -114,7 +146,11 @@ class LedgerWalk(RuleBasedStateMachine):
                 self.resubmit(key)
             case Event.GIVE_UP | Event.RETRY:
                 settle = Ledger.give_up if event is Event.GIVE_UP else Ledger.retried
-                self.apply(key, event, lambda it: settle(it, key, at=1.0))
+                before = self.standing_of(key)
+                if self.apply(key, event, lambda it: settle(it, key, at=1.0)) and event is Event.GIVE_UP:
+                    self.before[key] = before
+            case Event.UNDO:
+                self.undo(key)
             case Event.DOUBT:
                 self.apply(key, event, lambda it: it.doubt(key, "why", at=1.0))
             case Event.FAIL | Event.STALL:
@@ -145,7 +181,9 @@ class LedgerWalk(RuleBasedStateMachine):
             self.refund(key)
 
     def accept(self, key: TaskKey, task_id: str) -> None:
-        owner = self.owner(key, task_id)
+        vendor = PLATFORMS[key.platform]
+        once = [k for k in KEYS if k != key and PLATFORMS[k.platform] == vendor and task_id in self.once[k]]
+        owner = self.owner(key, task_id) or once
         event = Event.DOUBT if owner else Event.ACCEPT
         if self.apply(key, event, lambda it: it.accept(key, task_id, total=1, at=1.0)) and not owner:
             self.ids[key] = task_id
@@ -157,8 +195,12 @@ class LedgerWalk(RuleBasedStateMachine):
 
     def finish(self, key: TaskKey, rows: int) -> None:
         verdicts = {"yes": rows, "no": 10 - rows}
-        if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={})):
+        decided = self.states[key] is not State.SUBMITTED
+        before = self.standing_of(key)
+        if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={}, decided=decided)):
             self.verdicts[key] = verdicts
+            if decided:
+                self.before[key] = before
 
     def end_in_vain(self, key: TaskKey, event: Event) -> None:
         """Expect a task that was done before it was fetched again to be done as it was."""
@@ -168,23 +210,30 @@ class LedgerWalk(RuleBasedStateMachine):
             self.verdicts.pop(key, None)
 
     def refetch(self, key: TaskKey, *, lost: bool) -> None:
+        before = self.standing_of(key)
         try:
-            allowed = self.apply(key, Event.REFETCH, lambda it: it.refetch(key, at=1.0, lost=lost))
+            allowed = self.apply(key, Event.REFETCH, lambda it: it.refetch(key, at=1.0, lost=lost, decided=not lost))
         except UsageError:
             assert key not in self.ids
             return
         if allowed and lost:
             self.verdicts.pop(key, None)
+        if allowed and not lost:
+            self.before[key] = before
 
     def adopt(self, key: TaskKey, task_id: str) -> None:
+        before = self.standing_of(key)
         try:
             if self.apply(key, Event.ADOPT, lambda it: it.adopt(key, task_id, at=1.0)):
                 self.ids[key] = task_id
+                self.before[key] = before
         except UsageError:
             assert self.owner(key, task_id)
 
     def resubmit(self, key: TaskKey) -> None:
+        before = self.standing_of(key)
         if self.apply(key, Event.RESUBMIT, lambda it: it.resubmit(key, at=1.0)):
+            self.before[key] = before
             self.free_to_release.add(key)
             self.ids.pop(key, None)
             self.reserved.pop(key, None)

@@ -41,6 +41,8 @@ def make_task(chunk: int = 17, *, state: State = State.IN_DOUBT, task_id: str | 
         total=0,
         success=0,
         reason=reason,
+        sent_name=f"spring-instagram-{chunk:06d}-ab12cd34.txt",
+        released_at=1_763_756_102.0,
     )
 
 

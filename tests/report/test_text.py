@@ -64,6 +64,7 @@ SUMMARY: dict[str, Any] = {
     "numbers": {"read": 10, "accepted": 7, "duplicates": 2, "rejected": 1},
     "cost": 0.0007,
     "max_cost": 50.0,
+    "findings": [],
     "platforms": {"instagram": PLATFORM},
     "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
 }
@@ -230,13 +231,34 @@ def test_a_held_task_can_be_found_at_the_vendor() -> None:
         "state": "in doubt",
         "numbers": 20_000,
         "sent_as": "spring-instagram-000017-ab12cd34.txt",
-        "sent_at": None,
-        "task_id": "3f1b",
+        "sent_at": "2025-11-21T20:15:02Z",
+        "cost": 2.0,
+        "task_id": None,
         "reason": "connection reset",
+        "ways_out": [
+            {"command": "orchestrator resolve instagram/000017 --give-up -c spring.toml", "when": "do without"}
+        ],
     }
-    assert held_text({"held_tasks": [task]}).splitlines() == [
+    failed = task | {"task": "instagram/000018", "state": "failed", "sent_as": None, "sent_at": None, "cost": 0.0}
+    content = {
+        "held_tasks": [task],
+        "failed_tasks": [failed | {"task_id": "3f1b", "ways_out": []}],
+        "decided_tasks": [],
+    }
+    assert held_text(content).splitlines() == [
         "instagram/000017  in doubt  20,000 numbers",
         "    sent as  spring-instagram-000017-ab12cd34.txt",
+        "    sent at  2025-11-21T20:15:02Z",
+        "    cost     2.00 USD, which the vendor may have charged",
+        "    task id  not known",
+        "    reason   connection reset",
+        "    orchestrator resolve instagram/000017 --give-up -c spring.toml  # do without",
+        "",
+        "failed",
+        "instagram/000018  failed  20,000 numbers",
+        "    sent as  not sent",
+        "    sent at  not sent",
+        "    cost     nothing so far",
         "    task id  3f1b",
         "    reason   connection reset",
     ]
@@ -244,7 +266,7 @@ def test_a_held_task_can_be_found_at_the_vendor() -> None:
 
 def test_nothing_held_is_an_answer_too() -> None:
     """An empty list is said in words."""
-    assert held_text({"held_tasks": []}) == "nothing is held"
+    assert held_text({"held_tasks": [], "failed_tasks": [], "decided_tasks": []}) == "nothing is held"
 
 
 def test_files_of_the_master_are_named() -> None:
@@ -349,5 +371,22 @@ def test_sizes_have_a_unit_that_fits(size_bytes: int, expected: str) -> None:
 
 def test_settled_tasks_and_files_of_the_master_stand_one_a_line() -> None:
     """What a pipe may want to take apart stands on lines of its own."""
-    assert settled_text({"settled": ["instagram/000001", "amazon/000002"]}) == "instagram/000001\namazon/000002"
+    again = {"decision": "resubmit", "cost": 0.5, "cost_so_far": 0.5, "task_id": "3f1b", "replaced": None, "missing": 0}
+    other = again | {"decision": "finish", "cost": 0.0, "task_id": None, "missing": 3, "replaced": "--resubmit"}
+    left_out = {"task": "amazon/000003", "task_id": "77", "reason": "it was paid for"}
+    decisions = [again | {"task": "instagram/000001"}, other | {"task": "amazon/000002"}]
+    assert settled_text({"decisions": decisions, "left_out": [left_out]}).splitlines() == [
+        (
+            "instagram/000001  to be sent again; this may cost 0.50 USD; 0.50 USD may have been paid for it already "
+            "(its task id was 3f1b: it is paid for twice)"
+        ),
+        (
+            "amazon/000002  done, by its result file, 3 of its numbers are unanswered; this costs nothing; in the "
+            "place of --resubmit"
+        ),
+        "in all, this may cost 0.50 USD",
+        "amazon/000003  left out: it was paid for",
+    ]
+    unpriced = [settled | {"cost": None} for settled in decisions]
+    assert "in all, this may cost unknown" in settled_text({"decisions": unpriced, "left_out": []})
     assert merge_text({"master": [{"path": "master.csv", "rows": 7}]}) == "wrote master.csv, 7 numbers"

@@ -81,8 +81,8 @@ class ModelLedger:
             if row.state is State.RELEASED:
                 self.doubt(row.key, "", at=0.0)
 
-    def release(self, key: TaskKey, *, cost_nano: int, max_cost_nano: int | None, at: float) -> None:
-        del at
+    def release(self, key: TaskKey, *, cost_nano: int, max_cost_nano: int | None, at: float, sent_name: str) -> None:
+        del at, sent_name
         if max_cost_nano is not None and self.spent + cost_nano > max_cost_nano:
             raise BudgetError("over")
         self.change(key, Event.RELEASE)

@@ -1,0 +1,91 @@
+"""A look into a result file that a person brought: a piece, which writes nothing.
+
+Nobody but its name and its content says where such a file comes from. All platforms share the chunks, so a file of
+another platform has all the right numbers.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import DamagedResultError
+from orchestrator.files import disk_errors
+from orchestrator.intake.chunkfile import read_chunk
+from orchestrator.results.archive import Limits
+from orchestrator.results.check import check_result
+from orchestrator.results.columns import ALWAYS_A_VERDICT, Wanted
+from orchestrator.results.tables import read_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.results.check import ResultCheck
+
+MAX_MEMBERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtFile:
+    """What was found: `matched` of the chunk's `rows` numbers have a row, `members` are the names inside of a zip.
+
+    `other` is the platform after which its column is named, if that is not the one that it was brought for, else "".
+    """
+
+    rows: int
+    matched: int
+    members: tuple[str, ...]
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Named(Wanted):
+    """A verdict column under these names only, without those that any platform's may have."""
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        return self.aliases
+
+
+def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> BroughtFile:
+    """Look into a result file; `others` are the names of the other platforms' columns, by platform.
+
+    Raises `DamagedResultError` when it is no result of the chunk.
+    """
+    rows = len(read_chunk(check.chunk).numbers)
+    other = _other(check, others, Limits.for_rows(rows))
+    try:
+        report, _ = check_result(check)
+    except DamagedResultError as error:
+        raise DamagedResultError(f"{error}; its column is named after {other}" if other else str(error)) from error
+    return BroughtFile(rows, report.rows, _members(check), other)
+
+
+def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: Limits) -> str:
+    """Return the platform that names the column; a name that two platforms share says nothing."""
+    own = {name.casefold() for name in (check.platform, *check.columns)} - {ALWAYS_A_VERDICT}
+    theirs = {platform: {name.casefold() for name in names} - {ALWAYS_A_VERDICT} for platform, names in others.items()}
+    if _has_column(check, own.difference(*theirs.values()), limits):
+        return ""
+    return next((other for other, names in theirs.items() if _has_column(check, names - own, limits)), "")
+
+
+def _has_column(check: ResultCheck, names: set[str], limits: Limits) -> bool:
+    return _tables(check, names, limits) > _tables(check, set(), limits)  # lists of numbers have no header at all
+
+
+def _tables(check: ResultCheck, names: set[str], limits: Limits) -> int:
+    wanted = _Named(check.platform, tuple(sorted(names)))
+    try:
+        with disk_errors(check.result), check.result.open("rb") as file:
+            return sum(1 for _ in read_tables(file, limits, wanted))
+    except DamagedResultError:
+        return 0
+
+
+def _members(check: ResultCheck) -> tuple[str, ...]:
+    if not zipfile.is_zipfile(check.result):
+        return ()
+    with zipfile.ZipFile(check.result) as archive:
+        return tuple(archive.namelist()[:MAX_MEMBERS])
