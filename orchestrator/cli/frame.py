@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,6 +15,7 @@ import click
 
 from orchestrator import __version__
 from orchestrator.errors import ExitCode, OrchestratorError
+from orchestrator.interrupts import Interrupted, interruptible
 from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
 from orchestrator.report.text import WIDTH
@@ -150,17 +152,22 @@ def hide_usual_key() -> None:
     streams.hide(os.environ.get(API_KEY_ENV, ""))
 
 
-def ending(function: Function) -> Function:
-    """Turn everything that can come out of `function` into a message and an exit code."""
+def ending(function: Function, *, in_order: bool = False) -> Function:
+    """Turn everything that can come out of `function` into a message and an exit code.
+
+    A signal interrupts it, unless it stops `in_order` by itself.
+    """
 
     @functools.wraps(function)
     def ended(**options: Any) -> int:
         hide_usual_key()
         try:
-            with streams.libraries_hushed():
+            with streams.libraries_hushed(), nullcontext() if in_order else interruptible():
                 return function(**options)
         except OrchestratorError as error:
             code, reason = int(error.exit_code), str(error)
+        except Interrupted as error:
+            code, reason = 128 + error.kind, f"interrupted by {error.kind.name}"
         except KeyboardInterrupt:
             code, reason = INTERRUPTED, "interrupted"
         except Exception as error:  # noqa: BLE001 - the last door

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def plan(settings: Settings, *, as_json: bool) -> int:
 @click.option(
     "--after", type=click.IntRange(min=0), metavar="N", help="Refuse a ledger that is missing or older than its run N."
 )
-@ending
+@partial(ending, in_order=True)
 @job_command
 def run(
     settings: Settings,

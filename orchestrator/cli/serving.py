@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,15 +64,16 @@ def sandbox(*, port: int, directory: Path, seed: int, faults: str, pace: float) 
 async def _serve(vendor: Sandbox) -> None:
     import asyncio
 
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await vendor.start()
-    except OSError as error:
-        raise UsageError(f"sandbox: {error.strerror or error}; choose another --port or --directory") from error
-    try:
-        streams.put(vendor.base_url)
-        await stop.wait()
-    finally:
-        await vendor.stop()
+    from orchestrator.job.signals import handled
+
+    stop = asyncio.Event()
+    with handled(lambda _: stop.set()):
+        try:
+            await vendor.start()
+        except OSError as error:
+            raise UsageError(f"sandbox: {error.strerror or error}; choose another --port or --directory") from error
+        try:
+            streams.put(vendor.base_url)
+            await stop.wait()
+        finally:
+            await vendor.stop()

@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
-from orchestrator.job.signals import Interrupts, handled
+from orchestrator.interrupts import Interrupts
+from orchestrator.job.signals import handled
 
-INT, TERM = signal.SIGINT, signal.SIGTERM
+INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,9 @@ INT, TERM = signal.SIGINT, signal.SIGTERM
         ([(TERM, 0), (INT, 1)], ["SIGTERM", "SIGINT"], []),
         ([(TERM, 0), (INT, 1), (TERM, 2)], ["SIGTERM", "SIGINT"], []),
         ([(TERM, 0), (INT, 1), (TERM, 17)], ["SIGTERM", "SIGINT"], [143]),
+        ([(HUP, 0)], ["SIGHUP"], []),
+        ([(HUP, 0), (TERM, 1)], ["SIGHUP", "SIGTERM"], []),
+        ([(HUP, 0), (HUP, 1)], ["SIGHUP"], [129]),
     ],
 )
 def test_what_signals_mean(came: list[tuple[signal.Signals, float]], stops: list[str], left: list[int]) -> None:
@@ -33,20 +37,35 @@ def test_what_signals_mean(came: list[tuple[signal.Signals, float]], stops: list
     stopped: list[str] = []
     codes: list[int] = []
     now = [0.0]
-    interrupts = Interrupts(stopped.append, codes.append, lambda: now[0])
-    for kind, at in came:
-        now[0] = at
-        interrupts.came(kind)
+    interrupts = Interrupts(codes.append, lambda: now[0])
+    with interrupts.heard_by(lambda kind: stopped.append(kind.name)):
+        for kind, at in came:
+            now[0] = at
+            interrupts.came(kind)
     assert (stopped, codes) == (stops, left)
 
 
-@pytest.mark.parametrize("kind", [INT, TERM])
+def test_a_wish_waits_for_one_who_hears() -> None:
+    """What came before is heard first, once; what comes in an inner block is heard there."""
+    outer: list[signal.Signals] = []
+    inner: list[signal.Signals] = []
+    interrupts = Interrupts(int, lambda: 0.0)
+    interrupts.came(TERM)
+    with interrupts.heard_by(outer.append):
+        with interrupts.heard_by(inner.append):
+            interrupts.came(INT)
+        interrupts.came(HUP)
+    assert (outer, inner) == ([TERM, HUP], [INT])
+
+
+@pytest.mark.parametrize("kind", [INT, TERM, HUP])
 async def test_a_real_signal(kind: signal.Signals) -> None:
     """It reaches the loop by its name, and the handlers are gone with the block."""
-    before = {kind: signal.getsignal(kind) for kind in (INT, TERM)}
+    before = {kind: signal.getsignal(kind) for kind in (INT, TERM, HUP)}
     stopped: asyncio.Queue[str] = asyncio.Queue()
     with handled(stopped.put_nowait):
         os.kill(os.getpid(), kind)
         assert await asyncio.wait_for(stopped.get(), 5) == kind.name
     assert signal.getsignal(TERM) == before[TERM] == signal.SIG_DFL
+    assert signal.getsignal(HUP) == before[HUP] == signal.SIG_DFL
     assert signal.getsignal(INT) == signal.default_int_handler
