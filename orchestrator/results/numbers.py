@@ -23,6 +23,7 @@ NOT_A_NUMBER: Final = -1
 
 _FEWEST_DIGITS = 5
 _NUMBER = re.compile(rf"(?:\+|00)?([1-9][0-9]{{{_FEWEST_DIGITS - 1},{MAX_DIGITS - 1}}})")
+_PLAIN = re.compile(rf"\+?[1-9][0-9]{{{_FEWEST_DIGITS - 1},{MAX_DIGITS - 1}}}")
 _FIRST = 10 ** (_FEWEST_DIGITS - 1)
 _END = 10**MAX_DIGITS
 
@@ -67,6 +68,11 @@ def _whole_floats(values: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _as_number(cell: object) -> int:
+    # What most cells are, in a column that holds something else too.
+    if isinstance(cell, str) and _PLAIN.fullmatch(cell):
+        return int(cell)
+    if isinstance(cell, float):
+        return int(cell) if 1 <= cell < _END and cell.is_integer() else NOT_A_NUMBER
     found = read_cell(cell)
     if found.fault is Fault.EMPTY:
         return BLANK

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _TARGET: Final = re.compile(rb"(?:Target|PartName)\s*=\s*[\"']([^\"']+)")
 _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
+_ESCAPED: Final = re.compile(rb"_x(?!00[01]|[Dd][89A-Fa-f]|[Ff]{3})([0-9A-Fa-f]{4})_")
+"""A character as OOXML escapes it, and as XML can have it: openpyxl reads them in one of three places only."""
 _CONTENT_TYPES: Final = "[Content_Types].xml"
 
 
@@ -88,13 +90,11 @@ def by_openpyxl(parts: Mapping[str, bytes], rows: int) -> Iterator[Sheet]:
 
 def _values(sheet: Iterable[Iterable[Cell | MergedCell]], rows: int) -> Iterator[Sequence[object]]:
     from openpyxl.cell.cell import TYPE_ERROR  # noqa: PLC0415 - see above
-    from openpyxl.utils.escape import unescape  # noqa: PLC0415
 
     for place, row in enumerate(sheet):
         if place >= rows:  # the rows between are made up, and never end
             raise DamagedResultError("the workbook has cells far outside of its table")
-        values = ("" if cell.value is None or cell.data_type == TYPE_ERROR else cell.value for cell in row)
-        yield [unescape(value) if isinstance(value, str) else value for value in values]
+        yield ["" if cell.value is None or cell.data_type == TYPE_ERROR else cell.value for cell in row]
 
 
 def _packed(parts: Mapping[str, bytes]) -> io.BytesIO:
@@ -121,6 +121,8 @@ def _respelled(parts: Mapping[str, bytes]) -> dict[str, bytes]:
                 for part in (found, f"{there}/_rels/{last}.rels".removeprefix("/")):
                     names.setdefault(part.casefold(), part)
     return {
-        names.get(name.casefold(), name): _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", content)
+        names.get(name.casefold(), name): _ESCAPED.sub(
+            rb"&#x\1;", _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", content)
+        )
         for name, content in parts.items()
     }

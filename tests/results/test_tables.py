@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,7 +25,12 @@ Rows = list[list[object]]
 Words = Callable[[], list[str]]
 
 
-@pytest.fixture(params=["xlsx", "csv", "csv;", "csv tab", "zip of csv", "zip of xlsx", "zip of lists"])
+@pytest.fixture(
+    params=[
+        *("xlsx", "csv", "csv;", "csv tab", "csv|", "csv sep=", "csv utf-16", "csv gz", "xlsx gz", "gz gz"),
+        *("zip of csv", "zip of xlsx", "zip of gz", "zip of lists", "zip of halves", "zip of sheets"),
+    ]
+)
 def content(request: pytest.FixtureRequest, xlsx: Make, csv_text: Make, zipped: Make, rows: Rows) -> bytes:
     """Give the same rows in every form."""
     by_word = {word: "\n".join(str(n) for n, w in rows[1:] if w == word).encode() for word in ("yes", "no")}
@@ -34,6 +40,15 @@ def content(request: pytest.FixtureRequest, xlsx: Make, csv_text: Make, zipped: 
         "csv": lambda: csv_text(rows),
         "csv;": lambda: csv_text(rows, ";"),
         "csv tab": lambda: csv_text(rows, "\t"),
+        "csv|": lambda: csv_text(rows, "|"),
+        "csv sep=": lambda: b"\xef\xbb\xbfsep=;\r\n" + csv_text(rows, ";")[3:],
+        "csv utf-16": lambda: csv_text(rows).decode("utf-8-sig").encode("utf-16"),
+        "csv gz": lambda: gzip.compress(csv_text(rows)),
+        "xlsx gz": lambda: gzip.compress(xlsx(rows)),
+        "gz gz": lambda: gzip.compress(gzip.compress(csv_text(rows[:9])) + gzip.compress(csv_text(rows[9:])[3:])),
+        "zip of gz": lambda: zipped({"all.csv.gz": gzip.compress(csv_text(rows)), "readme.txt": b"about it"}),
+        "zip of halves": lambda: zipped({"1.csv": csv_text(rows[:200]), "2.xlsx": xlsx([rows[0], *rows[200:]])}),
+        "zip of sheets": lambda: zipped({"t.xlsx": xlsx(rows[:90], [rows[0], *rows[90:]]), "p.png": b"\x89PNG\0\xff"}),
         "zip of csv": lambda: zipped({**lists, "a1/": b"", "a1/all.csv": csv_text(rows)}),
         "zip of xlsx": lambda: zipped({"readme.csv": b"\n", "result.xlsx": xlsx(rows)}),
         "zip of lists": lambda: zipped(lists),
@@ -247,3 +262,85 @@ def test_a_position_outside_of_the_file_is_damage(csv_text: Make, rows: Rows) ->
 
     with pytest.raises(DamagedResultError, match="outside of the file"):
         list(pairs(Nowhere(csv_text(rows))))
+
+
+def test_a_further_table_adds_what_is_missing(
+    check: Check, zipped: Make, csv_text: Make, rows: Rows, verdicts: Words, expected: list[str]
+) -> None:
+    """The best table counts; others say what it leaves out, and where they contradict it that is counted."""
+    header, *answers = rows
+    other = [header, [answers[0][0], "ban"], *answers[1:]]
+    report = check(zipped({"all.csv": csv_text(rows[:300]), "rest.csv": csv_text([*other, ["+12025550123", "yes"]])}))
+    assert verdicts() == expected
+    assert (report.rows, report.doubled, report.overruled, report.contradictions, report.foreign) == (400, 0, 1, 0, 1)
+
+
+def test_nothing_is_read_in_vain(check: Check, zipped: Make, csv_text: Make, rows: Rows) -> None:
+    """When every number has its row, no further file is read, be it broken; one that is read in vain costs nothing."""
+    broken = {"result.xlsx": b"PK\x03\x04" + bytes(99)}
+    assert check(zipped({"all.csv": csv_text(rows), **broken})).rows == 400
+    assert check(zipped({"all.csv": csv_text(rows[:301]), **broken})).rows == 300
+    with pytest.raises(DamagedResultError, match="cut short"):
+        check(zipped(broken))
+
+
+def test_a_cut_or_endless_gzip_is_damaged(check: Check, csv_text: Make, rows: Rows) -> None:
+    """What gzip packed is whole, and no larger than the chunk can need."""
+    with pytest.raises(DamagedResultError, match="cut short"):
+        check(gzip.compress(csv_text(rows))[:-9])
+    with pytest.raises(DamagedResultError, match="inflates to more"):
+        check(gzip.compress(bytes(64 << 20)))
+    deep = csv_text(rows)
+    for _ in range(9):
+        deep = gzip.compress(deep)
+    with pytest.raises(DamagedResultError, match="no table"):
+        check(deep)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{0},"{1}', '"{0},{1}', '{0},{1}"', '{0}"x,{1}', '"{0}",{1},"a\nb', '{0},{1},"', '"{0}" ,"{1}" ', '{0},{1},a"b"c'],
+)
+def test_a_stray_quote_swallows_no_row(
+    check: Check, rows: Rows, verdicts: Words, expected: list[str], line: str
+) -> None:
+    """A quote that nobody closes, or that stands within a cell, costs its own line at most."""
+    for places in ({7}, {7, 8}, {7, 90, 91}):
+        lines = [(line if place in places else "{0},{1}").format(*row) for place, row in enumerate(rows)]
+        check("\n".join(lines).encode())
+        found = [word for place, word in enumerate(verdicts(), 1) if place not in places]
+        assert found == [word for place, word in enumerate(expected, 1) if place not in places]
+
+
+def test_cells_of_several_lines(check: Check, rows: Rows, verdicts: Words, expected: list[str]) -> None:
+    """A quoted cell may hold line ends, and numbers of its own."""
+    lines = [f'"a\n{place} x, 5",{number},{word}' for place, (number, word) in enumerate(rows)]
+    report = check("\n".join(lines).encode())
+    assert verdicts() == expected
+    assert report.foreign == 0
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "latin-1"])
+def test_code_pages(check: Check, rows: Rows, verdicts: Words, expected: list[str], encoding: str) -> None:
+    """A csv in a code page is read by the words that are known."""
+    yes, no = {"gb18030": ("\u662f", "\u5426"), "latin-1": ("S\u00ed", "no")}[encoding]
+    lines = [f"{number},{ {'yes': yes, 'no': no}.get(str(word), word) }" for number, word in rows]
+    check("\r\n".join([*lines, ""]).encode(encoding))
+    assert verdicts() == expected
+
+
+WORDS = [f"{letter}{rest}" for letter in "abcdefghijklmnopqrstuvwxyz" for rest in ("", "ow", "rong")]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_words_that_begin_with_any_letter(check: Check, numbers: list[str], verdicts: Words, *, shared: bool) -> None:
+    """No letter and no name of a tag in a text means anything to whoever looks for tags."""
+    book = openpyxl.Workbook(write_only=not shared)
+    sheet = book.create_sheet()
+    words = [WORDS[place % len(WORDS)] for place in range(len(numbers))]
+    for row in (("Number", "instagram"), *zip(numbers, words, strict=True)):
+        sheet.append(row)
+    packed = io.BytesIO()
+    book.save(packed)
+    check(packed.getvalue())
+    assert verdicts() == words
