@@ -240,6 +240,13 @@ def blank_hashes(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def sha256_so_far(file: IO[bytes]) -> str:
+    """Return the hash of what was written to a file that is open for reading too; raises `OSError`."""
+    file.flush()
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it is a real file
+
+
 def csv_safe(text: str) -> str:
     """Return `text` so that no spreadsheet takes it for a formula: with a leading apostrophe where it could be one.
 

@@ -14,7 +14,7 @@ from orchestrator.intake.advice import advice
 from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path, lost_chunks
 from orchestrator.intake.inputs import fingerprint
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, Observed, PlannedChunk
-from orchestrator.intake.reading import WORK_FOLDER, read_list, rebuild
+from orchestrator.intake.reading import WORK_FOLDER, Planned, read_list, rebuild
 from orchestrator.intake.reasons import Reason
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "InputFile",
     "ListPlan",
     "Observed",
+    "Planned",
     "PlannedChunk",
     "Reason",
     "advice",

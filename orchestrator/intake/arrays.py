@@ -8,6 +8,7 @@ through Python's files, in the same formats.
 from __future__ import annotations
 
 import math
+import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,19 @@ def read_array(path: Path, dtype: npt.DTypeLike, count: int, offset: int = 0) ->
     with disk_errors(path), path.open("rb") as file:
         file.seek(offset)
         return _values(file, np.dtype(dtype), count)
+
+
+def pack_places(places: npt.NDArray[np.int64]) -> bytes:
+    """Return places in a list as bytes for the ledger: hardly any where they count up, some bits where most do."""
+    return zlib.compress(np.diff(places, prepend=0).astype("<i8").tobytes(), 1)
+
+
+def unpack_places(packed: bytes) -> npt.NDArray[np.int64]:
+    """Return what `pack_places` packed; raises `StorageError` for anything else."""
+    try:
+        return np.cumsum(np.frombuffer(zlib.decompress(packed), "<i8"), dtype=np.int64)
+    except (zlib.error, ValueError):
+        raise StorageError("the ledger's places of a chunk make no sense; restore the job's directory") from None
 
 
 def _values(file: BufferedReader, dtype: np.dtype[Any], count: int) -> npt.NDArray[Any]:

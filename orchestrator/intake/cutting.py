@@ -69,8 +69,9 @@ async def cut_columns(
     columns: tuple[str, ...],
     workers: Workers,
     directory: Path,
-) -> None:
-    """Write files of kept columns below `directory`, whole and synced."""
+) -> dict[int, str]:
+    """Write files of kept columns below `directory`, whole and synced; return their hashes by chunk."""
+    stretches = list(stretches)
     files, unique = rows
     begins = starts([stored.rows for stored in files])
     parts = [
@@ -83,15 +84,17 @@ async def cut_columns(
             touched = parts[bisect_right(begins, first) - 1 : bisect_right(begins, last)]
             yield unique.positions_file, first_row, count, touched, columns, columns_path(directory, chunk)
 
-    await workers.map(write_chunk_columns, calls())
+    hashes = await workers.map(write_chunk_columns, calls())
     sync(directory)
+    return {chunk: sha256 for (chunk, _, _), sha256 in zip(stretches, hashes, strict=True)}
 
 
 def _ends(positions: Path, first_row: int, rows: int) -> tuple[int, int]:
-    """Return the positions of the first and the last of some accepted rows."""
+    """Return the lowest and the highest position of some accepted rows."""
     with disk_errors(positions):
         all_rows = np.memmap(positions, NUMBER_TYPE, mode="r")
-    return int(all_rows[first_row]), int(all_rows[first_row + rows - 1])
+    some = all_rows[first_row : first_row + rows]
+    return int(some.min()), int(some.max())
 
 
 def sync(directory: Path) -> None:

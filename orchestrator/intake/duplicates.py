@@ -7,14 +7,14 @@ needs them; a table of the duplicates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.arrays import save_array, write_array
+from orchestrator.intake.arrays import read_array, save_array, write_array
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns
 
 if TYPE_CHECKING:
@@ -71,6 +71,31 @@ def drop_duplicates(paths: Sequence[Path], folder: Path, *, positions: bool = Fa
         with private_file(unique.duplicates_file) as file:
             save_array(file, table)
     return unique
+
+
+def in_order(unique: Unique, order: npt.NDArray[np.int64], folder: Path) -> Unique:
+    """Put accepted numbers, and their positions if they are there, in another order, which may leave some out.
+
+    Writes files into `folder`; there are none when the list has no such places. Raises `StorageError`.
+    """
+    if len(order) and not 0 <= order.min() <= order.max() < unique.accepted:
+        return replace(unique, accepted=0)
+    ordered = replace(
+        unique,
+        accepted_file=folder / "ordered",
+        positions_file=folder / "ordered-positions",
+        accepted=len(order),
+    )
+    for old, new in (
+        (unique.accepted_file, ordered.accepted_file),
+        (unique.positions_file, ordered.positions_file),
+    ):
+        with disk_errors(old):
+            if old.exists():
+                values = read_array(old, NUMBER_TYPE, unique.accepted)[order]
+                with private_file(new) as file:
+                    write_array(file, values)
+    return ordered
 
 
 def find_duplicates(numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -18,16 +19,23 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
-from orchestrator.files import CSV_LINE_END, disk_errors, make_private_directory, replacing, sync_directory
-from orchestrator.intake.arrays import read_array
+from orchestrator.files import (
+    CSV_LINE_END,
+    disk_errors,
+    make_private_directory,
+    replacing,
+    sha256_of,
+    sha256_so_far,
+)
+from orchestrator.intake.arrays import pack_places, read_array, unpack_places
 from orchestrator.intake.chunkfile import read_chunk
-from orchestrator.intake.chunks import chunk_bytes, chunk_path, chunk_sizes, columns_path
+from orchestrator.intake.chunks import chunk_bytes, chunk_folder, chunk_path, chunk_sizes, columns_path
 from orchestrator.intake.inputs import find_inputs
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
-from orchestrator.intake.reading import read_list
+from orchestrator.intake.reading import read_list, take_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,7 +47,6 @@ if TYPE_CHECKING:
 
 ROW_TYPE = np.dtype("<i8")
 SCRATCH = ".extending"
-LISTS = ("rejected.csv", "duplicates.csv")
 
 
 def rows_path(directory: Path, chunk: int) -> Path:
@@ -67,12 +74,36 @@ def write_retry(
     start = 0
     for chunk, size in enumerate(chunk_sizes(len(numbers), limits), start=first_chunk):
         part = slice(start, start + size)
-        with replacing(rows_path(directory, chunk)) as file:
-            file.write(rows[part].astype(ROW_TYPE).tobytes())
+        _write_rows(directory, chunk, rows[part])
         sha256 = _write_chunk(directory, chunk, numbers[part])
-        chunks.append(PlannedChunk(chunk, int(rows[start]), size, sha256))
+        chunks.append(PlannedChunk(chunk, int(rows[start]), size, sha256, places=pack_places(rows[part])))
         start += size
     return chunks
+
+
+def rows_bytes(rows: Numbers) -> bytes:
+    """Return what the rows file of these positions holds."""
+    return rows.astype(ROW_TYPE).tobytes()
+
+
+def _write_rows(directory: Path, chunk: int, rows: Numbers) -> None:
+    with replacing(rows_path(directory, chunk)) as file:
+        file.write(rows_bytes(rows))
+
+
+def restore_rows(directory: Path, planned: PlannedChunk) -> None:
+    """Write a retry's rows file anew where it is missing or altered; an earlier version kept nothing to do it from.
+
+    Raises `StorageError`.
+    """
+    path = rows_path(directory, planned.chunk)
+    if planned.places is None:
+        return
+    rows = unpack_places(planned.places)
+    with disk_errors(path):
+        if path.exists() and path.read_bytes() == rows_bytes(rows):
+            return
+    _write_rows(directory, planned.chunk, rows)
 
 
 def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChunk]) -> None:
@@ -82,7 +113,7 @@ def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChu
     """
     rows = read_rows(rows_path(directory, lost.chunk))
     numbers = [
-        _numbers(directory, chunk.chunk)[rows[first:last] - chunk.first_row]
+        _numbers(directory, chunk)[rows[first:last] - chunk.first_row]
         for chunk in base
         if (first := np.searchsorted(rows, chunk.first_row))
         < (last := np.searchsorted(rows, chunk.first_row + chunk.rows))
@@ -97,10 +128,14 @@ def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChu
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A longer list as it was read, and the chunks of the numbers that came with it."""
+    """A longer list as it was read, and the chunks of the numbers that came with it.
+
+    `order` says where in that list the rows of all chunks stand, packed; None if both go the same way.
+    """
 
     read: ListPlan
     chunks: tuple[PlannedChunk, ...]
+    order: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +158,8 @@ async def extend_list(
     """Read a longer list: known numbers keep their chunks, the others get chunk files of their own.
 
     Raises `ChangedError` when a known number is not in the list any more, or other columns would be kept, `UsageError`
-    and `StorageError` as `read_list`. Until everything is written, nothing of the job's own files is changed.
+    and `StorageError` as `read_list`. Nothing that the ledger knows is changed: rejected.csv and duplicates.csv wait in
+    the scratch folder until it has the longer list, and `take_lists` puts them in their places then.
     """
     inputs = tuple(found.path for found in find_inputs(job))  # now: what lies in the job's own directory is told by it
     scratch = job.directory / SCRATCH
@@ -132,73 +168,122 @@ async def extend_list(
     try:
         uncut = partial(_uncut, job.chunk_size)
         read = await read_list(replace(job, inputs=inputs, directory=scratch), uncut, workers, stdin, keep=kept.keep)
-        if read.columns != kept.columns:
-            raise ChangedError(
-                f"the list has the columns {', '.join(read.columns)} to keep, the job has {', '.join(kept.columns)}; "
-                "give the tables the same columns, or begin a new job in another directory"
-            )
-        old = np.sort(np.concatenate([_numbers(job.directory, chunk.chunk) for chunk in known]))
-        added = [(chunk, _new(scratch, chunk.chunk, old)) for chunk in read.chunks]
-        count = sum(int(mask.sum()) for _, mask in added)
-        if read.accepted - count != len(old):
-            raise ChangedError(
-                f"the list lacks {len(old) - (read.accepted - count):,} numbers that the job has already; --extend "
-                "only adds: bring them back, or begin a new job in another directory"
-            )
-        chunks = _write_added(job, scratch, added, limits, first_chunk) if count else []
-        for name in LISTS:
-            _take_over(scratch / name, job.directory / name)
-    finally:
+        _check_columns(read.columns, kept.columns)
+        listed = np.concatenate([_numbers(scratch, chunk) for chunk in read.chunks])
+        old = np.concatenate([_numbers(job.directory, chunk) for chunk in known])
+        places = _places(old, listed)
+        is_new = np.ones(len(listed), np.bool_)
+        is_new[places] = False
+        chunks = _write_added(job, scratch, read.chunks, is_new, limits, first_chunk) if is_new.any() else []
+        order = np.concatenate([places, np.flatnonzero(is_new)])
+        _remove(chunk_folder(scratch))
+    except BaseException:
         _remove(scratch)
-    return Extension(read, tuple(chunks))
+        raise
+    return Extension(read, tuple(chunks), pack_places(order) if (np.diff(order) < 0).any() else None)
 
 
-def _numbers(directory: Path, chunk: int) -> Numbers:
-    return read_chunk(chunk_path(directory, chunk)).numbers
+def take_lists(directory: Path, lists: Mapping[str, str]) -> list[str]:
+    """Put what an extension left of `lists`, names and hashes, in its place; return those that are not right then.
+
+    Raises `StorageError`.
+    """
+    scratch = directory / SCRATCH
+    wrong = []
+    for name, sha256 in lists.items():
+        if _has(directory / name, sha256):
+            continue
+        if _has(scratch / name, sha256):
+            take_over(scratch / name, directory / name)
+        else:
+            wrong.append(name)
+    _remove(scratch)
+    return wrong
+
+
+def _has(path: Path, sha256: str) -> bool:
+    with disk_errors(path):
+        return path.is_file() and sha256_of(path) == sha256
+
+
+def _numbers(directory: Path, chunk: PlannedChunk) -> Numbers:
+    """Return the numbers of a chunk file; raises `StorageError` when it is not the one that was planned."""
+    path = chunk_path(directory, chunk.chunk)
+    found = read_chunk(path)
+    if found.sha256 != chunk.sha256:
+        raise StorageError(
+            f"{path}: altered since it was planned; remove it, and the next run writes it anew from the inputs"
+        )
+    return found.numbers
+
+
+def _check_columns(found: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    if found != kept:
+        raise ChangedError(
+            f"the list has the columns {', '.join(found)} to keep, the job has {', '.join(kept)}; give the tables the "
+            "same columns, or begin a new job in another directory"
+        )
+
+
+def _places(old: Numbers, listed: Numbers) -> NDArray[np.int64]:
+    """Return where the `old` numbers stand in a list; raises `ChangedError` when it lacks some."""
+    by_value = np.argsort(listed, kind="stable")
+    nearest = np.searchsorted(listed, old, sorter=by_value)
+    places = by_value[np.minimum(nearest, len(listed) - 1)]
+    if lacking := int((listed[places] != old).sum()):
+        raise ChangedError(
+            f"the list lacks {lacking:,} numbers that the job has already; --extend only adds: bring them back, or "
+            "begin a new job in another directory"
+        )
+    return places
 
 
 def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
     return ChunkLimits(chunk_size, 1, chunk_size)
 
 
-def _new(directory: Path, chunk: int, old: Numbers) -> NDArray[np.bool_]:
-    numbers = _numbers(directory, chunk)
-    return np.isin(numbers, old, assume_unique=True, invert=True)
-
-
 def _write_added(
     job: JobSettings,
     scratch: Path,
-    added: Sequence[tuple[PlannedChunk, NDArray[np.bool_]]],
+    read: Sequence[PlannedChunk],
+    is_new: NDArray[np.bool_],
     limits: Callable[[int], ChunkLimits],
     first_chunk: int,
 ) -> list[PlannedChunk]:
-    numbers = np.concatenate([_numbers(scratch, chunk.chunk)[mask] for chunk, mask in added])
-    records = _added_records(scratch, added)
-    first_row = sum(int((~mask).sum()) for _, mask in added)
+    numbers = np.concatenate([_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read])
+    records = _added_records(scratch, read, is_new)
+    first_row = len(is_new) - len(numbers)
     chunks = []
     start = 0
     for chunk, size in enumerate(chunk_sizes(len(numbers), limits(len(numbers))), start=first_chunk):
+        columns_sha256 = ""
         if columns_path(scratch, 1).exists():
-            _write_columns(columns_path(job.directory, chunk), islice(records, size))
+            columns_sha256 = _write_columns(columns_path(job.directory, chunk), islice(records, size))
         sha256 = _write_chunk(job.directory, chunk, numbers[start : start + size])
-        chunks.append(PlannedChunk(chunk, first_row + start, size, sha256))
+        chunks.append(PlannedChunk(chunk, first_row + start, size, sha256, columns_sha256))
         start += size
     return chunks
 
 
-def _added_records(scratch: Path, added: Sequence[tuple[PlannedChunk, NDArray[np.bool_]]]) -> Iterator[list[str]]:
+def _of(chunk: PlannedChunk, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return mask[chunk.first_row : chunk.first_row + chunk.rows]
+
+
+def _added_records(scratch: Path, read: Sequence[PlannedChunk], is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
     """Yield the kept columns of the added numbers, in their order."""
-    for chunk, mask in added:
+    csv.field_size_limit(sys.maxsize)  # a cell of any length was taken in
+    for chunk in read:
         with columns_path(scratch, chunk.chunk).open(encoding="utf-8", newline="") as file:
-            yield from (record for record, new in zip(csv.reader(file), mask.tolist(), strict=True) if new)
+            mask = _of(chunk, is_new).tolist()
+            yield from (record for record, new in zip(csv.reader(file), mask, strict=True) if new)
 
 
-def _write_columns(path: Path, records: Iterable[list[str]]) -> None:
+def _write_columns(path: Path, records: Iterable[list[str]]) -> str:
     with replacing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
         text.detach()  # the file is synced and closed by its own block
+        return sha256_so_far(file)
 
 
 def _write_chunk(directory: Path, chunk: int, numbers: Numbers) -> str:
@@ -206,12 +291,6 @@ def _write_chunk(directory: Path, chunk: int, numbers: Numbers) -> str:
     with replacing(chunk_path(directory, chunk)) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _take_over(new: Path, path: Path) -> None:
-    with disk_errors(path):
-        new.replace(path)
-        sync_directory(path.parent)
 
 
 def _remove(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.files import CSV_LINE_END, disk_errors, replacing
+from orchestrator.files import CSV_LINE_END, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.arrays import read_array
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.duplicates import NUMBER_TYPE
@@ -52,17 +52,29 @@ def united(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 def write_chunk_columns(
     positions: Path, first_row: int, rows: int, parts: Sequence[KeptPart], names: tuple[str, ...], path: Path
-) -> None:
-    """Write the kept columns of a chunk to `path`: a piece; raises `StorageError`.
+) -> str:
+    """Write the kept columns of a chunk to `path`, and return the file's hash: a piece; raises `StorageError`.
 
     `positions` is the file of the accepted rows' positions; the chunk has `rows` of them from `first_row` on, and
     `parts` cover these. The caller syncs the directory, once for all chunks.
     """
+    wanted = read_array(positions, NUMBER_TYPE, rows, first_row * NUMBER_TYPE.itemsize)
+    order = np.argsort(wanted, kind="stable")
+    records = _records(wanted[order], parts, names)
+    if (np.diff(order) < 0).any():  # the list stood in another order when the chunk was planned
+        by_row = dict(zip(order.tolist(), records, strict=True))
+        records = iter([by_row[row] for row in range(rows)])
     with replacing(path, sync_name=False) as file:
-        wanted = read_array(positions, NUMBER_TYPE, rows, first_row * NUMBER_TYPE.itemsize)
-        for part in parts:
-            first, last = np.searchsorted(wanted, (part.begin, part.begin + part.rows))
-            _write(file, _picked(part, wanted[first:last] - part.begin, names))
+        _write(file, records)
+        return sha256_so_far(file)
+
+
+def _records(
+    wanted: npt.NDArray[np.int64], parts: Sequence[KeptPart], names: tuple[str, ...]
+) -> Iterator[Sequence[str]]:
+    for part in parts:
+        first, last = np.searchsorted(wanted, (part.begin, part.begin + part.rows))
+        yield from _picked(part, wanted[first:last] - part.begin, names)
 
 
 def _picked(part: KeptPart, rows: npt.NDArray[np.int64], names: tuple[str, ...]) -> Iterator[Sequence[str]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +20,17 @@ class ChunkLimits:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChunk:
-    """One chunk: numbered from 1; `first_row` counts accepted numbers from 0; `sha256` is of its file."""
+    """One chunk: numbered from 1; `first_row` counts accepted numbers from 0; `sha256` is of its file.
+
+    `columns_sha256` is of the file of its kept columns, "" without one. `places` are the rows of a retry's, packed.
+    """
 
     chunk: int
     first_row: int
     rows: int
     sha256: str
+    columns_sha256: str = ""
+    places: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class ListPlan:
 
     `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
     accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
-    kept columns. `observed` is what `advice` is made of.
+    kept columns. `observed` is what `advice` is made of. `lists` has the hashes of rejected.csv and duplicates.csv.
     """
 
     inputs: tuple[InputFile, ...]
@@ -68,3 +77,4 @@ class ListPlan:
     chunks: tuple[PlannedChunk, ...]
     columns: tuple[str, ...] = ()
     observed: Observed = Observed()
+    lists: Mapping[str, str] = field(default_factory=dict)

@@ -14,19 +14,20 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from orchestrator.errors import ChangedError, PieceDiedError, UsageError
-from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of
+from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
+from orchestrator.intake.arrays import unpack_places
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, lost_chunks
+from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, columns_path, lost_chunks
 from orchestrator.intake.columns import shown
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
-from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, starts
+from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
 from orchestrator.intake.inputs import Input, find_inputs
 from orchestrator.intake.kept import united
 from orchestrator.intake.normalise import NumberRules, StoredRows
@@ -37,7 +38,7 @@ from orchestrator.intake.reasons import NUMBERLIKE, REASONS
 from orchestrator.jobdir.layout import is_chunk_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.intake.blocks import Look
@@ -108,7 +109,8 @@ async def read_list(
             _review(scanned, unique, workers, job), cut_chunks(stretches, unique, workers, job.directory)
         )
         if columns:
-            await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
+            hashes = await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
+            chunks = [replace(chunk, columns_sha256=hashes[chunk.chunk]) for chunk in chunks]
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
     return replace(plan, chunks=tuple(chunks), columns=columns)
 
@@ -130,43 +132,95 @@ def _stretches(unique: Unique, limits: Callable[[int], ChunkLimits]) -> list[Str
     return list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a list once gave, and shall give again.
+
+    `columns` are the names of kept columns; None means that others are wanted than then, and all their files are
+    written anew. `order` says where in the list the rows of the chunks stand if these go another way, see
+    `pack_places`. `lists` are the tables beside the chunks that are wanted, with their records.
+    """
+
+    chunks: Sequence[PlannedChunk]
+    columns: tuple[str, ...] | None = ()
+    order: bytes | None = None
+    lists: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a list gave once more: the names of kept columns, and the hashes of what was put back.
+
+    `columns_sha256` goes by chunk; `lists` are the tables that were wanted and have as many records as before.
+    """
+
+    columns: tuple[str, ...] = ()
+    columns_sha256: Mapping[int, str] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
+
+
 async def rebuild(
     job: JobSettings,
     workers: Workers,
-    expected: Sequence[PlannedChunk],
+    planned: Planned,
     stdin: BinaryIO | None = None,
     *,
     keep: Keep = False,
-    columns: tuple[str, ...] | None = (),
     block_bytes: int | None = None,
-) -> tuple[str, ...]:
-    """Put back the chunk files that are missing or damaged, out of the list, which is read anew.
+) -> Rebuilt:
+    """Put back the chunk files that are missing or damaged, with their kept columns, out of the list, read anew.
 
-    Files of kept columns that are missing come back as well; `columns` are their names, as planned. None means that
-    `keep` has changed since, and all of them are written anew. Returns the names.
     Chunks are cut where they were planned, so limits may have changed since. Raises `ChangedError`, and puts nothing
     back, when the list no longer gives what was planned; `UsageError` for inputs that can't be read; `StorageError`.
     """
-    lost = await asyncio.to_thread(_lost, expected, columns, job.directory)
-    if not lost:
-        return columns or ()
+    lost = await asyncio.to_thread(_lost, planned.chunks, planned.columns, job.directory)
+    if not lost and not planned.lists:
+        return Rebuilt(planned.columns or ())
     source = _source(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         scanned = await _scan(source, workers, folder)
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
-        stretches = [(planned.chunk, planned.first_row, planned.rows) for planned in lost]
-        fits = all(first_row + rows <= unique.accepted for _, first_row, rows in stretches)
-        if not fits or await cut_chunks(stretches, unique, workers, folder) != lost or columns not in (None, found):
+        plan = await _review(scanned, unique, workers, replace(job, directory=folder))
+        ordered = await asyncio.to_thread(_in_planned_order, unique, planned.order, folder)
+        stretches = [(chunk.chunk, chunk.first_row, chunk.rows) for chunk in lost]
+        if not await _fits(lost, stretches, ordered, workers, folder) or planned.columns not in (None, found):
             raise ChangedError(
-                f"{_named(source)}: this is not the list that the job began with, or it is read differently, and "
-                f"{len(lost)} lost chunk files can't be built from it; bring the list back as it was, or begin a new "
-                "job in another directory"
+                f"{_named(source)}: this is not the list that the job began with, or another release reads it "
+                f"differently, and {len(lost)} lost chunk files can't be built from it; bring the list back as it was, "
+                "run it with the release that planned it, or begin a new job in another directory"
             )
+        hashes: dict[int, str] = {}
         if found:
-            await cut_columns(stretches, (scanned.files, unique), found, workers, folder)
-        _put_back(folder, job.directory)
-    return found
+            hashes = await cut_columns(stretches, (scanned.files, ordered), found, workers, folder)
+        if lost:
+            _put_back(folder, job.directory)
+        records = {rejects.REJECTED: plan.rejected, rejects.DUPLICATES: plan.duplicates}
+        fitting = [name for name, count in planned.lists.items() if records[name] == count]
+        for name in fitting:
+            take_over(folder / name, job.directory / name)
+    return Rebuilt(found, hashes, {name: plan.lists[name] for name in fitting})
+
+
+async def _fits(
+    lost: Sequence[PlannedChunk], stretches: Sequence[Stretch], unique: Unique, workers: Workers, folder: Path
+) -> bool:
+    """Cut lost chunks out of the list; return whether they are those that were planned."""
+    if not all(first_row + rows <= unique.accepted for _, first_row, rows in stretches):
+        return False
+    cut = await cut_chunks(stretches, unique, workers, folder)
+    return [chunk.sha256 for chunk in cut] == [chunk.sha256 for chunk in lost]
+
+
+def _in_planned_order(unique: Unique, order: bytes | None, folder: Path) -> Unique:
+    return unique if order is None else in_order(unique, unpack_places(order), folder)
+
+
+def take_over(new: Path, path: Path) -> None:
+    """Put a finished, synced file in the place of another one; raises `StorageError`."""
+    with disk_errors(path):
+        new.replace(path)
+        sync_directory(path.parent)
 
 
 def _source(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
@@ -235,7 +289,7 @@ async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobS
     rejected = scanned.rejected
     parts = [rejects.Part(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
-    sample = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
+    sample, lists = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
     return ListPlan(
         inputs=scanned.fingerprints,
         read=scanned.read,
@@ -246,6 +300,7 @@ async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobS
         from_text=unique.from_text,
         chunks=(),
         observed=await workers.run(observe, sample, scanned.looks, unique.accepted_file),
+        lists=lists,
     )
 
 
@@ -283,16 +338,15 @@ def _lost(expected: Iterable[PlannedChunk], columns: tuple[str, ...] | None, dir
         return list(expected)
     expected = list(expected)
     missing = set(lost_chunks(directory, (planned.chunk for planned in expected), columns=bool(columns)))
-    return [
-        planned
-        for planned in expected
-        if planned.chunk in missing or not _is_whole(chunk_path(directory, planned.chunk), planned.sha256)
-    ]
+    return [planned for planned in expected if planned.chunk in missing or not _is_whole(planned, columns, directory)]
 
 
-def _is_whole(path: Path, sha256: str) -> bool:
-    with disk_errors(path):
-        return sha256_of(path) == sha256
+def _is_whole(planned: PlannedChunk, columns: tuple[str, ...], directory: Path) -> bool:
+    expected = {chunk_path(directory, planned.chunk): planned.sha256}
+    if columns and planned.columns_sha256:
+        expected[columns_path(directory, planned.chunk)] = planned.columns_sha256
+    with disk_errors(directory):
+        return all(sha256_of(path) == sha256 for path, sha256 in expected.items())
 
 
 def _put_back(folder: Path, directory: Path) -> None:

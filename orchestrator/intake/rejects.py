@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing
+from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
 from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates import FIRST_LINE, FIRST_POSITION, POSITION, starts
@@ -42,8 +42,10 @@ class Part:
     source: str
 
 
-def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path, directory: Path) -> list[str]:
-    """Write both tables into `directory`, and return a sample: a piece; raises `StorageError`.
+def write_rejects(
+    parts: Sequence[Part], numberlike: int, duplicates_file: Path, directory: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Write both tables into `directory`, and return a sample, and their hashes: a piece; raises `StorageError`.
 
     `parts` are in list order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
     of all, of which there are `numberlike`.
@@ -71,7 +73,8 @@ def write_rejects(parts: Sequence[Part], numberlike: int, duplicates_file: Path,
             found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
             seen += len(found)
-    return sample
+        hashes = {REJECTED: sha256_so_far(rejected), DUPLICATES: sha256_so_far(repeated)}
+    return sample, hashes
 
 
 def _rejected(rows: Rows, source: str) -> Iterator[Record]:

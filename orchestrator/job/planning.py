@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import structlog
 
 from orchestrator.errors import ChangedError, ExitCode, UsageError
-from orchestrator.intake import (
-    ChunkLimits,
-    PlannedChunk,
-    advice,
-    chunk_path,
-    fingerprint,
-    lost_chunks,
-    read_list,
-    rebuild,
-)
-from orchestrator.intake.generations import Kept, extend_list, restore_retry
+from orchestrator.intake import ChunkLimits, PlannedChunk, advice, chunk_path, lost_chunks, read_list
+from orchestrator.intake.generations import Kept, extend_list
 from orchestrator.intake.inputs import STANDARD_INPUT
 from orchestrator.job.naming import known_call, planned_platform
-from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan
+from orchestrator.job.restoring import changed_inputs, keeping, planned_chunk, restore
+from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
 from orchestrator.settings import WhenTooSmall
 
 if TYPE_CHECKING:
@@ -79,11 +71,10 @@ async def settle_plan(
         return await _plan_anew(writer, settings, workers, stdin)
     await writer.do(partial(_check_fixed, settings=settings))
     if extend:
-        await _check_chunk_files(writer, settings, workers, inputs_present=False)
         await _extend(writer, settings, workers, stdin)
     else:
         inputs_present = await _check_inputs(writer, settings)
-        await _check_chunk_files(writer, settings, workers, inputs_present=inputs_present)
+        await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
     await writer.do(partial(_complete_platforms, settings=settings))
     return ()
 
@@ -121,32 +112,42 @@ def _replace_plan(ledger: Ledger, settings: Settings, read: ListPlan) -> None:
     plan = Plan(
         name=settings.job.name,
         sandbox=settings.is_sandbox,
-        reading=_reading(settings) | _kept(settings),
+        reading=_reading(settings) | keeping(settings),
         inputs=_inputs(read),
         counts=_counts(read),
         chunks=tuple(map(planned_chunk_record, read.chunks)),
+        lists=read.lists,
         platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
     ledger.replace_plan(plan)
 
 
 async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
-    """Take a longer list in: its new numbers form a further generation."""
+    """Take a longer list in: its new numbers form a further generation. Files follow the ledger, and not before it."""
+    directory = settings.job.directory
     generation, first_chunk = await writer.do(Ledger.next_chunk)
-    known = await writer.do(_listed)
-    counts = await writer.do(Ledger.counts)
-    kept = Kept(settings.output.keep_columns, counts.columns)
-    extension = await extend_list(settings.job, partial(limits, settings), workers, known, first_chunk, kept, stdin)
-    await writer.do(
-        partial(
-            Ledger.extend_plan,
-            inputs=_inputs(extension.read),
-            counts=_counts(extension.read),
-            chunks=[replace(planned_chunk_record(chunk), generation=generation) for chunk in extension.chunks],
-            platforms=[planned_platform(settings, name) for name in settings.platforms],
+    chunks = await writer.do(_listed)
+    listed = await writer.do(Ledger.listed)
+    reading = await writer.do(Ledger.reading)
+    columns = listed.counts.columns
+    if lost := await asyncio.to_thread(lost_chunks, directory, [c.chunk for c in chunks], columns=bool(columns)):
+        raise UsageError(
+            f"{chunk_path(directory, lost[0])}: it, or its kept columns, are missing; before the list can be extended, "
+            "bring it back as it was and run once without --extend"
         )
-    )
+    kept = Kept(_as_setting(reading.get("keep_columns")), columns)
+    extension = await extend_list(settings.job, partial(limits, settings), workers, chunks, first_chunk, kept, stdin)
+    longer = Listed(_inputs(extension.read), _counts(extension.read), extension.read.lists, extension.order)
+    added = [replace(planned_chunk_record(chunk), generation=generation) for chunk in extension.chunks]
+    platforms = [planned_platform(settings, name) for name in settings.platforms]
+    await writer.do(partial(Ledger.extend_plan, listed=longer, chunks=added, platforms=platforms))
     log.info("extended", accepted=extension.read.accepted, added=sum(chunk.rows for chunk in extension.chunks))
+    present = all(record.path != STANDARD_INPUT for record in longer.inputs)
+    await restore(writer, settings, workers, inputs_present=present)
+
+
+def _as_setting(keep: object) -> bool | tuple[str, ...]:
+    return tuple(map(str, keep)) if isinstance(keep, list) else bool(keep)
 
 
 def limits(settings: Settings, total: int) -> ChunkLimits:
@@ -208,11 +209,14 @@ def _as_text(path: str) -> str:
 
 def planned_chunk_record(planned: PlannedChunk) -> Chunk:
     """Return a planned chunk as the ledger keeps it."""
-    return Chunk(planned.chunk, planned.first_row, planned.rows, planned.sha256)
-
-
-def _planned_chunk(chunk: Chunk) -> PlannedChunk:
-    return PlannedChunk(chunk.chunk, chunk.first_row, chunk.rows, chunk.sha256)
+    return Chunk(
+        planned.chunk,
+        planned.first_row,
+        planned.rows,
+        planned.sha256,
+        columns_sha256=planned.columns_sha256,
+        places=planned.places,
+    )
 
 
 def _counts(read: ListPlan) -> ListCounts:
@@ -238,12 +242,6 @@ def _reading(settings: Settings) -> dict[str, object]:
     }
 
 
-def _kept(settings: Settings) -> dict[str, object]:
-    """Return which columns are kept; they are taken out of the list when it is read, and never again."""
-    keep = settings.output.keep_columns
-    return {"keep_columns": list(keep) if isinstance(keep, tuple) else keep}
-
-
 def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     """Compare what may not change once a job has begun, with chunks that are all there.
 
@@ -252,7 +250,6 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     ledger.check_chunks()
     then = ledger.reading()
     _compare("job", then, _reading(settings), settings)
-    _compare("output", then, _kept(settings), settings)
     for name, known in ledger.fixed().items():
         if name in settings.platforms:
             now = planned_platform(settings, name).fixed
@@ -279,60 +276,22 @@ def _ways_out(settings: Settings) -> str:
 async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
     """Compare the list with the one that was planned; return whether all of it is there to be read again."""
     planned = await writer.do(Ledger.inputs)
-    files = [record for record in planned if record.path != STANDARD_INPUT]
     try:
-        found = await asyncio.to_thread(fingerprint, settings.job)
+        changed = await asyncio.to_thread(changed_inputs, planned, settings)
     except UsageError as error:
         log.warning("inputs_missing", reason=str(error))
         return False
-    changed: set[str] = set()
-    if [i.sha256 for i in found] != [i.sha256 for i in files]:
-        changed = {i.path for i in found} ^ {i.path for i in files} or {
-            new.path for new, old in zip(found, files, strict=True) if new.sha256 != old.sha256
-        }
-    if (len(files) < len(planned)) != (STANDARD_INPUT in settings.job.inputs):
-        changed.add("standard input")
     if changed:
         raise ChangedError(
             f"the list has changed ({', '.join(sorted(changed))}): this job goes on with the list it began with; bring "
             "that back, take a longer one in with run --extend, or start a new job with another [job] name or "
             f"directory than {settings.job.directory}"
         )
-    return len(files) == len(planned)
-
-
-async def _check_chunk_files(
-    writer: LedgerWriter, settings: Settings, workers: Workers, *, inputs_present: bool
-) -> None:
-    """Build lost chunk files anew: those of the list out of the list, those of a retry out of these."""
-    directory = settings.job.directory
-    columns = (await writer.do(Ledger.counts)).columns
-    listed = await writer.do(Ledger.chunk_numbers)
-    names = set(await asyncio.to_thread(lost_chunks, directory, listed, columns=bool(columns)))
-    if retried := await writer.do(partial(Ledger.chunk_numbers, retried=True)):
-        names |= set(await asyncio.to_thread(lost_chunks, directory, retried, columns=False))
-    if not names:
-        return
-    chunks = await writer.do(_chunks)
-    lost = [chunk for chunk in chunks if chunk.chunk in names]
-    base = [_planned_chunk(chunk) for chunk in chunks if chunk.only is None]
-    log.warning("rebuilding_chunk_files", lost=len(lost))
-    if any(chunk.only is None for chunk in lost):
-        if not inputs_present:
-            first = chunk_path(directory, lost[0].chunk)
-            raise UsageError(f"{first}: missing, and so is the list that it was built from; put either back")
-        await rebuild(settings.job, workers, base, keep=settings.output.keep_columns, columns=columns)
-    for chunk in lost:
-        if chunk.only is not None:
-            restore_retry(directory, _planned_chunk(chunk), base)
-
-
-def _chunks(ledger: Ledger) -> list[Chunk]:
-    return list(ledger.chunks())
+    return all(record.path != STANDARD_INPUT for record in planned)
 
 
 def _listed(ledger: Ledger) -> list[PlannedChunk]:
-    return [_planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
+    return [planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

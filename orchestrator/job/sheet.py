@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.errors import UsageError
 from orchestrator.intake import chunk_path, columns_path
 from orchestrator.intake.generations import rows_path
 from orchestrator.job.opening import opened
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.job.restoring import changed_inputs, kept_columns, restore
+from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.report import summary
 from orchestrator.results import verdict_path
@@ -30,19 +31,37 @@ SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up
 async def merge(settings: Settings, world: World) -> MasterReport:
     """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger.
 
-    The last run's summary names it from then on, so that `verify` compares what is there.
+    Lost files of the list are made anew while the list is there, as are those of other columns than before. The last
+    run's summary names the master from then on, so that `verify` compares what is there.
     """
-    del world
     with opened(settings, create=False) as ledger:
         async with Workers(1) as workers:
+            if ledger.begun:
+                await _restore(ledger, settings, workers, world.stdin)
             report = await build_master(ledger, settings, workers)
         summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
     return report
 
 
+async def _restore(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+    try:
+        present = not changed_inputs(ledger.inputs(), settings)
+    except UsageError:
+        present = False
+    writer = LedgerWriter(ledger)
+    try:
+        await restore(writer, settings, workers, inputs_present=present, stdin=stdin)
+    finally:
+        await writer.close()
+
+
 def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
     """Return what decides the cells of a master that is written now; with anything else, an earlier one is older."""
-    return {**ledger.position(), "platforms": list(settings.platforms)}
+    return {
+        **ledger.position(),
+        "platforms": list(settings.platforms),
+        "columns": list(kept_columns(ledger.counts(), settings)),
+    }
 
 
 def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
@@ -81,22 +100,21 @@ async def build_master(
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
         ),
-        columns=counts.columns,
+        columns=kept_columns(counts, settings),
     )
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, settings.job.directory, platforms),
+        partial(master_chunks, settings.job.directory, platforms, columns=bool(request.columns)),
         pending,
         partial(overlays, settings.job.directory, platforms),
     )
 
 
-def master_chunks(directory: Path, platforms: Sequence[str]) -> Iterator[MasterChunk]:
+def master_chunks(directory: Path, platforms: Sequence[str], *, columns: bool = False) -> Iterator[MasterChunk]:
     """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
     with Ledger.open_to_read(ledger_path(directory)) as ledger:
         by_chunk = ledger.states_by_chunk(platforms)
-        columns = ledger.counts().columns
         base = (chunk for chunk in ledger.chunks() if chunk.only is None)
         for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
             if chunk.chunk != number:
@@ -110,6 +128,7 @@ def master_chunks(directory: Path, platforms: Sequence[str]) -> Iterator[MasterC
                 cells=cells,
                 first_row=chunk.first_row,
                 columns=kept,
+                columns_sha256=chunk.columns_sha256,
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING
 from orchestrator.dispatch.settling import results_of
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
-from orchestrator.intake import chunk_path, fingerprint
+from orchestrator.intake import chunk_path, columns_path, fingerprint
+from orchestrator.intake.arrays import unpack_places
+from orchestrator.intake.generations import rows_bytes, rows_path
 from orchestrator.job.opening import no_ledger
+from orchestrator.job.restoring import kept_columns
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.jobdir.aside import folder_aside
+from orchestrator.jobdir.layout import LISTS
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
 from orchestrator.results import raw_result, read_verdicts, verdict_path
@@ -107,24 +112,36 @@ class _Check:
             self.right["inputs"] = len(found)
 
     def chunks(self) -> None:
-        """Hash every chunk file."""
+        """Hash every chunk file, and what stands beside it: kept columns, and the rows of a retry."""
+        columns = kept_columns(self._ledger.counts(), self._settings)
         for chunk in self._ledger.chunks():
             self._hash("chunk files", chunk_path(self._directory, chunk.chunk), chunk.sha256)
+            if columns and chunk.columns_sha256:
+                self._hash("kept columns", columns_path(self._directory, chunk.chunk), chunk.columns_sha256)
+            if chunk.places is not None:
+                content = rows_bytes(unpack_places(chunk.places))
+                path = rows_path(self._directory, chunk.chunk)
+                self._hash("rows of retries", path, hashlib.sha256(content).hexdigest())
 
     def lists(self) -> None:
-        """Count the records of rejected.csv and duplicates.csv."""
-        counts = self._ledger.counts()
-        for name, expected in (("rejected.csv", counts.rejected), ("duplicates.csv", counts.duplicates)):
+        """Hash rejected.csv and duplicates.csv, and count their records."""
+        listed = self._ledger.listed()
+        for name, expected in zip(LISTS, (listed.counts.rejected, listed.counts.duplicates), strict=True):
             path = self._directory / name
             try:
                 found = _records(path)
+                altered = sha256_of(path) != listed.lists.get(name, "") != ""
+            except OSError as error:
+                self.findings.append(f"{path}: {error.strerror}")
             except (csv.Error, UnicodeDecodeError) as error:
                 self.findings.append(f"{path}: can't be read ({type(error).__name__})")
-                continue
-            if found != expected:
-                self.findings.append(f"{path}: {found:,} records, not {expected:,}")
             else:
-                self.right[name] = found
+                if found != expected:
+                    self.findings.append(f"{path}: {found:,} records, not {expected:,}")
+                elif altered:
+                    self.findings.append(f"{path}: altered since it was written")
+                else:
+                    self.right[name] = found
 
     def verdicts(self) -> None:
         """Hash results and verdicts of every task that is done, and check that they belong to it."""
@@ -192,7 +209,7 @@ class _Check:
 
 
 def _records(path: Path) -> int:
-    with disk_errors(path), path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.reader(file, strict=True)) - 1
 
 

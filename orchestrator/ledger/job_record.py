@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import without_hashes
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Plan, PlannedPlatform, RunRecord, Token
+from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Listed, Plan, PlannedPlatform, RunRecord, Token
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _IDS = {"job_id", "task_id"}
 """Columns of names that come from no number."""
+_CHUNK = "chunk, first_row, rows, sha256, generation, only_platform, columns_sha256, places"
 
 
 class JobRecord(Database):
@@ -169,20 +171,14 @@ class JobRecord(Database):
             "UPDATE job SET name = ?, sandbox = ?, reading = ?",
             (plan.name, plan.sandbox, json.dumps(plan.reading, sort_keys=True)),
         )
-        self._note_list(plan.inputs, plan.counts)
+        self._note_list(Listed(plan.inputs, plan.counts, plan.lists))
         self._add_chunks(plan.chunks)
         for platform in plan.platforms:
             self.plan_platform(platform)
 
-    def extend_plan(
-        self,
-        inputs: Sequence[InputRecord],
-        counts: ListCounts,
-        chunks: Sequence[Chunk],
-        platforms: Sequence[PlannedPlatform],
-    ) -> None:
+    def extend_plan(self, listed: Listed, chunks: Sequence[Chunk], platforms: Sequence[PlannedPlatform]) -> None:
         """Put a longer list in the place of the planned one; `chunks` are those of the numbers that came with it."""
-        self._note_list(inputs, counts)
+        self._note_list(listed)
         self._add_chunks(chunks)
         for platform in platforms:
             self.plan_platform(platform)
@@ -200,18 +196,36 @@ class JobRecord(Database):
             (platform.name, platform.vendor, platform.min_rows, State.SKIPPED, State.PLANNED, platform.name),
         )
 
-    def _note_list(self, inputs: Sequence[InputRecord], counts: ListCounts) -> None:
+    def _note_list(self, listed: Listed) -> None:
         self._sql.execute("DELETE FROM inputs")
         self._sql.executemany(
             "INSERT INTO inputs VALUES (?, ?, ?, ?)",
-            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(inputs)),
+            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(listed.inputs)),
         )
-        self._sql.execute("UPDATE job SET counts = ?", (_counts_to_json(counts),))
+        self._sql.execute("UPDATE job SET counts = ?, list_order = ?", (_counts_to_json(listed.counts), listed.order))
+        self.note_lists(listed.lists)
+
+    def note_lists(self, lists: Mapping[str, str]) -> None:
+        """Note the hashes of rejected.csv and duplicates.csv."""
+        self._sql.execute("UPDATE job SET lists = ?", (json.dumps(dict(lists)),))
+
+    def note_columns(self, names: Sequence[str], keep: Mapping[str, object], hashes: Mapping[int, str]) -> None:
+        """Note the names of kept columns, the setting that `keep` is of, and the hashes of chunks' files of them."""
+        counts = replace(self.counts(), columns=tuple(names))
+        reading = json.dumps({**self.reading(), **keep}, sort_keys=True)
+        self._sql.execute("UPDATE job SET counts = ?, reading = ?", (_counts_to_json(counts), reading))
+        self._sql.executemany(
+            "UPDATE chunks SET columns_sha256 = ? WHERE chunk = ?",
+            ((sha256, chunk) for chunk, sha256 in hashes.items()),
+        )
 
     def _add_chunks(self, chunks: Sequence[Chunk]) -> None:
         self._sql.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)",
-            ((c.chunk, c.generation, c.first_row, c.rows, c.sha256, c.only) for c in chunks),
+            f"INSERT INTO chunks ({_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (c.chunk, c.first_row, c.rows, c.sha256, c.generation, c.only, c.columns_sha256, c.places)
+                for c in chunks
+            ),
         )
 
     def reading(self) -> dict[str, object]:
@@ -224,6 +238,12 @@ class JobRecord(Database):
         return tuple(
             InputRecord(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
         )
+
+    def listed(self) -> Listed:
+        """Return what is known of the list's files."""
+        with self._understood():
+            lists = {str(name): str(sha256) for name, sha256 in json.loads(self._of_job("lists")).items()}
+        return Listed(self.inputs(), self.counts(), lists, self._of_job("list_order"))
 
     def counts(self) -> ListCounts:
         """Return how the lines of the planned list were read."""
@@ -241,8 +261,7 @@ class JobRecord(Database):
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
-        rows = self._rows("SELECT chunk, first_row, rows, sha256, generation, only_platform FROM chunks ORDER BY chunk")
-        return (Chunk(*row) for row in rows)
+        return (Chunk(*row) for row in self._rows(f"SELECT {_CHUNK} FROM chunks ORDER BY chunk"))
 
     def check_chunks(self) -> None:
         """Raise `StorageError` when chunks of the accepted list are lost."""

@@ -50,8 +50,9 @@ class InputRecord:
 class Chunk:
     """Some rows of the accepted list; `sha256` is of the chunk file.
 
-    One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`. One for a single platform
-    comes from `retry`; its rows, anywhere in the list, stand in a file beside the chunk's.
+    One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`; `columns_sha256` is of
+    the file of its kept columns, "" where it has none or an earlier version planned it. One for a single platform comes
+    from `retry`; its rows, anywhere in the list, stand in a file beside the chunk's, and packed in `places`.
     """
 
     chunk: int
@@ -60,6 +61,8 @@ class Chunk:
     sha256: str
     generation: int = 1
     only: str | None = None
+    columns_sha256: str = ""
+    places: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,21 @@ class PlannedPlatform:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What is known of the list's files: the inputs, how they were read, what stands beside the chunks.
+
+    `lists` has the hashes of rejected.csv and duplicates.csv, empty where an earlier version wrote them. `order` says,
+    for each row of the chunks, where the inputs have it among the accepted numbers; packed, None where both go the same
+    way.
+    """
+
+    inputs: tuple[InputRecord, ...]
+    counts: ListCounts
+    lists: Mapping[str, str] = field(default_factory=dict)
+    order: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A list, cut into chunks, for some platforms. `reading` is what may not change once the job has begun."""
 
@@ -102,6 +120,7 @@ class Plan:
     counts: ListCounts
     chunks: tuple[Chunk, ...]
     platforms: tuple[PlannedPlatform, ...]
+    lists: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,9 @@ CREATE TABLE job (
     reading TEXT NOT NULL,
     counts TEXT NOT NULL,
     position INTEGER NOT NULL DEFAULT 0,
-    moving TEXT NOT NULL DEFAULT ''
+    moving TEXT NOT NULL DEFAULT '',
+    lists TEXT NOT NULL DEFAULT '{{}}',
+    list_order BLOB
 ) STRICT;
 
 CREATE TABLE runs (
@@ -66,7 +68,9 @@ CREATE TABLE chunks (
     first_row INTEGER NOT NULL,
     rows INTEGER NOT NULL CHECK (rows > 0),
     sha256 TEXT NOT NULL,
-    only_platform TEXT
+    only_platform TEXT,
+    columns_sha256 TEXT NOT NULL DEFAULT '',
+    places BLOB
 ) STRICT;
 
 CREATE TABLE tasks (
@@ -155,6 +159,8 @@ CREATE TRIGGER events_last BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'ev
 
 STEPS = {
     1: f"""
+ALTER TABLE chunks ADD COLUMN columns_sha256 TEXT NOT NULL DEFAULT '';
+ALTER TABLE chunks ADD COLUMN places BLOB;
 ALTER TABLE tasks ADD COLUMN sent_name TEXT NOT NULL DEFAULT '';
 ALTER TABLE tasks ADD COLUMN released_at REAL;
 ALTER TABLE tasks ADD COLUMN evidence TEXT;
@@ -172,6 +178,8 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN lists TEXT NOT NULL DEFAULT '{{}}';
+ALTER TABLE job ADD COLUMN list_order BLOB;
 DROP TRIGGER events_stay;
 {_EVENTS_STAY}
 ALTER TABLE tasks ADD COLUMN decided TEXT;

@@ -29,7 +29,7 @@ class MasterChunk:
     """One base chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows.
 
     `first_row` counts from 0 over the whole list; when it is given, it is checked. `columns` is a csv file without a
-    header, one record a row, of the input's other columns.
+    header, one record a row, of the input's other columns; `columns_sha256` is its hash, "" if nobody knows it.
     """
 
     path: Path
@@ -37,6 +37,7 @@ class MasterChunk:
     cells: tuple[Path | str, ...]
     first_row: int | None = None
     columns: Path | None = None
+    columns_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

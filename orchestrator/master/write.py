@@ -7,12 +7,11 @@ when the new one is whole too. Writing a final master removes the partial ones.
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
-from orchestrator.files import disk_errors, make_private_directory, replacing, sync_directory
+from orchestrator.files import disk_errors, make_private_directory, replacing, sha256_so_far, sync_directory
 from orchestrator.master.chunks import gathered
 from orchestrator.master.kept import Kept
 from orchestrator.master.layout import Layout, Limits, sheet_rows
@@ -97,7 +96,7 @@ def write_master(
         kept = Kept(chunks() if request.columns else (), len(request.columns))
         _stream(resolved(request.platforms, chunks(), overlays), kept, tally, sinks)
         written = tuple(
-            MasterFile(target.name, _sha256(file), sink.rows)
+            MasterFile(target.name, sha256_so_far(file), sink.rows)
             for target, file, sink in zip(targets, files, sinks, strict=True)
         )
     if not partial:
@@ -129,15 +128,9 @@ def _stream(blocks: Iterable[ResolvedChunk], kept: Kept, tally: Tally, sinks: li
         cells = kept.take(len(block.numbers))
         for sink in sinks:
             sink.write(block, cells)
+    kept.must_be_over()
     for sink in sinks:
         sink.finish(tally)
-
-
-def _sha256(file: IO[bytes]) -> str:
-    """Hash by reading again: a zip is not written from front to back."""
-    file.flush()
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a file opened for reading too
 
 
 def _remove_partial(directory: Path) -> None:

@@ -17,6 +17,7 @@ from orchestrator.config import load
 from orchestrator.intake import chunk_path, fingerprint
 from orchestrator.job import planning
 from orchestrator.job.naming import planned_platform
+from orchestrator.job.restoring import keeping
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, ledger_path
 from orchestrator.results import Verdicts, verdict_path
 from tests.results.written import write_verdicts
@@ -113,7 +114,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
     planned = Plan(
         name=settings.job.name,
         sandbox=False,
-        reading=planning._reading(settings) | planning._kept(settings),
+        reading=planning._reading(settings) | keeping(settings),
         inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in fingerprint(settings.job)),
         counts=ListCounts(len(hashes), len(hashes)),
         chunks=tuple(Chunk(row + 1, row, 1, sha256) for row, sha256 in enumerate(hashes)),

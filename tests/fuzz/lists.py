@@ -36,7 +36,7 @@ import phonenumbers
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, ListPlan, chunk_path, columns_path, read_list, reading, rebuild
+from orchestrator.intake import ChunkLimits, ListPlan, Planned, chunk_path, columns_path, read_list, reading, rebuild
 from orchestrator.intake.reasons import REASONS
 from orchestrator.settings import JobSettings
 from orchestrator.workers import PieceLimits, Workers
@@ -300,7 +300,7 @@ async def _check_again(outcome: Outcome, written: Written, listing: Listing, wor
     check(files == files_of(written.job.directory), "two readings wrote other files")
     chunk_path(other.directory, outcome.chunks[-1].chunk).unlink()
     stdin = None if written.stdin is None else io.BytesIO(written.stdin)
-    await rebuild(other, workers, outcome.chunks, stdin, keep=listing.keep, columns=outcome.columns)
+    await rebuild(other, workers, Planned(outcome.chunks, outcome.columns), stdin, keep=listing.keep)
     check(files_of(other.directory) == files, "a lost chunk file came back as another one")
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import ChangedError, UsageError
-from orchestrator.intake import ChunkLimits, chunk_path, columns_path, read_list, rebuild
+from orchestrator.intake import ChunkLimits, Planned, chunk_path, columns_path, read_list, rebuild
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -113,19 +113,19 @@ async def test_rebuild(workers: Workers, job: JobSettings) -> None:
     before = records(job.directory, plan)
     columns_path(job.directory, 1).unlink()
     chunk_path(job.directory, 2).unlink()
-    assert await rebuild(job, workers, plan.chunks, keep=True, columns=plan.columns) == plan.columns
+    assert (await rebuild(job, workers, Planned(plan.chunks, plan.columns), keep=True)).columns == plan.columns
     assert records(job.directory, plan) == before
-    assert await rebuild(job, workers, plan.chunks, keep=True, columns=plan.columns) == plan.columns
+    assert (await rebuild(job, workers, Planned(plan.chunks, plan.columns), keep=True)).columns == plan.columns
 
 
 async def test_rebuild_with_other_columns(workers: Workers, job: JobSettings) -> None:
     """What is kept may change in a begun job; unless that is wanted, other columns are another list."""
     plan = await read_list(job, limits, workers)
-    assert await rebuild(job, workers, plan.chunks, keep=("City",), columns=None) == ("City",)
+    assert (await rebuild(job, workers, Planned(plan.chunks, None), keep=("City",))).columns == ("City",)
     assert records(job.directory, plan)[number(1)] == ["Bern, BE"]
     columns_path(job.directory, 1).unlink()
     with pytest.raises(ChangedError, match="this is not the list that the job began with"):
-        await rebuild(job, workers, plan.chunks, keep=True, columns=("City",))
+        await rebuild(job, workers, Planned(plan.chunks, ("City",)), keep=True)
     assert not columns_path(job.directory, 1).exists()
 
 
@@ -163,5 +163,5 @@ async def test_standard_input_that_is_a_workbook(
     plan = await read_list(job, limits, workers, io.BytesIO(content), keep=True)
     assert records(job.directory, plan) == {number(1): ["y"]}
     chunk_path(job.directory, 1).unlink()
-    await rebuild(job, workers, plan.chunks, io.BytesIO(content), keep=True, columns=plan.columns)
+    await rebuild(job, workers, Planned(plan.chunks, plan.columns), io.BytesIO(content), keep=True)
     assert records(job.directory, plan) == {number(1): ["y"]}

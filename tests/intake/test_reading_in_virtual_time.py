@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.intake import ChunkLimits, chunk_path, read_list, rebuild
+from orchestrator.intake import ChunkLimits, Planned, chunk_path, read_list, rebuild
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -21,5 +21,5 @@ async def test_reading_takes_no_virtual_time(make_job: MakeJob, write: Write) ->
     async with Workers(1) as workers, asyncio.timeout(60):
         plan = await read_list(job, lambda _total: ChunkLimits(1, 1, 10), workers)
         chunk_path(job.directory, 2).unlink()
-        await rebuild(job, workers, plan.chunks)
+        await rebuild(job, workers, Planned(plan.chunks))
     assert chunk_path(job.directory, 2).read_text() == "+41798284652\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.files import csv_safe
+from orchestrator.files import csv_safe, sha256_of
 from orchestrator.intake.blocks import LineBlock
 from orchestrator.intake.duplicates import drop_duplicates
 from orchestrator.intake.normalise import NumberRules, store_block
@@ -49,7 +49,9 @@ def write(tmp_path: Path) -> Path:
     stored = [store_block(block, RULES, tmp_path / f"{i}") for i, (_, block) in enumerate(blocks)]
     parts = [Part(rows.path, rows.rows, source) for rows, (source, _) in zip(stored, blocks, strict=True)]
     duplicates_file = drop_duplicates([part.path for part in parts], tmp_path).duplicates_file
-    assert write_rejects(parts, 1, duplicates_file, tmp_path) == ["+4179"]
+    sample, hashes = write_rejects(parts, 1, duplicates_file, tmp_path)
+    assert sample == ["+4179"]
+    assert hashes == {name: sha256_of(tmp_path / name) for name in ("rejected.csv", "duplicates.csv")}
     return tmp_path
 
 

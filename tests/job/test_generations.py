@@ -11,16 +11,18 @@ import random
 import sqlite3
 import struct
 import zipfile
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator import job, sandbox
 from orchestrator.config import load
 from orchestrator.errors import ChangedError, ExitCode, StorageError, UsageError
-from orchestrator.job import RunOptions, World
-from orchestrator.ledger import ledger_path
+from orchestrator.job import RunOptions, World, planning
+from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.settings import Settings
 
 FIRST = 41_760_000_000
@@ -385,7 +387,7 @@ async def test_a_changed_list_names_the_ways_out(change: Change) -> None:
     assert issubclass(ChangedError, UsageError)
 
 
-def table(folder: Path, rows: range) -> None:
+def table(folder: Path, rows: Iterable[int]) -> None:
     lines = ["name,phone,city", *(f'"Name, {row}",+{FIRST + row},Zürich' for row in rows)]
     (folder / "crm.csv").write_text("\n".join(lines))
 
@@ -406,12 +408,158 @@ async def test_kept_columns_come_back_behind_the_verdicts(change: Change) -> Non
     assert change.master() == expected
 
 
-async def test_columns_are_kept_from_the_beginning_or_not_at_all(change: Change) -> None:
-    """They are taken out of the list when it is read: a begun job can't have them later, and says so."""
+async def test_columns_may_be_kept_later(change: Change) -> None:
+    """A begun job takes them out of its list, by run or merge; without the list, it says what may be done."""
     change.overrides = ['job.inputs=["crm.csv"]']
     table(change.folder, range(150))
     assert await change.run() == 0
-    change.overrides = [*change.overrides, 'output.keep_columns=["city"]']
-    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
-    assert outcome.exit_code is ExitCode.USAGE
-    assert "[output] keep_columns was False and is ['city']" in outcome.summary["reason"]
+    change.overrides[1:] = ['output.keep_columns=["city"]']
+    assert await change.run() == 0
+    assert change.master()[f"+{FIRST}"] == [right("instagram", 0), "Zürich"]
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+    change.overrides[1:] = ["output.keep_columns=true"]
+    await job.merge(change.settings(), change.world())
+    assert change.master()[f"+{FIRST}"] == [right("instagram", 0), "Name, 0", "Zürich"]
+    (change.folder / "crm.csv").rename(change.folder / "elsewhere")
+    change.overrides[1:] = ['output.keep_columns=["city"]']
+    with pytest.raises(UsageError, match="put it back as it was, or set keep_columns to what it was, or to false"):
+        await job.merge(change.settings(), change.world())
+    for keep, cells in (("true", ["Name, 0", "Zürich"]), ("false", [])):
+        change.overrides[1:] = [f"output.keep_columns={keep}"]
+        assert await change.run() == 0
+        assert change.master()[f"+{FIRST}"] == [right("instagram", 0), *cells]
+
+
+@pytest.mark.parametrize("altered", [False, True])
+async def test_lost_columns_without_the_list(change: Change, *, altered: bool) -> None:
+    """What was paid for still comes out: the message names the setting that does without them, and the list."""
+    change.overrides = ['job.inputs=["crm.csv"]', "output.keep_columns=true"]
+    table(change.folder, range(150))
+    assert await change.run() == 0
+    lost = change.directory / "chunks" / "000002.columns.csv"
+    if altered:
+        lost.write_bytes(lost.read_bytes().replace(b"Name, 149", b"Name, 148"))
+    else:
+        lost.unlink()
+    listed = (change.folder / "crm.csv").rename(change.folder / "elsewhere")
+    for command in (job.merge(change.settings(), change.world()), change.run()):
+        try:
+            assert await command == (ExitCode.STORAGE if altered else ExitCode.USAGE)
+        except (UsageError, StorageError) as error:
+            assert f"{lost}: " in str(error)  # noqa: PT017 - a run ends, a merge raises
+            assert "keep_columns = false" in str(error)  # noqa: PT017
+    change.overrides[1:] = ["output.keep_columns=false"]
+    assert await change.run() == 0
+    assert change.master()[f"+{FIRST}"] == [right("instagram", 0)]
+    listed.rename(change.folder / "crm.csv")
+    change.overrides[1:] = ["output.keep_columns=true"]
+    lost.unlink(missing_ok=True)
+    await job.merge(change.settings(), change.world())
+    assert change.master()[f"+{FIRST + 149}"] == [right("instagram", 149), "Name, 149", "Zürich"]
+
+
+@pytest.mark.parametrize("lost", ["000001", "000004", "*"])
+@pytest.mark.parametrize("longer", ["in front", "between", "another order"])
+async def test_lost_chunk_files_of_a_longer_list(change: Change, longer: str, lost: str) -> None:
+    """They come back out of the longer list, wherever in it the numbers stand that came later."""
+    change.overrides = ['job.inputs=["crm.csv"]', "output.keep_columns=true"]
+    table(change.folder, range(250))
+    assert await change.run() == 0
+    more = {
+        "in front": [*range(300, 330), *range(250)],
+        "between": [row for pair in zip(range(250), range(300, 550), strict=True) for row in pair],
+        "another order": [*range(299, -1, -1)],
+    }[longer]
+    table(change.folder, more)
+    assert await change.run(extend=True) == 0
+    after = change.master()
+    for path in (change.directory / "chunks").glob(f"{lost}.*"):
+        path.unlink()
+    assert await change.run() == 0
+    assert change.master() == after
+    assert after[f"+{FIRST + 299 + (longer != 'another order')}"][1:] == [
+        f"Name, {299 + (longer != 'another order')}",
+        "Zürich",
+    ]
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+
+
+async def test_lost_rows_of_a_retry(change: Change) -> None:
+    """They come back out of the ledger, and with them the chunk file, even where all of the folder is lost."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    change.numbers(range(2_000))
+    assert await change.run() == 0
+    await job.retry(change.settings(), change.world())
+    for path in (change.directory / "chunks").iterdir():
+        path.unlink()
+    change.overrides = []
+    assert await change.run() == 0
+    assert change.master() == {f"+{FIRST + row}": [right("instagram", row)] for row in range(2_000)}
+    (rows,) = (change.directory / "chunks").glob("*.rows")
+    content = rows.read_bytes()
+    rows.write_bytes(content[8:])
+    assert await change.run() == 0
+    assert rows.read_bytes() == content
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("after_the_commit", [False, True])
+async def test_an_extension_that_was_cut_off(
+    change: Change, monkeypatch: pytest.MonkeyPatch, *, after_the_commit: bool
+) -> None:
+    """The tables beside the chunks are those of the list that the ledger has, whenever the run was killed."""
+    (change.folder / "numbers.txt").write_text(f"+{FIRST}\n+{FIRST}\n+{FIRST + 1}\n")
+    change.overrides = ["job.max_rejected=1"]
+    assert await change.run() == 0
+    names = ("rejected.csv", "duplicates.csv")
+    before = [(change.directory / name).read_bytes() for name in names]
+    longer = f"x\n+{FIRST}\n+{FIRST}\n+{FIRST + 1}\n+{FIRST + 1}\n+{FIRST + 2}\n"
+    (change.folder / "numbers.txt").write_text(longer)
+    with monkeypatch.context() as patch:
+        extend_plan = Ledger.extend_plan
+
+        def killed(ledger: Ledger, *args: Any, **options: Any) -> None:
+            if after_the_commit:
+                extend_plan(ledger, *args, **options)
+            else:
+                raise Killed
+
+        async def cut_off(*_: object, **__: object) -> None:
+            raise Killed
+
+        patch.setattr(Ledger, "extend_plan", killed)
+        patch.setattr(planning, "restore", cut_off)
+        with pytest.raises(Killed):
+            await change.run(extend=True)
+    assert [(change.directory / name).read_bytes() for name in names] == before
+    if not after_the_commit:
+        (change.folder / "numbers.txt").write_text(f"+{FIRST}\n+{FIRST}\n+{FIRST + 1}\n")
+    assert await change.run() == 0
+    rejected, duplicates = [len((change.directory / name).read_bytes().splitlines()) - 1 for name in names]
+    assert (rejected, duplicates) == ((1, 2) if after_the_commit else (0, 1))
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert not (change.directory / ".extending").exists()
+
+
+@pytest.mark.parametrize("altered", [False, True])
+@pytest.mark.parametrize("name", ["rejected.csv", "duplicates.csv"])
+async def test_lost_tables_beside_the_chunks(change: Change, name: str, *, altered: bool) -> None:
+    """They are made anew from the list, while it is there; without it the run goes on, and verify says so."""
+    (change.folder / "numbers.txt").write_text(f"x\n+{FIRST}\n+{FIRST}\n+{FIRST + 1}\n")
+    assert await change.run() == 0
+    path = change.directory / name
+    content = path.read_bytes()
+    path.unlink()
+    if altered:
+        path.write_bytes(content.replace(b"1", b"2"))
+    listed = (change.folder / "numbers.txt").rename(change.folder / "elsewhere")
+    assert await change.run() == 0
+    report = await job.verify(change.settings(), change.world())
+    assert [f"{path}: " in finding for finding in report.findings] == [False, True]
+    listed.rename(change.folder / "numbers.txt")
+    assert await change.run() == 0
+    assert path.read_bytes() == content
+    assert (await job.verify(change.settings(), change.world())).findings == ()

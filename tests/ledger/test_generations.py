@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from orchestrator.ledger import Chunk, InputRecord, Ledger, PlannedPlatform
+from orchestrator.ledger import Chunk, InputRecord, Ledger, Listed, PlannedPlatform
 from orchestrator.tasks import State, TaskKey
 from tests.ledger.conftest import MakePlan, Reach
 
@@ -21,10 +21,11 @@ def test_a_longer_list(ledger: Ledger, make_plan: MakePlan) -> None:
     """Known chunks keep their tasks; the new ones are planned on each platform; inputs and counts are the new ones."""
     counts = dataclasses.replace(make_plan().counts, read=60, accepted=55)
     added = (Chunk(5, 40, 15, "e" * 64, generation=2),)
-    ledger.change(lambda it: it.extend_plan((InputRecord("/long", "l", 9),), counts, added, (AMAZON,)))
+    listed = Listed((InputRecord("/long", "l", 9),), counts, {"rejected.csv": "r" * 64}, b"order")
+    ledger.change(lambda it: it.extend_plan(listed, added, (AMAZON,)))
     assert states(ledger, "amazon") == dict.fromkeys(range(1, 6), State.PLANNED)
     assert states(ledger, "instagram") == dict.fromkeys(range(1, 5), State.PLANNED)
-    assert (ledger.inputs(), ledger.counts()) == ((InputRecord("/long", "l", 9),), counts)
+    assert ledger.listed() == listed
     assert ledger.next_chunk() == (3, 6)
     ledger.change(lambda it: it.plan_platform(make_plan().platforms[0]))
     assert states(ledger, "instagram") == dict.fromkeys(range(1, 6), State.PLANNED)
@@ -67,3 +68,11 @@ def test_a_closed_job_stays_closed(ledger: Ledger) -> None:
     ledger.change(lambda it: it.close_job(at=6.0))
     assert [*closed, ledger.closed] == [False, True]
     assert ledger._value("SELECT closed_at FROM job") == pytest.approx(5.0)
+
+
+def test_kept_columns_are_noted(ledger: Ledger) -> None:
+    """Their names and the setting that they come from, and for each chunk the hash of their file."""
+    ledger.change(lambda it: it.note_columns(("city",), {"keep_columns": ["city"]}, {2: "c" * 64}))
+    assert ledger.counts().columns == ("city",)
+    assert ledger.reading()["keep_columns"] == ["city"]
+    assert [chunk.columns_sha256 for chunk in ledger.chunks()] == ["", "c" * 64, "", ""]

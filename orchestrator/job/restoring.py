@@ -1,0 +1,159 @@
+"""The list's files of a begun job, as the ledger knows them: what is lost is made anew, out of the list or the ledger.
+
+Chunk files are looked for by name only, since a job may have a million: each is hashed before it is sent or merged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+import structlog
+
+from orchestrator.errors import UsageError
+from orchestrator.intake import Planned, chunk_path, columns_path, fingerprint, lost_chunks, rebuild
+from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
+from orchestrator.intake.inputs import STANDARD_INPUT
+from orchestrator.intake.plan import PlannedChunk
+from orchestrator.jobdir.layout import LISTS
+from orchestrator.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.intake.reading import Rebuilt
+    from orchestrator.ledger import Chunk, InputRecord, LedgerWriter, ListCounts, Listed
+    from orchestrator.settings import Settings
+    from orchestrator.workers import Workers
+
+log = structlog.get_logger()
+
+
+def changed_inputs(planned: Sequence[InputRecord], settings: Settings) -> set[str]:
+    """Return the inputs that are not those that were planned; raises `UsageError` when some are missing."""
+    files = [record for record in planned if record.path != STANDARD_INPUT]
+    found = fingerprint(settings.job)
+    changed: set[str] = set()
+    if [i.sha256 for i in found] != [i.sha256 for i in files]:
+        changed = {i.path for i in found} ^ {i.path for i in files} or {
+            new.path for new, old in zip(found, files, strict=True) if new.sha256 != old.sha256
+        }
+    if (len(files) < len(planned)) != (STANDARD_INPUT in settings.job.inputs):
+        changed.add("standard input")
+    return changed
+
+
+def kept_columns(counts: ListCounts, settings: Settings) -> tuple[str, ...]:
+    """Return the kept columns that the master has: none when they are not wanted any more."""
+    return counts.columns if settings.output.keep_columns else ()
+
+
+def keeping(settings: Settings) -> dict[str, object]:
+    """Return which columns are to be kept, as the ledger has it."""
+    keep = settings.output.keep_columns
+    return {"keep_columns": list(keep) if isinstance(keep, tuple) else keep}
+
+
+async def restore(
+    writer: LedgerWriter,
+    settings: Settings,
+    workers: Workers,
+    *,
+    inputs_present: bool,
+    stdin: BinaryIO | None = None,
+) -> None:
+    """Make lost files of the list anew: those of a retry out of the ledger and the chunks, all others out of the list.
+
+    The files of kept columns are made anew as well when others are wanted than before. Raises `UsageError` when chunk
+    files or wanted columns are lost, and so is the list; rejected.csv and duplicates.csv are missed, and that is all.
+    """
+    directory = settings.job.directory
+    listed = await writer.do(Ledger.listed)
+    columns = kept_columns(listed.counts, settings)
+    others = bool(settings.output.keep_columns) and await writer.do(partial(_keeps_others, settings=settings))
+    base = await writer.do(Ledger.chunk_numbers)
+    lost = await asyncio.to_thread(lost_chunks, directory, base, columns=bool(columns))
+    lists = await asyncio.to_thread(_lost_lists, settings, listed)
+    if lost or others:
+        from_stdin = any(record.path == STANDARD_INPUT for record in listed.inputs)
+        if not inputs_present and not from_stdin:
+            raise UsageError(_missing(settings, lost))
+        log.warning("rebuilding_chunk_files", lost=len(lost), from_standard_input=from_stdin)
+    if lost or others or (lists and inputs_present):
+        planned = Planned(
+            [planned_chunk(chunk) for chunk in await writer.do(_base)],
+            None if others else columns,
+            listed.order,
+            lists,
+        )
+        rebuilt = await rebuild(settings.job, workers, planned, stdin, keep=settings.output.keep_columns)
+        await writer.do(partial(_note, settings=settings, rebuilt=rebuilt, lists=listed.lists))
+        lists = {name: records for name, records in lists.items() if name not in rebuilt.lists}
+    if lists:
+        log.warning("lists_lost", names=sorted(lists), help="they come back once the list is there as it was planned")
+    if await writer.do(partial(Ledger.chunk_numbers, retried=True)):
+        await asyncio.to_thread(_restore_retries, directory, await writer.do(_chunks))
+
+
+def _keeps_others(ledger: Ledger, settings: Settings) -> bool:
+    return ledger.reading().get("keep_columns", False) != keeping(settings)["keep_columns"]
+
+
+def _chunks(ledger: Ledger) -> list[Chunk]:
+    return list(ledger.chunks())
+
+
+def _base(ledger: Ledger) -> list[Chunk]:
+    return [chunk for chunk in ledger.chunks() if chunk.only is None]
+
+
+def _note(ledger: Ledger, settings: Settings, rebuilt: Rebuilt, lists: Mapping[str, str]) -> None:
+    if rebuilt.columns_sha256:
+        ledger.note_columns(rebuilt.columns, keeping(settings), rebuilt.columns_sha256)
+    if rebuilt.lists:
+        log.warning("lists_rebuilt", names=sorted(rebuilt.lists))
+        ledger.note_lists({**lists, **rebuilt.lists})
+
+
+def _restore_retries(directory: Path, chunks: Sequence[Chunk]) -> None:
+    base = [planned_chunk(chunk) for chunk in chunks if chunk.only is None]
+    retried = [planned_chunk(chunk) for chunk in chunks if chunk.only is not None]
+    for chunk in retried:
+        restore_rows(directory, chunk)
+    for name in lost_chunks(directory, [chunk.chunk for chunk in retried], columns=False):
+        restore_retry(directory, next(chunk for chunk in retried if chunk.chunk == name), base)
+
+
+def planned_chunk(chunk: Chunk) -> PlannedChunk:
+    """Return a chunk of the ledger as the list's reader knows it."""
+    return PlannedChunk(chunk.chunk, chunk.first_row, chunk.rows, chunk.sha256, chunk.columns_sha256, chunk.places)
+
+
+def _lost_lists(settings: Settings, listed: Listed) -> dict[str, int]:
+    """Return those of rejected.csv and duplicates.csv that are not what the ledger knows, with their records.
+
+    Of what an earlier version wrote, the ledger knows nothing: there a file counts that is there.
+    """
+    directory = settings.job.directory
+    wrong = take_lists(directory, listed.lists)
+    wrong += [name for name in LISTS if name not in listed.lists and not (directory / name).is_file()]
+    records: Mapping[str, int] = dict(zip(LISTS, (listed.counts.rejected, listed.counts.duplicates), strict=True))
+    return {name: records[name] for name in wrong}
+
+
+def _missing(settings: Settings, lost: Sequence[int]) -> str:
+    """Say which file is missed, and what may be done."""
+    if not lost:
+        return (
+            f"{settings.source}: [output] keep_columns has changed, and the list that columns are taken from is "
+            "missing; put it back as it was, or set keep_columns to what it was, or to false"
+        )
+    path = chunk_path(settings.job.directory, lost[0])
+    if not path.exists():
+        return f"{path}: missing, and so is the list that it was built from; put either back"
+    return (
+        f"{columns_path(settings.job.directory, lost[0])}: missing, and so is the list that it was built from; put "
+        "either back, or set [output] keep_columns = false for a master without these columns"
+    )
