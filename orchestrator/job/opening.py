@@ -12,7 +12,7 @@ from orchestrator.intake.inputs import refuse_inside
 from orchestrator.job.naming import follow_names
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours
-from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_network
+from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_foreign
 from orchestrator.report.streams import as_argument
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def opened(
     """Hold the job's lock and its ledger for writing.
 
     Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, when it is
-    older than its run `after`, when it would lie on a network file system, or when the job was purged, unless `closed`
-    allows that.
+    older than its run `after`, when it would not lie on a local file system, or when the job was purged, unless
+    `closed` allows that.
     """
     path = ledger_path(settings.job.directory)
     left = left_without_ledger(settings.job.directory)  # looked for first: whoever begins here makes the ledger first
@@ -40,7 +40,7 @@ def opened(
         if left or after is not None or not create:
             raise UsageError(no_ledger(settings))
         refuse_inside(settings.job)
-    refuse_network(settings.job.directory)
+    refuse_foreign(settings.job.directory)
     with job_lock(settings.job.directory):
         _close_to_others(settings.job.directory)
         sweep_aside(settings.job.directory)

@@ -1,6 +1,6 @@
 """The durable record of chunks, tasks and events; the only SQL of the program."""
 
-from orchestrator.ledger.filesystem import refuse_network
+from orchestrator.ledger.filesystem import refuse_foreign
 from orchestrator.ledger.kept import ALTERED, Version
 from orchestrator.ledger.lock import job_lock
 from orchestrator.ledger.records import (
@@ -35,5 +35,5 @@ __all__ = [
     "Version",
     "job_lock",
     "ledger_path",
-    "refuse_network",
+    "refuse_foreign",
 ]

@@ -1,12 +1,15 @@
-"""Whether a directory lies on a network file system, where a ledger is not safe.
+"""Whether a directory lies on a local file system; on any other one a ledger is not safe.
 
-SQLite's log needs memory that all processes share and locks that hold; over a network neither is sure, and a change
-that was reported as durable may be gone (sqlite.org/wal.html, "does not work over a network filesystem").
+SQLite's log needs memory that all processes share and locks that hold; over a network, or shared between a virtual
+machine and its host, neither is sure, and a change that was reported as durable may be gone (sqlite.org/wal.html, "does
+not work over a network filesystem"). What is local is listed, not what is not: there is always one more of those.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -14,33 +17,52 @@ from orchestrator.errors import UsageError
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 
-NETWORK_TYPES: Final = frozenset(
+LOCAL_TYPES: Final = frozenset(
     (
-        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "beegfs", "davfs", "ncpfs"),
-        *("fuse.sshfs", "fuse.rclone", "fuse.s3fs", "fuse.s3ql", "fuse.goofys", "fuse.gcsfuse", "fuse.blobfuse"),
-        *("fuse.blobfuse2", "fuse.mount-s3", "fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "fuse.davfs2"),
-        *("fuse.smbnetfs", "fuse.curlftpfs"),
+        *(
+            "ext2",
+            "ext3",
+            "ext4",
+            "xfs",
+            "btrfs",
+            "zfs",
+            "f2fs",
+            "bcachefs",
+            "jfs",
+            "nilfs2",
+            "reiserfs",
+            "reiser4",
+            "ufs",
+        ),
+        *("ntfs", "ntfs3", "exfat", "vfat", "hfsplus", "apfs", "udf", "fuseblk"),  # fuseblk is FUSE on a block device
+        *("tmpfs", "ramfs", "rootfs"),
+        # Layers: the upper one takes what is written, and the kernel takes no network file system for that.
+        *("overlay", "aufs", "fuse.fuse-overlayfs"),
+        *("ecryptfs", "fuse.gocryptfs", "fuse.encfs", "fuse.cryfs"),  # encrypted, over a directory of this machine
+        *("lxfs", "wslfs"),  # WSL 1
     )
 )
-"""Types as the kernel names them; what is not listed counts as local."""
+"""Types as the kernel names them in its list of mounts."""
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def refuse_network(directory: Path) -> None:
-    """Raise `UsageError` when `directory`, which need not exist yet, would put a ledger on a network file system.
+def refuse_foreign(directory: Path) -> None:
+    """Raise `UsageError` when `directory`, which need not exist yet, would put a ledger on a file system not local.
 
     Where the system does not say what is mounted (it is Linux that does), nothing is refused.
     """
+    with suppress(OSError):  # what is mounted when it is asked for, is from now on
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
     try:
         mountinfo = MOUNTINFO.read_text(errors="surrogateescape")
     except OSError:
         return
     kind = type_of(directory.resolve(), mountinfo)
-    if kind in NETWORK_TYPES:
+    if kind and kind not in LOCAL_TYPES:
         raise UsageError(
-            f"{directory}: lies on a network file system ({kind}), where the ledger is not safe; set [job] directory "
-            "to a local disk, and copy it elsewhere between runs (nothing was sent)"
+            f"{directory}: lies on a file system that is not known to be a local one ({kind}), where the ledger is not "
+            "safe; set [job] directory to a local disk, and copy it elsewhere between runs (nothing was sent)"
         )
 
 

@@ -157,7 +157,7 @@ PAYING: Final = (
     Ablation(
         "a ledger lies on a local disk",
         "ledger/filesystem.py",
-        "if kind in NETWORK_TYPES:",
+        "if kind and kind not in LOCAL_TYPES:",
         "if False:",
         "ledger/test_filesystem.py::test_a_network_file_system_is_refused",
         "A lock that does not hold lets two machines run one job, and a commit that was synced is gone.",

@@ -69,6 +69,10 @@ MACHINES = {
         OWN_MOUNTS,
         'mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && mknod -m 666 /dev/urandom c 1 9 && exec "$0" "$@"',
     ),
+    "an overlay": (
+        OWN_MOUNTS,
+        'mkdir low up w out && mount -t overlay -o lowerdir=low,upperdir=up,workdir=w none out && exec "$0" "$@"',
+    ),
     "a read-only /tmp": (OWN_MOUNTS, 'mount -t tmpfs -o ro none /tmp && unset TMPDIR && exec "$0" "$@"'),
     "a /tmp that runs nothing": (OWN_MOUNTS, 'mount -t tmpfs -o noexec none /tmp && unset TMPDIR && exec "$0" "$@"'),
     "no place for temporary files": (
@@ -97,7 +101,8 @@ def start_in(folder: Path, under: tuple[str, str] = (SHELL, 'exec "$0" "$@"'), *
 
 def check_done(run: Run, folder: Path) -> None:
     assert (run.returncode, run.stderr.count("Traceback")) == (ExitCode.DONE, 0), run.stderr
-    assert (folder / "out" / "master.csv").read_text(encoding="utf-8-sig").count("+41798284651") == 1
+    out = folder / ("up" if (folder / "up").exists() else "out")
+    assert (out / "master.csv").read_text(encoding="utf-8-sig").count("+41798284651") == 1
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -111,6 +116,15 @@ def test_a_machine(machine: str, tmp_path: Path) -> None:
         check_done(start_in(folder, MACHINES[machine]), folder)
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_file_system_that_is_not_known(tmp_path: Path) -> None:
+    """It is named as the kernel here says it, with the way out."""
+    if subprocess.run([*OWN_MOUNTS.split(), "true"], check=False, capture_output=True).returncode:  # noqa: S603
+        pytest.skip("mounts of one's own need root and the right to mount")
+    run = start_in(tmp_path, (OWN_MOUNTS, 'mkdir out && mount -t hugetlbfs none out && exec "$0" "$@"'))
+    assert run.returncode == ExitCode.USAGE
+    assert "out: lies on a file system that is not known to be a local one (hugetlbfs)" in run.stderr
 
 
 def test_many_cores(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Network file systems are found in what the kernel says of its mounts."""
+"""The file system of a directory is found in what the kernel says of its mounts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.ledger import filesystem
-from orchestrator.ledger.filesystem import refuse_network, type_of
+from orchestrator.ledger.filesystem import refuse_foreign, type_of
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -58,18 +58,81 @@ def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "link").symlink_to(tmp_path / "share")
     for directory in (tmp_path / "share" / "runs", tmp_path / "link" / "runs"):
         with pytest.raises(UsageError) as caught:
-            refuse_network(directory)
+            refuse_foreign(directory)
         assert str(caught.value) == (
-            f"{directory}: lies on a network file system (nfs4), where the ledger is not safe; set [job] directory to "
-            "a local disk, and copy it elsewhere between runs (nothing was sent)"
+            f"{directory}: lies on a file system that is not known to be a local one (nfs4), where the ledger is not "
+            "safe; set [job] directory to a local disk, and copy it elsewhere between runs (nothing was sent)"
         )
-    refuse_network(tmp_path / "runs")
+    refuse_foreign(tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(
+            "nfs",
+            "nfs4",
+            "cifs",
+            "smb3",
+            "9p",
+            "ceph",
+            "lustre",
+            "gpfs",
+            "beegfs",
+            "afs",
+            "virtiofs",
+            "vboxsf",
+            "vmhgfs",
+        ),
+        *(
+            "fuse",
+            "fuse.sshfs",
+            "fuse.vmhgfs-fuse",
+            "fuse.grpcfuse",
+            "fuse.osxfs",
+            "fakeowner",
+            "fuse.rclone",
+            "prl_fs",
+        ),
+        *("fuse.mount-s3", "fuse.gcsfuse", "fuse.glusterfs", "ocfs2", "gfs2", "autofs", "one that nobody knows yet"),
+    ],
+)
+def test_what_is_not_known_to_be_local_is_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared between machines, or between a virtual one and its host, or never heard of."""
+    monkeypatch.setattr(filesystem, "MOUNTINFO", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(f"22 1 8:1 / / rw - {kind.replace(' ', '_')} none rw\n")
+    with pytest.raises(UsageError, match="not known to be a local one"):
+        refuse_foreign(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ext4",
+        "xfs",
+        "btrfs",
+        "zfs",
+        "f2fs",
+        "tmpfs",
+        "overlay",
+        "fuse.fuse-overlayfs",
+        "fuseblk",
+        "ntfs3",
+        "vfat",
+        "wslfs",
+    ],
+)
+def test_local_ones_are_taken(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks, memory, and the layers of containers."""
+    monkeypatch.setattr(filesystem, "MOUNTINFO", tmp_path / "mountinfo")
+    (tmp_path / "mountinfo").write_text(f"22 1 8:1 / / rw - {kind} none rw\n")
+    refuse_foreign(tmp_path / "out")
 
 
 def test_a_system_without_a_list_of_mounts_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be known stops nobody."""
     monkeypatch.setattr(filesystem, "MOUNTINFO", tmp_path / "none")
-    refuse_network(tmp_path)
+    refuse_foreign(tmp_path)
 
 
 def test_this_machine_has_a_file_system(tmp_path: Path) -> None:
