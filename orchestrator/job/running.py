@@ -24,6 +24,7 @@ from orchestrator.errors import ExitCode, OrchestratorError, StorageError, Usage
 from orchestrator.files import failed_machine
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
+from orchestrator.job.mending import mend
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan, total_cost
 from orchestrator.job.rehearsing import rehearse
@@ -179,12 +180,20 @@ class _Run:
             await self._unless_stopped(plan)
             settler = Settler(self._settings.job.directory, self._writer, workers, self._world.clock)
             await self._unless_stopped(read_quarantine(settler, self._settings.platforms))
-            costs = await self._writer.do(partial(planned_costs, settings=self._settings))
-            end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
+            end = await self._to_the_master(workers, settler)
             if end.code in MASTER_CODES:
                 log.info("writing_master")
                 self._master = await self._unless_stopped(build_master(self._ledger, self._settings, workers))
             return end
+
+    async def _to_the_master(self, workers: Workers, settler: Settler) -> Ending:
+        """Dispatch until there is a master to be made, out of files that are as they were written."""
+        for _ in range(2):
+            costs = await self._writer.do(partial(planned_costs, settings=self._settings))
+            end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
+            if end.code not in MASTER_CODES or not await self._unless_stopped(mend(settler, self._settings)):
+                return end
+        return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
     def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
         """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from orchestrator.errors import UsageError
 from orchestrator.intake import chunk_path, columns_path
 from orchestrator.intake.generations import rows_path
+from orchestrator.job.mending import mend_directly
 from orchestrator.job.opening import opened
 from orchestrator.job.restoring import changed_inputs, kept_columns, restore
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
@@ -35,9 +36,11 @@ async def merge(settings: Settings, world: World) -> MasterReport:
     run's summary names the master from then on, so that `verify` compares what is there.
     """
     with opened(settings, create=False) as ledger:
+        planned_standing(ledger, settings)
         async with Workers(1) as workers:
             if ledger.begun:
                 await _restore(ledger, settings, workers, world.stdin)
+            await mend_directly(ledger, settings, workers, world)
             report = await build_master(ledger, settings, workers)
         summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
     return report

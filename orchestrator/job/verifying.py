@@ -147,12 +147,13 @@ class _Check:
         """Hash results and verdicts of every task that is done, and check that they belong to it."""
         for key, task_id, chunk_sha256, verdicts_sha256, result_sha256 in self._ledger.evidence():
             path = verdict_path(self._directory, key.platform, key.chunk)
-            if self._hash("verdict files", path, verdicts_sha256):
+            if self._hash("verdict files", path, verdicts_sha256, "the next run or merge makes it anew"):
                 verdicts = read_verdicts(path)
                 if (verdicts.task_id, verdicts.chunk_sha256) != (task_id or "", chunk_sha256):
                     self.findings.append(f"{path}: of another task than {key}")
             stem = results_of(self._directory, key)
-            self._hash("result files", raw_result(stem) or stem.with_suffix(RESULT_SUFFIXES[0]), result_sha256)
+            way_out = f"resolve {key} --refetch has it fetched again, free" if task_id else ""
+            self._hash("result files", raw_result(stem) or stem.with_suffix(RESULT_SUFFIXES[0]), result_sha256, way_out)
 
     async def master(self) -> None:
         """Write the master once more, elsewhere, and compare it with what is there.
@@ -195,14 +196,15 @@ class _Check:
                 else:
                     self.findings.append(f"{there}: not what chunks and verdicts give")
 
-    def _hash(self, kind: str, path: Path, sha256: str) -> bool:
+    def _hash(self, kind: str, path: Path, sha256: str, way_out: str = "") -> bool:
+        how = f"; {way_out}" if way_out else ""
         try:
             found = sha256_of(path)
         except OSError as error:
-            self.findings.append(f"{path}: {error.strerror}")
+            self.findings.append(f"{path}: {error.strerror}{how}")
             return False
         if found != sha256:
-            self.findings.append(f"{path}: altered since it was written")
+            self.findings.append(f"{path}: altered since it was written{how}")
             return False
         self.right[kind] = self.right.get(kind, 0) + 1
         return True

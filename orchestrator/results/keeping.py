@@ -7,6 +7,7 @@ the quarantine, unless both are the same.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import defaultdict
 from dataclasses import replace
@@ -57,6 +58,18 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
             sync_directory(folder)
     keep_together(kept)
     return outcomes
+
+
+def altered(files: Sequence[tuple[Path, str]]) -> list[Path]:
+    """Return those of `files` that are not there, or have another hash than the one beside them: a piece."""
+    found = []
+    for path, sha256 in files:
+        try:
+            if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                found.append(path)
+        except OSError:  # if the disk is why, making it anew will say so
+            found.append(path)
+    return found
 
 
 def raw_result(stem: Path) -> Path | None:

@@ -1,0 +1,154 @@
+"""What was written is compared with the ledger before it is believed, and what is lost or altered is made anew.
+
+A chunk file out of the list; verdicts out of the result that is kept; a result, where that is lost too, by having the
+next run fetch it from the vendor, free. What there is no way to bring back is failed, with the ways out in its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from orchestrator.dispatch.settling import Settler, check_of_task, results_of
+from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
+from orchestrator.files import disk_errors, sha256_of
+from orchestrator.intake import chunk_path
+from orchestrator.intake.inputs import STANDARD_INPUT
+from orchestrator.job.restoring import changed_inputs, restore
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.results import altered, raw_result, verdict_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from orchestrator.job.world import World
+    from orchestrator.ledger import Task
+    from orchestrator.settings import Settings
+    from orchestrator.tasks import TaskKey
+    from orchestrator.workers import Workers
+
+log = structlog.get_logger()
+
+FILES_A_PIECE: Final = 2_000
+
+_LOST: Final = (
+    "its verdicts and its result are lost, and no task id of the vendor is known: take its result file with --result "
+    "FILE, name its id with --adopt TASK_ID, or have its numbers planned again with retry"
+)
+
+
+async def mend_directly(ledger: Ledger, settings: Settings, workers: Workers, world: World) -> None:
+    """Do what `mend` does where nothing else uses the ledger."""
+    writer = LedgerWriter(ledger)
+    try:
+        await mend(Settler(settings.job.directory, writer, workers, world.clock), settings)
+    finally:
+        await writer.close()
+
+
+async def mend(settler: Settler, settings: Settings) -> bool:
+    """Make anew what is lost or altered of tasks that are done; return whether any of them is not done any more.
+
+    Raises `StorageError`, and `UsageError` when a chunk file is lost with the list that it was built from.
+    """
+    chunks = await settler.ledger.do(partial(_chunk_files, directory=settler.directory))
+    if lost := await _altered(settler.workers, chunks):
+        await _rebuild(settler, settings, lost)
+    evidence = await settler.ledger.do(partial(_evidence, settings=settings))
+    by_path = {verdict_path(settler.directory, key.platform, key.chunk): key for key, _, _ in evidence}
+    files = [(path, sha256) for path, (_, sha256, _) in zip(by_path, evidence, strict=True)]
+    lost = await _altered(settler.workers, files)
+    results = {key: sha256 for key, _, sha256 in evidence}
+    again = [await _make_anew(settler, settings, by_path[path], results[by_path[path]]) for path in lost]
+    return not all(again)
+
+
+async def _rebuild(settler: Settler, settings: Settings, lost: Sequence[Path]) -> None:
+    """Build chunk files anew: those of a retry out of the others, these out of the list."""
+    retried = set(await settler.ledger.do(partial(Ledger.chunk_numbers, retried=True)))
+    listed = [path for path in lost if int(path.stem) not in retried]
+    if listed and not await settler.ledger.do(partial(_list_is_there, settings=settings)):
+        raise UsageError(
+            f"{listed[0]}: lost or altered, and the list that it was built from is not there as it was; put either "
+            "back, or, where it came through standard input, remove the file and pipe it in once more with run"
+        )
+    for path in lost:
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+    await restore(settler.ledger, settings, settler.workers, inputs_present=True)
+
+
+def _list_is_there(ledger: Ledger, settings: Settings) -> bool:
+    inputs = ledger.inputs()
+    try:
+        return not changed_inputs(inputs, settings) and all(record.path != STANDARD_INPUT for record in inputs)
+    except UsageError:
+        return False
+
+
+async def _make_anew(settler: Settler, settings: Settings, key: TaskKey, result_sha256: str) -> bool:
+    """Make a task's verdicts anew, out of its result if that is as it was fetched; return whether it is done still."""
+    task = await settler.ledger.do(partial(_task, key=key))
+    check = check_of_task(settler.directory, task, settings.platforms[key.platform])
+    log.warning("verdicts_lost", task=str(key), file=str(check.verdicts))
+    for path in await settler.ledger.do(partial(_places, key=key, directory=settler.directory)):
+        if await asyncio.to_thread(_has, path, result_sha256):
+            try:
+                await settler.take(replace(check, result=path, settle=True), key, task.rows)
+            except (DamagedResultError, PieceDiedError) as error:
+                log.warning("not_made_anew", task=str(key), reason=str(error))
+                break
+            log.info("verdicts_made_anew", task=str(key))
+            return True
+    at = settler.clock()
+    if task.task_id is None:
+        await settler.ledger.record(lambda ledger: ledger.fail(key, _LOST, at=at))
+        log.error("failed", task=str(key), reason=_LOST)
+    else:
+        await settler.ledger.record(lambda ledger: ledger.refetch(key, at=at, lost=True))
+        log.warning("result_lost", task=str(key), task_id=task.task_id, next="it is fetched from the vendor again")
+    return False
+
+
+async def _altered(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[Path]:
+    """Return those of `files` that are not there or have another hash than the one beside them."""
+    batches = [files[first : first + FILES_A_PIECE] for first in range(0, len(files), FILES_A_PIECE)]
+    found = await asyncio.gather(*(workers.run(altered, batch) for batch in batches))
+    return [path for paths in found for path in paths]
+
+
+def _chunk_files(ledger: Ledger, directory: Path) -> list[tuple[Path, str]]:
+    return [(chunk_path(directory, chunk.chunk), chunk.sha256) for chunk in ledger.chunks()]
+
+
+def _evidence(ledger: Ledger, settings: Settings) -> list[tuple[TaskKey, str, str]]:
+    return [
+        (key, verdicts_sha256, result_sha256)
+        for key, _, _, verdicts_sha256, result_sha256 in ledger.evidence()
+        if key.platform in settings.platforms
+    ]
+
+
+def _places(ledger: Ledger, key: TaskKey, directory: Path) -> list[Path]:
+    """Return where a task's result may lie: with the others, or in quarantine, if a crash cut off its replacement."""
+    raw = raw_result(results_of(directory, key))
+    return [*([raw] if raw else []), *(directory / version.path for version in ledger.versions(key))]
+
+
+def _has(path: Path, sha256: str) -> bool:
+    try:
+        return sha256_of(path) == sha256
+    except OSError:
+        return False
+
+
+def _task(ledger: Ledger, key: TaskKey) -> Task:
+    task = ledger.task(key)
+    if task is None:
+        raise AssertionError(f"{key} is not in the plan")
+    return task
