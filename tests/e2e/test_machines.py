@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,6 +118,19 @@ def test_a_machine(machine: str, tmp_path: Path) -> None:
         check_done(start_in(folder, MACHINES[machine]), folder)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("limit", ["-v 300000", "-d 100000", "-f 2000", "-n 20"])
+def test_a_limit_that_is_too_low(limit: str, tmp_path: Path) -> None:
+    """It is named as a shell calls it, before anything is done; with what is asked for, the job is done."""
+    run = start_in(tmp_path, (SHELL, f'ulimit {limit}; exec "$0" "$@" --json'))
+    said = json.loads(run.stdout)
+    assert (run.returncode, said["exit_code"]) == (ExitCode.STORAGE, ExitCode.STORAGE)
+    assert run.stderr.startswith("orchestrator: the limit ulimit -")
+    assert not (tmp_path / "out").exists()
+    asked = re.search(r"(ulimit -\w) \d+ .* set it to (\d+) or more", said["reason"])
+    assert asked is not None
+    check_done(start_in(tmp_path, (SHELL, f'{asked[1]} {asked[2]}; exec "$0" "$@"')), tmp_path)
 
 
 def test_a_file_system_that_is_not_known(tmp_path: Path) -> None:
