@@ -111,11 +111,12 @@ class LinkExpiredError(CallError):
 
 
 class DeniedError(CallError):
-    """The vendor answered 401, 402 or 403 (`status`)."""
+    """The vendor answered 401, 402 or 403 (`status`); unless it is `sure`, a gateway may have done so in its place."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, sure: bool) -> None:
         super().__init__(message)
         self.status = status
+        self.sure = sure
 
 
 class RefusedError(CallError):

@@ -1,16 +1,35 @@
-"""How many submits of a platform may be on their way: a wrong URL or an outage costs a few tasks, not all.
+"""How many submits of a platform may be on their way: a wrong URL, an outage or another column costs a few tasks.
 
-Pure: the dispatcher tells what happened, and asks how many are allowed.
+Pure: the dispatcher tells what happened, and asks how many are allowed. The caution outlives its run: how many doubts
+wait for a decision the ledger knows from its tasks, the rest is a `Memory`. So a platform that was stopped stays
+stopped, however often a run is repeated, until somebody has decided.
+
+Never are more submits on their way than doubts may still come: should every one of them get no answer, or the process
+be killed, there are `DOUBTS` of them over all runs, and no more.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
-from typing import assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-CONCURRENT_SUBMITS = 8
-IN_A_ROW = 3
-CANARY_FROM_TASKS = 11
+if TYPE_CHECKING:
+    from orchestrator.ledger import Memory
+
+DOUBTS: Final = 3
+"""So many submits in doubt may wait for a decision."""
+IN_A_ROW: Final = 3
+CANARY_FROM_TASKS: Final = 11
+NEARLY_ALL: Final = 0.9
+"""The share of a first result's numbers that must have a verdict. A vendor drops a few numbers of any list, and its
+results lack a percent; a column under another name, or a vendor that is unwell, leaves far more without one."""
+HARDLY: Final = 0.1
+"""With a smaller share than this any result came to nothing."""
+USUAL_ANSWER_S: Final = 10.0
+"""How long an answer to a submit is expected to take before any is known."""
+ANSWER_MARGIN: Final = 1.5
+"""How many times longer than the slowest so far one may take."""
 
 
 class Outcome(StrEnum):
@@ -22,65 +41,122 @@ class Outcome(StrEnum):
     DOUBTED = "in doubt"
 
 
-class Caution:
-    """One platform's caution in one run. `stopped` says why nothing more is submitted, "" while it goes on.
+class Stop(StrEnum):
+    """Why nothing more of a platform is sent until somebody has decided, and what there is to decide."""
 
-    The first submit is awaited alone, until one is accepted. After a doubt they go one at a time. The third doubt, or
-    the third refusal, in a row stops the platform. With a canary, the first result is read before the rest is sent.
+    DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and settle them with resolve"
+    REFUSALS = f"the vendor refused {IN_A_ROW} submits in a row; change the setting that its reason names, or retry"
+    LOSSES = (
+        f"{IN_A_ROW} results in a row came to nothing; if their column has another name set result_columns, then retry"
+    )
+    CANARY = (
+        "the first result says hardly anything, so the rest was not sent; if its column has another name set "
+        "result_columns, or retry; canary = false sends the rest all the same"
+    )
+    STALLED = "the first task is held, so the rest was not sent; see status --held, and settle it with resolve"
+
+
+class Caution:
+    """One platform's caution in one run. `stopped` says why nothing more is submitted, None while it goes on.
+
+    The first submit is awaited alone, until one is accepted; after a doubt they go one at a time. With a `canary`, the
+    first result is read before the rest is sent. `waiting` is how many doubts of earlier runs wait for a decision,
+    `suspects` how many results of this one may come to nothing.
     """
 
-    def __init__(self, *, canary: bool) -> None:
-        self._accepted = False
-        self._canary_unread = canary
-        self._doubts = 0
-        self._refusals = 0
-        self.stopped = ""
+    def __init__(self, memory: Memory, *, canary: bool, waiting: int = 0) -> None:
+        self.memory = memory
+        self._saved = memory
+        self._canary = canary
+        self._waiting = waiting
+        self._accepted = self._doubted = self._sent = False
+        self.suspects = 0
+        self._slowest_before_s, self._slowest_s = memory.slowest_s, 0.0
+        self.stopped: Stop | None = None
+        self._judge()
 
     def allowed(self) -> int:
         """Return how many submits may be on their way now."""
-        if self.stopped:
+        if self.stopped or self.awaits_canary or self.suspects + self.memory.losses >= IN_A_ROW:
             return 0
-        if self._accepted and self._canary_unread:
-            return 0
-        if not self._accepted or self._doubts:
-            return 1
-        return CONCURRENT_SUBMITS
+        return 1 if self._doubted or not self._accepted else DOUBTS - self._waiting
 
     @property
     def awaits_canary(self) -> bool:
         """Whether the rest waits for the first result."""
-        return self._accepted and self._canary_unread and not self.stopped
+        return self._sent and self._unread and not self.stopped
+
+    @property
+    def answer_s(self) -> float:
+        """How long an answer to a submit may take, by the slowest of this run and of the last one that had any."""
+        return ANSWER_MARGIN * max(self._slowest_s, self._slowest_before_s) or USUAL_ANSWER_S
+
+    def unsaved(self) -> Memory | None:
+        """Return what the ledger does not know yet, to be recorded now; None when it knows all."""
+        if self.memory == self._saved:
+            return None
+        self._saved = self.memory
+        return self.memory
 
     def submitted_before(self) -> None:
         """Note that an earlier run left a task at the vendor: its result serves as the canary."""
-        self._accepted = self._accepted or self._canary_unread
+        self._sent = True
+
+    def answer_took(self, seconds: float) -> None:
+        """Note how long the vendor took to answer a whole submit."""
+        self._slowest_s = max(self._slowest_s, seconds)
+        self.memory = replace(self.memory, slowest_s=self._slowest_s)
 
     def answered(self, outcome: Outcome) -> None:
         """Note what became of a submit."""
         match outcome:
             case Outcome.ACCEPTED:
-                self._accepted = True
-                self._doubts = self._refusals = 0
+                self._accepted = self._sent = True
+                self._doubted = False
+                self.memory = replace(self.memory, refusals=0)
             case Outcome.PUT_OFF:
                 pass
             case Outcome.REFUSED:
-                self._refusals += 1
-                self._doubts = 0
+                self._doubted = False
+                self.memory = replace(self.memory, refusals=self.memory.refusals + 1)
             case Outcome.DOUBTED:
-                self._doubts += 1
-                self._refusals = 0
+                self._doubted = True
+                self._waiting += 1
+                self.memory = replace(self.memory, refusals=0)
             case _:
                 assert_never(outcome)
-        if self._doubts >= IN_A_ROW:
-            self.stopped = f"{IN_A_ROW} submits in a row are in doubt"
-        if self._refusals >= IN_A_ROW:
-            self.stopped = f"the vendor refused {IN_A_ROW} submits in a row"
+        self._judge()
 
-    def result_read(self) -> None:
-        """Note that a result was read: the canary has done its service."""
-        self._canary_unread = False
+    def result_read(self, answered: float) -> None:
+        """Note that a result was read, and for what share of its numbers it has a verdict."""
+        if answered < (NEARLY_ALL if self._unread else HARDLY):
+            self.result_lost()
+            return
+        losses = self.memory.losses if self.stopped is Stop.LOSSES else 0
+        self.memory = replace(self.memory, losses=losses, unread=self.memory.unread and answered < NEARLY_ALL)
 
     def result_lost(self) -> None:
-        """Note that a task came to nothing; the canary's ends the platform."""
-        if self._canary_unread and not self.stopped:
-            self.stopped = "the first result could not be read, so the rest was not sent"
+        """Note that a task came to nothing."""
+        self.memory = replace(self.memory, losses=self.memory.losses + 1)
+        self._judge()
+
+    def result_held(self) -> None:
+        """Note that a task made no progress for too long; the canary's keeps the rest from being sent."""
+        if self._unread and not self.stopped:
+            self.stopped = Stop.STALLED
+
+    @property
+    def _unread(self) -> bool:
+        return self._canary and self.memory.unread
+
+    def _judge(self) -> None:
+        if self.stopped:
+            return
+        if self._waiting >= DOUBTS:
+            self.stopped = Stop.DOUBTS
+        elif self.memory.refusals >= IN_A_ROW:
+            self.stopped = Stop.REFUSALS
+        elif self.memory.losses >= IN_A_ROW:
+            self.stopped = Stop.LOSSES
+        elif self._unread and self.memory.losses:
+            self.stopped = Stop.CANARY

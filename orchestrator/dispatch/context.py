@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import structlog
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.dispatch.lanes import Lane, Side
-    from orchestrator.ledger import LedgerWriter
+    from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import BackoffSettings, PollingSettings
     from orchestrator.workers import Workers
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -51,8 +54,25 @@ class Context:
         """Draw the wait before repeat `attempt`, from 1."""
         return delay_s(attempt, self.backoff, self.random.random())
 
+    async def note(self, lane: Lane, change: Callable[[Ledger], T]) -> T:
+        """Record a small change, and with it what is to outlive this run of the lane's caution."""
+        memory = lane.caution.unsaved()
+
+        def both(ledger: Ledger) -> T:
+            if memory is not None:
+                ledger.remember(lane.name, memory)
+            return change(ledger)
+
+        return await self.ledger.record(both)
+
     def well(self, side: Side) -> None:
         """Note that a vendor answered sensibly."""
+        side.answered = True
+        side.doubtful_at = math.inf
+        self.there(side)
+
+    def there(self, side: Side) -> None:
+        """Note that somebody answered, be it the vendor or a gateway."""
         side.health.succeeded()
         side.pace.speed_up()
 

@@ -17,7 +17,7 @@ import structlog
 from orchestrator.dispatch.fetching import Fetcher
 from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.dispatch.looking import Looker
-from orchestrator.dispatch.schedule import Download, Poll, Schedule, Step, Submit, Wait
+from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Step, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.tasks import State
 
@@ -72,7 +72,7 @@ class Dispatcher:
             for task in tasks:
                 lane.looks.put(self._watch(task), self._context.now)
             lane.at_vendor = len(tasks)
-            if any(task.state is State.SUBMITTED for task in tasks):
+            if tasks:
                 lane.caution.submitted_before()
 
     def _watch(self, task: Task) -> Watch:
@@ -138,7 +138,7 @@ class Dispatcher:
         except TimeoutError:
             pass
 
-    def _begin(self, step: Download | Poll | Submit) -> None:
+    def _begin(self, step: Download | Poll | Submit | Ask) -> None:
         task = asyncio.create_task(self._do(step), name=type(step).__name__.lower())
         self._on_their_way[task] = None
         task.add_done_callback(self._ended)
@@ -168,6 +168,9 @@ class Dispatcher:
                         await self._submitter.submit(lane, task, turn.leave)
                 finally:
                     lane.submitting -= 1
+            case Ask(lane, turn):
+                with turn:
+                    await self._looker.ask(lane, turn.leave)
             case Wait():
                 raise AssertionError("waiting is not done by a task of its own")
             case _:

@@ -86,19 +86,21 @@ class Fetcher:
         return await self._reader.take(check, watch.rows)
 
     async def _finish(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
+        lane.caution.result_read(report.answered / watch.rows)
         at, detail = self._context.clock(), detail_of(report)
-        await self._context.ledger.record(lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
+        await self._context.note(lane, lambda ledger: ledger.finish(watch.key, report.counts, at=at, detail=detail))
         self._done(lane, watch, report)
 
     def _done(self, lane: Lane, watch: Watch, report: ResultReport) -> None:
         lane.ended(watch)
-        lane.caution.result_read()
         seen = {name: count for name in ODDITIES if (count := getattr(report, name))}
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)
+        lane.say_if_stopped()
 
     async def _suspect(self, lane: Lane, watch: Watch, check: ResultCheck, reason: str) -> None:
         """Keep what came, and fetch it again; the same bytes twice are what the vendor made."""
         watch.damages += 1
+        lane.suspect(watch)
         log.warning("damaged", task=str(watch.key), reason=reason, time=watch.damages)
         again = check.result.exists() and await self._settler.keep(check, watch.key)
         if again or watch.damages >= DAMAGE_LIMIT:
@@ -117,6 +119,8 @@ class Fetcher:
         if taken is None or taken.again:
             await self._looker.fail(lane, watch, reason)
         else:
+            lane.caution.result_read(taken.report.answered / watch.rows)
+            await self._context.note(lane, lambda _: None)
             self._done(lane, watch, taken.report)
 
     def _make_folder(self, folder: Path) -> None:

@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import structlog
+
 from orchestrator.dispatch.polling import Experience, floor_s, learn
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.vendor.client import VendorClient
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 LEAVING_LIMIT = 4
 """Calls of a lane that may wait for their turn to leave: enough to hide connecting, few enough to keep the order."""
@@ -52,6 +56,7 @@ class Watch:
     damages: int = 0
     chunk_sha256: str = ""
     has_result: bool = False
+    suspect: bool = False
     since: tuple[float, float] = (0.0, 0.0)
     looked_s: float | None = None
     worked_s: float | None = None
@@ -86,7 +91,9 @@ class DueQueue(Generic[T]):
 class Side:
     """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well.
 
-    `trouble` says why it is unreachable.
+    `answered` is whether any call was answered sensibly in this run; before that the vendor is asked what is free, next
+    at `ask_at`. `doubtful_at` is when a gateway may have denied a call in the vendor's place, infinity after a good
+    answer. `trouble` says why it is unreachable.
     """
 
     name: str
@@ -94,6 +101,10 @@ class Side:
     pace: Pace
     health: Health
     calls: int = 0
+    answered: bool = False
+    asked: int = 0
+    ask_at: float = -math.inf
+    doubtful_at: float = math.inf
     denied: str = ""
     poll_denied: str = ""
     unreachable: bool = False
@@ -112,6 +123,8 @@ class Lane:
     """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched.
 
     `at_vendor` counts the tasks that are not seen to be exported yet, `to_fetch` those that are, until they end.
+    `denied` and `poll_denied` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
+    side's, of submits. Nothing is released whose answer may come after `deadline_at`.
     """
 
     name: str
@@ -126,11 +139,16 @@ class Lane:
     cursor: int = 0
     exhausted: bool = False
     over_budget: bool = False
+    denied: str = ""
+    poll_denied: str = ""
+    doubtful_at: float = math.inf
+    deadline_at: float = math.inf
     leaving: int = 0
     submitting: int = 0
     at_vendor: int = 0
     to_fetch: int = 0
     experience: Experience = field(default_factory=Experience)
+    told: bool = False
 
     def __post_init__(self) -> None:
         self.side.lanes.append(self)
@@ -140,7 +158,7 @@ class Lane:
         """Why nothing more can be submitted in this run, "" while it can."""
         if self.over_budget:
             return "over budget"
-        return self.caution.stopped or self.side.denied
+        return self.caution.stopped or self.denied or self.side.denied
 
     @property
     def wants_tasks(self) -> bool:
@@ -152,9 +170,18 @@ class Lane:
         """Whether nothing is left that this run could submit."""
         return bool(self.blocked) or (self.exhausted and not self.upcoming and not self.again)
 
+    @property
+    def unpolled(self) -> str:
+        """Why nothing can be looked at in this run, "" while it can."""
+        return self.poll_denied or self.side.poll_denied
+
+    def is_too_late(self, now: float) -> bool:
+        """Whether the answer to a submit that leaves now may come after the deadline."""
+        return now + self.caution.answer_s > self.deadline_at
+
     def submit_at(self, now: float) -> float:
         """Return when the next submit may begin; infinity when only another event can tell."""
-        if self.blocked or self.submitting >= self.caution.allowed():
+        if self.blocked or self.submitting >= self.caution.allowed() or self.is_too_late(now):
             return math.inf
         most, at_vendor = self.settings.max_in_flight, self.at_vendor + self.submitting
         if at_vendor >= most or at_vendor + self.to_fetch >= 2 * most:  # results that can't be fetched must not pile up
@@ -182,8 +209,23 @@ class Lane:
             at_s = now - watch.submitted_at
             self.experience = learn(self.experience, after_s=watch.looked_s, at_s=at_s, worked_s=watch.worked_s)
 
+    def say_if_stopped(self) -> None:
+        """Log once why nothing more of the platform is sent."""
+        if self.caution.stopped and not self.told:
+            self.told = True
+            log.error("platform_stopped", platform=self.name, reason=str(self.caution.stopped))
+
+    def suspect(self, watch: Watch) -> None:
+        """Note that a result may come to nothing: it is fetched again before anything is said of it."""
+        if not watch.suspect:
+            watch.suspect = True
+            self.caution.suspects += 1
+
     def ended(self, watch: Watch) -> None:
         """Give back the place of a task that is over for this run."""
+        if watch.suspect:
+            watch.suspect = False
+            self.caution.suspects -= 1
         if watch.exported_at is None:
             self.at_vendor -= 1
         else:

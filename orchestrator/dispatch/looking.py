@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 
+from orchestrator.dispatch.pace import leave
 from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.tasks import State
@@ -33,13 +36,13 @@ class Looker:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def look(self, lane: Lane, watch: Watch, leave: Leave) -> None:
+    async def look(self, lane: Lane, watch: Watch, turn: Leave) -> None:
         """Ask once. Afterwards the watch waits for its next look or its download, or its task has ended."""
-        calls = 0
+        calls, began = 0, self._context.now
 
         async def counted() -> None:
             nonlocal calls
-            await leave()
+            await turn()
             calls += 1  # the vendor may charge for it; the HTTP library repeats one that met a closing connection
 
         try:
@@ -49,13 +52,29 @@ class Looker:
             await self._failed(lane, watch, error)
         except DeniedError as error:
             await self._count(watch, calls)
-            lane.side.poll_denied = lane.side.denied = str(error)
-            log.error("vendor_says_stop", vendor=lane.side.name, status=error.status, reason=str(error))
+            await self._denied(lane, watch, error, began)
         except RefusedError as error:
             await self._count(watch, calls)
             await self._gone(lane, watch, error)
         else:
             await self._answered(lane, watch, report, calls)
+
+    async def ask(self, lane: Lane, turn: Leave) -> None:
+        """Ask the vendor what is free to ask: nothing is submitted before it has answered anything in this run."""
+        side = lane.side
+        try:
+            await side.client.ask(lane.settings, leave=turn)
+        except TemporaryError as error:
+            side.asked += 1
+            if error.throttled:
+                self._context.throttled(side, str(error), error.retry_after_s)
+            else:
+                self._context.ill(side, str(error))
+            wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(side.asked))
+            side.ask_at = self._context.now + wait_s
+            log.warning("no_answer_yet", vendor=side.name, reason=str(error), again_after_s=round(wait_s, 3))
+        else:
+            self._context.well(side)
 
     async def _answered(self, lane: Lane, watch: Watch, report: TaskReport, calls: int) -> None:
         context, at = self._context, self._context.clock()
@@ -137,31 +156,61 @@ class Looker:
         if not await self.gave_up(lane, watch, in_vain=watch.failures):
             lane.looks.put(watch, self._context.now + wait_s)
 
-    async def _gone(self, lane: Lane, watch: Watch, error: RefusedError) -> None:
-        """Ask a few times more, then hold it: a gateway that is set up wrongly for a while does not know it either."""
-        self._context.well(lane.side)
+    async def _denied(self, lane: Lane, watch: Watch, error: DeniedError, began: float) -> None:
+        """Believe a denial of the key or the balance, unless a gateway may have said it, for the first time.
+
+        Any other is about this task or this platform.
+        """
+        side = lane.side
+        if error.status == HTTPStatus.FORBIDDEN:
+            await self._gone(lane, watch, error)
+        elif error.sure or side.doubtful_at <= began:
+            side.poll_denied = side.denied = str(error)
+            log.error("vendor_says_stop", vendor=side.name, status=error.status, reason=str(error))
+        else:
+            side.doubtful_at = min(side.doubtful_at, self._context.now)
+            await self._failed(lane, watch, TemporaryError(str(error)))
+
+    async def _gone(self, lane: Lane, watch: Watch, error: RefusedError | DeniedError) -> None:
+        """Ask a few times more, then hold it: a gateway that is set up wrongly for a while does not know it either.
+
+        Where the vendor has answered nothing else, a denial is no matter of this task.
+        """
+        self._context.there(lane.side)
         watch.gone += 1
         log.warning("look_refused", task=str(watch.key), status=error.status, reason=str(error))
-        if watch.gone >= IN_A_ROW:
-            await self.stall(lane, watch, f"the vendor does not know the task any more ({error})")
-        else:
+        if watch.gone < IN_A_ROW:
             wait_s = max(self._context.polling.min_interval_s, self._context.backoff.base_delay_s)
             lane.looks.put(watch, self._context.now + wait_s * 2.0**watch.gone)
+        elif isinstance(error, RefusedError):
+            await self.stall(lane, watch, f"the vendor does not know the task any more ({error})")
+        elif lane.side.answered or await self._answers(lane):
+            await self.stall(lane, watch, f"the vendor does not let us see the task ({error})")
+        else:
+            lane.poll_denied = lane.denied = str(error)
+            log.error("vendor_says_stop", platform=lane.name, status=error.status, reason=str(error))
+
+    async def _answers(self, lane: Lane) -> bool:
+        await self.ask(lane, partial(leave, lane.pace, lane.side.pace))
+        return lane.side.answered
 
     async def fail(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Record that the task came to nothing."""
         at = self._context.clock()
-        state = await self._context.ledger.record(lambda ledger: ledger.fail(watch.key, reason, at=at))
+        if not watch.has_result or lane.caution.awaits_canary:
+            lane.caution.result_lost()
+        state = await self._context.note(lane, lambda ledger: ledger.fail(watch.key, reason, at=at))
         lane.ended(watch)
         if state is State.DONE:
             log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
             return
-        lane.caution.result_lost()
         log.error("failed", task=str(watch.key), task_id=watch.task_id, reason=reason)
+        lane.say_if_stopped()
 
     async def stall(self, lane: Lane, watch: Watch, reason: str) -> None:
         """Hold the task; every later run looks once more."""
         lane.ended(watch)
+        lane.caution.result_held()
         if watch.stalled:
             return
         at = self._context.clock()
@@ -169,7 +218,6 @@ class Looker:
         if state is State.DONE:
             log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
             return
-        lane.caution.result_lost()
         log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
 
     async def _count(self, watch: Watch, calls: int) -> None:

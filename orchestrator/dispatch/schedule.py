@@ -48,13 +48,21 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Find out whether the vendor answers at all, before the first submit leaves."""
+
+    lane: Lane
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing may begin before `until` (the loop's time, may be infinite), unless something on its way ends."""
 
     until: float
 
 
-Step = Download | Poll | Submit | Wait
+Step = Download | Poll | Submit | Ask | Wait
 
 
 class Schedule:
@@ -90,16 +98,19 @@ class Schedule:
         return Download(lane, lane.ready.pop())
 
     def _poll(self, lane: Lane, now: float) -> Poll | Wait:
-        if lane.side.poll_denied or lane.leaving >= LEAVING_LIMIT:
+        if lane.unpolled or lane.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
         at = max(lane.looks.next_at, lane.side.callable_at(now))
         return Poll(lane, lane.looks.pop(), Turn(lane, self._changed)) if at <= now else Wait(at)
 
-    def _submit(self, lane: Lane, now: float) -> Submit | Wait:
+    def _submit(self, lane: Lane, now: float) -> Submit | Ask | Wait:
         if lane.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
-        at = max(lane.submit_at(now), lane.side.callable_at(now))
+        at = max(lane.submit_at(now), lane.side.callable_at(now), -math.inf if lane.side.answered else lane.side.ask_at)
         if at > now:
             return Wait(at)
+        if not lane.side.answered:
+            lane.side.ask_at = math.inf  # until this one has come to its end
+            return Ask(lane, Turn(lane, self._changed))
         lane.submitting += 1
         return Submit(lane, lane.next_task(now), Turn(lane, self._changed))

@@ -12,7 +12,9 @@ Whatever cuts this off after 2 leaves the task in doubt; it is never sent again 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
 import structlog
@@ -22,7 +24,7 @@ from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.intake import chunk_path
 from orchestrator.tasks import State
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
+from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from orchestrator.vendor.client import Leave
 
 log = structlog.get_logger()
+
+FAILURES = 5
+"""So many times the vendor may say for one chunk that it failed and made no task, over all runs."""
 
 
 class StoppingError(Exception):
@@ -45,8 +50,14 @@ class Attempt:
     task: Task
     cost_nano: int
     sent_name: str
+    began: float
     asked: bool = False
-    released: bool = False
+    released_at: float | None = None
+
+    @property
+    def released(self) -> bool:
+        """Whether the ledger knows that the last bytes may leave."""
+        return self.released_at is not None
 
 
 class Submitter:
@@ -60,7 +71,7 @@ class Submitter:
     async def submit(self, lane: Lane, task: Task, leave: Leave) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
-        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows), sent_name)
+        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows), sent_name, self._context.now)
         try:
             answer = await self._send(attempt, leave)
             await self._record(attempt, answer)
@@ -85,7 +96,7 @@ class Submitter:
 
     async def _release(self, attempt: Attempt, sha256: str) -> None:
         task = attempt.task
-        if self._context.stopping.is_set():
+        if self._context.stopping.is_set() or attempt.lane.is_too_late(self._context.now):
             raise StoppingError
         if sha256 != task.sha256:
             raise StorageError(
@@ -98,16 +109,25 @@ class Submitter:
         await self._context.ledger.record(
             lambda it: it.release(task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name)
         )
-        attempt.released = True
+        attempt.released_at = self._context.now
 
     async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:
+        lane = attempt.lane
+        if attempt.released_at is not None and not isinstance(answer, InDoubt):
+            lane.caution.answer_took(self._context.now - attempt.released_at)
+        if not isinstance(answer, PutOff | Stopped):
+            lane.doubtful_at = math.inf
         match answer:
             case Accepted():
                 await self._accepted(attempt, answer)
+            case PutOff(cause=Cause.FAILED) if attempt.released:
+                await self._failed(attempt, answer)
             case PutOff():
-                await self._put_off(attempt, answer)
+                await self._unrelease(attempt, answer.reason)
+                self._again(attempt, answer)
             case Stopped():
-                await self._stopped(attempt, answer)
+                await self._unrelease(attempt, answer.reason)
+                self._stopped(attempt, answer)
             case Refused():
                 await self._refused(attempt, answer)
             case InDoubt():
@@ -126,11 +146,9 @@ class Submitter:
                 ledger.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
             return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
 
-        state = await self._context.ledger.record(accept)
+        state = await self._context.note(lane, accept)
         if state is State.IN_DOUBT:
-            log.error("in_doubt", task=str(key), reason="the vendor named the task id of another task")
-            lane.caution.answered(Outcome.DOUBTED)
-            self._say_if_stopped(lane)
+            self._doubted(attempt, "the vendor named the task id of another task")
             return
         self._context.well(lane.side)
         lane.caution.answered(Outcome.ACCEPTED)
@@ -139,10 +157,22 @@ class Submitter:
         watch = Watch(key, answer.task_id, task.rows, submitted_at=now, progress_at=now, chunk_sha256=task.sha256)
         self._looker.look_later(lane, watch, done=0.0)
 
-    async def _put_off(self, attempt: Attempt, answer: PutOff) -> None:
+    async def _failed(self, attempt: Attempt, answer: PutOff) -> None:
+        """Believe a few times that the vendor failed and made no task; after that nobody knows."""
+        key, at = attempt.task.key, self._context.clock()
+        state = await self._context.note(
+            attempt.lane, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
+        )
+        if state is State.IN_DOUBT:
+            self._context.ill(attempt.lane.side, answer.reason)
+            self._doubted(attempt, f"{FAILURES} times {answer.reason}")
+        else:
+            self._again(attempt, answer)
+
+    def _again(self, attempt: Attempt, answer: PutOff) -> None:
+        """Send it once more later."""
         lane, task = attempt.lane, attempt.task
-        await self._unrelease(attempt, answer.reason)
-        if answer.throttled:
+        if answer.cause is Cause.THROTTLED:
             self._context.throttled(lane.side, answer.reason, answer.retry_after_s)
         else:
             self._context.ill(lane.side, answer.reason)
@@ -152,37 +182,43 @@ class Submitter:
         lane.again.put(task, self._context.now + wait_s)
         log.warning("put_off", task=str(task.key), reason=answer.reason, again_after_s=round(wait_s, 3))
 
-    async def _stopped(self, attempt: Attempt, answer: Stopped) -> None:
-        await self._unrelease(attempt, answer.reason)
-        attempt.lane.side.denied = answer.reason
-        log.error("vendor_says_stop", vendor=attempt.lane.side.name, status=answer.status, reason=answer.reason)
+    def _stopped(self, attempt: Attempt, answer: Stopped) -> None:
+        """Stop the vendor, or the platform alone: unless a gateway may have said it, for the first time."""
+        lane = attempt.lane
+        if not answer.sure and attempt.began < lane.doubtful_at:
+            lane.doubtful_at = min(lane.doubtful_at, self._context.now)
+            self._again(attempt, PutOff(answer.reason))
+        elif answer.status == HTTPStatus.FORBIDDEN:
+            lane.denied = answer.reason
+            log.error("vendor_says_stop", platform=lane.name, status=answer.status, reason=answer.reason)
+        else:
+            lane.side.denied = answer.reason
+            log.error("vendor_says_stop", vendor=lane.side.name, status=answer.status, reason=answer.reason)
 
     async def _unrelease(self, attempt: Attempt, reason: str) -> None:
         key, at = attempt.task.key, self._context.clock()
         if attempt.released:
-            await self._context.ledger.record(lambda ledger: ledger.put_off(key, reason, at=at))
+            await self._context.note(attempt.lane, lambda ledger: ledger.put_off(key, reason, at=at))
 
     async def _refused(self, attempt: Attempt, answer: Refused) -> None:
         lane, key = attempt.lane, attempt.task.key
         at = self._context.clock()
-        await self._context.ledger.record(lambda ledger: ledger.refuse(key, answer.reason, at=at))
-        self._context.well(lane.side)
         lane.caution.answered(Outcome.REFUSED)
+        await self._context.note(lane, lambda ledger: ledger.refuse(key, answer.reason, at=at))
+        self._context.well(lane.side)
         log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
-        self._say_if_stopped(lane)
+        lane.say_if_stopped()
 
     async def _in_doubt(self, attempt: Attempt, reason: str) -> None:
-        lane, key = attempt.lane, attempt.task.key
-        at = self._context.clock()
-        await self._context.ledger.record(lambda ledger: ledger.doubt(key, reason, at=at))
-        self._context.ill(lane.side, reason)
-        lane.caution.answered(Outcome.DOUBTED)
-        log.error("in_doubt", task=str(key), reason=reason)
-        self._say_if_stopped(lane)
+        key, at = attempt.task.key, self._context.clock()
+        await self._context.note(attempt.lane, lambda ledger: ledger.doubt(key, reason, at=at))
+        self._context.ill(attempt.lane.side, reason)
+        self._doubted(attempt, reason)
 
-    def _say_if_stopped(self, lane: Lane) -> None:
-        if lane.caution.stopped:
-            log.error("platform_stopped", platform=lane.name, reason=lane.caution.stopped)
+    def _doubted(self, attempt: Attempt, reason: str) -> None:
+        log.error("in_doubt", task=str(attempt.task.key), reason=reason)
+        attempt.lane.caution.answered(Outcome.DOUBTED)
+        attempt.lane.say_if_stopped()
 
     async def _cut_off(self, attempt: Attempt) -> None:
         """Settle a submit that is cut off: its last bytes left, or provably did not."""

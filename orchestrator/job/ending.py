@@ -11,7 +11,7 @@ from orchestrator.report.streams import redacted
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.dispatch.lanes import Lane
     from orchestrator.ledger import Standing, Task
@@ -51,17 +51,32 @@ def ending(
         unreachable = _unreachable(lanes)
         wait_s = UNREACHABLE_WAIT_S if unreachable else 0.0
         return Ending(ExitCode.AGAIN, unreachable or stop_reason or "work remains", wait_s)
-    if denied := next((lane.side for lane in lanes if lane.side.denied and standings[lane.name].unfinished), None):
-        return Ending(ExitCode.VENDOR_STOP, f"vendor {denied.name} says stop: {denied.denied}")
+    if denials := _denials(lane for lane in lanes if standings[lane.name].unfinished):
+        return Ending(ExitCode.VENDOR_STOP, denials)
     if over := [lane.name for lane in lanes if lane.over_budget]:
         return Ending(ExitCode.OVER_BUDGET, f"max_cost does not cover what is left to send for {', '.join(over)}")
-    if held := sum(standings[lane.name].held for lane in lanes):
-        return Ending(ExitCode.HELD, f"{held:,} task{'s' * (held > 1)} held for a decision{_stopped(lanes)}")
-    failed = sum(standings[lane.name].tasks(State.FAILED) for lane in lanes)
-    if failed or any(standings[lane.name].unfinished for lane in lanes):
+    held = sum(standings[lane.name].held for lane in lanes)
+    stopped = [lane for lane in lanes if lane.caution.stopped and standings[lane.name].tasks(State.PLANNED)]
+    if held or stopped:
+        tasks = f"{held:,} task{'s' * (held != 1)} held for a decision" if held else ""
+        return Ending(
+            ExitCode.HELD, "; ".join(filter(None, (tasks, *(f"{s.name}: {s.caution.stopped}" for s in stopped))))
+        )
+    if failed := sum(standings[lane.name].tasks(State.FAILED) for lane in lanes):
         tasks = f"{failed:,} task{'s' * (failed != 1)} failed for good"
-        return Ending(ExitCode.SOME_FAILED, f"{tasks}{_first(first_failed, failed)}{_stopped(lanes)}")
+        return Ending(ExitCode.SOME_FAILED, f"{tasks}{_first(first_failed, failed)}")
     return Ending(ExitCode.DONE, "")
+
+
+def _denials(lanes: Iterable[Lane]) -> str:
+    denials = [
+        f"vendor {lane.side.name} says stop: {lane.side.denied}"
+        if lane.side.denied
+        else f"the vendor denies {lane.name}: {lane.denied}"
+        for lane in lanes
+        if lane.side.denied or lane.denied
+    ]
+    return "; ".join(dict.fromkeys(denials))
 
 
 def _first(task: Task | None, failed: int) -> str:
@@ -70,14 +85,10 @@ def _first(task: Task | None, failed: int) -> str:
 
 def _work_remains(lane: Lane, standing: Standing) -> bool:
     to_send = standing.tasks(State.PLANNED) > 0 and not lane.blocked
-    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not lane.side.poll_denied
+    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not lane.unpolled
     return to_send or to_fetch
 
 
 def _unreachable(lanes: Sequence[Lane]) -> str:
     sides = {lane.side.name: lane.side.trouble for lane in lanes if lane.side.unreachable}
     return "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(sides.items()))
-
-
-def _stopped(lanes: Sequence[Lane]) -> str:
-    return "".join(f"; {lane.name} stopped: {lane.caution.stopped}" for lane in lanes if lane.caution.stopped)

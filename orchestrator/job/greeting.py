@@ -35,7 +35,7 @@ async def greet(sides: Iterable[Side], settings: Settings, *, begun: bool) -> No
 
 async def _greet(side: Side, settings: Settings, *, begun: bool) -> None:
     try:
-        await side.client.balance(leave=lambda: leave(side.pace))
+        side.answered = await side.client.balance(leave=lambda: leave(side.pace)) is not None
     except (NoSuchHostError, CertificateError) as error:
         if not begun:
             raise UsageError(_check_the_address(side.name, error, settings)) from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import os
 import socket
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Standing, Task
+    from orchestrator.ledger import Memory, Standing, Task
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
     from orchestrator.vendor.client import VendorClient
@@ -126,6 +127,7 @@ class _Run:
         self._keys = keys
         self._sink = sink
         self._stop = Stop()
+        self._deadline_at = math.inf
         self._started_at = world.clock()
         self._serial = 0
         self._master: MasterReport | None = None
@@ -223,19 +225,25 @@ class _Run:
         if due and not over_budget:
             await self._unless_stopped(rehearse(workers, self._settings.job.directory))
         async with vendor_clients(self._settings, self._keys, self._world) as clients:
-            lanes = self._lanes(clients)
+            lanes = await self._lanes(clients)
             for lane in lanes:
                 lane.over_budget = over_budget and lane.name in due
             greeted = [lane.side for lane in lanes if lane.name in due and not lane.blocked]
             await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.begun))
             dispatcher = Dispatcher(self._context(workers), lanes, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
-        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else ""
+        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(lanes)
         if not stop_reason and self._options.submit_only:
             stop_reason = "all is submitted"
         standings = await self._writer.do(Ledger.standing)
         first_failed = await self._writer.do(partial(_first_failed, platforms=tuple(self._settings.platforms)))
         return ending(lanes, standings, stop_reason=stop_reason, first_failed=first_failed)
+
+    def _said_too_late(self, lanes: Sequence[Lane]) -> str:
+        """Say why a run ends before its deadline, with work left; "" when that is not why."""
+        now = asyncio.get_running_loop().time()
+        late = [lane.caution.answer_s for lane in lanes if lane.is_too_late(now)]
+        return f"too near to the deadline: an answer to a submit may take {max(late):.0f} s" if late else ""
 
     async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
@@ -274,7 +282,7 @@ class _Run:
             stopping=self._stop.wished,
         )
 
-    def _lanes(self, clients: Mapping[str, VendorClient]) -> list[Lane]:
+    async def _lanes(self, clients: Mapping[str, VendorClient]) -> list[Lane]:
         now = asyncio.get_running_loop().time()
         sides = {
             name: Side(
@@ -282,17 +290,24 @@ class _Run:
                 client=client,
                 pace=Pace(self._settings.vendors[name].requests_per_second, now=now),
                 health=Health(self._settings.backoff),
+                answered=self._settings.vendors[name].is_sandbox,
             )
             for name, client in clients.items()
         }
-        standing = self._ledger.standing()
+        standing = await self._writer.do(Ledger.standing)
+        memories = await self._writer.do(partial(_memories, settings=self._settings))
         return [
             Lane(
                 name=name,
                 settings=platform,
                 side=sides[platform.vendor],
                 pace=Pace(platform.requests_per_second, now=now),
-                caution=Caution(canary=platform.canary and _needs_canary(standing[name])),
+                caution=Caution(
+                    memories[name],
+                    canary=platform.canary and _needs_canary(standing[name]),
+                    waiting=standing[name].tasks(State.IN_DOUBT),
+                ),
+                deadline_at=self._deadline_at,
             )
             for name, platform in self._settings.platforms.items()
         ]
@@ -316,7 +331,9 @@ class _Run:
         if self._options.deadline_s is None:
             yield
             return
-        timer = asyncio.get_running_loop().call_later(self._options.deadline_s, self._stop.wish, "the deadline")
+        loop = asyncio.get_running_loop()
+        self._deadline_at = loop.time() + self._options.deadline_s
+        timer = loop.call_at(self._deadline_at, self._stop.wish, "the deadline")
         try:
             yield
         finally:
@@ -348,4 +365,16 @@ def _first_failed(ledger: Ledger, platforms: Sequence[str]) -> Task | None:
 
 
 def _needs_canary(standing: Standing) -> bool:
-    return standing.tasks() >= CANARY_FROM_TASKS and not standing.tasks(State.DONE)
+    return standing.tasks() - standing.tasks(State.DONE, State.RETRIED, State.SKIPPED) >= CANARY_FROM_TASKS
+
+
+def _memories(ledger: Ledger, settings: Settings) -> dict[str, Memory]:
+    return {name: ledger.agree(name, _terms(settings, name)) for name in settings.platforms}
+
+
+def _terms(settings: Settings, name: str) -> str:
+    """Return a hash of what decides how the vendor takes a platform's submits, and how its results are read."""
+    platform = settings.platforms[name]
+    vendor = settings.vendors[platform.vendor]
+    ours = replace(platform, vendor="", max_in_flight=1, requests_per_second=1.0, price_per_10000=None, canary=True)
+    return hashlib.sha256(repr((ours, vendor.base_url, vendor.user_id)).encode()).hexdigest()

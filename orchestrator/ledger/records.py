@@ -150,6 +150,21 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives a run of a platform's caution.
+
+    `refusals` are the submits refused in a row, `losses` the results in a row that came to nothing, `unread` whether a
+    first result is still to be read. They begin anew with other settings, and with what a person decides on a failed
+    task. `slowest_s` is the slowest answer to a submit of the last run that got any, 0 when none is known.
+    """
+
+    refusals: int = 0
+    losses: int = 0
+    unread: bool = True
+    slowest_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One call of `run`: `exit_code` is None while it runs, and for ever when it was killed."""
 

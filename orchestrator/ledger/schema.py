@@ -59,7 +59,12 @@ CREATE TABLE platforms (
     fixed TEXT NOT NULL,
     submits INTEGER NOT NULL DEFAULT 0,
     status_calls INTEGER NOT NULL DEFAULT 0,
-    cost_nano INTEGER NOT NULL DEFAULT 0
+    cost_nano INTEGER NOT NULL DEFAULT 0,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    losses INTEGER NOT NULL DEFAULT 0,
+    unread INTEGER NOT NULL DEFAULT 1,
+    terms TEXT NOT NULL DEFAULT '',
+    slowest_s REAL NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE chunks (
@@ -91,6 +96,7 @@ CREATE TABLE tasks (
     released_at REAL,
     evidence TEXT,
     decided TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (platform, chunk),
     CHECK (state <> 'submitted' OR task_id IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -191,6 +197,13 @@ UPDATE tasks SET released_at = sent.at, sent_name =
     || (SELECT substr(sha256, 1, 8) FROM chunks WHERE chunks.chunk = tasks.chunk) || '.txt'
 FROM (SELECT platform AS p, chunk AS c, max(at) AS at FROM events WHERE event = 'release' GROUP BY 1, 2) AS sent
 WHERE platform = sent.p AND chunk = sent.c;
+ALTER TABLE tasks ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE platforms ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE platforms ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE platforms ADD COLUMN unread INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE platforms ADD COLUMN terms TEXT NOT NULL DEFAULT '';
+ALTER TABLE platforms ADD COLUMN slowest_s REAL NOT NULL DEFAULT 0;
+UPDATE platforms SET unread = name NOT IN (SELECT platform FROM tally WHERE state = 'done' AND tasks > 0);
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.

@@ -12,12 +12,13 @@ Rules:
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger.job_record import moment
 from orchestrator.ledger.kept import KeptRecord
-from orchestrator.ledger.records import Chunk, PlannedPlatform, Standing, Task
+from orchestrator.ledger.records import Chunk, Memory, PlannedPlatform, Standing, Task
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Ledger(KeptRecord):
         )
         for task in self.tasks(State.FAILED, platform=platform.name):
             self.retried(task.key, at=at)
+        self._forget(platform.name)
 
     # --- tasks: reading ----------------------------------------------------------------------------------------------
 
@@ -191,6 +193,11 @@ class Ledger(KeptRecord):
                 )
         return standings
 
+    def memory(self, platform: str) -> Memory:
+        """Return what earlier runs remember of a platform's caution."""
+        row = self._row("SELECT refusals, losses, unread, slowest_s FROM platforms WHERE name = ?", (platform,))
+        return Memory(row[0], row[1], bool(row[2]), row[3]) if row else Memory()
+
     def spent_nano(self) -> int:
         """Return what all submits may have cost so far, in 1e-9 USD."""
         return int(self._value("SELECT ifnull(sum(cost_nano), 0) FROM platforms"))
@@ -215,6 +222,15 @@ class Ledger(KeptRecord):
         """Note that the vendor made no task; it will be submitted again."""
         self._transition(key, Event.PUT_OFF, at=at, reason=reason)
         self._refund(key)
+
+    def vendor_failed(self, key: TaskKey, reason: str, *, at: float, most: int) -> State:
+        """Note that the vendor failed and says that it made no task, which is believed fewer than `most` times."""
+        count = "UPDATE tasks SET failures = failures + 1 WHERE platform = ? AND chunk = ? RETURNING failures"
+        failures = self._value(count, (key.platform, key.chunk))
+        if failures >= most:
+            return self.doubt(key, f"{failures} times {reason}", at=at)
+        self.put_off(key, reason, at=at)
+        return State.PLANNED
 
     def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
         """Note the vendor's task id. An id that another task already has proves nothing: then the task is in doubt."""
@@ -352,7 +368,7 @@ class Ledger(KeptRecord):
 
     def resubmit(self, key: TaskKey, *, at: float) -> None:
         """Plan a held task again, on a person's decision; what the first submit may have cost stays counted."""
-        fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
+        fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0, "failures": 0}
         self._decide(key, Event.RESUBMIT, at=at, reason="", task_id=None, cost_nano=0, **fresh)
 
     def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
@@ -419,6 +435,27 @@ class Ledger(KeptRecord):
         )
         for seq, at, serial, platform, chunk, *rest in rows:
             yield (seq, at, serial, str(TaskKey(platform, chunk)), *rest)
+
+    # --- caution -----------------------------------------------------------------------------------------------------
+
+    def agree(self, platform: str, terms: str) -> Memory:
+        """Note under which settings a platform is asked from now on; with others its caution begins anew."""
+        before = self._value("SELECT terms FROM platforms WHERE name = ?", (platform,))
+        if before not in ("", terms):
+            self._forget(platform)
+        if before != terms:
+            self._sql.execute("UPDATE platforms SET terms = ? WHERE name = ?", (terms, platform))
+        return self.memory(platform)
+
+    def remember(self, platform: str, memory: Memory) -> None:
+        """Note what is to outlive this run of a platform's caution."""
+        self._sql.execute(
+            "UPDATE platforms SET refusals = ?, losses = ?, unread = ?, slowest_s = ? WHERE name = ?",
+            (memory.refusals, memory.losses, memory.unread, memory.slowest_s, platform),
+        )
+
+    def _forget(self, platform: str) -> None:
+        self.remember(platform, Memory(slowest_s=self.memory(platform).slowest_s))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -498,6 +535,10 @@ class Ledger(KeptRecord):
             "WHERE platform = ? AND chunk = ?",
             (at, event, origin, target, json.dumps(detail), key.platform, key.chunk),
         )
+        if origin is State.FAILED:  # nothing but a decision leads on from there
+            self._forget(key.platform)
+        elif event is Event.REFETCH:
+            self.remember(key.platform, replace(self.memory(key.platform), losses=0))
         return target
 
     def _begin(self, at: float) -> None:

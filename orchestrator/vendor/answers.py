@@ -12,6 +12,7 @@ A submit ends in exactly one of five answers. They differ in what is known about
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 
@@ -23,21 +24,33 @@ class Accepted:
     total: int | None
 
 
+class Cause(StrEnum):
+    """Why a submit is put off."""
+
+    UNSENT = "unsent"  # nothing whole reached the vendor
+    THROTTLED = "throttled"  # 429: it found us too fast
+    FAILED = "failed"  # 500, in the vendor's own words
+
+
 @dataclass(frozen=True, slots=True)
 class PutOff:
-    """Provably no task. `retry_after_s` is the vendor's wish, 0 to 3600; `throttled`: it found us too fast (429)."""
+    """Provably no task. `retry_after_s` is the vendor's wish, 0 to 3600."""
 
     reason: str
     retry_after_s: float | None = None
-    throttled: bool = False
+    cause: Cause = Cause.UNSENT
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The vendor wants a person to act first: 401, 402 or 403 (`status`)."""
+    """The vendor wants a person to act first: 401, 402 or 403 (`status`).
+
+    `sure` is whether these are its own words, as JSON; else a gateway may have said it.
+    """
 
     reason: str
     status: int
+    sure: bool
 
 
 @dataclass(frozen=True, slots=True)

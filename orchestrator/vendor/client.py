@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from yarl import URL
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import TemporaryError, UsageError
 from orchestrator.redact import Redactor
 from orchestrator.vendor import dialects
 from orchestrator.vendor.deadline import DEFAULT_TIMES, Call, Leave, Times
@@ -41,6 +41,8 @@ __all__ = ["Leave", "VendorClient"]
 
 MAX_ANSWER_BYTES: Final = 1 << 20
 """An answer of JSON is below a kilobyte; a larger one than this is not read to its end."""
+
+NO_TASK: Final = "no-such-task"
 
 _UNCONNECTED: Final = "no connection"
 _UNANSWERED: Final = "no whole answer"
@@ -128,6 +130,17 @@ class VendorClient:
         Raises `NoSuchHostError` and `CertificateError` when the address is most likely wrong.
         """
         return dialects.read_balance(await self._repeatable(dialects.balance_request(), leave))
+
+    async def ask(self, platform: PlatformSettings, *, leave: Leave) -> None:
+        """Return once the vendor has answered something that is free to ask; raises `TemporaryError`.
+
+        Where its balance is somebody else's page, the status of a task that can't exist tells.
+        """
+        for request in (dialects.balance_request(), dialects.status_request(platform, self._user_id, NO_TASK)):
+            answer = await self._repeatable(request, leave)
+            if dialects.is_of_vendor(answer):
+                return
+        raise TemporaryError(f"HTTP {answer.status}: no answer of the vendor itself; check base_url")
 
     async def download(self, url: str, part: Path, *, max_bytes: int) -> None:
         """Write the file behind a result link to `part`: private, complete, or not there at all; not synced.

@@ -22,6 +22,7 @@ from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor.answers import (
     KNOWN_STATUSES,
     Accepted,
+    Cause,
     InDoubt,
     PutOff,
     Refused,
@@ -172,11 +173,11 @@ def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, left: bool) -
     """Say what the answer to a submit means (design, section 6); `left`: the last bytes had gone out."""
     status, wait_s = answer.status, retry_after_s(answer)
     if status in _STOPS:
-        return Stopped(_quoted(answer, _STOPS[status]), status)
+        return Stopped(_quoted(answer, _STOPS[status]), status, answer.content is not None)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return PutOff(_quoted(answer, "too many requests"), wait_s, throttled=True)
+        return PutOff(_quoted(answer, "too many requests"), wait_s, Cause.THROTTLED)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.content is not None:
-        return PutOff(_quoted(answer, "the vendor failed and made no task"), wait_s)
+        return PutOff(_quoted(answer, "the vendor failed and made no task"), wait_s, Cause.FAILED)
     if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}:
         return _unclear(answer, left=left)
     if 400 <= status < 500:  # noqa: PLR2004 - the bounds of a class of status codes
@@ -212,6 +213,24 @@ def read_balance(answer: HttpAnswer) -> float | None:
     if answer.status in _NO_SUCH_PAGE or (_is_ok(answer) and answer.content is None):
         return None
     return _number(_content(answer).get("balance"))
+
+
+def is_of_vendor(answer: HttpAnswer) -> bool:
+    """Whether the vendor itself is there, by its answer to what is free to ask; raises `TemporaryError` if not at all.
+
+    Its own words are JSON; without any it may only have said that there is no such page.
+    """
+    try:
+        _content(answer)
+    except DeniedError as error:
+        return error.sure
+    except RefusedError:
+        return True
+    except TemporaryError:
+        if _is_ok(answer):
+            return False
+        raise
+    return True
 
 
 def retry_after_s(answer: HttpAnswer) -> float | None:
@@ -306,7 +325,7 @@ def _content(answer: HttpAnswer) -> dict[str, Any]:
     """
     status = answer.status
     if status in _STOPS:
-        raise DeniedError(_quoted(answer, _STOPS[status]), status=status)
+        raise DeniedError(_quoted(answer, _STOPS[status]), status=status, sure=answer.content is not None)
     if 400 <= status < 500 and status not in _MAY_HEAL:  # noqa: PLR2004 - the bounds of a class of status codes
         raise RefusedError(_quoted(answer, "the vendor does not take this call"), status=status)
     if not _is_ok(answer) or answer.content is None:

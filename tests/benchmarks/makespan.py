@@ -34,7 +34,7 @@ from orchestrator.dispatch.context import Context
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
-from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Plan, PlannedPlatform, ledger_path
+from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Memory, Plan, PlannedPlatform, ledger_path
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
@@ -220,11 +220,12 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     side = Side("main", cast("VendorClient", vendor), Pace(VENDOR.requests_per_second, now=began), Health(BACKOFF))
+    side.answered = True
     lanes = []
     for name in PLATFORMS:
         platform = settings(name)
         pace = Pace(platform.requests_per_second, now=began)
-        lanes.append(Lane(name, platform, side, pace, Caution(canary=platform.canary)))
+        lanes.append(Lane(name, platform, side, pace, Caution(Memory(), canary=platform.canary)))
     with Ledger.open(ledger_path(directory)) as ledger:
         ledger.change(lambda ledger: ledger.begin_run(at=began, host="here", pid=1))
         writer = LedgerWriter(ledger)

@@ -12,6 +12,7 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
+from orchestrator.ledger import Memory
 from orchestrator.settings import BackoffSettings
 from orchestrator.vendor.client import VendorClient
 from tests.dispatch.harness import INSTAGRAM, VENDOR, Bench
@@ -35,7 +36,8 @@ def make_lane() -> Callable[..., Lane]:
         now = asyncio.get_running_loop().time()
         client = VendorClient(VENDOR, "http://127.0.0.1:9", "key", version="0")
         side = Side("main", client, Pace(float("inf"), now=now), Health(BackoffSettings()))
+        side.answered = True
         settings = replace(INSTAGRAM, **changes)
-        return Lane(name, settings, side, Pace(settings.requests_per_second, now=now), Caution(canary=False))
+        return Lane(name, settings, side, Pace(settings.requests_per_second, now=now), Caution(Memory(), canary=False))
 
     return make

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -134,19 +135,14 @@ class Bench:
     writer: Callable[[Ledger], LedgerWriter] = LedgerWriter
     clock_offset_s: float = 0.0
     broken: bool = False
+    deadline_s: float = math.inf
 
     def platform(self, name: str, **changes: Any) -> None:
         self.platforms[name] = replace(self.platforms[name], **changes)
 
     def plan(self, chunks: int, rows: int = 3) -> None:
         """Write a list of `chunks` files with `rows` numbers each, and its plan."""
-        found = []
-        for chunk in range(1, chunks + 1):
-            path = chunk_path(self.directory, chunk)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{number}\n" for number in numbers_of(chunk, rows)))
-            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.append(Chunk(chunk, (chunk - 1) * rows, rows, sha256))
+        found = self.write_chunks(range(1, chunks + 1), rows)
         platforms = tuple(
             PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, self._call(p), p.min_rows)
             for name, p in self.platforms.items()
@@ -164,6 +160,17 @@ class Bench:
             "task_type": platform.task_type,
         }
 
+    def write_chunks(self, chunks: Iterable[int], rows: int) -> list[Chunk]:
+        """Write chunk files with `rows` numbers each."""
+        found = []
+        for chunk in chunks:
+            path = chunk_path(self.directory, chunk)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{number}\n" for number in numbers_of(chunk, rows)))
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            found.append(Chunk(chunk, (chunk - 1) * rows, rows, sha256))
+        return found
+
     async def run(self, *base_urls: str, submit_only: bool = False) -> list[Lane]:
         """Do one run against the vendors at `base_urls`, in the order of `vendors`; return what it left in memory."""
         self.stopping = asyncio.Event()
@@ -175,7 +182,7 @@ class Bench:
                 client = await stack.enter_async_context(VendorClient(vendor, base_url, "key", version="0"))
                 pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
                 sides[name] = Side(name, client, pace, Health(self.backoff))
-            lanes = [self._lane(name, platform, sides) for name, platform in self.platforms.items()]
+            lanes = [self._lane(name, platform, sides, ledger) for name, platform in self.platforms.items()]
             writer = self.writer(ledger)
             stack.push_async_callback(writer.close)
             workers = await stack.enter_async_context(InThreads(1))
@@ -184,9 +191,12 @@ class Bench:
             assert not dispatcher._on_their_way
             return lanes
 
-    def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side]) -> Lane:
-        pace = Pace(platform.requests_per_second, now=asyncio.get_running_loop().time())
-        return Lane(name, platform, sides[platform.vendor], pace, Caution(canary=platform.canary))
+    def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side], ledger: Ledger) -> Lane:
+        now = asyncio.get_running_loop().time()
+        waiting = ledger.standing()[name].tasks(State.IN_DOUBT)
+        caution = Caution(ledger.memory(name), canary=platform.canary, waiting=waiting)
+        pace = Pace(platform.requests_per_second, now=now)
+        return Lane(name, platform, sides[platform.vendor], pace, caution, deadline_at=now + self.deadline_s)
 
     def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
         return Context(
@@ -262,12 +272,13 @@ Answer = web.StreamResponse
 
 @dataclass
 class Script:
-    """A vendor of both styles. What the three `on_` functions return is answered; None means: as a good vendor does.
+    """A vendor of both styles. What the `on_` functions return is answered; None means: as a good vendor does.
 
     `takes_s` is how long a task works. `submits` and `arrived` note every submit's chunk and time, answered or not.
     """
 
     takes_s: float = 10.0
+    on_ask: Callable[[], Awaitable[Answer | None]] | None = None
     on_submit: Callable[[int, int], Awaitable[Answer | None]] | None = None  # chunk, nth submit from 1
     on_made: Callable[[Made], Awaitable[Answer | None]] | None = None
     on_status: Callable[[Made], Awaitable[Answer | None]] | None = None
@@ -286,6 +297,11 @@ class Script:
 
     def charged(self) -> Counter[tuple[str, int]]:
         return Counter((made.platform, made.chunk) for made in self.tasks.values())
+
+    async def balance(self, _request: web.Request) -> Answer:
+        self.arrived.append(asyncio.get_running_loop().time())
+        answer = await self.on_ask() if self.on_ask else None
+        return web.json_response({"balance": 100.0}) if answer is None else answer
 
     async def submit(self, request: web.Request) -> Answer:
         self.arrived.append(asyncio.get_running_loop().time())
@@ -317,6 +333,9 @@ class Script:
         now = asyncio.get_running_loop().time()
         self.arrived.append(now)
         task_id = request.match_info.get("task_id") or str((await request.post())["task_id"])
+        if task_id not in self.tasks:
+            unknown = Made(task_id, "", 0, 0, [], now)
+            return (await self.on_status(unknown) if self.on_status else None) or error(404)
         made = self.tasks[task_id]
         made.looks.append(now)
         if self.on_status and (answer := await self.on_status(made)) is not None:
@@ -389,6 +408,7 @@ async def serving(script: Script) -> AsyncIterator[Script]:
         app.router.add_post(path, script.submit)
     app.router.add_get("/ins/api/simple/tasks/{task_id}", script.status)
     app.router.add_post("/v1/gettasks", script.status)
+    app.router.add_get("/v1/balance", script.balance)
     app.router.add_get("/results/{task_id}", script.result)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

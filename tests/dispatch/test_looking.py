@@ -112,7 +112,7 @@ async def test_a_429_on_a_look_slows_down(bench: Bench) -> None:
     assert second - first >= 20.0
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("status", [401, 402])
 async def test_a_look_that_is_denied_ends_all_calls_to_the_vendor(bench: Bench, status: int) -> None:
     """What is at the vendor stays there for the next run; nothing more is sent, and the run ends."""
 
@@ -131,6 +131,59 @@ async def test_a_look_that_is_denied_ends_all_calls_to_the_vendor(bench: Bench, 
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE] * 30
     assert set(vendor.charged().values()) == {1}
+
+
+@pytest.mark.parametrize(("denied", "state"), [({1, 3}, State.DONE), ({1, 2}, State.SUBMITTED)])
+async def test_a_look_that_a_gateway_denies(bench: Bench, denied: set[int], state: State) -> None:
+    """An answer without the vendor's own words counts from the second one in a row on."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return web.Response(status=401, text="<html>") if len(made.looks) in denied else None
+
+    bench.plan(1)
+    async with serving(Script(on_status=on_status)) as vendor:
+        lanes = await bench.run(vendor.base_url)
+    assert bench.states() == [state]
+    assert bool(lanes[0].unpolled) is (state is State.SUBMITTED)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_task_whose_look_is_denied_is_held_alone(bench: Bench, alone: bool) -> None:  # noqa: FBT001 - a table
+    """A wrong id costs one task, whether or not another one is looked at; a decision on it is possible then."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return error(403) if made.chunk == 1 else None
+
+    bench.plan(1 if alone else 3)
+    async with serving(Script(on_status=on_status)) as vendor:
+        lanes = await bench.run(vendor.base_url)
+        assert bench.states() == [State.STALLED, *[State.DONE] * (0 if alone else 2)]
+        assert "does not let us see" in bench.task().reason
+        assert lanes[0].blocked == ""
+        vendor.on_status = None
+        await bench.run(vendor.base_url)
+    assert set(bench.states()) == {State.DONE}
+
+
+async def test_a_vendor_that_answers_nothing_but_denials(bench: Bench) -> None:
+    """Then it is not the task: it stays at the vendor, nothing is asked any more, and the next run looks again."""
+
+    async def denied(_made: Made) -> Answer:
+        return web.Response(status=403, text="<html>")
+
+    async def silent() -> Answer:
+        return web.Response(status=403, text="<html>")
+
+    bench.plan(1)
+    async with serving(Script()) as vendor:
+        await bench.run(vendor.base_url, submit_only=True)
+        vendor.on_status, vendor.on_ask = denied, silent
+        lanes = await bench.run(vendor.base_url)
+        assert bench.states() == [State.SUBMITTED]
+        assert lanes[0].unpolled
+        vendor.on_status = vendor.on_ask = None
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
 
 
 async def test_a_task_that_the_vendor_does_not_know_yet(bench: Bench) -> None:

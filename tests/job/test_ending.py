@@ -12,7 +12,7 @@ from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import MASTER_CODES, ending
-from orchestrator.ledger import Standing, Task
+from orchestrator.ledger import Memory, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor.client import VendorClient
@@ -45,7 +45,7 @@ def end(*cases: Case, stop_reason: str = "", first_failed: Task | None = None) -
         client = VendorClient(VendorSettings(base_url="http://127.0.0.1"), "http://127.0.0.1", "", version="0")
         side = Side(f"vendor{number}", client, Pace(1.0, now=now), Health(BackoffSettings()))
         side.denied, side.poll_denied, side.unreachable = case.denied, case.poll_denied, case.unreachable
-        caution = Caution(canary=False)
+        caution = Caution(Memory(), canary=False)
         for outcome in case.outcomes:
             caution.answered(outcome)
         lanes.append(Lane(name, PLATFORM, side, Pace(1.0, now=now), caution, over_budget=case.over_budget))
@@ -85,7 +85,7 @@ THREE_DOUBTS, THREE_REFUSALS = [Outcome.DOUBTED] * 3, [Outcome.REFUSED] * 3
         (Case({PLANNED: 1}, over_budget=True, denied="no money"), 4),
         # stopped by caution: a person has to look
         (Case({IN_DOUBT: 3, PLANNED: 9}, outcomes=THREE_DOUBTS), 3),
-        (Case({FAILED: 3, PLANNED: 9}, outcomes=THREE_REFUSALS), 1),
+        (Case({FAILED: 3, PLANNED: 9}, outcomes=THREE_REFUSALS), 3),
         (Case({FAILED: 3, PLANNED: 9, SUBMITTED: 1}, outcomes=THREE_REFUSALS), 75),
         (Case({DONE: 9, FAILED: 3}, outcomes=THREE_REFUSALS), 1),
     ],
@@ -120,7 +120,7 @@ async def test_reasons_say_what_is_the_matter() -> None:
     assert "platform0" in end(Case({PLANNED: 1}, over_budget=True)).reason
     assert "2 tasks held" in end(Case({IN_DOUBT: 2})).reason
     assert "1 task failed" in end(Case({FAILED: 1})).reason
-    assert "platform0 stopped" in end(Case({FAILED: 3, PLANNED: 1}, outcomes=THREE_REFUSALS)).reason
+    assert "platform0: the vendor refused 3" in end(Case({FAILED: 3, PLANNED: 1}, outcomes=THREE_REFUSALS)).reason
     assert end(Case({PLANNED: 1}), stop_reason="stopped by SIGTERM").reason == "stopped by SIGTERM"
 
 

@@ -289,7 +289,7 @@ async def test_a_plan_sends_nothing_and_says_what_it_found(case: Case) -> None:
         assert report.cost_usd == pytest.approx(0.001)
         case.overrides = ["budget.max_cost=0.0009"]
         assert (await plan(case.settings(), case.world())).exit_code == 5
-        assert vendor.arrived == []
+        assert vendor.submits == []
     case.base_url, case.overrides = "http://127.0.0.1:1", []
     report = await plan(case.settings(), case.world())
     assert (report.exit_code, len(report.findings)) == (1, 1)

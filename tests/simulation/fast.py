@@ -3,10 +3,11 @@
 No event loop, no socket, no file: the program's own submitter and looker are coroutines that this model drives step by
 step, with a vendor and a ledger of a few lines each. One seed takes about a millisecond.
 
-What has to hold, besides the transitions that the table allows: a platform's first submit is alone, and so is each
-after a doubt; the third doubt or refusal in a row stops it; nothing is sent beside an unread canary; never more than
-`max_in_flight`; requests as far apart as the limit says; nothing due waits without a reason; the model never spins; and
-every run ends, with the exit code that fits, and the last one with nothing left to do.
+What has to hold, besides the transitions that the table allows: a platform's first submit is alone, and leaves only
+after the vendor has answered anything; so is each after a doubt; at most three doubts wait for a decision, in all runs;
+the third refusal in a row stops it, and so does the third result that came to nothing; no submit is beside an unread
+canary; never more than `max_in_flight`; requests as far apart as the limit says; nothing due waits without a reason;
+the model never spins; and every run ends, with the exit code that fits, and the last one with nothing left to do.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from orchestrator.dispatch.dispatcher import WINDOW
 from orchestrator.dispatch.lanes import Lane, Side, Watch
 from orchestrator.dispatch.looking import Looker
 from orchestrator.dispatch.pace import Pace
-from orchestrator.dispatch.schedule import Download, Poll, Schedule, Submit, Wait
+from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.errors import ExitCode
-from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger import LedgerWriter, Memory
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style
 from orchestrator.tasks import HELD, Event, State, TaskKey
 from orchestrator.vendor.client import VendorClient
@@ -42,7 +43,7 @@ from orchestrator.workers import Workers
 from tests.simulation.checks import BrokenPromiseError, promise
 from tests.simulation.model import KilledError, ModelContext, ModelFetcher, ModelLedger, ModelWriter, Pause
 from tests.simulation.model_vendor import FAULTS, ModelVendor, World
-from tests.simulation.rules import Proc, Seen, Watched
+from tests.simulation.rules import Past, Proc, Seen, Watched
 
 MOST_EVENTS = 30_000
 LAST_RUNS = 25
@@ -65,6 +66,7 @@ class Model(Watched):
         self.ledger = ModelLedger(keys)
         self.vendor = ModelVendor(self, self._drawn_world())
         self.resubmitted: Counter[TaskKey] = Counter()
+        self.past = {name: Past() for name in self.platforms}
         self.max_cost: int | None = self.chance.choice((None, None, len(keys), max(1, len(keys) // 2)))
 
     # --- the draw ----------------------------------------------------------------------------------------------------
@@ -195,6 +197,7 @@ class Model(Watched):
         sides = {name: self._side(name) for name in sorted({p.vendor for p in self.platforms.values()})}
         self.lanes = [self._lane(name, platform, sides) for name, platform in self.platforms.items()]
         self.seen = {lane.name: Seen() for lane in self.lanes}
+        self.vendor.spoke.clear()
         self.left_last = dict.fromkeys(sides, -math.inf)
         self.schedule = Schedule(self.lanes, self._wake, downloads=2)
         self.looker = Looker(self.context)
@@ -207,7 +210,8 @@ class Model(Watched):
         return Side(name, cast("VendorClient", self.vendor), Pace(self.rates[name], now=self.now), Health(self.backoff))
 
     def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side]) -> Lane:
-        caution = Caution(canary=platform.canary and self.ledger.standing(name).tasks(State.DONE) == 0)
+        waiting = self.ledger.standing(name).tasks(State.IN_DOUBT)
+        caution = Caution(self.ledger.memories[name], canary=platform.canary, waiting=waiting)
         return Lane(name, platform, sides[platform.vendor], Pace(platform.requests_per_second, now=self.now), caution)
 
     def _take_over(self, lane: Lane) -> None:
@@ -221,9 +225,9 @@ class Model(Watched):
             )
             lane.looks.put(watch, self.now)
         lane.at_vendor = len(tasks)
-        if any(task.state is State.SUBMITTED for task in tasks):
+        if tasks:
             lane.caution.submitted_before()
-            self.seen[lane.name].accepted = lane.settings.canary
+            self.seen[lane.name].sent = True
 
     def _take_steps(self) -> float:
         """Begin all that may begin now; return until when there is nothing."""
@@ -245,7 +249,7 @@ class Model(Watched):
         if tasks:
             lane.cursor = tasks[-1].key.chunk
 
-    def _begin(self, step: Download | Poll | Submit, due: dict[str, float]) -> None:
+    def _begin(self, step: Download | Poll | Submit | Ask, due: dict[str, float]) -> None:
         lane = step.lane
         match step:
             case Download(_, watch):
@@ -255,6 +259,9 @@ class Model(Watched):
                 self._check_call(lane)
                 self._check_lag(lane, due[lane.name])
                 self._start(Proc(self.looker.look(lane, watch, _leave), lane, turn, lambda: None))
+            case Ask(_, turn):
+                self._check_call(lane)
+                self._start(Proc(self.looker.ask(lane, _leave), lane, turn, lambda: None))
             case Submit(_, task, turn):
                 self._check_call(lane)
                 self._check_submit(lane, due)
@@ -342,7 +349,13 @@ class Model(Watched):
             else:
                 self.ledger.change(row.key, Event.GIVE_UP)
             row.looked = ("", 0, 0)
+            row.failures = 0
             decided += 1
+        for lane in self.lanes:  # other settings, or a retry
+            if lane.caution.stopped and self.chance.random() < 0.8:
+                self.ledger.remember(lane.name, Memory())
+                self.past[lane.name] = Past()
+                decided += self.ledger.standing(lane.name).tasks(State.PLANNED)
         return decided
 
 

@@ -12,7 +12,7 @@ from orchestrator.dispatch.fetching import DAMAGE_LIMIT, Fetcher
 from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.dispatch.looking import Looker
 from orchestrator.errors import BudgetError, TemporaryError
-from orchestrator.ledger import Standing, Task
+from orchestrator.ledger import Memory, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, after
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Row:
     charged: int = 0
     counted: int = 0
     doubted: bool = False
+    failures: int = 0
 
 
 class ModelLedger:
@@ -68,10 +69,13 @@ class ModelLedger:
         self.submits: Counter[str] = Counter()
         self.status_calls = 0
         self.spent = 0
+        self.memories: dict[str, Memory] = {key.platform: Memory() for key in keys}
         self.told: Callable[[TaskKey, Event], None] = lambda _key, _event: None
 
     def change(self, key: TaskKey, event: Event) -> State:
         row = self.rows[key]
+        if row.state is State.FAILED:
+            self.remember(key.platform, Memory())
         row.state = after(row.state, event)
         self.told(key, event)
         return row.state
@@ -97,6 +101,17 @@ class ModelLedger:
         del reason, at
         self.change(key, Event.PUT_OFF)
         self._refund(key)
+
+    def vendor_failed(self, key: TaskKey, reason: str, *, at: float, most: int) -> State:
+        row = self.rows[key]
+        row.failures += 1
+        if row.failures >= most:
+            return self.doubt(key, reason, at=at)
+        self.put_off(key, reason, at=at)
+        return row.state
+
+    def remember(self, platform: str, memory: Memory) -> None:
+        self.memories[platform] = memory
 
     def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
         del total
@@ -200,11 +215,12 @@ class ModelFetcher(Fetcher):
                     await self._looker.stall(lane, watch, "refused")
                 case _:
                     watch.damages += 1
+                    lane.suspect(watch)
                     if watch.damages < DAMAGE_LIMIT:
                         await self._ask_again(lane, watch)
                     else:
                         await self._looker.fail(lane, watch, "damaged")
         else:
-            await self._context.ledger.do(lambda ledger: cast("Any", ledger).finish(watch.key))
+            lane.caution.result_read(self._vendor.share(watch.key))
+            await self._context.note(lane, lambda ledger: cast("Any", ledger).finish(watch.key))
             lane.ended(watch)
-            lane.caution.result_read()

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchestrator.dispatch.caution import NEARLY_ALL
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.settings import PlatformSettings
 from orchestrator.tasks import TaskKey
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
+from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
 from orchestrator.vendor.client import Leave
 from tests.simulation.model import SHA256, Gone, Pause
 
@@ -39,9 +40,11 @@ SUBMIT_FAULTS = (
     "same id",
 )
 STATUS_FAULTS = ("temporary", "throttled look", "denied", "unknown task")
+ASK_FAULTS = ("silent",)
 TASK_FAULTS = ("stuck", "failed task", "no link", "gone for good", "backwards", "wrong link")
 FILE_FAULTS = ("expired", "broken", "refused file", "damaged")
-FAULTS = (*SUBMIT_FAULTS, *STATUS_FAULTS, *TASK_FAULTS, *FILE_FAULTS)
+RESULT_FAULTS = ("hollow",)
+FAULTS = (*ASK_FAULTS, *RESULT_FAULTS, *SUBMIT_FAULTS, *STATUS_FAULTS, *TASK_FAULTS, *FILE_FAULTS)
 
 
 class ModelVendor:
@@ -52,6 +55,8 @@ class ModelVendor:
         self._made: dict[str, tuple[TaskKey, float, float]] = {}
         self._spells: dict[str, str] = {}
         self._ids = itertools.count(1)
+        self.shares: dict[TaskKey, float] = {}
+        self.spoke: set[str] = set()
         self.healed = False
 
     def _strikes(self, *names: str) -> str:
@@ -87,7 +92,7 @@ class ModelVendor:
             case "early refusal":
                 return Refused("early", 400)
             case "early stop":
-                return Stopped("early", 402)
+                return Stopped("early", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
             case fault:
                 await release(SHA256)
                 await self._latency()
@@ -96,13 +101,13 @@ class ModelVendor:
     async def _answer(self, key: TaskKey, fault: str) -> SubmitAnswer:  # noqa: PLR0911 - one for each kind of answer
         match fault:
             case "throttled":
-                return PutOff("slower", self._model.chance.choice((None, 0.0, 3.0, 3600.0)), throttled=True)
+                return PutOff("slower", self._model.chance.choice((None, 0.0, 3.0, 3600.0)), Cause.THROTTLED)
             case "unwell":
-                return PutOff("unwell")
+                return PutOff("unwell", cause=Cause.FAILED)
             case "refused":
                 return Refused("refused", 413)
             case "stop":
-                return Stopped("no money", 402)
+                return Stopped("no money", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
             case "doubt unmade":
                 return InDoubt("lost on its way there")
             case _:
@@ -111,6 +116,13 @@ class ModelVendor:
         if fault == "doubt":
             return InDoubt("lost on its way back")
         return Accepted("t1" if fault == "same id" else task_id, 1)
+
+    async def ask(self, platform: PlatformSettings, *, leave: Leave) -> None:
+        await leave()
+        await self._latency()
+        if self._strikes("silent"):
+            raise TemporaryError("broken off")
+        self.spoke.add(platform.vendor)
 
     async def status(self, platform: PlatformSettings, task_id: str, *, leave: Leave) -> TaskReport:
         await leave()
@@ -121,10 +133,12 @@ class ModelVendor:
             case "throttled look":
                 raise TemporaryError("slower", retry_after_s=self._model.chance.choice((None, 2.0)), throttled=True)
             case "denied":
-                raise DeniedError("no key", status=401)
+                raise DeniedError("no key", status=self._model.chance.choice((401, 403)), sure=True)
             case "unknown task":
                 raise RefusedError("unknown", status=404)
-        return self._report(task_id, platform)
+        report = self._report(task_id, platform)
+        self.spoke.add(platform.vendor)
+        return report
 
     def _report(self, task_id: str, platform: PlatformSettings) -> TaskReport:
         del platform
@@ -145,6 +159,14 @@ class ModelVendor:
             return TaskReport(task_id, "processing", 100, int(100 * share), 0, None)
         link = "link/t1" if spell == "wrong link" else f"link/{task_id}"
         return TaskReport(task_id, "exported", 100, 100, 0, None if spell == "no link" else link)
+
+    def share(self, key: TaskKey) -> float:
+        """Return for what share of its numbers a result has a verdict."""
+        share = self._model.chance.choice((0.0, 0.5)) if self._strikes("hollow") else 1.0
+        self.shares[key] = share
+        past = self._model.past[key.platform]
+        past.read = past.read or share >= NEARLY_ALL
+        return share
 
     async def download(self, task_id: str) -> None:
         del task_id

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
-from orchestrator.dispatch.caution import CONCURRENT_SUBMITS, IN_A_ROW
+from orchestrator.dispatch.caution import DOUBTS, HARDLY, IN_A_ROW
 from orchestrator.dispatch.context import Turn
 from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane
 from orchestrator.errors import ExitCode
@@ -33,12 +33,20 @@ class Seen:
     """What the model saw of a lane in this run, apart from what the lane itself keeps."""
 
     accepted: bool = False
+    sent: bool = False
     doubts: int = 0
-    refusals: int = 0
-    read: bool = False
     waiting: list[Proc] = field(default_factory=list)
     last_left: float = -math.inf
     tries_at: float = math.inf
+
+
+@dataclass(slots=True)
+class Past:
+    """What the model saw of a platform over all runs, since somebody decided."""
+
+    refusals: int = 0
+    losses: int = 0
+    read: bool = False
 
 
 class Watched:
@@ -50,21 +58,28 @@ class Watched:
     lanes: list[Lane]
     rates: dict[str, float]
     seen: dict[str, Seen]
+    past: dict[str, Past]
     left_last: dict[str, float]
     resubmitted: Counter[TaskKey]
 
     def _told(self, key: TaskKey, event: Event) -> None:
         """Keep count of what became of submits, apart from the program."""
-        seen = self.seen[key.platform]
+        seen, past = self.seen[key.platform], self.past[key.platform]
         match event:
+            case Event.RELEASE:
+                unsure = self.ledger.standing(key.platform).tasks(State.IN_DOUBT, State.RELEASED)
+                promise(unsure <= DOUBTS, f"{key.platform}: {unsure} tasks are in doubt, or may be")
             case Event.ACCEPT:
-                seen.accepted, seen.doubts, seen.refusals = True, 0, 0
+                seen.accepted, seen.sent, seen.doubts, past.refusals = True, True, 0, 0
             case Event.DOUBT:
-                seen.doubts, seen.refusals = seen.doubts + 1, 0
+                seen.doubts, past.refusals = seen.doubts + 1, 0
             case Event.REFUSE:
-                seen.refusals, seen.doubts = seen.refusals + 1, 0
+                past.refusals, seen.doubts = past.refusals + 1, 0
+            case Event.FAIL:
+                past.losses += 1
             case Event.FINISH:
-                seen.read = True
+                share = self.vendor.shares[key]
+                past.losses = past.losses + 1 if share < HARDLY or past.losses >= IN_A_ROW else 0
             case _:
                 pass
 
@@ -73,16 +88,19 @@ class Watched:
         promise(lane.at_vendor + lane.submitting <= most, f"{lane.name}: more than {most} tasks at the vendor")
         held = lane.at_vendor + lane.submitting + lane.to_fetch
         promise(held <= 2 * most, f"{lane.name}: more than {2 * most} tasks unread")
-        promise(lane.submitting <= CONCURRENT_SUBMITS, f"{lane.name}: {lane.submitting} submits at once")
+        past = self.past[lane.name]
+        promise(lane.side.name in self.vendor.spoke, f"{lane.name}: a submit before the vendor has answered anything")
         alone = lane.submitting == 1
         promise(seen.accepted or alone, f"{lane.name}: the first submit is not alone")
         promise(not seen.doubts or alone, f"{lane.name}: a submit beside another, after a doubt")
-        promise(max(seen.doubts, seen.refusals) < IN_A_ROW, f"{lane.name}: a submit after the third in a row")
-        if lane.settings.canary and seen.accepted and not self.ledger.standing(lane.name).tasks(State.DONE):
-            promise(seen.read or not lane.caution._canary_unread, f"{lane.name}: a submit beside an unread canary")
-        promise(not lane.side.denied, f"{lane.name}: a submit after the vendor said stop")
+        promise(past.refusals < IN_A_ROW, f"{lane.name}: a submit after the third refusal in a row")
+        promise(past.losses < IN_A_ROW, f"{lane.name}: a submit after the third result in a row that came to nothing")
+        unread = lane.settings.canary and not past.read
+        promise(not (unread and seen.sent), f"{lane.name}: a submit beside an unread canary")
+        promise(not (unread and past.losses), f"{lane.name}: a submit after a canary that came to nothing")
+        promise(not lane.side.denied and not lane.denied, f"{lane.name}: a submit after the vendor said stop")
         for other in self.lanes:
-            free = other.leaving < LEAVING_LIMIT and not other.side.poll_denied and not other.side.health.probing
+            free = other.leaving < LEAVING_LIMIT and not other.unpolled and not other.side.health.probing
             waits = other.side.callable_at(self.now) > self.now
             promise(
                 waits or not free or due[other.name] > self.now,
@@ -122,6 +140,9 @@ class Watched:
         """Check that a run that ended by itself has left nothing that it could have done."""
         standings = {lane.name: self.ledger.standing(lane.name) for lane in self.lanes}
         code = ending(self.lanes, standings, stop_reason="stopped" if stopped else "").code
+        for name, standing in standings.items():
+            doubts = standing.tasks(State.IN_DOUBT)
+            promise(doubts <= DOUBTS, f"{name}: {doubts} doubts wait for a decision")
         promise(not any(row.state is State.RELEASED for row in self.ledger.rows.values()), "a task is left released")
         for row in self.ledger.rows.values():
             most = 1 + self.resubmitted[row.key]
@@ -137,7 +158,7 @@ class Watched:
             if not stopped and not lane.side.unreachable:
                 promise(lane.blocked or not standings[lane.name].tasks(State.PLANNED), f"{lane.name} is not all sent")
                 still = standings[lane.name].tasks(State.SUBMITTED)
-                promise(lane.side.poll_denied or not still, f"{lane.name}: {still} tasks were left at the vendor")
+                promise(lane.unpolled or not still, f"{lane.name}: {still} tasks were left at the vendor")
         work = any(standings[lane.name].unfinished for lane in self.lanes)
         promise(code is not ExitCode.DONE or not work, "done, with work left")
         free = not any(lane.side.unreachable for lane in self.lanes)

@@ -6,7 +6,9 @@ import pytest
 
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.lanes import Lane
+from orchestrator.dispatch.looking import Looker
 from orchestrator.dispatch.pace import Pace
+from orchestrator.vendor.client import Leave
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.fast import play_fast, silent
 
@@ -36,6 +38,11 @@ def _stubborn(_: Caution) -> int:
     return 1
 
 
+async def _believing(_: Looker, lane: Lane, turn: Leave) -> None:
+    await turn()
+    lane.side.answered = True
+
+
 def _greedy(lane: Lane, now: float) -> float:
     return now if lane.upcoming and lane.submitting < lane.caution.allowed() else float("inf")
 
@@ -44,7 +51,9 @@ def _greedy(lane: Lane, now: float) -> float:
     ("where", "name", "what", "why"),
     [
         (Caution, "allowed", _reckless, "not alone|beside another|unread canary"),
-        (Caution, "allowed", _stubborn, "after the third|unread canary"),
+        (Caution, "allowed", _stubborn, "after the third|unread canary|in doubt|came to nothing"),
+        (Caution, "_judge", lambda _: None, "after the third|in doubt|came to nothing"),
+        (Looker, "ask", _believing, "before the vendor has answered"),
         (Lane, "submit_at", _greedy, "tasks at the vendor|said stop|after the third|not all sent"),
         (Pace, "left", lambda *_: None, "two requests within"),
     ],

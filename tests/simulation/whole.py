@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from orchestrator import job
 from orchestrator.config import load
+from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions, World
 from orchestrator.ledger import Task
@@ -203,6 +204,7 @@ class Operator(Errands):
                 await self.errand(self.chance.choice(ERRANDS))
             settings = self.settings(healed=False)
             await self._run(settings, self._drawn_options(), self.drawn_end())
+            self._check_doubts()
             if not self.scenario.embedded:  # the embedded vendor's money is not counted
                 check_budget(self.charged(), self.scenario.max_cost(healed=False))
             await asyncio.sleep(self.chance.choice((0.0, 1.0, 100.0)))
@@ -219,9 +221,13 @@ class Operator(Errands):
         for _ in range(LAST_RUNS):
             code = await self._run(settings, RunOptions(), partial(self._bounded, self.scenario.bound_s(tasks)))
             self._heal()
+            self._check_doubts()
             ended = code in FINAL and not self._of_now(*UNFINISHED)
-            if not await self._decide(settings, hurry=True) and ended:
+            decided = await self._decide(settings, hurry=True)
+            if ended and not decided:
                 return
+            if code is ExitCode.HELD and not ended and not self._of_now(*HELD):
+                await self.errand("retry")  # what failed, so that a platform that was stopped for it goes on
         raise BrokenPromiseError(f"the job has not ended after {LAST_RUNS} runs without faults")
 
     def _heal(self) -> None:
@@ -249,6 +255,11 @@ class Operator(Errands):
         await self.refused(job.run(settings, RunOptions(), self.world()), ExitCode.USAGE, "a purged job")
         await self.refused(job.verify(settings, self.world()), ExitCode.USAGE, "a purged job's verify")
         check_purged(self)
+
+    def _check_doubts(self) -> None:
+        """See that over all runs at most three doubts a platform wait for a decision, also after a kill."""
+        unsure = Counter(task.key.platform for task in self._tasks(State.IN_DOUBT, State.RELEASED))
+        promise(not unsure or max(unsure.values()) <= DOUBTS, f"so many doubts wait for a decision: {dict(unsure)}")
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 

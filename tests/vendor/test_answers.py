@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
+from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
 
 
 def test_five_ends() -> None:
@@ -24,4 +24,4 @@ def test_frozen(answer: object) -> None:
 
 def test_put_off_by_default() -> None:
     """Put off without further word: no wish, and not because of the pace."""
-    assert PutOff("x") == PutOff("x", retry_after_s=None, throttled=False)
+    assert PutOff("x") == PutOff("x", retry_after_s=None, cause=Cause.UNSENT)

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from orchestrator.errors import StorageError
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped
+from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,7 +348,7 @@ class TestBeforeRelease:
             answer = await client.submit(amazon, file, "x", leave=leave, release=release)
         assert isinstance(answer, PutOff)
         assert answer.retry_after_s is None
-        assert not answer.throttled
+        assert answer.cause is Cause.UNSENT
         assert release.returned is (at == "held")  # released, and still: the last bytes had no way out
         assert server.seen[0].got <= server.seen[0].length - TAIL
 
@@ -519,7 +519,7 @@ class TestAfterRelease:
 
         answer, _ = await submit(script)
         assert isinstance(answer, PutOff)
-        assert (answer.throttled, answer.retry_after_s) == (True, 7.0)
+        assert (answer.cause, answer.retry_after_s) == (Cause.THROTTLED, 7.0)
 
     @pytest.mark.parametrize(
         ("status", "content", "kind"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import CallError, DeniedError, RefusedError, TemporaryError
 from orchestrator.redact import Redactor
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor.answers import Accepted, InDoubt, PutOff, Refused, Stopped, TaskReport
+from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, TaskReport
 from orchestrator.vendor.dialects import (
     HttpAnswer,
     Request,
@@ -191,7 +191,7 @@ class TestSubmit:
         """429 says how long to wait, and that it was the pace."""
         answer = read_submit(HttpAnswer(429, retry_after="12"), V1, left=True)
         assert isinstance(answer, PutOff)
-        assert (answer.retry_after_s, answer.throttled) == (12.0, True)
+        assert (answer.retry_after_s, answer.cause) == (12.0, Cause.THROTTLED)
 
     @pytest.mark.parametrize(
         ("answer", "advice"),
