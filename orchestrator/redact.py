@@ -24,15 +24,32 @@ SECRET_NAMES = frozenset(
 )
 """Names of fields whose value is hidden whatever it is; compared in lower case, with `_` for `-`."""
 
-_GAP = r"[ ().\-/\u00a0\u2007\u2009-\u2015\u202f]"
-# At most two separators between digits, so that "+41 (0)79 828-46-51" counts as one number.
-_NUMBER = re.compile(rf"(?:\+|%2[Bb])(\d(?:{_GAP}{{0,2}}\d){{6,}})")
+# What may stand between two digits of a number: no letter and no digit, and not what ends a clause. In text that was
+# escaped already an escape is such a sign, too.
+_GAP = r"(?:[^\w\s,;:+]|_|[^\S\r\n]|[,;:](?!\s)|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})"
+# At most three signs between digits, so that "+41 (0)79 828-46-51" counts as one number.
+_SIGNED = rf"(?:[+\uff0b]|%2[Bb])\(?\d(?:{_GAP}{{0,3}}\d){{6,}}"
+# As vendors and people write it without "+", in groups or in one piece; not a part of a word, a hash, a version or a
+# fraction. Eight digits in one piece are an id or a count more often. Only one piece is looked for in paths, and it may
+# be a date there.
+_GROUPED = rf"(?<![\w.+/-])(?!\d{{8}}(?!{_GAP}{{0,3}}\d))\d(?:{_GAP}{{0,3}}\d){{7,17}}(?![^\W_]|[/-])"
+_IN_ONE = r"(?<![^\W_])(?<![.+-])(?!(?:19|20)\d\d(?:0[1-9]|1[0-2])\d\d(?:\d{4}|\d{6})?(?!\d))\d{9,18}(?![^\W_]|[/-])"
+_FLOAT = r"(?<![\w.+-])\d[.,]\d{5,}[eE]\+?\d{1,2}(?!\w)"
+
+# What has as many digits and is no number: a moment, an address of a machine, a fraction, a count of something.
+_DAY, _MONTH, _YEAR = r"(?:0[1-9]|[12]\d|3[01])", r"(?:0[1-9]|1[0-2])", r"(?:19|20)\d\d"
+_DATE = rf"(?:{_YEAR}(?:-{_MONTH}-|/{_MONTH}/){_DAY}|{_DAY}(?:\.{_MONTH}\.|/{_MONTH}/){_YEAR})"
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"
+_MOMENT = rf"(?<![\w.:/+-])(?:{_DATE}(?:[T ]{_TIME})?|{_TIME})(?!\d|[-.:/_]\d)"
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_OTHER = rf"(?:\d{{4}}-\d\d-\d\d|{_OCTET}(?:\.{_OCTET}){{3}}|\d\.\d+)(?!\d|\.\d)"
-"""What has as many digits and is no number: a date, an address of a machine, a fraction."""
-# A number as vendors and people write it without "+", in one piece or in groups; not a part of a word, a hash, a
-# version, a fraction or a path.
-_BARE_NUMBER = re.compile(rf"(?<![\w.+/-])(?!{_OTHER})(?:\d{{10,18}}|\d(?:{_GAP}{{0,3}}\d){{8,17}})(?![\w/-])")
+_UNIT = r"(?= ?(?:bytes|[kMG]B|USD|characters|lines|rows|numbers|tasks|files|cells)\b)"
+_COUNT = (
+    rf"(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?{_UNIT}|\d{{1,2}}(?:,\d{{3}}){{1,2}}(?![\d,]|\.\d)|\d{{1,3}}(?:,000)+"
+)
+_OTHER = rf"(?<![\w.,+-])(?:{_OCTET}(?:\.{_OCTET}){{3}}(?::\d+)?|\d\.\d+|{_COUNT})(?!\d|\.\d|[eE][+\d])"
+
+_SIGNED_NUMBER = re.compile(rf"(?P<kept>{_MOMENT})|{_SIGNED}")
+_ANY_NUMBER = re.compile(rf"(?P<kept>{_MOMENT}|{_OTHER})|{_SIGNED}|{_FLOAT}|{_GROUPED}|{_IN_ONE}")
 _NAMED_SECRET = re.compile(
     r"""(X-Amz-(?:Signature|Credential|Security-Token)|X-API-Key)(\\?["']?\s*(?:=|:|%3D)\s*\\?["']?)[^&\s"'\\]+""",
     re.IGNORECASE,
@@ -48,7 +65,7 @@ def is_secret_name(name: str) -> bool:
 
 def mask_numbers(text: str) -> str:
     """Shorten every number in free text, with or without `+`, to its first and last two digits."""
-    return _BARE_NUMBER.sub(_masked, _NUMBER.sub(_masked, text))
+    return _ANY_NUMBER.sub(_masked, text)
 
 
 def printable(text: str) -> str:
@@ -88,8 +105,8 @@ class Redactor:
         for spelling in self._spellings:
             if spelling in line:
                 line = line.replace(spelling, HIDDEN)
-        if "+" in line or "%2" in line:
-            line = _NUMBER.sub(_masked, line)
+        if "+" in line or "%2" in line or "\uff0b" in line:
+            line = _SIGNED_NUMBER.sub(_masked, line)
         if "x-a" in line.lower():
             line = _NAMED_SECRET.sub(rf"\1\2{HIDDEN}", line)
         if "@" in line:
@@ -98,6 +115,8 @@ class Redactor:
 
 
 def _masked(number: re.Match[str]) -> str:
-    text = number[0].replace("%2B", "+").replace("%2b", "+")
-    digits = "".join(filter(str.isdigit, text))
+    if number["kept"] is not None:
+        return number[0]
+    text = re.sub("^(?:%2[Bb]|\uff0b)", "+", number[0])
+    digits = "".join(filter(str.isdecimal, text))
     return f"{'+' if text.startswith('+') else ''}{digits[:2]}…{digits[-2:]}"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +29,40 @@ SIGNATURE = "9f86d081884c7d659a2feaa0c55ad015"
 def test_numbers_keep_two_digits_at_either_end(line: str, expected: str) -> None:
     """A number of seven digits or more behind a plus sign is masked; shorter things and times are left alone."""
     assert Redactor()(line) == expected
+
+
+GAPS = [
+    *[" ", "-", ".", "/", "_", ",", ":", ";", "*", "|", "~", "'", "=", "\\", ") ", " (", " - ", ".-.", "\\u202f"],
+    *["\u00a0", "\u202f", "\u2009", "\u200b", "\u200e", "\u2013", "\u00b7", "\u2022", "\uff0d", "\ufe0f\u20e3"],
+]  # fmt: skip
+"""What may stand between the digits of a number: no list of all of it, but one of every kind."""
+
+
+@st.composite
+def spelt(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a number in groups, with the same sign or another between them, in ASCII or full-width digits."""
+    digits = draw(st.text("0123456789", min_size=8, max_size=15).filter(lambda text: text[0] != "0"))
+    cuts = sorted(draw(st.sets(st.integers(1, len(digits) - 1), min_size=1, max_size=6)))
+    one = st.sampled_from(GAPS)
+    gaps = draw(st.one_of(one.map(lambda gap: [gap] * 6), st.lists(one, min_size=6, max_size=6)))
+    wide = draw(st.sampled_from([0, 0xFF10 - ord("0")]))
+    groups = [digits[a:b].translate({ord(d): ord(d) + wide for d in "0123456789"}) for a, b in pairwise([0, *cuts, 99])]
+    return digits, "".join(group + gap for group, gap in zip(groups, [*gaps[: len(cuts)], ""], strict=True))
+
+
+@given(spelt(), st.sampled_from(["{0}", "number {0} is bad", "'{0}'", '["{0}"]', "number={0}", "bad: {0}, 3 times"]))
+def test_no_spelling_of_a_number_survives(number: tuple[str, str], frame: str) -> None:
+    """Whatever stands between its digits: behind a plus sign in every line, and without one in free text.
+
+    Save for what is read as something else: a moment, an address, a fraction, a count of up to eight digits.
+    """
+    digits, text = number
+    for line in (Redactor()(frame.format(f"+{text}")), mask_numbers(frame.format(f"+{text}"))):
+        assert "\u2026" in line
+        assert text[-6:] not in line
+    masked = mask_numbers(frame.format(text))
+    is_other = re.search(r"[0-2]?\d:[0-5]\d|(?:19|20)\d\d|\d\.\d|\d{1,2},\d{3}|,000", text)
+    assert "\u2026" in masked or is_other or len(digits) < 9
 
 
 @given(st.integers(10**6, 10**15 - 1))
@@ -107,6 +143,21 @@ def test_secrets_are_known_by_name(name: str) -> None:
         ("at 2026-11-21 20:15:02, 20,000,000 lines", "at 2026-11-21 20:15:02, 20,000,000 lines"),
         ("no connection to 192.168.100.200:443", "no connection to 192.168.100.200:443"),
         ("spring-instagram-000017-12345678.txt", "spring-instagram-000017-12345678.txt"),
+        ("41_79_828_46_51, 41,798,284,651 and 41:79:828:46:51", "41…51, 41…51 and 41…51"),
+        ("41798*284651; 41|79|828|46|51", "41…51; 41…51"),
+        ("\uff14\uff11798284651", "\uff14\uff11…51"),
+        ("phone_41798284651 at https://host/check/41798284651", "phone_41…51 at https://host/check/41…51"),
+        ("4.1798284651E10 and 4,1798284651e+10, not 41798284651.0", "41…10 and 41…10, not 41…10"),
+        ("[41798284651,41798284652] and 0798284651;0798284652", "[41…51,41…52] and 07…51;07…52"),
+        ("2026-11-21T20:15:02.123456789+08:00 41798284651", "2026-11-21T20:15:02.123456789+08:00 41…51"),
+        ("at 20:15:02.123, 21.11.2026 20:15 and 2026/11/21", "at 20:15:02.123, 21.11.2026 20:15 and 2026/11/21"),
+        ("192.168.100.200:44321 after 0.000700000 s", "192.168.100.200:44321 after 0.000700000 s"),
+        ("1,073,741,824 bytes, 2147483648 bytes", "1,073,741,824 bytes, 2147483648 bytes"),
+        ("from 1 to 1,000,000,000, found 12,345,678", "from 1 to 1,000,000,000, found 12,345,678"),
+        ("1,234.567891 USD, 12.345678 USD of 100.00 USD", "1,234.567891 USD, 12.345678 USD of 100.00 USD"),
+        ("answered 500, 502, 503, 504, 429", "answered 500, 502, 503, 504, 429"),
+        ("instagram/000017: 20000 of 20000 in 5h30m", "instagram/000017: 20000 of 20000 in 5h30m"),
+        ("/data/20261121/x, /data/20261121201502", "/data/20261121/x, /data/20261121201502"),
     ],
 )
 def test_free_text_is_searched_for_bare_numbers_too(text: str, expected: str) -> None:
