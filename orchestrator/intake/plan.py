@@ -64,7 +64,8 @@ class ListPlan:
 
     `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
     accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
-    kept columns. `observed` is what `advice` is made of. `lists` has the hashes of rejected.csv and duplicates.csv.
+    kept columns. `observed` is what `advice` is made of. `lists` has the hashes of rejected.csv and
+    duplicates.csv. `empty` names the inputs without a row: empty, or with a header only.
     """
 
     inputs: tuple[InputFile, ...]
@@ -78,3 +79,4 @@ class ListPlan:
     columns: tuple[str, ...] = ()
     observed: Observed = Observed()
     lists: Mapping[str, str] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()

@@ -112,7 +112,9 @@ async def read_list(
             hashes = await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
             chunks = [replace(chunk, columns_sha256=hashes[chunk.chunk]) for chunk in chunks]
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
-    return replace(plan, chunks=tuple(chunks), columns=columns)
+    filled = {found for found, stored in scanned.rows if stored.rows}
+    empty = tuple(found.source for found in source.inputs if found not in filled)
+    return replace(plan, chunks=tuple(chunks), columns=columns, empty=empty)
 
 
 async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:

@@ -24,6 +24,7 @@ from orchestrator.intake.blocks import private_file
 from orchestrator.intake.decoding import Peeked
 from orchestrator.intake.inputs import Kind, is_damage, kind_of, refuse_by_name
 from orchestrator.intake.streams import HashedStream
+from orchestrator.workbooks import is_workbook
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -119,7 +120,7 @@ class _Layers:
 
     def _open_zip(self, path: str, layers: int) -> Content:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
-        if {"[Content_Types].xml", "xl/workbook.xml"} <= set(archive.namelist()):
+        if is_workbook(archive):
             return Content(Kind.WORKBOOK, self.fingerprint, path=path)
         member = self._only_member(archive)
         refuse_by_name(self.source, member.filename)

@@ -5,6 +5,7 @@ What a hostile workbook does to memory it shall do to a worker process, so this 
 
 from __future__ import annotations
 
+import re
 import warnings
 import zlib
 from contextlib import closing, contextmanager
@@ -12,16 +13,18 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
 from orchestrator.errors import UsageError
+from orchestrator.files import BLOCK_BYTES
 from orchestrator.intake.inputs import input_errors, is_damage
 from orchestrator.intake.reasons import Reason
 from orchestrator.intake.table import FaultyCell, Row, table_blocks, text_of_value
+from orchestrator.workbooks import needs_respelling, packed, respelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +43,10 @@ _DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, LZMAError,
 """What openpyxl lets through for a file that is no workbook, or a broken one."""
 
 
+_VALUE = re.compile(rb"<(?:[\w.-]+:)?[vt](?: [^<>]*)?>[^<\s]")
+_CARRY_BYTES = 128
+
+
 def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
     """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`.
 
@@ -48,10 +55,32 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
     with input_errors(path), _damage(options.source), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions, which are nothing to us
         # As a file, since openpyxl goes by the ends of names.
-        with Path(path).open("rb") as file, closing(_opened(file)) as workbook:
-            sheet = _sheet(workbook, options)
-            if sheet is not None:
-                yield from table_blocks(_rows(sheet), options, block_bytes)
+        with Path(path).open("rb") as file, ZipFile(file) as archive:
+            plain = file if not needs_respelling(archive) else packed(respelled(_parts(archive)))
+            with closing(_opened(plain)) as workbook:
+                sheet = _sheet(workbook, options)
+                if sheet is not None:
+                    yield from table_blocks(_rows(sheet), options, block_bytes)
+                elif any(_has_values(archive, name) for name in archive.namelist()):
+                    raise UsageError(
+                        f"{options.source}: no sheet of this workbook could be read; save it anew, or as .csv"
+                    )
+
+
+def _parts(archive: ZipFile) -> dict[str, bytes]:
+    return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def _has_values(archive: ZipFile, name: str) -> bool:
+    """Whether a part is a sheet in which any cell has a value: counted without the reader of cells."""
+    with archive.open(name) as part:
+        tail, is_sheet, found = b"", False, False
+        while block := part.read(BLOCK_BYTES):
+            text = tail + block
+            is_sheet = is_sheet or b"sheetData" in text
+            found = found or _VALUE.search(text) is not None
+            tail = text[-_CARRY_BYTES:]
+    return is_sheet and found
 
 
 def _opened(file: BinaryIO) -> Workbook:

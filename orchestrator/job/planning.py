@@ -14,8 +14,9 @@ from orchestrator.intake import ChunkLimits, PlannedChunk, advice, chunk_path, l
 from orchestrator.intake.generations import Kept, extend_list
 from orchestrator.intake.inputs import STANDARD_INPUT
 from orchestrator.job.naming import known_call, planned_platform
-from orchestrator.job.restoring import changed_inputs, keeping, planned_chunk, restore
+from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, planned_chunk, restore
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
+from orchestrator.master.layout import check_width
 from orchestrator.settings import WhenTooSmall
 
 if TYPE_CHECKING:
@@ -76,7 +77,12 @@ async def settle_plan(
         inputs_present = await _check_inputs(writer, settings)
         await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
     await writer.do(partial(_complete_platforms, settings=settings))
+    await writer.do(partial(_check_width, settings=settings))
     return ()
+
+
+def _check_width(ledger: Ledger, settings: Settings) -> None:
+    check_width(settings.platforms, kept_columns(ledger.counts(), settings), settings.output.formats)
 
 
 def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
@@ -96,6 +102,7 @@ async def _plan_anew(
     keep = settings.output.keep_columns
     read = await read_list(settings.job, partial(limits, settings), workers, stdin, keep=keep)
     await writer.do(partial(_replace_plan, settings=settings, read=read))
+    await writer.do(partial(_check_width, settings=settings))
     log.info(
         "planned",
         read=read.read,
@@ -104,7 +111,12 @@ async def _plan_anew(
         rejected=read.rejected,
         chunks=len(read.chunks),
     )
-    return advice(read, settings.job)
+    for name in read.empty:
+        log.warning("input_without_rows", input=name, help="it is empty, or has a header only")
+    return (
+        *(f"{name}: it is empty, or has a header only, so nothing was read from it" for name in read.empty),
+        *advice(read, settings.job),
+    )
 
 
 def _replace_plan(ledger: Ledger, settings: Settings, read: ListPlan) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.errors import UsageError
+from orchestrator.settings import OutputFormat
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
 
 NUMBER: Final = "Number"
 """The first column's header; the platforms follow, then the columns that are kept from the inputs."""
@@ -18,6 +21,8 @@ TEXT_STYLE: Final = 2
 
 ROWS_PER_SHEET: Final = 1_000_000
 MAX_ROWS: Final = 10_000_000
+MAX_COLUMNS: Final = 16_384
+"""Of a sheet, to any spreadsheet program; a file with more is called broken."""
 
 _LETTERS: Final = 26
 
@@ -73,6 +78,16 @@ def header(platforms: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
         taken.add(name.casefold())
         names.append(name)
     return tuple(names)
+
+
+def check_width(platforms: Iterable[str], columns: Sequence[str], formats: Container[OutputFormat]) -> None:
+    """Raise `UsageError` when a workbook is wanted that can't have so many columns."""
+    count = len(header(tuple(platforms), columns))
+    if count > MAX_COLUMNS and OutputFormat.XLSX in formats:
+        raise UsageError(
+            f'the master would have {count:,} columns, and a sheet takes {MAX_COLUMNS:,}; leave "xlsx" out of [output] '
+            "formats, or name fewer columns in keep_columns"
+        )
 
 
 def column_letters(column: int) -> str:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final, assert_never
 from orchestrator.files import disk_errors, make_private_directory, replacing, sha256_so_far, sync_directory
 from orchestrator.master.chunks import gathered
 from orchestrator.master.kept import Kept
-from orchestrator.master.layout import Layout, Limits, sheet_rows
+from orchestrator.master.layout import Layout, Limits, check_width, sheet_rows
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
@@ -82,8 +82,10 @@ def write_master(
     """Write the master in every format asked for; memory does not grow with the list.
 
     `chunks` is called once, and once more where columns are kept; `overlays` are the cells of later
-    generations. Raises `StorageError`; then the files of an earlier run are untouched.
+    generations. Raises `UsageError` for more columns than a sheet takes, and `StorageError`; then
+    the files of an earlier run are untouched.
     """
+    check_width(request.platforms, request.columns, request.formats)
     make_private_directory(request.directory)
     tally = Tally(request.platforms)
     with ExitStack() as stack:

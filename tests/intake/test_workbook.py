@@ -162,3 +162,51 @@ def test_missing_workbook(tmp_path: Path) -> None:
     """A workbook that vanished is an error of the input, not of the workbook."""
     with pytest.raises(UsageError, match=r"a\.xlsx: No such file"):
         cells(tmp_path / "a.xlsx")
+
+
+STRICT = {
+    b"http://schemas.openxmlformats.org/spreadsheetml/2006/": b"http://purl.oclc.org/ooxml/spreadsheetml/",
+    b"http://schemas.openxmlformats.org/officeDocument/2006/": b"http://purl.oclc.org/ooxml/officeDocument/",
+}
+
+
+def rewritten(path: Path, names: dict[str, str], contents: dict[bytes, bytes]) -> Path:
+    """Write the workbook anew with other names of parts, and other texts in them."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            for old, new in contents.items():
+                content = content.replace(old, new)  # noqa: PLW2901 - one after the other
+            archive.writestr(names.get(name, name), content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "contents"),
+    [
+        ({}, STRICT),
+        ({"xl/worksheets/sheet2.xml": "xl/worksheets/Sheet2.XML"}, {}),
+        ({"xl/sharedStrings.xml": "XL/SharedStrings.xml", "[Content_Types].xml": "[content_types].xml"}, {}),
+        (
+            {"xl/workbook.xml": "xl/workbook22.xml", "xl/_rels/workbook.xml.rels": "xl/_rels/workbook22.xml.rels"},
+            {b"xl/workbook.xml": b"xl/workbook22.xml"},
+        ),
+    ],
+    ids=["strict", "a sheet's name in other case", "other names in other case", "workbook22"],
+)
+def test_workbooks_as_excel_reads_them(
+    write_workbook: WriteWorkbook, names: dict[str, str], contents: dict[bytes, bytes]
+) -> None:
+    """A strict workbook, and parts under other names or in other case, are read as any other."""
+    path = write_workbook("a.xlsx", Empty=[], Two=[["phone"], ["+41"]])
+    assert cells(rewritten(path, names, contents)) == [(2, "+41")]
+
+
+def test_a_workbook_of_which_no_sheet_is_found(write_workbook: WriteWorkbook) -> None:
+    """What is there is counted without the reader: a sheet with values can't pass for an empty one."""
+    path = write_workbook("a.xlsx", Sheet=[["phone"], ["+41"]])
+    with pytest.raises(
+        UsageError, match=r"a\.xlsx: no sheet of this workbook could be read; save it anew, or as \.csv"
+    ):
+        cells(rewritten(path, {}, {b"<row": b"<raw", b"</row": b"</raw"}))

@@ -563,3 +563,29 @@ async def test_lost_tables_beside_the_chunks(change: Change, name: str, *, alter
     assert await change.run() == 0
     assert path.read_bytes() == content
     assert (await job.verify(change.settings(), change.world())).findings == ()
+
+
+async def test_more_columns_than_a_sheet_takes(change: Change) -> None:
+    """Nothing is sent; without the workbook the job goes on."""
+    change.overrides = ['job.inputs=["wide.csv"]', "output.keep_columns=true"]
+    (change.folder / "wide.csv").write_text(f"phone{',a' * 16_400}\n+{FIRST},x\n")
+    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
+    assert outcome.exit_code is ExitCode.USAGE
+    assert 'leave "xlsx" out of [output] formats' in outcome.summary["reason"]
+    with pytest.raises(UsageError, match='leave "xlsx" out'):
+        await job.plan(change.settings(), change.world())
+    change.overrides.append('output.formats=["csv"]')
+    assert await change.run() == 0
+    change.overrides.pop()
+    with pytest.raises(UsageError, match='leave "xlsx" out'):
+        await job.merge(change.settings(), change.world())
+
+
+async def test_inputs_without_a_row_are_named(change: Change) -> None:
+    """Beside others, an empty file, or one with a header only, is no reason to stop, and does not pass in silence."""
+    (change.folder / "header.csv").write_text("name,phone\n")
+    (change.folder / "empty.txt").write_text("\n")
+    change.overrides = ['job.inputs=["numbers.txt", "header.csv", "empty.txt"]']
+    report = await job.plan(change.settings(), change.world())
+    assert [said.partition(":")[0] for said in report.advice] == ["header.csv", "empty.txt"]
+    assert report.counts.accepted == 250

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from openpyxl.utils import get_column_letter
 
-from orchestrator.master.layout import Layout, Limits, column_letters, header, sheet_rows
+from orchestrator.errors import UsageError
+from orchestrator.master.layout import Layout, Limits, check_width, column_letters, header, sheet_rows
+from orchestrator.settings import OutputFormat
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,12 @@ def test_filter_and_widths() -> None:
     layout = Layout(("instagram", "p" * 60), 5, (5,), columns=("name",))
     assert layout.filter_range(5) == "A1:D6"
     assert layout.widths == (18, 14, 40, 14)
+
+
+def test_more_columns_than_a_sheet_takes() -> None:
+    """They are refused for a workbook, with what may be left out; csv takes any number."""
+    names = tuple(f"c{place}" for place in range(16_382))
+    check_width(["instagram"], names, tuple(OutputFormat))
+    with pytest.raises(UsageError, match=r'16,385 columns, and a sheet takes 16,384; leave "xlsx" out'):
+        check_width(["instagram", "amazon"], names, tuple(OutputFormat))
+    check_width(["instagram", "amazon"], names, (OutputFormat.CSV,))
