@@ -55,8 +55,8 @@ class Limits:
 
     @classmethod
     def for_rows(cls, rows: int) -> Limits:
-        """Allow some five times what a chunk's rows take in every form that vendors pack together."""
-        return cls(inflated_bytes=(16 << 20) + 512 * rows, rows=1000 + 4 * rows)
+        """Allow some five times what a chunk's rows take in every form that vendors pack together, wide ones too."""
+        return cls(inflated_bytes=(16 << 20) + 2048 * rows, rows=1000 + 4 * rows)
 
 
 class Archive:

@@ -154,6 +154,22 @@ FILES: Final = (
         "A verdict whose bytes were damaged on the way is believed.",
     ),
     Ablation(
+        "what one reader of workbooks can't read, the other does",
+        "results/sheets.py",
+        "readers, stumbles = (by_calamine, by_openpyxl), []",
+        "readers, stumbles = (by_calamine,), []",
+        "results/test_sheets.py::test_one_that_stumbles[by_calamine-error0]",
+        "A result that was paid for counts as damaged, because a library stumbles over it.",
+    ),
+    Ablation(
+        "a stray quote swallows no row",
+        "results/delimited.py",
+        'if (as_numbers([cell for text in below for cell in text.split(delimiter)] or [""]) > 0).any():',
+        "if False:",
+        "results/test_tables.py::test_two_quotes_swallow_no_rows",
+        "Rows between two quotes that nobody meant are gone, and their numbers unanswered.",
+    ),
+    Ablation(
         "no DOCTYPE",
         "results/gate.py",
         'if b"<!DOCTYPE" in plain:',

@@ -312,6 +312,20 @@ def test_a_stray_quote_swallows_no_row(
         assert found == [word for place, word in enumerate(expected, 1) if place not in places]
 
 
+@pytest.mark.parametrize(
+    ("first", "last"), [('{0},"{1}', '{0},{1}"'), ('"{0},{1}', '{0},{1}"'), ('{0},{1},"', 'x",{0},{1}')]
+)
+def test_two_quotes_swallow_no_rows(
+    check: Check, rows: Rows, verdicts: Words, expected: list[str], first: str, last: str
+) -> None:
+    """Two quotes that nobody meant look like one cell of many lines; a row stands in it."""
+    forms = {7: first, 20: last}
+    lines = [forms.get(place, "{0},{1}").format(*row) for place, row in enumerate(rows)]
+    check("\n".join(lines).encode())
+    found = [word for place, word in enumerate(verdicts(), 1) if place not in forms]
+    assert found == [word for place, word in enumerate(expected, 1) if place not in forms]
+
+
 def test_cells_of_several_lines(check: Check, rows: Rows, verdicts: Words, expected: list[str]) -> None:
     """A quoted cell may hold line ends, and numbers of its own."""
     lines = [f'"a\n{place} x, 5",{number},{word}' for place, (number, word) in enumerate(rows)]
