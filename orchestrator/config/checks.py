@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME
+from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.vendor.calls import call_of
@@ -29,6 +30,12 @@ def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
             draft.say(("vendors", name), f"expected a name of {VENDOR_NAME.expected}")
         if draft.given("vendors", name, "api_key_env") and draft.given("vendors", name, "api_key_file"):
             draft.say(("vendors", name, "api_key_file"), "expected either api_key_env or api_key_file, found both")
+    for name, vendor in vendors.items():
+        if vendor.proxy and is_loopback(urlsplit(vendor.base_url).hostname or ""):
+            text = (
+                'expected "", because base_url is this machine: the proxy would get the key, and look for it on its own'
+            )
+            draft.say(("vendors", name, "proxy"), text)
     embedded = [name for name, vendor in vendors.items() if vendor.is_sandbox]
     if len(embedded) > 1:
         text = f"expected one embedded vendor, found {len(embedded)}: {listed(embedded)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator import __version__
@@ -46,7 +47,9 @@ async def vendor_clients(
     try:
         for name, key in keys.items():
             vendor = settings.vendors[name]
-            base_url = sandbox.base_url if sandbox and vendor.is_sandbox else vendor.base_url
+            base_url = vendor.base_url
+            if sandbox and vendor.is_sandbox:
+                base_url, vendor = sandbox.base_url, replace(vendor, proxy="")  # its calls stay on this machine
             clients[name] = await VendorClient(vendor, base_url, key, version=__version__).__aenter__()
         yield clients
     finally:

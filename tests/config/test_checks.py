@@ -110,6 +110,20 @@ def test_an_impossible_combination_is_named(
     assert complaint_about(table, lines) == message
 
 
+@pytest.mark.parametrize("host", ["http://127.0.0.1:8080", "http://localhost", "https://[::1]", "https://127.9.9.9"])
+def test_a_proxy_gets_no_key_of_this_machine(
+    complaints: Callable[..., list[str]], loaded: Callable[..., Settings], good: str, host: str
+) -> None:
+    """What is meant to stay on this machine would travel in the clear, to another one."""
+    text = good.replace('"https://api.example.com"', f'"{host}"\nproxy = "http://proxy:3128"')
+    (complaint,) = complaints(text)
+    assert complaint == (
+        'config.toml:6: [vendors.main] proxy: expected "", because base_url is this machine: the proxy would get the '
+        "key, and look for it on its own"
+    )
+    assert loaded(text.replace("http://proxy:3128", "")).vendors["main"].proxy == ""
+
+
 def test_two_vendors_need_to_be_named(complaints: Callable[..., list[str]], good: str) -> None:
     """With several vendors, each platform says which one is meant."""
     text = good + '[vendors.other]\nbase_url = "https://b.example.com"\n'

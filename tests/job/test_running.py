@@ -41,6 +41,12 @@ async def test_the_main_job(case: Case) -> None:
     assert (report.serial, report.begun, report.held) == (2, True, ())
 
 
+async def test_the_embedded_vendor_needs_no_proxy(case: Case) -> None:
+    """The same configuration serves a rehearsal: what goes to this machine goes to no proxy."""
+    case.overrides = ['vendors.main.proxy="http://127.0.0.1:9"']
+    assert await case.run() == 0
+
+
 async def test_without_a_ledger(case: Case) -> None:
     """`--after`, `status`, `merge` and `resolve` refuse a job that was never run here, and make none."""
     for call in (
