@@ -11,7 +11,7 @@ import random
 import sqlite3
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -589,3 +589,55 @@ async def test_inputs_without_a_row_are_named(change: Change) -> None:
     report = await job.plan(change.settings(), change.world())
     assert [said.partition(":")[0] for said in report.advice] == ["header.csv", "empty.txt"]
     assert report.counts.accepted == 250
+
+
+def damages(path: Path, other: Path) -> Iterator[str]:
+    """Damage a file in each way there is, and put it back after each."""
+    content = path.read_bytes()
+    middle = len(content) // 2
+    for kind, damaged in {
+        "lost": None,
+        "a bit": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "cut short": content[:-1],
+        "empty": b"",
+        "another's": other.read_bytes(),
+        "longer": content + b"x",
+    }.items():
+        path.unlink()
+        if damaged is not None and damaged != content:
+            path.write_bytes(damaged)
+            yield kind
+        elif damaged is None:
+            yield kind
+        path.write_bytes(content)
+
+
+async def test_every_damage_to_any_file_is_found(change: Change) -> None:
+    """Whatever a run believes, verify compares: it names the file, whatever became of it, and nothing else."""
+    change.overrides = ['sandbox.faults=["missing_rows"]', 'job.inputs=["crm.csv"]', "output.keep_columns=true"]
+    table(change.folder, [*range(250), 7])
+    with (change.folder / "crm.csv").open("a") as file:
+        file.write("\nx,nobody,x\n")
+    assert await change.run() == 0
+    await job.retry(change.settings(), change.world())
+    assert await change.run() == 0
+    assert (await job.verify(change.settings(), change.world())).findings == ()
+    (rows,) = (change.directory / "chunks").glob("*.rows")
+    numbers = change.folder / "crm.csv"
+    for name, other in {
+        "chunks/000001.txt": "chunks/000002.txt",
+        "chunks/000001.columns.csv": "chunks/000002.columns.csv",
+        f"chunks/{rows.name}": "chunks/000001.txt",
+        "verdicts/instagram/000001.bin": "verdicts/instagram/000002.bin",
+        "results/instagram/000001.xlsx": "results/instagram/000002.xlsx",
+        "rejected.csv": "duplicates.csv",
+        "duplicates.csv": "rejected.csv",
+        "master.csv": "rejected.csv",
+        "master.xlsx": "master.csv",
+    }.items():
+        for kind in damages(change.directory / name, change.directory / other):
+            report = await job.verify(change.settings(), change.world())
+            found = [finding for finding in report.findings if str(change.directory / name) in finding]
+            assert len(found) == len(report.findings) == 1, (name, kind, report.findings)
+    for kind in damages(numbers, change.directory / "master.csv"):
+        assert len((await job.verify(change.settings(), change.world())).findings) == 1, kind
