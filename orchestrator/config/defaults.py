@@ -58,8 +58,9 @@ def platform_table(draft: Draft, name: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def workers_table(draft: Draft) -> dict[str, Any]:
-    """Return `[workers]`; the cores are those that this process may use."""
-    return {"count": len(os.sched_getaffinity(0)), **draft.table("workers")}
+    """Return `[workers]`; the cores are those that this process may use, where the system says (macOS does not)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"count": cores, **draft.table("workers")}
 
 
 def sandbox_table(draft: Draft) -> dict[str, Any]:
