@@ -6,6 +6,7 @@ results shows here, by the very piece that reads them later, in the same worker 
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from orchestrator.files import failed_machine, make_private_directory, replacing
 from orchestrator.jobdir.layout import REHEARSAL
 from orchestrator.results import ResultCheck, ResultReport, check_limits, take_results
 from orchestrator.sandbox import ResultFormat, Style, verdict
-from orchestrator.sandbox.results import ResultOrder, write_result
+from orchestrator.sandbox.results import ResultOrder, result_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ _KINDS: Final = {
     "xlsx": (Style.SIMPLE, ResultFormat.DOCUMENTED),
     "zip": (Style.V1, ResultFormat.DOCUMENTED),
     "csv": (Style.SIMPLE, ResultFormat.CSV),
+    "gzip": (Style.SIMPLE, ResultFormat.CSV),
 }
 """What the embedded vendor is to make."""
 
@@ -62,8 +64,9 @@ def _prepared(folder: Path) -> tuple[ResultCheck, ...]:
     for kind, (style, result_format) in _KINDS.items():
         order = ResultOrder(0, frozenset(), "rehearsal", style, _NAME, chunk, result_format)
         result = folder / f"{kind}.part"
+        content = result_bytes(order)
         with replacing(result) as file:
-            write_result(order, file)
+            file.write(gzip.compress(content) if kind == "gzip" else content)
         verdicts = folder / f"{kind}.verdicts"
         checks.append(ResultCheck(result, chunk, verdicts, _NAME, ("activated",), "rehearsal", len(_NUMBERS)))
     return tuple(checks)
