@@ -104,6 +104,7 @@ def of_retry(report: RetryReport) -> Content:
     return {
         "exit_code": int(report.exit_code),
         "without_verdict": dict(report.numbers),
+        "planned": report.planned,
         "platforms": _costs(report.platforms),
         "cost": report.cost_usd,
         "max_cost": report.max_cost,

@@ -189,17 +189,21 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
 
 
 @commands.command(short_help="Plan failed and unanswered numbers again.", example="retry -c spring.toml")
+@click.option("--all", "every", is_flag=True, help="Plan also what could be had for free instead; it is paid again.")
 @ending
 @job_command
-def retry(settings: Settings, *, as_json: bool) -> int:
-    """Plan failed and unanswered numbers as a further generation and show the cost; the next run sends it."""
+def retry(settings: Settings, *, as_json: bool, every: bool) -> int:
+    """Plan failed and unanswered numbers as a further generation and show the cost; the next run sends it.
+
+    What could be had for free instead is named and left out: results that the vendor may have still, or that are kept.
+    """
     from orchestrator import job
     from orchestrator.cli import contents
     from orchestrator.report import text
 
-    report = until_done(job.retry(settings, job.real_world()))
+    report = until_done(job.retry(settings, job.real_world(), every=every))
     put_either(contents.of_retry(report), text.retry_text, as_json=as_json)
-    if any(cost.tasks for cost in report.platforms):
+    if report.planned and any(cost.tasks for cost in report.platforms):
         _say_next("run", settings)
     return report.exit_code
 

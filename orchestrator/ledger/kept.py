@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from orchestrator.ledger.job_record import JobRecord
-from orchestrator.tasks import State, TaskKey
+from orchestrator.tasks import Event, State, TaskKey
 
 ALTERED = "altered"
 """Stands in `read_by` for a file that is not as it was fetched: it is kept, and never believed."""
@@ -57,6 +57,16 @@ class KeptRecord(JobRecord):
             "SELECT DISTINCT platform, chunk FROM quarantine JOIN tasks USING (platform, chunk) "
             "WHERE platform = ? AND state = ? AND read_by NOT IN (?, ?) ORDER BY chunk",
             (platform, State.FAILED, ALTERED, unless_read_by),
+        )
+        return [TaskKey(*row) for row in rows]
+
+    def to_refetch(self, platform: str) -> list[TaskKey]:
+        """Return the failed tasks of a platform of which the vendor may have a result, and nobody has looked again."""
+        rows = self._rows(
+            "SELECT platform, chunk FROM tasks WHERE platform = ? AND state = ? AND task_id IS NOT NULL "
+            "AND vendor_status <> 'failed' AND (platform, chunk) NOT IN "
+            "(SELECT platform, chunk FROM events WHERE event = ?) ORDER BY chunk",
+            (platform, State.FAILED, Event.REFETCH),
         )
         return [TaskKey(*row) for row in rows]
 

@@ -22,7 +22,7 @@ from orchestrator.ledger.records import Chunk, Memory, PlannedPlatform, Standing
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -71,15 +71,26 @@ class Ledger(KeptRecord):
             self.doubt(task.key, "the run ended between release and answer", at=at)
         return serial
 
-    def plan_retry(self, platform: PlannedPlatform, chunks: Sequence[Chunk], *, at: float) -> None:
-        """Plan `chunks`, which are this platform's only, and settle its failed tasks: their numbers are in them."""
+    def plan_retry(
+        self,
+        platform: PlannedPlatform,
+        chunks: Sequence[Chunk],
+        *,
+        at: float,
+        left_out: Container[TaskKey] = frozenset(),
+    ) -> None:
+        """Plan `chunks`, which are this platform's only, and settle its failed tasks, save those that are `left_out`.
+
+        The numbers of the others are in the chunks.
+        """
         self._add_chunks(chunks)
         self._sql.executemany(
             "INSERT INTO tasks (platform, chunk, vendor, state, rows) VALUES (?, ?, ?, ?, ?)",
             ((platform.name, chunk.chunk, platform.vendor, State.PLANNED, chunk.rows) for chunk in chunks),
         )
         for task in self.tasks(State.FAILED, platform=platform.name):
-            self.retried(task.key, at=at)
+            if task.key not in left_out:
+                self.retried(task.key, at=at)
         self._forget(platform.name)
 
     # --- tasks: reading ----------------------------------------------------------------------------------------------

@@ -144,9 +144,11 @@ def retry_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say which numbers lack a verdict, and what is to be sent now."""
     lacking = {name: number for name, number in content["without_verdict"].items() if number}
     if not lacking:
-        return "\n".join(["every number has a verdict: there is nothing to retry", *_findings(content)])
+        why = "" if content["findings"] else "every number has a verdict: "
+        return "\n".join([f"{why}there is nothing to retry", *_findings(content)])
     lines = table(("without verdict", "numbers"), [(name, count(number)) for name, number in lacking.items()], width)
-    return "\n".join([*lines, "", "to be sent", *_costs(content, width), *_findings(content)])
+    heading = "to be sent" if content["planned"] else "would be sent"
+    return "\n".join([*lines, "", heading, *_costs(content, width), *_findings(content)])
 
 
 def merge_text(content: Mapping[str, Any], width: int = WIDTH) -> str:

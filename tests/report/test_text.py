@@ -289,7 +289,7 @@ def test_one_chunk_is_no_chunks() -> None:
 @pytest.mark.parametrize("width", [30, 40])
 def test_tables_keep_to_a_narrow_terminal(width: int) -> None:
     """Every table follows the width that it is given; only sentences may be longer."""
-    retry = {**PLAN, "without_verdict": {"instagram": 12}}
+    retry = {**PLAN, "without_verdict": {"instagram": 12}, "planned": True}
     texts = [plan_text(PLAN, width), summary_text(SUMMARY, width), retry_text(retry, width)]
     tables = [line for text in texts for line in text.splitlines() if "  " in line]
     assert tables
@@ -300,7 +300,8 @@ def test_a_retry_says_what_lacks_a_verdict_and_what_is_sent() -> None:
     """Numbers without a verdict per platform, then what the next run sends and costs."""
     costs = {"instagram": {"tasks": 1, "numbers": 12, "skipped": 0, "cost": 0.0012}}
     content = {"without_verdict": {"instagram": 12, "amazon": 0}, "platforms": costs, "cost": 0.0012, "max_cost": 5.0}
-    assert retry_text({**content, "findings": ["amazon: too few"]}).splitlines() == [
+    assert "would be sent" in retry_text({**content, "findings": ["over"], "planned": False}).splitlines()
+    assert retry_text({**content, "findings": ["amazon: too few"], "planned": True}).splitlines() == [
         "without verdict  numbers",
         "instagram             12",
         "",

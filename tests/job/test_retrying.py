@@ -1,0 +1,133 @@
+"""What was paid for is not bought again while it could be had for free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.dispatch import settling
+from orchestrator.errors import DamagedResultError, ExitCode
+from orchestrator.job import Refetch, resolve, retry
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.results import check
+from orchestrator.tasks import State, TaskKey
+from tests.dispatch.harness import VENDOR, Bench, InThreads
+
+if TYPE_CHECKING:
+    from orchestrator.results import ResultCheck, ResultReport
+    from tests.job.conftest import Case
+
+VERSION = "orchestrator.dispatch.settling.__version__"
+FAILED, VENDOR_FAILED = (TaskKey("instagram", chunk) for chunk in (1, 2))
+
+
+@pytest.fixture
+def bench(case: Case) -> Bench:
+    """Give a job with a failed task of which the vendor may have a result, and one of which it has none."""
+    case.base_url = "https://vendor.example"
+    made = Bench(case.directory, vendors={"main": replace(VENDOR, base_url=case.base_url)})
+    made.plan(2)
+
+    def happen(ledger: Ledger) -> None:
+        for key in (FAILED, VENDOR_FAILED):
+            ledger.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
+            ledger.accept(key, f"t{key.chunk}", total=3, at=2.0)
+        ledger.fail(FAILED, "its result is damaged", at=3.0)
+        ledger.look(VENDOR_FAILED, status="failed", total=3, success=0, at=3.0)
+        ledger.fail(VENDOR_FAILED, "the vendor reports the task as failed", at=3.0)
+
+    made.change(happen)
+    return made
+
+
+def states(bench: Bench) -> list[State]:
+    return [state for state in bench.states() if state is not State.PLANNED]
+
+
+async def test_what_the_vendor_may_have_is_left_out(case: Case, bench: Bench) -> None:
+    """The message names the way that is free, which is accepted; after it was tried in vain the numbers are planned."""
+    report = await retry(case.settings(), case.world())
+    assert report.numbers == {"instagram": 3}
+    assert report.exit_code is ExitCode.SOME_FAILED
+    assert "instagram/000001" in report.findings[0]
+    assert "resolve --all --refetch" in report.findings[0]
+    assert states(bench) == [State.FAILED, State.RETRIED]
+    settled = await resolve(case.settings(), Refetch(), None, case.world())
+    assert [one.task for one in settled.settled] == ["instagram/000001"]
+    bench.change(lambda it: it.fail(FAILED, "its result is damaged", at=4.0))
+    report = await retry(case.settings(), case.world())
+    assert (report.numbers, report.findings) == ({"instagram": 3}, ())
+    assert states(bench) == [State.RETRIED, State.RETRIED]
+
+
+async def test_with_all_everything_is_planned(case: Case, bench: Bench) -> None:
+    """A person may prefer to pay."""
+    report = await retry(case.settings(), case.world(), every=True)
+    assert (report.numbers, report.exit_code) == ({"instagram": 6}, ExitCode.DONE)
+    assert states(bench) == [State.RETRIED, State.RETRIED]
+
+
+async def test_over_the_budget_nothing_is_planned(case: Case, bench: Bench) -> None:
+    """So a finished job stays finished; the message says what it would cost."""
+    case.overrides = ["budget.max_cost=0.00000001"]
+    report = await retry(case.settings(), case.world(), every=True)
+    assert (report.exit_code, report.planned) == (ExitCode.OVER_BUDGET, False)
+    assert [cost.rows for cost in report.platforms] == [6]
+    assert "nothing was planned" in report.findings[-1]
+    assert bench.states() == [State.FAILED, State.FAILED]
+    case.overrides = []
+    assert (await retry(case.settings(), case.world(), every=True)).planned
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the first version of the program read no result of the second chunk."""
+    read = check.check_result
+
+    def reading(what: ResultCheck) -> tuple[ResultReport, bytes]:
+        if settling.reader_of(()) == "1" and what.chunk.name == "000002.txt":
+            raise DamagedResultError("this can't be read")
+        return read(what)
+
+    for reader in ("results.keeping", "dispatch.settling", "dispatch.fetching"):
+        monkeypatch.setattr(f"orchestrator.{reader}.check_result", reading)
+    for command in ("running", "retrying"):
+        monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)
+    monkeypatch.setattr(VERSION, "1")
+
+
+async def test_a_newer_version_reads_what_an_older_one_could_not(
+    case: Case, versions: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so by itself, before anything else, and nothing is paid twice; `retry` names that way."""
+    del versions
+    assert await case.run() == 1
+    assert case.cells().count("failed") == 3
+    (kept,) = (case.directory / "results" / "quarantine").iterdir()
+    report = await retry(case.settings(), case.world())
+    assert report.numbers == {"instagram": 0}
+    assert "quarantine" in report.findings[0]
+    assert await case.run() == 1
+    with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
+        looks = ledger.standing()["instagram"].status_calls
+    monkeypatch.setattr(VERSION, "2")
+    assert await case.run() == 0
+    with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
+        assert ledger.standing()["instagram"].status_calls == looks
+    assert case.cells().count("failed") == 0
+    assert case.charged() == 4
+    assert not kept.exists()
+    assert (case.directory / "results" / "instagram" / f"000002{kept.suffix}").exists()
+
+
+async def test_what_has_no_record_is_read_too(case: Case, versions: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An earlier program left files in quarantine without a record."""
+    del versions
+    assert await case.run() == 1
+    with Ledger.open(ledger_path(case.directory)) as ledger:
+        ledger._sql.execute("DELETE FROM quarantine")
+    monkeypatch.setattr(VERSION, "1b")
+    assert await case.run() == 0
+    assert case.charged() == 4
