@@ -301,11 +301,14 @@ def _unclear(answer: HttpAnswer, *, left: bool) -> SubmitAnswer:
 def _advice(answer: HttpAnswer, platform: PlatformSettings) -> str:
     """Say what to change after a refusal."""
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return "the file is too large for the vendor; make chunk_size smaller"
+        return (
+            "the file is too large for the vendor; begin a job in another directory, and make chunk_size smaller there"
+        )
     if "invalid_batch_size" in answer.said:
         return (
             f"the vendor wants more rows in a task than min_rows = {platform.min_rows} of the platform, counted after "
-            f"it dropped invalid ones; raise min_rows, and chunk_size if it is below"
+            "it dropped invalid ones; raise min_rows; where chunk_size is below it, begin a job in another directory "
+            "with both raised"
         )
     if answer.status in _NO_SUCH_PAGE:
         return "there is no such page; check base_url, and style and path of the platform"

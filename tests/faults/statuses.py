@@ -109,11 +109,12 @@ ROWS = [
             for status in ("400", "404", "405", "409", "413", "422")
         ],
     ),
+    *several(GROUP, "status", HELD, [("403", "instead: 403", "the vendor does not let us see the task (HTTP 403")]),
     *several(
         GROUP,
         "status",
         STOP,
-        [(status, f"instead: {status}", f"vendor main says stop: HTTP {status}") for status in ("401", "402", "403")],
+        [(status, f"instead: {status}", f"vendor main says stop: HTTP {status}") for status in ("401", "402")],
     ),
     *several(
         GROUP,

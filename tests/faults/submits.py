@@ -12,7 +12,13 @@ AGAIN = Outcome(
     DONE,
 )
 LATER = Outcome(
-    "The vendor says that it made no task: sends it again by itself, ever more rarely.", End(75, "2 planned", 0), DONE
+    "The vendor says that it made no task: sends it again by itself, ever more rarely; the fifth time it is not "
+    "believed any more, and the task is held for `resolve`.",
+    End(3, "2 in_doubt", 0),
+    DONE,
+)
+UNHEARD = Outcome(
+    "Submits nothing before the vendor has answered anything in this run, so there is no doubt.", AGAIN.lasting, DONE
 )
 SLOWER = Outcome(
     "Sends it again by itself when the vendor wishes, at most an hour later, and all requests more slowly from now on.",
@@ -53,7 +59,7 @@ ROWS = [
     *several(
         SEND,
         "connection",
-        AGAIN,
+        UNHEARD,
         [
             ("Reset at byte 0 of the connection", "cut: nothing", "vendor main is out of reach"),
             ("Reset after the first byte of the head", "cut: head", "vendor main is out of reach"),
@@ -88,10 +94,10 @@ ROWS = [
     *several(
         SEND,
         "connection",
-        NOT_MADE,
+        UNHEARD,
         [
-            ("Stall at byte 0 of the connection", "stall: nothing", "no answer to the whole request within 300 s"),
-            ("Stall after the first byte of the head", "stall: head", "no answer to the whole request within 300 s"),
+            ("Stall at byte 0 of the connection", "stall: nothing", "vendor main is out of reach"),
+            ("Stall after the first byte of the head", "stall: head", "vendor main is out of reach"),
         ],
     ),
     *several(
@@ -135,7 +141,7 @@ ROWS = [
         [
             ("401 while sending", "early: 401", "vendor main says stop: HTTP 401"),
             ("402 while sending", "early: 402#1", "vendor main says stop: HTTP 402"),
-            ("403 while sending", "early: 403", "vendor main says stop: HTTP 403"),
+            ("403 while sending", "early: 403", "the vendor denies "),
         ],
     ),
     *several(
@@ -145,7 +151,6 @@ ROWS = [
         [
             ("408 while sending", "early: 408", "HTTP 408"),
             ("409 while sending", "early: 409#1", "HTTP 409"),
-            ("500 with JSON while sending", "early: 500", "HTTP 500"),
             ("500 with HTML while sending", "early: 500 html#1", "HTTP 500"),
             ("502 while sending", "early: 502", "HTTP 502"),
             ("503 while sending", "early: 503#1", "HTTP 503"),
@@ -153,6 +158,7 @@ ROWS = [
             ("200 without a task id while sending", "early: 200 without id", "an answer without a usable task id"),
         ],
     ),
+    *several(SEND, "submit", LATER, [("500 with JSON while sending", "early: 500", "HTTP 500")]),
     *several(
         SEND,
         "submit",
@@ -232,7 +238,7 @@ ROWS = [
             ("400", "instead: 400", "HTTP 400: the vendor does not take this request"),
             ("404", "instead: 404", "HTTP 404: there is no such page; check base_url"),
             ("405", "instead: 405", "HTTP 405: there is no such page; check base_url"),
-            ("413", "instead: 413", "HTTP 413: the file is too large for the vendor; make chunk_size smaller"),
+            ("413", "instead: 413", "HTTP 413: the file is too large for the vendor; begin a job in another directory"),
             ("422", "instead: 422", "HTTP 422: the vendor does not take this request"),
         ],
     ),
