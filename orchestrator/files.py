@@ -228,16 +228,16 @@ def without_hashes(text: str) -> str:
 
 def blank_hashes(path: Path) -> None:
     """Write dashes over the hashes in a file of lines, in place: nothing is left of them; raises `StorageError`."""
-    with disk_errors(path), path.open("r+b") as file:
+    with disk_errors(path), path.open("r+b") as lines:
         place = 0
-        while line := file.readline():
+        while line := lines.readline():
             blank = without_hashes(line.decode("latin-1")).encode("latin-1")
             if blank != line:
-                file.seek(place)
-                file.write(blank)
+                lines.seek(place)
+                lines.write(blank)
             place += len(line)
-        file.flush()
-        os.fsync(file.fileno())
+        lines.flush()
+        os.fsync(lines.fileno())
 
 
 def sha256_so_far(file: IO[bytes]) -> str:
