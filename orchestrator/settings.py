@@ -155,7 +155,10 @@ class SandboxSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One job's whole configuration; platforms stand in the order of the file, which is the master's."""
+    """One job's whole configuration; platforms stand in the order of the file, which is the master's.
+
+    `overrides` are those of the command line, without any that may be secret.
+    """
 
     source: Path
     job: JobSettings
@@ -167,6 +170,7 @@ class Settings:
     output: OutputSettings
     workers: WorkersSettings
     sandbox: SandboxSettings
+    overrides: tuple[str, ...] = ()
 
     @property
     def is_sandbox(self) -> bool:

@@ -50,6 +50,8 @@ def of_status(report: StatusReport, settings: Settings) -> Content:
         job_id=report.job_id,
         serial=report.serial,
         config=streams.as_argument(settings.source),
+        arguments=streams.job_arguments(settings),
+        token=report.token,
         sandbox=settings.is_sandbox,
         started_at=last.started_at if last else None,
         ended_at=last.ended_at if last else None,

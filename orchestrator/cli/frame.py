@@ -23,6 +23,8 @@ from orchestrator.report.text import WIDTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from orchestrator.ledger import Token
+
     Function = Callable[..., int]
 
 T = TypeVar("T")
@@ -141,6 +143,16 @@ def duration(_context: click.Context, _option: click.Parameter, text: str | None
     """Read an option's duration, as click wants it."""
     try:
         return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def token(_context: click.Context, _option: click.Parameter, text: str | None) -> Token | None:
+    """Read a ledger's token, as click wants it; None where nothing is asked for."""
+    from orchestrator.ledger import Token
+
+    try:
+        return Token.parse(text or "")
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

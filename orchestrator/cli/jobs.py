@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, until_done
+from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, token, until_done
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.report import streams
 
 if TYPE_CHECKING:
     from orchestrator.job import Decision
+    from orchestrator.ledger import Token
     from orchestrator.settings import Settings
 
 
@@ -64,7 +65,10 @@ def plan(settings: Settings, *, as_json: bool) -> int:
 @click.option("--submit-only", is_flag=True, help="Stop once everything is submitted.")
 @click.option("--extend", is_flag=True, help="Take a list that has grown; only its new numbers are sent.")
 @click.option(
-    "--after", type=click.IntRange(min=0), metavar="N", help="Refuse a ledger that is missing or older than its run N."
+    "--after",
+    callback=token,
+    metavar="TOKEN",
+    help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
 )
 @partial(ending, in_order=True)
 @job_command
@@ -75,7 +79,7 @@ def run(
     deadline: float | None,
     submit_only: bool,
     extend: bool,
-    after: int | None,
+    after: Token | None,
 ) -> int:
     """Do the whole job, or go on with a begun one: plan, submit, poll, download, check, write the master.
 
@@ -85,7 +89,7 @@ def run(
     import gc
 
     from orchestrator import job
-    from orchestrator.report import text
+    from orchestrator.report import summary, text
 
     options = job.RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
     work = job.run(settings, options, job.real_world())
@@ -95,7 +99,7 @@ def run(
     finally:
         gc.unfreeze()
     put_either(outcome.summary, text.summary_text, as_json=as_json)
-    for message in filter(None, (outcome.summary["reason"], outcome.summary["next"])):
+    for message in filter(None, (outcome.summary["reason"], summary.advice(outcome.summary))):
         streams.say(message)
     return outcome.exit_code
 
@@ -223,7 +227,7 @@ def merge(settings: Settings, *, as_json: bool) -> int:
     report = until_done(job.merge(settings, job.real_world()))
     put_either(contents.of_merge(report), text.merge_text, as_json=as_json)
     if report.pending:
-        again = f"orchestrator run -c {streams.as_argument(settings.source)}"
+        again = f"orchestrator run {streams.job_arguments(settings)}"
         streams.say(f"{text.count(report.pending)} cells are pending; {again} goes on")
     return ExitCode.DONE
 
@@ -261,10 +265,10 @@ def purge(settings: Settings, *, as_json: bool, yes: bool) -> int:
     report = until_done(job.purge(settings, job.real_world(), yes=yes))
     put_either(contents.of_purge(report, settings), text.purge_text, as_json=as_json)
     if not yes:
-        again = f"orchestrator purge --yes -c {streams.as_argument(settings.source)}"
+        again = f"orchestrator purge --yes {streams.job_arguments(settings)}"
         streams.say(f"nothing was removed; {again} removes it and closes the job")
     return ExitCode.DONE
 
 
 def _say_next(command: str, settings: Settings) -> None:
-    streams.say(f"next: orchestrator {command} -c {streams.as_argument(settings.source)}")
+    streams.say(f"next: orchestrator {command} {streams.job_arguments(settings)}")

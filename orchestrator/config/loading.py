@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.config import checks, defaults
 from orchestrator.config.draft import Draft
+from orchestrator.config.fields import PRIVATE
+from orchestrator.config.overrides import parse_override
 from orchestrator.config.tables import TableReader
 from orchestrator.config.unknown import check_named, check_top
 from orchestrator.settings import (
@@ -65,6 +67,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         output=_sure(output),
         workers=_sure(workers),
         sandbox=_sure(sandbox),
+        overrides=tuple(text for text in overrides if PRIVATE.isdisjoint(parse_override(text)[0])),
     )
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import make_private
 from orchestrator.intake.inputs import refuse_inside
 from orchestrator.job.naming import follow_names
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_foreign
-from orchestrator.report.streams import as_argument
+from orchestrator.report import summary
+from orchestrator.report.streams import job_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from orchestrator.ledger import Token
     from orchestrator.settings import Settings
 
 SHOWN_NAMES = 4
@@ -26,14 +28,16 @@ SHOWN_NAMES = 4
 
 @contextmanager
 def opened(
-    settings: Settings, *, create: bool = True, after: int | None = None, closed: bool = False
+    settings: Settings, *, create: bool = True, after: Token | None = None, closed: bool = False
 ) -> Iterator[Ledger]:
     """Hold the job's lock and its ledger for writing.
 
     Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, when it is
-    older than its run `after`, when it would not lie on a local file system, or when the job was purged, unless
+    older than `after`, when it would not lie on a local file system, or when the job was purged, unless
     `closed` allows that.
     """
+    if after is not None and not after.serial:
+        after = None  # before the first run there is nothing to be older than
     path = ledger_path(settings.job.directory)
     left = left_without_ledger(settings.job.directory)  # looked for first: whoever begins here makes the ledger first
     if not path.exists():
@@ -46,10 +50,10 @@ def opened(
         sweep_aside(settings.job.directory)
         ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
         with ledger:
-            if after is not None and ledger.serial < after:
+            if after is not None and ledger.token < after:
                 raise UsageError(
-                    f"{path}: this ledger has seen {ledger.serial} runs, --after says {after}: it is an older copy, "
-                    "and going on with it could pay twice; restore the directory that the last run left"
+                    f"{path}: this ledger has seen {ledger.serial} runs, and less than --after {after} says: it is an "
+                    "older copy, and going on with it could pay twice; restore the directory that the last run left"
                 )
             if ledger.closed and not closed:
                 raise UsageError(
@@ -59,6 +63,8 @@ def opened(
             if ledger.begun:
                 follow_names(ledger, settings)
             yield ledger
+            with suppress(StorageError):  # a lower token does no harm
+                summary.renew_token(settings.job.directory, ledger.token)
 
 
 def _close_to_others(directory: Path) -> None:
@@ -78,7 +84,7 @@ def no_ledger(settings: Settings) -> str:
         )
     return (
         f"{path}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
-        f"orchestrator plan -c {as_argument(settings.source)}"
+        f"orchestrator plan {job_arguments(settings)}"
     )
 
 

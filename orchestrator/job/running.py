@@ -36,7 +36,8 @@ from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.report import summary
 from orchestrator.report.log import LogSink, logging_to
 from orchestrator.report.progress import progress
-from orchestrator.report.streams import as_argument
+from orchestrator.report.streams import as_argument, job_arguments
+from orchestrator.report.text import seconds
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Memory, Standing, Task
+    from orchestrator.ledger import Memory, Standing, Task, Token
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
     from orchestrator.vendor.client import VendorClient
@@ -64,8 +65,13 @@ class RunOptions:
 
     deadline_s: float | None = None
     submit_only: bool = False
-    after: int | None = None
+    after: Token | None = None
     extend: bool = False
+
+    def to_repeat(self, *, extended: bool) -> str:
+        """Return those that the next run wants as well; not to stop early, nor to take in once more what was taken."""
+        extend = " --extend" if self.extend and not extended else ""
+        return extend if self.deadline_s is None else f"{extend} --deadline {seconds(self.deadline_s)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ class _Run:
         self._deadline_at = math.inf
         self._started_at = world.clock()
         self._serial = 0
+        self._settled = False
         self._master: MasterReport | None = None
 
     async def go(self) -> Outcome:
@@ -180,6 +187,7 @@ class _Run:
             workers = await stack.enter_async_context(Workers(self._settings.workers.count))
             plan = settle_plan(self._writer, self._settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
+            self._settled = True
             settler = Settler(self._settings.job.directory, self._writer, workers, self._world.clock)
             await self._unless_stopped(read_quarantine(settler, self._settings.platforms))
             end = await self._to_the_master(workers, settler)
@@ -346,6 +354,9 @@ class _Run:
             job_id=ledger.job_id,
             serial=self._serial,
             config=as_argument(self._settings.source),
+            arguments=job_arguments(self._settings),
+            options=self._options.to_repeat(extended=self._settled),
+            token=ledger.token,
             sandbox=self._settings.is_sandbox,
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,

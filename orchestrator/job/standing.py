@@ -11,7 +11,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
-    from orchestrator.ledger import ListCounts, RunRecord, Standing, Task
+    from orchestrator.ledger import ListCounts, RunRecord, Standing, Task, Token
     from orchestrator.settings import Settings
 
 
@@ -24,6 +24,7 @@ class StatusReport:
 
     job_id: str
     serial: int
+    token: Token
     begun: bool
     last: RunRecord | None
     counts: ListCounts
@@ -46,6 +47,7 @@ def status(settings: Settings) -> StatusReport:
         return StatusReport(
             job_id=ledger.job_id,
             serial=ledger.serial,
+            token=ledger.token,
             begun=ledger.begun,
             last=ledger.last_run(),
             counts=ledger.counts(),

@@ -31,9 +31,7 @@ class Token(NamedTuple):
         """Read a token as it is written, a serial alone, or nothing, which is before the first run; `ValueError`."""
         match = _TOKEN.fullmatch(text.strip() or "0")
         if match is None:
-            raise ValueError(
-                f'{text!r} is no token; take "after" from summary.json, such as 3.157, or 0 for a first run'
-            )
+            raise ValueError('expected the "after" of summary.json, such as 3.157, or 0 for a first run')
         return cls(int(match[1]), int(match[2] or 0))
 
 

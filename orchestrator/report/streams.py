@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from logging import LogRecord
 
+    from orchestrator.settings import Settings
+
 
 _STDERR = 2
 """The last of the standard streams' numbers."""
@@ -165,6 +167,12 @@ def as_argument(path: Path) -> str:
     except OSError:  # it was removed
         return shlex.quote(str(path))
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def job_arguments(settings: Settings) -> str:
+    """Write which job a command is about as it can be typed in a shell, from here: the file, and its overrides."""
+    overrides = (f" --set {shlex.quote(text)}" for text in settings.overrides)
+    return f"-c {as_argument(settings.source)}{''.join(overrides)}"
 
 
 def _discard(stream: TextIO) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.ledger import ListCounts, Standing, Task
+    from orchestrator.ledger import ListCounts, Standing, Task, Token
     from orchestrator.master import MasterReport
 
 SCHEMA_VERSION = 1
@@ -36,12 +36,12 @@ _NEXT = {
     ExitCode.DONE: "",
     ExitCode.SOME_FAILED: (
         "{failed} failed for good: run.jsonl says why; a result that the vendor has after all is taken with "
-        "orchestrator resolve TASK --adopt TASK_ID -c {config}"
+        "orchestrator resolve TASK --adopt TASK_ID {arguments}"
     ),
     ExitCode.USAGE: "this run sent nothing: mend what the reason names, then {again}",
     ExitCode.HELD: (
-        "{held} held, which the vendor may or may not have: orchestrator status --held -c {config}, look at the "
-        "vendor, then orchestrator resolve TASK -c {config} with --adopt TASK_ID, --resubmit, --result FILE or "
+        "{held} held, which the vendor may or may not have: orchestrator status --held {arguments}, look at the "
+        "vendor, then orchestrator resolve TASK {arguments} with --adopt TASK_ID, --resubmit, --result FILE or "
         "--give-up, then {again}"
     ),
     ExitCode.VENDOR_STOP: "mend the key or the balance at the vendor, then {again}",
@@ -49,7 +49,7 @@ _NEXT = {
     ExitCode.LOCKED: "wait for the other run to end, or stop it, then {again}",
     ExitCode.INTERNAL: "this is a fault of the program, and run.jsonl has it; nothing is lost, and {again} goes on",
     ExitCode.STORAGE: "mend the disk, then {again}",
-    ExitCode.AGAIN: "run the same command again{wait}: {again}",
+    ExitCode.AGAIN: "{again}",
 }
 
 CLOSED: dict[str, Any] = {"state": "purged", "next": "", "master": []}
@@ -64,20 +64,24 @@ _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 class RunFacts:
     """What a run knows about itself. Times are seconds since the epoch; `max_cost` is in USD.
 
-    `config` is the file as the user would name it behind `-c`. `exit_code` is None while the run lasts; serial 0 and
-    `started_at` None mean that there was no run yet.
+    `config` is the file as the user would name it, `arguments` what names the job behind any command, and `options`
+    what the next run is to have behind that; `token` says how far the ledger is. `exit_code` is None while the run
+    lasts; serial 0 and `started_at` None mean that there was no run yet.
     """
 
     job: str
     job_id: str
     serial: int
     config: str
+    arguments: str
+    token: Token
     sandbox: bool
     started_at: float | None
     ended_at: float | None = None
     exit_code: ExitCode | None = None
     reason: str = ""
     again_after_s: float | None = None
+    options: str = ""
     max_cost: float | None = None
 
 
@@ -109,6 +113,7 @@ def build(
         "started_at": utc(facts.started_at),
         "ended_at": utc(facts.ended_at),
         "again_after_s": facts.again_after_s,
+        "after": str(facts.token),
         "numbers": numbers(counts),
         "rejected_by_reason": dict(counts.rejected_by_reason),
         "cost": usd(sum(standing.cost_nano for standing in standings)),
@@ -153,6 +158,21 @@ def close(directory: Path) -> None:
     """Say in the summary that the job was purged, and that no master is left; raises `StorageError`."""
     with suppress(OSError, ValueError, RecursionError):
         write(directory, read(directory) | CLOSED)
+
+
+def renew_token(directory: Path, token: Token) -> None:
+    """Say how far the ledger is in the summary that a run has left, if there is one; raises `StorageError`.
+
+    So the last summary always knows the ledger that lies beside it, whatever command came after the run.
+    """
+    try:
+        content = read(directory)
+        old = content.get("after")
+        if old != str(token):
+            step = str(content["next"]).replace(f" --after {old}", f" --after {token}")
+            write(directory, content | {"after": str(token), "next": step})
+    except (OSError, LookupError, ValueError, RecursionError):
+        return
 
 
 def numbers(counts: ListCounts) -> dict[str, int]:
@@ -226,19 +246,28 @@ def utc(at: float | None) -> str | None:
 
 
 def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
-    """Say in one sentence what to do after the run; empty while it lasts and when there is nothing to do."""
+    """Return the whole command for the next run, behind what a person has to do first; empty when there is none."""
     if facts.exit_code is None:
         return ""
     standings = list(standings)
-    wait_s, limit = facts.again_after_s, facts.max_cost
+    limit = facts.max_cost
     return _NEXT[facts.exit_code].format(
-        again=f"orchestrator run -c {facts.config}",
+        again=f"orchestrator run {facts.arguments}{facts.options} --after {facts.token}",
+        arguments=facts.arguments,
         config=facts.config,
         held=_tasks(sum(standing.held for standing in standings)),
         failed=_tasks(sum(standing.tasks(State.FAILED) for standing in standings)),
         above="" if limit is None else f" above {money(limit)}",
-        wait=f", in {duration(wait_s)} or later" if wait_s else "",
     )
+
+
+def advice(summary: Mapping[str, Any]) -> str:
+    """Return the next step of a summary as a sentence for people; empty when there is nothing to do."""
+    if summary["exit_code"] != ExitCode.AGAIN:
+        return str(summary["next"])
+    wait_s = summary["again_after_s"]
+    wait = f", in {duration(wait_s)} or later" if wait_s else ""
+    return f"run the same command again{wait}: {summary['next']}"
 
 
 def _tasks(number: int) -> str:

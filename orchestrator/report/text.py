@@ -56,6 +56,13 @@ def duration(seconds: float) -> str:
     return f"{rest}s"
 
 
+def seconds(number: float) -> str:
+    """Write a duration as the command line takes it, and to the second: `5h30m`, `2h0m5s` as `2h5s`."""
+    whole = max(1, round(number))
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "m"), (whole % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
     """Align columns, the first to the left; what does not fit `width` follows below, with the first column again."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]

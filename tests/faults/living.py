@@ -14,6 +14,7 @@ from unittest.mock import patch
 from orchestrator import job
 from orchestrator.errors import ExitCode, LockedError
 from orchestrator.job import RunOptions
+from orchestrator.ledger import Token
 from tests.faults.bench import NIGHT_S, PASSES_AFTER_S, Bench, played
 from tests.faults.rows import BY_NAME, End, Row
 from tests.simulation.address import NAME, certificate, trusted
@@ -217,7 +218,7 @@ class OlderLedger(Faulty):
         shutil.copytree(self.bench.folder / name, self.bench.directory)
 
     async def struck(self) -> ExitCode:
-        return await self.bench.run(RunOptions(after=2))
+        return await self.bench.run(RunOptions(after=Token(2)))
 
     async def heal(self) -> None:
         shutil.rmtree(self.bench.directory, ignore_errors=True)

@@ -79,8 +79,8 @@ class Change:
         self.clock_s += 100.0
         return World(lambda: self.clock_s, random.Random(1), {}, None, io.StringIO())  # noqa: S311 - test data
 
-    async def run(self, **options: bool) -> int:
-        return int((await job.run(self.settings(), RunOptions(**options), job.real_world())).exit_code)
+    async def run(self, *, extend: bool = False) -> int:
+        return int((await job.run(self.settings(), RunOptions(extend=extend), job.real_world())).exit_code)
 
     def master(self) -> dict[str, list[str]]:
         with (self.directory / "master.csv").open(newline="") as file:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.job import RunOptions, merge, plan, purge, resolve, retry, status, verify
 from orchestrator.job.resolving import Resubmit
 from orchestrator.jobdir.layout import is_ours
+from orchestrator.ledger import Ledger, Token, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -171,3 +174,116 @@ async def test_a_plan_leaves_what_is_not_ours(case: Case) -> None:
     await plan(case.settings(), case.world())
     names = {path.name for path in (case.directory / "chunks").iterdir()}
     assert names == {"000001.txt", "000002.txt", "list.txt"}
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [("", (0, 0)), ("0", (0, 0)), (" 3\n", (3, 0)), ("3.157", (3, 157)), ("0.4", (0, 4)), ("12.0", (12, 0))],
+)
+def test_tokens(text: str, token: tuple[int, int]) -> None:
+    """As `summary.json` has them, or a serial alone; nothing is what a pipeline has before the first run."""
+    assert Token.parse(text) == token
+
+
+@pytest.mark.parametrize("text", ["null", "3.", ".3", "-1", "3.1.2", "3,1", "v3", "1e3", "9" * 19, "٣"])
+def test_what_is_no_token(text: str) -> None:
+    """Is an error that says where tokens come from."""
+    with pytest.raises(ValueError, match=r"summary\.json"):
+        Token.parse(text)
+
+
+async def after(case: Case, text: str) -> int:
+    return await case.run(RunOptions(after=Token.parse(text)))
+
+
+def said(case: Case) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((case.directory / "summary.json").read_text())
+    return content
+
+
+async def test_the_pipeline(case: Case) -> None:
+    """Each run takes `after` from the summary before it, the first one nothing: none is refused, older copies are."""
+    token = ""
+    copies: list[tuple[str, Path]] = []
+    for _ in range(3):
+        assert await after(case, token) == 0
+        token = said(case)["after"]
+        copies.append((token, case.folder / f"copy{len(copies)}"))
+        shutil.copytree(case.directory, copies[-1][1])
+    shutil.rmtree(case.directory)
+    for text in ("1", token):
+        with pytest.raises(UsageError, match="no ledger"):
+            await after(case, text)
+    for _, copy in copies[:-1]:
+        shutil.copytree(copy, case.directory)
+        with pytest.raises(UsageError, match=f"less than --after {token} says: it is an older copy"):
+            await after(case, token)
+        assert (await plan(case.settings(), case.world())).exit_code == 0
+        shutil.rmtree(case.directory)
+    shutil.copytree(copies[-1][1], case.directory)
+    assert await after(case, "3") == 0
+    assert await after(case, token) == 0
+    assert case.charged() == 4
+
+
+async def test_a_copy_made_during_a_run(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whatever moment: it is older than the run's end, and not older than what the summary said by then."""
+    copies: list[tuple[Path, str]] = []
+    commit = Ledger.seal
+
+    def copying(ledger: Ledger) -> None:
+        commit(ledger)
+        if (case.directory / "summary.json").exists():
+            copies.append((case.folder / f"copy{len(copies)}", said(case)["after"]))
+            shutil.copytree(case.directory, copies[-1][0])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "seal", copying)
+        assert await case.run() == 0
+    token = said(case)["after"]
+    assert len(copies) > 4
+    shutil.rmtree(case.directory)
+    last = len(copies) - 1
+    for number, (copy, own) in enumerate(copies):
+        copy.rename(case.directory)
+        with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
+            assert (ledger.token >= Token.parse(token)) == (number == last), number
+            assert ledger.token >= Token.parse(own)
+            assert ledger.token.serial == 1
+        shutil.rmtree(case.directory)
+
+
+async def test_what_comes_after_a_run(case: Case) -> None:
+    """The summary keeps up with the ledger, so that a copy from before a decision or a retry is an older one."""
+    case.numbers(600)
+    case.overrides = ["sandbox.faults=['missing_rows']", "job.chunk_size=300"]
+    await case.run()
+    before = said(case)["after"]
+    copy = case.folder / "copy"
+    shutil.copytree(case.directory, copy)
+    await merge(case.settings(), case.world())
+    assert said(case)["after"] == before
+    await retry(case.settings(), case.world())
+    token = said(case)["after"]
+    assert Token.parse(token) > Token.parse(before)
+    await plan(case.settings(), case.world())
+    assert said(case)["after"] == token
+    assert await after(case, token) in {0, 1}
+    shutil.rmtree(case.directory)
+    copy.rename(case.directory)
+    with pytest.raises(UsageError, match="older copy"):
+        await after(case, token)
+    assert await after(case, before) in {0, 1}
+
+
+async def test_the_whole_next_command(case: Case) -> None:
+    """With the overrides, save secret ones, the deadline and the token; it goes on as it stands there."""
+    case.overrides = ["job.chunk_size=4", "output.formats=['csv']", "vendors.main.user_id=secret"]
+    outcome = await case.outcome(RunOptions(deadline_s=19_805.0, submit_only=True, extend=True))
+    assert outcome.exit_code == 75
+    _, command, _, config, *rest = shlex.split(outcome.summary["next"])
+    assert (command, config) == ("run", str(case.folder / "config.toml"))
+    expected = "--set job.chunk_size=4 --set output.formats=['csv'] --deadline 5h30m5s --after"
+    assert rest == [*expected.split(), outcome.summary["after"]]
+    assert said(case)["next"] == outcome.summary["next"]
+    assert await after(case, rest[-1]) == 0

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.errors import LockedError, UsageError
 from orchestrator.intake import chunk_path
 from orchestrator.job import GiveUp, Resubmit, RunOptions, merge, plan, resolve, status
-from orchestrator.ledger import job_lock
+from orchestrator.ledger import Token, job_lock
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving
 
@@ -32,11 +32,11 @@ async def test_the_main_job(case: Case) -> None:
     assert not list((case.directory / "ledger").glob("*-wal"))
     assert case.charged() == 4
 
-    second = await case.outcome(RunOptions(after=1))
+    second = await case.outcome(RunOptions(after=Token(1)))
     assert (second.exit_code, second.summary["serial"]) == (0, 2)
     assert case.charged() == 4
     with pytest.raises(UsageError, match="older copy"):
-        await case.run(RunOptions(after=3))
+        await case.run(RunOptions(after=Token(3)))
     report = status(case.settings())
     assert (report.serial, report.begun, report.held) == (2, True, ())
 
@@ -50,7 +50,7 @@ async def test_the_embedded_vendor_needs_no_proxy(case: Case) -> None:
 async def test_without_a_ledger(case: Case) -> None:
     """`--after`, `status`, `merge` and `resolve` refuse a job that was never run here, and make none."""
     for call in (
-        lambda: case.run(RunOptions(after=1)),
+        lambda: case.run(RunOptions(after=Token(1))),
         lambda: merge(case.settings(), case.world()),
         lambda: resolve(case.settings(), Resubmit(), None, case.world()),
     ):

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.errors import ExitCode, StorageError
-from orchestrator.ledger import ListCounts
+from orchestrator.ledger import ListCounts, Token
 from orchestrator.master import MasterFile, MasterReport
-from orchestrator.report.summary import RunFacts, build, held_task, next_step, numbers, read, renew_master, write
+from orchestrator.report.summary import (
+    RunFacts,
+    advice,
+    build,
+    held_task,
+    next_step,
+    numbers,
+    read,
+    renew_master,
+    write,
+)
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -29,6 +39,9 @@ FACTS = RunFacts(
     job_id="8f14",
     serial=3,
     config="spring.toml",
+    arguments="-c spring.toml --set job.chunk_size=5",
+    options=" --deadline 5h30m",
+    token=Token(3, 157),
     sandbox=False,
     started_at=1_795_292_102.9,
     ended_at=1_795_292_200.0,
@@ -61,6 +74,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         "started_at": "2026-11-21T20:15:02Z",
         "ended_at": "2026-11-21T20:16:40Z",
         "again_after_s": None,
+        "after": "3.157",
         "numbers": {"read": 10, "accepted": 7, "duplicates": 2, "rejected": 1},
         "rejected_by_reason": {"not a number": 1},
         "cost": 0.0007,
@@ -186,8 +200,12 @@ def test_a_held_task_has_a_way_out(standing: MakeStanding) -> None:
 def test_the_next_step_knows_figures(standing: MakeStanding) -> None:
     """How many failed, how long to wait, what the budget was."""
     assert next_step(facts(ExitCode.SOME_FAILED), [standing(failed=1)]).startswith("1 task failed")
-    assert "in 10m or later" in next_step(facts(ExitCode.AGAIN, again_after_s=600.0), [])
-    assert "later" not in next_step(facts(ExitCode.AGAIN, again_after_s=0.0), [])
+    command = "orchestrator run -c spring.toml --set job.chunk_size=5 --deadline 5h30m --after 3.157"
+    assert next_step(facts(ExitCode.AGAIN, again_after_s=600.0), []) == command
+    told = {"exit_code": 75, "next": command, "again_after_s": 600.0}
+    assert advice(told) == f"run the same command again, in 10m or later: {command}"
+    assert advice(told | {"again_after_s": 0.0}) == f"run the same command again: {command}"
+    assert advice(told | {"exit_code": 3}) == command
     assert "max_cost above 50.00 USD" in next_step(facts(ExitCode.OVER_BUDGET), [])
     assert "max_cost in spring.toml" in next_step(facts(ExitCode.OVER_BUDGET, max_cost=None), [])
 

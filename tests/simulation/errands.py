@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator import job
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task
+from orchestrator.ledger import Ledger, Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
 from orchestrator.tasks import State, TaskKey
 from tests.simulation.checks import promise
@@ -46,7 +46,7 @@ class Errands(Runs):
         self.by_hand: set[TaskKey] = set()
         self.asked_again: Counter[tuple[str, str]] = Counter()
         self.growths = list(self.scenario.growth)
-        self.copied = 0
+        self.copied = Token(0)
 
     @property
     def names(self) -> list[str]:
@@ -146,22 +146,22 @@ class Errands(Runs):
 
     async def _older_copy(self) -> None:
         """Put an earlier copy of the directory in place, or none at all, and run as if it were the last one."""
-        settings, serial = self.settings(healed=self.healed), self.serial()
-        if serial is None:
-            missing = job.run(settings, RunOptions(after=1), self.world())
+        settings, token = self.settings(healed=self.healed), self.token()
+        if token is None:
+            missing = job.run(settings, RunOptions(after=Token(1)), self.world())
             await self.refused(missing, ExitCode.USAGE, "no ledger")
             return
         now, copy = self.folder / "now", self.folder / "copy"
         if not copy.exists():
             shutil.copytree(self.directory, copy)
-            self.copied = serial
+            self.copied = token
             return
-        if self.copied >= serial:
+        if self.copied >= token:
             return
         self.directory.rename(now)
         if self.chance.random() < 0.8:
             copy.rename(self.directory)
-        again = job.run(settings, RunOptions(after=serial, extend=self.chance.random() < 0.5), self.world())
+        again = job.run(settings, RunOptions(after=token, extend=self.chance.random() < 0.5), self.world())
         await self.refused(again, ExitCode.USAGE, "an older copy")
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(copy, ignore_errors=True)

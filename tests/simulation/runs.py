@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator import job
 from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.job import RunOptions, World
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, Task, Token, ledger_path
 from orchestrator.settings import Settings
 from tests.simulation.checks import BrokenPromiseError, promise
 from tests.simulation.loop import LIFE, Life, VirtualLoop
@@ -106,7 +106,7 @@ class Runs:
                 await self.refused(job.run(settings, options, self.world()), ExitCode.USAGE, "a changed list")
             options = replace(options, extend=True)
         if options.after is None and self.chance.random() < 0.3:
-            options = replace(options, after=self.serial())
+            options = replace(options, after=self.token())
         self.note("run", submit_only=options.submit_only, deadline=options.deadline_s, extend=options.extend)
         misled = self.may_be_misled() and not self.begun()
         deed = await self.do(job.run(settings, options, self.world()), end)
@@ -141,6 +141,11 @@ class Runs:
         """Return how many runs the ledger has seen; None without one."""
         serial: int | None = self.read(lambda ledger: ledger.serial, without=None)
         return serial
+
+    def token(self) -> Token | None:
+        """Return how far the ledger has come; None without one."""
+        token: Token | None = self.read(lambda ledger: ledger.token, without=None)
+        return token
 
     def begun(self) -> bool:
         """Whether the job is fixed."""
