@@ -52,7 +52,7 @@ def of_status(report: StatusReport, settings: Settings) -> Content:
         config=streams.as_argument(settings.source),
         arguments=streams.job_arguments(settings),
         token=report.token,
-        sandbox=settings.is_sandbox,
+        sandbox=report.sandbox,
         started_at=last.started_at if last else None,
         ended_at=last.ended_at if last else None,
         exit_code=None if last is None or last.exit_code is None else ExitCode(last.exit_code),

@@ -123,7 +123,6 @@ def _replace_plan(ledger: Ledger, settings: Settings, read: ListPlan) -> None:
     """Record the plan; all of it is made here, on the ledger's thread, as it may have a million chunks."""
     plan = Plan(
         name=settings.job.name,
-        sandbox=settings.is_sandbox,
         reading=_reading(settings) | keeping(settings),
         inputs=_inputs(read),
         counts=_counts(read),

@@ -357,7 +357,7 @@ class _Run:
             arguments=job_arguments(self._settings),
             options=self._options.to_repeat(extended=self._settled),
             token=ledger.token,
-            sandbox=self._settings.is_sandbox,
+            sandbox=not ledger.made_up().isdisjoint(self._settings.platforms),
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,
             exit_code=end.code if end else None,

@@ -95,7 +95,7 @@ async def build_master(
         platforms=platforms,
         formats=settings.output.formats,
         rows=counts.accepted,
-        banner=SANDBOX_BANNER if ledger.sandbox else "",
+        banner="" if ledger.made_up().isdisjoint(platforms) else SANDBOX_BANNER,
         facts=(
             ("Job", settings.job.name),
             ("Lines read", f"{counts.read:,}"),

@@ -20,6 +20,7 @@ class StatusReport:
     """What `status` shows; `standings` in config order, `held` and `failed` tasks and `findings` with their reasons.
 
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
+    `sandbox` says whether verdicts that are shown come from the embedded vendor.
     """
 
     job_id: str
@@ -35,6 +36,7 @@ class StatusReport:
     decided: tuple[Task, ...]
     cost_usd: float
     closed: bool
+    sandbox: bool
 
 
 def status(settings: Settings) -> StatusReport:
@@ -58,4 +60,5 @@ def status(settings: Settings) -> StatusReport:
             decided=tuple(ledger.decided(serial=ledger.serial)),
             cost_usd=ledger.spent_nano() / 1e9,
             closed=ledger.closed,
+            sandbox=not ledger.made_up().isdisjoint(settings.platforms),
         )

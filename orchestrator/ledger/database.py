@@ -57,7 +57,7 @@ class Database:
         with database, database._errors():
             database._sql.executescript(f"BEGIN; {schema.CREATE}")
             database._sql.execute(
-                "INSERT INTO job (only_row, job_id, name, sandbox, reading, counts) VALUES (1, ?, '', 0, '{}', '{}')",
+                "INSERT INTO job (only_row, job_id, name, reading, counts) VALUES (1, ?, '', '{}', '{}')",
                 (job_id,),
             )
             database._sql.execute("COMMIT")

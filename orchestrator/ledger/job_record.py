@@ -12,6 +12,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.files import without_hashes
 from orchestrator.ledger.database import Database
 from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Listed, Plan, PlannedPlatform, RunRecord, Token
+from orchestrator.settings import SANDBOX
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
@@ -86,10 +87,9 @@ class JobRecord(Database):
                         f"WHERE {column} <> without_hashes({column})"
                     )
 
-    @property
-    def sandbox(self) -> bool:
-        """Whether the plan was made for the embedded vendor."""
-        return bool(self._of_job("sandbox"))
+    def made_up(self) -> frozenset[str]:
+        """Return the platforms that the embedded vendor answers, whatever the configuration says by now."""
+        return frozenset(name for (name,) in self._rows("SELECT name FROM platforms WHERE vendor = ?", (SANDBOX,)))
 
     # --- other names for platforms -----------------------------------------------------------------------------------
 
@@ -167,10 +167,7 @@ class JobRecord(Database):
             raise IllegalTransitionError("a begun job keeps its plan")
         for table in ("tasks", "chunks", "platforms", "tally"):
             self._sql.execute(f"DELETE FROM {table}")
-        self._sql.execute(
-            "UPDATE job SET name = ?, sandbox = ?, reading = ?",
-            (plan.name, plan.sandbox, json.dumps(plan.reading, sort_keys=True)),
-        )
+        self._sql.execute("UPDATE job SET name = ?, reading = ?", (plan.name, json.dumps(plan.reading, sort_keys=True)))
         self._note_list(Listed(plan.inputs, plan.counts, plan.lists))
         self._add_chunks(plan.chunks)
         for platform in plan.platforms:

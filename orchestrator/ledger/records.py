@@ -112,7 +112,6 @@ class Plan:
     """A list, cut into chunks, for some platforms. `reading` is what may not change once the job has begun."""
 
     name: str
-    sandbox: bool
     reading: Mapping[str, object]
     inputs: tuple[InputRecord, ...]
     counts: ListCounts

@@ -24,7 +24,6 @@ CREATE TABLE job (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     job_id TEXT NOT NULL,
     name TEXT NOT NULL,
-    sandbox INTEGER NOT NULL,
     serial INTEGER NOT NULL DEFAULT 0,
     begun_at REAL,
     closed_at REAL,
@@ -182,6 +181,7 @@ CREATE TABLE quarantine (
     read_by TEXT NOT NULL,
     PRIMARY KEY (platform, chunk, sha256)
 ) STRICT, WITHOUT ROWID;
+ALTER TABLE job DROP COLUMN sandbox;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
 ALTER TABLE job ADD COLUMN lists TEXT NOT NULL DEFAULT '{{}}';

@@ -19,6 +19,7 @@ from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger.job_record import moment
 from orchestrator.ledger.kept import KeptRecord
 from orchestrator.ledger.records import Chunk, Memory, PlannedPlatform, Standing, Task
+from orchestrator.settings import SANDBOX
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
 
 if TYPE_CHECKING:
@@ -210,8 +211,8 @@ class Ledger(KeptRecord):
         return Memory(row[0], row[1], bool(row[2]), row[3]) if row else Memory()
 
     def spent_nano(self) -> int:
-        """Return what all submits may have cost so far, in 1e-9 USD."""
-        return int(self._value("SELECT ifnull(sum(cost_nano), 0) FROM platforms"))
+        """Return what all submits may have cost so far, in 1e-9 USD; those to the embedded vendor cost nothing."""
+        return int(self._value("SELECT ifnull(sum(cost_nano), 0) FROM platforms WHERE vendor <> ?", (SANDBOX,)))
 
     # --- tasks: changing ---------------------------------------------------------------------------------------------
 

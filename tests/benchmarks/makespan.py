@@ -210,7 +210,7 @@ def plan(directory: Path, chunks: int) -> None:
     """Make a job's ledger."""
     found = tuple(Chunk(n, (n - 1) * ROWS, ROWS, SHA256) for n in range(1, chunks + 1))
     platforms = tuple(PlannedPlatform(name, VENDOR.base_url, {}, 1) for name in PLATFORMS)
-    made = Plan("bench", False, {}, (), ListCounts(), found, platforms)  # noqa: FBT003 - a record
+    made = Plan("bench", {}, (), ListCounts(), found, platforms)
     with Ledger.create(ledger_path(directory), "bench") as ledger:
         ledger.change(partial(Ledger.replace_plan, plan=made))
 

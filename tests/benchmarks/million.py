@@ -113,7 +113,6 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
     """Plan as the program does, and begin a run."""
     planned = Plan(
         name=settings.job.name,
-        sandbox=False,
         reading=planning._reading(settings) | keeping(settings),
         inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in fingerprint(settings.job)),
         counts=ListCounts(len(hashes), len(hashes)),

@@ -147,7 +147,7 @@ class Bench:
             PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, self._call(p), p.min_rows)
             for name, p in self.platforms.items()
         )
-        plan = Plan("bench", False, {}, (), ListCounts(), tuple(found), platforms)  # noqa: FBT003 - a record
+        plan = Plan("bench", {}, (), ListCounts(), tuple(found), platforms)
         with Ledger.create(ledger_path(self.directory), "bench") as ledger:
             ledger.change(partial(Ledger.replace_plan, plan=plan))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openpyxl
 import pytest
 
 from orchestrator import files
@@ -16,7 +17,9 @@ from orchestrator.errors import ChangedError
 from orchestrator.job import Resubmit, merge, naming, plan, resolve, retry, status, verify
 from orchestrator.job.naming import renames
 from orchestrator.job.opening import opened
+from orchestrator.job.sheet import SANDBOX_BANNER
 from orchestrator.ledger import Ledger
+from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
 from orchestrator.vendor.calls import Call
 
@@ -228,3 +231,35 @@ async def _cut_off(case: Case, monkeypatch: pytest.MonkeyPatch, after: int) -> b
                 return False
         except KeyboardInterrupt:
             return True
+
+
+def banners(case: Case) -> int:
+    """Return how many cells of the Summary sheet say that the verdicts are made up."""
+    book = openpyxl.load_workbook(case.directory / "master.xlsx", read_only=True)
+    found = sum(cell == SANDBOX_BANNER for row in book["Summary"].iter_rows(values_only=True) for cell in row)
+    book.close()
+    return found
+
+
+async def test_the_banner_after_a_change_of_vendor(case: Case, tmp_path: Path) -> None:
+    """It stands over verdicts of the embedded vendor, whatever the configuration says by now, and over no others."""
+    case.overrides = ["output.formats=['xlsx', 'csv']", "budget.max_cost=0.001"]
+    asks(case, one="ins")
+    assert await case.run() == 0
+    assert banners(case) == 1
+    async with Sandbox(tmp_path / "real", pace=1_000_000.0) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 2
+        await merge(case.settings(), case.world())
+        assert (banners(case), status(case.settings()).sandbox) == (1, True)
+        asks(case, two="tg")
+        outcome = await case.outcome()
+        assert (outcome.exit_code, outcome.summary["sandbox"]) == (0, False)
+        assert (banners(case), len(vendor.tasks)) == (0, 4)
+        asks(case, two="tg", one="ins")
+        assert await case.run() == 2
+        case.base_url = "sandbox"
+        assert await case.run() == 2
+        asks(case, one="ins")
+        assert await case.run() == 0
+        assert (banners(case), len(vendor.tasks)) == (1, 4)

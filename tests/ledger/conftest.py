@@ -26,7 +26,6 @@ def make_plan() -> MakePlan:
         min_rows = changes.get("min_rows", 1)
         return Plan(
             name="spring",
-            sandbox=False,
             reading={"column": "phone", "exclude_calling_codes": [86]},
             inputs=(InputRecord("/b.txt", "b" * 64, 20), InputRecord("/a.txt", "a" * 64, 10)),
             counts=ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),

@@ -62,7 +62,7 @@ def test_a_new_run_holds_what_was_released_without_an_answer(ledger: Ledger, rea
 def test_a_ledger_without_a_plan(tmp_path: Path) -> None:
     """Before the first plan everything is empty, and nothing has begun."""
     with Ledger.create(ledger_path(tmp_path), "job-1") as ledger:
-        assert (ledger.begun, ledger.sandbox, ledger.reading(), ledger.inputs()) == (False, False, {}, ())
+        assert (ledger.begun, ledger.made_up(), ledger.reading(), ledger.inputs()) == (False, frozenset(), {}, ())
         assert (ledger.counts(), ledger.fixed(), list(ledger.chunks())) == (ListCounts(), {}, [])
         assert (ledger.standing(), ledger.spent_nano(), ledger.task(KEY)) == ({}, 0, None)
         assert list(ledger.states_by_chunk(["instagram"])) == []
@@ -76,7 +76,6 @@ def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> Non
     assert ledger.counts() == plan.counts
     assert tuple(ledger.chunks()) == plan.chunks
     assert ledger.fixed() == {platform.name: platform.fixed for platform in plan.platforms}
-    assert ledger.sandbox is plan.sandbox
     assert len(everything := ledger.tasks(State.PLANNED)) == 12
     assert ledger.tasks(State.PLANNED, most=5) == everything[:5]
 
@@ -84,9 +83,8 @@ def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> Non
 def test_counts_may_be_any_mapping(ledger: Ledger, make_plan: MakePlan) -> None:
     """Frozen mappings are stored as well."""
     counts = ListCounts(1, 0, 0, 1, 0, MappingProxyType({"too short": 1}))
-    ledger.change(lambda it: it.replace_plan(dataclasses.replace(make_plan(), counts=counts, sandbox=True)))
+    ledger.change(lambda it: it.replace_plan(dataclasses.replace(make_plan(), counts=counts)))
     assert ledger.counts() == ListCounts(1, 0, 0, 1, 0, {"too short": 1})
-    assert ledger.sandbox
 
 
 def test_an_unbegun_job_is_planned_anew(ledger: Ledger, make_plan: MakePlan) -> None:

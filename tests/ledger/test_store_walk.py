@@ -55,7 +55,6 @@ class LedgerWalk(RuleBasedStateMachine):
     def plan(self) -> None:
         plan = Plan(
             name="walk",
-            sandbox=True,
             reading={},
             inputs=(),
             counts=ListCounts(),
