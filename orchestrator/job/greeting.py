@@ -38,7 +38,7 @@ async def _greet(side: Side, settings: Settings, *, begun: bool) -> None:
         side.answered = await side.client.balance(leave=lambda: leave(side.pace)) is not None
     except (NoSuchHostError, CertificateError) as error:
         if not begun:
-            raise UsageError(_check_the_address(side.name, error, settings)) from None
+            raise UsageError(check_the_address(side.name, error, settings)) from None
         _tell(side, error, settings)
     except CallError as error:
         _tell(side, error, settings)
@@ -50,7 +50,8 @@ def _tell(side: Side, error: CallError, settings: Settings) -> None:
     )
 
 
-def _check_the_address(vendor: str, error: NoSuchHostError | CertificateError, settings: Settings) -> str:
+def check_the_address(vendor: str, error: NoSuchHostError | CertificateError, settings: Settings) -> str:
+    """Say what to do about an address that can't be right."""
     proxy = " and proxy" if settings.vendors[vendor].proxy else ""
     way_out = f"check base_url{proxy}"
     if isinstance(error, CertificateError):

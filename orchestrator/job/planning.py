@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
@@ -17,7 +18,7 @@ from orchestrator.job.naming import known_call, planned_platform
 from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, planned_chunk, restore
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
 from orchestrator.master.layout import check_width
-from orchestrator.settings import WhenTooSmall
+from orchestrator.settings import OutputFormat, WhenTooSmall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +69,9 @@ async def settle_plan(
     `extend` takes a longer list into a begun job. Raises `UsageError` for a list or settings that can't be,
     `ChangedError` for ones that a begun job may not have.
     """
+    if OutputFormat.PARQUET in settings.output.formats:
+        # Its library is missing or not: `UsageError` now, and not when all is paid.
+        await asyncio.to_thread(import_module, "orchestrator.master.parquet")
     if not await writer.do(lambda ledger: ledger.begun):
         return await _plan_anew(writer, settings, workers, stdin)
     await writer.do(partial(_check_fixed, settings=settings))

@@ -8,15 +8,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, leave
-from orchestrator.errors import CallError, DeniedError, ExitCode
+from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
+from orchestrator.job.budget import objection
+from orchestrator.job.greeting import check_the_address
 from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
+from orchestrator.job.planning import PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
+from orchestrator.job.rehearsing import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from orchestrator.job.world import World
@@ -40,16 +44,19 @@ async def plan(settings: Settings, world: World) -> PlanReport:
                 helps = await settle_plan(writer, settings, workers, world.stdin)
                 costs = await writer.do(partial(planned_costs, settings=settings))
                 chunks = await writer.do(lambda it: sum(1 for _ in it.chunks()))
+                if any(cost.tasks for cost in costs) and not settings.is_sandbox:
+                    await rehearse(workers, settings.job.directory)
             finally:
                 await writer.close()
         cost_usd = total_cost(costs)
         counts = ledger.counts()
-        spent_usd = ledger.spent_nano() / NANO
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
             keys = read_keys(settings, world.environ)
-            findings += await _look_at_vendors(settings, keys, world, cost_usd)
-            findings += _look_at_budget(settings, costs, cost_usd, spent_usd)
+            findings += await _look_at_vendors(settings, keys, world, costs, begun=ledger.begun)
+        if objected := objection(settings, costs, ledger.spent_nano()):
+            code = ExitCode.SOME_FAILED if objected.code is ExitCode.USAGE else objected.code
+            findings.append((code, objected.text))
         findings += _look_at_disk(settings.job.directory, counts.accepted * len(settings.platforms) * BYTES_A_CELL)
     return PlanReport(
         counts=counts,
@@ -71,17 +78,18 @@ def _exit_code(codes: list[ExitCode]) -> ExitCode:
 
 
 async def _look_at_vendors(
-    settings: Settings, keys: dict[str, str], world: World, cost_usd: float | None
+    settings: Settings, keys: dict[str, str], world: World, costs: Sequence[PlannedCost], *, begun: bool
 ) -> list[tuple[ExitCode, str]]:
     findings = []
     async with vendor_clients(settings, keys, world) as clients:
         for name, client in clients.items():
-            findings += await _look_at_vendor(name, client, settings, world, cost_usd)
+            own = tuple(cost for cost in costs if settings.platforms[cost.platform].vendor == name)
+            findings += await _look_at_vendor(name, client, settings, world, total_cost(own), begun=begun)
     return findings
 
 
 async def _look_at_vendor(
-    name: str, client: VendorClient, settings: Settings, world: World, cost_usd: float | None
+    name: str, client: VendorClient, settings: Settings, world: World, cost_usd: float | None, *, begun: bool
 ) -> list[tuple[ExitCode, str]]:
     pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
     findings = []
@@ -89,6 +97,9 @@ async def _look_at_vendor(
         balance = await client.balance(leave=lambda: leave(pace))
     except DeniedError as error:
         return [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
+    except (NoSuchHostError, CertificateError) as error:
+        text = str(error) if begun else check_the_address(name, error, settings)
+        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
     except CallError as error:
         return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {error}")]
     if balance is not None and cost_usd is not None and balance < cost_usd:
@@ -100,28 +111,6 @@ async def _look_at_vendor(
             text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
             findings.append((ExitCode.SOME_FAILED, text))
     return findings
-
-
-def _look_at_budget(
-    settings: Settings, costs: tuple[PlannedCost, ...], cost_usd: float | None, spent_usd: float
-) -> list[tuple[ExitCode, str]]:
-    unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
-    max_cost = settings.budget.max_cost
-    if unpriced:
-        return [(ExitCode.SOME_FAILED, f"no price is known for {', '.join(unpriced)}; set price_per_10000")]
-    if not cost_usd:
-        return []
-    if max_cost is None:
-        return [
-            (
-                ExitCode.SOME_FAILED,
-                f"[budget] max_cost is not set, and without it nothing is sent; the plan costs {cost_usd:.4f} USD",
-            )
-        ]
-    if spent_usd + cost_usd > max_cost + 1 / NANO:
-        spent = f", {spent_usd:.4f} USD are spent" if spent_usd else ""
-        return [(ExitCode.OVER_BUDGET, f"the plan costs {cost_usd:.4f} USD{spent}, and max_cost is {max_cost:g} USD")]
-    return []
 
 
 def _look_at_disk(directory: Path, needed_bytes: int) -> list[tuple[ExitCode, str]]:

@@ -23,11 +23,12 @@ from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.settling import Settler, read_quarantine
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
+from orchestrator.job.budget import objection
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.mending import mend
 from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan, total_cost
+from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan
 from orchestrator.job.rehearsing import rehearse
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.job.signals import handled
@@ -207,26 +208,13 @@ class _Run:
 
     def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
         """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
-        if self._settings.is_sandbox or not any(cost.tasks for cost in costs):
+        objected = objection(self._settings, costs, self._ledger.spent_nano())
+        if objected is None:
             return False
-        unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
-        if unpriced:
-            raise UsageError(
-                f"{self._settings.source}: no price is known for {', '.join(unpriced)}, so no budget can hold; set its "
-                "price_per_10000 (nothing was sent)"
-            )
-        cost_usd = total_cost(costs) or 0.0
-        max_cost = self._settings.budget.max_cost
-        if max_cost is None:
-            raise UsageError(
-                f"{self._settings.source}: [budget] max_cost is not set; this job is planned to cost {cost_usd:.4f} "
-                "USD; set max_cost to what it may cost (nothing was sent)"
-            )
-        spent_usd = self._ledger.spent_nano() / NANO
-        if spent_usd + cost_usd > max_cost + 1 / NANO:
-            log.error("over_budget", planned_usd=cost_usd, spent_usd=spent_usd, max_cost=max_cost)
-            return True
-        return False
+        if objected.code is ExitCode.USAGE:
+            raise UsageError(f"{self._settings.source}: {objected.text} (nothing was sent)")
+        log.error("over_budget", reason=objected.text)
+        return True
 
     async def _dispatch(self, workers: Workers, costs: tuple[PlannedCost, ...], *, over_budget: bool) -> Ending:
         due = {cost.platform for cost in costs if cost.tasks}

@@ -89,7 +89,7 @@ class JobRecord(Database):
 
     def made_up(self) -> frozenset[str]:
         """Return the platforms that the embedded vendor answers, whatever the configuration says by now."""
-        return frozenset(name for (name,) in self._rows("SELECT name FROM platforms WHERE vendor = ?", (SANDBOX,)))
+        return frozenset(name for name, fixed in self.fixed().items() if fixed.get("base_url") == SANDBOX)
 
     # --- other names for platforms -----------------------------------------------------------------------------------
 

@@ -212,7 +212,8 @@ class Ledger(KeptRecord):
 
     def spent_nano(self) -> int:
         """Return what all submits may have cost so far, in 1e-9 USD; those to the embedded vendor cost nothing."""
-        return int(self._value("SELECT ifnull(sum(cost_nano), 0) FROM platforms WHERE vendor <> ?", (SANDBOX,)))
+        real = "ifnull(json_extract(fixed, '$.base_url'), '') <> ?"
+        return int(self._value(f"SELECT ifnull(sum(cost_nano), 0) FROM platforms WHERE {real}", (SANDBOX,)))
 
     # --- tasks: changing ---------------------------------------------------------------------------------------------
 
