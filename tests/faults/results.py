@@ -31,7 +31,7 @@ AGAIN = Outcome(
     DONE,
 )
 DAMAGED = Outcome(
-    "Fetches it three times, then puts it aside; the task has failed, and `resolve --adopt` has it fetched anew.",
+    "Fetches it again and keeps it; twice the same is what the vendor made: failed, and `resolve --refetch` helps.",
     End(1, "2 failed", 2),
     DONE,
 )

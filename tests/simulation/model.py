@@ -142,8 +142,8 @@ class ModelLedger:
             row.looked, row.progress_at = best, at
         return progressed
 
-    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False) -> TaskKey | None:
-        del once  # no link is of another task here
+    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False, anywhere: bool = False) -> TaskKey | None:
+        del once, anywhere  # no link is of another task here
         return next((o.key for o in self.rows.values() if o.key != key and o.task_id in task_ids), None)
 
     def count_status_calls(self, platform: str, calls: int) -> None:
