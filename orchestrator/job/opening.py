@@ -58,7 +58,7 @@ def opened(
             if ledger.closed and not closed:
                 raise UsageError(
                     f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
-                    "[job] name or directory"
+                    "[job] directory"
                 )
             if ledger.begun:
                 follow_names(ledger, settings)

@@ -172,9 +172,10 @@ def limits(settings: Settings, total: int) -> ChunkLimits:
     """
     for name, platform in settings.platforms.items():
         if total < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
+            without = f', leave out [platforms.{name}], or set its when_too_small = "skip"'
             raise UsageError(
-                f"the list has {total:,} accepted numbers, {name} takes {platform.min_rows:,} at least; add numbers, "
-                f'leave out [platforms.{name}], or set its when_too_small = "skip"'
+                f"the list has {total:,} accepted numbers, {name} takes {platform.min_rows:,} at least; add numbers"
+                f"{without if any(total >= other.min_rows for other in settings.platforms.values()) else ''}"
             )
     counted = [p for p in settings.platforms.values() if total >= p.min_rows]
     if not counted:
@@ -260,7 +261,8 @@ def _reading(settings: Settings) -> dict[str, object]:
 def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     """Compare what may not change once a job has begun, with chunks that are all there.
 
-    A platform of whose tasks none was ever touched may ask something else: it is planned anew.
+    A platform of whose tasks none can be at the vendor may ask something else: it is planned anew. So a path that was
+    wrong, for which the vendor refused everything, can be mended.
     """
     ledger.check_chunks()
     then = ledger.reading()
@@ -284,7 +286,7 @@ def _compare(section: str, then: Mapping[str, object], now: Mapping[str, object]
 def _ways_out(settings: Settings) -> str:
     return (
         "this job has begun and goes on with what it began with; put the old value back, or start a new job with "
-        f"another [job] name or directory than {settings.job.directory}"
+        f"another [job] directory than {settings.job.directory}"
     )
 
 
@@ -299,7 +301,7 @@ async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
     if changed:
         raise ChangedError(
             f"the list has changed ({', '.join(sorted(changed))}): this job goes on with the list it began with; bring "
-            "that back, take a longer one in with run --extend, or start a new job with another [job] name or "
+            "that back, take a longer one in with run --extend, or start a new job with another [job] "
             f"directory than {settings.job.directory}"
         )
     return all(record.path != STANDARD_INPUT for record in planned)

@@ -145,13 +145,18 @@ class JobRecord(Database):
         )
 
     def forget_platform(self, platform: str) -> None:
-        """Take a platform out of the plan of whose tasks none was ever touched."""
+        """Take a platform out of the plan of whose tasks none can be at the vendor."""
         for table, column in (("tasks", "platform"), ("tally", "platform"), ("platforms", "name")):
             self._sql.execute(f"DELETE FROM {table} WHERE {column} = ?", (platform,))
 
     def has_history(self, platform: str) -> bool:
-        """Whether anything ever happened to a task of the platform."""
-        return self._row("SELECT 1 FROM events WHERE platform = ? LIMIT 1", (platform,)) is not None
+        """Whether a task of the platform may be, or have been, at the vendor: what it refused or put off is not."""
+        row = self._row(
+            "SELECT 1 FROM platforms WHERE name = ? AND (submits > 0 OR EXISTS (SELECT 1 FROM tasks "
+            "WHERE platform = name AND (task_id IS NOT NULL OR state NOT IN (?, ?, ?))))",
+            (platform, State.PLANNED, State.SKIPPED, State.FAILED),
+        )
+        return row is not None
 
     def _of_job(self, column: str) -> Any:
         row = self._row(f"SELECT {column} FROM job")

@@ -35,8 +35,8 @@ MAX_HELD_NAMES = 100
 _NEXT = {
     ExitCode.DONE: "",
     ExitCode.SOME_FAILED: (
-        "{failed} failed for good: run.jsonl says why; a result that the vendor has after all is taken with "
-        "orchestrator resolve TASK --adopt TASK_ID {arguments}"
+        "{failed} failed for good: orchestrator status --held {arguments} says why, and shows what can be decided on "
+        "each; orchestrator retry {arguments} plans their numbers again"
     ),
     ExitCode.USAGE: "this run sent nothing: mend what the reason names, then {again}",
     ExitCode.HELD: (
@@ -54,6 +54,9 @@ _NEXT = {
 
 CLOSED: dict[str, Any] = {"state": "purged", "next": "", "master": []}
 """What is said of a job that was purged."""
+
+_STOPPED = "nothing more is sent until somebody has done what the reason says; then {again}"
+"""After exit code 3, where no task is held."""
 
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
@@ -251,7 +254,8 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         return ""
     standings = list(standings)
     limit = facts.max_cost
-    return _NEXT[facts.exit_code].format(
+    stopped = facts.exit_code is ExitCode.HELD and not any(standing.held for standing in standings)
+    return (_STOPPED if stopped else _NEXT[facts.exit_code]).format(
         again=f"orchestrator run {facts.arguments}{facts.options} --after {facts.token}",
         arguments=facts.arguments,
         config=facts.config,

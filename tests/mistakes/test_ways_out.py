@@ -1,0 +1,689 @@
+"""Each way out that a message names is taken, in the state in which it is named, and the job comes to its end.
+
+`TRIED` lists the messages of a job's life that name one, and where it is taken: by a test of this file, by a mistake
+that is mended, or by a test elsewhere. A message that is not listed fails a test.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import re
+import shlex
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestrator
+from orchestrator.cli import main
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.tasks import DECISIONS, HELD, Event, State, TaskKey
+from tests.mistakes.harness import KEY, LIST, Job
+from tests.mistakes.test_mistakes import MISTAKES
+
+TASK = TaskKey("instagram", 1)
+NUMBERS = LIST.split()
+
+
+def json_of(*command: str) -> dict[str, Any]:
+    """Type a command; return what it ends standard output with."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        main([*command, "--json"])
+    content: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
+    return content
+
+
+def change(job: Job, *changes: Callable[[Ledger], object]) -> None:
+    with Ledger.open(ledger_path(job.directory)) as ledger:
+        for one in changes:
+            ledger.change(one)
+
+
+def upload(job: Job) -> str:
+    """Make the task at the vendor, as a submit does whose answer is lost; return its id."""
+    chunk = (job.directory / "chunks" / "000001.txt").read_text()
+    body = f'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n{chunk}\r\n--x--\r\n'
+    headers = {"X-API-Key": KEY, "Content-Type": "multipart/form-data; boundary=x"}
+    url = f"{job.vendor.server.base_url}/ins/api/simple/tasks"
+    with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers)) as answer:  # noqa: S310 - loopback
+        return str(json.load(answer)["task_id"])
+
+
+def in_doubt(job: Job) -> str:
+    """Leave the only task in doubt, although the vendor has it."""
+    assert job.call("plan")[0] == 0
+    change(
+        job,
+        lambda it: it.begin_run(at=1.0, host="here", pid=1),
+        lambda it: it.release(TASK, cost_nano=300_000, max_cost_nano=None, at=2.0, sent_name="a.txt"),
+        lambda it: it.doubt(TASK, "reset", at=3.0),
+    )
+    return upload(job)
+
+
+def stalled(job: Job) -> str:
+    assert job.call("run", "--submit-only")[0] == 75
+    change(job, lambda it: it.stall(TASK, "no progress", at=1e9))
+    return job.vendor.charged()[0].id
+
+
+def failed(job: Job) -> str:
+    assert job.call("run", "--submit-only")[0] == 75
+    change(job, lambda it: it.fail(TASK, "its result is damaged", at=1e9))
+    return job.vendor.charged()[0].id
+
+
+STATES: dict[State, Callable[[Job], str]] = {
+    State.IN_DOUBT: in_doubt,
+    State.STALLED: stalled,
+    State.FAILED: failed,
+}
+SHOWN = [(state, event) for state in STATES for event in DECISIONS[state]]
+
+
+@pytest.mark.parametrize(("state", "event"), SHOWN)
+def test_what_status_shows_can_be_typed(a_job: Job, state: State, event: Event) -> None:
+    """Each command that `status --held` shows beside a task is accepted as it stands, and the next run ends the job."""
+    task_id = STATES[state](a_job)
+    content = json_of("status", "--held")
+    (task,) = content["held_tasks" if state in HELD else "failed_tasks"]
+    assert [way["decision"] for way in task["ways_out"]] == list(DECISIONS[state])
+    (command,) = (way["command"] for way in task["ways_out"] if way["decision"] == event)
+    a_job.file("FILE", "\n".join(["Number,instagram", *(f"{number},no" for number in NUMBERS)]))
+    _, *typed = shlex.split(command.replace("TASK_ID", task_id))
+    assert a_job.call(*typed) == (0, "orchestrator: next: orchestrator run -c config.toml")
+    assert a_job.call("run")[0] == (1 if event is Event.GIVE_UP else 0)
+    assert len(a_job.vendor.charged()) == (2 if event is Event.RESUBMIT else 1)
+
+
+def test_the_end_of_a_run_with_a_held_task(a_job: Job) -> None:
+    """What the last line of a run says is accepted."""
+    task_id = in_doubt(a_job)
+    code, message = a_job.call("run")
+    assert code == 3
+    assert "orchestrator status --held -c config.toml, look at the vendor, then orchestrator resolve TASK" in message
+    assert a_job.call("status", "--held", "-c", "config.toml")[0] == 1
+    assert a_job.call("resolve", str(TASK), "-c", "config.toml", "--adopt", task_id)[0] == 0
+    assert a_job.call("run")[0] == 0
+
+
+def test_the_end_of_a_run_with_a_failed_task(a_job: Job) -> None:
+    """What the last line of a run says is accepted."""
+    failed(a_job)
+    code, message = a_job.call("run")
+    assert code == 1
+    assert "orchestrator status --held -c config.toml says why" in message
+    assert "orchestrator retry -c config.toml plans their numbers again" in message
+    assert a_job.call("status", "--held", "-c", "config.toml")[0] == 1
+    code, message = a_job.call("retry", "-c", "config.toml")
+    assert code == 1
+    assert "retry --all plans to pay for them again" in message
+    assert a_job.call("retry", "--all", "-c", "config.toml")[0] == 0
+    assert a_job.call("run")[0] == 0
+
+
+# --- one scenario a message ------------------------------------------------------------------------------------------
+
+
+def other_directory(job: Job) -> None:
+    job.edit('"out"', '"elsewhere"')
+    job.undo.clear()
+    assert job.call("run")[0] == 0
+
+
+def another_list(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    job.list.write_text("+41798284653\n")
+    code, message = job.call("run")
+    assert code == 2
+    assert "bring that back, take a longer one in with run --extend, or start a new job" in message
+    assert "directory than FOLDER/out" in message
+
+
+def the_list_is_brought_back(job: Job) -> None:
+    another_list(job)
+    job.list.write_text(LIST)
+    assert job.call("run")[0] == 0
+
+
+def the_longer_list_is_taken_in(job: Job) -> None:
+    another_list(job)
+    job.list.write_text(LIST + "+41798284653\n")
+    assert job.call("run")[0] == 2
+    assert job.call("run", "--extend")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def the_other_list_is_a_new_job(job: Job) -> None:
+    another_list(job)
+    other_directory(job)
+
+
+def a_changed_setting_is_a_new_job(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    job.edit("[job]\n", "[job]\nchunk_size = 100\n")
+    code, message = job.call("run")
+    assert code == 2
+    assert "put the old value back, or start a new job with another [job] directory than FOLDER/out" in message
+    other_directory(job)
+
+
+def a_purged_job_begins_anew_elsewhere(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    assert job.call("purge", "--yes")[0] == 0
+    code, message = job.call("run")
+    assert code == 2
+    assert "begin a new one with another [job] directory" in message
+    other_directory(job)
+
+
+def purge_says_how(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    code, message = job.call("purge")
+    assert code == 0
+    assert "orchestrator purge --yes -c config.toml removes it" in message
+    assert job.call("purge", "--yes", "-c", "config.toml")[0] == 0
+
+
+def an_older_copy_is_replaced(job: Job) -> None:
+    assert job.call("plan")[0] == 0
+    shutil.copytree(job.directory, job.folder / "older")
+    assert job.call("run")[0] == 0
+    job.directory.rename(job.folder / "newer")
+    (job.folder / "older").rename(job.directory)
+    code, message = job.call("run", "--after", "1")
+    assert code == 2
+    assert "restore the directory that the last run left" in message
+    shutil.rmtree(job.directory)
+    (job.folder / "newer").rename(job.directory)
+    assert job.call("run", "--after", "1")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def a_lost_ledger_is_restored(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    (job.directory / "ledger").rename(job.folder / "ledger")
+    code, message = job.call("run")
+    assert code == 2
+    assert "restore the directory that its last run left" in message
+    (job.folder / "ledger").rename(job.directory / "ledger")
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def without_a_ledger_the_files_are_moved(job: Job) -> None:
+    assert job.call("plan")[0] == 0
+    shutil.rmtree(job.directory / "ledger")
+    code, message = job.call("run")
+    assert code == 2
+    assert "move these files elsewhere, or set another [job] directory" in message
+    job.directory.rename(job.folder / "moved")
+    assert job.call("run")[0] == 0
+
+
+def without_a_ledger_another_directory(job: Job) -> None:
+    assert job.call("plan")[0] == 0
+    shutil.rmtree(job.directory / "ledger")
+    assert job.call("run")[0] == 2
+    other_directory(job)
+
+
+def nothing_planned_is_planned(job: Job) -> None:
+    code, message = job.call("status")
+    assert code == 2
+    assert "begin with orchestrator plan -c config.toml" in message
+    assert job.call("plan", "-c", "config.toml")[0] == 0
+    assert job.call("status")[0] == 0
+
+
+def submitted(job: Job) -> Path:
+    assert job.call("run", "--submit-only")[0] == 75
+    return job.directory / "chunks" / "000001.txt"
+
+
+def an_altered_chunk_file_is_removed(job: Job) -> None:
+    chunk = submitted(job)
+    chunk.write_text(chunk.read_text().replace("+417", "+418"))
+    code, message = job.call("run")
+    assert code in (0, 74)
+    if code == 74:
+        assert "remove it, and the next run writes it anew from the inputs" in message
+        chunk.unlink()
+        assert job.call("run")[0] == 0
+
+
+def a_damaged_chunk_file_is_removed(job: Job) -> None:
+    chunk = submitted(job)
+    chunk.write_text("garbage")
+    code, message = job.call("run")
+    assert code in (0, 74)
+    if code == 74:
+        assert "remove it" in message
+        chunk.unlink()
+        assert job.call("run")[0] == 0
+
+
+def a_chunk_file_and_the_list_are_lost(job: Job) -> None:
+    chunk = submitted(job)
+    saved = chunk.read_text()
+    chunk.unlink()
+    job.list.unlink()
+    code, message = job.call("run")
+    assert code == 2
+    assert "put either back" in message
+    chunk.write_text(saved)
+    assert job.call("run")[0] == 0
+
+
+def a_chunk_file_is_lost_and_the_list_is_put_back(job: Job) -> None:
+    submitted(job).unlink()
+    job.list.unlink()
+    assert job.call("run")[0] == 2
+    job.list.write_text(LIST)
+    assert job.call("run")[0] == 0
+
+
+def the_budget_is_raised(job: Job) -> None:
+    job.edit("max_cost = 1.0", "max_cost = 0.0002")
+    code, message = job.call("run")
+    assert code == 5
+    assert "raise [budget] max_cost" in message
+    job.edit("max_cost = 0.0002", "max_cost = 0.0003")
+    assert job.call("run")[0] == 0
+
+
+def a_price_is_set(job: Job) -> None:
+    job.add("[platforms.telegram]\nrequests_per_second = inf\n")
+    code, message = job.call("run")
+    assert code == 2
+    assert "set its price_per_10000" in message
+    assert job.call("run", "--set", "platforms.telegram.price_per_10000=1.0")[0] == 0
+
+
+def too_small(job: Job, words: str) -> None:
+    code, message = job.call("run")
+    assert code == 2
+    assert words in message
+
+
+def beside_another(job: Job) -> None:
+    job.add("[platforms.amazon]\nrequests_per_second = inf\n")
+    too_small(job, 'add numbers, leave out [platforms.amazon], or set its when_too_small = "skip"')
+
+
+def too_small_is_left_out(job: Job) -> None:
+    beside_another(job)
+    job.edit("[platforms.amazon]\nrequests_per_second = inf\n", "")
+    assert job.call("run")[0] == 0
+
+
+def too_small_is_skipped(job: Job) -> None:
+    beside_another(job)
+    assert job.call("run", "--set", "platforms.amazon.when_too_small=skip")[0] == 0
+
+
+def too_small_gets_more(job: Job) -> None:
+    """With a single platform there is nothing to leave out, and nothing left to send if it is skipped."""
+    job.edit("[platforms.instagram]\n", "[platforms.amazon]\n")
+    too_small(job, "the list has 3 accepted numbers, amazon takes 100 at least; add numbers\n")
+    job.list.write_text("".join(f"+4179828{n:04d}\n" for n in range(100)))
+    assert job.call("run")[0] == 0
+
+
+def a_platform_that_joins_is_too_small(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    job.add("[platforms.amazon]\nrequests_per_second = inf\n")
+    too_small(job, 'set its when_too_small = "skip" to leave such chunks out, or start a new job')
+    assert job.call("run", "--set", "platforms.amazon.when_too_small=skip")[0] == 0
+
+
+def a_wrong_path_is_mended(job: Job) -> None:
+    """Nothing was made there: the platform may ask something else, although the job has begun."""
+    right = job.config.read_text()
+    job.edit("[platforms.instagram]\n", '[platforms.instagram]\npath = "/ins/api/simple/task"\n')
+    code, message = job.call("run")
+    assert code == 1
+    assert "check base_url, and style and path of the platform" in message
+    job.config.write_text(right)
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def pending_cells_are_run(job: Job) -> None:
+    assert job.call("plan")[0] == 0
+    code, message = job.call("merge")
+    assert code == 0
+    assert "orchestrator run -c config.toml goes on" in message
+    assert job.call("run", "-c", "config.toml")[0] == 0
+
+
+def a_platform_is_not_planned_yet(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    job.add("[platforms.telegram]\nrequests_per_second = inf\nprice_per_10000 = 1.0\n")
+    code, message = job.call("merge")
+    assert code == 2
+    assert "nothing is planned yet; see orchestrator plan" in message
+    assert job.call("plan")[0] == 0
+    assert job.call("merge")[0] == 0
+
+
+def all_but_what_was_paid_for(job: Job) -> None:
+    stalled(job)
+    report = json_of("resolve", "--all", "--resubmit")
+    assert (report["exit_code"], report["settled"]) == (1, [])
+    assert "--refetch fetches it again, and to pay for it twice name it" in report["left_out"][0]["reason"]
+    assert job.call("resolve", str(TASK), "--resubmit")[0] == 0
+    assert job.call("resolve", "--all", "--undo")[0] == 0
+    assert job.call("resolve", "--all", "--refetch")[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def nothing_to_fetch(job: Job) -> None:
+    task_id = in_doubt(job)
+    report = json_of("resolve", "--all", "--refetch")
+    assert "--adopt TASK_ID names one" in report["left_out"][0]["reason"]
+    code, message = job.call("resolve", str(TASK), "--refetch")
+    assert code == 2
+    assert "it takes --adopt TASK_ID, --resubmit, --result FILE or --give-up" in message
+    assert job.call("resolve", str(TASK), "--adopt", task_id)[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def all_is_undone(job: Job) -> None:
+    in_doubt(job)
+    assert job.call("resolve", "--all", "--give-up")[0] == 0
+    code, message = job.call("resolve", "--all", "--resubmit")
+    assert code == 0
+    assert "--all --undo takes that back" in message
+    assert job.call("resolve", "--all", "--undo")[0] == 0
+    assert job.call("resolve", "--all", "--resubmit")[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def part_of_a_result(job: Job) -> None:
+    in_doubt(job)
+    job.file("part.csv", f"Number,instagram\n{NUMBERS[0]},yes\n")
+    code, message = job.call("resolve", str(TASK), "--result", "part.csv")
+    assert code == 2
+    assert "take it with --partial: the other 2 become unanswered" in message
+    assert job.call("resolve", str(TASK), "--result", "part.csv", "--partial")[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def a_result_with_the_wrong_name(job: Job) -> None:
+    job.edit("[job]\n", "[job]\nchunk_size = 2\n")
+    other = TaskKey("instagram", 2)
+    in_doubt(job)
+    change(
+        job,
+        lambda it: it.release(other, cost_nano=100_000, max_cost_nano=None, at=2.0),
+        lambda it: it.accept(other, "3f1b", total=1, at=3.0),
+    )
+    found = job.file("3f1b.csv", "\n".join(["Number,instagram", *(f"{n},no" for n in NUMBERS[:2])]))
+    code, message = job.call("resolve", str(TASK), "--result", found.name)
+    assert code == 2
+    assert "give it another name" in message
+    found.rename("mine.csv")
+    assert job.call("resolve", str(TASK), "--result", "mine.csv")[0] == 0
+    assert job.call("resolve", str(other), "--give-up")[0] == 0
+    assert job.call("run")[0] == 1
+
+
+def a_result_with_another_column(job: Job) -> None:
+    in_doubt(job)
+    job.add("[platforms.telegram]\nprice_per_10000 = 1.0\nrequests_per_second = inf\n")
+    found = job.file("r.csv", "\n".join(["Number,telegram,activated", *(f"{n},no,no" for n in NUMBERS)]))
+    code, message = job.call("resolve", str(TASK), "--result", "r.csv")
+    assert code == 2
+    assert "name the column instagram" in message
+    found.write_text(found.read_text().replace("telegram", "instagram"))
+    assert job.call("resolve", str(TASK), "--result", "r.csv")[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def a_platform_is_put_back(job: Job) -> None:
+    in_doubt(job)
+    job.file("r.csv", "\n".join(["Number,instagram", *(f"{n},no" for n in NUMBERS)]))
+    job.edit("[platforms.instagram]\n", "[platforms.telegram]\nprice_per_10000 = 1.0\n")
+    code, message = job.call("resolve", str(TASK), "--result", "r.csv")
+    assert code == 2
+    assert "put it back for this" in message
+    job.edit("[platforms.telegram]\nprice_per_10000 = 1.0\n", "[platforms.instagram]\n")
+    assert job.call("resolve", str(TASK), "--result", "r.csv")[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def a_mistyped_id(job: Job) -> None:
+    """Adopt an id that the vendor does not know; in no run is the job a dead end."""
+    task_id = in_doubt(job)
+    job.edit("min_interval_s = 0.01", "min_interval_s = 0.0001")
+    job.edit("base_delay_s = 0.01", "base_delay_s = 0.0001")
+    assert job.call("resolve", str(TASK), "--adopt", "mistyped")[0] == 0
+    assert job.call("run")[0] == 3
+    assert job.call("resolve", str(TASK), "--adopt", task_id)[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def what_was_retried(job: Job) -> None:
+    failed(job)
+    assert job.call("retry", "--all")[0] == 0
+    code, message = job.call("resolve", str(TASK), "--resubmit")
+    assert code == 2
+    assert "in a later task: decide on that one" in message
+    assert job.call("run")[0] == 0
+
+
+def a_task_that_is_misspelt(job: Job) -> None:
+    in_doubt(job)
+    for name in ("instagram/000009", "000001"):
+        code, message = job.call("resolve", name, "--give-up")
+        assert code == 2
+        assert "see status --held" in message
+    assert job.call("status", "--held")[0] == 1
+
+
+SCENARIOS = [
+    the_list_is_brought_back,
+    the_longer_list_is_taken_in,
+    the_other_list_is_a_new_job,
+    a_changed_setting_is_a_new_job,
+    a_purged_job_begins_anew_elsewhere,
+    purge_says_how,
+    an_older_copy_is_replaced,
+    a_lost_ledger_is_restored,
+    without_a_ledger_the_files_are_moved,
+    without_a_ledger_another_directory,
+    nothing_planned_is_planned,
+    an_altered_chunk_file_is_removed,
+    a_damaged_chunk_file_is_removed,
+    a_chunk_file_and_the_list_are_lost,
+    a_chunk_file_is_lost_and_the_list_is_put_back,
+    the_budget_is_raised,
+    a_price_is_set,
+    too_small_is_left_out,
+    too_small_is_skipped,
+    too_small_gets_more,
+    a_platform_that_joins_is_too_small,
+    a_wrong_path_is_mended,
+    pending_cells_are_run,
+    a_platform_is_not_planned_yet,
+    all_but_what_was_paid_for,
+    nothing_to_fetch,
+    all_is_undone,
+    part_of_a_result,
+    a_result_with_the_wrong_name,
+    a_result_with_another_column,
+    a_platform_is_put_back,
+    a_mistyped_id,
+    what_was_retried,
+    a_task_that_is_misspelt,
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_way_out(a_job: Job, scenario: Callable[[Job], None]) -> None:
+    """The message comes, what it says is done, and it is accepted."""
+    scenario(a_job)
+
+
+# --- every message that names a way out is in a table ----------------------------------------------------------------
+
+PACKAGE = Path(orchestrator.__file__).parent
+STAGES = ("dispatch", "job", "ledger", "master", "report", "results", "vendor")
+"""Where messages come from that meet a job underway. What config, list and command line say is typed anew, and the next
+call reads it as any other; the mistakes of `test_mistakes` take these, as far as they have a `mend`."""
+WAY = re.compile(
+    r"orchestrator [a-z]+ |(?<![\w-])--[a-z]|(?:[;,:(] ?|^|and |or |then )(?:set|remove|restore|put|bring|raise|choose|"
+    r"check|mend|name|save|top|look|add|begin|start|wait|see|take|give|make|copy|use|leave|go on|install|ask|move|"
+    r"decide|settle|run) "
+)
+
+TRIED: dict[str, str] = {
+    "no task id of the vendor is known, so there is nothing to fetch": "nothing_to_fetch",
+    "it has a task id, so it was paid for": "all_but_what_was_paid_for",
+    "--adopt TASK_ID": "test_what_status_shows_can_be_typed",
+    "--result FILE": "test_what_status_shows_can_be_typed",
+    "orchestrator resolve {} {} -c {}": "test_what_status_shows_can_be_typed",
+    "orchestrator resolve {} --undo": "tests/test_cli.py::test_a_decision_can_be_exchanged_and_taken_back",
+    "retry planned its numbers again": "what_was_retried",
+    "the job has no such task": "a_task_that_is_misspelt",
+    "{}; see status --held": "a_task_that_is_misspelt",
+    "is not in {}; put it back for this": "a_platform_is_put_back",
+    "its column is named after": "a_result_with_another_column",
+    "is the task id of {}; if it is": "a_result_with_the_wrong_name",
+    "take it with --partial": "part_of_a_result",
+    "a task id or a result file belongs to": "tests/job/test_resolving.py::test_a_result_for_all_of_none",
+    "this can't be a task id of the vendor": "a_mistyped_id",
+    "belongs to {}; look at the vendor": "tests/job/test_resolving.py::test_decisions_that_make_no_sense",
+    "was given to {} since; settle that one first": (
+        "tests/ledger/test_store_transitions.py::test_an_id_that_went_to_another_task_does_not_come_back"
+    ),
+    "{}: no ledger; if the job ran before": "nothing_planned_is_planned",
+    "in its directory; if the job ran before": "without_a_ledger_the_files_are_moved",
+    "it is an older copy": "an_older_copy_is_replaced",
+    "this job was purged": "a_purged_job_begins_anew_elsewhere",
+    "goes on with what it began with; put": "a_changed_setting_is_a_new_job",
+    "too few for every platform": "too_small_gets_more",
+    "this job goes on with the list it began with": "the_longer_list_is_taken_in",
+    "rows at least, and this job has": "a_platform_that_joins_is_too_small",
+    "accepted numbers, {} takes {} at least": "too_small_gets_more",
+    "leave out [platforms.{}]": "too_small_is_left_out",
+    "and so is the list that it was built from": "a_chunk_file_and_the_list_are_lost",
+    "nothing is planned yet": "a_platform_is_not_planned_yet",
+    "no price is known for": "a_price_is_set",
+    "[budget] max_cost is not set": "mistake: no budget",
+    "the balance is {} USD": "mistake: no balance",
+    "retry --all plans to pay for them again": "test_the_end_of_a_run_with_a_failed_task",
+    "failed for good": "test_the_end_of_a_run_with_a_failed_task",
+    "held, which the vendor may or may not have": "test_the_end_of_a_run_with_a_held_task",
+    "raise [budget] max_cost": "the_budget_is_raised",
+    "this run sent nothing": "mistake: no budget",
+    "mend the key or the balance": "mistake: a key that the vendor refuses",
+    "wait for the other run": "mistake: another run",
+    "wait for its end": "mistake: another run",
+    "mend the disk": "mistake: a full disk",
+    "run the same command again": "mistake: a vendor out of reach",
+    "restore the job's directory from its last run": "mistake: a damaged ledger",
+    "where the ledger is not safe": "mistake: a network file system",
+    "check base_url": "mistake: a name that is not found",
+    "there is no such page; check base_url": "a_wrong_path_is_mended",
+    "the file is too large for the vendor": "a_changed_setting_is_a_new_job",
+    "the vendor wants more rows in a task": "a_changed_setting_is_a_new_job",
+    "rows at most, and this job has": "a_changed_setting_is_a_new_job",
+    "altered since it was planned": "an_altered_chunk_file_is_removed",
+    "remove it, and the next run": "a_damaged_chunk_file_is_removed",
+    "does not accept the key": "mistake: a key that the vendor refuses",
+    "the balance at the vendor is used up": "mistake: no balance",
+}
+"""A part of each message, and where its way out is taken: a scenario or a test of this file, a mistake that is mended,
+or a test elsewhere."""
+
+NOT_TRIED: dict[str, str] = {
+    " --extend": "no scenario yet",
+    "{} --deadline {}": "no scenario yet",
+    " --set {}": "no scenario yet",
+    "orchestrator run {}{} --after {}": "no scenario yet",
+    " --after {}": "no scenario yet",
+    "nothing was planned; if it is worth it, raise max_cost": "no scenario yet",
+    "submits are in doubt; see status --held": "no scenario yet; decisions on one doubt are tried",
+    "the first task is held, so the rest": "no scenario yet; decisions on a stalled task are tried",
+    "lost or altered, and the list that it was built from": "no scenario yet",
+    "before the list can be extended, bring it back": "no scenario yet",
+    "put it back as it was, or set keep_columns": "no scenario yet",
+    "resolve {} --refetch has it fetched again": "no scenario yet; the command is tried on held and failed tasks",
+    "the master would have {} columns": "no scenario yet",
+    "put off": "the name of an outcome, no message",
+    "{}: run {} {}{}": "the headline of a run, no message",
+    "differ by {} s; set the clock": "a clock is not set by a test",
+    "the environment variable SSL_CERT_FILE": "a test does not exchange what the process trusts",
+    "ask it to remove them": "of the vendor, by a person",
+    "ask the vendor what it is allowed to": "of the vendor, by a person",
+    "the vendor does not take this request": "says what a person has to look at; the next call reads the settings anew",
+    "the API key holds characters": "says what a person has to look at; the next call reads the key anew",
+    "not a public address; if it is safe": "the test's files lie on this machine, whose addresses are never refused",
+    "is not https; if that host is safe": "the test's files lie on this machine, which may speak http",
+    "this file system can't hold a ledger": "takes a file system that has no locks",
+    "go on with the release that ran the job last": "takes a release of the future",
+    "the job has a ledger already": "a fault of the program alone would say so",
+    "master.parquet needs pyarrow": "takes an environment without it",
+    "bring it back from a copy": "takes a folder that is altered in the midst of a run",
+    "orchestrator status --held lists what to decide": "the meaning of a word, in the workbook",
+    "run again to go on": "the meaning of a word, in the workbook",
+    "if they are all of one country": "of a list; the next plan reads it anew",
+    "stood inside other text": "of a list; nothing is refused",
+}
+"""Messages whose way out no test takes, with the reason."""
+
+
+def named(tree: ast.AST) -> Iterator[str]:
+    """Give the texts of a module that name a way out, with {} for what is filled in; docstrings are no messages."""
+    passed: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            passed.add(id(node.value))
+        if isinstance(node, ast.JoinedStr):
+            passed.update(id(part) for part in ast.walk(node) if part is not node)
+    for node in ast.walk(tree):
+        if id(node) in passed:
+            continue
+        text = ""
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        if " " in text and WAY.search(text):
+            yield text
+
+
+def messages() -> list[tuple[str, str]]:
+    paths = sorted(path for stage in STAGES for path in (PACKAGE / stage).rglob("*.py"))
+    return [(str(path.relative_to(PACKAGE)), text) for path in paths for text in named(ast.parse(path.read_text()))]
+
+
+def test_every_message_with_a_way_out_is_listed() -> None:
+    """A new message of this kind has to be listed with the test that takes its way out."""
+    known = [*TRIED, *NOT_TRIED]
+    assert [(path, text) for path, text in messages() if not any(part in text for part in known)] == []
+    assert [part for part in known if not any(part in text for _, text in messages())] == []
+
+
+@pytest.mark.parametrize("place", sorted(set(TRIED.values())))
+def test_what_takes_a_way_out_is_there(place: str) -> None:
+    """Each place of the table is a test, and a mistake of it is mended."""
+    if place.startswith("mistake: "):
+        (mistake,) = (mistake for mistake in MISTAKES if mistake.name == place.removeprefix("mistake: "))
+        assert mistake.mend is not None
+    elif "::" in place:
+        path, _, name = place.partition("::")
+        assert f"def {name}(" in (PACKAGE.parent / path).read_text()
+    else:
+        assert place in {*globals(), *(scenario.__name__ for scenario in SCENARIOS)}
