@@ -13,7 +13,7 @@ from orchestrator.config import load
 from orchestrator.errors import ExitCode
 from orchestrator.settings import PlatformSettings
 from orchestrator.tasks import DECISIONS, Event, State, mermaid
-from orchestrator.vendor.platforms import KNOWN
+from orchestrator.vendor_api.platforms import KNOWN
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

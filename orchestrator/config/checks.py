@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
-from orchestrator.vendor.calls import call_of
-from orchestrator.vendor.platforms import KNOWN
+from orchestrator.vendor_api.calls import call_of
+from orchestrator.vendor_api.platforms import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from orchestrator.config.draft import Draft
     from orchestrator.settings import OutputSettings
-    from orchestrator.vendor.calls import Call
+    from orchestrator.vendor_api.calls import Call
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:

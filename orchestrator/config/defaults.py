@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.fields import PLATFORM_NAME
 from orchestrator.config.problems import guess, listed
 from orchestrator.settings import Style
-from orchestrator.vendor.platforms import ALSO_CALLED, KNOWN
+from orchestrator.vendor_api.platforms import ALSO_CALLED, KNOWN
 
 if TYPE_CHECKING:
     from pathlib import Path

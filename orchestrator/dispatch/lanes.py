@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Task
     from orchestrator.settings import PlatformSettings
     from orchestrator.tasks import TaskKey
-    from orchestrator.vendor.client import VendorClient
+    from orchestrator.vendor_api.client import VendorClient
 
 T = TypeVar("T")
 

@@ -13,15 +13,15 @@ from orchestrator.dispatch.pace import leave
 from orchestrator.dispatch.polling import Progress, next_look_s, worked_s
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.tasks import State
-from orchestrator.vendor.answers import KNOWN_STATUSES
-from orchestrator.vendor.dialects import is_task_id
-from orchestrator.vendor.hosts import MAX_LINK_CHARS
+from orchestrator.vendor_api.answers import KNOWN_STATUSES
+from orchestrator.vendor_api.dialects import is_task_id
+from orchestrator.vendor_api.hosts import MAX_LINK_CHARS
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
     from orchestrator.dispatch.lanes import Lane, Watch
-    from orchestrator.vendor.answers import TaskReport
-    from orchestrator.vendor.client import Leave
+    from orchestrator.vendor_api.answers import TaskReport
+    from orchestrator.vendor_api.client import Leave
 
 log = structlog.get_logger()
 

@@ -24,13 +24,13 @@ from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.intake import chunk_path
 from orchestrator.tasks import State
-from orchestrator.vendor.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
+from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
     from orchestrator.dispatch.looking import Looker
     from orchestrator.ledger import Ledger, Task
-    from orchestrator.vendor.client import Leave
+    from orchestrator.vendor_api.client import Leave
 
 log = structlog.get_logger()
 

@@ -12,10 +12,10 @@ result: `blockwise` in place of `normalise` (patterns → validity → numbering
 
 from orchestrator.intake.advice import advice
 from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path, lost_chunks
-from orchestrator.intake.inputs import fingerprint
+from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, Observed, PlannedChunk
 from orchestrator.intake.reading import WORK_FOLDER, Planned, read_list, rebuild
-from orchestrator.intake.reasons import Reason
+from orchestrator.intake.sources.find import fingerprint
 
 __all__ = [
     "WORK_FOLDER",

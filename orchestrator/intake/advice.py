@@ -13,10 +13,10 @@ import numpy as np
 import phonenumbers
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.duplicates import NUMBER_TYPE
-from orchestrator.intake.normalise import NumberRules, normalise
+from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
+from orchestrator.intake.numbers.decide import NumberRules, normalise
+from orchestrator.intake.numbers.reasons import NUMBERLIKE, Reason
 from orchestrator.intake.plan import ListPlan, Observed
-from orchestrator.intake.reasons import NUMBERLIKE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, replace_together
 from orchestrator.intake.arrays import read_array
 from orchestrator.intake.digits import lines_of
-from orchestrator.intake.duplicates import NUMBER_TYPE
+from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

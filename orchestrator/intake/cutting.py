@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
 from orchestrator.intake.chunks import chunk_folder, chunk_path, columns_path, write_chunks
-from orchestrator.intake.duplicates import NUMBER_TYPE, Unique, starts
+from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
 from orchestrator.intake.kept import KeptPart, write_chunk_columns
 from orchestrator.intake.plan import PlannedChunk
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.normalise import StoredRows
+    from orchestrator.intake.numbers.decide import StoredRows
     from orchestrator.workers import Workers
 
 ROWS_AT_ONCE = 200_000

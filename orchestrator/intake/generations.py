@@ -30,9 +30,9 @@ from orchestrator.files import (
 from orchestrator.intake.arrays import pack_places, read_array, unpack_places
 from orchestrator.intake.chunkfile import read_chunk
 from orchestrator.intake.chunks import chunk_bytes, chunk_folder, chunk_path, chunk_sizes, columns_path
-from orchestrator.intake.inputs import find_inputs
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list, take_over
+from orchestrator.intake.sources.find import find_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ import numpy as np
 from orchestrator.files import CSV_LINE_END, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.arrays import read_array
 from orchestrator.intake.blocks import private_file
-from orchestrator.intake.duplicates import NUMBER_TYPE
+from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

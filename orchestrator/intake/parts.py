@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, LineBlock
-from orchestrator.intake.decoding import as_utf8
-from orchestrator.intake.inputs import Input, Kind, input_errors
-from orchestrator.intake.layout import Keep, TableOptions
-from orchestrator.intake.normalise import NumberRules, StoredRows, store_block
-from orchestrator.intake.table import TableBlock, is_table, read_csv
-from orchestrator.intake.text import read_text
-from orchestrator.intake.unpacking import Content, unpacked
+from orchestrator.intake.numbers.decide import NumberRules, StoredRows, store_block
+from orchestrator.intake.sources.decode import as_utf8
+from orchestrator.intake.sources.delimited import TableBlock, is_table, read_csv
+from orchestrator.intake.sources.find import Input, Kind, input_errors
+from orchestrator.intake.sources.plain_text import read_text
+from orchestrator.intake.sources.table_layout import Keep, TableOptions
+from orchestrator.intake.sources.unpack import Content, unpacked
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from orchestrator.intake.numbers.lookup.tables import Tables
     from orchestrator.intake.plan import InputFile
-    from orchestrator.intake.tables import Tables
     from orchestrator.settings import JobSettings
 
 
@@ -101,7 +101,7 @@ def store_part(part: Part, rules: NumberRules, stem: Path, folder: Path | None =
 
 
 def _tables(rules: NumberRules, folder: Path) -> Tables:
-    from orchestrator.intake.tables import load_tables  # noqa: PLC0415 - small lists need none of it
+    from orchestrator.intake.numbers.lookup.tables import load_tables  # noqa: PLC0415 - small lists need none of it
 
     return load_tables(rules.default_region, folder)
 
@@ -118,10 +118,10 @@ def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: Tables |
 def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock]]:
     """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
     if kind is Kind.WORKBOOK:
-        from orchestrator.intake.workbook import read_workbook  # noqa: PLC0415 - see above
+        from orchestrator.intake.sources.xlsx import read_workbook  # noqa: PLC0415 - see above
 
         return read_workbook
-    from orchestrator.intake.columnar import read_parquet  # noqa: PLC0415
+    from orchestrator.intake.sources.parquet import read_parquet  # noqa: PLC0415
 
     return read_parquet
 

@@ -25,16 +25,16 @@ from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.arrays import unpack_places
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
 from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, columns_path, lost_chunks
-from orchestrator.intake.columns import shown
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
-from orchestrator.intake.duplicates import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
-from orchestrator.intake.inputs import Input, find_inputs
+from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
 from orchestrator.intake.kept import united
-from orchestrator.intake.normalise import NumberRules, StoredRows
+from orchestrator.intake.numbers.decide import NumberRules, StoredRows
+from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
 from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_of, store_part
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
-from orchestrator.intake.reasons import NUMBERLIKE, REASONS
+from orchestrator.intake.sources.find import Input, find_inputs
+from orchestrator.intake.sources.number_column import shown
 from orchestrator.jobdir.layout import is_chunk_file
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.intake.blocks import Look
-    from orchestrator.intake.layout import Keep
+    from orchestrator.intake.sources.table_layout import Keep
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
 
@@ -279,7 +279,7 @@ async def _in_thread(
 
 async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *, positions: bool) -> Unique:
     if scanned.read > AT_ONCE_ROWS:
-        from orchestrator.intake.buckets import drop_in_buckets  # noqa: PLC0415 - small lists need none of it
+        from orchestrator.intake.duplicates.in_buckets import drop_in_buckets  # noqa: PLC0415 - small lists need none of it
 
         return await drop_in_buckets(scanned.files, folder, workers, positions=positions)
     piece = partial(drop_duplicates, positions=positions)

@@ -12,8 +12,8 @@ import numpy as np
 from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
 from orchestrator.intake.digits import lines_of
-from orchestrator.intake.duplicates import FIRST_LINE, FIRST_POSITION, POSITION, starts
-from orchestrator.intake.reasons import NUMBERLIKE, REASONS
+from orchestrator.intake.duplicates.in_memory import FIRST_LINE, FIRST_POSITION, POSITION, starts
+from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

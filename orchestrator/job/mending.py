@@ -17,7 +17,7 @@ from orchestrator.dispatch.settling import Settler, check_of_task, results_of
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import chunk_path
-from orchestrator.intake.inputs import STANDARD_INPUT
+from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.restoring import changed_inputs, restore
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.results import altered, raw_result, verdict_path

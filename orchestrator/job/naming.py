@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
 from orchestrator.ledger import Ledger, PlannedPlatform
-from orchestrator.vendor.calls import Call, call_of
+from orchestrator.vendor_api.calls import Call, call_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import make_private
-from orchestrator.intake.inputs import refuse_inside
+from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.naming import follow_names
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours

@@ -13,7 +13,7 @@ import structlog
 from orchestrator.errors import ChangedError, ExitCode, UsageError
 from orchestrator.intake import ChunkLimits, PlannedChunk, advice, chunk_path, lost_chunks, read_list
 from orchestrator.intake.generations import Kept, extend_list
-from orchestrator.intake.inputs import STANDARD_INPUT
+from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.naming import known_call, planned_platform
 from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, planned_chunk, restore
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator.job.world import World
     from orchestrator.settings import Settings
-    from orchestrator.vendor.client import VendorClient
+    from orchestrator.vendor_api.client import VendorClient
 
 CLOCK_TOLERANCE_S = 300.0
 BYTES_A_CELL = 64

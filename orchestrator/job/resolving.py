@@ -23,7 +23,7 @@ from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
 from orchestrator.results.byhand import look_into
 from orchestrator.tasks import DECISIONS, HELD, Event, IllegalTransitionError, State, TaskKey
-from orchestrator.vendor.dialects import is_task_id
+from orchestrator.vendor_api.dialects import is_task_id
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import structlog
 from orchestrator.errors import UsageError
 from orchestrator.intake import Planned, chunk_path, columns_path, fingerprint, lost_chunks, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
-from orchestrator.intake.inputs import STANDARD_INPUT
 from orchestrator.intake.plan import PlannedChunk
+from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.jobdir.layout import LISTS
 from orchestrator.ledger import Ledger
 

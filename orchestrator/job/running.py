@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Memory, Standing, Task, Token
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
-    from orchestrator.vendor.client import VendorClient
+    from orchestrator.vendor_api.client import VendorClient
 
 T = TypeVar("T")
 

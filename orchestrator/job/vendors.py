@@ -11,7 +11,7 @@ from orchestrator.config import read_key
 from orchestrator.errors import LockedError, StorageError
 from orchestrator.report import streams
 from orchestrator.sandbox import Sandbox
-from orchestrator.vendor.client import VendorClient
+from orchestrator.vendor_api.client import VendorClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

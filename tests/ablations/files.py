@@ -42,10 +42,10 @@ FILES: Final = (
     ),
     Ablation(
         "a number ends where E.164 does",
-        "intake/normalise.py",
+        "intake/numbers/decide.py",
         "return Reason.BEYOND_E164 if digits > MAX_DIGITS else found",
         "return found",
-        "intake/test_normalise.py::test_where_e164_ends",
+        "intake/numbers/test_decide.py::test_where_e164_ends",
         "One line of 19 digits, and no master is ever written.",
     ),
     Ablation(
@@ -82,10 +82,10 @@ FILES: Final = (
     ),
     Ablation(
         "a report on another task is not used",
-        "vendor/dialects.py",
+        "vendor_api/dialects.py",
         "if named and named != task_id:",
         "if False:",
-        "vendor/test_dialects.py::TestReport::test_another_task",
+        "vendor_api/test_dialects.py::TestReport::test_another_task",
         "A task is finished with the link and the counts of another one.",
     ),
     Ablation(

@@ -38,13 +38,13 @@ from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Memory,
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
-from orchestrator.vendor.answers import Accepted, SubmitAnswer, TaskReport
+from orchestrator.vendor_api.answers import Accepted, SubmitAnswer, TaskReport
 from tests.simulation.fast import silent
 from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
     from orchestrator.results import ResultCheck
-    from orchestrator.vendor.client import Leave, VendorClient
+    from orchestrator.vendor_api.client import Leave, VendorClient
     from orchestrator.workers import PieceLimits, Workers
 
 ROWS = 20_000

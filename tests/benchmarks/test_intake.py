@@ -9,9 +9,9 @@ import numpy as np
 
 from orchestrator.intake.blocks import LineBlock
 from orchestrator.intake.chunks import write_chunks
-from orchestrator.intake.duplicates import drop_duplicates
-from orchestrator.intake.normalise import NumberRules, store_block
-from orchestrator.intake.tables import load_tables
+from orchestrator.intake.duplicates.in_memory import drop_duplicates
+from orchestrator.intake.numbers.decide import NumberRules, store_block
+from orchestrator.intake.numbers.lookup.tables import load_tables
 from tests.benchmarks import recorded
 from tests.benchmarks.figures import took
 from tests.benchmarks.intake import CHUNK, theirs, write_list

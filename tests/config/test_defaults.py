@@ -12,7 +12,7 @@ from orchestrator.config import load
 from orchestrator.config.problems import listed
 from orchestrator.errors import UsageError
 from orchestrator.settings import Style
-from orchestrator.vendor.platforms import KNOWN
+from orchestrator.vendor_api.platforms import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from orchestrator.config import load
 from orchestrator.config.fields import FAULTS
 from orchestrator.config.unknown import NAMED, TABLES
 from orchestrator.errors import UsageError
-from orchestrator.vendor.platforms import DOCUMENTED, KNOWN, SEEN_ELSEWHERE
+from orchestrator.vendor_api.platforms import DOCUMENTED, KNOWN, SEEN_ELSEWHERE
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.toml"

@@ -14,7 +14,7 @@ from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.ledger import Memory
 from orchestrator.settings import BackoffSettings
-from orchestrator.vendor.client import VendorClient
+from orchestrator.vendor_api.client import VendorClient
 from tests.dispatch.harness import INSTAGRAM, VENDOR, Bench
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from orchestrator.ledger import (
 )
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
-from orchestrator.vendor.client import VendorClient
+from orchestrator.vendor_api.client import VendorClient
 from orchestrator.workers import PieceLimits, Workers
 
 if TYPE_CHECKING:

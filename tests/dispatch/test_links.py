@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from orchestrator.dispatch.looking import is_named, names_in
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
-from orchestrator.vendor.hosts import MAX_LINK_CHARS
+from orchestrator.vendor_api.hosts import MAX_LINK_CHARS
 from tests.dispatch.harness import AMAZON, Answer, Bench, Made, Script, serving
 
 pytestmark = pytest.mark.looptime

@@ -37,7 +37,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.intake import ChunkLimits, ListPlan, Planned, chunk_path, columns_path, read_list, reading, rebuild
-from orchestrator.intake.reasons import REASONS
+from orchestrator.intake.numbers.reasons import REASONS
 from orchestrator.settings import JobSettings
 from orchestrator.workers import PieceLimits, Workers
 from tests.fuzz import results

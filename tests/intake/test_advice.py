@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import Look
+from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.plan import ListPlan, Observed
-from orchestrator.intake.reasons import Reason
 from orchestrator.settings import JobSettings
 
 NOTHING = Observed()

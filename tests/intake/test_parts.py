@@ -8,11 +8,11 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import CellBlock, LineBlock, read_rows
-from orchestrator.intake.inputs import Kind, find_inputs, fingerprint
-from orchestrator.intake.layout import TableOptions
-from orchestrator.intake.normalise import NumberRules
+from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, store_part
-from orchestrator.intake.table import TableBlock
+from orchestrator.intake.sources.delimited import TableBlock
+from orchestrator.intake.sources.find import Kind, find_inputs, fingerprint
+from orchestrator.intake.sources.table_layout import TableOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

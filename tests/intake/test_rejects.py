@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.files import csv_safe, sha256_of
 from orchestrator.intake.blocks import LineBlock
-from orchestrator.intake.duplicates import drop_duplicates
-from orchestrator.intake.normalise import NumberRules, store_block
+from orchestrator.intake.duplicates.in_memory import drop_duplicates
+from orchestrator.intake.numbers.decide import NumberRules, store_block
 from orchestrator.intake.rejects import Part, write_rejects
 
 if TYPE_CHECKING:

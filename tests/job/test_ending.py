@@ -15,7 +15,7 @@ from orchestrator.job.ending import MASTER_CODES, ending
 from orchestrator.ledger import Memory, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
-from orchestrator.vendor.client import VendorClient
+from orchestrator.vendor_api.client import VendorClient
 
 pytestmark = pytest.mark.looptime
 

@@ -21,7 +21,7 @@ from orchestrator.job.sheet import SANDBOX_BANNER
 from orchestrator.ledger import Ledger
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
-from orchestrator.vendor.calls import Call
+from orchestrator.vendor_api.calls import Call
 
 if TYPE_CHECKING:
     from tests.job.conftest import Case

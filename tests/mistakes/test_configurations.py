@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
-from orchestrator.vendor.platforms import KNOWN
+from orchestrator.vendor_api.platforms import KNOWN
 
 SHOP = '[vendors.main]\nbase_url = "sandbox"\n'
 LIST = '[job]\ninputs = ["numbers.txt"]\n'

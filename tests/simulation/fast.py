@@ -38,7 +38,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.ledger import LedgerWriter, Memory
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style
 from orchestrator.tasks import HELD, Event, State, TaskKey
-from orchestrator.vendor.client import VendorClient
+from orchestrator.vendor_api.client import VendorClient
 from orchestrator.workers import Workers
 from tests.simulation.checks import BrokenPromiseError, promise
 from tests.simulation.model import KilledError, ModelContext, ModelFetcher, ModelLedger, ModelWriter, Pause

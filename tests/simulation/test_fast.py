@@ -8,7 +8,7 @@ from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.lanes import Lane
 from orchestrator.dispatch.looking import Looker
 from orchestrator.dispatch.pace import Pace
-from orchestrator.vendor.client import Leave
+from orchestrator.vendor_api.client import Leave
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.fast import play_fast, silent
 

@@ -1,0 +1,1 @@
+"""Drops duplicates: of every number the first appearance stays."""

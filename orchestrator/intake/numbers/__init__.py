@@ -1,0 +1,1 @@
+"""From text to numbers, or to the reason why not."""

@@ -1,0 +1,208 @@
+"""From text to numbers. The door `cells` says which digits are meant; `phonenumbers` decides what they are worth.
+
+How its findings become reasons:
+
+    what `phonenumbers` says                                    reason
+    parse: NOT_A_NUMBER                                         not a number
+    parse: INVALID_COUNTRY_CODE, no plus sign, no region set    no country code
+    parse: INVALID_COUNTRY_CODE otherwise                       unknown country code
+    parse: TOO_SHORT_AFTER_IDD, TOO_SHORT_NSN                   too short
+    parse: TOO_LONG                                             too long
+    not valid, and possible: TOO_SHORT, IS_POSSIBLE_LOCAL_ONLY  too short
+    not valid, and possible: TOO_LONG                           too long
+    not valid, and possible: anything else                      not a valid number of REGION
+    anything but valid, of more than 15 digits                  too long: E.164 ends at 15 digits
+    valid, of more than 15 digits                               too long: E.164 ends at 15 digits
+    valid, with a calling code of `exclude_calling_codes`       excluded calling code
+
+A rejected text that is written like a date is called one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+
+from orchestrator.cells import MAX_DIGITS, read_text
+from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Look, Rows, write_rows
+from orchestrator.intake.kept import write_kept
+from orchestrator.intake.numbers.reasons import REASONS, Reason, not_valid_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.intake.blocks import Block
+    from orchestrator.intake.numbers.lookup.tables import Tables
+    from orchestrator.settings import JobSettings
+
+if hasattr(phonenumbers, "enable_pattern_cache"):  # else a list of many regions compiles patterns at every number
+    phonenumbers.enable_pattern_cache()
+
+RAW_LIMIT = 200
+"""Characters of a raw text that are kept."""
+
+_PARSE_REASONS = {
+    NumberParseException.NOT_A_NUMBER: Reason.NOT_A_NUMBER,
+    NumberParseException.TOO_SHORT_AFTER_IDD: Reason.TOO_SHORT,
+    NumberParseException.TOO_SHORT_NSN: Reason.TOO_SHORT,
+    NumberParseException.TOO_LONG: Reason.TOO_LONG,
+}
+_POSSIBLE_REASONS = {
+    ValidationResult.TOO_SHORT: Reason.TOO_SHORT,
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: Reason.TOO_SHORT,
+    ValidationResult.TOO_LONG: Reason.TOO_LONG,
+}
+CODES = {reason: FIRST_REASON + i for i, reason in enumerate(REASONS)}
+"""The codes of reasons in `Rows`."""
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{2}){1,2}")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_LAST_BYTE = 0xFF
+_ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that is no UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRules:
+    """The settings that decide what is accepted."""
+
+    default_region: str | None
+    excluded: frozenset[int]
+
+    @classmethod
+    def of(cls, job: JobSettings) -> NumberRules:
+        """Take the rules out of the settings; raises `UsageError` for a region that does not exist."""
+        region = job.default_region
+        if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
+            raise UsageError(f"default_region = {region!r}: there is no such region; two capital letters, such as CH")
+        return cls(region, frozenset(job.exclude_calling_codes))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """A file of rows, and what is in it.
+
+    `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
+    that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
+    stand in a file beside it.
+    """
+
+    path: Path
+    rows: int
+    rejected: Counter[str]
+    from_text: int = 0
+    largest: int = 0
+    first_line: int | None = None
+    columns: tuple[str, ...] = ()
+    look: Look | None = None
+
+    @property
+    def numbers(self) -> int:
+        """How many rows have a number, repeated ones included."""
+        return self.rows - sum(self.rejected.values())
+
+
+def normalise(raw: str, rules: NumberRules) -> int | str:
+    """Return the E.164 number in `raw` without its plus sign, or the reason why there is none."""
+    return _read(raw, rules)[0]
+
+
+def normalise_block(block: Block, rules: NumberRules, tables: Tables | None = None) -> Rows:
+    """Decide about every cell of a block; pure. With tables most are decided at once, to the same effect."""
+    if tables is not None:
+        from orchestrator.intake.numbers.blockwise import decide_block  # noqa: PLC0415 - small lists need none of it
+
+        return decide_block(block, rules, tables)
+    faults = block.faults if isinstance(block, CellBlock) else {}
+    numbers, lines, codes, raws = [], [], [], []
+    for row, (line, raw) in enumerate(block.cells()):
+        number, code, shown = decide(raw, rules, faults.get(row))
+        numbers.append(number)
+        lines.append(line)
+        codes.append(code)
+        raws.append(shown)
+    return Rows(np.array(numbers, np.int64), np.array(lines, np.int64), np.array(codes, np.uint16), raws)
+
+
+def decide(raw: str, rules: NumberRules, fault: str | None = None) -> tuple[int, int, bytes]:
+    """Return number, code and raw text of a row, see `Rows`; `fault` is a reason to reject it unread."""
+    found, is_beside = (fault, False) if fault else _read(raw, rules)
+    if isinstance(found, str):
+        return 0, CODES[found], _visible(raw)
+    return found, FROM_TEXT if is_beside else PLAIN, b"" if raw == f"+{found}" else _visible(raw)
+
+
+def store_block(block: Block, rules: NumberRules, path: Path, tables: Tables | None = None) -> StoredRows:
+    """Normalise a block and write its rows to `path`, kept columns beside it: a piece; raises `StorageError`."""
+    rows = normalise_block(block, rules, tables)
+    write_rows(path, rows)
+    counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(REASONS)).tolist()
+    stored = StoredRows(
+        path,
+        len(rows.lines),
+        Counter({reason: counts[code] for reason, code in CODES.items() if counts[code]}),
+        from_text=counts[FROM_TEXT],
+        largest=int(rows.numbers.max(initial=0)),
+        first_line=rows.first_line,
+    )
+    if not isinstance(block, CellBlock):
+        return stored
+    if block.names:
+        write_kept(path, block.kept)
+    return replace(stored, columns=block.names, look=block.look)
+
+
+def _read(raw: str, rules: NumberRules) -> tuple[int | str, bool]:
+    """Return the number or the reason, and whether something else stood beside the number."""
+    cell = read_text(raw)
+    if cell.fault is not None:
+        found: int | str = Reason(cell.fault.value)
+    elif len(cell.numbers) > 1:
+        found = Reason.SEVERAL
+    else:
+        found = _valid(cell.numbers[0], rules)
+    return Reason.DATE if isinstance(found, str) and _DATE.fullmatch(raw) else found, cell.beside
+
+
+def _valid(text: str, rules: NumberRules) -> int | str:
+    found = _parsed(text, rules)
+    digits = sum(map(str.isdigit, str(found) if isinstance(found, int) else text))
+    return Reason.BEYOND_E164 if digits > MAX_DIGITS else found
+
+
+def _parsed(text: str, rules: NumberRules) -> int | str:
+    try:
+        number = phonenumbers.parse(text, rules.default_region)
+    except NumberParseException as error:
+        return _parse_reason(error, text, rules)
+    if not phonenumbers.is_valid_number(number):
+        possible = phonenumbers.is_possible_number_with_reason(number)
+        return _POSSIBLE_REASONS.get(possible) or not_valid_in(number.country_code or 0)
+    if number.country_code in rules.excluded:
+        return Reason.EXCLUDED
+    return int(phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:])
+
+
+def _parse_reason(error: NumberParseException, text: str, rules: NumberRules) -> Reason:
+    if error.error_type != NumberParseException.INVALID_COUNTRY_CODE:
+        return _PARSE_REASONS[error.error_type]
+    return Reason.UNKNOWN_CODE if rules.default_region or text.startswith("+") else Reason.NO_COUNTRY_CODE
+
+
+def _visible(raw: str) -> bytes:
+    r"""Return `raw` as UTF-8 that is safe to show, cut: undecodable bytes and control characters become `\xNN`."""
+    text = _UNSAFE.sub(_escape, raw)
+    return (text if len(text) <= RAW_LIMIT else text[: RAW_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}").encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code in _ESCAPED_BYTE:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code <= _LAST_BYTE else f"\\u{code:04x}"

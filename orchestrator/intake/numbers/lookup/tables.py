@@ -1,0 +1,226 @@
+"""The automata of `numbering` as arrays, and the files in which they are kept.
+
+Building takes seconds, so that small lists do without, and what was built is kept: in the user's cache folder, under
+the version of `phonenumbers` that it was built from. The cache is a help and nothing else: without it, or with a file
+that is damaged, old, or not ours alone, the tables are built anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import phonenumbers
+from phonenumbers import PhoneMetadata
+
+from orchestrator.errors import StorageError
+from orchestrator.files import make_private_directory, replacing
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from orchestrator.intake.numbers.lookup.automata import Automaton
+
+FORMAT = 2
+"""Raised whenever the automata, their labels or the form of the file change."""
+
+LEADING = 6
+HEAD = 8
+"""Digits that are looked up at once: first six, then two more."""
+MAX_TAIL = 15
+
+_DIGEST_BYTES = 32
+_MAX_FILE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An automaton. `steps[state, digit]` is the next state, `labels[state]` the answer; see `numbering`."""
+
+    start: int
+    steps: npt.NDArray[np.uint16]
+    labels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcuts:
+    """What most numbers need of the international table: a look at their first eight digits, and at their length.
+
+    `leading[six digits]` is a state; `pairs[100 * state + two digits]` the one after; bit n of `sure[state]` says that
+    any n further digits give a valid number that stays as it is, and bit n of `hopeless[state]` that none do.
+    """
+
+    leading: npt.NDArray[np.uint16]
+    pairs: npt.NDArray[np.uint16]
+    sure: npt.NDArray[np.uint16]
+    hopeless: npt.NDArray[np.uint16]
+
+    @classmethod
+    def of(cls, table: Table) -> Shortcuts:
+        """Derive the shortcuts from the international table, within some 20 ms."""
+        states = np.array([table.start], np.uint16)
+        for _ in range(LEADING):
+            states = table.steps[states].ravel()
+        pairs = table.steps[table.steps].reshape(-1)
+        sure, hopeless = _outlook(table)
+        return cls(states, pairs, sure, hopeless)
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """All that the fast path looks up.
+
+    `codes[first three digits]` is a calling code, 0 for none, and `code_digits` its length. Without a default region
+    `national` is None; `abroad` is that region's international prefix, None where it is not just digits.
+    """
+
+    international: Table
+    shortcuts: Shortcuts
+    codes: npt.NDArray[np.int64]
+    code_digits: npt.NDArray[np.int64]
+    region: str | None
+    region_code: int
+    national: Table | None
+    abroad: bytes | None
+
+
+def cache_folder() -> Path | None:
+    """Return where tables are kept, None where there is no such place."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
+    folder = Path(base) / "numbercheck-orchestrator"
+    return folder if folder.is_absolute() else None
+
+
+@lru_cache(maxsize=2)
+def load_tables(region: str | None, folder: Path | None) -> Tables:
+    """Return the tables for a default region, out of `folder` or built, and kept there; held for the next call."""
+    international = _table(None, folder)
+    codes = np.zeros(1000, np.int64)
+    digits = np.zeros(1000, np.int64)
+    for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        length = len(str(code))
+        first = code * 10 ** (3 - length)
+        codes[first : first + 10 ** (3 - length)] = code
+        digits[first : first + 10 ** (3 - length)] = length
+    return Tables(
+        international,
+        Shortcuts.of(international),
+        codes,
+        digits,
+        region,
+        0 if region is None else phonenumbers.country_code_for_region(region),
+        None if region is None else _table(region, folder),
+        None if region is None else _abroad(region),
+    )
+
+
+def prepare_tables(region: str | None, cache: Path | None, folder: Path) -> Path:
+    """Return a folder that the tables can be loaded from, `folder` where the cache can't have them: a piece.
+
+    Raises `StorageError`.
+    """
+    tables = load_tables(region, cache)
+    if cache is not None and are_kept(region, cache):
+        return cache
+    _keep(_path(None, folder), _key(None), tables.international)
+    if tables.national is not None:
+        _keep(_path(region, folder), _key(region), tables.national)
+    return folder
+
+
+def are_kept(region: str | None, folder: Path | None) -> bool:
+    """Tell whether the tables are in `folder`, so that loading them costs next to nothing."""
+    names = {None, region}
+    return folder is not None and all(_read(_path(name, folder), _key(name)) is not None for name in names)
+
+
+def _table(region: str | None, folder: Path | None) -> Table:
+    """Return one table; what can't be kept is still returned."""
+    path, key = (None if folder is None else _path(region, folder)), _key(region)
+    kept = None if path is None else _read(path, key)
+    if kept is not None:
+        return kept
+    built = _build(region)
+    if path is not None:
+        with suppress(StorageError):
+            _keep(path, key, built)
+    return built
+
+
+def _build(region: str | None) -> Table:
+    from orchestrator.intake.numbers.lookup.automata import international, national  # noqa: PLC0415 - kept tables need none of it
+
+    automaton: Automaton = international() if region is None else national(region)
+    if len(automaton.steps) > np.iinfo(np.uint16).max:
+        return Table(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
+    return Table(automaton.start, np.array(automaton.steps, np.uint16), np.array(automaton.labels, np.uint8))
+
+
+def _outlook(table: Table) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+    every, some = table.labels == 1, table.labels != 0
+    sure, hopeless = np.zeros(len(every), np.uint16), np.zeros(len(every), np.uint16)
+    for length in range(MAX_TAIL + 1):
+        sure |= every.astype(np.uint16) << np.uint16(length)
+        hopeless |= (~some).astype(np.uint16) << np.uint16(length)
+        every, some = every[table.steps].all(axis=1), some[table.steps].any(axis=1)
+    return sure, hopeless
+
+
+def _abroad(region: str) -> bytes | None:
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    prefix = "" if metadata is None else metadata.international_prefix or ""
+    return prefix.encode() if re.fullmatch("[0-9]+", prefix) else None
+
+
+def _key(region: str | None) -> str:
+    """Name what a table depends on."""
+    return f"{FORMAT} {phonenumbers.__version__} {region or 'international'}"
+
+
+def _path(region: str | None, folder: Path) -> Path:
+    return folder / (re.sub(r"[^0-9A-Za-z.]", "-", _key(region)) + ".table")
+
+
+def _keep(path: Path, key: str, table: Table) -> None:
+    content = io.BytesIO()
+    for array in (np.frombuffer(key.encode(), np.uint8), np.array([table.start]), table.steps, table.labels):
+        np.save(content, array, allow_pickle=False)
+    make_private_directory(path.parent)
+    with replacing(path) as file:
+        file.write(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
+
+
+def _read(path: Path, key: str) -> Table | None:
+    """Return the table at `path`; None unless it is whole, ours, and built for `key`."""
+    content = _own_bytes(path)
+    if content is None or hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+        return None
+    file = io.BytesIO(content[_DIGEST_BYTES:])
+    name, start, steps, labels = (np.load(file, allow_pickle=False) for _ in range(4))
+    return Table(int(start[0]), steps, labels) if name.tobytes() == key.encode() else None
+
+
+def _own_bytes(path: Path) -> bytes | None:
+    """Return what is in a file that nobody else could have written; None if there is no such file."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            if all(map(_is_ours, (os.fstat(descriptor), path.parent.stat()))):
+                return file.read(_MAX_FILE_BYTES)
+    return None
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)

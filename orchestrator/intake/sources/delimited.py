@@ -1,0 +1,298 @@
+"""Reads tables: what all of them share, and csv.
+
+A row's line is the physical line on which it starts. A row without anything in it is a blank line; a row with
+something, but nothing in the column of numbers, is a row to reject.
+
+Of a csv file the parent only finds out where records end, so that bytes go to the workers, which parse them. A quote
+means something at the beginning of a field and nowhere else, as Python's csv module and most programs have it.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import re
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from orchestrator.cells import read_cell
+from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
+from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
+from orchestrator.intake.sources.number_column import is_header
+from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, first_end
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, Layout, TableOptions, cell_at, lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+DELIMITERS = ",;\t|"
+ROW_BYTES = 16
+"""What a row counts towards the size of a block beside its text: its line number and the rest."""
+
+_QUOTED = re.compile(r'"[^"]*"')
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+Row = tuple[int, "Sequence[str]"]
+"""A row's line, and its cells."""
+
+_Wanted = tuple[int, str, "Sequence[str]"]
+"""A row's line, its cell in the column of numbers, and those of kept columns."""
+
+
+class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
+    """A cell that is no number whatever its text looks like, and the reason why."""
+
+    reason: str
+
+    @classmethod
+    def of(cls, text: str, reason: str) -> FaultyCell:
+        """Return a cell with a reason."""
+        cell = cls(text)
+        cell.reason = reason
+        return cell
+
+
+@dataclass(frozen=True, slots=True)
+class TableBlock:
+    """Whole records of a csv file, as bytes; `first_line` is that of the first. A worker parses them."""
+
+    first_line: int
+    data: bytes
+    delimiter: str
+    layout: Layout
+    first: bool
+
+    def parsed(self) -> CellBlock:
+        """Return the cells in it."""
+        rows = _records(self.data, self.delimiter, self.first_line)
+        return _cells(list(_wanted(rows, self.layout)), self.layout, first=self.first)
+
+
+def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
+    """Take the column of numbers, and those that are kept, out of rows that are not blank.
+
+    The first rows decide which columns these are; raises `UsageError` when that can't be decided.
+    """
+    rows = iter(rows)
+    first_rows = list(islice(rows, LOOK_ROWS + 1))
+    if not first_rows:
+        return
+    layout = lay_out([row for _, row in first_rows], options)
+    below = chain(first_rows if layout.column.headerless else first_rows[1:], rows)
+    for number, block in enumerate(_cut(_wanted(below, layout), block_bytes)):
+        yield _cells(block, layout, first=not number)
+
+
+def text_of_value(value: object) -> str:
+    """Return a cell's value as text, with a reason where it is no number whatever the text looks like."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case int() | float():
+            text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+            fault = read_cell(value).fault
+            return FaultyCell.of(text, Reason(fault.value)) if fault else text
+        case dt.date() | dt.time() | dt.timedelta():
+            return FaultyCell.of(str(value), Reason.DATE)
+        case _:
+            return str(value)
+
+
+def read_csv(
+    stream: Peeked, options: TableOptions, block_bytes: int, *, delimiter: str | None = None
+) -> Iterator[TableBlock | CellBlock]:
+    """Yield the records below the header; raises `UsageError`.
+
+    The delimiter is the one that the first line has most of, unless that line says it (`sep=;`). A record above
+    `MAX_LINE_BYTES` is a cell with a fault.
+    """
+    start = _look_at(stream.head, delimiter)
+    if not start.records:
+        return
+    layout = lay_out([record.cells for record in start.records], options)
+    header = start.records[0]
+    skipped = start.lines[: header.begin if layout.column.headerless else header.end]
+    if header.end == len(start.lines) and len(stream.head) == HEAD_BYTES:
+        raise UsageError(f"{options.source}: the first row is longer than {HEAD_BYTES:,} bytes; is this a table?")
+    body = stream.buffered()
+    body.read(sum(map(len, skipped)))
+    buffer = RecordBuffer(LineBuffer(body, block_bytes, len(skipped) + 1), start.delimiter, options.source)
+    first = True
+    for block in buffer.blocks():
+        if isinstance(block, CellBlock):
+            yield block
+        else:
+            yield TableBlock(*block, start.delimiter, layout, first)
+            first = False
+
+
+def is_table(head: bytes, column: str | None) -> bool:
+    """Whether text that begins with `head` is a table with a header, although its name does not say so."""
+    lines = head.splitlines()
+    line = text_of(next((line for line in lines if line.strip()), b""))
+    return is_header(next(csv.reader([line], delimiter=sniff(line)), []), column)
+
+
+def sniff(header: str) -> str:
+    """Return the delimiter that stands in `header` most often, outside of quotes."""
+    bare = _QUOTED.sub("", header)
+    return max(DELIMITERS, key=bare.count)
+
+
+class RecordBuffer:
+    """Cuts a csv file into blocks of whole records.
+
+    What was looked at is not looked at again with the next block, save a quoted field that was not whole: otherwise a
+    record of megabytes would cost its length squared. Of a record that is too long only the beginning is kept.
+    """
+
+    def __init__(self, lines: LineBuffer, delimiter: str, source: str) -> None:
+        self._lines = lines
+        self._source = source
+        begin = re.escape(delimiter.encode())
+        self._quoted = re.compile(rb'(?:^|[\r\n%b])"[^"]*+(?:""[^"]*+)*+("?)' % begin)
+        self._scanned = 0
+        self._long: CellBlock | None = None
+
+    def blocks(self) -> Iterator[tuple[int, bytes] | CellBlock]:
+        """Yield line number and bytes of whole records; one that is too long is a cell with a fault.
+
+        Raises `UsageError` for a quote that is never closed.
+        """
+        lines = self._lines
+        while lines.fill():
+            first, end, opened = self._scan()
+            if 0 <= opened < len(lines.buffer) - MAX_LINE_BYTES:
+                raise self._never_closed(opened)
+            if self._long is None and first > MAX_LINE_BYTES:
+                self._long = lines.long_cell(first)
+            if self._long is not None:
+                if not end:
+                    self._take(max(self._scanned - 1, 0))  # all but a byte: no field begins at the next one
+                    continue
+                yield self._long
+                self._long = None
+                end -= len(self._take(first + (2 if lines.buffer.startswith(b"\r\n", first) else 1)))
+            if end:
+                yield lines.line, self._take(end)
+        _, _, opened = self._scan()
+        if opened >= 0:
+            raise self._never_closed(opened)
+        if self._long is not None:
+            yield self._long
+        elif lines.buffer:
+            yield lines.line, lines.take(len(lines.buffer))
+
+    def _scan(self) -> tuple[int, int, int]:
+        """Look at what is new in the buffer.
+
+        Return how long the first record is, as far as it is there; where the last whole record ends, 0 without one;
+        and where a quote is opened and not closed, or -1. A CR at the very end may be half of a CRLF, and does not
+        count yet; nor does a quote, which may be half of two.
+        """
+        buffer = self._lines.buffer
+        size, since, end, opened, start = len(buffer), 0, 0, -1, self._scanned
+        undecided = size - 1
+        for quoted in self._quoted.finditer(buffer, start) if buffer.find(b'"', start) >= 0 else ():
+            place = buffer.index(b'"', quoted.start())
+            since = since if end else start
+            end = max(end, buffer.rfind(b"\n", start, place) + 1, buffer.rfind(b"\r", start, place) + 1)
+            start = quoted.end()
+            opened = -1 if quoted[1] else place
+            undecided = quoted.start() if start == size else undecided
+        if opened < 0:
+            since = since if end else start
+            end = max(end, buffer.rfind(b"\n", start) + 1, buffer.rfind(b"\r", start, size - 1) + 1)
+        self._scanned = max(undecided, 0)
+        return first_end(buffer, since) if end else size - buffer.endswith(b"\r"), end, opened
+
+    def _take(self, end: int) -> bytes:
+        self._scanned = max(self._scanned - end, 0)
+        return self._lines.take(end)
+
+    def _never_closed(self, opened: int) -> UsageError:
+        line = self._lines.line + count_lines(self._lines.buffer[:opened])
+        return UsageError(f"{self._source}: line {line}: a quote is opened there and never closed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A record: its first line, counted from 0, the line after its last, and its cells."""
+
+    begin: int
+    end: int
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The lines that a csv file begins with, and the records in them that are not blank."""
+
+    lines: Sequence[bytes]
+    delimiter: str
+    records: Sequence[_Record]
+
+
+def _look_at(head: bytes, delimiter: str | None) -> _Start:
+    lines = head.splitlines(keepends=True)
+    begin = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
+    first = text_of(lines[begin]) if begin < len(lines) else ""
+    if (said := _SEPARATOR.fullmatch(first.strip(" \r\n"))) is not None:  # the tab stays, which may be what it says
+        delimiter, begin = said[1], begin + 1
+    elif delimiter is None:
+        delimiter = sniff(first)
+    return _Start(lines, delimiter, list(islice(_parsed(lines, begin, delimiter), LOOK_ROWS + 1)))
+
+
+def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Record]:
+    """Yield the records that are not blank."""
+    csv.field_size_limit(2 * MAX_LINE_BYTES)  # of the process: its default is below what a record may have
+    reader = csv.reader(map(text_of, lines[begin:]), delimiter=delimiter)
+    line = begin
+    for cells in reader:
+        end = begin + reader.line_num
+        if any(map(str.strip, cells)):
+            yield _Record(line, end, cells)
+        line = end
+
+
+def _records(data: bytes, delimiter: str, first_line: int) -> Iterator[Row]:
+    for record in _parsed(data.splitlines(keepends=True), 0, delimiter):
+        yield first_line + record.begin, record.cells
+
+
+def _wanted(rows: Iterable[Row], layout: Layout) -> Iterator[_Wanted]:
+    """Take out of rows what matters; the rest of a row may be large."""
+    for line, row in rows:
+        yield line, cell_at(row, layout.column.index), [cell_at(row, place) for place in layout.kept]
+
+
+def _cut(rows: Iterable[_Wanted], block_bytes: int) -> Iterator[list[_Wanted]]:
+    """Yield rows in lists that hold about `block_bytes` of text."""
+    block: list[_Wanted] = []
+    size = 0
+    for row in rows:
+        block.append(row)
+        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
+        if size >= block_bytes:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _cells(rows: Sequence[_Wanted], layout: Layout, *, first: bool) -> CellBlock:
+    texts = [text for _, text, _ in rows]
+    return CellBlock(
+        lines=[line for line, _, _ in rows],
+        texts=texts,
+        faults={place: text.reason for place, text in enumerate(texts) if isinstance(text, FaultyCell)},
+        names=layout.names,
+        kept=[kept for _, _, kept in rows] if layout.kept else (),
+        look=layout.look if first else None,
+    )

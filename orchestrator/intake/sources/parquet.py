@@ -1,0 +1,85 @@
+"""Reads parquet files, in batches of rows. A row's line is its number, from 1.
+
+The library is large, and few need it: it is an extra, and is imported only here, in a worker. What a hostile file does
+to memory it shall do to a worker process.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import UsageError
+from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.sources.delimited import FaultyCell, Row, table_blocks, text_of_value
+from orchestrator.intake.sources.find import input_errors, is_damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.intake.blocks import CellBlock
+    from orchestrator.intake.sources.table_layout import TableOptions
+
+BATCH_ROWS = 4096
+BUFFER_BYTES = 1 << 20
+
+
+def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
+    """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - see above
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise UsageError(
+            f"{options.source}: reading parquet needs a library: pip install 'numbercheck-orchestrator[parquet]', "
+            "or save it as .csv"
+        ) from error
+    with input_errors(path), _damage(options.source, pa.ArrowException):
+        pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
+        with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
+            yield from table_blocks(_rows(file, options.source), options, block_bytes)
+
+
+@contextmanager
+def _damage(source: str, damaged: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise
+    except (damaged, ValueError, KeyError, OSError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise
+        kind = type(error).__name__
+        raise UsageError(f"{source}: this can't be read as a parquet file ({kind}); write it anew") from error
+
+
+def _rows(file: Any, source: str) -> Iterator[Row]:
+    """Yield the header, as line 0, and the rows that are not blank; columns of nested types are left out.
+
+    Raises `UsageError` when no column is left.
+    """
+    schema = file.schema_arrow
+    places = [place for place, field in enumerate(schema) if not field.type.num_fields]
+    if not places:
+        raise UsageError(f"{source}: no column has plain values; write it with the numbers in a column of their own")
+    yield 0, [schema.field(place).name.strip() or f"Column {place + 1}" for place in places]
+    line = 0
+    for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+        columns = [_texts(batch.column(place)) for place in places]
+        for row in zip(*columns, strict=True):
+            line += 1
+            if any(map(str.strip, row)):
+                yield line, row
+
+
+def _texts(column: Any) -> list[str]:
+    """Return a column's cells; where one is a time that Python does not know, all are as the library writes them."""
+    try:
+        return list(map(_text, column.to_pylist()))
+    except (OverflowError, ValueError):  # years without end, and nanoseconds; what is damaged raises it again
+        texts = column.cast("string").to_pylist()
+        return ["" if text is None else FaultyCell.of(text, Reason.DATE) for text in texts]
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else text_of_value(value)

@@ -1,0 +1,220 @@
+"""What an input really is: unpacks it, layer by layer, until there is a stream of text, or a file for a worker.
+
+Content comes before names: a workbook that is called .csv is read as a workbook. Names tell text from tables. What can
+only be read from a file, and is none by itself (a workbook in a zip, or from standard input), becomes one in the work
+folder. A stream is unpacked while it is read, so what a small file can swell to is never there as a whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import sys
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from orchestrator.errors import UsageError
+from orchestrator.files import BLOCK_BYTES, disk_errors
+from orchestrator.intake.blocks import private_file
+from orchestrator.intake.sources.decode import Peeked
+from orchestrator.intake.sources.find import Kind, is_damage, kind_of, refuse_by_name
+from orchestrator.intake.sources.hashed import HashedStream
+from orchestrator.workbooks import is_workbook
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator
+
+    from orchestrator.intake.plan import InputFile
+    from orchestrator.intake.sources.find import Input
+
+MAX_LAYERS = 2
+"""A zip of a gzip file, say."""
+
+MAX_COPY_BYTES = 4 << 30
+"""What a workbook may unpack to in the work folder."""
+
+SHOWN_MEMBERS = 10
+
+_GZIP, _ZSTD, _ZIP, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"PK\x03\x04", b"PK\x05\x06"), b"PAR1"
+_REFUSED = {
+    b"\xd0\xcf\x11\xe0": "this is a workbook of before 2007, or one with a password; save it as .xlsx without one",
+    b"%PDF": "this is a PDF; save it as .xlsx, .csv or plain text",
+    b"BZh": "bzip2 files can't be read; unpack it, or pack it with gzip",
+    b"\xfd7zXZ": "xz files can't be read; unpack it, or pack it with gzip",
+    b"7z\xbc\xaf": "7z files can't be read; unpack it, or pack it with gzip",
+    b"Rar!": "rar files can't be read; unpack it, or pack it with gzip",
+}
+_ENCRYPTED = 0x1
+_JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
+_DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
+            UnicodeDecodeError, NotImplementedError)  # fmt: skip
+"""What unpacking raises for files that are cut off, damaged, or packed in a way that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What was found: `stream` for text and tables in text; `path` for what is read from a file, by a worker.
+
+    `fingerprint` tells what the input was, once it was read.
+    """
+
+    kind: Kind
+    fingerprint: Callable[[], InputFile]
+    stream: BinaryIO | None = None
+    path: str = ""
+
+
+@contextmanager
+def unpacked(found: Input, stdin: BinaryIO | None, stopped: threading.Event, copy: Path) -> Iterator[Content]:
+    """Open an input, and yield what it is; where it has to become a file, that is written to `copy`.
+
+    Raises `UsageError` for what can't be read, `OSError`, and `StorageError` when the copy can't be written; all of
+    these may also come while the stream is read.
+    """
+    with _damage(found.source), ExitStack() as opened:
+        stream = opened.enter_context(_opened(found, stdin))
+        hashed = HashedStream(found.path, stream, stopped)
+        path = None if found.is_standard_input else found.path
+        layers = _Layers(found.source, opened, copy, hashed.fingerprint)
+        yield layers.open(io.BufferedReader(hashed, BLOCK_BYTES), found.source, path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    source: str
+    opened: ExitStack
+    copy: Path
+    fingerprint: Callable[[], InputFile]
+
+    def open(self, stream: BinaryIO, name: str, path: str | None, layers: int = 0) -> Content:
+        """Return what is in `stream`, which is called `name`, and is the whole file at `path` if there is one."""
+        peeked = Peeked(stream)
+        head = peeked.head
+        for magic, message in _REFUSED.items():
+            if head.startswith(magic):
+                raise UsageError(f"{self.source}: {message}")
+        if head.startswith((_GZIP, _ZSTD)) or (head.startswith(_ZIP) and layers):
+            self._check_depth(layers)
+        if head.startswith(_GZIP):
+            plain: Any = self.opened.enter_context(gzip.GzipFile(fileobj=peeked.buffered()))
+            return self.open(plain, _inner(name), None, layers + 1)
+        if head.startswith(_ZSTD):
+            plain = self.opened.enter_context(zstd.ZstdFile(peeked.buffered()))
+            return self.open(plain, _inner(name), None, layers + 1)
+        if head.startswith(_ZIP):
+            return self._open_zip(path or self._copy(peeked), layers)
+        if head.startswith(_PARQUET):
+            return Content(Kind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
+        return self._plain(peeked, name)
+
+    def _open_zip(self, path: str, layers: int) -> Content:
+        archive = self.opened.enter_context(zipfile.ZipFile(path))
+        if is_workbook(archive):
+            return Content(Kind.WORKBOOK, self.fingerprint, path=path)
+        member = self._only_member(archive)
+        refuse_by_name(self.source, member.filename)
+        stream: Any = self.opened.enter_context(archive.open(member))
+        return self.open(stream, member.filename, None, layers + 1)
+
+    def _only_member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+        members = [member for member in archive.infolist() if not _is_junk(member)]
+        if len(members) != 1:
+            names = ", ".join(repr(member.filename) for member in members[:SHOWN_MEMBERS])
+            more = ", ..." * (len(members) > SHOWN_MEMBERS)
+            held = f"several files ({names}{more})" if members else "no file"
+            raise UsageError(
+                f"{self.source}: the zip holds {held}; it has to hold one list, so unpack it and name its files"
+            )
+        if members[0].flag_bits & _ENCRYPTED:
+            raise UsageError(f"{self.source}: the zip has a password; unpack it")
+        return members[0]
+
+    def _copy(self, stream: Peeked) -> str:
+        """Write what is in `stream` to a file."""
+        path = self.copy
+        left = MAX_COPY_BYTES
+        with disk_errors(path), private_file(path) as file:
+            while data := self._read(stream, min(left + 1, BLOCK_BYTES)):
+                left -= len(data)
+                if left < 0:
+                    raise UsageError(f"{self.source}: it unpacks to more than {MAX_COPY_BYTES:,} bytes; unpack it")
+                file.write(data)
+        return str(path)
+
+    def _read(self, stream: Peeked, size: int) -> bytes:
+        """Read, and keep the errors of reading apart from those of the disk that is written to."""
+        try:
+            with _damage(self.source):
+                return stream.read(size) or b""
+        except OSError as error:
+            raise UsageError(f"{self.source}: {error.strerror or error}") from error
+
+    def _plain(self, stream: Peeked, name: str) -> Content:
+        kind = kind_of(name)
+        if kind in (Kind.WORKBOOK, Kind.PARQUET):
+            what = "a workbook" if kind is Kind.WORKBOOK else "a parquet file"
+            raise UsageError(
+                f"{self.source}: this can't be read as {what}, although its name says so; save it anew, or name "
+                "it for what it is"
+            )
+        return Content(kind, self.fingerprint, stream.buffered())
+
+    def _check_depth(self, layers: int) -> None:
+        if layers >= MAX_LAYERS:
+            raise UsageError(f"{self.source}: packed more than {MAX_LAYERS} times over; unpack it")
+
+
+@contextmanager
+def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]:
+    if found.is_standard_input:
+        yield _buffered(_own_stdin() if stdin is None else stdin)  # not ours to close
+    else:
+        with Path(found.path).open("rb") as file:
+            yield file
+
+
+def _own_stdin() -> BinaryIO:
+    if sys.stdin is None:  # so Python says that the descriptor was closed when it began
+        raise UsageError("standard input is closed; pipe the list into it, or name a file in `inputs`")
+    return sys.stdin.buffer
+
+
+def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
+    if not isinstance(stream, io.BufferedIOBase):
+        raise TypeError("standard input must be a buffered binary stream")
+    return stream
+
+
+@contextmanager
+def _damage(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (*_DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and not is_damage(error):
+            raise
+        raise UsageError(
+            f"{source}: this can't be unpacked: it is damaged or cut off ({type(error).__name__})"
+        ) from error
+
+
+def _inner(name: str) -> str:
+    """Return a packed file's name without the ending that says so."""
+    packed = PurePosixPath(name)
+    return packed.stem if packed.suffix.lower() in {".gz", ".gzip", ".zst", ".zstd"} else name
+
+
+def _is_junk(member: zipfile.ZipInfo) -> bool:
+    # Not `is_dir`, which before Python 3.12 raises an IndexError for a member without a name.
+    path, name = member.filename, PurePosixPath(member.filename).name
+    return path.endswith("/") or path.startswith(_JUNK) or name in _JUNK or name.startswith("._")

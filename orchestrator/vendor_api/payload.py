@@ -1,0 +1,216 @@
+"""The body of a submit: multipart of a fixed length that holds back its last bytes.
+
+A vendor that has not seen the whole body can't have made a task, so those last bytes are the moment that counts:
+
+    head and fields, file  →  held  →  (the caller commits)  →  let_go  →  last bytes  →  left
+
+What is held back is the closing boundary. The file is the last part, so without it not even the file is complete.
+Anything that goes wrong before that ends with the connection aborted: not closed, because closing would still send
+what the transport has buffered, and would wait for a peer that no longer reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import FileIO
+from typing import TYPE_CHECKING, Final, Never
+
+import aiohttp
+from aiohttp.payload import Payload, StringPayload
+
+from orchestrator.errors import StorageError
+from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors
+from orchestrator.vendor_api.opening import opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from pathlib import Path
+
+    from aiofiles.threadpool.binary import AsyncBufferedReader
+    from aiohttp.abc import AbstractStreamWriter
+
+    from orchestrator.vendor_api.deadline import Call, Times
+
+PIECE_BYTES: Final = 64 * 1024
+"""How much is handed over between two looks at the clock: a link below 1 KiB/s counts as stalled."""
+
+_STALLED: Final = "no progress of the upload"
+_UNANSWERED: Final = "no answer to the whole request"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A chunk file, ready for one submit; `size_bytes` is what it was when it was opened.
+
+    A small one is in memory (`content`); a large one is open and comes in blocks.
+    """
+
+    path: Path
+    size_bytes: int
+    content: bytes = b""
+    file: AsyncBufferedReader | None = None
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield exactly `size_bytes`; raises `StorageError` if the file can't be read or has another size by now."""
+        if self.file is None:
+            if self.content:
+                yield self.content
+            return
+        left = self.size_bytes
+        with disk_errors(self.path):
+            while left and (block := await self.file.read(min(BLOCK_BYTES, left))):
+                left -= len(block)
+                yield block
+            size_now = os.fstat(self.file.fileno()).st_size
+        if left or size_now != self.size_bytes:
+            raise changed(self.path)
+
+
+def changed(path: Path) -> StorageError:
+    """Say that a file is not what it was a moment ago."""
+    return StorageError(f"{path}: changed while it was being sent; run the same command again")
+
+
+@asynccontextmanager
+async def open_upload(path: Path) -> AsyncIterator[Upload]:
+    """Open a chunk file; raises `StorageError`."""
+    size_bytes, content = _read_small(path)
+    if content is not None:
+        yield Upload(path, size_bytes, content)
+        return
+    async with opened(path, "rb") as file:
+        yield Upload(path, os.fstat(file.fileno()).st_size, file=file)
+
+
+def _read_small(path: Path) -> tuple[int, bytes | None]:
+    """Return a file's size, and its content if that is small."""
+    with disk_errors(path), FileIO(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > SMALL_BYTES:
+            return size_bytes, None
+        content = file.readall()
+    if len(content) != size_bytes:
+        raise changed(path)
+    return size_bytes, content
+
+
+def form(fields: Iterable[tuple[str, str]]) -> aiohttp.MultipartWriter:
+    """Return form data as the vendor's own examples send it: text fields carry no content type."""
+    writer = aiohttp.MultipartWriter("form-data")
+    for name, value in fields:
+        part = StringPayload(value)
+        del part.headers[aiohttp.hdrs.CONTENT_TYPE]
+        part.set_content_disposition("form-data", name=name)
+        writer.append_payload(part)
+    return writer
+
+
+class _OurPayload(Payload):
+    """A payload that can only be written, and only once."""
+
+    _autoclose = True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> Never:  # noqa: ARG002 - the base class's
+        raise TypeError("a submit's body is sent, not read")
+
+
+class _FilePart(_OurPayload):
+    """The file as one part, hashed while it is sent; `moved` is called after each piece."""
+
+    def __init__(self, upload: Upload, file_name: str, moved: Callable[[], None]) -> None:
+        super().__init__(upload, content_type="text/plain")
+        self.set_content_disposition("form-data", name="file", filename=file_name)
+        self._size = upload.size_bytes
+        self._upload = upload
+        self._moved = moved
+        self.hash = hashlib.sha256()
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        async for block in self._upload.blocks():
+            self.hash.update(block)
+            view = memoryview(block)
+            for start in range(0, len(view), PIECE_BYTES):
+                await writer.write(view[start : start + PIECE_BYTES])
+                await writer.drain()
+                self._moved()
+
+
+class HeldBody(_OurPayload):
+    """The whole body; `left` turns true in the moment its last bytes are handed over."""
+
+    def __init__(
+        self, fields: Iterable[tuple[str, str]], upload: Upload, file_name: str, *, call: Call, times: Times
+    ) -> None:
+        self._form = form(fields)
+        self._part = _FilePart(upload, file_name, self._moved)
+        self._form.append_payload(self._part)
+        super().__init__(self._form, content_type=self._form.content_type)
+        self._call = call
+        self._times = times
+        self._turn = asyncio.Event()
+        self._go = asyncio.Event()
+        self._transport: asyncio.WriteTransport | None = None
+        self.left = False
+
+    @property
+    def size(self) -> int | None:
+        """The exact number of bytes; it becomes the Content-Length."""
+        return self._form.size
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the file's bytes sent so far, in hexadecimal."""
+        return self._part.hash.hexdigest()
+
+    async def held_or_over(self, exchange: asyncio.Task[object]) -> None:
+        """Wait until only the last bytes are missing, or `exchange` is over without having got there."""
+        exchange.add_done_callback(lambda _: self._turn.set())
+        await self._turn.wait()
+
+    def let_go(self) -> None:
+        """Allow the last bytes to leave."""
+        self._go.set()
+
+    def abort(self) -> None:
+        """Drop the connection at once, with whatever was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Send the body, and stop before its last bytes until `let_go`."""
+        self._transport = writer.transport
+        try:
+            await self._write_held(writer)
+            self._call.deadline.pause()
+            self._turn.set()
+            await self._go.wait()
+            await self._write_last(writer)
+        except BaseException as error:
+            self.abort()
+            if isinstance(error, StorageError):
+                self._call.failure = error
+            raise
+
+    async def _write_held(self, writer: AbstractStreamWriter) -> None:
+        if self._transport is not None:
+            # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself. Not 0: the TLS
+            # transport of asyncio pauses at "as much as the limit", so with 0 it would pause for ever, empty.
+            self._transport.set_write_buffer_limits(high=1)
+        await self._form.write(writer, close_boundary=False)
+        await writer.drain()
+
+    async def _write_last(self, writer: AbstractStreamWriter) -> None:
+        if self._transport is None or self._transport.is_closing():
+            raise aiohttp.ClientConnectionResetError("the connection was lost while the last bytes were held back")
+        # Nothing awaits between here and the transport, so `left` is true exactly if it got them.
+        self.left = True
+        self._call.deadline.within(self._times.answer_s, _UNANSWERED)
+        await writer.write(f"--{self._form.boundary}--\r\n".encode())
+        await writer.drain()
+
+    def _moved(self) -> None:
+        self._call.deadline.within(self._times.stall_s, _STALLED)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from orchestrator.intake.blocks import FIRST_REASON
+from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS, Reason, not_valid_in
+
+
+def test_the_list_of_reasons_is_closed() -> None:
+    """Users and outside checks rely on these words; what follows names a region, or a code that has none."""
+    assert list(REASONS[: len(Reason)]) == [
+        "not a number", "empty cell", "no country code", "unknown country code", "too short", "too long",
+        "too long: E.164 ends at 15 digits", "excluded calling code", "rounded by a spreadsheet", "a date",
+        "a formula without a value", "some digits are hidden", "several numbers in one cell",
+        "an extension as long as a number", "line too long",
+    ]  # fmt: skip
+    assert all(reason.startswith("not a valid number of ") for reason in REASONS[len(Reason) :])
+    assert len(set(REASONS)) == len(REASONS) < (1 << 16) - FIRST_REASON
+
+
+def test_regions() -> None:
+    """A shared calling code counts for its main region, one without a region for itself."""
+    assert [not_valid_in(code) for code in (41, 1, 44, 800)] == [
+        "not a valid number of CH",
+        "not a valid number of US",
+        "not a valid number of GB",
+        "not a valid number of +800",
+    ]
+    assert {not_valid_in(41), Reason.TOO_SHORT} <= NUMBERLIKE <= set(REASONS)

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock
+from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.sources import delimited as table
+from orchestrator.intake.sources import plain_text as text_module
+from orchestrator.intake.sources.decode import HEAD_BYTES, as_utf8
+from orchestrator.intake.sources.delimited import RecordBuffer, TableBlock, is_table, read_csv, sniff, table_blocks
+from orchestrator.intake.sources.plain_text import LineBuffer
+from orchestrator.intake.sources.table_layout import Keep, TableOptions
+
+
+def blocks(
+    data: str | bytes, column: str | None = None, block_bytes: int = 1 << 18, *, keep: Keep = False
+) -> list[CellBlock]:
+    raw = data if isinstance(data, bytes) else data.encode()
+    found = read_csv(as_utf8(io.BytesIO(raw)), TableOptions("a.csv", column, keep=keep), block_bytes)
+    return [block.parsed() if isinstance(block, TableBlock) else block for block in found]
+
+
+def cells(data: str | bytes, column: str | None = None, block_bytes: int = 1 << 18) -> list[tuple[int, str]]:
+    return [cell for block in blocks(data, column, block_bytes) for cell in block.cells()]
+
+
+@pytest.mark.parametrize(
+    ("header", "delimiter"),
+    [("phone", ","), ("a,b;c,d", ","), ("a;b", ";"), ("a\tb", "\t"), ('"a,b,c";d', ";"), ("a,b\tc", ","), ("a|b", "|")],
+)
+def test_sniffed_delimiter(header: str, delimiter: str) -> None:
+    """The delimiter is what stands in the header most often, outside of quotes; a comma when in doubt."""
+    assert sniff(header) == delimiter
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_cells_and_lines(end: str, delimiter: str) -> None:
+    """The column's cells come out stripped, with the physical line on which their record starts."""
+    rows = ["", "Name,Phone", 'Anna,"+41"', "", ",,", f'"two{end}lines",  +42 ', 'Carl,"a ""b"""']
+    text = end.join(rows).replace(",", delimiter)
+    assert cells(text) == [(3, "+41"), (6, "+42"), (8, 'a "b"')]
+
+
+def test_a_row_without_a_number_is_not_blank() -> None:
+    """A row with something in it is a cell to reject; only a row without anything is a blank line."""
+    assert cells("name,phone\nAnna\nBob,\n , \n") == [(2, ""), (3, "")]
+
+
+def test_byte_order_mark_and_other_bytes() -> None:
+    """A BOM is dropped; a line that is no UTF-8 is read in the Western code page."""
+    assert cells(b"\xef\xbb\xbfphone,name\n+41,J\xfcrg\n+\xff,x\n") == [(2, "+41"), (3, "+\u00ff")]
+
+
+def test_headerless_list() -> None:
+    """A single column without a header begins with its first row; empty columns beside it don't count."""
+    assert cells("+41798284651\n+41798284652\n") == [(1, "+41798284651"), (2, "+41798284652")]
+    assert cells("+41798284651;\n+41798284652;\n") == [(1, "+41798284651"), (2, "+41798284652")]
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", "phone\n", ",\n"])
+def test_nothing_in_it(data: str) -> None:
+    """A table without rows gives no cells, and is no error by itself."""
+    assert cells(data) == []
+
+
+def test_no_column() -> None:
+    """A header that does not tell is an error that names the file."""
+    with pytest.raises(UsageError, match=r"a\.csv: no column may hold the numbers"):
+        cells("a,b\n1,2\n")
+
+
+@pytest.mark.parametrize("tail", ["", "\n"])
+def test_unclosed_quote(tail: str) -> None:
+    """A quote that is never closed would swallow the rest of the list: it is an error that names its line."""
+    with pytest.raises(UsageError, match=r"a\.csv: line 3: a quote is opened there and never closed"):
+        cells(f'name,phone\nx,+41\n"y,+42\nz,+43{tail}')
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18, 1_100_000])
+def test_unclosed_quote_in_a_large_file(block_bytes: int) -> None:
+    """A quote that is not closed for too long is found early, and its line named, however blocks are cut."""
+    with pytest.raises(UsageError, match=r"a\.csv: line 2: a quote is opened there and never closed"):
+        cells('phone\n"+41\n' + "+42\n" * 600_000, block_bytes=block_bytes)
+
+
+def test_quotes_in_the_middle_of_a_field() -> None:
+    """A quote means something at the beginning of a field only, or sloppy files would lose the rest of the list."""
+    assert cells('name,phone\n5" pipe,+41\n "x,+42\n"a"b",+43\n') == [(2, "+41"), (3, "+42"), (4, "+43")]
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "\n\nSEP=;\n"])
+def test_a_line_that_names_the_delimiter(first: str) -> None:
+    """Excel's own first line says what the delimiter is, and is no header."""
+    lines = first.count("\n")
+    assert cells(first + "a,b,c,phone;d\n+41;x\n", "a,b,c,phone") == [(lines + 2, "+41")]
+
+
+def test_a_line_that_names_the_tab() -> None:
+    """The delimiter that it names may be white, and stands at the end of the line then."""
+    assert cells("sep=\t\r\na,b\tphone\r\nx\t+41\r\n") == [(3, "+41")]
+
+
+@pytest.mark.parametrize("block_bytes", [1000, 1 << 18, 1_100_000])
+def test_long_records(block_bytes: int) -> None:
+    """A record above the limit is a fault, shown cut, and what follows is read; one at the limit is not."""
+    limit = "x," + "7" * (MAX_LINE_BYTES - 2)
+    text = f"name,phone\n{limit}\n{limit}7\r\ny,+41\n"
+    found = blocks(text, block_bytes=block_bytes)
+    rows = [(line, len(raw)) for block in found for line, raw in block.cells()]
+    assert rows == [(2, MAX_LINE_BYTES - 2), (3, 1000), (4, 3)]
+    assert [dict(block.faults) for block in found if block.faults] == [{0: Reason.LINE_TOO_LONG}]
+
+
+@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 18, 1_100_000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_long_record_with_quotes(end: str, block_bytes: int) -> None:
+    """A record that is too long is one also where its fields are quoted, to its own end: line breaks in them count."""
+    fields = [f"x{end}y", "7" * 900_000 + f"{end}z,+43{end}", "8" * 900_000]
+    text = f'name,phone{end}"' + '","'.join(fields) + f'"{end}y,+41{end}'
+    found = blocks(text, block_bytes=block_bytes)
+    assert [(line, len(raw)) for block in found for line, raw in block.cells()] == [(2, 1000), (6, 3)]
+    assert [dict(block.faults) for block in found if block.faults] == [{0: Reason.LINE_TOO_LONG}]
+
+
+class Work:
+    """Counts the quoted fields that a buffer of records finds."""
+
+    def __init__(self, buffer: RecordBuffer) -> None:
+        self.fields = 0
+        self._pattern = buffer._quoted
+        buffer._quoted = self  # type: ignore[assignment]  # as much of a pattern as is used
+
+    def finditer(self, data: bytearray, start: int) -> Iterator[re.Match[bytes]]:
+        for match in self._pattern.finditer(data, start):
+            self.fields += 1
+            yield match
+
+
+@pytest.mark.parametrize("record", [b',","', b'"",', b'"a""b",'])
+def test_a_long_record_is_looked_at_once(record: bytes) -> None:
+    """A record of megabytes of quotes costs what its length is, not its square, and stays out of memory."""
+    data = record * (1_600_000 // len(record))
+    lines = LineBuffer(io.BytesIO(data + b"\n+41\n"), 1 << 14)
+    buffer = RecordBuffer(lines, ",", "a.csv")
+    work, sizes = Work(buffer), [0]
+    sizes.extend(len(lines.buffer) for _ in buffer.blocks())
+    assert 0 < work.fields <= data.count(b'"') // 2 + 2 * len(data) // (1 << 14)
+    assert max(sizes) <= MAX_LINE_BYTES + (1 << 14)
+
+
+def test_a_header_that_is_no_header() -> None:
+    """A first row longer than what is looked at is an error, and not a table without end."""
+    with pytest.raises(UsageError, match="the first row is longer than"):
+        cells("phone," + "x" * HEAD_BYTES + "\n+41,y\n")
+
+
+def test_tables_by_content() -> None:
+    """Text is a table if its first line is a header: several names, one of which says that numbers are below it."""
+    assert is_table(b"\n\nName;Phone\n1;+41\n", None)
+    assert is_table(b"a\tb\n", "b")
+    assert not is_table(b"a;b\n", None)
+    assert not is_table(b"phone\n+41\n", None)
+    assert not is_table(b"", None)
+    assert not is_table(b"+41 79, +41 78\n", None)
+
+
+def test_kept_columns() -> None:
+    """Kept cells come with every row, in blocks of any size; the first block tells what the table looks like."""
+    text = 'name,phone,city\nAnna,+41,"Bern, BE"\nBob,+42\n,+43,x\n'
+    for block_bytes in (1, 25, 1 << 18):
+        found = blocks(text, block_bytes=block_bytes, keep=True)
+        assert {block.names for block in found} == {("name", "city")}
+        assert [kept for block in found for kept in block.kept] == [["Anna", "Bern, BE"], ["Bob", ""], ["", "x"]]
+        assert [block.look is not None for block in found] == [True] + [False] * (len(found) - 1)
+
+
+def test_blocks_of_cells_are_bounded() -> None:
+    """A block of another table's rows holds about as much text as was asked for, kept cells included."""
+    rows = [(1, ["phone", "note"]), *((i, ["+41", "x" * 40]) for i in range(2, 100))]
+    found = list(table_blocks(rows, TableOptions("a", keep=True), 200))
+    assert max(len(block.lines) for block in found) == 4
+    assert [line for block in found for line, _ in block.cells()] == list(range(2, 100))
+
+
+def whole_records(text: str) -> list[tuple[int, bytes, list[str]]] | None:
+    """Return line, bytes without line end, and cells of every record; None if a quote is never closed."""
+    lines = text.encode().splitlines(keepends=True)
+    reader = csv.reader([*(line.decode() for line in lines), "\0end"])
+    found: list[tuple[int, bytes, list[str]]] = []
+    begin = 0
+    for row in reader:
+        end = reader.line_num
+        if row == ["\0end"]:
+            return found
+        found.append((begin + 1, re.sub(rb"\r?\n?\Z", b"", b"".join(lines[begin:end])), row))
+        begin = end
+    return None
+
+
+@given(st.text(alphabet='ab,"\n\r', max_size=60), st.integers(1, 9))
+def test_records_above_a_limit(tail: str, block_bytes: int) -> None:
+    """However blocks are cut, records above the limit are the same faults, each from its line, and others are rows."""
+    text, limit = f"x,phone\n{tail}\n", 9
+    records = whole_records(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "MAX_LINE_BYTES", limit)
+        patch.setattr(text_module, "MAX_LINE_BYTES", limit)
+        patch.setattr(csv, "field_size_limit", lambda limit: limit)  # of the process; too low for the look at the head
+        try:
+            found = [cell for block in blocks(text, "phone", block_bytes) for cell in line_and_fault(block)]
+        except UsageError:  # a quoted field above the limit counts as one that is never closed
+            assert records is None or any(len(raw) > limit and b'"' in raw for _, raw, _ in records)
+            return
+    assert records is not None
+    assert found == [
+        (line, len(raw) > limit) for line, raw, row in records[1:] if len(raw) > limit or "".join(row).strip()
+    ]
+
+
+def line_and_fault(block: CellBlock) -> list[tuple[int, bool]]:
+    return [(line, place in block.faults) for place, line in enumerate(block.lines)]
+
+
+def reference(text: str) -> list[tuple[int, list[str]]] | None:
+    """Parse by Python's csv module as a whole; return None for a quote that is never closed."""
+    lines = text.encode().splitlines(keepends=True)
+    reader = csv.reader([*(line.decode() for line in lines), "\0end"])
+    rows, line = [], 1
+    for row in reader:
+        if any(map(str.strip, row)):
+            rows.append((line, row))
+        line = reader.line_num + 1
+    return rows[:-1] if rows[-1][1] == ["\0end"] else None
+
+
+@given(st.text(alphabet='ab,"\n\r ', max_size=40), st.integers(1, 60))
+def test_records_are_those_of_the_csv_module(tail: str, block_bytes: int) -> None:
+    """Whatever quotes stand where, and however blocks are cut, rows are those of one parser over the whole file."""
+    text = f"x,phone\n{tail}\n"
+    if (rows := reference(text)) is None:
+        with pytest.raises(UsageError, match="never closed"):
+            blocks(text, block_bytes=block_bytes)
+        return
+    found = [
+        (line, [kept[0], cell])
+        for block in blocks(text, block_bytes=block_bytes, keep=True)
+        for (line, cell), kept in zip(block.cells(), block.kept, strict=True)
+    ]
+    expected = [(line, [(*row, "", "")[0], (*row, "", "")[1].strip()]) for line, row in rows[1:]]
+    assert found == expected
+
+
+@given(st.lists(st.text(alphabet='ab,"\n\r ', max_size=6), max_size=12), st.integers(1, 60))
+def test_borders_of_blocks_change_nothing(values: list[str], block_bytes: int) -> None:
+    """Whatever the size of blocks, every cell comes out once, in order, with its line."""
+    text = "x,phone\n"
+    expected = []
+    for value in values:
+        expected.append((len(text.splitlines()) + 1 if "\r" not in text else 0, value.strip()))
+        text += 'x,"' + value.replace('"', '""') + '"\n'
+    found = cells(text, block_bytes=block_bytes)
+    assert [cell for _, cell in found] == [cell for _, cell in expected]
+    assert "\r" in text or found == expected
