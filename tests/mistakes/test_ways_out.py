@@ -538,7 +538,7 @@ def test_a_way_out(a_job: Job, scenario: Callable[[Job], None]) -> None:
 # --- every message that names a way out is in a table ----------------------------------------------------------------
 
 PACKAGE = Path(orchestrator.__file__).parent
-STAGES = ("dispatch", "job", "ledger", "master", "report", "results", "vendor")
+STAGES = ("dispatch", "job", "ledger", "master", "report", "results", "vendor_api")
 """Where messages come from that meet a job underway. What config, list and command line say is typed anew, and the next
 call reads it as any other; the mistakes of `test_mistakes` take these, as far as they have a `mend`."""
 WAY = re.compile(
