@@ -10,7 +10,7 @@ FILES: Final = (
     # Results that are not what they should be
     Ablation(
         "a result holds more rows of its chunk than others",
-        "results/check.py",
+        "_finding",
         "if matcher.foreign > matcher.own:",
         "if False:",
         "results/test_check.py::test_mostly_foreign_rows",
@@ -18,7 +18,7 @@ FILES: Final = (
     ),
     Ablation(
         "a result holds as many rows as the vendor reported",
-        "results/check.py",
+        "_finding",
         "if matcher.matched * 100 < promised * (100 - MISSING_PERCENT):",
         "if False:",
         "results/test_check.py::test_fewer_rows_than_reported",
@@ -26,7 +26,7 @@ FILES: Final = (
     ),
     Ablation(
         "a verdict is no telephone number",
-        "results/words.py",
+        "verdict",
         "if mask_numbers(word) != word:",
         "if False:",
         "results/test_words.py::test_numbers_are_odd[+41798284651]",
@@ -34,7 +34,7 @@ FILES: Final = (
     ),
     Ablation(
         "what hides digits is no punctuation",
-        "cells.py",
+        "_of_text",
         "return Cell(fault=Fault.HIDDEN)",
         "pass",
         "test_cells.py::test_no_number",
@@ -42,7 +42,7 @@ FILES: Final = (
     ),
     Ablation(
         "a number ends where E.164 does",
-        "intake/numbers/decide.py",
+        "_valid",
         "return Reason.BEYOND_E164 if digits > MAX_DIGITS else found",
         "return found",
         "intake/numbers/test_decide.py::test_where_e164_ends",
@@ -50,7 +50,7 @@ FILES: Final = (
     ),
     Ablation(
         "a purge forgets the hashes",
-        "job/purging.py",
+        "purge",
         "ledger.change(lambda changed: changed.forget_hashes())",
         "pass",
         "job/test_purging.py::test_no_hash_is_left",
@@ -58,7 +58,7 @@ FILES: Final = (
     ),
     Ablation(
         "a purge leaves no old pages",
-        "job/purging.py",
+        "purge",
         "ledger.compact()",
         "pass",
         "job/test_purging.py::test_no_hash_is_left",
@@ -66,7 +66,7 @@ FILES: Final = (
     ),
     Ablation(
         "rows that contradict each other are no verdict",
-        "results/matching.py",
+        "Matcher.codes",
         "return np.where(self._contradicted, np.uint8(0), self._said)",
         "return self._said",
         "results/test_check.py::test_doubled_rows_that_contradict",
@@ -74,7 +74,7 @@ FILES: Final = (
     ),
     Ablation(
         "a link to another task's result is not followed",
-        "dispatch/looking.py",
+        "Looker._linked",
         "if other is None:",
         "if True:",
         "dispatch/test_links.py::test_a_link_of_another_task_is_not_followed",
@@ -82,15 +82,15 @@ FILES: Final = (
     ),
     Ablation(
         "a report on another task is not used",
-        "vendor_api/dialects.py",
-        "if named and named != task_id:",
+        "read_report",
+        'if named not in (None, "") and task_id_of(named) != task_id:',
         "if False:",
         "vendor_api/test_dialects.py::TestReport::test_another_task",
         "A task is finished with the link and the counts of another one.",
     ),
     Ablation(
         "verdicts belong to their chunk",
-        "master/chunks.py",
+        "base_blocks",
         "if done != chunk.rows or not hashes <= {digest.hexdigest()}:",
         "if done != chunk.rows:",
         "master/test_chunks.py::test_verdicts_of_another_chunk",
@@ -98,16 +98,16 @@ FILES: Final = (
     ),
     Ablation(
         "a damaged result is put aside",
-        "dispatch/fetching.py",
-        "self._quarantine(watch, part)",
-        "pass",
-        "dispatch/test_fetching.py::test_a_damaged_result_is_fetched_three_times",
+        "Fetcher._suspect",
+        "again = check.result.exists() and await self._settler.keep(check, watch.key)",
+        "again = watch.damages > 1",
+        "dispatch/test_fetching.py::test_what_nobody_can_read_comes_twice",
         "Nobody can show the vendor the file that was paid for and can't be read.",
     ),
     # Result files that are made to do harm
     Ablation(
         "a zip declares no more than its chunk needs",
-        "results/archive.py",
+        "Archive.__init__",
         "if total > limits.inflated_bytes:",
         "if False:",
         "results/test_archive.py::test_declared_size",
@@ -115,7 +115,7 @@ FILES: Final = (
     ),
     Ablation(
         "inflating ends at the declared size",
-        "results/archive.py",
+        "Archive.read",
         "if size > member.file_size:",
         "if False:",
         "results/test_archive.py::test_a_bomb_is_never_inflated_whole",
@@ -123,7 +123,7 @@ FILES: Final = (
     ),
     Ablation(
         "a member inflates to no more than 200 times its size",
-        "results/archive.py",
+        "_refuse_member",
         "if member.file_size > max(_RATIO_ABOVE_BYTES, MAX_RATIO * member.compress_size):",
         "if False:",
         "results/test_archive.py::test_ratio",
@@ -131,7 +131,7 @@ FILES: Final = (
     ),
     Ablation(
         "a zip has at most a thousand members",
-        "results/archive.py",
+        "_directory_start",
         "if members > limits.members:",
         "if False:",
         "results/test_archive.py::test_too_many_members",
@@ -139,7 +139,7 @@ FILES: Final = (
     ),
     Ablation(
         "members of a zip do not overlap",
-        "results/archive.py",
+        "_starts",
         "if member.header_offset < end:",
         "if False:",
         "results/test_archive.py::test_a_member_inside_of_another",
@@ -147,7 +147,7 @@ FILES: Final = (
     ),
     Ablation(
         "checksums are compared",
-        "results/archive.py",
+        "Archive.read",
         "if size != member.file_size or zlib.crc32(content) != member.CRC:",
         "if size != member.file_size:",
         "results/test_archive.py::test_wrong_checksum",
@@ -155,7 +155,7 @@ FILES: Final = (
     ),
     Ablation(
         "what one reader of workbooks can't read, the other does",
-        "results/sheets.py",
+        "read_workbook",
         "readers, stumbles = (by_calamine, by_openpyxl), []",
         "readers, stumbles = (by_calamine,), []",
         "results/test_sheets.py::test_one_that_stumbles[by_calamine-error0]",
@@ -163,7 +163,7 @@ FILES: Final = (
     ),
     Ablation(
         "a stray quote swallows no row",
-        "results/delimited.py",
+        "_records",
         'if (as_numbers([cell for text in below for cell in text.split(delimiter)] or [""]) > 0).any():',
         "if False:",
         "results/test_tables.py::test_two_quotes_swallow_no_rows",
@@ -171,7 +171,7 @@ FILES: Final = (
     ),
     Ablation(
         "no DOCTYPE",
-        "results/gate.py",
+        "inspect_part",
         'if b"<!DOCTYPE" in plain:',
         "if False:",
         "results/test_gate.py::test_doctype",
@@ -179,7 +179,7 @@ FILES: Final = (
     ),
     Ablation(
         "no cell far outside of its table",
-        "results/gate.py",
+        "inspect_part",
         "if area.rows > rows or area.rows * area.columns > COLUMNS * rows:",
         "if False:",
         "results/test_gate.py::test_far_cell_across_blocks",
@@ -187,16 +187,16 @@ FILES: Final = (
     ),
     Ablation(
         "a check of a result has little memory",
-        "workers.py",
-        "resource.setrlimit(resource.RLIMIT_DATA, (_at_most(limits.memory_bytes, before[0]), before[1]))",
+        "_limited",
+        "resource.setrlimit(resource.RLIMIT_DATA, (wish if hard == resource.RLIM_INFINITY else min(wish, hard), hard))",
         "pass",
         "test_workers.py::test_the_limits_of_a_piece_end_with_it",
         "A file that makes its parser hoard takes the machine down.",
     ),
     Ablation(
         "a check of a result has little time",
-        "workers.py",
-        "signal.setitimer(signal.ITIMER_PROF, limits.cpu_s)",
+        "_limited",
+        "signal.setitimer(signal.ITIMER_PROF, call.cpu_s or 0)",
         "pass",
         "test_workers.py::test_a_piece_that_never_ends_costs_only_itself[python]",
         "A file that makes its parser turn in circles stops the run for ever.",
@@ -204,7 +204,7 @@ FILES: Final = (
     # Files of ours
     Ablation(
         "a file appears whole or not at all",
-        "files.py",
+        "replacing",
         "part = path.with_name(path.name + PART_SUFFIX)",
         "part = path",
         "test_files.py::test_an_exception_keeps_the_old_file",
@@ -212,7 +212,7 @@ FILES: Final = (
     ),
     Ablation(
         "a file is synced before it gets its name",
-        "files.py",
+        "replacing",
         "os.fsync(file.fileno())",
         "pass",
         "test_files.py::test_the_file_is_synced_before_its_name_and_the_name_before_the_end",
@@ -220,7 +220,7 @@ FILES: Final = (
     ),
     Ablation(
         "chunk files are synced before they get their names",
-        "files.py",
+        "_name_synced",
         "os.fsync(unsynced.fileno())",
         "pass",
         "test_files.py::test_files_together",
@@ -228,7 +228,7 @@ FILES: Final = (
     ),
     Ablation(
         "the name of a file is synced",
-        "files.py",
+        "replacing",
         "if sync_name:",
         "if False:",
         "test_files.py::test_the_file_is_synced_before_its_name_and_the_name_before_the_end",
@@ -236,7 +236,7 @@ FILES: Final = (
     ),
     Ablation(
         "the names of new folders are synced",
-        "files.py",
+        "make_private_directory",
         "sync_directory(directory.parent)",
         "pass",
         "test_files.py::test_the_names_of_created_directories_are_durable",
@@ -244,7 +244,7 @@ FILES: Final = (
     ),
     Ablation(
         "the name of a folder that a killed run made is synced",
-        "files.py",
+        "make_private_directory",
         "_sync_name(missing[-1].parent if missing else path)",
         "pass",
         "test_files.py::test_the_name_of_a_directory_that_a_killed_run_made_is_durable",
@@ -252,7 +252,7 @@ FILES: Final = (
     ),
     Ablation(
         "a result is synced before it gets its name",
-        "results/keeping.py",
+        "take_results",
         "keep_together(kept)",
         "[part.replace(path) for part, path in kept]",
         "results/test_keeping.py::test_everything_is_synced",
@@ -260,7 +260,7 @@ FILES: Final = (
     ),
     Ablation(
         "the name of a result is synced",
-        "files.py",
+        "keep_together",
         "sync_directory(directory)",
         "pass",
         "results/test_keeping.py::test_everything_is_synced",
@@ -268,7 +268,7 @@ FILES: Final = (
     ),
     Ablation(
         "the names of verdicts are synced",
-        "results/keeping.py",
+        "take_results",
         "sync_directory(folder)",
         "pass",
         "results/test_keeping.py::test_everything_is_synced",
@@ -276,7 +276,7 @@ FILES: Final = (
     ),
     Ablation(
         "files are their owner's only",
-        "files.py",
+        "",
         "FILE_MODE = 0o600",
         "FILE_MODE = 0o644",
         "test_files.py::test_files_are_private_whatever_the_umask",
@@ -284,7 +284,7 @@ FILES: Final = (
     ),
     Ablation(
         "folders are their owner's only",
-        "files.py",
+        "",
         "DIRECTORY_MODE = 0o700",
         "DIRECTORY_MODE = 0o755",
         "test_files.py::test_directories_are_private_whatever_the_umask",
@@ -292,7 +292,7 @@ FILES: Final = (
     ),
     Ablation(
         "a formula in a table is text",
-        "files.py",
+        "csv_safe",
         'return f"\'{text}" if _FORMULA.match(text) else text',
         "return text",
         "intake/test_rejects.py::test_rejected",
@@ -300,7 +300,7 @@ FILES: Final = (
     ),
     Ablation(
         "a formula in the workbook is text",
-        "master/workbook.py",
+        "_kept_cell",
         "style = TEXT_STYLE if csv_safe(text) != text else 0",
         "style = 0",
         "master/test_workbook.py::test_formats",

@@ -10,7 +10,7 @@ NETWORK: Final = (
     # Whom to believe
     Ablation(
         "no redirect of the vendor's is followed",
-        "vendor_api/client.py",
+        "VendorClient._exchange",
         "allow_redirects=False,",
         "allow_redirects=True,",
         "vendor_api/test_client_submit.py::TestAfterRelease::test_redirect",
@@ -18,7 +18,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "no redirect of a result link is followed",
-        "vendor_api/download.py",
+        "fetch",
         "allow_redirects=False)",
         "allow_redirects=True)",
         "vendor_api/test_download.py::TestNotThere::test_redirect",
@@ -26,7 +26,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "addresses are checked when connecting",
-        "vendor_api/sessions.py",
+        "Sessions.open",
         "PublicResolver(names)",
         "names",
         "vendor_api/test_download.py::TestHosts::test_inside",
@@ -34,7 +34,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "private addresses in links are refused",
-        "vendor_api/hosts.py",
+        "HostRule._reach",
         "if is_literal(host) and not is_public(host):",
         "if False:",
         "vendor_api/test_hosts.py::test_refused",
@@ -42,7 +42,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "an IPv6 address is read as the IPv4 one that it stands for",
-        "vendor_api/hosts.py",
+        "is_public",
         "checked = parsed if inner is None else inner",
         "checked = parsed",
         "vendor_api/test_hosts.py::test_public",
@@ -50,7 +50,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "result links are https",
-        "vendor_api/hosts.py",
+        "HostRule._reach",
         'if url.scheme not in {"https", self._scheme}:',
         "if False:",
         "vendor_api/test_hosts.py::test_refused",
@@ -58,7 +58,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "certificates are checked",
-        "vendor_api/sessions.py",
+        "Sessions.__init__",
         "self._tls: ssl.SSLContext | bool = True if tls is None else tls",
         "self._tls: ssl.SSLContext | bool = False",
         "vendor_api/test_client_submit.py::TestBeforeRelease::test_wrong_certificate",
@@ -66,7 +66,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "the key goes to the vendor only",
-        "vendor_api/client.py",
+        "VendorClient.__init__",
         'agent = f"numbercheck-orchestrator/{version}"',
         'agent = f"numbercheck-orchestrator/{version} {key}"',
         "vendor_api/test_download.py::TestWhole::test_what_is_asked",
@@ -74,7 +74,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a key file that lies open is refused",
-        "config/keys.py",
+        "_read",
         "if mode & _OPEN_TO_OTHERS:",
         "if False:",
         "config/test_keys.py::test_a_key_that_lies_open_is_refused",
@@ -82,7 +82,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "the environment names no proxy",
-        "vendor_api/sessions.py",
+        "Sessions._session",
         "trust_env=False,",
         "trust_env=True,",
         "vendor_api/test_sessions.py::test_the_environment_has_no_say",
@@ -90,7 +90,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "cookies are not kept",
-        "vendor_api/sessions.py",
+        "Sessions._session",
         "cookie_jar=aiohttp.DummyCookieJar(),",
         "cookie_jar=None,",
         "vendor_api/test_client_calls.py::TestStatus::test_cookies",
@@ -99,7 +99,7 @@ NETWORK: Final = (
     # How much to take
     Ablation(
         "an answer of the vendor's has a size",
-        "vendor_api/client.py",
+        "_read_capped",
         "if len(body) > MAX_ANSWER_BYTES:",
         "if False:",
         "vendor_api/test_client_submit.py::TestAfterRelease::test_no_clear_answer[too large]",
@@ -107,7 +107,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a download has a size",
-        "vendor_api/download.py",
+        "_watched",
         "if total > max_bytes:",
         "if False:",
         "vendor_api/test_download.py::TestNotWhole::test_too_large",
@@ -115,7 +115,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a download that only drips is given up",
-        "vendor_api/download.py",
+        "_watched",
         "if window >= DRIP_BYTES:",
         "if window:",
         "vendor_api/test_download.py::TestNotWhole::test_dripping",
@@ -124,7 +124,7 @@ NETWORK: Final = (
     # How often to ask
     Ablation(
         "requests are spaced",
-        "dispatch/pace.py",
+        "leave",
         "pace.left(loop.time())",
         "pass",
         "dispatch/test_pace.py::test_the_first_request_waits_too",
@@ -132,7 +132,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a vendor's platforms share its pace",
-        "dispatch/context.py",
+        "Turn.leave",
         "await leave(self._lane.pace, self._lane.side.pace)",
         "await leave(self._lane.pace)",
         "dispatch/test_dispatcher.py::TestPace::test_spacing_at_the_server",
@@ -140,7 +140,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a platform has a pace of its own",
-        "dispatch/context.py",
+        "Turn.leave",
         "await leave(self._lane.pace, self._lane.side.pace)",
         "await leave(self._lane.side.pace)",
         "dispatch/test_dispatcher.py::TestPace::test_spacing_at_the_server",
@@ -148,7 +148,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "repeats have an allowance",
-        "dispatch/backoff.py",
+        "Health.failed",
         "self._allowance = max(0.0, self._allowance - 1.0)",
         "pass",
         "dispatch/test_backoff.py::test_failures_use_up_the_allowance",
@@ -156,7 +156,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a vendor out of reach ends the run",
-        "dispatch/context.py",
+        "Context._give_up_if_out_of_reach",
         "if side.health.out_of_reach(self.now) and not side.unreachable:",
         "if False:",
         "dispatch/test_dispatcher.py::TestOutage::test_traffic_falls_and_the_run_ends[refused]",
@@ -165,7 +165,7 @@ NETWORK: Final = (
     # What leaves the program beside requests
     Ablation(
         "lines on the console are redacted",
-        "report/log.py",
+        "LogSink.write",
         "self._to_console(streams.redacted(line))",
         "self._to_console(line)",
         "report/test_log.py::test_nothing_gets_around_redaction",
@@ -173,7 +173,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "lines in run.jsonl are redacted",
-        "report/log.py",
+        "LogSink.write",
         "self._to_file(streams.redacted(record))",
         "self._to_file(record)",
         "report/test_log.py::test_nothing_gets_around_redaction",
@@ -181,7 +181,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "fields with a secret's name lose their value",
-        "report/log.py",
+        "_scrubbed",
         "if is_secret_name(name):",
         "if False:",
         "report/test_log.py::test_nothing_gets_around_redaction",
@@ -189,7 +189,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "bare numbers in what a vendor says are masked",
-        "report/log.py",
+        "_scrubbed",
         "return mask_numbers(str(value)) if name in FREE_TEXT else value",
         "return value",
         "report/test_log.py::test_nothing_gets_around_redaction",
@@ -197,7 +197,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "no value forges a line of the log",
-        "report/log.py",
+        "_shown",
         "return text if _PLAIN_VALUE.fullmatch(text) else",
         "return text if text else",
         "report/test_log.py::test_no_value_can_break_or_forge_a_line",
@@ -205,7 +205,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "the vendor's words lose numbers and key",
-        "vendor_api/dialects.py",
+        "quotable",
         'return _DIGITS.sub("[number]", mask_numbers(hide(one_line)))',
         "return one_line",
         "vendor_api/test_dialects.py::TestWords::test_table",

@@ -10,7 +10,7 @@ PAYING: Final = (
     # The moment of release
     Ablation(
         "the last bytes wait for the release",
-        "vendor_api/client.py",
+        "VendorClient._send_held",
         "await release(body.sha256)",
         "body.let_go(); await release(body.sha256)",
         "vendor_api/test_client_submit.py::TestHeldBack::test_the_last_bytes_wait_for_release",
@@ -18,7 +18,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the last bytes are held back",
-        "vendor_api/payload.py",
+        "HeldBody.write",
         "await self._go.wait()",
         "pass",
         "vendor_api/test_client_submit.py::TestHeldBack::test_release_raises",
@@ -26,7 +26,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the transport keeps nothing back",
-        "vendor_api/payload.py",
+        "HeldBody._write_held",
         "self._transport.set_write_buffer_limits(high=1)",
         "pass",
         "vendor_api/test_payload.py::test_held",
@@ -34,7 +34,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the ledger's commits are synced in full",
-        "ledger/database.py",
+        "Database._to_wal",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = NORMAL",
         "ledger/test_database.py::test_commits_are_synced",
@@ -42,7 +42,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the hash of what was sent is checked before the release",
-        "dispatch/submitting.py",
+        "Submitter._release",
         "if sha256 != task.sha256:",
         "if False:",
         "dispatch/test_submitting.py::test_a_chunk_file_that_was_changed_is_not_released",
@@ -50,7 +50,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a stop keeps what was not released",
-        "dispatch/submitting.py",
+        "Submitter._release",
         "if self._context.stopping.is_set() or attempt.lane.is_too_late(self._context.now):",
         "if attempt.lane.is_too_late(self._context.now):",
         "dispatch/test_dispatcher.py::TestStop::test_stopped_in_the_moment_of_release",
@@ -59,7 +59,7 @@ PAYING: Final = (
     # What an answer means
     Ablation(
         "what a killed run released is held",
-        "ledger/store.py",
+        "Ledger.begin_run",
         'self.doubt(task.key, "the run ended between release and answer", at=at)',
         'self.put_off(task.key, "the run ended between release and answer", at=at)',
         "ledger/test_store.py::test_a_new_run_holds_what_was_released_without_an_answer",
@@ -67,7 +67,7 @@ PAYING: Final = (
     ),
     Ablation(
         "what a stop cuts off after the release is held",
-        "dispatch/submitting.py",
+        "Submitter._cut_off.settle",
         'ledger.doubt(key, "the run ended between release and answer", at=at)',
         'ledger.put_off(key, "the run ended between release and answer", at=at)',
         "dispatch/test_dispatcher.py::TestStop::test_an_answer_that_does_not_come_in_time",
@@ -75,7 +75,7 @@ PAYING: Final = (
     ),
     Ablation(
         "no answer after the release is a doubt",
-        "vendor_api/dialects.py",
+        "read_silence",
         "return InDoubt(reason) if left else PutOff(reason)",
         "return PutOff(reason)",
         "vendor_api/test_client_submit.py::TestAfterRelease::test_no_clear_answer[reset]",
@@ -83,7 +83,7 @@ PAYING: Final = (
     ),
     Ablation(
         "502, 503 and 504 are doubts",
-        "vendor_api/dialects.py",
+        "read_submit",
         "if status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.content is not None:",
         "if status >= HTTPStatus.INTERNAL_SERVER_ERROR:",
         "vendor_api/test_dialects.py::TestSubmit::test_table",
@@ -91,7 +91,7 @@ PAYING: Final = (
     ),
     Ablation(
         "408 and 409 are doubts",
-        "vendor_api/dialects.py",
+        "read_submit",
         "if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}:",
         "if False:",
         "vendor_api/test_dialects.py::TestSubmit::test_table",
@@ -99,7 +99,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a task id that another task has proves nothing",
-        "ledger/store.py",
+        "Ledger.accept",
         'return self.doubt(key, f"the vendor named the task id of {taken} once more", at=at)',
         'task_id += "-2"',
         "ledger/test_store_transitions.py::test_an_id_that_another_task_has_proves_nothing",
@@ -107,7 +107,7 @@ PAYING: Final = (
     ),
     Ablation(
         "an answer is logged before it is recorded",
-        "dispatch/submitting.py",
+        "Submitter._accepted",
         'log.info("accepted", platform=',
         'log.debug("taken", platform=',
         "dispatch/test_submitting.py::test_an_accepted_submit_is_logged_before_it_is_recorded",
@@ -115,7 +115,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a state is compared before it is set",
-        "ledger/store.py",
+        "Ledger._move",
         "if updated.rowcount != 1:",
         "if False:",
         "ledger/test_store_transitions.py::test_a_compare_and_set_that_finds_another_state",
@@ -123,16 +123,16 @@ PAYING: Final = (
     ),
     Ablation(
         "events can only be added",
-        "ledger/schema.py",
-        "task_id ON events\n    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;",
-        "task_id ON events\n    BEGIN SELECT 1; END;",
+        "",
+        "task_id ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;",
+        "task_id ON events BEGIN SELECT 1; END;",
         "ledger/test_store_transitions.py::test_events_can_only_be_added[UPDATE events SET at = 0]",
         "Nobody can trust the record of what was bought when.",
     ),
     # One run, one ledger, one list
     Ablation(
         "one run a job",
-        "ledger/lock.py",
+        "job_lock",
         "lock.acquire(blocking=False)",
         "pass",
         "ledger/test_lock.py::test_twice_in_one_process",
@@ -140,15 +140,15 @@ PAYING: Final = (
     ),
     Ablation(
         "an older copy of the ledger is refused",
-        "job/opening.py",
-        "if after is not None and ledger.serial < after:",
+        "opened",
+        "if after is not None and ledger.token < after:",
         "if False:",
         "job/test_running.py::test_the_main_job",
         "A directory restored from an old backup buys again what was bought since.",
     ),
     Ablation(
         "a ledger is never begun anew over another",
-        "ledger/database.py",
+        "_refuse_remains",
         "if remains.exists():",
         "if False:",
         "ledger/test_database.py::test_a_ledger_is_never_begun_anew_over_another",
@@ -156,7 +156,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a ledger lies on a local disk",
-        "ledger/filesystem.py",
+        "refuse_foreign",
         "if kind and kind not in LOCAL_TYPES:",
         "if False:",
         "ledger/test_filesystem.py::test_a_network_file_system_is_refused",
@@ -164,7 +164,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a purged job stays closed",
-        "job/opening.py",
+        "opened",
         "if ledger.closed and not closed:",
         "if False:",
         "job/test_generations.py::test_a_purged_job_is_closed",
@@ -172,7 +172,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a changed list is refused",
-        "job/planning.py",
+        "_check_inputs",
         "if changed:",
         "if False:",
         "job/test_generations.py::test_a_changed_list_names_the_ways_out",
@@ -180,7 +180,7 @@ PAYING: Final = (
     ),
     Ablation(
         "changed settings of a begun job are refused",
-        "job/planning.py",
+        "_compare",
         "if changes:",
         "if False:",
         "job/test_running.py::test_a_begun_job_is_fixed",
@@ -188,8 +188,8 @@ PAYING: Final = (
     ),
     Ablation(
         "no check is configured twice",
-        "config/checks.py",
-        "if _call(one, vendors) == _call(other, vendors):",
+        "check_platforms",
+        "if one == other:",
         "if False:",
         "config/test_checks.py::test_one_check_bought_under_two_vendor_names_is_still_bought_twice",
         "The same check under two names is bought twice for every number.",
@@ -197,7 +197,7 @@ PAYING: Final = (
     # The budget, and what a mistake costs
     Ablation(
         "the budget is held at every release",
-        "ledger/store.py",
+        "Ledger.release",
         "if max_cost_nano is not None and self.spent_nano() + cost_nano > max_cost_nano:",
         "if False:",
         "ledger/test_store.py::test_the_budget_is_over_all_platforms",
@@ -205,7 +205,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a release reserves its cost",
-        "ledger/store.py",
+        "Ledger.release",
         "self._charge(key.platform, submits=1, cost_nano=cost_nano)",
         "self._charge(key.platform, submits=1)",
         "ledger/test_store_transitions.py::test_a_release_reserves_its_cost",
@@ -213,15 +213,15 @@ PAYING: Final = (
     ),
     Ablation(
         "a real vendor needs a max_cost",
-        "job/running.py",
-        "max_cost = self._settings.budget.max_cost",
-        "max_cost = self._settings.budget.max_cost or math.inf",
+        "objection",
+        "settings.budget.max_cost, spent_nano / NANO",
+        "settings.budget.max_cost or float('inf'), spent_nano / NANO",
         "job/test_running.py::test_nothing_is_sent_without_a_budget",
         "Somebody tries the program out, and has bought a million checks.",
     ),
     Ablation(
         "the first submit goes alone",
-        "dispatch/caution.py",
+        "Caution.allowed",
         "return 1 if self._doubted or not self._accepted else",
         "return 1 if self._doubted else",
         "dispatch/test_dispatcher.py::TestPace::test_first_submit_is_awaited_alone",
@@ -229,7 +229,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the first result is read before the rest is sent",
-        "dispatch/caution.py",
+        "Caution.awaits_canary",
         "return self._sent and self._unread and not self.stopped",
         "return False",
         "dispatch/test_dispatcher.py::TestCanary::test_one_task_alone",
@@ -237,7 +237,7 @@ PAYING: Final = (
     ),
     Ablation(
         "three doubts stop a platform, in this run and in the next",
-        "dispatch/caution.py",
+        "Caution._judge",
         "if self._waiting >= DOUBTS:",
         "if False:",
         "dispatch/test_submitting.py::test_doubts_go_one_at_a_time_and_the_third_in_a_row_stops",
@@ -245,7 +245,7 @@ PAYING: Final = (
     ),
     Ablation(
         "no more submits are on their way than doubts may come",
-        "dispatch/caution.py",
+        "Caution.allowed",
         "else DOUBTS - self._waiting",
         "else DOUBTS",
         "dispatch/test_caution.py::test_never_more_on_their_way_than_doubts_may_come",
@@ -253,7 +253,7 @@ PAYING: Final = (
     ),
     Ablation(
         "nothing is submitted before the vendor has answered",
-        "dispatch/schedule.py",
+        "Schedule._submit",
         "if not lane.side.answered:",
         "if False:",
         "dispatch/test_over_runs.py::test_an_outage_at_the_start_leaves_no_doubt",
@@ -261,7 +261,7 @@ PAYING: Final = (
     ),
     Ablation(
         "three results in a row that come to nothing stop a platform",
-        "dispatch/caution.py",
+        "Caution._judge",
         "elif self.memory.losses >= IN_A_ROW:",
         "elif False:",
         "dispatch/test_over_runs.py::TestResults::test_a_column_that_is_renamed_after_the_first_task",
@@ -269,7 +269,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a deadline leaves time for the last answer",
-        "dispatch/lanes.py",
+        "Lane.is_too_late",
         "return now + self.caution.answer_s > self.deadline_at",
         "return now > self.deadline_at",
         "dispatch/test_over_runs.py::TestDeadline::test_the_last_answers_come_before_it",

@@ -74,20 +74,53 @@ def is_missed(ablation: Ablation, node: str, runner: Runner, copy: Path) -> None
 def test_every_row_stands_once() -> None:
     """No safeguard is counted twice, and each says what it is good for."""
     assert len({ablation.name for ablation in ABLATIONS}) == len(ABLATIONS)
-    assert len({(ablation.file, ablation.old, ablation.new) for ablation in ABLATIONS}) == len(ABLATIONS)
+    assert len({(ablation.place, ablation.old, ablation.new) for ablation in ABLATIONS}) == len(ABLATIONS)
     assert all(ablation.harm.endswith(".") for ablation in ABLATIONS)
     assert len(BROAD) == len(TIERS)
 
 
-@pytest.mark.parametrize("old", ["no such line", "import", "a\nb"])
-def test_a_row_that_no_longer_fits(old: str, tmp_path: Path) -> None:
-    """Code that moved breaks its row loudly, with what to do, and the copy stays as it was."""
-    (tmp_path / "orchestrator").mkdir()
-    path = tmp_path / "orchestrator" / "a.py"
-    path.write_text("import a\nimport b\na\nb\n")
+CODE = """\
+import a
+
+class A:
+    def one(self):
+        if self.x(1,
+                  2,
+                  ):
+            return 1
+        return 1
+
+    def two(self):
+        return 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "old"),
+    [("A.one", "no such words"), ("A.one", "return 1"), ("A.three", "return 1"), ("", "return 1"), ("one.A", "x")],
+)
+def test_a_row_that_no_longer_fits(place: str, old: str, tmp_path: Path) -> None:
+    """Code that has changed breaks its row loudly, with what to do, and the copy stays as it was."""
+    path = written(tmp_path, CODE)
     with pytest.raises(LookupError, match="find where the safeguard is now"):
-        Ablation("x", "a.py", old, "pass", "test_a.py::test_a", "Nothing.").apply(tmp_path)
-    assert path.read_text() == "import a\nimport b\na\nb\n"
+        Ablation("x", place, old, "pass", "test_a.py::test_a", "Nothing.").apply(tmp_path)
+    assert path.read_text() == CODE
+
+
+@pytest.mark.parametrize("place", ["A.one", "one", "A", ""])
+def test_a_row_outlasts_a_change_of_lines(place: str, tmp_path: Path) -> None:
+    """It fits in whichever file the function stands, and however its lines are broken."""
+    path = written(tmp_path, CODE)
+    Ablation("x", place, "if self.x(1, 2):", "if False:", "test_a.py::test_a", "Nothing.").apply(tmp_path)
+    before, after = CODE.index("if"), CODE.index(":\n            return")
+    assert path.read_text() == CODE[:before] + "if False" + CODE[after:]
+
+
+def written(folder: Path, code: str) -> Path:
+    path = folder / "orchestrator" / "deep" / "a.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(code)
+    return path
 
 
 FAILING = "def test_it() -> None:\n    assert {}\n"
