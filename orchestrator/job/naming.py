@@ -7,6 +7,7 @@ between, so that two platforms may swap theirs. Whatever is cut off is taken up 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
@@ -76,6 +77,19 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
         as_it_was = fixed == platform.fixed and vendors.get(name) == platform.vendor
         if fixed is not None and not as_it_was and known_call(fixed) == known_call(platform.fixed):
             ledger.change(partial(Ledger.respell_platform, platform=platform))
+
+
+def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
+    """Let the verdict columns of results also be called as their platforms once were.
+
+    A task that was sent before a rename comes back with the name of then, and so do files that are read once more.
+    """
+    former = ledger.former_names()
+    platforms = {
+        name: replace(platform, result_columns=(*former.get(name, ()), *platform.result_columns))
+        for name, platform in settings.platforms.items()
+    }
+    return replace(settings, platforms=platforms)
 
 
 def renames(known: Mapping[str, Call], wanted: Mapping[str, Call]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from orchestrator.dispatch.looking import names_in
 from orchestrator.dispatch.settling import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
+from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO
 from orchestrator.ledger import Ledger
@@ -143,6 +144,7 @@ async def resolve(settings: Settings, decision: Decision, names: Sequence[str] |
     does not fit.
     """
     with opened(settings, create=False) as ledger:
+        settings = with_former_names(ledger, settings)
         _hold_what_was_cut_off(ledger, world.clock())
         if names is None:
             tasks, left_out = _every(ledger, decision)

@@ -13,7 +13,7 @@ from orchestrator.intake import ChunkLimits
 from orchestrator.intake.chunks import chunk_sizes
 from orchestrator.intake.generations import write_retry
 from orchestrator.job.mending import mend_directly
-from orchestrator.job.naming import planned_platform
+from orchestrator.job.naming import planned_platform, with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, total_cost
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
@@ -87,6 +87,7 @@ async def retry(settings: Settings, world: World, *, every: bool = False) -> Ret
     ):
         if not ledger.begun:
             raise UsageError(f"{settings.job.directory}: nothing was sent yet, so there is nothing to retry")
+        settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
             await mend_directly(ledger, settings, workers, world)

@@ -27,6 +27,7 @@ from orchestrator.job.budget import objection
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
 from orchestrator.job.mending import mend
+from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan
 from orchestrator.job.rehearsing import rehearse
@@ -109,6 +110,7 @@ async def run(settings: Settings, options: RunOptions, world: World) -> Outcome:
     """
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
+        settings = with_former_names(ledger, settings)
         run_log = settings.job.directory / "run.jsonl"
         with logging_to(world.stderr, run_log, clock=world.clock, environ=world.environ) as sink:
             return await _Run(ledger, settings, options, world, keys, sink).go()

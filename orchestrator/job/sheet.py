@@ -9,6 +9,7 @@ from orchestrator.errors import UsageError
 from orchestrator.intake import chunk_path, columns_path
 from orchestrator.intake.generations import rows_path
 from orchestrator.job.mending import mend_directly
+from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.restoring import changed_inputs, kept_columns, restore
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
@@ -36,6 +37,7 @@ async def merge(settings: Settings, world: World) -> MasterReport:
     run's summary names the master from then on, so that `verify` compares what is there.
     """
     with opened(settings, create=False) as ledger:
+        settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
             if ledger.begun:

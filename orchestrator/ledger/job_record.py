@@ -112,12 +112,24 @@ class JobRecord(Database):
                     "UPDATE quarantine SET path = ? WHERE (platform, chunk, sha256) = (?, ?, ?)",
                     (new_path, platform, chunk, sha256),
                 )
+        former = self.former_names()
+        self._sql.executemany(
+            "UPDATE platforms SET former = ? WHERE name = ?",
+            ((json.dumps([*(name for name in former[old] if name != old), old]), old) for old in names),
+        )
         for steps in ([(old, f"{new}:") for old, new in names.items()], [(f"{new}:", new) for new in names.values()]):
             for table, column in columns:
                 self._sql.executemany(
                     f"UPDATE {table} SET {column} = ? WHERE {column} = ?", ((to, at) for at, to in steps)
                 )
         self._sql.execute("UPDATE job SET moving = ?", (json.dumps({"names": dict(names), "gathered": False}),))
+
+    def former_names(self) -> dict[str, tuple[str, ...]]:
+        """Return by platform what else it was called in this job, the earliest first."""
+        with self._understood():
+            return {
+                name: tuple(json.loads(former)) for name, former in self._rows("SELECT name, former FROM platforms")
+            }
 
     def moving(self) -> tuple[dict[str, str], bool]:
         """Return whose files are on the way (old name → new name), and whether all have left their old places."""

@@ -63,7 +63,8 @@ CREATE TABLE platforms (
     losses INTEGER NOT NULL DEFAULT 0,
     unread INTEGER NOT NULL DEFAULT 1,
     terms TEXT NOT NULL DEFAULT '',
-    slowest_s REAL NOT NULL DEFAULT 0
+    slowest_s REAL NOT NULL DEFAULT 0,
+    former TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 CREATE TABLE chunks (
@@ -203,6 +204,7 @@ ALTER TABLE platforms ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE platforms ADD COLUMN unread INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE platforms ADD COLUMN terms TEXT NOT NULL DEFAULT '';
 ALTER TABLE platforms ADD COLUMN slowest_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE platforms ADD COLUMN former TEXT NOT NULL DEFAULT '[]';
 UPDATE platforms SET unread = name NOT IN (SELECT platform FROM tally WHERE state = 'done' AND tasks > 0);
 """,
 }

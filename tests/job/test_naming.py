@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator import files
 from orchestrator.errors import ChangedError
-from orchestrator.job import Resubmit, merge, naming, plan, resolve, retry, status, verify
+from orchestrator.job import Resubmit, RunOptions, merge, naming, plan, resolve, retry, status, verify
 from orchestrator.job.naming import renames
 from orchestrator.job.opening import opened
 from orchestrator.job.sheet import SANDBOX_BANNER
@@ -96,6 +96,29 @@ async def test_another_name(case: Case) -> None:
     await finds_nothing(case)
     assert not [*case.directory.glob("*/whatsapp"), *case.directory.glob("*/*.moving")]
     assert list(json.loads((case.directory / "summary.json").read_text())["platforms"]) == ["chat"]
+
+
+@pytest.mark.parametrize("names", [("two",), ("two", "three", "instagram", "four")])
+async def test_the_column_of_a_task_sent_before(case: Case, names: tuple[str, ...]) -> None:
+    """A result names its column as the platform was called once: what was sent before a rename is still read."""
+    asks(case, instagram="ins")
+    case.config = case.config.replace('result_columns = ["instagram", "telegram", "twitter"]\n', "")
+    assert await case.run(RunOptions(submit_only=True)) == 75
+    before = "instagram"
+    for name in names:
+        case.config = case.config.replace(f"[platforms.{before}]", f"[platforms.{name}]")
+        before = name
+        with opened(case.settings()):
+            pass
+    assert await case.run() == 0
+    assert (case.charged(), set(case.cells()) - {"yes", "no", "ban", "n/a", "unknown", "unanswered"}) == (4, set())
+    assert set(case.cells()) >= {"yes", "no"}
+    for path in case.directory.glob("verdicts/*/*"):
+        path.unlink()
+    cells = case.cells()
+    await merge(case.settings(), case.world())
+    assert case.cells() == cells
+    await finds_nothing(case)
 
 
 async def test_names_that_are_swapped(case: Case) -> None:
