@@ -114,7 +114,7 @@ class Dispatcher:
                 await self._rest(step.until)
 
     def _all_submitted(self) -> bool:
-        return all(lane.drained and not lane.submitting for lane in self._lanes)
+        return all(lane.drained and not lane.submits.count for lane in self._lanes)
 
     async def _fill_windows(self) -> None:
         for lane in self._lanes:
@@ -162,12 +162,9 @@ class Dispatcher:
             case Poll(lane, watch, turn):
                 with turn:
                     await self._looker.look(lane, watch, turn.leave)
-            case Submit(lane, task, turn):
-                try:
-                    with turn:
-                        await self._submitter.submit(lane, task, turn.leave)
-                finally:
-                    lane.submitting -= 1
+            case Submit(lane, task, turn, place):
+                with turn, place:
+                    await self._submitter.submit(lane, task, turn.leave, place)
             case Ask(lane, turn):
                 with turn:
                     await self._looker.ask(lane, turn.leave)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
+from orchestrator.dispatch.places import Submits
 from orchestrator.dispatch.polling import Experience, floor_s, learn
 
 if TYPE_CHECKING:
@@ -144,13 +145,14 @@ class Lane:
     doubtful_at: float = math.inf
     deadline_at: float = math.inf
     leaving: int = 0
-    submitting: int = 0
     at_vendor: int = 0
     to_fetch: int = 0
     experience: Experience = field(default_factory=Experience)
     told: bool = False
+    submits: Submits = field(init=False)
 
     def __post_init__(self) -> None:
+        self.submits = Submits(self.caution)
         self.side.lanes.append(self)
 
     @property
@@ -181,9 +183,9 @@ class Lane:
 
     def submit_at(self, now: float) -> float:
         """Return when the next submit may begin; infinity when only another event can tell."""
-        if self.blocked or self.submitting >= self.caution.allowed() or self.is_too_late(now):
+        if self.blocked or not self.submits.may_begin() or self.is_too_late(now):
             return math.inf
-        most, at_vendor = self.settings.max_in_flight, self.at_vendor + self.submitting
+        most, at_vendor = self.settings.max_in_flight, self.at_vendor + self.submits.count
         if at_vendor >= most or at_vendor + self.to_fetch >= 2 * most:  # results that can't be fetched must not pile up
             return math.inf
         return now if self.upcoming else self.again.next_at

@@ -18,6 +18,7 @@ from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from orchestrator.dispatch.places import SubmitPlace
     from orchestrator.ledger import Task
 
 
@@ -45,6 +46,7 @@ class Submit:
     lane: Lane
     task: Task
     turn: Turn
+    place: SubmitPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +114,4 @@ class Schedule:
         if not lane.side.answered:
             lane.side.ask_at = math.inf  # until this one has come to its end
             return Ask(lane, Turn(lane, self._changed))
-        lane.submitting += 1
-        return Submit(lane, lane.next_task(now), Turn(lane, self._changed))
+        return Submit(lane, lane.next_task(now), Turn(lane, self._changed), lane.submits.begin())

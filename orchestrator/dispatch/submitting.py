@@ -21,6 +21,7 @@ import structlog
 
 from orchestrator.dispatch.caution import Outcome
 from orchestrator.dispatch.lanes import Lane, Watch
+from orchestrator.dispatch.places import NotNowError
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.intake import chunk_path
 from orchestrator.tasks import State
@@ -29,6 +30,7 @@ from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Re
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import Context
     from orchestrator.dispatch.looking import Looker
+    from orchestrator.dispatch.places import SubmitPlace
     from orchestrator.ledger import Ledger, Task
     from orchestrator.vendor_api.client import Leave
 
@@ -38,16 +40,13 @@ FAILURES = 5
 """So many times the vendor may say for one chunk that it failed and made no task, over all runs."""
 
 
-class StoppingError(Exception):
-    """The run is stopping: this task is not released any more."""
-
-
 @dataclass(slots=True)
 class Attempt:
     """How far one submit has come. `cost_nano` is what it reserves, in 1e-9 USD, `sent_name` its file at the vendor."""
 
     lane: Lane
     task: Task
+    place: SubmitPlace
     cost_nano: int
     sent_name: str
     began: float
@@ -68,15 +67,15 @@ class Submitter:
         self._looker = looker
         self._put_offs: dict[Task, int] = {}
 
-    async def submit(self, lane: Lane, task: Task, leave: Leave) -> None:
+    async def submit(self, lane: Lane, task: Task, leave: Leave, place: SubmitPlace) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
-        attempt = Attempt(lane, task, lane.settings.cost_nano(task.rows), sent_name, self._context.now)
+        attempt = Attempt(lane, task, place, lane.settings.cost_nano(task.rows), sent_name, self._context.now)
         try:
             answer = await self._send(attempt, leave)
             await self._record(attempt, answer)
-        except StoppingError:
-            pass  # the task stays planned, for the next run
+        except NotNowError:
+            lane.again.put(task, self._context.now)  # before all others; if not in this run, then in the next
         except BudgetError as error:
             lane.over_budget = True
             log.error("over_budget", task=str(task.key), reason=str(error))
@@ -95,14 +94,15 @@ class Submitter:
         return await lane.side.client.submit(lane.settings, chunk_file, attempt.sent_name, leave=leave, release=release)
 
     async def _release(self, attempt: Attempt, sha256: str) -> None:
-        task = attempt.task
-        if self._context.stopping.is_set() or attempt.lane.is_too_late(self._context.now):
-            raise StoppingError
+        lane, task = attempt.lane, attempt.task
         if sha256 != task.sha256:
             raise StorageError(
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
+        await attempt.place.release(now=self._context.now)
+        if self._context.stopping.is_set() or lane.blocked or lane.is_too_late(self._context.now):
+            raise NotNowError
         at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
         name = attempt.sent_name
         attempt.asked = True

@@ -275,6 +275,7 @@ class Script:
     """A vendor of both styles. What the `on_` functions return is answered; None means: as a good vendor does.
 
     `takes_s` is how long a task works. `submits` and `arrived` note every submit's chunk and time, answered or not.
+    `most_at_once` counts submits that are here whole, `most_begun` those too that hold back their last bytes.
     """
 
     takes_s: float = 10.0
@@ -287,8 +288,10 @@ class Script:
     submits: list[int] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
     most_at_once: int = 0
+    most_begun: int = 0
     base_url: str = ""
     _at_once: int = 0
+    _begun: int = 0
 
     def of(self, chunk: int) -> Made:
         """Return the one task of a chunk."""
@@ -305,15 +308,21 @@ class Script:
 
     async def submit(self, request: web.Request) -> Answer:
         self.arrived.append(asyncio.get_running_loop().time())
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
+        self._begun += 1
+        self.most_begun = max(self.most_begun, self._begun)
         try:
-            return await self._submit(request)
+            body = await request.read()
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            try:
+                return await self._submit(body)
+            finally:
+                self._at_once -= 1
         finally:
-            self._at_once -= 1
+            self._begun -= 1
 
-    async def _submit(self, request: web.Request) -> Answer:
-        file_name, content = file_of(await request.read())
+    async def _submit(self, body: bytes) -> Answer:
+        file_name, content = file_of(body)
         numbers = content.split()
         found = re.fullmatch(r"bench-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file_name)
         assert found is not None

@@ -462,7 +462,7 @@ async def test_two_platforms_of_one_vendor_one_of_them_stopped(bench: Bench) -> 
     assert bench.states("amazon") == [State.IN_DOUBT] * 3 + [State.PLANNED] * 12
     assert [lane.at_vendor for lane in lanes] == [0, 0]
     assert [lane.leaving for lane in lanes] == [0, 0]
-    assert [lane.submitting for lane in lanes] == [0, 0]
+    assert [lane.submits.count for lane in lanes] == [0, 0]
     assert lanes[0].side.calls == 0
 
 

@@ -62,7 +62,7 @@ async def test_what_is_on_its_way_counts_for_the_limit(
     lane = make_lane(max_in_flight=3)
     lane.caution.answered(Outcome.ACCEPTED)
     lane.upcoming.append(planned(1))
-    lane.at_vendor, lane.submitting = at_vendor, submitting
+    lane.at_vendor, lane.submits.count = at_vendor, submitting
     assert lane.submit_at(1.0) == at
 
 

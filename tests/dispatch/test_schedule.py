@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.dispatch.caution import DOUBTS, Outcome
+from orchestrator.dispatch.caution import Outcome
 from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
 from orchestrator.dispatch.schedule import Download, Poll, Schedule, Step, Submit, Wait
 from orchestrator.ledger import Task
@@ -72,10 +72,10 @@ async def test_a_step_counts_at_once(make_lane: MakeLane) -> None:
     plan = schedule(lane)
     first = plan.next_step(0.0)
     assert isinstance(first, Submit)
-    assert (lane.submitting, lane.leaving, lane.side.calls) == (1, 1, 1)
+    assert (lane.submits.count, lane.leaving, lane.side.calls) == (1, 1, 1)
     assert plan.next_step(0.0) == Wait(math.inf)  # the first submit is awaited alone
     lane.caution.answered(Outcome.ACCEPTED)
-    assert kinds(plan, 0.0) == ["instagram Submit"] * (DOUBTS - 1)
+    assert kinds(plan, 0.0) == ["instagram Submit"] * (LEAVING_LIMIT - 1)
 
 
 async def test_calls_that_wait_to_leave_are_few(make_lane: MakeLane) -> None:

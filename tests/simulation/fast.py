@@ -21,6 +21,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -41,7 +42,15 @@ from orchestrator.tasks import HELD, Event, State, TaskKey
 from orchestrator.vendor_api.client import VendorClient
 from orchestrator.workers import Workers
 from tests.simulation.checks import BrokenPromiseError, promise
-from tests.simulation.model import KilledError, ModelContext, ModelFetcher, ModelLedger, ModelWriter, Pause
+from tests.simulation.model import (
+    KilledError,
+    ModelContext,
+    ModelFetcher,
+    ModelLedger,
+    ModelSubmits,
+    ModelWriter,
+    Pause,
+)
 from tests.simulation.model_vendor import FAULTS, ModelVendor, World
 from tests.simulation.rules import Past, Proc, Seen, Watched
 
@@ -212,7 +221,9 @@ class Model(Watched):
     def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side]) -> Lane:
         waiting = self.ledger.standing(name).tasks(State.IN_DOUBT)
         caution = Caution(self.ledger.memories[name], canary=platform.canary, waiting=waiting)
-        return Lane(name, platform, sides[platform.vendor], Pace(platform.requests_per_second, now=self.now), caution)
+        lane = Lane(name, platform, sides[platform.vendor], Pace(platform.requests_per_second, now=self.now), caution)
+        lane.submits = ModelSubmits(caution, self, name)
+        return lane
 
     def _take_over(self, lane: Lane) -> None:
         """Do as the dispatcher does with what an earlier run left at the vendor."""
@@ -262,16 +273,13 @@ class Model(Watched):
             case Ask(_, turn):
                 self._check_call(lane)
                 self._start(Proc(self.looker.ask(lane, _leave), lane, turn, lambda: None))
-            case Submit(_, task, turn):
+            case Submit(_, task, turn, place):
                 self._check_call(lane)
                 self._check_submit(lane, due)
-                self._start(Proc(self.submitter.submit(lane, task, _leave), lane, turn, lambda: self._submitted(lane)))
+                self._start(Proc(self.submitter.submit(lane, task, _leave, place), lane, turn, place.__exit__))
 
     def _downloaded(self) -> None:
         self.schedule.downloads_free += 1
-
-    def _submitted(self, lane: Lane) -> None:
-        lane.submitting -= 1
 
     # --- coroutines --------------------------------------------------------------------------------------------------
 
@@ -290,8 +298,22 @@ class Model(Watched):
         if pause.leave:
             self.seen[proc.lane.name].waiting.append(proc)
             self._depart(proc.lane)
+        elif pause.place:
+            self.seen[proc.lane.name].holding[proc] = None
+            self.at(self.now + pause.seconds, lambda: self._resume_held(proc))
         else:
             self.at(self.now + pause.seconds, lambda: self._resume(proc))
+
+    def _resume_held(self, proc: Proc) -> None:
+        holding = self.seen[proc.lane.name].holding
+        if proc in holding:
+            del holding[proc]
+            self._resume(proc)
+
+    def freed(self, platform: str) -> None:
+        """Wake the submits of a platform that hold back their last bytes."""
+        for proc in self.seen[platform].holding:
+            self.at(self.now, partial(self._resume_held, proc))
 
     def _over(self, proc: Proc) -> None:
         if proc.turn is not None:

@@ -11,23 +11,26 @@ from orchestrator.dispatch.context import Context
 from orchestrator.dispatch.fetching import DAMAGE_LIMIT, Fetcher
 from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.dispatch.looking import Looker
+from orchestrator.dispatch.places import Submits
 from orchestrator.errors import BudgetError, TemporaryError
 from orchestrator.ledger import Memory, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, after
 
 if TYPE_CHECKING:
+    from orchestrator.dispatch.caution import Caution
+    from tests.simulation.fast import Model
     from tests.simulation.model_vendor import ModelVendor
 
 SHA256 = "0" * 64
 
 
 class Pause:
-    """What a coroutine of the program waits for: its turn to `leave`, or `seconds`."""
+    """What a coroutine of the program waits for: its turn to `leave`, `seconds`, or a `place` for so long at most."""
 
-    __slots__ = ("leave", "seconds")
+    __slots__ = ("leave", "place", "seconds")
 
-    def __init__(self, seconds: float = 0.0, *, leave: bool = False) -> None:
-        self.seconds, self.leave = seconds, leave
+    def __init__(self, seconds: float = 0.0, *, leave: bool = False, place: bool = False) -> None:
+        self.seconds, self.leave, self.place = seconds, leave, place
 
     def __await__(self) -> Generator[Pause, None, None]:
         yield self
@@ -194,6 +197,25 @@ class ModelContext(Context):
     @property
     def now(self) -> float:
         return self.clock()
+
+
+class ModelSubmits(Submits):
+    """The program's places for submits, without an event loop."""
+
+    def __init__(self, caution: Caution, model: Model, platform: str) -> None:
+        super().__init__(caution)
+        self._model, self._platform = model, platform
+
+    async def release(self, *, now: float) -> None:
+        await super().release(now=now)
+        self._model.check_release(self._platform, self.released)
+
+    async def _change(self, *, now: float, until: float) -> float:
+        await Pause(until - now, place=True)
+        return self._model.now
+
+    def _tell(self) -> None:
+        self._model.freed(self._platform)
 
 
 class ModelFetcher(Fetcher):

@@ -36,6 +36,7 @@ class Seen:
     sent: bool = False
     doubts: int = 0
     waiting: list[Proc] = field(default_factory=list)
+    holding: dict[Proc, None] = field(default_factory=dict)
     last_left: float = -math.inf
     tries_at: float = math.inf
 
@@ -85,12 +86,12 @@ class Watched:
 
     def _check_submit(self, lane: Lane, due: dict[str, float]) -> None:
         seen, most = self.seen[lane.name], lane.settings.max_in_flight
-        promise(lane.at_vendor + lane.submitting <= most, f"{lane.name}: more than {most} tasks at the vendor")
-        held = lane.at_vendor + lane.submitting + lane.to_fetch
+        promise(lane.at_vendor + lane.submits.count <= most, f"{lane.name}: more than {most} tasks at the vendor")
+        held = lane.at_vendor + lane.submits.count + lane.to_fetch
         promise(held <= 2 * most, f"{lane.name}: more than {2 * most} tasks unread")
         past = self.past[lane.name]
         promise(lane.side.name in self.vendor.spoke, f"{lane.name}: a submit before the vendor has answered anything")
-        alone = lane.submitting == 1
+        alone = lane.submits.count == 1
         promise(seen.accepted or alone, f"{lane.name}: the first submit is not alone")
         promise(not seen.doubts or alone, f"{lane.name}: a submit beside another, after a doubt")
         promise(past.refusals < IN_A_ROW, f"{lane.name}: a submit after the third refusal in a row")
@@ -106,6 +107,16 @@ class Watched:
                 waits or not free or due[other.name] > self.now,
                 f"{lane.name} submits while {other.name} is to be polled",
             )
+
+    def check_release(self, platform: str, released: int) -> None:
+        """Check what may be released now; what was begun before may have to wait, or to be given up."""
+        seen, past = self.seen[platform], self.past[platform]
+        doubts = self.ledger.standing(platform).tasks(State.IN_DOUBT)
+        promise(doubts + released <= DOUBTS, f"{platform}: {released} released beside {doubts} doubts")
+        promise(seen.accepted or released == 1, f"{platform}: the first is released beside another")
+        promise(not seen.doubts or released == 1, f"{platform}: one is released beside another, after a doubt")
+        promise(past.refusals < IN_A_ROW, f"{platform}: one is released after the third refusal in a row")
+        promise(past.losses < IN_A_ROW, f"{platform}: one is released after the third result that came to nothing")
 
     def _check_call(self, lane: Lane) -> None:
         promise(lane.leaving <= LEAVING_LIMIT, f"{lane.name}: {lane.leaving} calls wait to leave")
@@ -153,7 +164,8 @@ class Watched:
             promise(row.charged <= row.counted, f"{row.key}: charged {row.charged}, counted {row.counted}")
         for lane in self.lanes:
             promise(
-                (lane.leaving, lane.submitting, lane.side.calls) == (0, 0, 0), f"{lane.name}: places are not given back"
+                (lane.leaving, lane.submits.count, lane.submits.released, lane.side.calls) == (0, 0, 0, 0),
+                f"{lane.name}: places are not given back",
             )
             if not stopped and not lane.side.unreachable:
                 promise(lane.blocked or not standings[lane.name].tasks(State.PLANNED), f"{lane.name} is not all sent")

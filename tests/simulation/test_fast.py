@@ -44,7 +44,7 @@ async def _believing(_: Looker, lane: Lane, turn: Leave) -> None:
 
 
 def _greedy(lane: Lane, now: float) -> float:
-    return now if lane.upcoming and lane.submitting < lane.caution.allowed() else float("inf")
+    return now if lane.upcoming and lane.submits.may_begin() else float("inf")
 
 
 @pytest.mark.parametrize(

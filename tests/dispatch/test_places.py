@@ -1,0 +1,160 @@
+"""Submits that wait, with all but their last bytes sent, for one of the few places between release and answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+from structlog.testing import capture_logs
+
+from orchestrator.dispatch.caution import DOUBTS, Caution, Outcome
+from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, Submits
+from orchestrator.ledger import Memory
+from orchestrator.tasks import State
+from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
+
+pytestmark = pytest.mark.looptime
+
+DONE, PLANNED, IN_DOUBT = State.DONE, State.PLANNED, State.IN_DOUBT
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def submits(*outcomes: Outcome) -> tuple[Submits, Caution]:
+    """Return the places of a platform after some submits, beside its caution."""
+    caution = Caution(Memory(unread=False), canary=False)
+    for outcome in outcomes:
+        caution.answered(outcome)
+    return Submits(caution), caution
+
+
+async def test_uploads_go_on_while_answers_are_waited_for(bench: Bench) -> None:
+    """Three at most are without an answer, while others have sent all but their last bytes."""
+
+    async def on_submit(_chunk: int, _nth: int) -> None:
+        await asyncio.sleep(5.0)
+
+    bench.plan(20)
+    async with serving(Script(on_submit=on_submit)) as vendor:
+        await bench.run(vendor.base_url)
+    assert (vendor.most_at_once, vendor.most_begun) == (DOUBTS, AT_ONCE)
+    assert bench.states() == [DONE] * 20
+
+
+async def test_the_places_are_given_back(bench: Bench) -> None:
+    """In the order of their waiting; a call that ends without having taken one gives none back."""
+    found, _ = submits(Outcome.ACCEPTED)
+    order: list[int] = []
+
+    async def one(number: int) -> None:
+        with found.begin() as place:
+            if number == 1:
+                raise ZeroDivisionError
+            await place.release(now=now())
+            order.append(number)
+            assert found.released <= DOUBTS
+            await asyncio.sleep(1.0)
+
+    await asyncio.gather(*(one(number) for number in range(AT_ONCE)), return_exceptions=True)
+    assert order == [0, *range(2, AT_ONCE)]
+    assert (found.count, found.released, found.may_begin()) == (0, 0, True)
+
+
+async def test_cut_off_while_it_waits() -> None:
+    """What is cancelled in the moment in which it could go on takes no place with it."""
+    found, _ = submits()
+    first, second = found.begin(), found.begin()
+    await first.release(now=now())
+    waiting = asyncio.create_task(second.release(now=now()))
+    await asyncio.sleep(1.0)
+    first.__exit__()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    second.__exit__()
+    assert waiting.cancelled()
+    assert (found.count, found.released) == (0, 0)
+
+
+async def test_a_submit_does_not_hold_back_its_last_bytes_for_ever(bench: Bench) -> None:
+    """The vendor would break off: it is given up, and sent as soon as an answer has made room; none is tried before."""
+
+    async def on_made(made: Made) -> None:
+        await asyncio.sleep(200.0 if made.chunk in {2, 3, 4} else 0.0)
+
+    bench.plan(10)
+    async with serving(Script(on_made=on_made)) as vendor:
+        with capture_logs() as logs:
+            await bench.run(vendor.base_url)
+    assert bench.states() == [DONE] * 10
+    assert set(vendor.charged().values()) == {1}
+    assert vendor.submits[:5] == [1, 2, 3, 4, 5]  # what was given up goes first
+    assert Counter(line["log_level"] for line in logs)["warning"] == 0  # the vendor has done nothing wrong
+    early = [at for at in vendor.arrived if at < 190.0]
+    assert len(early) <= 1 + 1 + AT_ONCE + len(vendor.of(1).looks)
+
+
+async def test_one_that_waited_in_vain() -> None:
+    """No other is begun beside those that are released until one of them has its answer."""
+    found, _ = submits(Outcome.ACCEPTED)
+    released = [found.begin() for _ in range(DOUBTS)]
+    for place in released:
+        await place.release(now=now())
+    with found.begin() as late, pytest.raises(NotNowError):
+        await late.release(now=now())
+    assert now() == pytest.approx(PATIENCE_S)
+    assert not found.may_begin()
+    released[0].__exit__()
+    assert found.may_begin()
+
+
+async def test_a_doubt_makes_those_that_wait_go_one_at_a_time() -> None:
+    """What was prepared before the doubt is released by itself, and none is prepared beside it."""
+    found, caution = submits(Outcome.ACCEPTED)
+    places = [found.begin() for _ in range(AT_ONCE)]
+    caution.answered(Outcome.DOUBTED)
+    most = 0
+
+    async def one(place: SubmitPlace) -> None:
+        nonlocal most
+        with place:
+            await place.release(now=now())
+            most = max(most, found.released)
+            await asyncio.sleep(1.0)
+
+    await asyncio.gather(*map(one, places))
+    assert (most, found.count, found.released) == (1, 0, 0)
+    found.begin()
+    assert not found.may_begin()
+
+
+async def test_those_that_wait_when_the_platform_stops(bench: Bench) -> None:
+    """They are given up, provably not sent."""
+
+    async def on_made(made: Made) -> Answer | None:
+        await asyncio.sleep(1.0)
+        return None if made.chunk == 1 else RESET
+
+    bench.plan(20)
+    async with serving(Script(on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url)
+    assert Counter(bench.states()) == {DONE: 1, IN_DOUBT: 3, PLANNED: 16}
+    assert vendor.most_begun == AT_ONCE
+    assert vendor.charged().total() == 1 + DOUBTS
+
+
+async def test_those_that_wait_are_not_released_by_a_stop(bench: Bench) -> None:
+    """Nothing more is released, and nothing is held of what was not."""
+
+    async def on_made(made: Made) -> None:
+        if made.chunk == 3:
+            bench.stopping.set()
+        await asyncio.sleep(2.0)
+
+    bench.plan(20)
+    async with serving(Script(on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url)
+    assert vendor.most_begun > DOUBTS
+    assert Counter(bench.states()) == {State.SUBMITTED: 4, PLANNED: 16}
