@@ -75,6 +75,19 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {reason}; {way_out} and run the same command again") from error
 
 
+def lies_at(path: Path) -> bool:
+    """Tell whether anything has this name, a broken link too; raises `StorageError` for what may not be looked at.
+
+    `os.path.lexists` takes that for nothing, and then what was paid for would seem to be lost.
+    """
+    with disk_errors(path):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 def failed_machine(error: Exception) -> str:
     """Say what to mend where an error that nobody expected is the machine's; "" where it is a fault of the program."""
     if isinstance(error, MemoryError) or str(error) == _NO_THREAD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_the_plain_test_command_leaves_campaigns_out() -> None:
     folders = [argument for argument in command if argument.startswith("tests/")]
     assert files
     assert not [file for file in files if any(file.startswith(f"{folder}/") for folder in folders)]
+
+
+def test_every_folder_is_run_by_the_one_or_the_other() -> None:
+    """No test stands in a folder that neither the plain command nor a campaign looks into."""
+    with (TESTS.parent / "pyproject.toml").open("rb") as file:
+        plain = tomllib.load(file)["tool"]["pytest"]["ini_options"]["testpaths"]
+    looked_into = {*plain, *(campaign.quick for campaign in CAMPAIGNS)}
+    folders = {f"tests/{path.relative_to(TESTS).parts[0]}" for path in TESTS.glob("*/**/test_*.py")}
+    assert folders <= looked_into
 
 
 def test_an_unknown_campaign() -> None:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.files import disk_errors
+from orchestrator.files import disk_errors, lies_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def ours(directory: Path) -> list[Path]:
     """Return what lies in the job's `directory` itself under one of our names; raises `StorageError`."""
     names = (*_FILES, *(f"{name}.part" for name in _FILES), *SCRATCH, *FOLDERS, LEDGER, LOCK)
     # Asked for one by one: the file system knows whether it takes Master.csv for master.csv.
-    found = [path for path in map(directory.joinpath, names) if os.path.lexists(path)]
+    found = [path for path in map(directory.joinpath, names) if lies_at(path)]
     return found + sorted(directory.glob(f"{VERIFYING}????????"))
 
 

@@ -8,7 +8,6 @@ the quarantine, unless both are the same.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import defaultdict
 from dataclasses import replace
 from itertools import count
@@ -18,6 +17,7 @@ from orchestrator.errors import DamagedResultError, StorageError
 from orchestrator.files import (
     disk_errors,
     keep_together,
+    lies_at,
     make_private_directory,
     replace_together,
     sha256_of,
@@ -74,7 +74,7 @@ def altered(files: Sequence[tuple[Path, str]]) -> list[Path]:
 
 def raw_result(stem: Path) -> Path | None:
     """Return the result file with this stem, which is named by its content; None when there is none."""
-    return next((path for suffix in RESULT_SUFFIXES if os.path.lexists(path := stem.with_suffix(suffix))), None)
+    return next((path for suffix in RESULT_SUFFIXES if lies_at(path := stem.with_suffix(suffix))), None)
 
 
 def quarantine(results: Path) -> Path:
@@ -89,7 +89,7 @@ def set_aside(file: Path, key_name: str, results: Path) -> Path:
     with disk_errors(file):
         suffix = result_suffix(file)
     names = (f"{key_name}{f'.{number}' if number > 1 else ''}{suffix}" for number in count(1))
-    path = next(folder / name for name in names if not os.path.lexists(folder / name))
+    path = next(folder / name for name in names if not lies_at(folder / name))
     keep_together([(file, path)])
     return path
 
@@ -98,7 +98,7 @@ def _make_room(new: Path, target: Path, sha256: str) -> tuple[tuple[str, Path], 
     """Set aside what lies in the place of a file, under any ending, unless that is the file itself or the same."""
     displaced = []
     for old in (target.with_suffix(suffix) for suffix in RESULT_SUFFIXES):
-        if old == new or not os.path.lexists(old):
+        if old == new or not lies_at(old):
             continue
         with disk_errors(old):
             there = sha256_of(old)

@@ -7,9 +7,11 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 
+from orchestrator.dispatch.caution import DOUBTS
 from tests.e2e.harness import Check, Job, StartVendor, WriteList, configure
 
 ROUNDS = 10
@@ -22,7 +24,8 @@ def kill_after(process: subprocess.Popen[str], lines: int) -> bool:
         if not process.stderr.readline():
             break
     killed = process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it ended by itself
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     return killed
 
@@ -31,7 +34,7 @@ def kill_after(process: subprocess.Popen[str], lines: int) -> bool:
 def test_killed_at_ten_random_moments(
     job: Job, write_list: WriteList, start_vendor: StartVendor, check_master: Check, charged_once: Check, seed: int
 ) -> None:
-    """After ten kills a last run ends with 0 or 3; once what is held is sent again, the master is complete."""
+    """After ten kills a last run ends with 0 or 3, few tasks held; with these sent again, the master is whole."""
     expected = write_list(40_000)
     vendor = start_vendor("--pace", "20000")
     configure(job, vendor=f'base_url = "{vendor.base_url}"\nrequests_per_second = 50.0')
@@ -40,13 +43,17 @@ def test_killed_at_ten_random_moments(
     kills = sum(kill_after(job.start("run"), rng.randrange(1, 12)) for _ in range(ROUNDS))
     end = job.call("run")
 
-    assert kills >= ROUNDS / 2
+    assert kills >= 3
     assert end.returncode in (0, 3), end.stderr[-3000:]
     charged_once(vendor.charged())
-    check_master(expected, vendor.charged())
+    assert len(job.held()) <= DOUBTS * len(job.platforms)
 
-    assert job.call("resolve", "--all", "--resubmit").returncode == 0
-    assert job.call("run").returncode == 0
+    for _ in range(ROUNDS):  # a platform with three doubts has sent nothing more until they were decided on
+        if end.returncode == 0:
+            break
+        assert job.call("resolve", "--all", "--resubmit").returncode == 0
+        end = job.call("run")
+    assert end.returncode == 0
     assert job.held() == []
     check_master(expected, vendor.charged())
 

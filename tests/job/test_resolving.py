@@ -62,7 +62,7 @@ async def test_resubmit_all(case: Case, bench: Bench) -> None:
     assert (left_out.task, left_out.task_id) == ("instagram/000002", "t2")
     assert "--refetch" in left_out.reason
     assert states(bench) == ["planned", "stalled", "failed", "planned", "submitted", "planned"]
-    assert bench.spent_nano() == 500
+    assert bench.standing().cost_nano == 500
     assert (await resolve(case.settings(), Resubmit(), None, case.world())).settled == ()
     named = await resolve(case.settings(), Resubmit(), ["instagram/000002"], case.world())
     assert (named.settled[0].task_id, named.settled[0].cost, named.settled[0].paid) == ("t2", 0.0003, 1e-7)
@@ -75,7 +75,7 @@ async def test_refetch_all(case: Case, bench: Bench) -> None:
     assert names(report) == ["instagram/000002", "instagram/000003"]
     assert [left_out.task for left_out in report.left_out] == ["instagram/000001", "instagram/000006"]
     assert states(bench) == ["in_doubt", "submitted", "submitted", "planned", "submitted", "in_doubt"]
-    assert (bench.task(2).task_id, bench.spent_nano()) == ("t2", 500)
+    assert (bench.task(2).task_id, bench.standing().cost_nano) == ("t2", 500)
 
 
 SOME: list[Decision] = [Resubmit(), Adopt("found"), GiveUp(), Refetch()]
