@@ -71,7 +71,7 @@ class Dispatcher:
             tasks = await self._context.ledger.do(partial(_at_vendor, platform=lane.name))
             for task in tasks:
                 lane.looks.put(self._watch(task), self._context.now)
-            lane.at_vendor = len(tasks)
+            lane.accepted(len(tasks))
             if tasks:
                 lane.caution.submitted_before()
 
@@ -154,11 +154,9 @@ class Dispatcher:
 
     async def _carry_out(self, step: Step) -> None:
         match step:
-            case Download(lane, watch):
-                try:
+            case Download(lane, watch, place):
+                with place:
                     await self._fetcher.fetch(lane, watch)
-                finally:
-                    self._schedule.downloads_free += 1
             case Poll(lane, watch, turn):
                 with turn:
                     await self._looker.look(lane, watch, turn.leave)

@@ -199,6 +199,10 @@ class Lane:
         at_vendor = sum(lane.at_vendor for lane in self.side.lanes)
         return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.side.pace.interval_s))
 
+    def accepted(self, tasks: int = 1) -> None:
+        """Take places at the vendor, which `exported` and `ended` give back."""
+        self.at_vendor += tasks
+
     def exported(self, watch: Watch, now: float) -> None:
         """Note that a task was just seen to be exported: its place at the vendor is free. Learn from it.
 

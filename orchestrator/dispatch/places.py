@@ -1,8 +1,8 @@
-"""A platform's submits on their way: how many there may be is decided here, and here each gives back what it took.
+"""Downloads and submits on their way: how many there may be, and that each gives back its place.
 
-Scarce are the places between release and recorded answer: should none of those submits get an answer, each of them
-becomes a doubt. So one is taken only when all but the last bytes have left. While submits wait for answers, others
-connect and upload.
+Of submits, those places are scarce that lie between release and recorded answer: should none of these get an answer,
+each of them becomes a doubt. So one is taken only when all but the last bytes have left. While submits wait for
+answers, others connect and upload.
 """
 
 from __future__ import annotations
@@ -22,6 +22,24 @@ PATIENCE_S: Final = 20.0
 
 class NotNowError(Exception):
     """The submit is not released: provably, the task does not exist at the vendor."""
+
+
+class Downloads:
+    """The downloads of a run that are on their way; each is a context manager that gives its place back."""
+
+    def __init__(self, most: int) -> None:
+        self.free = most
+
+    def begin(self) -> Self:
+        """Take a place."""
+        self.free -= 1
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.free += 1
 
 
 class Submits:

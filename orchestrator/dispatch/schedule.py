@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.context import Turn
 from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
+from orchestrator.dispatch.places import Downloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ class Download:
 
     lane: Lane
     watch: Watch
+    place: Downloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Schedule:
     def __init__(self, lanes: Sequence[Lane], changed: Callable[[], None], *, downloads: int) -> None:
         self.lanes = list(lanes)
         self._changed = changed
-        self.downloads_free = downloads
+        self.downloads = Downloads(downloads)
 
     def next_step(self, now: float) -> Step:
         """Take the next thing to do out of its lane, or say how long there is none."""
@@ -92,12 +94,11 @@ class Schedule:
         self.lanes.append(lane)
 
     def _download(self, lane: Lane, now: float) -> Download | Wait:
-        if not self.downloads_free:
+        if not self.downloads.free:
             return Wait(math.inf)
         if lane.ready.next_at > now:
             return Wait(lane.ready.next_at)
-        self.downloads_free -= 1
-        return Download(lane, lane.ready.pop())
+        return Download(lane, lane.ready.pop(), self.downloads.begin())
 
     def _poll(self, lane: Lane, now: float) -> Poll | Wait:
         if lane.unpolled or lane.leaving >= LEAVING_LIMIT:

@@ -153,7 +153,7 @@ class Submitter:
         self._context.well(lane.side)
         lane.caution.answered(Outcome.ACCEPTED)
         now, task = self._context.now, attempt.task
-        lane.at_vendor += 1
+        lane.accepted()
         watch = Watch(key, answer.task_id, task.rows, submitted_at=now, progress_at=now, chunk_sha256=task.sha256)
         self._looker.look_later(lane, watch, done=0.0)
 

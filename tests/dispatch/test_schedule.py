@@ -115,7 +115,7 @@ async def test_downloads_have_a_limit(make_lane: MakeLane) -> None:
         lane.ready.put(watched(chunk), 0.0)
     plan = schedule(lane, downloads=2)
     assert kinds(plan, 0.0) == ["instagram Download"] * 2
-    plan.downloads_free += 1
+    plan.downloads.__exit__()
     assert kinds(plan, 0.0) == ["instagram Download"]
 
 
@@ -150,7 +150,7 @@ async def test_no_wait_lies_in_the_past(make_lane: MakeLane, now: float) -> None
     plan = schedule(lane)
     while not isinstance(step := plan.next_step(now), Wait):
         lane.leaving = 0
-        plan.downloads_free = 4
+        plan.downloads.free = 4
     assert step.until > now
 
 

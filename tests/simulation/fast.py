@@ -235,7 +235,7 @@ class Model(Watched):
                 task.key, task.task_id, 1, task.submitted_at or self.now, since, stalled=task.state is State.STALLED
             )
             lane.looks.put(watch, self.now)
-        lane.at_vendor = len(tasks)
+        lane.accepted(len(tasks))
         if tasks:
             lane.caution.submitted_before()
             self.seen[lane.name].sent = True
@@ -263,9 +263,9 @@ class Model(Watched):
     def _begin(self, step: Download | Poll | Submit | Ask, due: dict[str, float]) -> None:
         lane = step.lane
         match step:
-            case Download(_, watch):
-                promise(self.schedule.downloads_free >= 0, "more downloads than allowed")
-                self._start(Proc(self.fetcher.fetch(lane, watch), lane, None, self._downloaded))
+            case Download(_, watch, place):
+                promise(self.schedule.downloads.free >= 0, "more downloads than allowed")
+                self._start(Proc(self.fetcher.fetch(lane, watch), lane, None, place.__exit__))
             case Poll(_, watch, turn):
                 self._check_call(lane)
                 self._check_lag(lane, due[lane.name])
@@ -277,9 +277,6 @@ class Model(Watched):
                 self._check_call(lane)
                 self._check_submit(lane, due)
                 self._start(Proc(self.submitter.submit(lane, task, _leave, place), lane, turn, place.__exit__))
-
-    def _downloaded(self) -> None:
-        self.schedule.downloads_free += 1
 
     # --- coroutines --------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,10 @@ class Executioner(Operator):
         if not self.first_only:
             await super()._better_times()
 
+    def _check_doubts(self) -> None:
+        if not self.first_only:  # else nothing is to stop the platform
+            super()._check_doubts()
+
     def _judge(self) -> None:
         if not self.first_only:
             super()._judge()
