@@ -94,10 +94,6 @@ class Executioner(Operator):
         if not self.first_only:
             await super()._better_times()
 
-    def _check_doubts(self) -> None:
-        if not self.first_only:  # else nothing is to stop the platform
-            super()._check_doubts()
-
     def _judge(self) -> None:
         if not self.first_only:
             super()._judge()
@@ -110,7 +106,11 @@ class Executioner(Operator):
 @contextmanager
 def heedless() -> Iterator[None]:
     """Let nothing stop the platform, however many doubts wait: here each single answer is judged."""
-    with patch.object(Caution, "allowed", lambda _: 1), patch.object(Caution, "_judge", lambda _: None):
+    with (
+        patch.object(Caution, "allowed", lambda _: 1),
+        patch.object(Caution, "_judge", lambda _: None),
+        patch.object(Operator, "_check_doubts", lambda _: None),
+    ):
         yield
 
 
