@@ -81,6 +81,22 @@ NETWORK: Final = (
         "Every user of the machine can spend the balance.",
     ),
     Ablation(
+        "a worker has no secret in its environment",
+        "_environment",
+        "{name: os.environ[name] for name in KEPT if name in os.environ}",
+        "dict(os.environ)",
+        "test_workers.py::test_a_worker_has_no_secret_and_no_file_of_ours",
+        "What reads files from outside has the key beside it.",
+    ),
+    Ablation(
+        "no proxy stands before this machine",
+        "check_vendors",
+        "if vendor.proxy and is_loopback",
+        "if False and is_loopback",
+        "config/test_checks.py::test_a_proxy_gets_no_key_of_this_machine",
+        "A proxy gets the key of a vendor on this machine.",
+    ),
+    Ablation(
         "the environment names no proxy",
         "Sessions._session",
         "trust_env=False,",

@@ -41,6 +41,20 @@ async def test_the_main_job(case: Case) -> None:
     assert (report.serial, report.begun, report.held) == (2, True, ())
 
 
+@pytest.mark.parametrize("status", [400, 504])
+async def test_what_stopped_a_platform_stops_it_in_the_next_run(case: Case, status: int) -> None:
+    """Three refusals or three doubts: no later run sends a fourth submit before somebody has decided."""
+
+    async def on_submit(_chunk: int, _nth: int) -> Answer:
+        return error(status)
+
+    case.numbers(30)
+    async with serving(Script(on_submit=on_submit)) as vendor:
+        case.base_url = vendor.base_url
+        assert [await case.run() for _ in range(3)] == [3, 3, 3]
+        assert len(vendor.submits) == 3
+
+
 async def test_the_embedded_vendor_needs_no_proxy(case: Case) -> None:
     """The same configuration serves a rehearsal: what goes to this machine goes to no proxy."""
     case.overrides = ['vendors.main.proxy="http://127.0.0.1:9"']
