@@ -40,6 +40,7 @@ _WAYS_OUT = {
     errno.EACCES: _ALLOWED,
     errno.EPERM: _ALLOWED,
     errno.ENOTDIR: _ELSEWHERE,
+    errno.EEXIST: _ELSEWHERE,  # a file where a directory should be
     errno.ENAMETOOLONG: _ELSEWHERE,
     errno.ELOOP: _ELSEWHERE,
     errno.EFBIG: _RAISE,

@@ -6,16 +6,36 @@ import io
 import posixpath
 import re
 import zipfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from openpyxl.workbook import Workbook
 
 _TARGET: Final = re.compile(rb"(?:Target|PartName)\s*=\s*[\"']([^\"']+)")
 _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _ESCAPED: Final = re.compile(rb"_x(?!00[01]|[Dd][89A-Fa-f]|[Ff]{3})([0-9A-Fa-f]{4})_")
 """A character as OOXML escapes it, and as XML can have it: openpyxl reads them in one of three places only."""
 _CONTENT_TYPES: Final = "[Content_Types].xml"
+
+
+def opened(file: BinaryIO) -> Workbook:
+    """Open a workbook for reading rows; formulas count as the value that was stored with them."""
+    from openpyxl.chartsheet import Chartsheet  # noqa: PLC0415 - a tenth of a second, and few results need it
+    from openpyxl.reader.excel import ExcelReader  # noqa: PLC0415
+
+    class Reader(ExcelReader):
+        """Reads no charts: they have no cells, and a sheet of them without any breaks openpyxl."""
+
+        def read_chartsheet(self, sheet: Any, _rel: Any) -> None:
+            """Let an empty sheet stand in its place, since sheets are counted."""
+            book: Any = self.wb
+            book._add_sheet(Chartsheet(parent=book, title=sheet.name))  # noqa: SLF001 - as openpyxl does
+
+    reader = Reader(file, read_only=True, data_only=True, keep_links=False)
+    reader.read()
+    return reader.wb
 
 
 def is_workbook(archive: zipfile.ZipFile) -> bool:

@@ -247,8 +247,13 @@ def test_a_directory_in_the_way(tmp_path: Path) -> None:
 def test_a_directory_that_can_not_be_made(tmp_path: Path) -> None:
     """A file among the parents is a failure of the disk that names the directory."""
     (tmp_path / "runs").write_bytes(b"")
-    with pytest.raises(StorageError, match="runs/spring: Not a directory"):
+    with pytest.raises(StorageError, match="runs/spring: Not a directory; choose another directory"):
         make_private_directory(tmp_path / "runs" / "spring")
+    with (
+        pytest.raises(StorageError, match="runs: File exists; choose another directory"),
+        disk_errors(tmp_path / "runs"),
+    ):
+        (tmp_path / "runs").mkdir()
 
 
 def test_an_error_without_a_text_of_the_system_keeps_its_own() -> None:

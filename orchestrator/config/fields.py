@@ -90,6 +90,11 @@ def is_plain(text: str) -> bool:
     return bool(text.strip()) and _CONTROL.search(text) is None
 
 
+def is_header(text: str) -> bool:
+    """Whether a text can name a column; headers may be broken into lines."""
+    return is_plain(" ".join(text.split()))
+
+
 def is_path(text: str) -> bool:
     """Whether a text can name a file in this environment, whose encoding may lack its letters."""
     try:
@@ -218,6 +223,7 @@ _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
 _FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
 _FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
 _FILLED = Rule("text that is not empty", is_plain)
+_HEADER = Rule("text that is not empty", is_header)
 _FILE = Rule("a file's path", is_path, path_hint)
 _COUNT = Rule(f"a whole number from 1 to {_MAX_ROWS:,}", lambda number: number <= _MAX_ROWS)
 
@@ -229,7 +235,7 @@ RULES: dict[tuple[type, str], Rule] = {
     (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_path, path_hint),
     (JobSettings, "directory"): Rule("a directory's path", is_path, path_hint),
     (JobSettings, "chunk_size"): _COUNT,
-    (JobSettings, "column"): _FILLED,
+    (JobSettings, "column"): _HEADER,
     (JobSettings, "sheet"): _FILLED,
     (JobSettings, "default_region"): Rule(
         'an ISO 3166 country code such as "CH"', lambda text: text in regions(), region_hint
@@ -255,13 +261,13 @@ RULES: dict[tuple[type, str], Rule] = {
     (PlatformSettings, "max_rows"): _COUNT,
     (PlatformSettings, "billing_block"): _COUNT,
     (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
-    (PlatformSettings, "result_columns"): _FILLED,
+    (PlatformSettings, "result_columns"): _HEADER,
     (PollingSettings, "min_interval_s"): _FINITE,
     (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
     (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,
     (BackoffSettings, "max_delay_s"): _FINITE_POSITIVE,
     (OutputSettings, "keep_columns"): Rule(
-        "text that is not empty", lambda value: isinstance(value, bool) or is_plain(value)
+        "text that is not empty", lambda value: isinstance(value, bool) or is_header(value)
     ),
     (BudgetSettings, "max_cost"): Rule(
         f"a number from 0 to {_MAX_COST:,}, or inf", lambda usd: usd <= _MAX_COST or usd == math.inf

@@ -17,7 +17,7 @@ from orchestrator.errors import DamagedResultError
 from orchestrator.results import gate
 from orchestrator.results.batches import read_rows
 from orchestrator.results.damage import damage
-from orchestrator.workbooks import packed, respelled
+from orchestrator.workbooks import opened, packed, respelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -68,19 +68,17 @@ def by_calamine(parts: Mapping[str, bytes], _rows: int) -> Iterator[Sheet]:
 
 def by_openpyxl(parts: Mapping[str, bytes], rows: int) -> Iterator[Sheet]:
     """Yield the sheets; raises `DamagedResultError` for one with more than so many rows."""
-    import openpyxl  # noqa: PLC0415 - a tenth of a second, and few files need it
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of styles and extensions, which are nothing to us
         book_file = packed(respelled(parts))
-        with closing(openpyxl.load_workbook(book_file, read_only=True, data_only=True, keep_links=False)) as book:
+        with closing(opened(book_file)) as book:
             for sheet in book.worksheets:
                 sheet.reset_dimensions()
                 yield _values(sheet.iter_rows(), rows)
 
 
 def _values(sheet: Iterable[Iterable[Cell | MergedCell]], rows: int) -> Iterator[Sequence[object]]:
-    from openpyxl.cell.cell import TYPE_ERROR  # noqa: PLC0415 - see above
+    from openpyxl.cell.cell import TYPE_ERROR  # noqa: PLC0415 - as in `opened`
 
     for place, row in enumerate(sheet):
         if place >= rows:  # the rows between are made up, and never end

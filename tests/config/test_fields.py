@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -299,3 +300,9 @@ def test_result_hosts_are_names_or_addresses_with_or_without_a_port(loaded: Call
     hosts = ("files.example.com", "files.example.com:8443", "10.0.0.1", "[::1]:8")
     text = good.replace("[vendors.main]", f"[vendors.main]\nresult_hosts = {list(hosts)}")
     assert loaded(text).vendors["main"].result_hosts == hosts
+
+
+def test_a_column_is_named_as_its_header_stands(loaded: Callable[..., Settings], good: str) -> None:
+    """A header in a table may be broken into lines, and a message that lists it says to name it."""
+    header = "Phone\n(mobile)"
+    assert loaded(good, f"job.column={json.dumps(header)}").job.column == header

@@ -11,11 +11,10 @@ import zlib
 from contextlib import closing, contextmanager
 from lzma import LZMAError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
 
-import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
@@ -24,7 +23,7 @@ from orchestrator.files import BLOCK_BYTES
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.delimited import FaultyCell, Row, table_blocks, text_of_value
 from orchestrator.intake.sources.find import input_errors, is_damage
-from orchestrator.workbooks import needs_respelling, packed, respelled
+from orchestrator.workbooks import needs_respelling, opened, packed, respelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +56,7 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
         # As a file, since openpyxl goes by the ends of names.
         with Path(path).open("rb") as file, ZipFile(file) as archive:
             plain = file if not needs_respelling(archive) else packed(respelled(_parts(archive)))
-            with closing(_opened(plain)) as workbook:
+            with closing(opened(plain)) as workbook:
                 sheet = _sheet(workbook, options)
                 if sheet is not None:
                     yield from table_blocks(_rows(sheet), options, block_bytes)
@@ -81,10 +80,6 @@ def _has_values(archive: ZipFile, name: str) -> bool:
             found = found or _VALUE.search(text) is not None
             tail = text[-_CARRY_BYTES:]
     return is_sheet and found
-
-
-def _opened(file: BinaryIO) -> Workbook:
-    return openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
 
 
 @contextmanager

@@ -48,6 +48,16 @@ def test_the_one_filled_sheet(write_workbook: WriteWorkbook) -> None:
     assert cells(write_workbook("b.xlsx", First=[], Second=[])) == []
 
 
+def test_a_sheet_of_charts_has_no_cells(tmp_path: Path) -> None:
+    """A chart sheet, here one without a chart, which breaks openpyxl, is no reason to refuse the list beside it."""
+    book = openpyxl.Workbook()
+    book.create_chartsheet("Chart", 0)
+    for text in ("phone", "+41798284651"):
+        book["Sheet"].append([text])
+    book.save(path := tmp_path / "a.xlsx")
+    assert cells(path) == cells(path, sheet="Sheet") == [(2, "+41798284651")]
+
+
 def test_named_sheet(write_workbook: WriteWorkbook) -> None:
     """`sheet` names the sheet, exactly or but for case; without it, several filled ones are an error."""
     path = write_workbook("a.xlsx", One=[["phone"], ["+41"]], Two=[["phone"], ["+42"]], Empty=[])
