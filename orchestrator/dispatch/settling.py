@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
@@ -17,9 +17,17 @@ import structlog
 from orchestrator import __version__
 from orchestrator.errors import DamagedResultError, PieceDiedError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
-from orchestrator.intake import chunk_path
+from orchestrator.jobdir.layout import (
+    chunk_path,
+    quarantine_folder,
+    quarantine_name,
+    raw_result,
+    result_stem,
+    task_of_quarantined,
+    verdict_path,
+)
 from orchestrator.ledger import ALTERED, Version
-from orchestrator.results import ResultCheck, check_limits, raw_result, set_aside, take_results, verdict_path
+from orchestrator.results import ResultCheck, check_limits, set_aside, take_results
 from orchestrator.results.check import check_result
 from orchestrator.tasks import TaskKey
 
@@ -42,22 +50,11 @@ AT_ONCE: Final = 64
 """Files in quarantine that are on their way to the workers at a time."""
 
 
-@lru_cache(64)  # a path costs more than it looks, and every result wants these
-def results_folder(directory: Path, platform: str) -> Path:
-    """Return where a platform's result files are kept, as downloaded."""
-    return directory / f"results/{platform}"
-
-
-def results_of(directory: Path, key: TaskKey) -> Path:
-    """Return where a task's result is kept, without its ending."""
-    return results_folder(directory, key.platform) / f"{key.chunk:06d}"
-
-
 def check_of(
     directory: Path, key: TaskKey, platform: PlatformSettings, *, task_id: str, chunk_sha256: str, success: int | None
 ) -> ResultCheck:
     """Return how to check a task's result, which comes as a part file."""
-    stem = results_of(directory, key)
+    stem = result_stem(directory, key.platform, key.chunk)
     return ResultCheck(
         result=stem.with_suffix(".part"),
         chunk=chunk_path(directory, key.chunk),
@@ -102,13 +99,14 @@ class Settler:
         sha256 = await _in_thread(partial(_hash, check.result))
         known = {version.sha256: version.path for version in await self.ledger.do(lambda it: it.versions(key))}
         used = await self.ledger.do(lambda it: it.result_sha256(key))
-        there = raw_result(results_of(self.directory, key)) if sha256 == used else None
+        there = raw_result(result_stem(self.directory, key.platform, key.chunk)) if sha256 == used else None
         if sha256 in known and (self.directory / known[sha256]).exists():
             there = self.directory / known[sha256]
         if there is not None:
             await _in_thread(check.result.unlink)
             return True
-        path = await _in_thread(partial(set_aside, check.result, _name(key), self.directory / "results"))
+        name = quarantine_name(key.platform, key.chunk)
+        path = await _in_thread(partial(set_aside, check.result, name, self.directory))
         version = Version(sha256, self._place(path))
         await self.ledger.record(lambda it: it.set_aside(key, version, read_by=read_by))
         return sha256 in known or sha256 == used
@@ -121,7 +119,7 @@ class Settler:
         """
         used_sha256 = await self.ledger.do(lambda it: it.result_sha256(key))
         versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.versions(key))]
-        raw = raw_result(results_of(self.directory, key))
+        raw = raw_result(result_stem(self.directory, key.platform, key.chunk))
         if raw is not None and used_sha256:
             versions.append(Version(used_sha256, self._place(raw)))
         best: tuple[tuple[bool, int, bool], ResultCheck, ResultReport] | None = None
@@ -234,7 +232,7 @@ def _task(ledger: Ledger, key: TaskKey) -> Task:
 
 async def _note_strays(settler: Settler, platforms: Iterable[str]) -> None:
     """Note files of failed tasks that no record names: a version without such records, or a crash, left them."""
-    folder = settler.directory / "results" / "quarantine"
+    folder = quarantine_folder(settler.directory)
     found = await _in_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
     for path in found:
         key = _key_of(path, platforms)
@@ -253,16 +251,8 @@ def _is_known(ledger: Ledger, key: TaskKey) -> bool:
 
 
 def _key_of(path: Path, platforms: Iterable[str]) -> TaskKey | None:
-    name = path.name.partition(".")[0]
-    for platform in platforms:
-        chunk = name.removeprefix(f"{platform}-")
-        if chunk != name and chunk.isdecimal():
-            return TaskKey(platform, int(chunk))
-    return None
-
-
-def _name(key: TaskKey) -> str:
-    return f"{key.platform}-{key.chunk:06d}"
+    platform, chunk = task_of_quarantined(path.name) or ("", 0)
+    return TaskKey(platform, chunk) if platform in platforms else None
 
 
 def _hash(path: Path) -> str:

@@ -23,7 +23,7 @@ from orchestrator.dispatch.caution import Outcome
 from orchestrator.dispatch.lanes import Lane, Watch
 from orchestrator.dispatch.places import NotNowError
 from orchestrator.errors import BudgetError, StorageError
-from orchestrator.intake import chunk_path
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.tasks import State
 from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 

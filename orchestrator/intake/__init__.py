@@ -11,14 +11,13 @@ result: `blockwise` in place of `normalise` (patterns → validity → numbering
 """
 
 from orchestrator.intake.advice import advice
-from orchestrator.intake.chunks import chunk_path, chunk_sizes, columns_path, lost_chunks
+from orchestrator.intake.chunks import chunk_sizes
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, Observed, PlannedChunk
-from orchestrator.intake.reading import WORK_FOLDER, Planned, read_list, rebuild
+from orchestrator.intake.reading import Planned, read_list, rebuild
 from orchestrator.intake.sources.find import fingerprint
 
 __all__ = [
-    "WORK_FOLDER",
     "ChunkLimits",
     "InputFile",
     "ListPlan",
@@ -27,11 +26,8 @@ __all__ = [
     "PlannedChunk",
     "Reason",
     "advice",
-    "chunk_path",
     "chunk_sizes",
-    "columns_path",
     "fingerprint",
-    "lost_chunks",
     "read_list",
     "rebuild",
 ]

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, overload
 import numpy as np
 
 from orchestrator.files import FILE_MODE, disk_errors
-from orchestrator.intake.arrays import load_array, save_array
+from orchestrator.jobdir.arrays import load_array, save_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,23 +1,21 @@
-"""Cuts the accepted list into chunks, and writes their files: one E.164 number a line, LF after each."""
+"""Cuts the accepted list into chunks, and writes their files."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.files import disk_errors, replace_together
-from orchestrator.intake.arrays import read_array
-from orchestrator.intake.digits import lines_of
+from orchestrator.files import replace_together
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
+from orchestrator.jobdir.arrays import read_array
+from orchestrator.jobdir.chunk_files import chunk_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,41 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.intake.plan import ChunkLimits
 
 TRIED_COUNTS = 50
-ENDING = ".txt"
-COLUMNS_ENDING = ".columns.csv"
-
-
-@lru_cache(16)  # a path costs more than it looks, and every chunk wants this one
-def chunk_folder(directory: Path) -> Path:
-    """Return where the chunk files of the job in `directory` are."""
-    return directory / "chunks"
-
-
-def chunk_path(directory: Path, chunk: int) -> Path:
-    """Return the file of a chunk of the job in `directory`; chunks count from 1."""
-    return chunk_folder(directory) / chunk_names(chunk, columns=False)[0]
-
-
-def columns_path(directory: Path, chunk: int) -> Path:
-    """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
-    return chunk_folder(directory) / chunk_names(chunk, columns=True)[1]
-
-
-def chunk_names(chunk: int, *, columns: bool) -> tuple[str, ...]:
-    """Return the names of a chunk's file and, where there are any, that of its kept `columns`."""
-    name = f"{chunk:06d}"
-    return (name + ENDING, name + COLUMNS_ENDING) if columns else (name + ENDING,)
-
-
-def lost_chunks(directory: Path, chunks: Iterable[int], *, columns: bool) -> list[int]:
-    """Return those of `chunks` that lack their file, or that of their kept `columns`.
-
-    One look at the folder, and plain strings: a job may have a million chunks. Raises `StorageError`.
-    """
-    folder = chunk_folder(directory)
-    with disk_errors(folder):
-        there = frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208 - a path each is slow
-    return [chunk for chunk in chunks if not there.issuperset(chunk_names(chunk, columns=columns))]
 
 
 def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
@@ -106,11 +69,6 @@ def _numbers(accepted: Path, chunks: Sequence[tuple[int, int, Path]]) -> npt.NDA
         spans = [(first, rows) for first, rows, _ in chunks]
     size = NUMBER_TYPE.itemsize
     return np.concatenate([read_array(accepted, NUMBER_TYPE, rows, first * size) for first, rows in spans])
-
-
-def chunk_bytes(numbers: Sequence[int] | npt.NDArray[np.int64]) -> bytes:
-    """Return the content of a chunk file; `numbers` are without their plus signs."""
-    return lines_of((b"+", np.asarray(numbers, np.int64), b"\n"), len(numbers))
 
 
 def _cut(total: int, limits: ChunkLimits) -> list[int]:

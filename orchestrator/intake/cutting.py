@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
-from orchestrator.intake.chunks import chunk_folder, chunk_path, columns_path, write_chunks
+from orchestrator.intake.chunks import write_chunks
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
 from orchestrator.intake.kept import KeptPart, write_chunk_columns
 from orchestrator.intake.plan import PlannedChunk
+from orchestrator.jobdir.layout import chunk_folder, chunk_path, columns_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence

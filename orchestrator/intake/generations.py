@@ -1,16 +1,8 @@
-"""Chunk files of further generations: rows that `retry` picks out of the list, and numbers that a longer list adds.
-
-A retry's chunk has a rows file beside its chunk file: the positions of its numbers in the accepted list, counted from
-0, ascending, as little-endian 64-bit integers.
-"""
+"""Chunk files of further generations: rows that `retry` picks out of the list, and numbers that a longer list adds."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import shutil
-import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -19,23 +11,19 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
-from orchestrator.files import (
-    CSV_LINE_END,
-    disk_errors,
-    make_private_directory,
-    replacing,
-    sha256_of,
-    sha256_so_far,
-)
-from orchestrator.intake.arrays import pack_places, read_array, unpack_places
-from orchestrator.intake.chunkfile import read_chunk
-from orchestrator.intake.chunks import chunk_bytes, chunk_folder, chunk_path, chunk_sizes, columns_path
+from orchestrator.files import disk_errors, make_private_directory, sha256_of
+from orchestrator.intake.chunks import chunk_sizes
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
 from orchestrator.intake.reading import read_list, take_over
 from orchestrator.intake.sources.find import find_inputs
+from orchestrator.jobdir.arrays import pack_places, unpack_places
+from orchestrator.jobdir.chunk_files import read_chunk, write_chunk
+from orchestrator.jobdir.column_files import read_columns, write_columns
+from orchestrator.jobdir.layout import EXTENDING, chunk_folder, chunk_path, columns_path, rows_path
+from orchestrator.jobdir.row_files import read_rows, rows_bytes, write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -44,23 +32,6 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
     Numbers = NDArray[np.int64]
-
-ROW_TYPE = np.dtype("<i8")
-SCRATCH = ".extending"
-
-
-def rows_path(directory: Path, chunk: int) -> Path:
-    """Return the rows file of a retry's chunk in the job in `directory`."""
-    return chunk_path(directory, chunk).with_suffix(".rows")
-
-
-def read_rows(path: Path) -> Numbers:
-    """Return a rows file's positions; raises `StorageError`."""
-    with disk_errors(path):
-        rows = read_array(path, ROW_TYPE, path.stat().st_size // ROW_TYPE.itemsize)
-    if np.any(np.diff(rows) <= 0):
-        raise StorageError(f"{path}: not a rows file; restore it from a copy of the job's directory")
-    return rows
 
 
 def write_retry(
@@ -74,21 +45,11 @@ def write_retry(
     start = 0
     for chunk, size in enumerate(chunk_sizes(len(numbers), limits), start=first_chunk):
         part = slice(start, start + size)
-        _write_rows(directory, chunk, rows[part])
-        sha256 = _write_chunk(directory, chunk, numbers[part])
+        write_rows(directory, chunk, rows[part])
+        sha256 = write_chunk(directory, chunk, numbers[part])
         chunks.append(PlannedChunk(chunk, int(rows[start]), size, sha256, places=pack_places(rows[part])))
         start += size
     return chunks
-
-
-def rows_bytes(rows: Numbers) -> bytes:
-    """Return what the rows file of these positions holds."""
-    return rows.astype(ROW_TYPE).tobytes()
-
-
-def _write_rows(directory: Path, chunk: int, rows: Numbers) -> None:
-    with replacing(rows_path(directory, chunk)) as file:
-        file.write(rows_bytes(rows))
 
 
 def restore_rows(directory: Path, planned: PlannedChunk) -> None:
@@ -103,7 +64,7 @@ def restore_rows(directory: Path, planned: PlannedChunk) -> None:
     with disk_errors(path):
         if path.exists() and path.read_bytes() == rows_bytes(rows):
             return
-    _write_rows(directory, planned.chunk, rows)
+    write_rows(directory, planned.chunk, rows)
 
 
 def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChunk]) -> None:
@@ -118,7 +79,7 @@ def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChu
         if (first := np.searchsorted(rows, chunk.first_row))
         < (last := np.searchsorted(rows, chunk.first_row + chunk.rows))
     ]
-    sha256 = _write_chunk(directory, lost.chunk, np.concatenate(numbers)) if numbers else ""
+    sha256 = write_chunk(directory, lost.chunk, np.concatenate(numbers)) if numbers else ""
     if sha256 != lost.sha256:
         raise StorageError(
             f"{rows_path(directory, lost.chunk)}: not the rows that were planned; restore the job's directory from its "
@@ -162,7 +123,7 @@ async def extend_list(
     the scratch folder until it has the longer list, and `take_lists` puts them in their places then.
     """
     inputs = tuple(found.path for found in find_inputs(job))  # now: what lies in the job's own directory is told by it
-    scratch = job.directory / SCRATCH
+    scratch = job.directory / EXTENDING
     _remove(scratch)
     make_private_directory(scratch)
     try:
@@ -174,7 +135,7 @@ async def extend_list(
         places = _places(old, listed)
         is_new = np.ones(len(listed), np.bool_)
         is_new[places] = False
-        chunks = _write_added(job, scratch, read.chunks, is_new, limits, first_chunk) if is_new.any() else []
+        chunks = _write_added(job, scratch, read, is_new, limits, first_chunk) if is_new.any() else []
         order = np.concatenate([places, np.flatnonzero(is_new)])
         _remove(chunk_folder(scratch))
     except BaseException:
@@ -188,7 +149,7 @@ def take_lists(directory: Path, lists: Mapping[str, str]) -> list[str]:
 
     Raises `StorageError`.
     """
-    scratch = directory / SCRATCH
+    scratch = directory / EXTENDING
     wrong = []
     for name, sha256 in lists.items():
         if _has(directory / name, sha256):
@@ -245,21 +206,21 @@ def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
 def _write_added(
     job: JobSettings,
     scratch: Path,
-    read: Sequence[PlannedChunk],
+    read: ListPlan,
     is_new: NDArray[np.bool_],
     limits: Callable[[int], ChunkLimits],
     first_chunk: int,
 ) -> list[PlannedChunk]:
-    numbers = np.concatenate([_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read])
+    numbers = np.concatenate([_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read.chunks])
     records = _added_records(scratch, read, is_new)
     first_row = len(is_new) - len(numbers)
     chunks = []
     start = 0
     for chunk, size in enumerate(chunk_sizes(len(numbers), limits(len(numbers))), start=first_chunk):
         columns_sha256 = ""
-        if columns_path(scratch, 1).exists():
-            columns_sha256 = _write_columns(columns_path(job.directory, chunk), islice(records, size))
-        sha256 = _write_chunk(job.directory, chunk, numbers[start : start + size])
+        if read.columns:
+            columns_sha256 = write_columns(columns_path(job.directory, chunk), islice(records, size))
+        sha256 = write_chunk(job.directory, chunk, numbers[start : start + size])
         chunks.append(PlannedChunk(chunk, first_row + start, size, sha256, columns_sha256))
         start += size
     return chunks
@@ -269,28 +230,12 @@ def _of(chunk: PlannedChunk, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[chunk.first_row : chunk.first_row + chunk.rows]
 
 
-def _added_records(scratch: Path, read: Sequence[PlannedChunk], is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
+def _added_records(scratch: Path, read: ListPlan, is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
     """Yield the kept columns of the added numbers, in their order."""
-    csv.field_size_limit(sys.maxsize)  # a cell of any length was taken in
-    for chunk in read:
-        with columns_path(scratch, chunk.chunk).open(encoding="utf-8", newline="") as file:
-            mask = _of(chunk, is_new).tolist()
-            yield from (record for record, new in zip(csv.reader(file), mask, strict=True) if new)
-
-
-def _write_columns(path: Path, records: Iterable[list[str]]) -> str:
-    with replacing(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
-        text.detach()  # the file is synced and closed by its own block
-        return sha256_so_far(file)
-
-
-def _write_chunk(directory: Path, chunk: int, numbers: Numbers) -> str:
-    content = chunk_bytes(numbers.tolist())
-    with replacing(chunk_path(directory, chunk)) as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
+    for chunk in read.chunks:
+        path = columns_path(scratch, chunk.chunk)
+        records = read_columns(path, len(read.columns), chunk.rows, chunk.columns_sha256)
+        yield from (record for record, new in zip(records, _of(chunk, is_new).tolist(), strict=True) if new)
 
 
 def _remove(folder: Path) -> None:

@@ -1,23 +1,23 @@
 """Kept columns: cells of an input table that come back in the master, from the first appearance of a number.
 
-Beside a file of rows lies one with the kept cells of the same rows, as csv; beside a chunk file one with those of its
-numbers, in chunk order: UTF-8, no header, one record a number, RFC 4180. Tables may keep different columns; in the
-files of chunks they are united by name, and empty where a table has none.
+Beside a file of rows lies one with the kept cells of the same rows, in the form of a column file, which those of chunks
+are made from. Tables may keep different columns; in the files of chunks they are united by name, and empty where a
+table has none.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.files import CSV_LINE_END, disk_errors, replacing, sha256_so_far
-from orchestrator.intake.arrays import read_array
+from orchestrator.files import disk_errors
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
+from orchestrator.jobdir.arrays import read_array
+from orchestrator.jobdir.column_files import write_columns, write_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ class KeptPart:
 def write_kept(path: Path, records: Iterable[Sequence[str]]) -> None:
     """Write the kept cells of the file of rows at `path` beside it; raises `StorageError`."""
     with disk_errors(path), private_file(_beside(path)) as file:
-        _write(file, ([cell[:CELL_LIMIT] for cell in record] for record in records))
+        write_records(file, ([cell[:CELL_LIMIT] for cell in record] for record in records))
 
 
 def united(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
@@ -64,9 +64,7 @@ def write_chunk_columns(
     if (np.diff(order) < 0).any():  # the list stood in another order when the chunk was planned
         by_row = dict(zip(order.tolist(), records, strict=True))
         records = iter([by_row[row] for row in range(rows)])
-    with replacing(path, sync_name=False) as file:
-        _write(file, records)
-        return sha256_so_far(file)
+    return write_columns(path, records, sync_name=False)
 
 
 def _records(
@@ -89,13 +87,6 @@ def _picked(part: KeptPart, rows: npt.NDArray[np.int64], names: tuple[str, ...])
             if row in wanted:
                 cells = [*record, ""]
                 yield [cells[place] for place in places]
-
-
-def _write(file: IO[bytes], records: Iterable[Sequence[str]]) -> None:
-    text = io.TextIOWrapper(file, "utf-8", errors="backslashreplace", newline="")
-    csv.writer(text, lineterminator=CSV_LINE_END).writerows(records)
-    text.flush()
-    text.detach()
 
 
 def _beside(path: Path) -> Path:

@@ -22,9 +22,8 @@ from orchestrator.errors import ChangedError, PieceDiedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
-from orchestrator.intake.arrays import unpack_places
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_folder, chunk_names, chunk_path, chunk_sizes, columns_path, lost_chunks
+from orchestrator.intake.chunks import chunk_sizes
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
 from orchestrator.intake.kept import united
@@ -35,7 +34,19 @@ from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedCh
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.sources.find import Input, find_inputs
 from orchestrator.intake.sources.number_column import shown
-from orchestrator.jobdir.layout import is_chunk_file
+from orchestrator.jobdir.arrays import unpack_places
+from orchestrator.jobdir.chunk_files import lost_chunks
+from orchestrator.jobdir.layout import (
+    DUPLICATES,
+    READING,
+    REJECTED,
+    chunk_folder,
+    chunk_names,
+    chunk_path,
+    columns_path,
+    is_chunk_file,
+    set_away,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -48,9 +59,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
-
-WORK_FOLDER = ".intake"
-"""Inside the job's directory, while a list is read."""
 
 SHOWN_INPUTS = 5
 SHOWN_REASONS = 8
@@ -197,7 +205,7 @@ async def rebuild(
             hashes = await cut_columns(stretches, (scanned.files, ordered), found, workers, folder)
         if lost:
             _put_back(folder, job.directory)
-        records = {rejects.REJECTED: plan.rejected, rejects.DUPLICATES: plan.duplicates}
+        records = {REJECTED: plan.rejected, DUPLICATES: plan.duplicates}
         fitting = [name for name, count in planned.lists.items() if records[name] == count]
         for name in fitting:
             take_over(folder / name, job.directory / name)
@@ -361,7 +369,7 @@ def _put_back(folder: Path, directory: Path) -> None:
 
 @contextmanager
 def _work_folder(directory: Path) -> Iterator[Path]:
-    folder = directory / WORK_FOLDER
+    folder = directory / READING
     make_private_directory(directory)
     _remove(folder)
     with disk_errors(folder):
@@ -374,7 +382,7 @@ def _work_folder(directory: Path) -> Iterator[Path]:
 
 def _remove(folder: Path) -> None:
     """Remove the folder. Its name goes first: a worker that nobody waits for any more can then open nothing in it."""
-    old = folder.with_name(folder.name + ".old")
+    old = set_away(folder)
     with disk_errors(folder):
         if old.exists():
             shutil.rmtree(old)
@@ -402,7 +410,7 @@ def _complaint(plan: ListPlan, source: Source) -> str:
         verdict = "no number was accepted"
     help_ = "".join(f"; {sentence}" for sentence in advice(plan, source.job))
     last = "; or set max_rejected higher" if plan.accepted else ""
-    return f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / rejects.REJECTED}{help_}{last}"
+    return f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / REJECTED}{help_}{last}"
 
 
 def _named(source: Source) -> str:

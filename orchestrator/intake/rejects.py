@@ -11,9 +11,10 @@ import numpy as np
 
 from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
-from orchestrator.intake.digits import lines_of
 from orchestrator.intake.duplicates.in_memory import FIRST_LINE, FIRST_POSITION, POSITION, starts
 from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
+from orchestrator.jobdir.digits import lines_of
+from orchestrator.jobdir.layout import DUPLICATES, REJECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-REJECTED = "rejected.csv"
-DUPLICATES = "duplicates.csv"
 REJECTED_HEADER = ("line", "raw", "reason", "source")
 DUPLICATES_HEADER = ("line", "raw", "number", "first_line", "source", "first_source")
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from orchestrator.dispatch.settling import Settler, check_of_task, results_of
+from orchestrator.dispatch.settling import Settler, check_of_task
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import disk_errors, sha256_of
-from orchestrator.intake import chunk_path
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.restoring import changed_inputs, restore
+from orchestrator.jobdir.layout import chunk_path, raw_result, result_stem, verdict_path
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.results import altered, raw_result, verdict_path
+from orchestrator.results import altered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def _evidence(ledger: Ledger, settings: Settings) -> list[tuple[TaskKey, str, st
 
 def _places(ledger: Ledger, key: TaskKey, directory: Path) -> list[Path]:
     """Return where a task's result may lie: with the others, or in quarantine, if a crash cut off its replacement."""
-    raw = raw_result(results_of(directory, key))
+    raw = raw_result(result_stem(directory, key.platform, key.chunk))
     return [*([raw] if raw else []), *(directory / version.path for version in ledger.versions(key))]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
+from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
 from orchestrator.ledger import Ledger, PlannedPlatform
 from orchestrator.vendor_api.calls import Call, call_of
 
@@ -123,15 +124,14 @@ def _finish_moves(ledger: Ledger, directory: Path) -> None:
 
 
 def _move(directory: Path, names: Mapping[str, str]) -> None:
-    for top in ("results", "verdicts"):
-        folder = directory / top
+    for folder in (results_folder(directory), verdicts_folder(directory)):
         for old, new in names.items():
             with disk_errors(folder / new):
                 _move_all(folder / old, folder / new)
         if folder.exists():
             with disk_errors(folder):
                 sync_directory(folder)
-    quarantine = directory / "results" / "quarantine"
+    quarantine = quarantine_folder(directory)
     with disk_errors(quarantine):
         for path in [*quarantine.iterdir()] if quarantine.exists() else []:
             name = re.fullmatch(r"(.+?)-([0-9]{6,}\..*)", path.name)

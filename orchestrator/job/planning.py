@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, BinaryIO
 import structlog
 
 from orchestrator.errors import ChangedError, ExitCode, UsageError
-from orchestrator.intake import ChunkLimits, PlannedChunk, advice, chunk_path, lost_chunks, read_list
+from orchestrator.intake import ChunkLimits, PlannedChunk, advice, read_list
 from orchestrator.intake.generations import Kept, extend_list
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.naming import known_call, planned_platform
 from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, planned_chunk, restore
+from orchestrator.jobdir.chunk_files import lost_chunks
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
 from orchestrator.master.layout import check_width
 from orchestrator.settings import OutputFormat, WhenTooSmall

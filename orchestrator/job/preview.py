@@ -15,6 +15,7 @@ from orchestrator.job.opening import opened
 from orchestrator.job.planning import PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
 from orchestrator.job.rehearsing import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
@@ -36,7 +37,7 @@ async def plan(settings: Settings, world: World) -> PlanReport:
     """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
     with (
         opened(settings) as ledger,
-        logging_to(world.stderr, settings.job.directory / "run.jsonl", clock=world.clock, environ=world.environ),
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)

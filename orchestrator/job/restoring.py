@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import structlog
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import Planned, chunk_path, columns_path, fingerprint, lost_chunks, rebuild
+from orchestrator.intake import Planned, fingerprint, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
 from orchestrator.intake.plan import PlannedChunk
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.jobdir.layout import LISTS
+from orchestrator.jobdir.chunk_files import lost_chunks
+from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
 from orchestrator.ledger import Ledger
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from orchestrator.job.naming import planned_platform, with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, total_cost
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
+from orchestrator.jobdir.layout import LOG, quarantine_folder
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import as_argument
@@ -83,7 +84,7 @@ async def retry(settings: Settings, world: World, *, every: bool = False) -> Ret
     """
     with (
         opened(settings, create=False) as ledger,
-        logging_to(world.stderr, settings.job.directory / "run.jsonl", clock=world.clock, environ=world.environ),
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
         if not ledger.begun:
             raise UsageError(f"{settings.job.directory}: nothing was sent yet, so there is nothing to retry")
@@ -134,7 +135,7 @@ def _told(settings: Settings, name: str, quarantined: list[TaskKey], to_refetch:
     if quarantined:
         yield (
             f"{name}: left out {_tasks(quarantined)} whose results are paid for and can't be read; they are kept in "
-            f"{settings.job.directory / 'results' / 'quarantine'}, and a run of a newer version, or with the right "
+            f"{quarantine_folder(settings.job.directory)}, and a run of a newer version, or with the right "
             "result_columns, reads them, free; one that was mended by hand is taken with orchestrator resolve TASK "
             f"--result FILE -c {config}; retry --all plans to pay for them again"
         )

@@ -34,6 +34,7 @@ from orchestrator.job.rehearsing import rehearse
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.report import summary
 from orchestrator.report.log import LogSink, logging_to
@@ -111,7 +112,7 @@ async def run(settings: Settings, options: RunOptions, world: World) -> Outcome:
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
         settings = with_former_names(ledger, settings)
-        run_log = settings.job.directory / "run.jsonl"
+        run_log = settings.job.directory / LOG
         with logging_to(world.stderr, run_log, clock=world.clock, environ=world.environ) as sink:
             return await _Run(ledger, settings, options, world, keys, sink).go()
 

@@ -6,16 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import chunk_path, columns_path
-from orchestrator.intake.generations import rows_path
 from orchestrator.job.mending import mend_directly
 from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.restoring import changed_inputs, kept_columns, restore
+from orchestrator.jobdir.layout import chunk_path, columns_path, rows_path, verdict_path
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.report import summary
-from orchestrator.results import verdict_path
 from orchestrator.tasks import HELD, UNFINISHED, State
 from orchestrator.workers import Workers
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator import __version__
 from orchestrator.config import read_key
 from orchestrator.errors import LockedError, StorageError
+from orchestrator.jobdir.layout import sandbox_folder
 from orchestrator.report import streams
 from orchestrator.sandbox import Sandbox
 from orchestrator.vendor_api.client import VendorClient
@@ -36,7 +37,7 @@ async def vendor_clients(
     sandbox = None
     if settings.is_sandbox:
         sandbox = Sandbox(
-            settings.job.directory / "sandbox",
+            sandbox_folder(settings.job.directory),
             seed=settings.sandbox.seed,
             faults=settings.sandbox.faults,
             pace=settings.sandbox.pace,

@@ -9,21 +9,29 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.settling import results_of
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
-from orchestrator.intake import chunk_path, columns_path, fingerprint
-from orchestrator.intake.arrays import unpack_places
-from orchestrator.intake.generations import rows_bytes, rows_path
+from orchestrator.intake import fingerprint
 from orchestrator.job.opening import no_ledger
 from orchestrator.job.restoring import kept_columns
 from orchestrator.job.sheet import build_master, made_of
+from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.aside import folder_aside
-from orchestrator.jobdir.layout import LISTS
+from orchestrator.jobdir.layout import (
+    LISTS,
+    RESULT_ENDINGS,
+    SUMMARY,
+    chunk_path,
+    columns_path,
+    raw_result,
+    result_stem,
+    rows_path,
+    verdict_path,
+)
+from orchestrator.jobdir.row_files import rows_bytes
+from orchestrator.jobdir.verdict_files import read_verdicts
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
-from orchestrator.results import raw_result, read_verdicts, verdict_path
-from orchestrator.results.suffix import RESULT_SUFFIXES
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -151,9 +159,9 @@ class _Check:
                 verdicts = read_verdicts(path)
                 if (verdicts.task_id, verdicts.chunk_sha256) != (task_id or "", chunk_sha256):
                     self.findings.append(f"{path}: of another task than {key}")
-            stem = results_of(self._directory, key)
+            stem = result_stem(self._directory, key.platform, key.chunk)
             way_out = f"resolve {key} --refetch has it fetched again, free" if task_id else ""
-            self._hash("result files", raw_result(stem) or stem.with_suffix(RESULT_SUFFIXES[0]), result_sha256, way_out)
+            self._hash("result files", raw_result(stem) or stem.with_suffix(RESULT_ENDINGS[0]), result_sha256, way_out)
 
     async def master(self) -> None:
         """Write the master once more, elsewhere, and compare it with what is there.
@@ -163,7 +171,7 @@ class _Check:
         try:
             content = summary.read(self._directory)
         except (OSError, ValueError) as error:
-            path = self._directory / summary.FILE_NAME
+            path = self._directory / SUMMARY
             self.findings.append(f"{path}: can't be read ({type(error).__name__}), so the master was not compared")
             return
         expected = {entry["path"]: entry["sha256"] for entry in content["master"]}

@@ -1,4 +1,7 @@
-"""What is ours in a job's directory: the one list of names for all that writes, closes, refuses or removes there.
+"""Where each file of a job lies, and what is ours in its directory: one list for all that writes or removes there.
+
+The paths and the patterns are made of the same names: what `purge` removes, what a directory without a ledger is
+refused for, and what may be called ours is what the program writes. Chunks count from 1.
 
 A name alone does not make a file ours: it is, where the job's ledger lies beside it. Without one, what lies under our
 names is somebody else's, or of a job that has lost its ledger, and is not touched.
@@ -8,42 +11,165 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.files import disk_errors, lies_at
+from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LEDGER: Final = "ledger"
 LOCK: Final = ".lock"
-LISTS: Final = ("rejected.csv", "duplicates.csv")
-MASTERS: Final = tuple(
-    f"master{partial}.{ending}" for partial in ("", ".partial") for ending in ("xlsx", "csv", "parquet")
-)
-RECORDS: Final = ("summary.json", "run.jsonl")
+REJECTED: Final = "rejected.csv"
+DUPLICATES: Final = "duplicates.csv"
+LISTS: Final = (REJECTED, DUPLICATES)
+SUMMARY: Final = "summary.json"
+LOG: Final = "run.jsonl"
+RECORDS: Final = (SUMMARY, LOG)
 """Files without numbers."""
+_MASTER_NAMES: Final = {
+    partial: {output: f"master{'.partial' if partial else ''}.{output}" for output in OutputFormat}
+    for partial in (False, True)
+}
+MASTERS: Final = tuple(name for names in _MASTER_NAMES.values() for name in names.values())
 _FILES = (*MASTERS, *LISTS, *RECORDS)
+READING: Final = ".intake"
+"""While a list is read."""
+_READ: Final = f"{READING}.old"
+EXTENDING: Final = ".extending"
+"""While `--extend` reads a longer list, and until the ledger has it."""
 REHEARSAL: Final = ".rehearsal"
-SCRATCH: Final = (".intake", ".intake.old", ".extending", REHEARSAL)
+SCRATCH: Final = (READING, _READ, EXTENDING, REHEARSAL)
 VERIFYING: Final = ".verify-"
 """How the names of folders begin that `verify` makes and removes; a killed one leaves them."""
+
+_CHUNKS: Final = "chunks"
+_RESULTS: Final = "results"
+_VERDICTS: Final = "verdicts"
+_QUARANTINE: Final = "quarantine"
+_SANDBOX: Final = "sandbox"
+_CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING = ".txt", ".columns.csv", ".rows"
+_VERDICTS_ENDING: Final = ".bin"
+RESULT_ENDINGS: Final = (".xlsx", ".zip", ".csv", ".gz")
+"""A result is named by its content; of a task there is one."""
 
 _CHUNK = r"[0-9]{6,}"
 _PLATFORM = r"[a-z0-9][a-z0-9_-]*"
 _ENDING = r"\.[A-Za-z0-9_.-]+"
-_CHUNK_FILE = re.compile(rf"{_CHUNK}\.(?:txt|columns\.csv|rows)(?:\.part)?")
+_CHUNK_ENDINGS = "|".join(map(re.escape, (_CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING)))
+_CHUNK_FILE = re.compile(rf"{_CHUNK}(?:{_CHUNK_ENDINGS})(?:\.part)?")
+_QUARANTINED = re.compile(rf"({_PLATFORM})-({_CHUNK}){_ENDING}")
 FOLDERS: Final = {
-    "chunks": _CHUNK_FILE,
-    "results": re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}|quarantine/{_PLATFORM}-{_CHUNK}{_ENDING}"),
-    "verdicts": re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}"),
-    "sandbox": re.compile(rf"(?:tasks|requests|breaches)\.jsonl|(?:uploads|results)/[A-Za-z0-9_-]+{_ENDING}"),
+    _CHUNKS: _CHUNK_FILE,
+    _RESULTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}|{_QUARANTINE}/{_QUARANTINED.pattern}"),
+    _VERDICTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}"),
+    _SANDBOX: re.compile(rf"(?:tasks|requests|breaches)\.jsonl|(?:uploads|results)/[A-Za-z0-9_-]+{_ENDING}"),
 }
 """What the files in our folders are called, from there; other ones are not ours even there."""
 
-_HALF_A_LEDGER = "ledger.sqlite.part"
+_LEDGER_FILE: Final = "ledger.sqlite"
+_HALF_A_LEDGER = f"{_LEDGER_FILE}.part"
+
+
+def ledger_path(directory: Path) -> Path:
+    """Return where the ledger of the job in `directory` is."""
+    return directory / LEDGER / _LEDGER_FILE
+
+
+def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path:
+    """Return where the master lies, or while cells are pending a `partial` one."""
+    return directory / _MASTER_NAMES[partial][output]
+
+
+@lru_cache(16)  # a path costs more than it looks, and every chunk wants this one
+def chunk_folder(directory: Path) -> Path:
+    """Return where the chunk files of the job in `directory` are."""
+    return directory / _CHUNKS
+
+
+def chunk_path(directory: Path, chunk: int) -> Path:
+    """Return the file of a chunk."""
+    return chunk_folder(directory) / chunk_names(chunk, columns=False)[0]
+
+
+def columns_path(directory: Path, chunk: int) -> Path:
+    """Return the file of a chunk's kept columns; there is one where an input had columns to keep."""
+    return chunk_folder(directory) / chunk_names(chunk, columns=True)[1]
+
+
+def chunk_names(chunk: int, *, columns: bool) -> tuple[str, ...]:
+    """Return the names of a chunk's file and, where there are any, that of its kept `columns`."""
+    name = f"{chunk:06d}"
+    return (name + _CHUNK_ENDING, name + _COLUMNS_ENDING) if columns else (name + _CHUNK_ENDING,)
+
+
+def rows_path(directory: Path, chunk: int) -> Path:
+    """Return the row file of a retry's chunk."""
+    return chunk_path(directory, chunk).with_suffix(_ROWS_ENDING)
+
+
+def chunk_path_beside(rows: Path) -> Path:
+    """Return the chunk file that a row file belongs to."""
+    return rows.with_suffix(_CHUNK_ENDING)
+
+
+def results_folder(directory: Path) -> Path:
+    """Return the folder of the results as they were downloaded; there is one in it for each platform."""
+    return directory / _RESULTS
+
+
+def result_stem(directory: Path, platform: str, chunk: int) -> Path:
+    """Return the path of a task's result, save for its ending."""
+    return _of_platform(directory, _RESULTS, platform) / f"{chunk:06d}"
+
+
+def raw_result(stem: Path) -> Path | None:
+    """Return the result with this path save for its ending; None when there is none."""
+    return next((path for ending in RESULT_ENDINGS if lies_at(path := stem.with_suffix(ending))), None)
+
+
+def quarantine_folder(directory: Path) -> Path:
+    """Return the folder of results that are not believed, or were replaced."""
+    return results_folder(directory) / _QUARANTINE
+
+
+def quarantine_name(platform: str, chunk: int) -> str:
+    """Return how the names of a task's files in the quarantine begin."""
+    return f"{platform}-{chunk:06d}"
+
+
+def task_of_quarantined(name: str) -> tuple[str, int] | None:
+    """Return platform and chunk of a file in the quarantine; None if it is not ours."""
+    found = _QUARANTINED.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def verdicts_folder(directory: Path) -> Path:
+    """Return the folder of verdict files; there is one in it for each platform."""
+    return directory / _VERDICTS
+
+
+def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
+    """Return where the verdicts of a task lie."""
+    return _of_platform(directory, _VERDICTS, platform) / f"{chunk:06d}{_VERDICTS_ENDING}"
+
+
+@lru_cache(64)  # a path costs more than it looks, and every task wants these
+def _of_platform(directory: Path, folder: str, platform: str) -> Path:
+    return directory / folder / platform
+
+
+def sandbox_folder(directory: Path) -> Path:
+    """Return where the embedded vendor of a job keeps its state."""
+    return directory / _SANDBOX
+
+
+def set_away(folder: Path) -> Path:
+    """Return the name under which the folder `READING` is removed."""
+    return folder.with_name(_READ)
 
 
 def is_chunk_file(name: str) -> bool:

@@ -1,5 +1,6 @@
 """The durable record of chunks, tasks and events; the only SQL of the program."""
 
+from orchestrator.jobdir.layout import ledger_path
 from orchestrator.ledger.filesystem import refuse_foreign
 from orchestrator.ledger.kept import ALTERED, Version
 from orchestrator.ledger.lock import job_lock
@@ -16,7 +17,7 @@ from orchestrator.ledger.records import (
     Task,
     Token,
 )
-from orchestrator.ledger.store import Ledger, ledger_path
+from orchestrator.ledger.store import Ledger
 from orchestrator.ledger.writer import LedgerWriter
 
 __all__ = [

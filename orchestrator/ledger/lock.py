@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from orchestrator.errors import LockedError
 from orchestrator.files import FILE_MODE, disk_errors, make_private_directory
+from orchestrator.jobdir.layout import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def job_lock(directory: Path) -> Iterator[None]:
     """Hold the job in `directory`, which is created when missing; raises `LockedError` when another run has it."""
     make_private_directory(directory)
-    lock = FileLock(directory / ".lock", mode=FILE_MODE)
+    lock = FileLock(directory / LOCK, mode=FILE_MODE)
     with disk_errors(directory):
         try:
             lock.acquire(blocking=False)

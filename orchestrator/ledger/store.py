@@ -24,12 +24,6 @@ from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, af
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-
-def ledger_path(directory: Path) -> Path:
-    """Return where the ledger of the job in `directory` is."""
-    return directory / "ledger" / "ledger.sqlite"
 
 
 _COURSE = ("", "pending", "?", "processing", "completed", "exported", "failed")

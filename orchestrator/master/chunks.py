@@ -6,16 +6,14 @@ That they do is checked: a verdict file names the hash of the chunk it belongs t
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from orchestrator.errors import StorageError
-from orchestrator.files import BLOCK_BYTES, disk_errors
-from orchestrator.master.digits import parse_lines
-from orchestrator.results import read_verdicts
+from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, chunk_blocks
+from orchestrator.jobdir.verdict_files import read_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -90,18 +88,17 @@ def base_blocks(chunk: MasterChunk, first_row: int) -> Iterator[ResolvedChunk]:
     if chunk.first_row not in (None, first_row):
         raise StorageError(f"{chunk.path}: begins at row {chunk.first_row}, but the list is at row {first_row}")
     hashes, columns = _columns(chunk)
-    digest = hashlib.sha256()
+    sha256 = ""
     done = 0
-    for data in _whole_lines(chunk.path):
-        digest.update(data)
-        numbers = numbers_of(chunk.path, data)
+    for block in chunk_blocks(chunk.path):
+        sha256, numbers = block.sha256, block.numbers
         if done + len(numbers) > chunk.rows:
             break
         cells = tuple(column.cut(done, done + len(numbers)) for column in columns)
         yield ResolvedChunk(first_row + done, numbers, cells)
         done += len(numbers)
-    if done != chunk.rows or not hashes <= {digest.hexdigest()}:
-        raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {WAY_OUT}")
+    if done != chunk.rows or not hashes <= {sha256}:
+        raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
 
 
 def gathered(blocks: Iterable[ResolvedChunk]) -> Iterator[ResolvedChunk]:
@@ -147,27 +144,12 @@ def read_cells(cell: Path | str, rows: int) -> tuple[Column, str]:
     return Column(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
 
 
-def numbers_of(path: Path, data: bytes) -> NDArray[np.int64]:
-    """Return the numbers of a chunk file's lines; raises `StorageError` that names `path`."""
-    try:
-        return parse_lines(data)
-    except ValueError:
-        raise StorageError(f"{path}: not a chunk file; {WAY_OUT}") from None
-
-
 def _columns(chunk: MasterChunk) -> tuple[set[str], tuple[Column, ...]]:
     """Return the columns of the whole chunk, and the hashes that its file must have."""
     read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
     return {sha256 for _, sha256 in read} - {""}, tuple(column for column, _ in read)
 
 
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    with disk_errors(path), path.open("rb") as file:
-        while data := file.read(BLOCK_BYTES):
-            yield data + file.readline()
-
-
 ROWS_AT_ONCE: Final = 20_000
 MAX_BYTE_WORDS: Final = 256
 """So many words have codes of one byte."""
-WAY_OUT: Final = "remove it, and the next run writes it anew from the inputs"

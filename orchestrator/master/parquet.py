@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.master.digits import count_digits
+from orchestrator.jobdir.digits import count_digits
 from orchestrator.master.rows import Piece, assemble
 
 try:

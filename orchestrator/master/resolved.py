@@ -7,7 +7,6 @@ in memory, less what was consumed. The cell of the highest generation wins.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,16 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from orchestrator.errors import StorageError
-from orchestrator.files import disk_errors
-from orchestrator.master.chunks import (
-    MAX_BYTE_WORDS,
-    WAY_OUT,
-    Column,
-    ResolvedChunk,
-    base_blocks,
-    numbers_of,
-    read_cells,
-)
+from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
+from orchestrator.jobdir.layout import chunk_path_beside
+from orchestrator.jobdir.row_files import read_rows
+from orchestrator.master.chunks import MAX_BYTE_WORDS, Column, ResolvedChunk, base_blocks, read_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,8 +32,7 @@ if TYPE_CHECKING:
 class Overlay:
     """A chunk of a later generation: one platform's new cells for some rows of the list.
 
-    `rows` is a file of the row positions (from 0, ascending, int64 little-endian); the chunk file lies beside it as
-    `.txt`. `cells` is a verdict file or one word for all rows.
+    `rows` is its row file, beside which its chunk file lies. `cells` is a verdict file or one word for all rows.
     """
 
     platform: str
@@ -133,28 +125,22 @@ class _Lane:
             return
         self._cells = _read(self._overlay)
         rows = self._cells.rows
-        if len(rows) and (rows[0] < self._row or (np.diff(rows) <= 0).any()):
+        if len(rows) and rows[0] < self._row:
             raise StorageError(f"{self._overlay.rows}: its rows are out of order; {_RETRY}")
         self._row = int(rows[-1]) + 1 if len(rows) else self._row
 
 
 def _read(overlay: Overlay) -> _Cells:
     """Read one overlay. Verdicts must belong to the chunk file beside the rows; its numbers are compared later."""
-    with disk_errors(overlay.rows):
-        raw = overlay.rows.read_bytes()
-    if len(raw) % 8:
-        raise StorageError(f"{overlay.rows}: was cut short; {_RETRY}")
-    rows = np.frombuffer(raw, "<i8")
+    rows = read_rows(overlay.rows)
     column, sha256 = read_cells(overlay.cells, len(rows))
     if isinstance(overlay.cells, str):
         return _Cells(rows, None, column)
-    path = overlay.rows.with_suffix(".txt")
-    with disk_errors(path):
-        data = path.read_bytes()
-    numbers = numbers_of(path, data)
-    if len(numbers) != len(rows) or sha256 not in ("", hashlib.sha256(data).hexdigest()):
-        raise StorageError(f"{path}: not the chunk its verdicts belong to; {WAY_OUT}")
-    return _Cells(rows, numbers, column)
+    path = chunk_path_beside(overlay.rows)
+    chunk = read_chunk(path)
+    if len(chunk.numbers) != len(rows) or sha256 not in ("", chunk.sha256):
+        raise StorageError(f"{path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
+    return _Cells(rows, chunk.numbers, column)
 
 
 def _overlaid(block: ResolvedChunk, lanes: list[list[_Lane]]) -> ResolvedChunk:

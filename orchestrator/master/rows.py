@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from orchestrator.master.digits import ROW_WIDTH, count_digits, digit_rows
+from orchestrator.jobdir.digits import ROW_WIDTH, count_digits, digit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

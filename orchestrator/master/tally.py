@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from orchestrator.master.digits import leading_digits
-from orchestrator.results.words import OWN_WORDS
+from orchestrator.jobdir.digits import leading_digits
+from orchestrator.jobdir.verdict_files import OWN_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
 from orchestrator.files import disk_errors, make_private_directory, replacing, sha256_so_far, sync_directory
+from orchestrator.jobdir.layout import master_path
 from orchestrator.master.chunks import gathered
 from orchestrator.master.kept import Kept
 from orchestrator.master.layout import Layout, Limits, check_width, sheet_rows
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from orchestrator.master.resolved import Chunks, Overlays
 
 PENDING: Final = "pending"
-STEM: Final = "master"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,6 @@ class MasterReport:
     files: tuple[MasterFile, ...]
     counts: dict[str, dict[str, int]]
     pending: int
-
-
-def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path:
-    """Return where the master lies."""
-    return directory / f"{STEM}{'.partial' if partial else ''}.{output}"
 
 
 def write_master(

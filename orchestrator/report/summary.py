@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
+from orchestrator.jobdir.layout import SUMMARY
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.text import count, duration, money
 from orchestrator.tasks import DECISIONS, Event, State
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.master import MasterReport
 
 SCHEMA_VERSION = 1
-FILE_NAME = "summary.json"
 
 MAX_HELD_NAMES = 100
 """More held tasks than that are counted, not named; `status --held` names them all. More findings are in run.jsonl."""
@@ -130,7 +130,7 @@ def build(
 
 def write(directory: Path, summary: dict[str, Any]) -> None:
     """Put `summary` into the job's directory; raises `StorageError`."""
-    write_json(directory / FILE_NAME, summary)
+    write_json(directory / SUMMARY, summary)
 
 
 def read(directory: Path) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def read(directory: Path) -> dict[str, Any]:
     Raises `OSError` when there is none, `ValueError` when it is none of ours.
     """
     try:
-        content: dict[str, Any] = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
         ours = all(_MASTER.fullmatch(entry["path"]) and isinstance(entry["sha256"], str) for entry in content["master"])
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError("not a summary") from error

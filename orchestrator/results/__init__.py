@@ -5,20 +5,13 @@ content and not by name (`tables`), and whatever does not fit the chunk is count
 """
 
 from orchestrator.results.check import ResultCheck, ResultReport, check_limits
-from orchestrator.results.keeping import altered, quarantine, raw_result, set_aside, take_results
-from orchestrator.results.verdicts import Verdicts, read_verdicts, verdict_bytes, verdict_path
+from orchestrator.results.keeping import altered, set_aside, take_results
 
 __all__ = [
     "ResultCheck",
     "ResultReport",
-    "Verdicts",
     "altered",
     "check_limits",
-    "quarantine",
-    "raw_result",
-    "read_verdicts",
     "set_aside",
     "take_results",
-    "verdict_bytes",
-    "verdict_path",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.files import disk_errors
-from orchestrator.intake.chunkfile import read_chunk
+from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.results.archive import Limits
 from orchestrator.results.check import check_result
 from orchestrator.results.columns import ALWAYS_A_VERDICT, Wanted

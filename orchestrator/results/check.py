@@ -15,7 +15,8 @@ import numpy as np
 
 from orchestrator.errors import DamagedResultError, StorageError, SuspectResultError
 from orchestrator.files import disk_errors
-from orchestrator.intake.chunkfile import read_chunk
+from orchestrator.jobdir.chunk_files import read_chunk
+from orchestrator.jobdir.verdict_files import UNANSWERED, Verdicts, verdict_bytes
 from orchestrator.pieces import PieceLimits
 from orchestrator.results.archive import Limits
 from orchestrator.results.columns import Wanted
@@ -23,8 +24,7 @@ from orchestrator.results.damage import damage
 from orchestrator.results.matching import Matcher
 from orchestrator.results.suffix import suffix_of
 from orchestrator.results.tables import read_tables
-from orchestrator.results.verdicts import Verdicts, verdict_bytes
-from orchestrator.results.words import ODD, UNANSWERED, WordTable
+from orchestrator.results.words import ODD, WordTable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,8 +23,9 @@ from orchestrator.files import (
     sha256_of,
     sync_directory,
 )
+from orchestrator.jobdir.layout import RESULT_ENDINGS, quarantine_folder, quarantine_name
 from orchestrator.results.check import check_result
-from orchestrator.results.suffix import RESULT_SUFFIXES, result_suffix
+from orchestrator.results.suffix import result_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,23 +73,16 @@ def altered(files: Sequence[tuple[Path, str]]) -> list[Path]:
     return found
 
 
-def raw_result(stem: Path) -> Path | None:
-    """Return the result file with this stem, which is named by its content; None when there is none."""
-    return next((path for suffix in RESULT_SUFFIXES if lies_at(path := stem.with_suffix(suffix))), None)
+def set_aside(file: Path, name: str, directory: Path) -> Path:
+    """Move a file into the quarantine of the job in `directory`, synced; return where it lies.
 
-
-def quarantine(results: Path) -> Path:
-    """Return the folder for files of the folder `results` that are not believed."""
-    return results / "quarantine"
-
-
-def set_aside(file: Path, key_name: str, results: Path) -> Path:
-    """Move a file into the quarantine, synced, and return where it lies; nothing that is there is replaced."""
-    folder = quarantine(results)
+    Its `name` is that of its task, and the next that is free: nothing that is there is replaced.
+    """
+    folder = quarantine_folder(directory)
     make_private_directory(folder)
     with disk_errors(file):
         suffix = result_suffix(file)
-    names = (f"{key_name}{f'.{number}' if number > 1 else ''}{suffix}" for number in count(1))
+    names = (f"{name}{f'.{number}' if number > 1 else ''}{suffix}" for number in count(1))
     path = next(folder / name for name in names if not lies_at(folder / name))
     keep_together([(file, path)])
     return path
@@ -97,7 +91,7 @@ def set_aside(file: Path, key_name: str, results: Path) -> Path:
 def _make_room(new: Path, target: Path, sha256: str) -> tuple[tuple[str, Path], ...]:
     """Set aside what lies in the place of a file, under any ending, unless that is the file itself or the same."""
     displaced = []
-    for old in (target.with_suffix(suffix) for suffix in RESULT_SUFFIXES):
+    for old in (target.with_suffix(suffix) for suffix in RESULT_ENDINGS):
         if old == new or not lies_at(old):
             continue
         with disk_errors(old):
@@ -105,6 +99,6 @@ def _make_room(new: Path, target: Path, sha256: str) -> tuple[tuple[str, Path], 
             if there == sha256:
                 old.unlink()
                 continue
-        name = f"{target.parent.name}-{target.stem}"
-        displaced.append((there, set_aside(old, name, target.parent.parent)))
+        name = quarantine_name(target.parent.name, int(target.stem))
+        displaced.append((there, set_aside(old, name, target.parents[2])))
     return tuple(displaced)

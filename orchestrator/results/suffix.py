@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results.archive import Archive, Limits
@@ -10,13 +10,12 @@ from orchestrator.results.archive import Archive, Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
-RESULT_SUFFIXES: Final = (".xlsx", ".zip", ".csv", ".gz")
 _ZIP_MAGIC, _GZIP_MAGIC = b"PK", b"\x1f\x8b"
 _ANY = Limits(inflated_bytes=1 << 62)
 
 
 def result_suffix(path: Path) -> str:
-    """Return one of `RESULT_SUFFIXES`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
+    """Return one of `RESULT_ENDINGS`; a broken zip is `.zip`. Raises `OSError` when the disk fails."""
     from orchestrator.results.damage import damage  # noqa: PLC0415 - the parsers are for the few files that are damaged
 
     with path.open("rb") as file:

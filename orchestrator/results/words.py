@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.errors import DamagedResultError
+from orchestrator.jobdir.verdict_files import OWN_WORDS, UNANSWERED
 from orchestrator.redact import mask_numbers
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-UNANSWERED: Final = "unanswered"
-OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
-"""Words that only this program may write into a cell."""
 VENDOR_PREFIX: Final = "vendor:"
 
 MAX_WORDS: Final = 250

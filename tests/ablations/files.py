@@ -91,7 +91,7 @@ FILES: Final = (
     Ablation(
         "verdicts belong to their chunk",
         "base_blocks",
-        "if done != chunk.rows or not hashes <= {digest.hexdigest()}:",
+        "if done != chunk.rows or not hashes <= {sha256}:",
         "if done != chunk.rows:",
         "master/test_chunks.py::test_verdicts_of_another_chunk",
         "Verdicts of other numbers stand in the master.",

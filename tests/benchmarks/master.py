@@ -45,7 +45,8 @@ HEADER = (
 
 def prepare(folder: Path, rows: int) -> None:
     """Write the chunk and verdict files of a job of `rows` distinct numbers from six countries, made from a seed."""
-    from orchestrator.results import Verdicts, verdict_path  # noqa: PLC0415 - not for the user's side
+    from orchestrator.jobdir.layout import verdict_path  # noqa: PLC0415 - not for the user's side
+    from orchestrator.jobdir.verdict_files import Verdicts  # noqa: PLC0415 - not for the user's side
     from tests.results.written import write_verdicts  # noqa: PLC0415 - as above
 
     random = np.random.default_rng(rows)
@@ -63,8 +64,8 @@ def prepare(folder: Path, rows: int) -> None:
 
 def chunks(folder: Path) -> Iterator[MasterChunk]:
     """Yield what the ledger would name."""
+    from orchestrator.jobdir.layout import verdict_path  # noqa: PLC0415
     from orchestrator.master import MasterChunk  # noqa: PLC0415 - not for the user's side
-    from orchestrator.results import verdict_path  # noqa: PLC0415
 
     left = int((folder / "rows").read_text())
     for path in sorted((folder / "chunks").iterdir()):

@@ -14,12 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.config import load
-from orchestrator.intake import chunk_path, fingerprint
+from orchestrator.intake import fingerprint
 from orchestrator.job import planning
 from orchestrator.job.naming import planned_platform
 from orchestrator.job.restoring import keeping
+from orchestrator.jobdir.layout import chunk_path, verdict_path
+from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, ledger_path
-from orchestrator.results import Verdicts, verdict_path
 from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:

@@ -28,7 +28,9 @@ from typing import TextIO
 from xml.sax.saxutils import escape
 
 from orchestrator.files import make_private_directory
-from orchestrator.results import ResultCheck, check_limits, read_verdicts, take_results, verdict_path
+from orchestrator.jobdir.layout import verdict_path
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck, check_limits, take_results
 from orchestrator.results.suffix import result_suffix
 from orchestrator.workers import Workers
 from tests.benchmarks.figures import Taken, watched

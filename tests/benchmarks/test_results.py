@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.files import make_private_directory
-from orchestrator.results import read_verdicts, take_results
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import take_results
 from tests.benchmarks.figures import took
 from tests.benchmarks.recorded import RESULTS
 from tests.benchmarks.results import check_of, prepare, theirs

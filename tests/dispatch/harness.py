@@ -23,7 +23,7 @@ from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
 from orchestrator.errors import StorageError
-from orchestrator.intake import chunk_path
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import (
     Chunk,
     Ledger,

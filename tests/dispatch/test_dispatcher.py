@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, Stop
 from orchestrator.dispatch.dispatcher import GRACE_S
+from orchestrator.jobdir.layout import verdict_path
+from orchestrator.jobdir.verdict_files import read_verdicts
 from orchestrator.ledger import LedgerWriter
-from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.sandbox import Options, Sandbox, read_requests, verdict
 from orchestrator.settings import BackoffSettings, PollingSettings
 from orchestrator.tasks import State

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from orchestrator.errors import StorageError
 from orchestrator.files import sha256_of
-from orchestrator.intake import chunk_path
+from orchestrator.jobdir.layout import chunk_path, verdict_path
+from orchestrator.jobdir.verdict_files import read_verdicts
 from orchestrator.ledger import Ledger, ledger_path
-from orchestrator.results import read_verdicts, verdict_path
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State, TaskKey
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, clock, error, result, serving

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import Stop
 from orchestrator.errors import StorageError
-from orchestrator.intake import chunk_path
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Ledger
 from orchestrator.tasks import State
 from tests.dispatch.harness import (

@@ -36,8 +36,9 @@ import phonenumbers
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, ListPlan, Planned, chunk_path, columns_path, read_list, reading, rebuild
+from orchestrator.intake import ChunkLimits, ListPlan, Planned, read_list, reading, rebuild
 from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.jobdir.layout import chunk_path, columns_path
 from orchestrator.settings import JobSettings
 from orchestrator.workers import PieceLimits, Workers
 from tests.fuzz import results

@@ -32,12 +32,12 @@ import openpyxl
 import xlsxwriter  # type: ignore[import-untyped]
 from openpyxl.cell import WriteOnlyCell
 
+from orchestrator.jobdir.verdict_files import read_verdicts
 from orchestrator.results import ResultCheck, delimited, sheets
 from orchestrator.results.archive import Archive, Limits
 from orchestrator.results.batches import Table, read_rows
 from orchestrator.results.check import check_result
 from orchestrator.results.columns import NUMBER_HEADERS, Wanted
-from orchestrator.results.verdicts import read_verdicts
 from orchestrator.results.words import OddWordError, verdict
 from tests.fuzz.results import Fault, Tally, campaign, main
 

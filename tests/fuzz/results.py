@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.errors import DamagedResultError, PieceDiedError
-from orchestrator.results import ResultCheck, check_limits, read_verdicts
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck, check_limits
 from orchestrator.results.check import check_result
 from orchestrator.workers import PieceLimits, Workers
 from tests.benchmarks.results import KINDS, Rows, by_sandbox

@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.intake.chunks import chunk_folder, chunk_path, chunk_sizes, columns_path, lost_chunks, write_chunks
+from orchestrator.intake.chunks import chunk_sizes, write_chunks
 from orchestrator.intake.plan import ChunkLimits
+from orchestrator.jobdir.layout import chunk_folder, chunk_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,13 +112,3 @@ def test_a_chunk_file_that_cant_be_written(tmp_path: Path) -> None:
     np.array([41], "<i8").tofile(tmp_path / "accepted")
     with pytest.raises(StorageError, match=r"000001\.txt"):
         write_chunks(tmp_path / "accepted", [(0, 1, chunk_path(tmp_path, 1))])
-
-
-def test_lost_files(tmp_path: Path) -> None:
-    """A chunk is lost without its file; one with kept columns without either; without a folder all are."""
-    assert lost_chunks(tmp_path, [1, 2], columns=False) == [1, 2]
-    chunk_path(tmp_path, 1).parent.mkdir()
-    for path in (chunk_path(tmp_path, 1), chunk_path(tmp_path, 1_000_000), columns_path(tmp_path, 1)):
-        path.touch()
-    assert lost_chunks(tmp_path, [1, 2, 1_000_000], columns=False) == [2]
-    assert lost_chunks(tmp_path, [1, 2, 1_000_000], columns=True) == [2, 1_000_000]

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, ListPlan, chunk_path, read_list
+from orchestrator.intake import ChunkLimits, ListPlan, read_list
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.workers import Workers
 from tests.intake.lists import CASES
 

@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import ChangedError, StorageError, UsageError
-from orchestrator.intake import WORK_FOLDER, Planned, chunk_path, fingerprint, read_list, rebuild
+from orchestrator.intake import Planned, fingerprint, read_list, rebuild
 from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
+from orchestrator.jobdir.layout import READING, chunk_path
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def the_loop(line: str) -> str:
 async def test_earlier_plan_and_leftovers_go(workers: Workers, make_job: MakeJob, write: Write, tmp_path: Path) -> None:
     """Chunk files of a longer list, and what a killed run left, are gone after the next plan; all is private."""
     for stale in ("run/chunks/000001.txt", "run/chunks/000009.txt", "run/chunks/000001.txt.part",
-                  f"run/{WORK_FOLDER}/000001", f"run/{WORK_FOLDER}.old/000001"):  # fmt: skip
+                  f"run/{READING}/000001", f"run/{READING}.old/000001"):  # fmt: skip
         write(stale, "stale")
     write("a.txt", number(1))
     job = make_job("a.txt")
@@ -238,8 +239,8 @@ async def test_a_work_folder_that_stays(workers: Workers, make_job: MakeJob, wri
     write("a.txt", f"{number(1)}\n")
     job = make_job("a.txt")
     job.directory.mkdir(parents=True)
-    (job.directory / f"{WORK_FOLDER}.old").touch()
-    with pytest.raises(StorageError, match=WORK_FOLDER):
+    (job.directory / f"{READING}.old").touch()
+    with pytest.raises(StorageError, match=READING):
         await read_list(job, LIMITS, workers)
 
 
@@ -250,7 +251,7 @@ async def test_cancelled_while_standard_input_is_silent(make_job: MakeJob) -> No
     async with Workers(1) as lonely:
         with os.fdopen(reading, "rb") as stdin:
             task = asyncio.create_task(read_list(job, LIMITS, lonely, stdin))
-            while not (job.directory / WORK_FOLDER).exists():  # noqa: ASYNC110 - the folder has no event to wait for
+            while not (job.directory / READING).exists():  # noqa: ASYNC110 - the folder has no event to wait for
                 await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

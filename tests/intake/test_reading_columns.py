@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import ChangedError, UsageError
-from orchestrator.intake import ChunkLimits, Planned, chunk_path, columns_path, read_list, rebuild
+from orchestrator.intake import ChunkLimits, Planned, read_list, rebuild
+from orchestrator.jobdir.layout import chunk_path, columns_path
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.intake import ChunkLimits, Planned, chunk_path, read_list, rebuild
+from orchestrator.intake import ChunkLimits, Planned, read_list, rebuild
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator import job
 from orchestrator.job import verify
+from orchestrator.jobdir.layout import verdict_path
 from orchestrator.ledger import Ledger, ledger_path
-from orchestrator.results import verdict_path
 from orchestrator.tasks import State, TaskKey
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import LockedError, UsageError
-from orchestrator.intake import chunk_path
 from orchestrator.job import GiveUp, Resubmit, RunOptions, merge, plan, resolve, status
+from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Token, job_lock
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.jobdir import layout
 from orchestrator.jobdir.layout import is_chunk_file, is_ours, left_without_ledger, names_inside, ours, with_numbers
+from orchestrator.settings import OutputFormat
 
 OURS = [
     *("master.xlsx", "master.partial.csv", "master.parquet.part", "rejected.csv", "duplicates.csv.part"),
@@ -28,6 +30,32 @@ OTHERS = [
 def test_ours(name: str) -> None:
     """What the program writes."""
     assert is_ours(name)
+
+
+JOB = Path("job")
+PATHS = [
+    *(layout.master_path(JOB, output, partial=partial) for output in OutputFormat for partial in (False, True)),
+    *(layout.ledger_path(JOB), JOB / layout.LOCK, JOB / layout.REJECTED, JOB / layout.DUPLICATES),
+    *(JOB / layout.SUMMARY, JOB / layout.LOG),
+    *(path(JOB, 1_000_017) for path in (layout.chunk_path, layout.columns_path, layout.rows_path)),
+    *(layout.result_stem(JOB, "x-2", 17).with_suffix(ending) for ending in (*layout.RESULT_ENDINGS, ".part")),
+    layout.quarantine_folder(JOB) / f"{layout.quarantine_name('x-2', 17)}.2.xlsx",
+    layout.verdict_path(JOB, "x-2", 17),
+    layout.sandbox_folder(JOB) / "tasks.jsonl",
+    layout.set_away(JOB / layout.READING) / "000001",
+]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_where_the_program_writes_is_ours(path: Path) -> None:
+    """Whatever a path leads to, the patterns know."""
+    assert is_ours(path.relative_to(JOB).as_posix())
+
+
+def test_a_file_in_quarantine_says_whose_it_is() -> None:
+    """Also one of a platform whose name has a dash."""
+    assert layout.task_of_quarantined("x-2-000017.2.xlsx") == ("x-2", 17)
+    assert layout.task_of_quarantined("notes.txt") is None
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from orchestrator.jobdir.layout import verdict_path
+from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.master import MasterChunk, Overlay
-from orchestrator.results import Verdicts, verdict_path
 from tests.results.written import write_verdicts
 
 Cells = Sequence[str] | str

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import StorageError
+from orchestrator.jobdir.layout import verdict_path
+from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.master import MasterChunk
 from orchestrator.master.chunks import ROWS_AT_ONCE, Column, ResolvedChunk, base_blocks, gathered
-from orchestrator.results import Verdicts, verdict_path
 from tests.results.written import write_verdicts
 
 Chunk = Callable[..., MasterChunk]

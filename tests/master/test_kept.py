@@ -44,12 +44,6 @@ def test_nothing_is_kept(rows: MasterChunk) -> None:
     assert Kept([rows], 0).take(2) == ()
 
 
-def test_cells_of_any_length(chunk: Chunk) -> None:
-    """A cell may be longer than the csv module takes by itself."""
-    kept = Kept([with_columns(chunk(["+41798284651"], "held"), [["x" * 200_000]])], 1)
-    assert kept.take(1) == [["x" * 200_000]]
-
-
 @pytest.mark.parametrize(
     "content",
     [b"a,b\r\n", b"a,b\r\nc,d\r\ne,f\r\n", b"a,b\r\nc\r\n", b'a,b\r\nc,"d\r\n', b"a,b\r\nc,\xff\r\n", b""],

@@ -9,12 +9,12 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart
 from openpyxl.worksheet.worksheet import Worksheet
 
+from orchestrator.jobdir.verdict_files import OWN_WORDS
 from orchestrator.master import MasterChunk
 from orchestrator.master.chunks import base_blocks
 from orchestrator.master.layout import Layout
 from orchestrator.master.summary import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
 from orchestrator.master.tally import Tally
-from orchestrator.results.words import OWN_WORDS
 
 Chunk = Callable[..., MasterChunk]
 NUMBERS = ["+41798284651", "+12025550123", "+41791234567"]

@@ -10,7 +10,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from orchestrator.results import ResultCheck, ResultReport, read_verdicts
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck, ResultReport
 from orchestrator.results.check import check_result
 
 Rows = Sequence[Sequence[object]]

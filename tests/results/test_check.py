@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import sha256_of
-from orchestrator.results import ResultCheck, ResultReport, check_limits, read_verdicts
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck, ResultReport, check_limits
 from orchestrator.results.check import check_result
 from orchestrator.workers import Workers
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DamagedResultError, StorageError
-from orchestrator.results import ResultCheck, read_verdicts, take_results
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck, take_results
 
 NUMBERS = [f"+4179828465{digit}" for digit in range(10)]
 

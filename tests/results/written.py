@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator.results import Verdicts, verdict_bytes
+from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
 
 
 def write_verdicts(path: Path, verdicts: Verdicts) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results import ResultCheck, read_verdicts
+from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.results import ResultCheck
 from orchestrator.results.check import check_result
 from tests.results.test_file_faults import Fault
 from tests.simulation.door import Door

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.arrays import read_array, write_array
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, read_numbers
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
+from orchestrator.jobdir.arrays import read_array, write_array
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.arrays import read_array, save_array, write_array
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns
+from orchestrator.jobdir.arrays import read_array, save_array, write_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.intake.arrays import load_array, read_array, save_array, write_array
+from orchestrator.jobdir.arrays import load_array, read_array, save_array, write_array
 
 FULL = Path("/dev/full")
 ARRAYS = [

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.results import Verdicts, read_verdicts, verdict_path
+from orchestrator.jobdir.layout import verdict_path
+from orchestrator.jobdir.verdict_files import Verdicts, read_verdicts
 from tests.results.written import write_verdicts
 
 VERDICTS = Verdicts(("unanswered", "yes", "s\u00ed"), bytes([0, 1, 2, 1, 0] * 40), "task", "ab" * 32)

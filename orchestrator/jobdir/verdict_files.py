@@ -14,15 +14,17 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors
-from orchestrator.results.words import UNANSWERED
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+UNANSWERED: Final = "unanswered"
+OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
+"""Words that only this program may write into a cell."""
 
 MAGIC: Final = b"numbercheck-verdicts 1 "
 _MAX_HEADER_BYTES: Final = 1 << 20
@@ -36,16 +38,6 @@ class Verdicts:
     codes: bytes
     task_id: str = ""
     chunk_sha256: str = ""
-
-
-def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
-    """Return where the verdicts of a task lie; chunks count from 1."""
-    return _folder(directory, platform) / f"{chunk:06d}.bin"
-
-
-@lru_cache(64)  # a path costs more than it looks, and every chunk wants these
-def _folder(directory: Path, platform: str) -> Path:
-    return directory / "verdicts" / platform
 
 
 def verdict_bytes(verdicts: Verdicts) -> bytes:
