@@ -104,6 +104,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.STALLED, Event.REFETCH): State.SUBMITTED,
     (State.FAILED, Event.REFETCH): State.SUBMITTED,
     (State.DONE, Event.REFETCH): State.SUBMITTED,  # it has gaps, or its files are lost
+    (State.DONE, Event.ADOPT): State.SUBMITTED,  # the id that it was given was another task's
     (State.DONE, Event.FINISH): State.DONE,  # its verdicts were made anew from the result that is kept
     (State.DONE, Event.FAIL): State.FAILED,  # its files are lost, and no id is known
 }
@@ -113,7 +114,7 @@ DECISIONS: dict[State, tuple[Event, ...]] = {
     State.STALLED: (Event.REFETCH, Event.ADOPT, Event.FINISH, Event.RESUBMIT, Event.GIVE_UP),
     State.FAILED: (Event.REFETCH, Event.ADOPT, Event.FINISH, Event.RESUBMIT),
     State.SUBMITTED: (Event.FINISH, Event.GIVE_UP),
-    State.DONE: (Event.REFETCH,),
+    State.DONE: (Event.REFETCH, Event.ADOPT, Event.FINISH),
 }
 """What a person may decide in each state, the cheapest way out first; FINISH is by a result file that a person brings.
 

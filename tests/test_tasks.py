@@ -49,6 +49,7 @@ failed     retry     retried
 stalled    refetch   submitted
 failed     refetch   submitted
 done       refetch   submitted
+done       adopt     submitted
 done       finish    done
 done       fail      failed
 """

@@ -278,7 +278,7 @@ def _each(
     for task in tasks:
         try:
             if task.decided is not None and not undoes:
-                ledger.undo(task.key, at=at)
+                ledger.undo(task.key, at=at, replaced=True)
             settle(ledger, task.key)
         except IllegalTransitionError as error:
             raise UsageError(f"{task.key}: {error}") from error

@@ -336,13 +336,22 @@ class Ledger(KeptRecord):
     def _end_in_vain(self, key: TaskKey, event: Event, reason: str, *, at: float) -> State:
         """Let a task come to nothing; one that was done before it was fetched again is done as it was."""
         state, evidence = self._state(key), self._evidence(key)
-        if state is State.DONE or not evidence:
+        task_id = evidence.pop("task_id", None)  # of the result that it has, if it was given another since
+        if state is State.DONE or not evidence or (task_id is not None and self._is_gone(key, task_id)):
             self._uncount(key)
             return self._transition(key, event, at=at, reason=reason, evidence=None)
+        if task_id is not None:
+            self._sql.execute(
+                "UPDATE tasks SET task_id = ? WHERE platform = ? AND chunk = ?", (task_id, key.platform, key.chunk)
+            )
         detail = {"fetched_in_vain": reason, **evidence}
         counts, finding = detail.pop("counts", {}), str(detail.pop("finding", ""))
         self.finish(key, counts, at=at, detail=detail, finding=finding)
         return State.DONE
+
+    def _is_gone(self, key: TaskKey, task_id: str) -> bool:
+        """Whether an id that a task had before cannot be its own again."""
+        return not task_id or self.owner_of(key, task_id) is not None
 
     def result_sha256(self, key: TaskKey) -> str:
         """Return the hash of the result that a task was done with, "" when there is none."""
@@ -379,10 +388,22 @@ class Ledger(KeptRecord):
         self._decide(key, Event.RESUBMIT, at=at, reason="", task_id=None, cost_nano=0, **fresh)
 
     def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
-        """Give a held or failed task the vendor's task id that a person found; `UsageError` when another has it."""
+        """Give a task the vendor's task id that a person found; `UsageError` when another has it.
+
+        One that was done is done as before, under its earlier id, if nothing better comes of it.
+        """
         if taken := self.owner_of(key, task_id):
-            raise UsageError(f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one")
+            raise UsageError(
+                f"{key}: the task id {task_id} belongs to {taken}; look at the vendor for the right one, and if "
+                f"{taken} has it by mistake, name the right one there first"
+            )
+        self._uncount(key)
         fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0}
+        if self._state(key) is State.DONE:
+            before = self._value(
+                "SELECT task_id FROM tasks WHERE platform = ? AND chunk = ?", (key.platform, key.chunk)
+            )
+            fresh["evidence"] = json.dumps(self._evidence(key) | {"task_id": before or ""})
         self._decide(key, Event.ADOPT, at=at, reason="", task_id=task_id, submitted_at=at, progress_at=at, **fresh)
         self._begin(at)
 
@@ -397,14 +418,19 @@ class Ledger(KeptRecord):
         else:
             self._decide(key, Event.GIVE_UP, at=at, reason=reason)
 
-    def undo(self, key: TaskKey, *, at: float) -> None:
-        """Make a task what it was before a decision of which nothing has come; `UsageError` when its id has gone."""
+    def undo(self, key: TaskKey, *, at: float, replaced: bool = False) -> None:
+        """Make a task what it was before a decision of which nothing has come; `UsageError` when its id has gone.
+
+        A decision that is to be `replaced` by another one at once may leave it without its id.
+        """
         state, columns = self._state(key), self._decision_on(key)
         event, _ = Event(columns.pop("event")), columns.pop("serial")
         undone(State(columns["state"]), event, state)
         task_id = columns["task_id"]
         if task_id is not None and (taken := self.owner_of(key, task_id)):
-            raise UsageError(f"{key}: its task id {task_id} was given to {taken} since; settle that one first")
+            if not replaced:
+                raise UsageError(f"{key}: its task id {task_id} was given to {taken} since; settle that one first")
+            columns["task_id"] = None
         self._uncount(key)
         self._move(key, Event.UNDO, state, at=at, detail={"undone": event}, columns=columns | {"decided": None})
         self._uncount(key, sign=1)

@@ -2,7 +2,7 @@
 
 A later generation asks a platform again about some rows, from anywhere in the list. Its chunks are in the order of
 their rows, so one pass over the list meets them in order: each (platform, generation) is a lane of which one file is
-in memory, less what was consumed. The cell of the highest generation wins.
+in memory, less what was consumed. The verdict of the highest generation wins; without any, its word of ours.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
+from orchestrator.jobdir.verdict_files import OWN_WORDS
 from orchestrator.master.chunks import MAX_BYTE_WORDS, Column, ResolvedChunk, base_blocks, read_cells
 
 if TYPE_CHECKING:
@@ -152,7 +153,11 @@ def _overlaid(block: ResolvedChunk, lanes: list[list[_Lane]]) -> ResolvedChunk:
 
 
 def _patched(block: ResolvedChunk, column: Column, lanes: list[_Lane]) -> Column:
-    """Lay the generations over a column, in order, so that the highest has the last word."""
+    """Lay the generations over a column, in order, so that the highest has the last word.
+
+    A verdict gives way to verdicts only: one that was fetched again after a retry was planned is paid for, and a retry
+    that came to nothing says nothing against it.
+    """
     words = {word: code for code, word in enumerate(column.words)}
     codes = column.codes.astype(np.uint16)
     end = block.first_row + len(block.numbers)
@@ -161,7 +166,9 @@ def _patched(block: ResolvedChunk, column: Column, lanes: list[_Lane]) -> Column
         if cells.numbers is not None and (block.numbers[rows] != cells.numbers).any():
             raise StorageError(f"{overlay.rows}: names rows of other numbers; {_RETRY}")
         recoded = np.array([words.setdefault(word, len(words)) for word in cells.column.words], np.uint16)
-        codes[rows] = recoded[cells.column.codes]
+        new, there = recoded[cells.column.codes], codes[rows]
+        ours = np.array([word in OWN_WORDS for word in words], dtype=bool)
+        codes[rows] = np.where(ours[new] & ~ours[there], there, new)
     return Column(tuple(words), codes.astype(np.uint8) if len(words) <= MAX_BYTE_WORDS else codes)
 
 

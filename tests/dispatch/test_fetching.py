@@ -262,6 +262,28 @@ async def test_a_done_task_that_is_fetched_again(bench: Bench, then: str, verdic
     assert len(vendor.tasks) == 1
 
 
+async def test_a_task_that_was_given_the_id_of_another(bench: Bench) -> None:
+    """Its result holds no number of the chunk; with the right id the paid one is read, and nothing is sent again."""
+
+    async def on_made(_made: Made) -> Answer:
+        return error(504)
+
+    bench.plan(2)
+    async with serving(Script(takes_s=0.0, on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url)
+        assert bench.states() == [State.IN_DOUBT] * 2
+        bench.change(lambda it: it.adopt(TaskKey("instagram", 1), vendor.of(2).task_id, at=clock()))
+        await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE, State.IN_DOUBT]
+        assert bench.standing().verdicts == {"unanswered": 3}
+        bench.change(lambda it: it.adopt(TaskKey("instagram", 1), vendor.of(1).task_id, at=clock()))
+        bench.change(lambda it: it.adopt(TaskKey("instagram", 2), vendor.of(2).task_id, at=clock()))
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE] * 2
+    assert {word: rows for word, rows in bench.standing().verdicts.items() if rows} == {"yes": 6}
+    assert len(vendor.tasks) == 2
+
+
 async def test_the_file_host_says_when(bench: Bench) -> None:
     """Its `Retry-After` is waited for; the vendor's own calls go on meanwhile."""
 

@@ -166,6 +166,49 @@ def test_an_id_that_went_to_another_task_does_not_come_back(ledger: Ledger, reac
     assert task_of(ledger).task_id == f"id-{KEY}"
 
 
+@pytest.mark.parametrize("end", ["fail", "stall", "give_up"])
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_done_task_that_gets_another_id(ledger: Ledger, reach: Reach, end: str, taken: bool) -> None:  # noqa: FBT001
+    """If nothing comes of it the task is done as before, under its own id; without that id it is not."""
+    other = TaskKey("amazon", 2)
+    reach(ledger, KEY, State.DONE)
+    reach(ledger, other, State.IN_DOUBT)
+    before, standing = task_of(ledger), ledger.standing()["instagram"].verdicts
+    ledger.change(lambda it: it.adopt(KEY, "right", at=AT))
+    assert (task_of(ledger).state, task_of(ledger).task_id) == (State.SUBMITTED, "right")
+    assert not any(ledger.standing()["instagram"].verdicts.values())
+    if taken:
+        assert before.task_id is not None
+        ledger.change(lambda it: it.adopt(other, str(before.task_id), at=AT))
+    ledger.change(lambda it: it.give_up(KEY, at=AT) if end == "give_up" else getattr(it, end)(KEY, "in vain", at=AT))
+    after = task_of(ledger)
+    if taken:
+        assert after.state in {State.FAILED, State.STALLED}
+        assert after.task_id == "right"
+    else:
+        assert (after.state, after.task_id) == (State.DONE, before.task_id)
+        assert {word: rows for word, rows in ledger.standing()["instagram"].verdicts.items() if rows} == standing
+
+
+def test_ids_of_two_tasks_that_were_mixed_up(ledger: Ledger, reach: Reach) -> None:
+    """Each gets its own, by way of a name in between."""
+    other = TaskKey("instagram", 2)
+    for key in (KEY, other):
+        reach(ledger, key, State.DONE)
+    mine, its = (str(task.task_id) for task in ledger.tasks(State.DONE))
+    with pytest.raises(UsageError, match="name the right one there first"):
+        ledger.change(lambda it: it.adopt(KEY, its, at=AT))
+    ledger.change(lambda it: it.adopt(other, "none", at=AT))
+    ledger.change(lambda it: it.adopt(KEY, its, at=AT))
+
+    def exchange(changed: Ledger) -> None:
+        changed.undo(other, at=AT, replaced=True)
+        changed.adopt(other, mine, at=AT)
+
+    ledger.change(exchange)
+    assert [task.task_id for task in ledger.tasks(State.SUBMITTED)] == [its, mine]
+
+
 def test_a_result_that_was_taken_back_is_no_evidence(ledger: Ledger, reach: Reach) -> None:
     """Only the result that counts is compared by `verify`."""
     reach(ledger, KEY, State.IN_DOUBT)

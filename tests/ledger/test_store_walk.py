@@ -41,6 +41,7 @@ class LedgerWalk(RuleBasedStateMachine):
         self.spent: Counter[str] = Counter()
         self.submits: Counter[str] = Counter()
         self.verdicts: dict[TaskKey, dict[str, int]] = {}
+        self.former: dict[TaskKey, str | None] = {}  # ids of done tasks that were given another one since
         self.once: dict[TaskKey, set[str]] = {key: set() for key in KEYS}
         self.events = 0
         self.before: dict[TaskKey, Before] = {}
@@ -98,6 +99,8 @@ class LedgerWalk(RuleBasedStateMachine):
         assert decided
         self.states[key], task_id, reserved, free, verdicts = self.before.pop(key)
         self.events += 1
+        if self.states[key] is State.DONE:
+            self.former.pop(key, None)
         for kept, value in ((self.ids, task_id), (self.reserved, reserved), (self.verdicts, verdicts)):
             kept.pop(key, None)
             if value is not None:
@@ -144,6 +147,9 @@ class LedgerWalk(RuleBasedStateMachine):
             case Event.RESUBMIT:
                 self.resubmit(key)
             case Event.GIVE_UP | Event.RETRY:
+                if event is Event.GIVE_UP and self.states[key] is State.SUBMITTED and key in self.verdicts:
+                    self.end_in_vain(key, event)
+                    return
                 settle = Ledger.give_up if event is Event.GIVE_UP else Ledger.retried
                 before = self.standing_of(key)
                 if self.apply(key, event, lambda it: settle(it, key, at=1.0)) and event is Event.GIVE_UP:
@@ -198,15 +204,25 @@ class LedgerWalk(RuleBasedStateMachine):
         before = self.standing_of(key)
         if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={}, decided=decided)):
             self.verdicts[key] = verdicts
+            self.former.pop(key, None)
             if decided:
                 self.before[key] = before
 
     def end_in_vain(self, key: TaskKey, event: Event) -> None:
         """Expect a task that was done before it was fetched again to be done as it was."""
         done_before = key in self.verdicts and self.states[key] is not State.DONE
+        former = self.former.get(key, self.ids.get(key)) if done_before else None
+        if key in self.former and (former is None or self.owner(key, former)):
+            done_before = False
         leads_to = Event.FINISH if done_before else event
-        if self.apply(key, leads_to, lambda it: getattr(it, event.value)(key, "why", at=1.0)) and not done_before:
+        why = () if event is Event.GIVE_UP else ("why",)
+        if not self.apply(key, leads_to, lambda it: getattr(it, event.value)(key, *why, at=1.0)):
+            return
+        if done_before and former is not None:
+            self.ids[key] = former
+        if not done_before:
             self.verdicts.pop(key, None)
+        self.former.pop(key, None)
 
     def refetch(self, key: TaskKey, *, lost: bool) -> None:
         before = self.standing_of(key)
@@ -217,6 +233,7 @@ class LedgerWalk(RuleBasedStateMachine):
             return
         if allowed and lost:
             self.verdicts.pop(key, None)
+            self.former.pop(key, None)
         if allowed and not lost:
             self.before[key] = before
 
@@ -224,6 +241,8 @@ class LedgerWalk(RuleBasedStateMachine):
         before = self.standing_of(key)
         try:
             if self.apply(key, Event.ADOPT, lambda it: it.adopt(key, task_id, at=1.0)):
+                if before[0] is State.DONE:
+                    self.former[key] = before[1]
                 self.ids[key] = task_id
                 self.before[key] = before
         except UsageError:

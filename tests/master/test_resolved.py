@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.jobdir.verdict_files import Verdicts
+from orchestrator.jobdir.verdict_files import OWN_WORDS, Verdicts
 from orchestrator.master import MasterChunk, Overlay, ResolvedChunk, resolved
 from tests.results.written import write_verdicts
 
@@ -27,20 +27,32 @@ def cells(blocks: Iterator[ResolvedChunk], platform: int = 0) -> list[str]:
 
 def test_highest_generation_wins(chunk: Chunk, overlay: MakeOverlay) -> None:
     """The cell of the highest generation stands, on its platform only, the rest stays."""
-    base = [chunk(NUMBERS[:3], ["yes", "no", "ban"], "held"), chunk(NUMBERS[3:5], ["no", "no"], "held")]
+    base = [chunk(NUMBERS[:3], ["yes", "no", "ban"], "held"), chunk(NUMBERS[3:5], ["unanswered"] * 2, "held")]
     overlays = [
         overlay("a", 2, [1, 3], NUMBERS, ["yes", "n/a"]),
         overlay("a", 3, [3, 4], NUMBERS, "pending"),
         overlay("zzz", 2, [0], NUMBERS, ["yes"]),
     ]
     blocks = list(resolved(("a", "b"), base, lambda: overlays))
-    assert cells(iter(blocks)) == ["yes", "yes", "ban", "pending", "pending"]
+    assert cells(iter(blocks)) == ["yes", "yes", "ban", "n/a", "pending"]
     assert cells(iter(blocks), 1) == ["held"] * 5
     assert [block.first_row for block in blocks] == [0, 3]
     assert [block.numbers.tolist() for block in blocks] == [
         [int(n) for n in NUMBERS[:3]],
         [int(n) for n in NUMBERS[3:5]],
     ]
+
+
+@pytest.mark.parametrize("ours", OWN_WORDS)
+def test_a_verdict_gives_way_to_verdicts_only(chunk: Chunk, overlay: MakeOverlay, ours: str) -> None:
+    """A verdict that came late, by a result that was fetched again, outlives a retry that came to nothing."""
+    base = [chunk(NUMBERS[:4], ["yes", "yes", "unanswered", "vendor:failed"])]
+    overlays = [
+        overlay("a", 2, range(4), NUMBERS, ours),
+        overlay("a", 3, [1], NUMBERS, ["no"]),
+        overlay("a", 4, [1], NUMBERS, ours),
+    ]
+    assert cells(resolved(("a",), base, lambda: overlays)) == ["yes", "no", ours, "vendor:failed"]
 
 
 @given(
