@@ -19,7 +19,9 @@ from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.planning import NANO
+from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger
+from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
 from orchestrator.results.byhand import look_into
@@ -143,7 +145,10 @@ async def resolve(settings: Settings, decision: Decision, names: Sequence[str] |
     All or none: raises `UsageError` when a task does not exist, does not take this decision, or when the id or file
     does not fit.
     """
-    with opened(settings, create=False) as ledger:
+    with (
+        opened(settings, create=False) as ledger,
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
+    ):
         settings = with_former_names(ledger, settings)
         _hold_what_was_cut_off(ledger, world.clock())
         if names is None:

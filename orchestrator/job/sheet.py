@@ -10,10 +10,11 @@ from orchestrator.job.mending import mend_directly
 from orchestrator.job.naming import with_former_names
 from orchestrator.job.opening import opened
 from orchestrator.job.restoring import changed_inputs, kept_columns, restore
-from orchestrator.jobdir.layout import chunk_path, columns_path, rows_path, verdict_path
+from orchestrator.jobdir.layout import LOG, chunk_path, columns_path, rows_path, verdict_path
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.report import summary
+from orchestrator.report.log import logging_to
 from orchestrator.tasks import HELD, UNFINISHED, State
 from orchestrator.workers import Workers
 
@@ -34,7 +35,10 @@ async def merge(settings: Settings, world: World) -> MasterReport:
     Lost files of the list are made anew while the list is there, as are those of other columns than before. The last
     run's summary names the master from then on, so that `verify` compares what is there.
     """
-    with opened(settings, create=False) as ledger:
+    with (
+        opened(settings, create=False) as ledger,
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
+    ):
         settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(1) as workers:

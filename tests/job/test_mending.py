@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,9 @@ def result_of(case: Case) -> Path:
 
 
 @pytest.mark.parametrize("harm", HARM)
-async def test_verdicts_are_made_anew_from_the_result(done: Case, harm: str) -> None:
+async def test_verdicts_are_made_anew_from_the_result(
+    done: Case, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever has become of a verdict file, the next run or merge writes the true master, without a call."""
     path = verdict_path(done.directory, "instagram", 2)
     HARM[harm](path)
@@ -62,7 +65,10 @@ async def test_verdicts_are_made_anew_from_the_result(done: Case, harm: str) -> 
     assert await done.run() == 0
     assert whole(done)
     HARM[harm](path)
-    await job.merge(done.settings(), done.world())
+    told = io.StringIO()
+    await job.merge(done.settings(), done.world(told))
+    assert capsys.readouterr().out == ""  # what is said goes the way of everything that is said
+    assert "verdicts_" in told.getvalue()
     assert whole(done)
     assert not (await verify(done.settings(), done.world())).findings
 
