@@ -239,7 +239,7 @@ def test_cells_longer_than_a_spreadsheet_takes(chunk: Chunk, tmp_path: Path) -> 
 
 
 def test_later_generations(chunk: Chunk, overlay: Callable[..., Overlay], tmp_path: Path) -> None:
-    """The cells of a retry stand in the rows that it asked about, in every format and in the counts."""
+    """The cells of a retry stand in the rows that it asked about, in every format and count; a verdict stays."""
     numbers = [f"+4179{i:07d}" for i in range(6)]
     chunks = [chunk(numbers[:4], "held", ["yes"] * 4), chunk(numbers[4:], "failed", "held")]
     overlays = [overlay("instagram", 2, [1, 5], numbers, ["yes", "ban"]), overlay("instagram", 3, [5], numbers, "held")]
@@ -250,10 +250,10 @@ def test_later_generations(chunk: Chunk, overlay: Callable[..., Overlay], tmp_pa
         "held",
         "held",
         "failed",
-        "held",
+        "ban",
     ]
     assert rows_of_xlsx(tmp_path / "master.xlsx") == rows_of_csv(tmp_path / "master.csv")
-    assert report.counts["instagram"] == {"yes": 1, "failed": 1, "held": 4}
+    assert report.counts["instagram"] == {"yes": 1, "ban": 1, "failed": 1, "held": 3}
 
 
 PEAK = """
@@ -274,7 +274,7 @@ print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 def test_memory_does_not_grow_with_the_list(chunk: Chunk, tmp_path: Path) -> None:
-    """A list three times as long takes no more memory, in all formats together: measured in a process of its own."""
+    """A list five times as long takes no more memory, in all formats together: measured in a process of its own."""
     rows = 20_000
     one = chunk([f"+4179{i:07d}" for i in range(rows)], ["yes", "no"] * (rows // 2), "held")
     kept = one.path.with_suffix(".columns.csv")
@@ -284,7 +284,7 @@ def test_memory_does_not_grow_with_the_list(chunk: Chunk, tmp_path: Path) -> Non
         command = [sys.executable, "-c", PEAK, *map(str, (tmp_path, one.path, kept, rows, times))]
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * 1024  # noqa: S603
 
-    short, long = 8, 24
+    short, long = 8, 40  # an interpreter's own ups and downs are some megabytes
     assert (
         peak_bytes(long) - peak_bytes(short) < (long - short) * one.path.stat().st_size
     )  # less than the numbers alone
