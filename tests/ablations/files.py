@@ -61,7 +61,7 @@ FILES: Final = (
         "purge",
         "ledger.compact()",
         "pass",
-        "job/test_purging.py::test_no_hash_is_left",
+        "job/test_purging.py::test_a_reader_holds_up_the_end_of_a_purge",
         "What was blanked still stands in the ledger's free pages.",
     ),
     Ablation(
@@ -125,7 +125,7 @@ FILES: Final = (
         "_make_anew",
         "if await asyncio.to_thread(_has, path, result_sha256):",
         "if path.exists():",
-        "job/test_mending.py::test_a_lost_result_is_fetched_again[run-one byte less]",
+        "job/test_mending.py::test_a_lost_result_is_fetched_again[run-another task's]",
         "A result file that was altered is believed, and its verdicts stand in the master.",
     ),
     Ablation(

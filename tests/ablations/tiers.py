@@ -15,7 +15,7 @@ _CANARIES: Final = "privacy/test_faults.py::test_nothing_private_is_written[{}]"
 _FILES: Final = "faults/test_files.py::test_a_file[{}]"
 
 TIERS: Final = {
-    "the last bytes wait for the release": _SEEDS.format(0),
+    "the last bytes wait for the release": _KILLS.format("call-0"),
     "a release reserves its cost": _SEEDS.format(0),
     "one run a job": _SEEDS.format(0),
     "requests are spaced": _SEEDS.format(0),
@@ -29,7 +29,7 @@ TIERS: Final = {
     "checksums are compared": _FILES.format("wrong CRC"),
     "no DOCTYPE": _FILES.format("DOCTYPE"),
     "the ledger's commits are synced in full": _OUTAGES.format("any time"),
-    "the vendor's words lose numbers and key": _CANARIES.format("instead: 500"),
+    "the vendor's words lose numbers and key": _CANARIES.format("instead: 400"),
     "files are their owner's only": _CANARIES.format("no fault"),
     "a verdict is no telephone number": "privacy/test_faults.py::test_no_file_brings_anything_in[1]",
 }

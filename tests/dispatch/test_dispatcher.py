@@ -355,7 +355,8 @@ class TestStop:
         bench.platform("instagram", requests_per_second=1.0)
         async with serving(Script()) as vendor:
             run = asyncio.create_task(bench.run(vendor.base_url))
-            asyncio.get_running_loop().call_at(1.0, lambda: bench.stopping.set())  # noqa: PLW0108 - the event is made by the run
+            # The first second is the first question's, which has to be answered before anything is submitted.
+            asyncio.get_running_loop().call_at(2.0, lambda: bench.stopping.set())  # noqa: PLW0108 - the event is made by the run
             await run
         assert vendor.tasks == {}
         assert bench.states() == [State.PLANNED]

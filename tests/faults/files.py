@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from orchestrator.errors import DamagedResultError, StorageError
-from orchestrator.results import ResultCheck, ResultReport
 from orchestrator.workers import PieceLimits
 from tests.faults.bench import Bench, played
+from tests.faults.dying import dying
 from tests.faults.living import Faulty
 from tests.faults.rows import End, Row, Strike
 from tests.results.test_file_faults import Fault, text
@@ -63,17 +60,11 @@ class Death:
     puts: dict[str, Callable[..., Any]]
 
 
-def killed(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedResultError | StorageError]:
-    """Do what a parser does that runs into a bug of its own: it takes its process with it."""
-    os.kill(os.getpid(), signal.SIGABRT)
-    return []
-
-
 DEATHS = [
     Death(
         "Kills its parser",
         "killed its worker process",
-        {"reading.take_results": killed, "settling.check_result": killed},
+        {"reading.take_results": dying, "settling.check_result": dying},
     ),
     Death(
         "Needs more memory than its rows justify",

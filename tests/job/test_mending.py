@@ -31,7 +31,7 @@ HARM: dict[str, Callable[[Path], object]] = {
     "lost": Path.unlink,
     "words exchanged": exchange_words,
     "one byte less": lambda path: path.write_bytes(path.read_bytes()[:-1]),
-    "another task's": lambda path: shutil.copy(path.with_name("000003.bin"), path),
+    "another task's": lambda path: shutil.copy(path.with_name(f"000003{path.suffix}"), path),
     "empty": lambda path: path.write_bytes(b""),
 }
 
@@ -73,7 +73,7 @@ async def test_verdicts_are_made_anew_from_the_result(
     assert not (await verify(done.settings(), done.world())).findings
 
 
-@pytest.mark.parametrize("harm", ["lost", "one byte less"])
+@pytest.mark.parametrize("harm", ["lost", "one byte less", "another task's"])
 @pytest.mark.parametrize("command", ["run", "merge"])
 async def test_a_lost_result_is_fetched_again(done: Case, harm: str, command: str) -> None:
     """Where the result is lost with its verdicts the vendor gives it once more; `merge` leaves that to the next run."""
