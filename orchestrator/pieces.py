@@ -140,7 +140,7 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
         with _limited(call):
             value = piece(*args)
         answered = pickle.dumps((value, None, ""))
-    except MemoryError:
+    except (MemoryError, SystemError):  # the second is what some foreign code makes of the first
         answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
     except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
         answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
