@@ -12,6 +12,7 @@ The rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import resource
@@ -143,7 +144,10 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
     except (MemoryError, SystemError):  # the second is what some foreign code makes of the first
         answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
     except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
-        answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # of a module that is imported late, say
+            answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
+        else:
+            answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
     send(answered)
 
 
