@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-TIME_LIMIT_S: Final = 60
+TIME_LIMIT_S: Final = 180
 ELSEWHERE: Final = 99
 """The exit code when the package that is imported is not the copy's."""
 
