@@ -12,7 +12,8 @@ hides a digit for punctuation, and so makes somebody else's number.
     said to be beside
     faults             see `Fault`: nothing that could be another number is dropped in silence
 
-Shortcuts elsewhere (`intake.fast`, `results.numbers`) read whole blocks at once, and only what gives the same here.
+Shortcuts elsewhere (`intake.numbers.lookup`, `results.numbers`) read whole blocks at once, and only what gives the same
+here.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
 Paths of one number through the modules:
 
-    inputs → unpacking → decoding → text | table | workbook | columnar → blocks → normalise → duplicates → chunks
-                                                                                        ↳ kept    ↳ rejects → advice
+    find → unpack → decode → plain_text | delimited | xlsx | parquet → blocks → decide → in_memory → chunks
+                                                                                    ↳ kept     ↳ rejects → advice
 
 `parts` draws blocks out of the inputs, `reading` puts the steps together. Large lists take shorter ways to the same
-result: `blockwise` in place of `normalise` (patterns → validity → numbering → tables → fast), `buckets` in place of
-`duplicates`.
+result: `blockwise` in place of `decide` (patterns → validity → automata → tables → accept), `in_buckets` in place of
+`in_memory`.
 """
 
 from orchestrator.intake.advice import advice

@@ -17,6 +17,17 @@ CREATE TRIGGER details_stay BEFORE UPDATE OF detail ON events WHEN (SELECT close
 """
 """Only the name of a platform may become another one, and a purged job may forget what it knew of numbers."""
 
+_QUARANTINE = """
+CREATE TABLE quarantine (
+    platform TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    path TEXT NOT NULL,
+    read_by TEXT NOT NULL,
+    PRIMARY KEY (platform, chunk, sha256)
+) STRICT, WITHOUT ROWID;
+"""
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -135,14 +146,7 @@ CREATE TABLE verdicts (
     PRIMARY KEY (platform, word)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE quarantine (
-    platform TEXT NOT NULL,
-    chunk INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    path TEXT NOT NULL,
-    read_by TEXT NOT NULL,
-    PRIMARY KEY (platform, chunk, sha256)
-) STRICT, WITHOUT ROWID;
+{_QUARANTINE}
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
@@ -174,14 +178,7 @@ UPDATE tasks SET evidence = finished.detail
 FROM (SELECT platform AS p, chunk AS c, detail, max(seq) FROM events WHERE event = 'finish' GROUP BY 1, 2) AS finished
 WHERE platform = finished.p AND chunk = finished.c AND state = 'done';
 CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
-CREATE TABLE quarantine (
-    platform TEXT NOT NULL,
-    chunk INTEGER NOT NULL,
-    sha256 TEXT NOT NULL,
-    path TEXT NOT NULL,
-    read_by TEXT NOT NULL,
-    PRIMARY KEY (platform, chunk, sha256)
-) STRICT, WITHOUT ROWID;
+{_QUARANTINE}
 ALTER TABLE job DROP COLUMN sandbox;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
