@@ -19,7 +19,7 @@ from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, pl
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
-from orchestrator.master.layout import check_width
+from orchestrator.master.master_layout import check_width
 from orchestrator.settings import OutputFormat, WhenTooSmall
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def settle_plan(
     """
     if OutputFormat.PARQUET in settings.output.formats:
         # Its library is missing or not: `UsageError` now, and not when all is paid.
-        await asyncio.to_thread(import_module, "orchestrator.master.parquet")
+        await asyncio.to_thread(import_module, "orchestrator.master.parquet_sink")
     if not await writer.do(lambda ledger: ledger.begun):
         return await _plan_anew(writer, settings, workers, stdin)
     await writer.do(partial(_check_fixed, settings=settings))

@@ -15,7 +15,7 @@ from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import failed_machine, make_private_directory, replacing
 from orchestrator.jobdir.layout import REHEARSAL
 from orchestrator.results import ResultCheck, ResultReport, check_limits, take_results
-from orchestrator.sandbox import ResultFormat, Style, verdict
+from orchestrator.sandbox import ApiStyle, ResultFormat, verdict
 from orchestrator.sandbox.results import ResultOrder, result_bytes
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ _NUMBERS: Final = [f"+4477009000{i:02d}" for i in range(20)]
 
 _NAME: Final = "instagram"
 _KINDS: Final = {
-    "xlsx": (Style.SIMPLE, ResultFormat.DOCUMENTED),
-    "zip": (Style.V1, ResultFormat.DOCUMENTED),
-    "csv": (Style.SIMPLE, ResultFormat.CSV),
-    "gzip": (Style.SIMPLE, ResultFormat.CSV),
+    "xlsx": (ApiStyle.SIMPLE, ResultFormat.DOCUMENTED),
+    "zip": (ApiStyle.V1, ResultFormat.DOCUMENTED),
+    "csv": (ApiStyle.SIMPLE, ResultFormat.CSV),
+    "gzip": (ApiStyle.SIMPLE, ResultFormat.CSV),
 }
 """What the embedded vendor is to make."""
 

@@ -1,6 +1,6 @@
 """Verdicts of all platforms → one sheet, as a workbook and as csv, in one pass and in bounded memory."""
 
-from orchestrator.master.chunks import MasterChunk, ResolvedChunk
+from orchestrator.master.base_chunks import MasterChunk, ResolvedChunk
 from orchestrator.master.resolved import Overlay, resolved
 from orchestrator.master.write import MasterFile, MasterReport, MasterRequest, write_master
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from openpyxl import Workbook
 from openpyxl.styles import Alignment, Font, PatternFill
 
-from orchestrator.master.summary import FONT, fill
+from orchestrator.master.summary_sheet import FONT, fill
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from orchestrator.master.layout import Layout
+    from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
 _CORE: Final = "docProps/core.xml"
@@ -27,7 +27,7 @@ _CORE_XML: Final = (
 """Without dates, which openpyxl takes from the clock: the same verdicts give the same bytes."""
 
 
-def build(layout: Layout, tally: Tally) -> dict[str, bytes]:
+def build(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
     """Return the workbook's parts by name; the Master sheets have a header only, to be replaced by the rows."""
     book = Workbook()
     book.remove(book["Sheet"])
@@ -41,7 +41,7 @@ def build(layout: Layout, tally: Tally) -> dict[str, bytes]:
     return parts | {_CORE: _CORE_XML}
 
 
-def _master(sheet: Worksheet, layout: Layout, rows: int) -> None:
+def _master(sheet: Worksheet, layout: MasterLayout, rows: int) -> None:
     """Register the two styles, `HEADER_STYLE` and `TEXT_STYLE`, first: their places follow from that.
 
     The filter's range stands in the workbook part as well.

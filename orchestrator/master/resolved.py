@@ -18,7 +18,7 @@ from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
 from orchestrator.jobdir.verdict_files import OWN_WORDS
-from orchestrator.master.chunks import MAX_BYTE_WORDS, Column, ResolvedChunk, base_blocks, read_cells
+from orchestrator.master.base_chunks import MAX_BYTE_WORDS, ResolvedChunk, VerdictColumn, base_blocks, read_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.chunks import MasterChunk
+    from orchestrator.master.base_chunks import MasterChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class _Cells(NamedTuple):
 
     rows: NDArray[np.int64]
     numbers: NDArray[np.int64] | None
-    column: Column
+    column: VerdictColumn
 
     def cut(self, first: int, last: int) -> _Cells:
         numbers = None if self.numbers is None else self.numbers[first:last]
@@ -100,7 +100,7 @@ class _Lane:
     def __init__(self, overlays: Iterable[Overlay]) -> None:
         self._overlays = iter(overlays)
         self._overlay: Overlay | None = None
-        self._cells = _Cells(np.empty(0, np.int64), None, Column(("",), np.empty(0, np.uint8)))
+        self._cells = _Cells(np.empty(0, np.int64), None, VerdictColumn(("",), np.empty(0, np.uint8)))
         self._row = 0
         self._next_file()
 
@@ -152,7 +152,7 @@ def _overlaid(block: ResolvedChunk, lanes: list[list[_Lane]]) -> ResolvedChunk:
     return ResolvedChunk(block.first_row, block.numbers, columns)
 
 
-def _patched(block: ResolvedChunk, column: Column, lanes: list[_Lane]) -> Column:
+def _patched(block: ResolvedChunk, column: VerdictColumn, lanes: list[_Lane]) -> VerdictColumn:
     """Lay the generations over a column, in order, so that the highest has the last word.
 
     A verdict gives way to verdicts only: one that was fetched again after a retry was planned is paid for, and a retry
@@ -169,7 +169,7 @@ def _patched(block: ResolvedChunk, column: Column, lanes: list[_Lane]) -> Column
         new, there = recoded[cells.column.codes], codes[rows]
         ours = np.array([word in OWN_WORDS for word in words], dtype=bool)
         codes[rows] = np.where(ours[new] & ~ours[there], there, new)
-    return Column(tuple(words), codes.astype(np.uint8) if len(words) <= MAX_BYTE_WORDS else codes)
+    return VerdictColumn(tuple(words), codes.astype(np.uint8) if len(words) <= MAX_BYTE_WORDS else codes)
 
 
 _RETRY = "the job's chunks folder was altered; bring it back from a copy"

@@ -7,13 +7,13 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.master.rows import Piece, assemble, enclosed, verdict_pieces
+from orchestrator.master.row_text import Piece, assemble, enclosed, verdict_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.master.chunks import ResolvedChunk
-    from orchestrator.master.layout import Layout
+    from orchestrator.master.base_chunks import ResolvedChunk
+    from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
 _ROW_END = b"\r\n"
@@ -42,7 +42,7 @@ class Sink(Protocol):
 class CsvSink:
     """UTF-8, commas, CRLF, RFC 4180; what a spreadsheet could take for a formula gets an apostrophe."""
 
-    def __init__(self, file: IO[bytes], layout: Layout) -> None:
+    def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
         self.rows = 0
         self._file = file
         file.write(",".join(map(_field, layout.header)).encode() + _ROW_END)

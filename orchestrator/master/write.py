@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Final, assert_never
 
 from orchestrator.files import disk_errors, make_private_directory, replacing, sha256_so_far, sync_directory
 from orchestrator.jobdir.layout import master_path
-from orchestrator.master.chunks import gathered
-from orchestrator.master.kept import Kept
-from orchestrator.master.layout import Layout, Limits, check_width, sheet_rows
+from orchestrator.master.base_chunks import gathered
+from orchestrator.master.kept_cells import KeptCells
+from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, sheet_rows
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from orchestrator.master.chunks import ResolvedChunk
+    from orchestrator.master.base_chunks import ResolvedChunk
     from orchestrator.master.resolved import Chunks, Overlays
 
 PENDING: Final = "pending"
@@ -47,7 +47,7 @@ class MasterRequest:
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
-    limits: Limits = Limits()  # noqa: RUF009 - frozen, so one for all is safe
+    limits: BookLimits = BookLimits()  # noqa: RUF009 - frozen, so one for all is safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,10 @@ def write_master(
         targets = [master_path(request.directory, output, partial=partial) for output in request.formats]
         files = [stack.enter_context(replacing(target)) for target in targets]
         sheets = sheet_rows(request.rows, request.limits)
-        layout = Layout(request.platforms, request.rows, sheets, request.banner, request.facts, request.columns)
+        layout = MasterLayout(request.platforms, request.rows, sheets, request.banner, request.facts, request.columns)
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
-        kept = Kept(chunks() if request.columns else (), len(request.columns))
+        kept = KeptCells(chunks() if request.columns else (), len(request.columns))
         _stream(resolved(request.platforms, chunks(), overlays), kept, tally, sinks)
         written = tuple(
             MasterFile(target.name, sha256_so_far(file), sink.rows)
@@ -102,24 +102,24 @@ def write_master(
     return MasterReport(written, tally.counts, pending)
 
 
-def _sink(file: IO[bytes], output: OutputFormat, layout: Layout) -> Sink:
+def _sink(file: IO[bytes], output: OutputFormat, layout: MasterLayout) -> Sink:
     """Return the writer of a format; each loads its libraries when it is asked for, and not before."""
     match output:
         case OutputFormat.CSV:
             return CsvSink(file, layout)
         case OutputFormat.XLSX:
-            from orchestrator.master.workbook import XlsxSink  # noqa: PLC0415
+            from orchestrator.master.xlsx_sink import XlsxSink  # noqa: PLC0415
 
             return XlsxSink(file, layout)
         case OutputFormat.PARQUET:
-            from orchestrator.master.parquet import ParquetSink  # noqa: PLC0415
+            from orchestrator.master.parquet_sink import ParquetSink  # noqa: PLC0415
 
             return ParquetSink(file, layout)
         case _:
             assert_never(output)
 
 
-def _stream(blocks: Iterable[ResolvedChunk], kept: Kept, tally: Tally, sinks: list[Sink]) -> None:
+def _stream(blocks: Iterable[ResolvedChunk], kept: KeptCells, tally: Tally, sinks: list[Sink]) -> None:
     for block in gathered(blocks):
         tally.add(block)
         cells = kept.take(len(block.numbers))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.errors import DamagedResultError
 from orchestrator.files import disk_errors
 from orchestrator.jobdir.chunk_files import read_chunk
-from orchestrator.results.archive import Limits
 from orchestrator.results.check import check_result
+from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import ALWAYS_A_VERDICT, Wanted
-from orchestrator.results.tables import read_tables
+from orchestrator.results.result_tables import read_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> Brough
     Raises `DamagedResultError` when it is no result of the chunk.
     """
     rows = len(read_chunk(check.chunk).numbers)
-    other = _other(check, others, Limits.for_rows(rows))
+    other = _other(check, others, ResultLimits.for_rows(rows))
     try:
         report, _ = check_result(check)
     except DamagedResultError as error:
@@ -62,7 +62,7 @@ def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> Brough
     return BroughtFile(rows, report.rows, _members(check), other)
 
 
-def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: Limits) -> str:
+def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: ResultLimits) -> str:
     """Return the platform that names the column; a name that two platforms share says nothing."""
     own = {name.casefold() for name in (check.platform, *check.columns)} - {ALWAYS_A_VERDICT}
     theirs = {platform: {name.casefold() for name in names} - {ALWAYS_A_VERDICT} for platform, names in others.items()}
@@ -71,11 +71,11 @@ def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: Limi
     return next((other for other, names in theirs.items() if _has_column(check, names - own, limits)), "")
 
 
-def _has_column(check: ResultCheck, names: set[str], limits: Limits) -> bool:
+def _has_column(check: ResultCheck, names: set[str], limits: ResultLimits) -> bool:
     return _tables(check, names, limits) > _tables(check, set(), limits)  # lists of numbers have no header at all
 
 
-def _tables(check: ResultCheck, names: set[str], limits: Limits) -> int:
+def _tables(check: ResultCheck, names: set[str], limits: ResultLimits) -> int:
     wanted = _Named(check.platform, tuple(sorted(names)))
     try:
         with disk_errors(check.result), check.result.open("rb") as file:

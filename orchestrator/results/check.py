@@ -18,12 +18,12 @@ from orchestrator.files import disk_errors
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.verdict_files import UNANSWERED, Verdicts, verdict_bytes
 from orchestrator.pieces import PieceLimits
-from orchestrator.results.archive import Limits
+from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.damage import damage
 from orchestrator.results.matching import Matcher
+from orchestrator.results.result_tables import read_tables
 from orchestrator.results.suffix import suffix_of
-from orchestrator.results.tables import read_tables
 from orchestrator.results.words import ODD, WordTable
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
             f"{check.chunk}: altered since it was planned; remove it, and the next run writes it anew from the inputs"
         )
     matcher, table = Matcher(chunk.numbers), WordTable()
-    result_sha256, suffix, odd = _read(check, matcher, table, limits=Limits.for_rows(len(chunk.numbers)))
+    result_sha256, suffix, odd = _read(check, matcher, table, limits=ResultLimits.for_rows(len(chunk.numbers)))
     finding = _finding(check, matcher, rows=len(chunk.numbers))
     if finding and not check.settle:
         raise SuspectResultError(finding)
@@ -133,7 +133,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     return report, content
 
 
-def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Limits) -> tuple[str, str, int]:
+def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: ResultLimits) -> tuple[str, str, int]:
     """Match the rows of the result.
 
     Returns the hash of the very bytes that were read, the suffix of their kind, and how many rows have odd verdicts.

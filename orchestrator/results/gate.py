@@ -17,7 +17,7 @@ from orchestrator.errors import DamagedResultError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.results.archive import Archive, Limits
+    from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 
     Bits = np.typing.NDArray[np.bool_]
     Bytes = np.typing.NDArray[np.uint8]
@@ -47,13 +47,13 @@ _ENCODING: Final = re.compile(
 )
 
 
-def inspect(archive: Archive, limits: Limits) -> None:
+def inspect(archive: CheckedZip, limits: ResultLimits) -> None:
     """Look through every part of a workbook; raises `DamagedResultError`."""
     for name in archive.names:
         inspect_part(archive.read(name), limits)
 
 
-def inspect_part(xml: bytes, limits: Limits) -> None:
+def inspect_part(xml: bytes, limits: ResultLimits) -> None:
     """Refuse a DOCTYPE, a sheet in an encoding that hides its tags, and cells far outside of the table."""
     plain = xml.replace(b"\0", b"") if b"\0" in xml else xml
     if b"<!DOCTYPE" in plain:

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from openpyxl.cell import Cell, MergedCell
 
-    from orchestrator.results.archive import Archive, Limits
     from orchestrator.results.batches import Table
+    from orchestrator.results.checked_zip import CheckedZip, ResultLimits
     from orchestrator.results.columns import Wanted
 
     Sheet = Iterable[Sequence[object]]
 
 
-def read_workbook(archive: Archive, limits: Limits, wanted: Wanted) -> Table | None:
+def read_workbook(archive: CheckedZip, limits: ResultLimits, wanted: Wanted) -> Table | None:
     """Return the two columns of every sheet that has them: long results roll over into further sheets.
 
     None when no sheet has both; raises `DamagedResultError` when neither reader can read the workbook.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results.archive import Archive, Limits
+from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _ZIP_MAGIC, _GZIP_MAGIC = b"PK", b"\x1f\x8b"
-_ANY = Limits(inflated_bytes=1 << 62)
+_ANY = ResultLimits(inflated_bytes=1 << 62)
 
 
 def result_suffix(path: Path) -> str:
@@ -27,11 +27,11 @@ def result_suffix(path: Path) -> str:
 
 
 def suffix_of(file: IO[bytes]) -> str:
-    """Do the same for an open file that was read without complaint; raises what `Archive` does if it can't be now."""
+    """Do the same for an open file that was read before; raises what `CheckedZip` does if it can't be read now."""
     file.seek(0)
     magic = file.read(len(_ZIP_MAGIC))
     if magic == _GZIP_MAGIC:
         return ".gz"
     if magic != _ZIP_MAGIC:
         return ".csv"
-    return ".xlsx" if Archive(file, _ANY).is_workbook else ".zip"
+    return ".xlsx" if CheckedZip(file, _ANY).is_workbook else ".zip"

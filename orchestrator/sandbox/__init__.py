@@ -4,7 +4,7 @@ Both styles as documented, deterministic verdicts, work that takes time by the c
 second port, faults by seed. State outlives a restart; `tasks.jsonl` says what was charged.
 """
 
-from orchestrator.sandbox.catalog import Style, cost, platform_of
+from orchestrator.sandbox.catalog import ApiStyle, cost, platform_of
 from orchestrator.sandbox.faults import FAULTS, expand_faults
 from orchestrator.sandbox.record import TaskRecord, read_breaches, read_requests, read_tasks
 from orchestrator.sandbox.results import ResultFormat
@@ -15,10 +15,10 @@ from orchestrator.sandbox.verdicts import WORDS, missing_numbers, verdict
 __all__ = [
     "FAULTS",
     "WORDS",
+    "ApiStyle",
     "Options",
     "ResultFormat",
     "Sandbox",
-    "Style",
     "TaskRecord",
     "cost",
     "expand_faults",

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from orchestrator.sandbox.answers import ENTRY, Refusal, ResetError, dated, logged
-from orchestrator.sandbox.catalog import Style, cost, max_rows, platform_of
+from orchestrator.sandbox.catalog import ApiStyle, cost, max_rows, platform_of
 from orchestrator.sandbox.chance import chance
+from orchestrator.sandbox.course import Status
 from orchestrator.sandbox.faults import Fate, Moment, link_is_expired, status_fate, submit_fate
-from orchestrator.sandbox.form import BadFormError, CutOffError, Form, TooLargeError, Upload, read_form
+from orchestrator.sandbox.form import BadFormError, CutOffError, Form, TooLargeError, UploadedFile, read_form
 from orchestrator.sandbox.links import secret_of, signed_link
-from orchestrator.sandbox.progress import Status
+from orchestrator.sandbox.middleware import ENTRY, Refusal, ResetError, dated, logged
 from orchestrator.sandbox.record import TaskRecord
 from orchestrator.sandbox.results import ResultOrder, result_rows
-from orchestrator.sandbox.rows import BadFileError, read_numbers
-from orchestrator.sandbox.state import NoMoneyError, Spacing, State, TooManyTasksError
+from orchestrator.sandbox.state import NoMoneyError, Spacing, TooManyTasksError, VendorState
+from orchestrator.sandbox.uploads import BadFileError, read_numbers
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from orchestrator.sandbox.answers import Clock
+    from orchestrator.sandbox.middleware import Clock
 
 _FORM_OVERHEAD_BYTES = 64 << 10
 _INLINE_BYTES = 64 << 10  # a file that small is read faster than a thread is woken
@@ -42,9 +42,9 @@ _ANONYMOUS = "sandbox"
 
 
 class Api:
-    """The vendor's API over one `State`; `result_host` (host:port) is where links point to."""
+    """The vendor's API over one `VendorState`; `result_host` (host:port) is where links point to."""
 
-    def __init__(self, state: State, clock: Clock, key: str | None, builder: Executor) -> None:
+    def __init__(self, state: VendorState, clock: Clock, key: str | None, builder: Executor) -> None:
         self.result_host = ""
         self.throttled = 0
         self._state, self._clock, self._key, self._builder = state, clock, key, builder
@@ -86,15 +86,15 @@ class Api:
 
     async def _submit_simple(self, request: web.Request) -> web.StreamResponse:
         word = request.match_info["word"]
-        if platform_of(Style.SIMPLE, word) is None:
+        if platform_of(ApiStyle.SIMPLE, word) is None:
             raise Refusal(404, "not_found", "no such platform")
-        task = await self._submit(request, Style.SIMPLE, {"user_id"})
+        task = await self._submit(request, ApiStyle.SIMPLE, {"user_id"})
         stamp = _timestamp(task.created_at)
         answer = {"created_at": stamp, "updated_at": stamp, "task_id": task.id, "user_id": task.user_id}
         return self._created(task, answer | {"status": Status.PENDING, "total": 0, "success": 0, "failure": 0})
 
     async def _submit_v1(self, request: web.Request) -> web.StreamResponse:
-        task = await self._submit(request, Style.V1, {"task_type"})
+        task = await self._submit(request, ApiStyle.V1, {"task_type"})
         answer = {"task_id": task.id, "status": Status.PENDING, "total": task.rows}
         stamp = _timestamp(task.created_at)
         return self._created(task, answer | {"message": "Task created successfully", "created_at": stamp})
@@ -103,7 +103,7 @@ class Api:
         accepted = chance(self._state.seed, "accepted", task.id) < _ACCEPTED_SHARE
         return web.json_response(answer, status=202 if accepted else 200)
 
-    async def _submit(self, request: web.Request, style: Style, allowed: set[str]) -> TaskRecord:
+    async def _submit(self, request: web.Request, style: ApiStyle, allowed: set[str]) -> TaskRecord:
         """Take one submit from its first byte to a task on record; raise `Refusal` or `ResetError`."""
         entry, state = request[ENTRY], self._state
         entry.about, entry.nth = request.path, state.count("submit", request.path)
@@ -139,11 +139,11 @@ class Api:
             raise Refusal(400, "bad_request", f"unknown field {min(unknown)!r}")
         return form
 
-    async def _make_task(self, style: Style, word: str, form: Form) -> TaskRecord:
+    async def _make_task(self, style: ApiStyle, word: str, form: Form) -> TaskRecord:
         """Make, admit and record the task of a whole form; nothing is charged unless this returns."""
         if form.upload is None:
             raise Refusal(400, "missing_field", "the field 'file' is missing")
-        if style is Style.V1:
+        if style is ApiStyle.V1:
             word = form.fields.get("task_type", "")
         platform = platform_of(style, word)
         if platform is None:
@@ -167,7 +167,7 @@ class Api:
         await self._state.charge(task)
         return task
 
-    async def _rows(self, platform: str, upload: Upload) -> int:
+    async def _rows(self, platform: str, upload: UploadedFile) -> int:
         """Count the rows as the vendor does, without duplicates, and hold them to the limits."""
         try:
             rows = len(await self._near(upload.size_bytes, read_numbers, upload.path))
@@ -191,7 +191,7 @@ class Api:
     async def _status_simple(self, request: web.Request) -> web.StreamResponse:
         if request.query.keys() - {"user_id"}:
             raise Refusal(400, "bad_request", "unknown parameter")
-        task = self._known(Style.SIMPLE, request.match_info["task_id"])
+        task = self._known(ApiStyle.SIMPLE, request.match_info["task_id"])
         if task.type != request.match_info["word"] or request.query.get("user_id", task.user_id) != task.user_id:
             raise Refusal(404, "not_found", "no such task")
         return await self._status(request, task)
@@ -200,9 +200,9 @@ class Api:
         form = await self._receive(request, None, {"task_id"})
         if "task_id" not in form.fields:
             raise Refusal(400, "missing_field", "the field 'task_id' is missing")
-        return await self._status(request, self._known(Style.V1, form.fields["task_id"]))
+        return await self._status(request, self._known(ApiStyle.V1, form.fields["task_id"]))
 
-    def _known(self, style: Style, task_id: str) -> TaskRecord:
+    def _known(self, style: ApiStyle, task_id: str) -> TaskRecord:
         task = self._state.tasks.get(task_id)
         if task is None or task.style is not style:
             raise Refusal(404, "not_found", "no such task")
@@ -219,7 +219,7 @@ class Api:
         progress = state.course_of(task).at(now)
         success, failure = await self._tally(task)
         status = progress.status if success or failure else Status.FAILED
-        style_stamp = _timestamp if task.style is Style.SIMPLE else _short_timestamp
+        style_stamp = _timestamp if task.style is ApiStyle.SIMPLE else _short_timestamp
         answer: dict[str, Any] = {
             "created_at": style_stamp(task.created_at),
             "updated_at": style_stamp(progress.updated_at),

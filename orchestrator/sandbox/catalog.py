@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Style(StrEnum):
+class ApiStyle(StrEnum):
     """The two dialects of the API."""
 
     SIMPLE = "simple"
@@ -43,9 +43,9 @@ _PRICES_PER_10000 = {"amazon": 2.0}
 _USUAL_PRICE_PER_10000 = 1.0
 
 
-def platform_of(style: Style, word: str) -> str | None:
+def platform_of(style: ApiStyle, word: str) -> str | None:
     """Return the platform that `word` (of the path, or the task type) asks about; None when there is none."""
-    return (SIMPLE_WORDS if style is Style.SIMPLE else TASK_TYPES).get(word)
+    return (SIMPLE_WORDS if style is ApiStyle.SIMPLE else TASK_TYPES).get(word)
 
 
 def max_rows(platform: str) -> int:

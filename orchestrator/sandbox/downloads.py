@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from orchestrator.sandbox.answers import ENTRY, Refusal, dated, logged
 from orchestrator.sandbox.chance import chance
+from orchestrator.sandbox.course import Status
 from orchestrator.sandbox.faults import download_is_damaged
 from orchestrator.sandbox.links import LinkCheck, check_link, secret_of
-from orchestrator.sandbox.progress import Status
+from orchestrator.sandbox.middleware import ENTRY, Refusal, dated, logged
 from orchestrator.sandbox.results import ResultFormat, result_bytes, result_path
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from orchestrator.sandbox.answers import Clock
+    from orchestrator.sandbox.middleware import Clock
     from orchestrator.sandbox.record import TaskRecord
-    from orchestrator.sandbox.state import State
+    from orchestrator.sandbox.state import VendorState
 
 _INLINE_ROWS = {ResultFormat.DOCUMENTED: 500, ResultFormat.CSV: 5_000}
 _BLOCK_BYTES = 1 << 18
@@ -34,10 +34,10 @@ _MESSAGES = {
 }
 
 
-class Downloads:
-    """The result host over one `State`."""
+class ResultHost:
+    """The result host over one `VendorState`."""
 
-    def __init__(self, state: State, clock: Clock, key: str | None, builder: Executor) -> None:
+    def __init__(self, state: VendorState, clock: Clock, key: str | None, builder: Executor) -> None:
         self._state, self._clock, self._key, self._builder = state, clock, key, builder
         self._secret = secret_of(state.seed)
 

@@ -42,7 +42,7 @@ class CutOffError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class UploadedFile:
     """An uploaded file on disk."""
 
     path: Path
@@ -56,7 +56,7 @@ class Form:
     """What a body brought; `upload` is the part named `file`."""
 
     fields: dict[str, str] = field(default_factory=dict)
-    upload: Upload | None = None
+    upload: UploadedFile | None = None
 
 
 async def read_form(content: StreamReader, content_type: str, part: Path | None, max_bytes: int) -> Form:
@@ -116,7 +116,7 @@ def _unquoted(quoted: str, bare: str) -> str:
     return bare or re.sub(r"\\(.)", r"\1", quoted)
 
 
-async def _store(body: _Body, delimiter: bytes, part: Path, file_name: str, max_bytes: int) -> Upload:
+async def _store(body: _Body, delimiter: bytes, part: Path, file_name: str, max_bytes: int) -> UploadedFile:
     digest, size_bytes = sha256(), 0
     # Plain writes on the loop: they end in the page cache, and a thread for each block would cost more.
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "wb") as file:
@@ -130,7 +130,7 @@ async def _store(body: _Body, delimiter: bytes, part: Path, file_name: str, max_
             file.write(block)
 
         await body.until(delimiter, keep)
-    return Upload(part, file_name, digest.hexdigest(), size_bytes)
+    return UploadedFile(part, file_name, digest.hexdigest(), size_bytes)
 
 
 def _at_most(limit: int, what: str, keep: Callable[[bytes], object] = len) -> Callable[[bytes], None]:

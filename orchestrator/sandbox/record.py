@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ class TaskRecord:
     """One task that was made. `type` is the word that was asked with, `cost` in USD, `created_at` in epoch seconds."""
 
     id: str
-    style: Style
+    style: ApiStyle
     type: str
     platform: str
     sha256: str
@@ -50,7 +50,7 @@ class TaskRecord:
 
 def read_tasks(directory: Path) -> list[TaskRecord]:
     """Return all tasks that were ever made in `directory`, in that order; also while a sandbox runs there."""
-    return [TaskRecord(**line | {"style": Style(line["style"])}) for line in read_lines(directory / TASKS)]
+    return [TaskRecord(**line | {"style": ApiStyle(line["style"])}) for line in read_lines(directory / TASKS)]
 
 
 def read_requests(directory: Path) -> list[dict[str, Any]]:

@@ -12,11 +12,11 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.chance import hash64, mix_all
 from orchestrator.sandbox.faults import strikes
-from orchestrator.sandbox.rows import read_numbers
 from orchestrator.sandbox.shapes import NumberForm, RowOrder, Shape, shape_of
+from orchestrator.sandbox.uploads import read_numbers
 from orchestrator.sandbox.verdicts import foreign_rows, missing_mask, verdict_codes
 from orchestrator.sandbox.workbook import write_workbook
 
@@ -45,7 +45,7 @@ class ResultOrder:
     seed: int
     faults: frozenset[str]
     task_id: str
-    style: Style
+    style: ApiStyle
     platform: str
     upload: Path
     result_format: ResultFormat
@@ -55,7 +55,7 @@ class ResultOrder:
         """The file's ending, with its dot."""
         if self.result_format is ResultFormat.CSV:
             return ".csv"
-        return ".xlsx" if self.style is Style.SIMPLE else ".zip"
+        return ".xlsx" if self.style is ApiStyle.SIMPLE else ".zip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from orchestrator.sandbox.api import Api
-from orchestrator.sandbox.downloads import Downloads
+from orchestrator.sandbox.downloads import ResultHost
 from orchestrator.sandbox.faults import expand_faults
 from orchestrator.sandbox.record import read_breaches, read_tasks
-from orchestrator.sandbox.state import Options, State
+from orchestrator.sandbox.state import Options, VendorState
 
 if TYPE_CHECKING:
     import asyncio
@@ -56,7 +56,7 @@ class Sandbox:
         self._seed, self._faults, self._pace = seed, expand_faults(faults), pace
         self._host, self._port, self._key, self._clock = host, port, key, clock
         self._options = Options() if options is None else options
-        self._state: State | None = None
+        self._state: VendorState | None = None
         self._api: Api | None = None
         self._builder: ThreadPoolExecutor | None = None
         self._runners: list[web.AppRunner] = []
@@ -72,7 +72,7 @@ class Sandbox:
         """Serve. Raises `BlockingIOError` when another sandbox uses the directory, `OSError` for a port in use."""
         if self._state is not None:
             raise RuntimeError("the sandbox runs already")
-        self._state = State(self.directory, self._seed, self._faults, self._pace, self._options)
+        self._state = VendorState(self.directory, self._seed, self._faults, self._pace, self._options)
         self._builder = ThreadPoolExecutor(1, "sandbox-builder")
         try:
             await self._serve(self._state, self._builder)
@@ -80,9 +80,9 @@ class Sandbox:
             await self.stop()
             raise
 
-    async def _serve(self, state: State, builder: ThreadPoolExecutor) -> None:
+    async def _serve(self, state: VendorState, builder: ThreadPoolExecutor) -> None:
         self._api = api = Api(state, self._clock, self._key, builder)
-        downloads = Downloads(state, self._clock, self._key, builder)
+        downloads = ResultHost(state, self._clock, self._key, builder)
         api_port = await self._listen(api.application(), self._port)
         result_port = await self._listen_near(downloads.application(), api_port)
         self.base_url = f"http://{self._host}:{api_port}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.chance import chance, pick
 from orchestrator.sandbox.verdicts import WORDS
 
@@ -64,9 +64,9 @@ _REGISTERED = ("registered.txt", "activated.txt")
 
 
 @lru_cache(maxsize=1024)
-def shape_of(seed: int, task_id: str, style: Style, platform: str) -> Shape:
+def shape_of(seed: int, task_id: str, style: ApiStyle, platform: str) -> Shape:
     """Return the layout of a task's result."""
-    spanish = style is Style.V1 and platform == "amazon"
+    spanish = style is ApiStyle.V1 and platform == "amazon"
     words = _SPANISH if spanish else _YES_NO
     if chance(seed, "documented", task_id) < _DOCUMENTED_SHARE:
         return _documented(platform, words[0])

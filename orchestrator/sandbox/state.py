@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from orchestrator.sandbox.catalog import MIN_ROWS, Style
+from orchestrator.sandbox.catalog import MIN_ROWS, ApiStyle
 from orchestrator.sandbox.chance import hash64
+from orchestrator.sandbox.course import Course, course
 from orchestrator.sandbox.links import MAX_LIFETIME_S
-from orchestrator.sandbox.progress import Course, course
 from orchestrator.sandbox.record import BREACHES, REQUESTS, LineFile, TaskFile, TaskRecord, read_requests, read_tasks
 from orchestrator.sandbox.results import ResultFormat, ResultOrder
 
@@ -80,7 +80,7 @@ class Spacing:
         return early_s if early_s > self._tolerance_s else 0.0
 
 
-class State:
+class VendorState:
     """The vendor's memory, rebuilt from `directory`."""
 
     def __init__(self, directory: Path, seed: int, faults: frozenset[str], pace: float, options: Options) -> None:
@@ -138,7 +138,7 @@ class State:
         """Put an admitted task on record; when this returns, it is durable."""
         await self._file.append(task)
 
-    def new_task_id(self, style: Style, word: str, sha256: str) -> str:
+    def new_task_id(self, style: ApiStyle, word: str, sha256: str) -> str:
         """Return the id of the next task with this file: it depends on nothing that happens beside it."""
         return task_id(self.seed, style, word, sha256, self._copies[style, word, sha256] + 1)
 
@@ -164,7 +164,7 @@ class State:
         heapq.heappush(self._ends[task.platform], self.course_of(task).exported_at)
 
 
-def task_id(seed: int, style: Style, word: str, sha256: str, nth: int) -> str:
+def task_id(seed: int, style: ApiStyle, word: str, sha256: str, nth: int) -> str:
     """Return the id (20 letters and digits) of the `nth` task, from 1, that was made with a file."""
     high, low = (hash64(seed, "task", style, word, sha256, nth, half) for half in ("high", "low"))
     bits = high << 64 | low

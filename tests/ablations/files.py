@@ -93,7 +93,7 @@ FILES: Final = (
         "base_blocks",
         "if done != chunk.rows or not hashes <= {sha256}:",
         "if done != chunk.rows:",
-        "master/test_chunks.py::test_verdicts_of_another_chunk",
+        "master/test_base_chunks.py::test_verdicts_of_another_chunk",
         "Verdicts of other numbers stand in the master.",
     ),
     Ablation(
@@ -139,18 +139,18 @@ FILES: Final = (
     # Result files that are made to do harm
     Ablation(
         "a zip declares no more than its chunk needs",
-        "Archive.__init__",
+        "CheckedZip.__init__",
         "if total > limits.inflated_bytes:",
         "if False:",
-        "results/test_archive.py::test_declared_size",
+        "results/test_checked_zip.py::test_declared_size",
         "A small download fills the memory.",
     ),
     Ablation(
         "inflating ends at the declared size",
-        "Archive.read",
+        "CheckedZip.read",
         "if size > member.file_size:",
         "if False:",
-        "results/test_archive.py::test_a_bomb_is_never_inflated_whole",
+        "results/test_checked_zip.py::test_a_bomb_is_never_inflated_whole",
         "A zip that lies about its size fills the memory.",
     ),
     Ablation(
@@ -158,7 +158,7 @@ FILES: Final = (
         "_refuse_member",
         "if member.file_size > max(_RATIO_ABOVE_BYTES, MAX_RATIO * member.compress_size):",
         "if False:",
-        "results/test_archive.py::test_ratio",
+        "results/test_checked_zip.py::test_ratio",
         "Small files made of nothing keep the workers busy.",
     ),
     Ablation(
@@ -166,7 +166,7 @@ FILES: Final = (
         "_directory_start",
         "if members > limits.members:",
         "if False:",
-        "results/test_archive.py::test_too_many_members",
+        "results/test_checked_zip.py::test_too_many_members",
         "A zip of a million members fills the memory before one is read.",
     ),
     Ablation(
@@ -174,15 +174,15 @@ FILES: Final = (
         "_starts",
         "if member.header_offset < end:",
         "if False:",
-        "results/test_archive.py::test_a_member_inside_of_another",
+        "results/test_checked_zip.py::test_a_member_inside_of_another",
         "A bomb that shares its bytes between members is read as a result.",
     ),
     Ablation(
         "checksums are compared",
-        "Archive.read",
+        "CheckedZip.read",
         "if size != member.file_size or zlib.crc32(content) != member.CRC:",
         "if size != member.file_size:",
-        "results/test_archive.py::test_wrong_checksum",
+        "results/test_checked_zip.py::test_wrong_checksum",
         "A verdict whose bytes were damaged on the way is believed.",
     ),
     Ablation(
@@ -198,7 +198,7 @@ FILES: Final = (
         "_records",
         'if (as_numbers([cell for text in below for cell in text.split(delimiter)] or [""]) > 0).any():',
         "if False:",
-        "results/test_tables.py::test_two_quotes_swallow_no_rows",
+        "results/test_result_tables.py::test_two_quotes_swallow_no_rows",
         "Rows between two quotes that nobody meant are gone, and their numbers unanswered.",
     ),
     Ablation(
@@ -335,7 +335,7 @@ FILES: Final = (
         "_kept_cell",
         "style = TEXT_STYLE if csv_safe(text) != text else 0",
         "style = 0",
-        "master/test_workbook.py::test_formats",
+        "master/test_xlsx_sink.py::test_formats",
         "A word of the vendor's becomes a formula as soon as its cell is edited.",
     ),
 )

@@ -33,10 +33,10 @@ import xlsxwriter  # type: ignore[import-untyped]
 from openpyxl.cell import WriteOnlyCell
 
 from orchestrator.jobdir.verdict_files import read_verdicts
-from orchestrator.results import ResultCheck, delimited, sheets
-from orchestrator.results.archive import Archive, Limits
+from orchestrator.results import ResultCheck, csv_tables, sheets
 from orchestrator.results.batches import Table, read_rows
 from orchestrator.results.check import check_result
+from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 from orchestrator.results.columns import NUMBER_HEADERS, Wanted
 from orchestrator.results.words import OddWordError, verdict
 from tests.fuzz.results import Fault, Tally, campaign, main
@@ -68,7 +68,7 @@ SPECIAL = (
 USUAL_BOOK = "xl/workbook.xml"
 SHORTEST_NAME = 4
 """Letters of a platform: shorter ones would be drawn for other columns too."""
-LIMITS = Limits.for_rows(100)
+LIMITS = ResultLimits.for_rows(100)
 
 Row = Sequence[object]
 Pairs = list[tuple[int, str]]
@@ -340,7 +340,7 @@ Reader = Callable[[bytes, Wanted], Table | None]
 
 def _sheets(read: Callable[..., Iterable[Iterable[Row]]]) -> Reader:
     def reader(content: bytes, wanted: Wanted) -> Table | None:
-        archive = Archive(io.BytesIO(content), LIMITS)
+        archive = CheckedZip(io.BytesIO(content), LIMITS)
         parts = {name: archive.read(name) for name in archive.names}
         return next((t for sheet in read(parts, LIMITS.rows) if (t := read_rows(sheet, wanted)) is not None), None)
 
@@ -349,8 +349,8 @@ def _sheets(read: Callable[..., Iterable[Iterable[Row]]]) -> Reader:
 
 def _text(read: Callable[[str, str], Iterable[Row]]) -> Reader:
     def reader(content: bytes, wanted: Wanted) -> Table | None:
-        text = next(iter(delimited._texts(content)))
-        told = delimited._SEPARATOR_LINE.match(text)
+        text = next(iter(csv_tables._texts(content)))
+        told = csv_tables._SEPARATOR_LINE.match(text)
         text = text if told is None else text[told.end() :]
         for delimiter in told[1] if told else ",;\t|":
             with suppress(csv.Error):
@@ -362,7 +362,7 @@ def _text(read: Callable[[str, str], Iterable[Row]]) -> Reader:
 
 
 SHEET_READERS: dict[str, Reader] = {"calamine": _sheets(sheets.by_calamine), "openpyxl": _sheets(sheets.by_openpyxl)}
-TEXT_READERS: dict[str, Reader] = {"strict": _text(delimited._records), "lines": _text(delimited._lines)}
+TEXT_READERS: dict[str, Reader] = {"strict": _text(csv_tables._records), "lines": _text(csv_tables._lines)}
 
 
 def whole_check(folder: Path, content: bytes, table: Drawn) -> Pairs:

@@ -119,7 +119,7 @@ async def test_what_the_machine_lacks(case: Case, monkeypatch: pytest.MonkeyPatc
         if stop == "parquet":
             case.overrides = ["output.formats=['csv', 'parquet']"]
             monkeypatch.setitem(sys.modules, "pyarrow", None)
-            monkeypatch.delitem(sys.modules, "orchestrator.master.parquet", raising=False)
+            monkeypatch.delitem(sys.modules, "orchestrator.master.parquet_sink", raising=False)
         else:
             for module in (preview, running):
                 monkeypatch.setattr(module, "rehearse", _fails)

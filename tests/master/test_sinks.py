@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable
 
 from orchestrator.master import MasterChunk
-from orchestrator.master.chunks import base_blocks
-from orchestrator.master.layout import Layout
+from orchestrator.master.base_chunks import base_blocks
+from orchestrator.master.master_layout import MasterLayout
 from orchestrator.master.sinks import CsvSink
 from orchestrator.master.tally import Tally
 
@@ -19,7 +19,7 @@ def test_bytes(chunk: Chunk) -> None:
     words = ["yes", "s\u00ed", 'a,"b"', "=1+1", "+1+1", "-2+A1", "-12.50", "@x", "two\nlines"]
     numbers = [f"+4179828465{i}" for i in range(len(words))]
     file = io.BytesIO()
-    with CsvSink(file, Layout(("instagram", "=x,"), len(words), ())) as sink:
+    with CsvSink(file, MasterLayout(("instagram", "=x,"), len(words), ())) as sink:
         for block in base_blocks(chunk(numbers, words, "held"), 0):
             sink.write(block, ())
         sink.finish(Tally(["instagram", "=x,"]))

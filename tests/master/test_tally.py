@@ -8,7 +8,7 @@ import phonenumbers
 import pytest
 
 from orchestrator.master import MasterChunk
-from orchestrator.master.chunks import base_blocks
+from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.tally import Tally, calling_code_label, calling_codes
 
 Chunk = Callable[..., MasterChunk]

@@ -22,9 +22,9 @@ from pyarrow import parquet as pq
 from orchestrator.errors import StorageError
 from orchestrator.files import csv_safe
 from orchestrator.master import MasterChunk, MasterFile, MasterReport, MasterRequest, Overlay, write_master
-from orchestrator.master.layout import Limits
-from orchestrator.master.text import legal, literal
-from orchestrator.master.workbook import MAX_CELL_UNITS
+from orchestrator.master.master_layout import BookLimits
+from orchestrator.master.xlsx_sink import MAX_CELL_UNITS
+from orchestrator.master.xml_text import legal, literal
 from orchestrator.settings import OutputFormat
 
 Chunk = Callable[..., MasterChunk]
@@ -111,7 +111,7 @@ def test_sheets_roll_over(chunk: Chunk, tmp_path: Path) -> None:
     numbers = [f"+4179{i:07d}" for i in range(25)]
     words = ["yes" if i % 2 else "no" for i in range(25)]
     chunks = [chunk(numbers[:13], words[:13], "held"), chunk(numbers[13:], words[13:], "held")]
-    report = written(request(tmp_path, limits=Limits(sheet_rows=10)), lambda: chunks, partial=False)
+    report = written(request(tmp_path, limits=BookLimits(sheet_rows=10)), lambda: chunks, partial=False)
     book = openpyxl.load_workbook(tmp_path / "master.xlsx")
     assert book.sheetnames == ["Master", "Master 2", "Master 3", "Summary"]
     assert [book[name].max_row for name in book.sheetnames[:3]] == [11, 11, 6]
@@ -127,7 +127,7 @@ def test_too_long_for_a_workbook(chunk: Chunk, tmp_path: Path) -> None:
     numbers = [f"+4179{i:07d}" for i in range(25)]
     chunks = [chunk(numbers, ["yes"] * 25, "held")]
     for limit, sheets in ((25, ["Master", "Summary"]), (24, ["Summary"])):
-        report = written(request(tmp_path, limits=Limits(rows=limit)), lambda: chunks, partial=False)
+        report = written(request(tmp_path, limits=BookLimits(rows=limit)), lambda: chunks, partial=False)
         book = openpyxl.load_workbook(tmp_path / "master.xlsx")
         assert book.sheetnames == sheets
     assert [file.rows for file in report.files] == [0, 25]
@@ -261,8 +261,8 @@ import sys
 from itertools import repeat
 from pathlib import Path
 from orchestrator.master import MasterChunk, MasterRequest, Overlay, write_master
-from orchestrator.master.text import legal
-from orchestrator.master.workbook import MAX_CELL_UNITS
+from orchestrator.master.xml_text import legal
+from orchestrator.master.xlsx_sink import MAX_CELL_UNITS
 from orchestrator.settings import OutputFormat
 folder, number, kept, rows, times = *map(Path, sys.argv[1:4]), *map(int, sys.argv[4:])
 verdicts = folder / "verdicts" / "p0" / "000001.bin"

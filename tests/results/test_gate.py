@@ -10,18 +10,18 @@ import pytest
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
-from orchestrator.results.archive import Archive, Limits
+from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 from orchestrator.results.gate import COLUMNS, inspect, inspect_part
 
 Make = Callable[..., bytes]
 Rows = list[list[object]]
 
 
-LIMITS = Limits.for_rows(400)
+LIMITS = ResultLimits.for_rows(400)
 
 
 def gate(content: bytes) -> None:
-    archive = Archive(io.BytesIO(content), LIMITS)
+    archive = CheckedZip(io.BytesIO(content), LIMITS)
     archive.verify()
     inspect(archive, LIMITS)
 

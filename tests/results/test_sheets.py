@@ -12,11 +12,11 @@ import pytest
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import sheets
-from orchestrator.results.archive import Archive, Limits
+from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 from orchestrator.results.columns import Wanted
 from tests.fuzz.readers import Hand
 
-LIMITS = Limits.for_rows(10)
+LIMITS = ResultLimits.for_rows(10)
 ROWS = [["Number", "instagram"], ["+41798284651", "wrong"], ["+41798284652", "R&D"]]
 SAID = [(41798284651, "wrong"), (41798284652, "R&D")]
 
@@ -24,8 +24,8 @@ Pairs = list[tuple[int, object]]
 Parts = Mapping[str, bytes]
 
 
-def archive(content: bytes) -> Archive:
-    return Archive(io.BytesIO(content), LIMITS)
+def archive(content: bytes) -> CheckedZip:
+    return CheckedZip(io.BytesIO(content), LIMITS)
 
 
 def read(content: bytes) -> Pairs | None:

@@ -2,28 +2,28 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.sandbox.catalog import MAX_ROWS, MIN_ROWS, Style, cost, max_rows, platform_of
+from orchestrator.sandbox.catalog import MAX_ROWS, MIN_ROWS, ApiStyle, cost, max_rows, platform_of
 
 
 @pytest.mark.parametrize(
     ("style", "word", "platform"),
     [
-        (Style.SIMPLE, "ins", "instagram"),
-        (Style.SIMPLE, "wa", "whatsapp"),
-        (Style.SIMPLE, "fb", "facebook"),
-        (Style.SIMPLE, "x", "twitter"),
-        (Style.SIMPLE, "viber", "viber"),
-        (Style.SIMPLE, "ws", None),
-        (Style.SIMPLE, "v1", None),
-        (Style.V1, "ws", "whatsapp"),
-        (Style.V1, "amazon", "amazon"),
-        (Style.V1, "Amazon", None),
-        (Style.V1, "Binance", "binance"),
-        (Style.V1, "binance", None),
-        (Style.V1, "", None),
+        (ApiStyle.SIMPLE, "ins", "instagram"),
+        (ApiStyle.SIMPLE, "wa", "whatsapp"),
+        (ApiStyle.SIMPLE, "fb", "facebook"),
+        (ApiStyle.SIMPLE, "x", "twitter"),
+        (ApiStyle.SIMPLE, "viber", "viber"),
+        (ApiStyle.SIMPLE, "ws", None),
+        (ApiStyle.SIMPLE, "v1", None),
+        (ApiStyle.V1, "ws", "whatsapp"),
+        (ApiStyle.V1, "amazon", "amazon"),
+        (ApiStyle.V1, "Amazon", None),
+        (ApiStyle.V1, "Binance", "binance"),
+        (ApiStyle.V1, "binance", None),
+        (ApiStyle.V1, "", None),
     ],
 )
-def test_a_word_means_one_platform_and_case_counts(style: Style, word: str, platform: str | None) -> None:
+def test_a_word_means_one_platform_and_case_counts(style: ApiStyle, word: str, platform: str | None) -> None:
     """Both styles name the same platforms; v1's task types are case-sensitive."""
     assert platform_of(style, word) == platform
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.record import TASKS, LineFile, TaskFile, TaskRecord, read_lines, read_tasks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TASK = TaskRecord("t0", Style.V1, "amazon", "amazon", "ab", 1300, 100, 0.02, "sí.txt", "sandbox", 7.5)
+TASK = TaskRecord("t0", ApiStyle.V1, "amazon", "amazon", "ab", 1300, 100, 0.02, "sí.txt", "sandbox", 7.5)
 
 
 async def test_tasks_come_back_as_they_were(tmp_path: Path) -> None:

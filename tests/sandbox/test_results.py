@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.results import ResultFormat, ResultOrder, result_bytes, result_path, result_rows
 from orchestrator.sandbox.shapes import shape_of
 from orchestrator.sandbox.verdicts import WORDS, missing_numbers, verdict
@@ -30,7 +30,7 @@ def lines(numbers: Callable[..., list[str]]) -> list[str]:
 def order(tmp_path: Path, lines: list[str]) -> ResultOrder:
     upload = tmp_path / "upload.txt"
     upload.write_text("".join(f"{line}\n" for line in lines))
-    return ResultOrder(5, frozenset(), "task", Style.V1, "amazon", upload, ResultFormat.DOCUMENTED)
+    return ResultOrder(5, frozenset(), "task", ApiStyle.V1, "amazon", upload, ResultFormat.DOCUMENTED)
 
 
 def from_csv(text: bytes) -> list[tuple[str, str]]:
@@ -54,7 +54,7 @@ def as_verdicts(order: ResultOrder, rows: list[tuple[str, str]]) -> dict[str, st
 def test_a_zip_holds_the_same_rows_several_times(order: ResultOrder, lines: list[str], task: str) -> None:
     """all.csv, result.xlsx and the two lists agree, and every verdict is the one that `verdict` gives."""
     order = replace(order, task_id=task)
-    shape = shape_of(5, task, Style.V1, "amazon")
+    shape = shape_of(5, task, ApiStyle.V1, "amazon")
     folder = f"{task}/" if shape.folder else ""
     with zipfile.ZipFile(BytesIO(result_bytes(order))) as archive:
         names = {"all.csv", "result.xlsx", shape.registered, "unregistered.txt"}
@@ -71,7 +71,7 @@ def test_a_zip_holds_the_same_rows_several_times(order: ResultOrder, lines: list
 @pytest.mark.parametrize("task", TASKS)
 def test_a_simple_result_is_a_workbook(order: ResultOrder, lines: list[str], task: str) -> None:
     """A run without faults gives every number its verdict, however oddly the file is laid out."""
-    order = replace(order, style=Style.SIMPLE, platform="instagram", task_id=task)
+    order = replace(order, style=ApiStyle.SIMPLE, platform="instagram", task_id=task)
     assert order.extension == ".xlsx"
     rows = from_xlsx(result_bytes(order))
     assert as_verdicts(order, rows) == {line: verdict(5, "instagram", line) for line in lines}

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.record import REQUESTS, TaskRecord
-from orchestrator.sandbox.state import NoMoneyError, Options, Spacing, State, TooManyTasksError, task_id
+from orchestrator.sandbox.state import NoMoneyError, Options, Spacing, TooManyTasksError, VendorState, task_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def state(directory: Path, **options: Any) -> State:
-    return State(directory, 1, frozenset(), 10.0, Options(**options))
+def state(directory: Path, **options: Any) -> VendorState:
+    return VendorState(directory, 1, frozenset(), 10.0, Options(**options))
 
 
 def record(task: str, *, platform: str = "instagram", rows: int = 100, at: float = 0.0) -> TaskRecord:
-    return TaskRecord(task, Style.SIMPLE, "ins", platform, "ab", 1300, rows, rows / 10_000, "f", "u", at)
+    return TaskRecord(task, ApiStyle.SIMPLE, "ins", platform, "ab", 1300, rows, rows / 10_000, "f", "u", at)
 
 
 def test_a_gap_that_is_too_small_is_noticed() -> None:
@@ -64,13 +64,15 @@ def test_tasks_in_flight_are_counted_by_platform_and_time(tmp_path: Path) -> Non
 
 def test_task_ids_look_like_the_vendors_and_follow_from_the_file(tmp_path: Path) -> None:
     """The same file sent again is another task; what else happens meanwhile changes no id."""
-    ids = {task_id(1, Style.SIMPLE, word, sha, nth) for word in ("ins", "x") for sha in ("ab", "cd") for nth in (1, 2)}
+    ids = {
+        task_id(1, ApiStyle.SIMPLE, word, sha, nth) for word in ("ins", "x") for sha in ("ab", "cd") for nth in (1, 2)
+    }
     assert len(ids) == 8
     assert all(len(one) == 20 and set(one) <= set("0123456789abcdefghijklmnopqrstuv") for one in ids)
     desk = state(tmp_path)
-    assert desk.new_task_id(Style.SIMPLE, "ins", "ab") == task_id(1, Style.SIMPLE, "ins", "ab", 1)
+    assert desk.new_task_id(ApiStyle.SIMPLE, "ins", "ab") == task_id(1, ApiStyle.SIMPLE, "ins", "ab", 1)
     desk.admit(record("a"))
-    assert desk.new_task_id(Style.SIMPLE, "ins", "ab") == task_id(1, Style.SIMPLE, "ins", "ab", 2)
+    assert desk.new_task_id(ApiStyle.SIMPLE, "ins", "ab") == task_id(1, ApiStyle.SIMPLE, "ins", "ab", 2)
     desk.close()
 
 

@@ -10,11 +10,11 @@ import pytest
 import python_calamine
 
 from orchestrator.sandbox import workbook
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.shapes import Dimension, NumberForm, Shape, shape_of
 from orchestrator.sandbox.workbook import write_workbook
 
-BASE = shape_of(0, "t", Style.SIMPLE, "instagram")
+BASE = shape_of(0, "t", ApiStyle.SIMPLE, "instagram")
 SHAPES = [
     replace(BASE, form=form, cell_references=references, shared_strings=shared, dimension=dimension)
     for form, references, shared, dimension in itertools.product(NumberForm, (True, False), (True, False), Dimension)

@@ -70,7 +70,7 @@ def test_the_embedded_vendor_sells_every_known_platform(platforms: dict[str, Pla
     """Whatever can be configured in one line can be tried out for nothing, under the same limits."""
     platform = platforms[name]
     word = platform.task_type or platform.path.split("/")[1]
-    assert sandbox.platform_of(sandbox.Style(platform.style), word) in (name, platform.task_type)
+    assert sandbox.platform_of(sandbox.ApiStyle(platform.style), word) in (name, platform.task_type)
 
 
 def test_the_vendor_is_not_known() -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.sandbox.rows import BadFileError, read_numbers
+from orchestrator.sandbox.uploads import BadFileError, read_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -39,7 +39,7 @@ class MasterChunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class VerdictColumn:
     """The cells of one platform for some rows: `codes[i]` indexes `words`.
 
     One byte a row, two where the generations together use more than 256 words.
@@ -48,9 +48,9 @@ class Column:
     words: tuple[str, ...]
     codes: NDArray[np.uint8] | NDArray[np.uint16]
 
-    def cut(self, first: int, last: int) -> Column:
+    def cut(self, first: int, last: int) -> VerdictColumn:
         """Return the rows from `first` to before `last`."""
-        return Column(self.words, self.codes[first:last])
+        return VerdictColumn(self.words, self.codes[first:last])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ResolvedChunk:
 
     first_row: int
     numbers: NDArray[np.int64]
-    columns: tuple[Column, ...]
+    columns: tuple[VerdictColumn, ...]
 
     @property
     def words(self) -> tuple[tuple[str, ...], ...]:
@@ -123,28 +123,28 @@ def _joined(blocks: Sequence[ResolvedChunk]) -> ResolvedChunk:
     return ResolvedChunk(blocks[0].first_row, numbers, tuple(map(_joined_column, columns)))
 
 
-def _joined_column(columns: Sequence[Column]) -> Column:
+def _joined_column(columns: Sequence[VerdictColumn]) -> VerdictColumn:
     words = tuple(dict.fromkeys(word for column in columns for word in column.words))
     places = {word: place for place, word in enumerate(words)}
     kind = np.uint8 if len(words) <= MAX_BYTE_WORDS else np.uint16
     codes = [np.array([places[word] for word in column.words], kind)[column.codes] for column in columns]
-    return Column(words, np.concatenate(codes))
+    return VerdictColumn(words, np.concatenate(codes))
 
 
-def read_cells(cell: Path | str, rows: int) -> tuple[Column, str]:
+def read_cells(cell: Path | str, rows: int) -> tuple[VerdictColumn, str]:
     """Return the cells of `rows` rows and the hash of the chunk they belong to, "" when none is known.
 
     Raises `StorageError` when the verdict file is missing, altered or of another length.
     """
     if isinstance(cell, str):
-        return Column((cell,), np.zeros(rows, np.uint8)), ""
+        return VerdictColumn((cell,), np.zeros(rows, np.uint8)), ""
     verdicts = read_verdicts(cell)
     if len(verdicts.codes) != rows:
         raise StorageError(f"{cell}: holds {len(verdicts.codes):,} verdicts for {rows:,} numbers")
-    return Column(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
+    return VerdictColumn(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
 
 
-def _columns(chunk: MasterChunk) -> tuple[set[str], tuple[Column, ...]]:
+def _columns(chunk: MasterChunk) -> tuple[set[str], tuple[VerdictColumn, ...]]:
     """Return the columns of the whole chunk, and the hashes that its file must have."""
     read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
     return {sha256 for _, sha256 in read} - {""}, tuple(column for column, _ in read)

@@ -14,23 +14,23 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results.archive import IN_MEMORY_BYTES, MAX_MEMBERS, MAX_RATIO, Archive, Limits
+from orchestrator.results.checked_zip import IN_MEMORY_BYTES, MAX_MEMBERS, MAX_RATIO, CheckedZip, ResultLimits
 
 Make = Callable[..., bytes]
 Rows = list[list[object]]
 
-LIMITS = Limits.for_rows(400)
+LIMITS = ResultLimits.for_rows(400)
 ENTRY = b"PK\x01\x02"
 END = b"PK\x05\x06"
 
 
-def opened(content: bytes, limits: Limits = LIMITS) -> Archive:
-    archive = Archive(io.BytesIO(content), limits)
+def opened(content: bytes, limits: ResultLimits = LIMITS) -> CheckedZip:
+    archive = CheckedZip(io.BytesIO(content), limits)
     archive.verify()
     return archive
 
 
-def refused(content: bytes, why: str, limits: Limits = LIMITS) -> None:
+def refused(content: bytes, why: str, limits: ResultLimits = LIMITS) -> None:
     with pytest.raises(DamagedResultError, match=why):
         opened(content, limits)
 
@@ -65,7 +65,7 @@ def test_members_come_back(zipped: Make, method: int) -> None:
 def test_large_archives_are_not_kept(zipped: Make) -> None:
     """An archive beyond the memory that is meant for it is inflated anew for every reader."""
     content = random.Random(1).randbytes(IN_MEMORY_BYTES + 1)  # noqa: S311 - the same bytes again
-    archive = opened(zipped({"big.csv": content}, zipfile.ZIP_STORED), Limits(1 << 30))
+    archive = opened(zipped({"big.csv": content}, zipfile.ZIP_STORED), ResultLimits(1 << 30))
     assert not archive.small
     assert [archive.read("big.csv") == content for _ in range(2)] == [True, True]
     assert not archive._kept
@@ -165,7 +165,7 @@ def test_too_many_members(zipped: Make) -> None:
 
 def test_declared_size(zipped: Make) -> None:
     """A zip that declares more than the cap is refused without being inflated."""
-    refused(zipped({"all.csv": bytes(1001)}), "declares more than", Limits(1000))
+    refused(zipped({"all.csv": bytes(1001)}), "declares more than", ResultLimits(1000))
 
 
 @pytest.mark.parametrize("declared", [10, 49_999, 50_001])
@@ -283,7 +283,7 @@ def test_packed_data_that_ends_elsewhere(zipped: Make) -> None:
 
 def test_limits_follow_the_chunk() -> None:
     """A larger chunk may have a larger result, and a sheet with more rows."""
-    small, large = Limits.for_rows(20_000), Limits.for_rows(10_000_000)
+    small, large = ResultLimits.for_rows(20_000), ResultLimits.for_rows(10_000_000)
     assert large.inflated_bytes > small.inflated_bytes > 16 << 20
     assert small.rows == 81_000
 

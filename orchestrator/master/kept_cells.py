@@ -10,10 +10,10 @@ from orchestrator.jobdir.column_files import read_columns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from orchestrator.master.chunks import MasterChunk
+    from orchestrator.master.base_chunks import MasterChunk
 
 
-class Kept:
+class KeptCells:
     """Hands out the kept cells of the next rows; a chunk without a file has empty ones."""
 
     def __init__(self, chunks: Iterable[MasterChunk], columns: int) -> None:

@@ -15,9 +15,9 @@ from openpyxl.chart import BarChart
 
 from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
-from orchestrator.results.archive import Limits
+from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import Wanted
-from orchestrator.results.tables import read_tables
+from orchestrator.results.result_tables import read_tables
 
 Check = Callable[..., ResultReport]
 Make = Callable[..., bytes]
@@ -204,7 +204,7 @@ class FailingDisk(io.BytesIO):
 
 
 def pairs(file: BinaryIO) -> Iterator[object]:
-    return read_tables(file, Limits(1 << 20), Wanted("instagram"))
+    return read_tables(file, ResultLimits(1 << 20), Wanted("instagram"))
 
 
 def test_a_failing_disk_is_not_a_damaged_result(csv_text: Make, rows: Rows) -> None:

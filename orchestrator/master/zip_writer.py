@@ -69,7 +69,7 @@ class _Member:
         return _CENTRAL.pack(b"PK\1\2", *fields) + self.name + extra
 
 
-class Archive:
+class ZipWriter:
     """Writes a zip into `file`, which can seek, one member after the other.
 
     A context manager: leaving it ends the thread. Only `finish` makes a whole zip of what was written. Errors of the

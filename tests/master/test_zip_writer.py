@@ -13,14 +13,14 @@ from typing import IO, cast
 
 import pytest
 
-from orchestrator.master import archive
-from orchestrator.master.archive import Archive
+from orchestrator.master import zip_writer
+from orchestrator.master.zip_writer import ZipWriter
 
 BLOCKS = [b"abc" * 5000, b"", bytes(range(256)) * 40]
 
 
 def write(file: IO[bytes]) -> None:
-    with Archive(file) as made:
+    with ZipWriter(file) as made:
         made.add("first.xml", b"<first/>")
         made.begin("xl/second.xml")
         for block in BLOCKS:
@@ -61,15 +61,15 @@ def test_without_igzip(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "isal", None)
-        assert importlib.reload(archive).fast is zlib
+        assert importlib.reload(zip_writer).fast is zlib
         write(file)
-    importlib.reload(archive)
+    importlib.reload(zip_writer)
     assert contents(file)["xl/second.xml"] == b"".join(BLOCKS)
 
 
 def test_beyond_four_gib(tmp_path: Path) -> None:
     """Offsets and sizes beyond 32 bits stand in the 64-bit records, where readers look for them."""
-    with (tmp_path / "sparse.zip").open("w+b") as file, Archive(file) as made:
+    with (tmp_path / "sparse.zip").open("w+b") as file, ZipWriter(file) as made:
         made.add("before", b"x")
         file.seek(5 << 30)  # a hole, which takes no space
         made.add("behind", b"y" * 100)
@@ -94,7 +94,7 @@ def test_errors_of_the_thread_come_out() -> None:
     """A disk that fills up while the thread writes is the caller's error, and the thread ends."""
 
     def fill() -> None:
-        with Archive(Failing()) as made:
+        with ZipWriter(Failing()) as made:
             made.begin("a")
             for _ in range(1000):
                 made.write(bytes(100_000))

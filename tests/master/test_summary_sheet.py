@@ -11,16 +11,16 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from orchestrator.jobdir.verdict_files import OWN_WORDS
 from orchestrator.master import MasterChunk
-from orchestrator.master.chunks import base_blocks
-from orchestrator.master.layout import Layout
-from orchestrator.master.summary import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
+from orchestrator.master.base_chunks import base_blocks
+from orchestrator.master.master_layout import MasterLayout
+from orchestrator.master.summary_sheet import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
 from orchestrator.master.tally import Tally
 
 Chunk = Callable[..., MasterChunk]
 NUMBERS = ["+41798284651", "+12025550123", "+41791234567"]
 
 
-def summary(chunks: Sequence[MasterChunk], layout: Layout) -> Worksheet:
+def summary(chunks: Sequence[MasterChunk], layout: MasterLayout) -> Worksheet:
     tally = Tally(layout.platforms)
     for chunk in chunks:
         for block in base_blocks(chunk, 0):
@@ -43,7 +43,7 @@ def rows_below(sheet: Worksheet, title: str) -> list[list[object]]:
 
 def test_tables(chunk: Chunk) -> None:
     """Verdicts stand per platform and per calling code, with sums; shares are of the platform's numbers."""
-    layout = Layout(("instagram", "amazon"), 3, (3,))
+    layout = MasterLayout(("instagram", "amazon"), 3, (3,))
     sheet = summary([chunk(NUMBERS, ["yes", "no", "ban"], ["yes", "yes", "unanswered"])], layout)
     header = ["yes", "no", "ban", "unanswered"]
     assert rows_below(sheet, "Verdicts per platform") == [
@@ -61,7 +61,9 @@ def test_tables(chunk: Chunk) -> None:
 
 def test_facts_and_notes(chunk: Chunk) -> None:
     """The banner stands on top, then what is missing; facts are text, or numbers where they are counts."""
-    layout = Layout(("instagram",), 3, (3,), "=Sandbox", (("Job", "=1+1"), ("Numbers read", "0012"), ("Cost", "1.50")))
+    layout = MasterLayout(
+        ("instagram",), 3, (3,), "=Sandbox", (("Job", "=1+1"), ("Numbers read", "0012"), ("Cost", "1.50"))
+    )
     sheet = summary([chunk(NUMBERS, "pending")], layout)
     assert [sheet.cell(row, 1).value for row in (1, 2, 3)] == [
         "Summary",
@@ -83,7 +85,7 @@ def test_top_calling_codes_and_the_rest(chunk: Chunk) -> None:
     codes = ["41", "1202", "44", "49", "33", "39", "34", "90", "86", "91", "55", "61", "65"]
     for count, last in ((11, "+55 BR"), (13, "3 other codes")):
         numbers = [f"+{code}{i:08d}" for place, code in enumerate(codes[:count]) for i in range(20 - place)]
-        sheet = summary([chunk(numbers, "held")], Layout(("p",), len(numbers), (len(numbers),)))
+        sheet = summary([chunk(numbers, "held")], MasterLayout(("p",), len(numbers), (len(numbers),)))
         rows = rows_below(sheet, "Verdicts per calling code, all platforms together")[1:]
         assert len(rows) == 11
         assert rows[-1][0] == last
@@ -94,7 +96,7 @@ def test_many_words_stay_readable(chunk: Chunk) -> None:
     """A vendor with endless words gets a few columns; the rest is one, and the sums stay."""
     words = [f"w{i:02d}" for i in range(30)] * 2 + ["yes", "=1+1"]
     numbers = [f"+4179{i:07d}" for i in range(len(words))]
-    sheet = summary([chunk(numbers, words)], Layout(("p",), len(words), (len(words),)))
+    sheet = summary([chunk(numbers, words)], MasterLayout(("p",), len(words), (len(words),)))
     header, row = rows_below(sheet, "Verdicts per platform")
     assert len(header) == TOP_WORDS + 2
     assert header[-2:] == [OTHER_WORDS, "Total"]
@@ -104,7 +106,7 @@ def test_many_words_stay_readable(chunk: Chunk) -> None:
 
 def test_every_word_is_explained(chunk: Chunk) -> None:
     """Each word that occurs has a meaning, ours above all; the vendor's own are called so."""
-    sheet = summary([chunk(NUMBERS, ["yes", "zebra", "no"])], Layout(("p",), 3, (3,)))
+    sheet = summary([chunk(NUMBERS, ["yes", "zebra", "no"])], MasterLayout(("p",), 3, (3,)))
     meanings = {str(row[0]): str(row[1]) for row in rows_below(sheet, "What each word means")}
     assert list(meanings) == ["yes", "no", "zebra"]
     assert "vendor's own word" in meanings["zebra"]
@@ -114,7 +116,7 @@ def test_every_word_is_explained(chunk: Chunk) -> None:
 @pytest.mark.parametrize("words", [["yes", "no", "zebra"], None])
 def test_charts(chunk: Chunk, words: list[str] | None) -> None:
     """Both charts are native, with titles, axes that are shown and labelled, and a series for each word."""
-    layout = Layout(("p",), 3, (3,))
+    layout = MasterLayout(("p",), 3, (3,))
     sheet = summary([chunk(NUMBERS, words)] if words else [], layout)
     charts = sheet._charts  # type: ignore[attr-defined]  # openpyxl has no public list of them
     assert len(charts) == 2
@@ -129,7 +131,7 @@ def test_charts(chunk: Chunk, words: list[str] | None) -> None:
 
 def test_too_long_for_a_workbook(chunk: Chunk) -> None:
     """A summary without rows says where they are."""
-    sheet = summary([chunk(NUMBERS, "held")], Layout(("p",), 3, ()))
+    sheet = summary([chunk(NUMBERS, "held")], MasterLayout(("p",), 3, ()))
     assert sheet.cell(2, 1).value == (
         "3 numbers do not fit a workbook: this one holds the summary only. "
         "The rows are in master.csv or master.parquet, whichever [output] formats names."
@@ -147,7 +149,7 @@ def test_too_long_for_a_workbook(chunk: Chunk) -> None:
 )
 def test_names_have_room(platforms: tuple[str, ...], kind: str, width: int) -> None:
     """Long names, or many, turn the bars on their side; the first column is as wide as the names, within bounds."""
-    sheet = summary([], Layout(platforms, 0, (0,)))
+    sheet = summary([], MasterLayout(platforms, 0, (0,)))
     by_platform, by_code = sheet._charts  # type: ignore[attr-defined]  # openpyxl has no public list of them
     assert (by_platform.type, by_code.type) == (kind, "bar")
     assert sheet.column_dimensions["A"].width == width
@@ -155,6 +157,6 @@ def test_names_have_room(platforms: tuple[str, ...], kind: str, width: int) -> N
 
 def test_charts_do_not_touch() -> None:
     """There is a gap between the two charts."""
-    left, right = (chart.anchor for chart in summary([], Layout(("p",), 0, (0,)))._charts)  # type: ignore[attr-defined]
+    left, right = (chart.anchor for chart in summary([], MasterLayout(("p",), 0, (0,)))._charts)  # type: ignore[attr-defined]
     assert left.to.col == right._from.col
     assert left.to.colOff < right._from.colOff

@@ -1,4 +1,4 @@
-"""Kept columns stand beside the rows that they came with, or the master is not written."""
+"""KeptCells columns stand beside the rows that they came with, or the master is not written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.errors import StorageError
 from orchestrator.master import MasterChunk
-from orchestrator.master.kept import Kept
+from orchestrator.master.kept_cells import KeptCells
 
 Chunk = Callable[..., MasterChunk]
 
@@ -31,7 +31,7 @@ def rows(chunk: Chunk) -> MasterChunk:
 
 def test_rows_come_in_order(chunk: Chunk, rows: MasterChunk) -> None:
     """Cells are handed out row by row across chunks; a chunk without a file has empty ones."""
-    kept = Kept([chunk(["+4915112345678"], "held"), rows], 2)
+    kept = KeptCells([chunk(["+4915112345678"], "held"), rows], 2)
     assert kept.take(2) == [("", ""), ["a,\r\nb", '"']]
     assert kept.take(1) == [["", "\U0001f600"]]
     assert kept.take(0) == []
@@ -41,7 +41,7 @@ def test_nothing_is_kept(rows: MasterChunk) -> None:
     """Without columns to keep no file is opened."""
     assert rows.columns is not None
     rows.columns.unlink()
-    assert Kept([rows], 0).take(2) == ()
+    assert KeptCells([rows], 0).take(2) == ()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_files_that_do_not_fit(rows: MasterChunk, content: bytes) -> None:
     assert rows.columns is not None
     rows.columns.write_bytes(content)
     with pytest.raises(StorageError, match=r"000001\.columns\.csv: not the columns of its chunk"):
-        Kept([rows], 2).take(3)
+        KeptCells([rows], 2).take(3)
 
 
 def test_missing_file(rows: MasterChunk) -> None:
@@ -62,4 +62,4 @@ def test_missing_file(rows: MasterChunk) -> None:
     assert path is not None
     path.unlink()
     with pytest.raises(StorageError, match=path.name):
-        Kept([rows], 2).take(1)
+        KeptCells([rows], 2).take(1)

@@ -46,7 +46,7 @@ _UNSAFE_NAME: Final = re.compile(r"\A/|\A[A-Za-z]:|[\x00-\x1f]|(?:\A|/)\.\.(?:/|
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResultLimits:
     """What a result file may ask for: `inflated_bytes` over all members of one zip, `rows` as a sheet numbers them."""
 
     inflated_bytes: int
@@ -54,18 +54,18 @@ class Limits:
     members: int = MAX_MEMBERS
 
     @classmethod
-    def for_rows(cls, rows: int) -> Limits:
+    def for_rows(cls, rows: int) -> ResultLimits:
         """Allow some five times what a chunk's rows take in every form that vendors pack together, wide ones too."""
         return cls(inflated_bytes=(16 << 20) + 2048 * rows, rows=1000 + 4 * rows)
 
 
-class Archive:
+class CheckedZip:
     """The members of a zip; raises `DamagedResultError` when its structure is not that of a plain one.
 
     `small` archives are kept in memory once they were read. `file` belongs to the caller, and is read on demand.
     """
 
-    def __init__(self, file: IO[bytes], limits: Limits) -> None:
+    def __init__(self, file: IO[bytes], limits: ResultLimits) -> None:
         directory = _directory_start(file, limits)
         self._file = file
         members = zipfile.ZipFile(file).infolist()
@@ -141,7 +141,7 @@ class Archive:
             yield block
 
 
-def _directory_start(file: IO[bytes], limits: Limits) -> int:
+def _directory_start(file: IO[bytes], limits: ResultLimits) -> int:
     """Return where the zip's directory starts, which reaches to the end of the file, save for a comment."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _END.size - _LONGEST_COMMENT))

@@ -11,7 +11,7 @@ from openpyxl.worksheet.properties import PageSetupProperties
 
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
-from orchestrator.master.text import legal, literal
+from orchestrator.master.xml_text import legal, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpyxl.cell import Cell
     from openpyxl.worksheet.worksheet import Worksheet
 
-    from orchestrator.master.layout import Layout
+    from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
 TOP_CALLING_CODES: Final = 10
@@ -63,7 +63,7 @@ _BANNER_FILL = PatternFill("solid", start_color="FFE08A")
 _RULE = Border(bottom=Side("thin", color="B8C4CF"))
 
 
-class _Table(NamedTuple):
+class _CountTable(NamedTuple):
     """Rows of counts under a header of words; `rows` maps a label to its counts by word."""
 
     corner: str
@@ -71,7 +71,7 @@ class _Table(NamedTuple):
     rows: dict[str, dict[str, int]]
 
 
-def fill(sheet: Worksheet, layout: Layout, tally: Tally) -> None:
+def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
     """Write the sheet: banner and notes, facts beside the charts, then the figures and what the words mean."""
     _page(sheet, max(map(len, layout.platforms)))
     _put(sheet, 1, 1, "Summary").font = _TITLE
@@ -79,8 +79,8 @@ def fill(sheet: Worksheet, layout: Layout, tally: Tally) -> None:
     below_facts = _facts(sheet, row + 1, (*layout.facts, ("Numbers in the master", str(tally.rows or layout.rows))))
     tables_at = max(below_facts, row + 1 + _CHART_ROWS) + 1
     words = _shown(tally.words)
-    by_platform = _Table("Platform", words, {p: _folded(c, words) for p, c in tally.counts.items()})
-    by_code = _Table("Calling code", words, _top_codes(tally.by_calling_code, words))
+    by_platform = _CountTable("Platform", words, {p: _folded(c, words) for p, c in tally.counts.items()})
+    by_code = _CountTable("Calling code", words, _top_codes(tally.by_calling_code, words))
     area, next_row = _counts(sheet, tables_at, "Verdicts per platform", by_platform)
     left, right = (Place(row + 1, column, _CHART_ROWS, _CHART_COLUMNS) for column in _CHARTS_FROM_COLUMN)
     lying = len(layout.platforms) > _STANDING_BARS or max(map(len, layout.platforms)) > _STANDING_LABEL
@@ -103,7 +103,7 @@ def _page(sheet: Worksheet, longest_label: int) -> None:
         sheet.column_dimensions[get_column_letter(column)].width = width
 
 
-def _notes(sheet: Worksheet, row: int, layout: Layout, tally: Tally) -> int:
+def _notes(sheet: Worksheet, row: int, layout: MasterLayout, tally: Tally) -> int:
     """Write the banner and what a reader must know first; return the row below."""
     pending = tally.words.get("pending", 0)
     notes = [layout.banner] if layout.banner else []
@@ -133,7 +133,7 @@ def _facts(sheet: Worksheet, row: int, facts: Sequence[tuple[str, str]]) -> int:
     return row
 
 
-def _counts(sheet: Worksheet, row: int, title: str, table: _Table) -> tuple[Area, int]:
+def _counts(sheet: Worksheet, row: int, title: str, table: _CountTable) -> tuple[Area, int]:
     """Write a table of counts with its sums; return where a chart finds it, and the next free row."""
     _put(sheet, row, 1, title).font = _HEADING
     header = row + 1
@@ -147,7 +147,7 @@ def _counts(sheet: Worksheet, row: int, title: str, table: _Table) -> tuple[Area
     return Area(sheet, header, last, len(table.words)), last + 2
 
 
-def _shares(sheet: Worksheet, row: int, table: _Table) -> int:
+def _shares(sheet: Worksheet, row: int, table: _CountTable) -> int:
     """Write the same table in per cent of each row."""
     _header(sheet, row, (f"Share, by {table.corner.lower()}", *table.words))
     for place, (label, counts) in enumerate(table.rows.items(), start=row + 1):

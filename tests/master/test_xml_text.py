@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.master.text import literal
+from orchestrator.master.xml_text import literal
 
 
 def as_excel_shows_it(text: str) -> str:

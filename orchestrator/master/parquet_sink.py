@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.jobdir.digits import count_digits
-from orchestrator.master.rows import Piece, assemble
+from orchestrator.master.row_text import Piece, assemble
 
 try:
     import pyarrow as pa
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.chunks import Column, ResolvedChunk
-    from orchestrator.master.layout import Layout
+    from orchestrator.master.base_chunks import ResolvedChunk, VerdictColumn
+    from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
 BANNER_KEY: Final = "numbercheck.banner"
@@ -43,7 +43,7 @@ class ParquetSink:
     the list (strings).
     """
 
-    def __init__(self, file: IO[bytes], layout: Layout) -> None:
+    def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
         self.rows = 0
         number, *others = layout.header
         verdicts, kept = others[: len(layout.platforms)], others[len(layout.platforms) :]
@@ -92,6 +92,6 @@ class ParquetSink:
         signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
         return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
 
-    def _verdicts(self, column: Column) -> Any:
+    def _verdicts(self, column: VerdictColumn) -> Any:
         codes = pa.array(column.codes.astype(np.int16))
         return pa.DictionaryArray.from_arrays(codes, pa.array(column.words, pa.string()))

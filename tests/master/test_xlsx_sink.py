@@ -15,11 +15,11 @@ import python_calamine
 from openpyxl.workbook import Workbook
 
 from orchestrator.master import MasterChunk
+from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.book import build
-from orchestrator.master.chunks import base_blocks
-from orchestrator.master.layout import Layout, Limits, sheet_rows
+from orchestrator.master.master_layout import BookLimits, MasterLayout, sheet_rows
 from orchestrator.master.tally import Tally
-from orchestrator.master.workbook import XlsxSink
+from orchestrator.master.xlsx_sink import XlsxSink
 
 Chunk = Callable[..., MasterChunk]
 WORDS = ["yes", "s\u00ed", "<a & b>", "=1+1", "+41", "@x", "123", "\u0001bell", "\U0001f600"]
@@ -30,7 +30,7 @@ MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 def write(chunk: MasterChunk, *platforms: str) -> bytes:
     file = io.BytesIO()
     tally = Tally(platforms)
-    with XlsxSink(file, Layout(platforms, chunk.rows, sheet_rows(chunk.rows, Limits()))) as sink:
+    with XlsxSink(file, MasterLayout(platforms, chunk.rows, sheet_rows(chunk.rows, BookLimits()))) as sink:
         for block in base_blocks(chunk, 0):
             tally.add(block)
             sink.write(block, ())
@@ -113,7 +113,7 @@ def test_an_exception_leaves_nothing_open(chunk: Chunk, tmp_path: Path) -> None:
     made = chunk(NUMBERS, "held")
 
     def stop_early() -> None:
-        with (tmp_path / "x").open("wb") as file, XlsxSink(file, Layout(("p",), made.rows, (made.rows,))) as sink:
+        with (tmp_path / "x").open("wb") as file, XlsxSink(file, MasterLayout(("p",), made.rows, (made.rows,))) as sink:
             sink.write(next(iter(base_blocks(made, 0))), ())
             raise KeyboardInterrupt
 
@@ -127,6 +127,6 @@ def test_content_types_do_not_depend_on_counts(chunk: Chunk) -> None:
     tally = Tally(["p"])
     for block in base_blocks(chunk(NUMBERS, WORDS), 0):
         tally.add(block)
-    layout = Layout(("p",), len(NUMBERS), (len(NUMBERS),))
+    layout = MasterLayout(("p",), len(NUMBERS), (len(NUMBERS),))
     name = "[Content_Types].xml"
     assert build(layout, tally)[name] == build(layout, Tally(["p"]))[name]

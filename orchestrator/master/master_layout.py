@@ -28,7 +28,7 @@ _LETTERS: Final = 26
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BookLimits:
     """A sheet takes `sheet_rows` numbers, a workbook `rows`; a longer list leaves it with the summary only."""
 
     sheet_rows: int = ROWS_PER_SHEET
@@ -36,7 +36,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class MasterLayout:
     """What is known before the first row: the columns, the rows of each Master sheet, what the Summary says on top.
 
     `sheet_rows` is empty when the list is too long for a workbook; `rows` is the whole list then too. `columns` are
@@ -99,7 +99,7 @@ def column_letters(column: int) -> str:
     return letters
 
 
-def sheet_rows(total: int, limits: Limits) -> tuple[int, ...]:
+def sheet_rows(total: int, limits: BookLimits) -> tuple[int, ...]:
     """Return the rows of each Master sheet; an empty list has one sheet with a header, a too long one has none."""
     if total > limits.rows:
         return ()

@@ -13,17 +13,17 @@ from typing import IO, TYPE_CHECKING, Final, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.master.archive import Archive
 from orchestrator.master.book import build
-from orchestrator.master.layout import HEADER_STYLE, TEXT_STYLE, Layout
-from orchestrator.master.rows import Piece, assemble, enclosed, verdict_pieces
+from orchestrator.master.master_layout import HEADER_STYLE, TEXT_STYLE, MasterLayout
+from orchestrator.master.row_text import Piece, assemble, enclosed, verdict_pieces
 from orchestrator.master.tally import Tally
-from orchestrator.master.text import escaped
+from orchestrator.master.xml_text import escaped
+from orchestrator.master.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.master.chunks import ResolvedChunk
+    from orchestrator.master.base_chunks import ResolvedChunk
 
 MAX_CELL_UNITS: Final = 32_767
 """The characters that a spreadsheet takes in a cell, in UTF-16; a file with longer ones is called broken."""
@@ -41,12 +41,12 @@ class XlsxSink:
     A context manager: leaving it ends what an exception left open.
     """
 
-    def __init__(self, file: IO[bytes], layout: Layout) -> None:
+    def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
         self.rows = 0
         self._layout = layout
         self._sheet = 0
         self._left = 0
-        self._archive = Archive(file)
+        self._archive = ZipWriter(file)
 
     def __enter__(self) -> Self:
         self._archive.__enter__()
@@ -125,7 +125,7 @@ def _fitting(text: str) -> str:
     return text.encode("utf-16-le", "replace")[: MAX_CELL_UNITS * 2].decode("utf-16-le", "ignore")
 
 
-def _head(layout: Layout, *, selected: bool) -> bytes:
+def _head(layout: MasterLayout, *, selected: bool) -> bytes:
     """Format everything before the rows, and the header row: bold, frozen."""
     columns = "".join(
         f'<col min="{place}" max="{place}" width="{width}" customWidth="1"/>'

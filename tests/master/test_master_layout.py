@@ -6,7 +6,7 @@ import pytest
 from openpyxl.utils import get_column_letter
 
 from orchestrator.errors import UsageError
-from orchestrator.master.layout import Layout, Limits, check_width, column_letters, header, sheet_rows
+from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, column_letters, header, sheet_rows
 from orchestrator.settings import OutputFormat
 
 
@@ -16,14 +16,14 @@ from orchestrator.settings import OutputFormat
 )
 def test_sheet_rows(total: int, sheets: tuple[int, ...]) -> None:
     """Sheets are full but for the last; an empty list has one; above the limit there are none."""
-    assert sheet_rows(total, Limits(sheet_rows=10, rows=35)) == sheets
+    assert sheet_rows(total, BookLimits(sheet_rows=10, rows=35)) == sheets
 
 
 def test_default_limits() -> None:
     """A sheet takes a million rows, a workbook ten."""
-    assert sheet_rows(2_500_000, Limits()) == (1_000_000, 1_000_000, 500_000)
-    assert len(sheet_rows(10_000_000, Limits())) == 10
-    assert sheet_rows(10_000_001, Limits()) == ()
+    assert sheet_rows(2_500_000, BookLimits()) == (1_000_000, 1_000_000, 500_000)
+    assert len(sheet_rows(10_000_000, BookLimits())) == 10
+    assert sheet_rows(10_000_001, BookLimits()) == ()
 
 
 def test_kept_columns_give_way() -> None:
@@ -43,7 +43,7 @@ def test_column_letters() -> None:
 
 def test_filter_and_widths() -> None:
     """The filter covers every column and row; columns are as wide as their names, within bounds."""
-    layout = Layout(("instagram", "p" * 60), 5, (5,), columns=("name",))
+    layout = MasterLayout(("instagram", "p" * 60), 5, (5,), columns=("name",))
     assert layout.filter_range(5) == "A1:D6"
     assert layout.widths == (18, 14, 40, 14)
 

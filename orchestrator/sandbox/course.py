@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.sandbox.catalog import Style
+from orchestrator.sandbox.catalog import ApiStyle
 from orchestrator.sandbox.chance import chance
 
 _PENDING_SHARE, _WORKED_SHARE = 0.05, 0.95
@@ -23,7 +23,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TaskProgress:
     """Where a task stands: `rows_done` of its rows are worked off; `updated_at` in seconds since the epoch."""
 
     status: Status
@@ -35,27 +35,27 @@ class Progress:
 class Course:
     """The times of one task, in seconds since the epoch."""
 
-    style: Style
+    style: ApiStyle
     rows: int
     created_at: float
     starts_at: float
     worked_at: float
     exported_at: float
 
-    def at(self, now: float) -> Progress:
+    def at(self, now: float) -> TaskProgress:
         """Return where the task stands at `now`."""
         if now >= self.exported_at:
-            return Progress(Status.EXPORTED, self.rows, self.exported_at)
+            return TaskProgress(Status.EXPORTED, self.rows, self.exported_at)
         if now < self.starts_at:
-            return Progress(Status.PENDING, 0, self.created_at)
+            return TaskProgress(Status.PENDING, 0, self.created_at)
         if now >= self.worked_at:
-            status = Status.COMPLETED if self.style is Style.SIMPLE else Status.PROCESSING
-            return Progress(status, self.rows, self.worked_at)
+            status = Status.COMPLETED if self.style is ApiStyle.SIMPLE else Status.PROCESSING
+            return TaskProgress(status, self.rows, self.worked_at)
         share = (now - self.starts_at) / (self.worked_at - self.starts_at)
-        return Progress(Status.PROCESSING, int(self.rows * share), now)
+        return TaskProgress(Status.PROCESSING, int(self.rows * share), now)
 
 
-def course(seed: int, pace: float, task_id: str, style: Style, rows: int, created_at: float) -> Course:
+def course(seed: int, pace: float, task_id: str, style: ApiStyle, rows: int, created_at: float) -> Course:
     """Lay out a task's times: `rows / pace` seconds in all, give or take a quarter; `pace` inf means at once."""
     factor = _FASTEST + (_SLOWEST - _FASTEST) * chance(seed, "course", task_id)
     takes_s = rows / pace * factor

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.chunks import Column
+    from orchestrator.master.base_chunks import VerdictColumn
 
 _MOST_COMBINATIONS: Final = 4096
 """Verdicts of several platforms are one piece as long as there are few ways to combine them."""
@@ -84,7 +84,7 @@ def _by_value(values: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]
         yield int(values[place[0]]), place
 
 
-def verdict_pieces(columns: Sequence[Column], cell: Callable[[str], bytes]) -> list[Piece]:
+def verdict_pieces(columns: Sequence[VerdictColumn], cell: Callable[[str], bytes]) -> list[Piece]:
     """Return the verdicts of all platforms as few pieces: what occurs together is one entry."""
     pieces: list[Piece] = []
     for group in _groups(columns):
@@ -100,9 +100,9 @@ def verdict_pieces(columns: Sequence[Column], cell: Callable[[str], bytes]) -> l
     return pieces
 
 
-def _groups(columns: Sequence[Column]) -> Iterator[list[Column]]:
+def _groups(columns: Sequence[VerdictColumn]) -> Iterator[list[VerdictColumn]]:
     """Yield neighbours whose words can be combined in few ways, or single columns."""
-    group: list[Column] = []
+    group: list[VerdictColumn] = []
     for column in columns:
         if group and prod(len(one.words) for one in (*group, column)) > _MOST_COMBINATIONS:
             yield group

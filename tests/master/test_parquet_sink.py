@@ -12,16 +12,16 @@ from pyarrow import parquet as pq
 
 from orchestrator.errors import UsageError
 from orchestrator.master import MasterChunk, Overlay
-from orchestrator.master.chunks import base_blocks
-from orchestrator.master.layout import Layout
-from orchestrator.master.parquet import BANNER_KEY, ROWS_PER_GROUP, ParquetSink
+from orchestrator.master.base_chunks import base_blocks
+from orchestrator.master.master_layout import MasterLayout
+from orchestrator.master.parquet_sink import BANNER_KEY, ROWS_PER_GROUP, ParquetSink
 from orchestrator.master.resolved import resolved
 from orchestrator.master.tally import Tally
 
 Chunk = Callable[..., MasterChunk]
 
 
-def write(layout: Layout, chunks: list[MasterChunk], kept: list[list[str]] | None = None) -> io.BytesIO:
+def write(layout: MasterLayout, chunks: list[MasterChunk], kept: list[list[str]] | None = None) -> io.BytesIO:
     file = io.BytesIO()
     row = 0
     with ParquetSink(file, layout) as sink:
@@ -41,7 +41,7 @@ def test_cells_and_types(chunk: Chunk) -> None:
         chunk(["+41798284651", "+12025550123"], ["yes", "no"], "held"),
         chunk(["+4915112345678"], ["=1+1"], ["\U0001f600"]),
     ]
-    layout = Layout(("instagram", "amazon"), 3, (3,), columns=("name", "Number"))
+    layout = MasterLayout(("instagram", "amazon"), 3, (3,), columns=("name", "Number"))
     table = pq.read_table(write(layout, chunks, [["a", ""], ["b", "x"], ["=c", "y"]]))
     assert table.to_pydict() == {
         "Number": ["+41798284651", "+12025550123", "+4915112345678"],
@@ -57,16 +57,16 @@ def test_cells_and_types(chunk: Chunk) -> None:
 def test_banner_is_metadata(chunk: Chunk) -> None:
     """The banner stands in the file's metadata; without one there is none."""
     made = chunk(["+41798284651"], "held")
-    with_banner = pq.read_metadata(write(Layout(("p",), 1, (1,), "Made up."), [made])).metadata
+    with_banner = pq.read_metadata(write(MasterLayout(("p",), 1, (1,), "Made up."), [made])).metadata
     assert with_banner[BANNER_KEY.encode()] == b"Made up."
-    assert BANNER_KEY.encode() not in pq.read_metadata(write(Layout(("p",), 1, (1,)), [made])).metadata
+    assert BANNER_KEY.encode() not in pq.read_metadata(write(MasterLayout(("p",), 1, (1,)), [made])).metadata
 
 
 def test_row_groups(chunk: Chunk) -> None:
     """Small chunks share a row group, a large one is several, and every row is there once."""
     numbers = [f"+4179{i:07d}" for i in range(ROWS_PER_GROUP + 10)]
     chunks = [chunk(numbers[:5], ["yes"] * 5), chunk(numbers[5:9], ["no"] * 4), chunk(numbers[9:], "held")]
-    file = write(Layout(("p",), len(numbers), (0,)), chunks)
+    file = write(MasterLayout(("p",), len(numbers), (0,)), chunks)
     assert pq.read_table(file)["Number"].to_pylist() == numbers
     metadata = pq.read_metadata(file)
     groups = [metadata.row_group(place).num_rows for place in range(metadata.num_row_groups)]
@@ -79,7 +79,7 @@ def test_more_words_than_a_byte_holds(chunk: Chunk, overlay: Callable[..., Overl
     numbers = [f"+4179{i:07d}" for i in range(400)]
     first, second = [f"a{i}" for i in range(200)], [f"b{i}" for i in range(200)]
     file = io.BytesIO()
-    with ParquetSink(file, Layout(("p",), 400, (400,))) as sink:
+    with ParquetSink(file, MasterLayout(("p",), 400, (400,))) as sink:
         overlays = [overlay("p", 2, range(200, 400), numbers, second)]
         for block in resolved(("p",), [chunk(numbers, first + first)], lambda: overlays):
             sink.write(block, ())
@@ -89,19 +89,19 @@ def test_more_words_than_a_byte_holds(chunk: Chunk, overlay: Callable[..., Overl
 
 def test_empty_list() -> None:
     """A list without numbers gives the columns."""
-    assert pq.read_table(write(Layout(("p",), 0, (0,)), [])).to_pydict() == {"Number": [], "p": []}
+    assert pq.read_table(write(MasterLayout(("p",), 0, (0,)), [])).to_pydict() == {"Number": [], "p": []}
 
 
 def test_same_input_same_bytes(chunk: Chunk) -> None:
     """Equal verdicts give equal bytes."""
     made = chunk(["+41798284651", "+12025550123"], ["yes", "no"])
-    first, second = (write(Layout(("p",), 2, (2,)), [made]).getvalue() for _ in "ab")
+    first, second = (write(MasterLayout(("p",), 2, (2,)), [made]).getvalue() for _ in "ab")
     assert first == second
 
 
 def test_without_pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who asks for parquet without pyarrow is told how to get it, or how to do without."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.delitem(sys.modules, "orchestrator.master.parquet")
+    monkeypatch.delitem(sys.modules, "orchestrator.master.parquet_sink")
     with pytest.raises(UsageError, match=r"needs pyarrow: pip install .*\[parquet\]"):
-        import orchestrator.master.parquet  # noqa: F401, PLC0415
+        import orchestrator.master.parquet_sink  # noqa: F401, PLC0415

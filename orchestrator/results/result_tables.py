@@ -15,17 +15,17 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results.archive import Archive
 from orchestrator.results.batches import batch
+from orchestrator.results.checked_zip import CheckedZip
+from orchestrator.results.csv_tables import read_csv
 from orchestrator.results.damage import damage
-from orchestrator.results.delimited import read_csv
 from orchestrator.results.sheets import read_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.results.archive import Limits
     from orchestrator.results.batches import Table
+    from orchestrator.results.checked_zip import ResultLimits
     from orchestrator.results.columns import Wanted
 
 GZIP_MAGIC: Final = b"\x1f\x8b\x08"
@@ -39,7 +39,7 @@ _DEEPEST: Final = 3
 """How often a file may be packed in another one: a workbook, packed with gzip, in a zip."""
 
 
-def read_tables(file: IO[bytes], limits: Limits, wanted: Wanted) -> Iterator[Table]:
+def read_tables(file: IO[bytes], limits: ResultLimits, wanted: Wanted) -> Iterator[Table]:
     """Yield the tables of a result file, the best first; raises `DamagedResultError`, `OSError` when the disk fails.
 
     What a further table says of a number that stands in an earlier one is a repetition.
@@ -48,7 +48,7 @@ def read_tables(file: IO[bytes], limits: Limits, wanted: Wanted) -> Iterator[Tab
         yield from _tables(file.read(), limits, wanted)
 
 
-def _tables(content: bytes, limits: Limits, wanted: Wanted, depth: int = 0) -> Iterator[Table]:
+def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0) -> Iterator[Table]:
     table: Table | None = None
     if content.startswith(_OLE_MAGIC):
         raise DamagedResultError("an encrypted workbook, or one in the format of before 2007")
@@ -57,7 +57,7 @@ def _tables(content: bytes, limits: Limits, wanted: Wanted, depth: int = 0) -> I
     if content.startswith(GZIP_MAGIC):
         yield from _tables(_unzipped(content, limits), limits, wanted, depth + 1)
     elif content.startswith(ZIP_MAGIC):
-        archive = Archive(io.BytesIO(content), limits)
+        archive = CheckedZip(io.BytesIO(content), limits)
         archive.verify()
         if archive.is_workbook:
             table = read_workbook(archive, limits, wanted)
@@ -69,7 +69,7 @@ def _tables(content: bytes, limits: Limits, wanted: Wanted, depth: int = 0) -> I
         yield table
 
 
-def _unzipped(content: bytes, limits: Limits) -> bytes:
+def _unzipped(content: bytes, limits: ResultLimits) -> bytes:
     """Return what gzip packed, be it in several members."""
     parts = []
     rest, left = content, limits.inflated_bytes
@@ -85,7 +85,7 @@ def _unzipped(content: bytes, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-def _members(archive: Archive, limits: Limits, wanted: Wanted, depth: int) -> Iterator[Table]:
+def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[Table]:
     """Yield the tables, then the lists of yes and no; one that can't be read counts only if no other can be."""
     files = [name for name in archive.names if not name.endswith("/") and _base(name)[:1] not in ("", ".")]
     found, stumble = False, None
