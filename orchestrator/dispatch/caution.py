@@ -32,7 +32,7 @@ ANSWER_MARGIN: Final = 1.5
 """How many times longer than the slowest so far one may take."""
 
 
-class Outcome(StrEnum):
+class SubmitOutcome(StrEnum):
     """What became of one submit."""
 
     ACCEPTED = "accepted"
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
     DOUBTED = "in doubt"
 
 
-class Stop(StrEnum):
+class PlatformStop(StrEnum):
     """Why nothing more of a platform is sent until somebody has decided, and what there is to decide."""
 
     DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and settle them with resolve"
@@ -72,7 +72,7 @@ class Caution:
         self._accepted = self._doubted = self._sent = False
         self.suspects = 0
         self._slowest_before_s, self._slowest_s = memory.slowest_s, 0.0
-        self.stopped: Stop | None = None
+        self.stopped: PlatformStop | None = None
         self._judge()
 
     def allowed(self) -> int:
@@ -107,19 +107,19 @@ class Caution:
         self._slowest_s = max(self._slowest_s, seconds)
         self.memory = replace(self.memory, slowest_s=self._slowest_s)
 
-    def answered(self, outcome: Outcome) -> None:
+    def answered(self, outcome: SubmitOutcome) -> None:
         """Note what became of a submit."""
         match outcome:
-            case Outcome.ACCEPTED:
+            case SubmitOutcome.ACCEPTED:
                 self._accepted = self._sent = True
                 self._doubted = False
                 self.memory = replace(self.memory, refusals=0)
-            case Outcome.PUT_OFF:
+            case SubmitOutcome.PUT_OFF:
                 pass
-            case Outcome.REFUSED:
+            case SubmitOutcome.REFUSED:
                 self._doubted = False
                 self.memory = replace(self.memory, refusals=self.memory.refusals + 1)
-            case Outcome.DOUBTED:
+            case SubmitOutcome.DOUBTED:
                 self._doubted = True
                 self._waiting += 1
                 self.memory = replace(self.memory, refusals=0)
@@ -132,7 +132,7 @@ class Caution:
         if answered < (NEARLY_ALL if self._unread else HARDLY):
             self.result_lost()
             return
-        losses = self.memory.losses if self.stopped is Stop.LOSSES else 0
+        losses = self.memory.losses if self.stopped is PlatformStop.LOSSES else 0
         self.memory = replace(self.memory, losses=losses, unread=self.memory.unread and answered < NEARLY_ALL)
 
     def result_lost(self) -> None:
@@ -143,7 +143,7 @@ class Caution:
     def result_held(self) -> None:
         """Note that a task made no progress for too long; the canary's keeps the rest from being sent."""
         if self._unread and not self.stopped:
-            self.stopped = Stop.STALLED
+            self.stopped = PlatformStop.STALLED
 
     @property
     def _unread(self) -> bool:
@@ -153,10 +153,10 @@ class Caution:
         if self.stopped:
             return
         if self._waiting >= DOUBTS:
-            self.stopped = Stop.DOUBTS
+            self.stopped = PlatformStop.DOUBTS
         elif self.memory.refusals >= IN_A_ROW:
-            self.stopped = Stop.REFUSALS
+            self.stopped = PlatformStop.REFUSALS
         elif self.memory.losses >= IN_A_ROW:
-            self.stopped = Stop.LOSSES
+            self.stopped = PlatformStop.LOSSES
         elif self._unread and self.memory.losses:
-            self.stopped = Stop.CANARY
+            self.stopped = PlatformStop.CANARY

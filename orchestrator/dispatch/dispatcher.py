@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 
 from orchestrator.dispatch.fetching import Fetcher
-from orchestrator.dispatch.lanes import Lane, Watch
-from orchestrator.dispatch.looking import Looker
+from orchestrator.dispatch.platform_run import PlatformRun, Watch
+from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Step, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.tasks import State
@@ -24,7 +24,7 @@ from orchestrator.tasks import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.dispatch.context import Context
+    from orchestrator.dispatch.context import RunContext
     from orchestrator.ledger import Ledger, Task
 
 log = structlog.get_logger()
@@ -36,16 +36,16 @@ TICK_S = 0.0001
 
 
 class Dispatcher:
-    """Dispatches the tasks of some lanes. One instance serves one run."""
+    """Dispatches the tasks of some platforms. One instance serves one run."""
 
-    def __init__(self, context: Context, lanes: Sequence[Lane], *, downloads: int) -> None:
+    def __init__(self, context: RunContext, platforms: Sequence[PlatformRun], *, downloads: int) -> None:
         self._context = context
-        self._lanes = list(lanes)
+        self._lanes = list(platforms)
         self._changed = asyncio.Event()
-        self._schedule = Schedule(lanes, self._changed.set, downloads=downloads)
-        self._looker = Looker(context)
-        self._submitter = Submitter(context, self._looker)
-        self._fetcher = Fetcher(context, self._looker)
+        self._schedule = Schedule(platforms, self._changed.set, downloads=downloads)
+        self._poller = Poller(context)
+        self._submitter = Submitter(context, self._poller)
+        self._fetcher = Fetcher(context, self._poller)
         self._on_their_way: dict[asyncio.Task[None], None] = {}  # a set, in the order of their beginning
         self._failure: Exception | None = None
 
@@ -67,13 +67,13 @@ class Dispatcher:
 
     async def _take_over(self) -> None:
         """Take up what earlier runs left at the vendor; the pace spreads these first looks."""
-        for lane in self._lanes:
-            tasks = await self._context.ledger.do(partial(_at_vendor, platform=lane.name))
+        for platform in self._lanes:
+            tasks = await self._context.ledger.do(partial(_at_vendor, platform=platform.name))
             for task in tasks:
-                lane.looks.put(self._watch(task), self._context.now)
-            lane.accepted(len(tasks))
+                platform.polls.put(self._watch(task), self._context.now)
+            platform.accepted(len(tasks))
             if tasks:
-                lane.caution.submitted_before()
+                platform.caution.submitted_before()
 
     def _watch(self, task: Task) -> Watch:
         """Translate wall-clock times into the loop's; a clock that was set back must not make a task older."""
@@ -114,17 +114,19 @@ class Dispatcher:
                 await self._rest(step.until)
 
     def _all_submitted(self) -> bool:
-        return all(lane.drained and not lane.submits.count for lane in self._lanes)
+        return all(platform.drained and not platform.submits.count for platform in self._lanes)
 
     async def _fill_windows(self) -> None:
-        for lane in self._lanes:
-            if not lane.wants_tasks:
+        for platform in self._lanes:
+            if not platform.wants_tasks:
                 continue
-            tasks = await self._context.ledger.record(partial(_planned, platform=lane.name, after_chunk=lane.cursor))
-            lane.upcoming.extend(tasks)
-            lane.exhausted = len(tasks) < WINDOW
+            tasks = await self._context.ledger.record(
+                partial(_planned, platform=platform.name, after_chunk=platform.cursor)
+            )
+            platform.upcoming.extend(tasks)
+            platform.exhausted = len(tasks) < WINDOW
             if tasks:
-                lane.cursor = tasks[-1].key.chunk
+                platform.cursor = tasks[-1].key.chunk
 
     async def _rest(self, until: float) -> None:
         """Wait until `until`, or until something ends."""
@@ -154,18 +156,18 @@ class Dispatcher:
 
     async def _carry_out(self, step: Step) -> None:
         match step:
-            case Download(lane, watch, place):
+            case Download(platform, watch, place):
                 with place:
-                    await self._fetcher.fetch(lane, watch)
-            case Poll(lane, watch, turn):
+                    await self._fetcher.fetch(platform, watch)
+            case Poll(platform, watch, turn):
                 with turn:
-                    await self._looker.look(lane, watch, turn.leave)
-            case Submit(lane, task, turn, place):
+                    await self._poller.poll(platform, watch, turn.leave)
+            case Submit(platform, task, turn, place):
                 with turn, place:
-                    await self._submitter.submit(lane, task, turn.leave, place)
-            case Ask(lane, turn):
+                    await self._submitter.submit(platform, task, turn.leave, place)
+            case Ask(platform, turn):
                 with turn:
-                    await self._looker.ask(lane, turn.leave)
+                    await self._poller.ask(platform, turn.leave)
             case Wait():
                 raise AssertionError("waiting is not done by a task of its own")
             case _:

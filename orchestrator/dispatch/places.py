@@ -24,7 +24,7 @@ class NotNowError(Exception):
     """The submit is not released: provably, the task does not exist at the vendor."""
 
 
-class Downloads:
+class DownloadPlaces:
     """The downloads of a run that are on their way; each is a context manager that gives its place back."""
 
     def __init__(self, most: int) -> None:
@@ -42,7 +42,7 @@ class Downloads:
         self.free += 1
 
 
-class Submits:
+class SubmitPlaces:
     """The submits of one platform that are on their way, from their beginning to their recorded answer."""
 
     def __init__(self, caution: Caution) -> None:
@@ -105,7 +105,7 @@ class Submits:
 class SubmitPlace:
     """One submit's place, as a context manager around all of it, up to the recording of what came of it."""
 
-    def __init__(self, submits: Submits) -> None:
+    def __init__(self, submits: SubmitPlaces) -> None:
         self._submits = submits
         self._released = False
 

@@ -1,6 +1,6 @@
-"""What to do next: one synchronous look at all lanes. The dispatcher does what comes out of it.
+"""What to do next: one synchronous look at all platforms. The dispatcher does what comes out of it.
 
-A step takes its place in the counts of its lane here and at once; if it did so when it starts to run, the next look
+A step takes its place in the counts of its platform here and at once; if it did so when it starts to run, the next look
 would come before that, and let through more than is allowed. The dispatcher gives the place back at the step's end.
 
 Order: download what is ready, then poll, then submit. Lanes take turns, so that no platform waits for another.
@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.context import Turn
-from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane, Watch
-from orchestrator.dispatch.places import Downloads
+from orchestrator.dispatch.context import CallPlace
+from orchestrator.dispatch.places import DownloadPlaces
+from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 class Download:
     """Fetch and read a result."""
 
-    lane: Lane
+    platform: PlatformRun
     watch: Watch
-    place: Downloads
+    place: DownloadPlaces
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
     """Ask for a task's status."""
 
-    lane: Lane
+    platform: PlatformRun
     watch: Watch
-    turn: Turn
+    turn: CallPlace
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
     """Send a chunk."""
 
-    lane: Lane
+    platform: PlatformRun
     task: Task
-    turn: Turn
+    turn: CallPlace
     place: SubmitPlace
 
 
@@ -55,8 +55,8 @@ class Submit:
 class Ask:
     """Find out whether the vendor answers at all, before the first submit leaves."""
 
-    lane: Lane
-    turn: Turn
+    platform: PlatformRun
+    turn: CallPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,49 +70,53 @@ Step = Download | Poll | Submit | Ask | Wait
 
 
 class Schedule:
-    """The lanes of one run, in turn; `changed` is called when a call has left, as then another may begin."""
+    """The platforms of one run, in turn; `changed` is called when a call has left, as then another may begin."""
 
-    def __init__(self, lanes: Sequence[Lane], changed: Callable[[], None], *, downloads: int) -> None:
-        self.lanes = list(lanes)
+    def __init__(self, platforms: Sequence[PlatformRun], changed: Callable[[], None], *, downloads: int) -> None:
+        self.platforms = list(platforms)
         self._changed = changed
-        self.downloads = Downloads(downloads)
+        self.downloads = DownloadPlaces(downloads)
 
     def next_step(self, now: float) -> Step:
-        """Take the next thing to do out of its lane, or say how long there is none."""
+        """Take the next thing to do out of its platform, or say how long there is none."""
         until = math.inf
         for choose in (self._download, self._poll, self._submit):
-            for lane in self.lanes:
-                step = choose(lane, now)
+            for platform in self.platforms:
+                step = choose(platform, now)
                 if not isinstance(step, Wait):
-                    self._to_the_back(lane)
+                    self._to_the_back(platform)
                     return step
                 until = min(until, step.until)
         return Wait(until)
 
-    def _to_the_back(self, lane: Lane) -> None:
-        self.lanes.remove(lane)
-        self.lanes.append(lane)
+    def _to_the_back(self, platform: PlatformRun) -> None:
+        self.platforms.remove(platform)
+        self.platforms.append(platform)
 
-    def _download(self, lane: Lane, now: float) -> Download | Wait:
+    def _download(self, platform: PlatformRun, now: float) -> Download | Wait:
         if not self.downloads.free:
             return Wait(math.inf)
-        if lane.ready.next_at > now:
-            return Wait(lane.ready.next_at)
-        return Download(lane, lane.ready.pop(), self.downloads.begin())
+        if platform.ready.next_at > now:
+            return Wait(platform.ready.next_at)
+        return Download(platform, platform.ready.pop(), self.downloads.begin())
 
-    def _poll(self, lane: Lane, now: float) -> Poll | Wait:
-        if lane.unpolled or lane.leaving >= LEAVING_LIMIT:
+    def _poll(self, platform: PlatformRun, now: float) -> Poll | Wait:
+        if platform.unpolled or platform.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
-        at = max(lane.looks.next_at, lane.side.callable_at(now))
-        return Poll(lane, lane.looks.pop(), Turn(lane, self._changed)) if at <= now else Wait(at)
+        at = max(platform.polls.next_at, platform.vendor.callable_at(now))
+        return Poll(platform, platform.polls.pop(), CallPlace(platform, self._changed)) if at <= now else Wait(at)
 
-    def _submit(self, lane: Lane, now: float) -> Submit | Ask | Wait:
-        if lane.leaving >= LEAVING_LIMIT:
+    def _submit(self, platform: PlatformRun, now: float) -> Submit | Ask | Wait:
+        if platform.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
-        at = max(lane.submit_at(now), lane.side.callable_at(now), -math.inf if lane.side.answered else lane.side.ask_at)
+        at = max(
+            platform.submit_at(now),
+            platform.vendor.callable_at(now),
+            -math.inf if platform.vendor.answered else platform.vendor.ask_at,
+        )
         if at > now:
             return Wait(at)
-        if not lane.side.answered:
-            lane.side.ask_at = math.inf  # until this one has come to its end
-            return Ask(lane, Turn(lane, self._changed))
-        return Submit(lane, lane.next_task(now), Turn(lane, self._changed), lane.submits.begin())
+        if not platform.vendor.answered:
+            platform.vendor.ask_at = math.inf  # until this one has come to its end
+            return Ask(platform, CallPlace(platform, self._changed))
+        return Submit(platform, platform.next_task(now), CallPlace(platform, self._changed), platform.submits.begin())

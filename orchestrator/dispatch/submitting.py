@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, assert_never
 
 import structlog
 
-from orchestrator.dispatch.caution import Outcome
-from orchestrator.dispatch.lanes import Lane, Watch
+from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.places import NotNowError
+from orchestrator.dispatch.platform_run import PlatformRun, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.tasks import State
 from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
 if TYPE_CHECKING:
-    from orchestrator.dispatch.context import Context
-    from orchestrator.dispatch.looking import Looker
+    from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.places import SubmitPlace
+    from orchestrator.dispatch.polling import Poller
     from orchestrator.ledger import Ledger, Task
     from orchestrator.vendor_api.client import Leave
 
@@ -44,7 +44,7 @@ FAILURES = 5
 class Attempt:
     """How far one submit has come. `cost_nano` is what it reserves, in 1e-9 USD, `sent_name` its file at the vendor."""
 
-    lane: Lane
+    platform: PlatformRun
     task: Task
     place: SubmitPlace
     cost_nano: int
@@ -62,22 +62,22 @@ class Attempt:
 class Submitter:
     """Sends chunks."""
 
-    def __init__(self, context: Context, looker: Looker) -> None:
+    def __init__(self, context: RunContext, poller: Poller) -> None:
         self._context = context
-        self._looker = looker
+        self._poller = poller
         self._put_offs: dict[Task, int] = {}
 
-    async def submit(self, lane: Lane, task: Task, leave: Leave, place: SubmitPlace) -> None:
+    async def submit(self, platform: PlatformRun, task: Task, leave: Leave, place: SubmitPlace) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
-        attempt = Attempt(lane, task, place, lane.settings.cost_nano(task.rows), sent_name, self._context.now)
+        attempt = Attempt(platform, task, place, platform.settings.cost_nano(task.rows), sent_name, self._context.now)
         try:
             answer = await self._send(attempt, leave)
             await self._record(attempt, answer)
         except NotNowError:
-            lane.again.put(task, self._context.now)  # before all others; if not in this run, then in the next
+            platform.again.put(task, self._context.now)  # before all others; if not in this run, then in the next
         except BudgetError as error:
-            lane.over_budget = True
+            platform.over_budget = True
             log.error("over_budget", task=str(task.key), reason=str(error))
         except BaseException:
             # Cancelled after the grace, or the ledger is broken: say what is known, then let it escape.
@@ -85,23 +85,25 @@ class Submitter:
             raise
 
     async def _send(self, attempt: Attempt, leave: Leave) -> SubmitAnswer:
-        lane, task = attempt.lane, attempt.task
+        platform, task = attempt.platform, attempt.task
 
         async def release(sha256: str) -> None:
             await self._release(attempt, sha256)
 
         chunk_file = chunk_path(self._context.directory, task.key.chunk)
-        return await lane.side.client.submit(lane.settings, chunk_file, attempt.sent_name, leave=leave, release=release)
+        return await platform.vendor.client.submit(
+            platform.settings, chunk_file, attempt.sent_name, leave=leave, release=release
+        )
 
     async def _release(self, attempt: Attempt, sha256: str) -> None:
-        lane, task = attempt.lane, attempt.task
+        platform, task = attempt.platform, attempt.task
         if sha256 != task.sha256:
             raise StorageError(
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
         await attempt.place.release(now=self._context.now)
-        if self._context.stopping.is_set() or lane.blocked or lane.is_too_late(self._context.now):
+        if self._context.stopping.is_set() or platform.blocked or platform.is_too_late(self._context.now):
             raise NotNowError
         at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
         name = attempt.sent_name
@@ -112,11 +114,11 @@ class Submitter:
         attempt.released_at = self._context.now
 
     async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:
-        lane = attempt.lane
+        platform = attempt.platform
         if attempt.released_at is not None and not isinstance(answer, InDoubt):
-            lane.caution.answer_took(self._context.now - attempt.released_at)
+            platform.caution.answer_took(self._context.now - attempt.released_at)
         if not isinstance(answer, PutOff | Stopped):
-            lane.doubtful_at = math.inf
+            platform.doubtful_at = math.inf
         match answer:
             case Accepted():
                 await self._accepted(attempt, answer)
@@ -136,7 +138,7 @@ class Submitter:
                 assert_never(answer)
 
     async def _accepted(self, attempt: Attempt, answer: Accepted) -> None:
-        lane, key = attempt.lane, attempt.task.key
+        platform, key = attempt.platform, attempt.task.key
         log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", task_id=answer.task_id)
         at = self._context.clock()
 
@@ -146,79 +148,79 @@ class Submitter:
                 ledger.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
             return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
 
-        state = await self._context.note(lane, accept)
+        state = await self._context.note(platform, accept)
         if state is State.IN_DOUBT:
             self._doubted(attempt, "the vendor named the task id of another task")
             return
-        self._context.well(lane.side)
-        lane.caution.answered(Outcome.ACCEPTED)
+        self._context.well(platform.vendor)
+        platform.caution.answered(SubmitOutcome.ACCEPTED)
         now, task = self._context.now, attempt.task
-        lane.accepted()
+        platform.accepted()
         watch = Watch(key, answer.task_id, task.rows, submitted_at=now, progress_at=now, chunk_sha256=task.sha256)
-        self._looker.look_later(lane, watch, done=0.0)
+        self._poller.poll_later(platform, watch, done=0.0)
 
     async def _failed(self, attempt: Attempt, answer: PutOff) -> None:
         """Believe a few times that the vendor failed and made no task; after that nobody knows."""
         key, at = attempt.task.key, self._context.clock()
         state = await self._context.note(
-            attempt.lane, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
+            attempt.platform, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
         )
         if state is State.IN_DOUBT:
-            self._context.ill(attempt.lane.side, answer.reason)
+            self._context.ill(attempt.platform.vendor, answer.reason)
             self._doubted(attempt, f"{FAILURES} times {answer.reason}")
         else:
             self._again(attempt, answer)
 
     def _again(self, attempt: Attempt, answer: PutOff) -> None:
         """Send it once more later."""
-        lane, task = attempt.lane, attempt.task
+        platform, task = attempt.platform, attempt.task
         if answer.cause is Cause.THROTTLED:
-            self._context.throttled(lane.side, answer.reason, answer.retry_after_s)
+            self._context.throttled(platform.vendor, answer.reason, answer.retry_after_s)
         else:
-            self._context.ill(lane.side, answer.reason)
-        lane.caution.answered(Outcome.PUT_OFF)
+            self._context.ill(platform.vendor, answer.reason)
+        platform.caution.answered(SubmitOutcome.PUT_OFF)
         repeat = self._put_offs[task] = self._put_offs.get(task, 0) + 1
         wait_s = max(answer.retry_after_s or 0.0, self._context.delay_s(repeat))
-        lane.again.put(task, self._context.now + wait_s)
+        platform.again.put(task, self._context.now + wait_s)
         log.warning("put_off", task=str(task.key), reason=answer.reason, again_after_s=round(wait_s, 3))
 
     def _stopped(self, attempt: Attempt, answer: Stopped) -> None:
         """Stop the vendor, or the platform alone: unless a gateway may have said it, for the first time."""
-        lane = attempt.lane
-        if not answer.sure and attempt.began < lane.doubtful_at:
-            lane.doubtful_at = min(lane.doubtful_at, self._context.now)
+        platform = attempt.platform
+        if not answer.sure and attempt.began < platform.doubtful_at:
+            platform.doubtful_at = min(platform.doubtful_at, self._context.now)
             self._again(attempt, PutOff(answer.reason))
         elif answer.status == HTTPStatus.FORBIDDEN:
-            lane.denied = answer.reason
-            log.error("vendor_says_stop", platform=lane.name, status=answer.status, reason=answer.reason)
+            platform.denied = answer.reason
+            log.error("vendor_says_stop", platform=platform.name, status=answer.status, reason=answer.reason)
         else:
-            lane.side.denied = answer.reason
-            log.error("vendor_says_stop", vendor=lane.side.name, status=answer.status, reason=answer.reason)
+            platform.vendor.denied = answer.reason
+            log.error("vendor_says_stop", vendor=platform.vendor.name, status=answer.status, reason=answer.reason)
 
     async def _unrelease(self, attempt: Attempt, reason: str) -> None:
         key, at = attempt.task.key, self._context.clock()
         if attempt.released:
-            await self._context.note(attempt.lane, lambda ledger: ledger.put_off(key, reason, at=at))
+            await self._context.note(attempt.platform, lambda ledger: ledger.put_off(key, reason, at=at))
 
     async def _refused(self, attempt: Attempt, answer: Refused) -> None:
-        lane, key = attempt.lane, attempt.task.key
+        platform, key = attempt.platform, attempt.task.key
         at = self._context.clock()
-        lane.caution.answered(Outcome.REFUSED)
-        await self._context.note(lane, lambda ledger: ledger.refuse(key, answer.reason, at=at))
-        self._context.well(lane.side)
+        platform.caution.answered(SubmitOutcome.REFUSED)
+        await self._context.note(platform, lambda ledger: ledger.refuse(key, answer.reason, at=at))
+        self._context.well(platform.vendor)
         log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
-        lane.say_if_stopped()
+        platform.say_if_stopped()
 
     async def _in_doubt(self, attempt: Attempt, reason: str) -> None:
         key, at = attempt.task.key, self._context.clock()
-        await self._context.note(attempt.lane, lambda ledger: ledger.doubt(key, reason, at=at))
-        self._context.ill(attempt.lane.side, reason)
+        await self._context.note(attempt.platform, lambda ledger: ledger.doubt(key, reason, at=at))
+        self._context.ill(attempt.platform.vendor, reason)
         self._doubted(attempt, reason)
 
     def _doubted(self, attempt: Attempt, reason: str) -> None:
         log.error("in_doubt", task=str(attempt.task.key), reason=reason)
-        attempt.lane.caution.answered(Outcome.DOUBTED)
-        attempt.lane.say_if_stopped()
+        attempt.platform.caution.answered(SubmitOutcome.DOUBTED)
+        attempt.platform.say_if_stopped()
 
     async def _cut_off(self, attempt: Attempt) -> None:
         """Settle a submit that is cut off: its last bytes left, or provably did not."""

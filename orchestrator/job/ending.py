@@ -1,4 +1,4 @@
-"""How a run ends: the exit code and the reason, from what the lanes and the ledger say. Pure."""
+"""How a run ends: the exit code and the reason, from what the platforms and the ledger say. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.tasks import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orchestrator.dispatch.lanes import Lane
+    from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.ledger import Standing, Task
 
 MASTER_CODES = frozenset(
@@ -40,41 +40,47 @@ class Ending:
 
 
 def ending(
-    lanes: Sequence[Lane], standings: Mapping[str, Standing], *, stop_reason: str, first_failed: Task | None = None
+    platforms: Sequence[PlatformRun],
+    standings: Mapping[str, Standing],
+    *,
+    stop_reason: str,
+    first_failed: Task | None = None,
 ) -> Ending:
     """Return 75 while work remains that a later run can do by itself, else the first of 4, 5, 3, 1, 0 that holds.
 
     `stop_reason` says why the run was told to stop, "" when it was not; `first_failed` is the task whose reason is
     told when some failed for good.
     """
-    if any(_work_remains(lane, standings[lane.name]) for lane in lanes):
-        unreachable = _unreachable(lanes)
+    if any(_work_remains(platform, standings[platform.name]) for platform in platforms):
+        unreachable = _unreachable(platforms)
         wait_s = UNREACHABLE_WAIT_S if unreachable else 0.0
         return Ending(ExitCode.AGAIN, unreachable or stop_reason or "work remains", wait_s)
-    if denials := _denials(lane for lane in lanes if standings[lane.name].unfinished):
+    if denials := _denials(platform for platform in platforms if standings[platform.name].unfinished):
         return Ending(ExitCode.VENDOR_STOP, denials)
-    if over := [lane.name for lane in lanes if lane.over_budget]:
+    if over := [platform.name for platform in platforms if platform.over_budget]:
         return Ending(ExitCode.OVER_BUDGET, f"max_cost does not cover what is left to send for {', '.join(over)}")
-    held = sum(standings[lane.name].held for lane in lanes)
-    stopped = [lane for lane in lanes if lane.caution.stopped and standings[lane.name].tasks(State.PLANNED)]
+    held = sum(standings[platform.name].held for platform in platforms)
+    stopped = [
+        platform for platform in platforms if platform.caution.stopped and standings[platform.name].tasks(State.PLANNED)
+    ]
     if held or stopped:
         tasks = f"{held:,} task{'s' * (held != 1)} held for a decision" if held else ""
         return Ending(
             ExitCode.HELD, "; ".join(filter(None, (tasks, *(f"{s.name}: {s.caution.stopped}" for s in stopped))))
         )
-    if failed := sum(standings[lane.name].tasks(State.FAILED) for lane in lanes):
+    if failed := sum(standings[platform.name].tasks(State.FAILED) for platform in platforms):
         tasks = f"{failed:,} task{'s' * (failed != 1)} failed for good"
         return Ending(ExitCode.SOME_FAILED, f"{tasks}{_first(first_failed, failed)}")
     return Ending(ExitCode.DONE, "")
 
 
-def _denials(lanes: Iterable[Lane]) -> str:
+def _denials(platforms: Iterable[PlatformRun]) -> str:
     denials = [
-        f"vendor {lane.side.name} says stop: {lane.side.denied}"
-        if lane.side.denied
-        else f"the vendor denies {lane.name}: {lane.denied}"
-        for lane in lanes
-        if lane.side.denied or lane.denied
+        f"vendor {platform.vendor.name} says stop: {platform.vendor.denied}"
+        if platform.vendor.denied
+        else f"the vendor denies {platform.name}: {platform.denied}"
+        for platform in platforms
+        if platform.vendor.denied or platform.denied
     ]
     return "; ".join(dict.fromkeys(denials))
 
@@ -83,12 +89,12 @@ def _first(task: Task | None, failed: int) -> str:
     return f"; {'the first, ' * (failed > 1)}{task.key}: {task.reason}" if task is not None else ""
 
 
-def _work_remains(lane: Lane, standing: Standing) -> bool:
-    to_send = standing.tasks(State.PLANNED) > 0 and not lane.blocked
-    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not lane.unpolled
+def _work_remains(platform: PlatformRun, standing: Standing) -> bool:
+    to_send = standing.tasks(State.PLANNED) > 0 and not platform.blocked
+    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.unpolled
     return to_send or to_fetch
 
 
-def _unreachable(lanes: Sequence[Lane]) -> str:
-    sides = {lane.side.name: lane.side.trouble for lane in lanes if lane.side.unreachable}
-    return "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(sides.items()))
+def _unreachable(platforms: Sequence[PlatformRun]) -> str:
+    vendors = {platform.vendor.name: platform.vendor.trouble for platform in platforms if platform.vendor.unreachable}
+    return "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(vendors.items()))

@@ -17,36 +17,39 @@ from orchestrator.errors import CallError, CertificateError, NoSuchHostError, Us
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.dispatch.lanes import Side
+    from orchestrator.dispatch.platform_run import VendorRun
     from orchestrator.settings import Settings
 
 log = structlog.get_logger()
 
 
-async def greet(sides: Iterable[Side], settings: Settings, *, begun: bool) -> None:
+async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool) -> None:
     """Ask each real vendor that something is to be sent to for its balance, once.
 
     Raises `UsageError` when a job that has not `begun` can't have the right address.
     """
-    for side in dict.fromkeys(sides):
-        if not settings.vendors[side.name].is_sandbox:
-            await _greet(side, settings, begun=begun)
+    for vendor in dict.fromkeys(vendors):
+        if not settings.vendors[vendor.name].is_sandbox:
+            await _greet(vendor, settings, begun=begun)
 
 
-async def _greet(side: Side, settings: Settings, *, begun: bool) -> None:
+async def _greet(vendor: VendorRun, settings: Settings, *, begun: bool) -> None:
     try:
-        side.answered = await side.client.balance(leave=lambda: leave(side.pace)) is not None
+        vendor.answered = await vendor.client.balance(leave=lambda: leave(vendor.pace)) is not None
     except (NoSuchHostError, CertificateError) as error:
         if not begun:
-            raise UsageError(check_the_address(side.name, error, settings)) from None
-        _tell(side, error, settings)
+            raise UsageError(check_the_address(vendor.name, error, settings)) from None
+        _tell(vendor, error, settings)
     except CallError as error:
-        _tell(side, error, settings)
+        _tell(vendor, error, settings)
 
 
-def _tell(side: Side, error: CallError, settings: Settings) -> None:
+def _tell(vendor: VendorRun, error: CallError, settings: Settings) -> None:
     log.warning(
-        "no_balance_from_vendor", vendor=side.name, reason=str(error), give_up_after_s=settings.backoff.give_up_after_s
+        "no_balance_from_vendor",
+        vendor=vendor.name,
+        reason=str(error),
+        give_up_after_s=settings.backoff.give_up_after_s,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from orchestrator.dispatch.settling import Settler, check_of_task
+from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
@@ -46,33 +46,33 @@ async def mend_directly(ledger: Ledger, settings: Settings, workers: Workers, wo
     """Do what `mend` does where nothing else uses the ledger."""
     writer = LedgerWriter(ledger)
     try:
-        await mend(Settler(settings.job.directory, writer, workers, world.clock), settings)
+        await mend(ResultVersions(settings.job.directory, writer, workers, world.clock), settings)
     finally:
         await writer.close()
 
 
-async def mend(settler: Settler, settings: Settings) -> bool:
+async def mend(versions: ResultVersions, settings: Settings) -> bool:
     """Make anew what is lost or altered of tasks that are done; return whether any of them is not done any more.
 
     Raises `StorageError`, and `UsageError` when a chunk file is lost with the list that it was built from.
     """
-    chunks = await settler.ledger.do(partial(_chunk_files, directory=settler.directory))
-    if lost := await _altered(settler.workers, chunks):
-        await _rebuild(settler, settings, lost)
-    evidence = await settler.ledger.do(partial(_evidence, settings=settings))
-    by_path = {verdict_path(settler.directory, key.platform, key.chunk): key for key, _, _ in evidence}
+    chunks = await versions.ledger.do(partial(_chunk_files, directory=versions.directory))
+    if lost := await _altered(versions.workers, chunks):
+        await _rebuild(versions, settings, lost)
+    evidence = await versions.ledger.do(partial(_evidence, settings=settings))
+    by_path = {verdict_path(versions.directory, key.platform, key.chunk): key for key, _, _ in evidence}
     files = [(path, sha256) for path, (_, sha256, _) in zip(by_path, evidence, strict=True)]
-    lost = await _altered(settler.workers, files)
+    lost = await _altered(versions.workers, files)
     results = {key: sha256 for key, _, sha256 in evidence}
-    again = [await _make_anew(settler, settings, by_path[path], results[by_path[path]]) for path in lost]
+    again = [await _make_anew(versions, settings, by_path[path], results[by_path[path]]) for path in lost]
     return not all(again)
 
 
-async def _rebuild(settler: Settler, settings: Settings, lost: Sequence[Path]) -> None:
+async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:
     """Build chunk files anew: those of a retry out of the others, these out of the list."""
-    retried = set(await settler.ledger.do(partial(Ledger.chunk_numbers, retried=True)))
+    retried = set(await versions.ledger.do(partial(Ledger.chunk_numbers, retried=True)))
     listed = [path for path in lost if int(path.stem) not in retried]
-    if listed and not await settler.ledger.do(partial(_list_is_there, settings=settings)):
+    if listed and not await versions.ledger.do(partial(_list_is_there, settings=settings)):
         raise UsageError(
             f"{listed[0]}: lost or altered, and the list that it was built from is not there as it was; put either "
             "back, or, where it came through standard input, remove the file and pipe it in once more with run"
@@ -80,7 +80,7 @@ async def _rebuild(settler: Settler, settings: Settings, lost: Sequence[Path]) -
     for path in lost:
         with disk_errors(path):
             path.unlink(missing_ok=True)
-    await restore(settler.ledger, settings, settler.workers, inputs_present=True)
+    await restore(versions.ledger, settings, versions.workers, inputs_present=True)
 
 
 def _list_is_there(ledger: Ledger, settings: Settings) -> bool:
@@ -91,26 +91,26 @@ def _list_is_there(ledger: Ledger, settings: Settings) -> bool:
         return False
 
 
-async def _make_anew(settler: Settler, settings: Settings, key: TaskKey, result_sha256: str) -> bool:
+async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey, result_sha256: str) -> bool:
     """Make a task's verdicts anew, out of its result if that is as it was fetched; return whether it is done still."""
-    task = await settler.ledger.do(partial(_task, key=key))
-    check = check_of_task(settler.directory, task, settings.platforms[key.platform])
+    task = await versions.ledger.do(partial(_task, key=key))
+    check = check_of_task(versions.directory, task, settings.platforms[key.platform])
     log.warning("verdicts_lost", task=str(key), file=str(check.verdicts))
-    for path in await settler.ledger.do(partial(_places, key=key, directory=settler.directory)):
+    for path in await versions.ledger.do(partial(_places, key=key, directory=versions.directory)):
         if await asyncio.to_thread(_has, path, result_sha256):
             try:
-                await settler.take(replace(check, result=path, settle=True), key, task.rows)
+                await versions.take(replace(check, result=path, settle=True), key, task.rows)
             except (DamagedResultError, PieceDiedError) as error:
                 log.warning("not_made_anew", task=str(key), reason=str(error))
                 break
             log.info("verdicts_made_anew", task=str(key))
             return True
-    at = settler.clock()
+    at = versions.clock()
     if task.task_id is None:
-        await settler.ledger.record(lambda ledger: ledger.fail(key, _LOST, at=at))
+        await versions.ledger.record(lambda ledger: ledger.fail(key, _LOST, at=at))
         log.error("failed", task=str(key), reason=_LOST)
     else:
-        await settler.ledger.record(lambda ledger: ledger.refetch(key, at=at, lost=True))
+        await versions.ledger.record(lambda ledger: ledger.refetch(key, at=at, lost=True))
         log.warning("result_lost", task=str(key), task_id=task.task_id, next="it is fetched from the vendor again")
     return False
 

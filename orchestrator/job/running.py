@@ -16,11 +16,11 @@ import structlog
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
-from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
-from orchestrator.dispatch.settling import Settler, read_quarantine
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.budget import objection
@@ -192,20 +192,20 @@ class _Run:
             plan = settle_plan(self._writer, self._settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
             self._settled = True
-            settler = Settler(self._settings.job.directory, self._writer, workers, self._world.clock)
-            await self._unless_stopped(read_quarantine(settler, self._settings.platforms))
-            end = await self._to_the_master(workers, settler)
+            versions = ResultVersions(self._settings.job.directory, self._writer, workers, self._world.clock)
+            await self._unless_stopped(read_quarantine(versions, self._settings.platforms))
+            end = await self._to_the_master(workers, versions)
             if end.code in MASTER_CODES:
                 log.info("writing_master")
                 self._master = await self._unless_stopped(build_master(self._ledger, self._settings, workers))
             return end
 
-    async def _to_the_master(self, workers: Workers, settler: Settler) -> Ending:
+    async def _to_the_master(self, workers: Workers, versions: ResultVersions) -> Ending:
         """Dispatch until there is a master to be made, out of files that are as they were written."""
         for _ in range(2):
             costs = await self._writer.do(partial(planned_costs, settings=self._settings))
             end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
-            if end.code not in MASTER_CODES or not await self._unless_stopped(mend(settler, self._settings)):
+            if end.code not in MASTER_CODES or not await self._unless_stopped(mend(versions, self._settings)):
                 return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
@@ -224,24 +224,24 @@ class _Run:
         if due and not over_budget:
             await self._unless_stopped(rehearse(workers, self._settings.job.directory))
         async with vendor_clients(self._settings, self._keys, self._world) as clients:
-            lanes = await self._lanes(clients)
-            for lane in lanes:
-                lane.over_budget = over_budget and lane.name in due
-            greeted = [lane.side for lane in lanes if lane.name in due and not lane.blocked]
+            platforms = await self._platform_runs(clients)
+            for platform in platforms:
+                platform.over_budget = over_budget and platform.name in due
+            greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
             await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.begun))
-            dispatcher = Dispatcher(self._context(workers), lanes, downloads=DOWNLOADS)
+            dispatcher = Dispatcher(self._context(workers), platforms, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
-        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(lanes)
+        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(platforms)
         if not stop_reason and self._options.submit_only:
             stop_reason = "all is submitted"
         standings = await self._writer.do(Ledger.standing)
         first_failed = await self._writer.do(partial(_first_failed, platforms=tuple(self._settings.platforms)))
-        return ending(lanes, standings, stop_reason=stop_reason, first_failed=first_failed)
+        return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed)
 
-    def _said_too_late(self, lanes: Sequence[Lane]) -> str:
+    def _said_too_late(self, platforms: Sequence[PlatformRun]) -> str:
         """Say why a run ends before its deadline, with work left; "" when that is not why."""
         now = asyncio.get_running_loop().time()
-        late = [lane.caution.answer_s for lane in lanes if lane.is_too_late(now)]
+        late = [platform.caution.answer_s for platform in platforms if platform.is_too_late(now)]
         return f"too near to the deadline: an answer to a submit may take {max(late):.0f} s" if late else ""
 
     async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
@@ -266,9 +266,9 @@ class _Run:
             content = await self._writer.do(self._summary)
             await asyncio.get_running_loop().run_in_executor(None, summary.write, self._settings.job.directory, content)
 
-    def _context(self, workers: Workers) -> Context:
+    def _context(self, workers: Workers) -> RunContext:
         max_cost = None if self._settings.is_sandbox else self._settings.budget.max_cost
-        return Context(
+        return RunContext(
             job_name=self._settings.job.name,
             directory=self._settings.job.directory,
             ledger=self._writer,
@@ -281,10 +281,10 @@ class _Run:
             stopping=self._stop.wished,
         )
 
-    async def _lanes(self, clients: Mapping[str, VendorClient]) -> list[Lane]:
+    async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
         now = asyncio.get_running_loop().time()
-        sides = {
-            name: Side(
+        vendors = {
+            name: VendorRun(
                 name=name,
                 client=client,
                 pace=Pace(self._settings.vendors[name].requests_per_second, now=now),
@@ -296,10 +296,10 @@ class _Run:
         standing = await self._writer.do(Ledger.standing)
         memories = await self._writer.do(partial(_memories, settings=self._settings))
         return [
-            Lane(
+            PlatformRun(
                 name=name,
                 settings=platform,
-                side=sides[platform.vendor],
+                vendor=vendors[platform.vendor],
                 pace=Pace(platform.requests_per_second, now=now),
                 caution=Caution(
                     memories[name],

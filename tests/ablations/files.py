@@ -74,7 +74,7 @@ FILES: Final = (
     ),
     Ablation(
         "a link to another task's result is not followed",
-        "Looker._linked",
+        "Poller._linked",
         "if other is None:",
         "if True:",
         "dispatch/test_links.py::test_a_link_of_another_task_is_not_followed",

@@ -277,7 +277,7 @@ PAYING: Final = (
     ),
     Ablation(
         "refusals of earlier runs count",
-        "_Run._lanes",
+        "_Run._platform_runs",
         "memories[name],",
         "type(memories[name])(),",
         "job/test_running.py::test_what_stopped_a_platform_stops_it_in_the_next_run[400]",
@@ -285,7 +285,7 @@ PAYING: Final = (
     ),
     Ablation(
         "doubts of earlier runs count",
-        "_Run._lanes",
+        "_Run._platform_runs",
         "waiting=standing[name].tasks(State.IN_DOUBT),",
         "",
         "job/test_running.py::test_what_stopped_a_platform_stops_it_in_the_next_run[504]",
@@ -317,7 +317,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a deadline leaves time for the last answer",
-        "Lane.is_too_late",
+        "PlatformRun.is_too_late",
         "return now + self.caution.answer_s > self.deadline_at",
         "return now > self.deadline_at",
         "dispatch/test_over_runs.py::TestDeadline::test_the_last_answers_come_before_it",

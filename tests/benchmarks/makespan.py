@@ -30,10 +30,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
-from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Memory, Plan, PlannedPlatform, ledger_path
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
@@ -219,17 +219,19 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
     """Do the whole job; return how long it took."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    side = Side("main", cast("VendorClient", vendor), Pace(VENDOR.requests_per_second, now=began), Health(BACKOFF))
-    side.answered = True
-    lanes = []
+    vendor_run = VendorRun(
+        "main", cast("VendorClient", vendor), Pace(VENDOR.requests_per_second, now=began), Health(BACKOFF)
+    )
+    vendor_run.answered = True
+    platforms = []
     for name in PLATFORMS:
         platform = settings(name)
         pace = Pace(platform.requests_per_second, now=began)
-        lanes.append(Lane(name, platform, side, pace, Caution(Memory(), canary=platform.canary)))
+        platforms.append(PlatformRun(name, platform, vendor_run, pace, Caution(Memory(), canary=platform.canary)))
     with Ledger.open(ledger_path(directory)) as ledger:
         ledger.change(lambda ledger: ledger.begin_run(at=began, host="here", pid=1))
         writer = LedgerWriter(ledger)
-        context = Context(
+        context = RunContext(
             job_name="bench",
             directory=directory,
             ledger=writer,
@@ -241,7 +243,7 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
             random=random.Random(seed),  # noqa: S311 - jitter is no secret
             stopping=asyncio.Event(),
         )
-        await Dispatcher(context, lanes, downloads=2 * ModelWorkers.count + 2).run()
+        await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()
         took_s = loop.time() - began
         await writer.close()
         for name, standing in ledger.standing().items():

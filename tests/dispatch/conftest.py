@@ -1,4 +1,4 @@
-"""What the tests of dispatch share: a job in a directory of its own, and a lane without a vendor."""
+"""What the tests of dispatch share: a job in a directory of its own, and a platform without a vendor."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
-from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.ledger import Memory
 from orchestrator.settings import BackoffSettings
 from orchestrator.vendor_api.client import VendorClient
@@ -29,15 +29,17 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @pytest.fixture
-def make_lane() -> Callable[..., Lane]:
-    """Make lanes whose client is never called; `changes` are of the platform's settings."""
+def make_platform() -> Callable[..., PlatformRun]:
+    """Make platforms whose client is never called; `changes` are of the platform's settings."""
 
-    def make(name: str = "instagram", **changes: Any) -> Lane:
+    def make(name: str = "instagram", **changes: Any) -> PlatformRun:
         now = asyncio.get_running_loop().time()
         client = VendorClient(VENDOR, "http://127.0.0.1:9", "key", version="0")
-        side = Side("main", client, Pace(float("inf"), now=now), Health(BackoffSettings()))
-        side.answered = True
+        vendor = VendorRun("main", client, Pace(float("inf"), now=now), Health(BackoffSettings()))
+        vendor.answered = True
         settings = replace(INSTAGRAM, **changes)
-        return Lane(name, settings, side, Pace(settings.requests_per_second, now=now), Caution(Memory(), canary=False))
+        return PlatformRun(
+            name, settings, vendor, Pace(settings.requests_per_second, now=now), Caution(Memory(), canary=False)
+        )
 
     return make

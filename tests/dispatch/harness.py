@@ -1,4 +1,4 @@
-"""A job on its way: a ledger with a plan, lanes over real clients, and a vendor that does what a test says."""
+"""A job on its way: a ledger with a plan, platforms over real clients, and a vendor that does what a test says."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from aiohttp import web
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
-from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.lanes import Lane, Side
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import (
@@ -171,35 +171,39 @@ class Bench:
             found.append(Chunk(chunk, (chunk - 1) * rows, rows, sha256))
         return found
 
-    async def run(self, *base_urls: str, submit_only: bool = False) -> list[Lane]:
+    async def run(self, *base_urls: str, submit_only: bool = False) -> list[PlatformRun]:
         """Do one run against the vendors at `base_urls`, in the order of `vendors`; return what it left in memory."""
         self.stopping = asyncio.Event()
         async with AsyncExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(ledger_path(self.directory)))
             ledger.change(lambda ledger: ledger.begin_run(at=clock(), host="here", pid=1))
-            sides = {}
+            vendors = {}
             for (name, vendor), base_url in zip(self.vendors.items(), base_urls, strict=True):
                 client = await stack.enter_async_context(VendorClient(vendor, base_url, "key", version="0"))
                 pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
-                sides[name] = Side(name, client, pace, Health(self.backoff))
-            lanes = [self._lane(name, platform, sides, ledger) for name, platform in self.platforms.items()]
+                vendors[name] = VendorRun(name, client, pace, Health(self.backoff))
+            platforms = [
+                self._platform_run(name, settings, vendors, ledger) for name, settings in self.platforms.items()
+            ]
             writer = self.writer(ledger)
             stack.push_async_callback(writer.close)
             workers = await stack.enter_async_context(InThreads(1))
-            dispatcher = Dispatcher(self._context(writer, workers), lanes, downloads=4)
+            dispatcher = Dispatcher(self._context(writer, workers), platforms, downloads=4)
             await dispatcher.run(submit_only=submit_only)
             assert not dispatcher._on_their_way
-            return lanes
+            return platforms
 
-    def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side], ledger: Ledger) -> Lane:
+    def _platform_run(
+        self, name: str, settings: PlatformSettings, vendors: dict[str, VendorRun], ledger: Ledger
+    ) -> PlatformRun:
         now = asyncio.get_running_loop().time()
         waiting = ledger.standing()[name].tasks(State.IN_DOUBT)
-        caution = Caution(ledger.memory(name), canary=platform.canary, waiting=waiting)
-        pace = Pace(platform.requests_per_second, now=now)
-        return Lane(name, platform, sides[platform.vendor], pace, caution, deadline_at=now + self.deadline_s)
+        caution = Caution(ledger.memory(name), canary=settings.canary, waiting=waiting)
+        pace = Pace(settings.requests_per_second, now=now)
+        return PlatformRun(name, settings, vendors[settings.vendor], pace, caution, deadline_at=now + self.deadline_s)
 
-    def _context(self, writer: LedgerWriter, workers: Workers) -> Context:
-        return Context(
+    def _context(self, writer: LedgerWriter, workers: Workers) -> RunContext:
+        return RunContext(
             job_name="bench",
             directory=self.directory,
             ledger=writer,

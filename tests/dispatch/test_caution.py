@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.dispatch.caution import ANSWER_MARGIN, DOUBTS, USUAL_ANSWER_S, Caution, Outcome, Stop
+from orchestrator.dispatch.caution import ANSWER_MARGIN, DOUBTS, USUAL_ANSWER_S, Caution, PlatformStop, SubmitOutcome
 from orchestrator.ledger import Memory
 
-A, P, R, D = Outcome.ACCEPTED, Outcome.PUT_OFF, Outcome.REFUSED, Outcome.DOUBTED
+A, P, R, D = SubmitOutcome.ACCEPTED, SubmitOutcome.PUT_OFF, SubmitOutcome.REFUSED, SubmitOutcome.DOUBTED
 READ = Memory(unread=False)
 
 
-def caution(*outcomes: Outcome, memory: Memory = READ, canary: bool = True, waiting: int = 0) -> Caution:
+def caution(*outcomes: SubmitOutcome, memory: Memory = READ, canary: bool = True, waiting: int = 0) -> Caution:
     """Return the caution of a platform whose first result was read, after some submits."""
     found = Caution(memory, canary=canary, waiting=waiting)
     for outcome in outcomes:
@@ -42,7 +42,7 @@ def caution(*outcomes: Outcome, memory: Memory = READ, canary: bool = True, wait
         ([R, R, A, R, R], 3),
     ],
 )
-def test_how_many_submits_may_be_on_their_way(outcomes: list[Outcome], allowed: int) -> None:
+def test_how_many_submits_may_be_on_their_way(outcomes: list[SubmitOutcome], allowed: int) -> None:
     """One until the first was accepted, one after a doubt until something clear comes, else as many as may be lost."""
     found = caution(*outcomes)
     assert found.allowed() == allowed
@@ -52,14 +52,14 @@ def test_how_many_submits_may_be_on_their_way(outcomes: list[Outcome], allowed: 
 @pytest.mark.parametrize(
     ("outcomes", "reason"),
     [
-        ([D, D, D], Stop.DOUBTS),
-        ([A, D, P, D, P, D], Stop.DOUBTS),
-        ([A, D, A, A, D, A, R, D], Stop.DOUBTS),  # not in a row: none of them has been decided
-        ([R, R, R], Stop.REFUSALS),
-        ([A, R, P, R, R], Stop.REFUSALS),
+        ([D, D, D], PlatformStop.DOUBTS),
+        ([A, D, P, D, P, D], PlatformStop.DOUBTS),
+        ([A, D, A, A, D, A, R, D], PlatformStop.DOUBTS),  # not in a row: none of them has been decided
+        ([R, R, R], PlatformStop.REFUSALS),
+        ([A, R, P, R, R], PlatformStop.REFUSALS),
     ],
 )
-def test_three_stop_the_platform(outcomes: list[Outcome], reason: Stop) -> None:
+def test_three_stop_the_platform(outcomes: list[SubmitOutcome], reason: PlatformStop) -> None:
     """A put-off says nothing, so it does not break a row; stopped means stopped."""
     found = caution(*outcomes)
     assert (found.allowed(), found.stopped) == (0, reason)
@@ -94,16 +94,16 @@ def test_never_more_on_their_way_than_doubts_may_come() -> None:
     ("memory", "waiting", "stopped"),
     [
         (READ, 2, None),
-        (READ, 3, Stop.DOUBTS),
+        (READ, 3, PlatformStop.DOUBTS),
         (replace(READ, refusals=2), 0, None),
-        (replace(READ, refusals=3), 0, Stop.REFUSALS),
+        (replace(READ, refusals=3), 0, PlatformStop.REFUSALS),
         (replace(READ, losses=2), 0, None),
-        (replace(READ, losses=3), 0, Stop.LOSSES),
+        (replace(READ, losses=3), 0, PlatformStop.LOSSES),
         (Memory(), 0, None),
-        (Memory(losses=1), 0, Stop.CANARY),
+        (Memory(losses=1), 0, PlatformStop.CANARY),
     ],
 )
-def test_a_platform_stays_stopped_in_the_next_run(memory: Memory, waiting: int, stopped: Stop | None) -> None:
+def test_a_platform_stays_stopped_in_the_next_run(memory: Memory, waiting: int, stopped: PlatformStop | None) -> None:
     """What the ledger knows is enough: nothing has to happen in this run."""
     found = caution(memory=memory, waiting=waiting)
     assert found.stopped is stopped
@@ -152,8 +152,8 @@ def test_a_first_result_that_says_too_little(share: float) -> None:
     """It answers for less than nearly all of its numbers: the rest is not sent, in this run and in the next."""
     found = caution(A, memory=Memory())
     found.result_read(share)
-    assert (found.allowed(), found.stopped) == (0, Stop.CANARY)
-    assert caution(memory=found.memory).stopped is Stop.CANARY
+    assert (found.allowed(), found.stopped) == (0, PlatformStop.CANARY)
+    assert caution(memory=found.memory).stopped is PlatformStop.CANARY
     assert caution(memory=found.memory, canary=False).stopped is None  # a decision: send the rest all the same
 
 
@@ -168,9 +168,9 @@ def test_a_first_task_that_came_to_nothing_or_is_held() -> None:
     """It costs one task, not all; a later one stops nothing."""
     lost, held, later = caution(A, memory=Memory()), caution(A, memory=Memory()), caution(A, memory=Memory())
     lost.result_lost()
-    assert (lost.allowed(), lost.stopped) == (0, Stop.CANARY)
+    assert (lost.allowed(), lost.stopped) == (0, PlatformStop.CANARY)
     held.result_held()
-    assert (held.allowed(), held.stopped) == (0, Stop.STALLED)
+    assert (held.allowed(), held.stopped) == (0, PlatformStop.STALLED)
     later.result_read(1.0)
     later.result_lost()
     later.result_held()
@@ -185,7 +185,7 @@ def test_three_results_in_a_row_that_come_to_nothing(results: tuple[float | None
         assert found.stopped is None
         found.result_lost() if share is None else found.result_read(share)
     found.result_read(1.0)
-    assert (found.stopped, caution(memory=found.memory).stopped) == (Stop.LOSSES, Stop.LOSSES)
+    assert (found.stopped, caution(memory=found.memory).stopped) == (PlatformStop.LOSSES, PlatformStop.LOSSES)
 
 
 def test_results_that_break_the_row() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.dispatch.caution import DOUBTS, Stop
+from orchestrator.dispatch.caution import DOUBTS, PlatformStop
 from orchestrator.dispatch.dispatcher import GRACE_S
 from orchestrator.jobdir.layout import verdict_path
 from orchestrator.jobdir.verdict_files import read_verdicts
@@ -199,9 +199,9 @@ class TestCanary:
         bench.plan(12)
         bench.platform("instagram", canary=True)
         async with serving(Script(on_status=on_status)) as vendor:
-            lanes = await bench.run(vendor.base_url)
+            platforms = await bench.run(vendor.base_url)
         assert vendor.submits == [1]
-        assert lanes[0].caution.stopped is Stop.CANARY
+        assert platforms[0].caution.stopped is PlatformStop.CANARY
 
     async def test_the_canary_of_an_earlier_run(self, bench: Bench) -> None:
         """A run that finds a task at the vendor waits for its result before it sends the rest."""
@@ -235,8 +235,8 @@ class TestOutage:
         async with serving(Script(on_submit=on_submit, on_ask=on_ask)) as vendor:
             base_url = "http://127.0.0.1:1" if kind == "refused" else vendor.base_url
             async with asyncio.timeout(2 * 1800.0):
-                lanes = await bench.run(base_url)
-        assert lanes[0].side.unreachable
+                platforms = await bench.run(base_url)
+        assert platforms[0].vendor.unreachable
         assert bench.states() == [State.PLANNED] * 30
         assert 1800.0 <= now() <= 1800.0 + 200.0
         first_minute = sum(at < 60.0 for at in vendor.arrived)
@@ -265,8 +265,8 @@ class TestOutage:
         bench.plan(30)
         bench.backoff = BackoffSettings(give_up_after_s=600.0)
         async with serving(Script(takes_s=500.0)) as vendor:
-            lanes = await bench.run("http://127.0.0.1:1", vendor.base_url)
-        assert [lane.side.unreachable for lane in lanes] == [True, False]
+            platforms = await bench.run("http://127.0.0.1:1", vendor.base_url)
+        assert [platform.vendor.unreachable for platform in platforms] == [True, False]
         assert bench.states("instagram") == [State.PLANNED] * 30
         assert bench.states("amazon") == [State.DONE] * 30
 
@@ -459,13 +459,13 @@ async def test_two_platforms_of_one_vendor_one_of_them_stopped(bench: Bench) -> 
 
     bench.plan(15)
     async with serving(Script(on_made=on_made)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert bench.states("instagram") == [State.DONE] * 15
     assert bench.states("amazon") == [State.IN_DOUBT] * 3 + [State.PLANNED] * 12
-    assert [lane.at_vendor for lane in lanes] == [0, 0]
-    assert [lane.leaving for lane in lanes] == [0, 0]
-    assert [lane.submits.count for lane in lanes] == [0, 0]
-    assert lanes[0].side.calls == 0
+    assert [platform.at_vendor for platform in platforms] == [0, 0]
+    assert [platform.leaving for platform in platforms] == [0, 0]
+    assert [platform.submits.count for platform in platforms] == [0, 0]
+    assert platforms[0].vendor.calls == 0
 
 
 async def test_an_error_of_the_program_ends_the_run(bench: Bench) -> None:

@@ -68,9 +68,9 @@ async def test_a_link_that_is_always_expired(bench: Bench) -> None:
     bench.plan(1)
     bench.polling = PollingSettings(give_up_after_h=1.0)
     async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert bench.states() == [State.STALLED]
-    assert lanes[0].at_vendor == 0
+    assert platforms[0].at_vendor == 0
     looks = vendor.of(1).looks
     assert 15 <= len(looks) <= 40  # each may cost
     assert max(later - look for look, later in pairwise(looks)) > 250
@@ -93,10 +93,10 @@ async def test_a_download_that_failed_is_repeated(bench: Bench, answer: Callable
 
     bench.plan(1)
     async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     made = vendor.of(1)
     assert (len(made.looks), len(made.downloads)) == (1, 16)
-    assert not lanes[0].side.health.probing
+    assert not platforms[0].vendor.health.probing
     assert bench.states() == [State.DONE]
 
 
@@ -116,12 +116,12 @@ async def test_what_nobody_can_read_comes_twice(bench: Bench, content: bytes, wh
 
     bench.plan(3)
     async with serving(Script(on_result=on_result)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE, State.FAILED, State.DONE]
     first, second = vendor.of(2).downloads
     assert second - first >= 20.0  # it might have been being written still
     assert why in bench.task(2).reason
-    assert lanes[0].at_vendor == 0
+    assert platforms[0].at_vendor == 0
     (kept,) = quarantined(bench)
     assert kept.name.startswith("instagram-000002.")
     assert kept.read_bytes() == content
@@ -356,8 +356,8 @@ async def test_downloads_go_on_beside_a_vendor_that_is_out_of_reach(bench: Bench
 
     bench.plan(2)
     async with serving(Script(takes_s=0.0, on_status=on_status, on_result=on_result)) as vendor:
-        lanes = await bench.run(vendor.base_url)
-    assert lanes[0].side.unreachable
+        platforms = await bench.run(vendor.base_url)
+    assert platforms[0].vendor.unreachable
     assert bench.states() == [State.DONE, State.SUBMITTED]
 
 

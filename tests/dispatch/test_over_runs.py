@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from orchestrator.dispatch.caution import DOUBTS, Stop
+from orchestrator.dispatch.caution import DOUBTS, PlatformStop
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import ending
 from orchestrator.ledger import Chunk, Ledger, PlannedPlatform
@@ -32,9 +32,9 @@ async def repeated(bench: Bench, base_url: str, *, most: int = 20) -> list[int]:
     """Run again and again while a run ends with 75, as a CI system does; return all exit codes."""
     codes: list[int] = []
     while not codes or (codes[-1] == ExitCode.AGAIN and len(codes) < most):
-        lanes = await bench.run(base_url)
+        platforms = await bench.run(base_url)
         standings = {name: bench.standing(name) for name in bench.platforms}
-        codes.append(int(ending(lanes, standings, stop_reason="").code))
+        codes.append(int(ending(platforms, standings, stop_reason="").code))
         for name in bench.platforms:
             assert bench.states(name).count(IN_DOUBT) <= DOUBTS
     return codes
@@ -178,8 +178,8 @@ class TestResults:
         bench.platform("instagram", canary=True)
         async with serving(Script(on_result=on_result)) as vendor:
             assert await repeated(bench, vendor.base_url) == [3]
-            lanes = await bench.run(vendor.base_url)
-            assert (len(vendor.submits), lanes[0].caution.stopped) == (1, Stop.CANARY)
+            platforms = await bench.run(vendor.base_url)
+            assert (len(vendor.submits), platforms[0].caution.stopped) == (1, PlatformStop.CANARY)
             bench.platform("instagram", canary=False)
             vendor.on_result = None
             assert await repeated(bench, vendor.base_url) == [0]
@@ -239,6 +239,6 @@ class TestDeadline:
         bench.plan(3)
         bench.deadline_s = 5.0
         async with serving(Script()) as vendor:
-            lanes = await bench.run(vendor.base_url)
+            platforms = await bench.run(vendor.base_url)
         assert vendor.submits == []
-        assert lanes[0].is_too_late(asyncio.get_running_loop().time())
+        assert platforms[0].is_too_late(asyncio.get_running_loop().time())

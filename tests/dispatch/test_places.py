@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.dispatch.caution import DOUBTS, Caution, Outcome
-from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, Submits
+from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
+from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces
 from orchestrator.ledger import Memory
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
@@ -23,12 +23,12 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def submits(*outcomes: Outcome) -> tuple[Submits, Caution]:
+def submits(*outcomes: SubmitOutcome) -> tuple[SubmitPlaces, Caution]:
     """Return the places of a platform after some submits, beside its caution."""
     caution = Caution(Memory(unread=False), canary=False)
     for outcome in outcomes:
         caution.answered(outcome)
-    return Submits(caution), caution
+    return SubmitPlaces(caution), caution
 
 
 async def test_uploads_go_on_while_answers_are_waited_for(bench: Bench) -> None:
@@ -46,7 +46,7 @@ async def test_uploads_go_on_while_answers_are_waited_for(bench: Bench) -> None:
 
 async def test_the_places_are_given_back(bench: Bench) -> None:
     """In the order of their waiting; a call that ends without having taken one gives none back."""
-    found, _ = submits(Outcome.ACCEPTED)
+    found, _ = submits(SubmitOutcome.ACCEPTED)
     order: list[int] = []
 
     async def one(number: int) -> None:
@@ -98,7 +98,7 @@ async def test_a_submit_does_not_hold_back_its_last_bytes_for_ever(bench: Bench)
 
 async def test_one_that_waited_in_vain() -> None:
     """No other is begun beside those that are released until one of them has its answer."""
-    found, _ = submits(Outcome.ACCEPTED)
+    found, _ = submits(SubmitOutcome.ACCEPTED)
     released = [found.begin() for _ in range(DOUBTS)]
     for place in released:
         await place.release(now=now())
@@ -112,9 +112,9 @@ async def test_one_that_waited_in_vain() -> None:
 
 async def test_a_doubt_makes_those_that_wait_go_one_at_a_time() -> None:
     """What was prepared before the doubt is released by itself, and none is prepared beside it."""
-    found, caution = submits(Outcome.ACCEPTED)
+    found, caution = submits(SubmitOutcome.ACCEPTED)
     places = [found.begin() for _ in range(AT_ONCE)]
-    caution.answered(Outcome.DOUBTED)
+    caution.answered(SubmitOutcome.DOUBTED)
     most = 0
 
     async def one(place: SubmitPlace) -> None:

@@ -1,223 +1,359 @@
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from aiohttp import web
+from structlog.testing import capture_logs
 
-from orchestrator.dispatch.polling import Experience, Progress, floor_s, learn, next_look_s, worked_s
 from orchestrator.settings import PollingSettings
+from orchestrator.tasks import State
+from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, accepted, error, serving
 
-POLLING = PollingSettings(min_interval_s=5.0, max_interval_s=300.0)
-NOTHING = Experience()
+pytestmark = pytest.mark.looptime
 
-SHARE = st.floats(0, 2)
-PROGRESS = st.builds(
-    Progress,
-    age_s=st.floats(0, 1e7),
-    since_progress_s=st.floats(0, 1e7),
-    done=SHARE,
-    since=st.tuples(st.floats(0, 1e7), SHARE),
-    worked_s=st.none() | st.floats(0, 1e7),
-)
-EXPERIENCE = st.builds(Experience, typical_s=st.none() | st.floats(0, 1e6), margin=st.floats(-0.5, 1.0))
+HOUR_S = 3600.0
 
 
-@dataclass(frozen=True)
-class Watched:
-    looks: int
-    delay_s: float
-    looked_s: float
-    worked_s: float | None
+async def test_an_unknown_status_is_not_an_end(bench: Bench) -> None:
+    """It is logged once, and the task is polled until it is exported; `completed` is no end either."""
+    words = iter(["pending", "queued", "queued", "processing", "completed", "completed", "queued"])
+
+    async def on_status(made: Made) -> Answer | None:
+        word = next(words, None)
+        return None if word is None else vendor.standing(made, status=word, result_url="")
+
+    bench.plan(1)
+    async with serving(Script(takes_s=1.0, on_status=on_status)) as vendor:
+        with capture_logs() as logs:
+            await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+    assert [line["status"] for line in logs if line["event"] == "unknown_status"] == ["queued"]
 
 
-def watch(takes_s: float, experience: Experience, *, seed: int, rows: int = 20_000) -> Watched:
-    """Look at a task until it is exported: it pends for the first 5 % of its time, and packs for the last 5 %."""
-    draws = random.Random(seed)  # noqa: S311 - a test's dice
-    now = progress_at = 0.0
-    said: tuple[str, int] = ("", 0)
-    since, last_row_s = (0.0, 0.0), None
-    looks, done = 0, 0.0
-    while True:
-        progress = Progress(now, now - progress_at, done, since, last_row_s)
-        last_row_s = worked_s(progress)
-        since = since if since[1] > 0.0 else (now, done)
-        looked_s = now
-        now += next_look_s(progress, experience, POLLING, floor_s=0.0, draw=draws.random())
-        looks += 1
-        if now >= takes_s:
-            return Watched(looks, now - takes_s, looked_s, last_row_s)
-        done = min(1.0, max(0.0, (now / takes_s - 0.05) / 0.9))
-        if said != (said := ("processing" if done else "pending", int(done * rows))):
-            progress_at = now
+async def test_exported_without_a_link_is_looked_at_again(bench: Bench) -> None:
+    """The link may come later than the word."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return vendor.standing(made, status="exported", result_url=None) if len(made.looks) < 4 else None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
 
 
-@pytest.mark.parametrize(
-    ("progress", "typical_s", "expected_s"),
-    [
-        (Progress(0, 0, 0.0), None, 5.0),  # just submitted, nothing known
-        (Progress(40, 0, 0.0), None, 40.0),
-        (Progress(40, 0, 0.0), 0.0, 40.0),
-        (Progress(0, 0, 0.0), 100.0, 55.0),  # others took 100 s, some less
-        (Progress(0, 0, 0.0), 1740.0, 300.0),
-        (Progress(600, 500, 0.0), 1000.0, 75.0),  # it tells nothing, and few end so early
-        (Progress(1000, 900, 0.0), 1000.0, 45.0),  # neither does its standing still tell anything
-        (Progress(1500, 1400, 0.0), 1000.0, 45.0),
-        (Progress(2000, 1900, 0.0), 1000.0, 95.0),  # but that it is late does
-        (Progress(100, 0, 0.5), 1.0, 95.0),  # its own progress counts more than that of others
-        (Progress(100, 0, 0.8), None, 23.75),
-        (Progress(400, 0, 0.6, (200, 0.2)), None, 190.0),  # of its age it spent the half in a queue
-        (Progress(400, 0, 0.2, (200, 0.2)), None, 300.0),  # it stood still since
-        (Progress(5, 0, 0.001), None, 9.5),  # a first progress is not believed too far ahead
-        (Progress(1000, 0, 0.98), None, 20.4),  # near the end it is the end that is aimed at
-        (Progress(2000, 0, 0.999), None, 20.0),  # but a look is worth 1 % of its age
-        (Progress(2000, 0, 1.4), None, 20.0),  # more successes than rows
-        (Progress(1000, 400, 1.0), None, 100.0),
-        (Progress(1000, 4000, 1.0), None, 300.0),
-    ],
-)
-def test_next_look(progress: Progress, typical_s: float | None, expected_s: float) -> None:
-    """It aims at the end, from the task's own progress, from what others took, or from the task's age."""
-    wait_s = next_look_s(progress, Experience(typical_s), POLLING, floor_s=0.0, draw=0.5)
-    assert wait_s == pytest.approx(expected_s, abs=0.01)
+async def test_the_vendor_reports_a_task_as_failed(bench: Bench) -> None:
+    """The task is failed for good, its place at the vendor is free again, and the others go on."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return vendor.standing(made, status="failed") if made.chunk == 2 else None
+
+    bench.plan(4)
+    bench.platform("instagram", max_in_flight=1)
+    async with serving(Script(on_status=on_status)) as vendor:
+        platforms = await bench.run(vendor.base_url)
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE, State.FAILED, State.DONE, State.DONE]
+    assert platforms[0].at_vendor == 0
+    assert set(vendor.charged().values()) == {1}
 
 
-def test_the_export_is_expected_behind_the_last_row() -> None:
-    """How far behind, other tasks have taught; once all rows are done, it is reckoned from when that was expected."""
-    taught = Experience(1000.0, margin=0.03)
-    before = Progress(980, 0, 0.98)
-    assert worked_s(before) == pytest.approx(1000.0)
-    assert next_look_s(before, taught, POLLING, floor_s=0.0, draw=0.5) == pytest.approx(50.0)
-    after = Progress(1010, 0, 1.0, (500, 0.5), worked_s=1000.0)
-    assert worked_s(after) == 1000.0
-    assert next_look_s(after, taught, POLLING, floor_s=0.0, draw=0.5) == pytest.approx(20.0)
-    assert worked_s(Progress(990, 0, 1.0, (500, 0.5), worked_s=1000.0)) == 990.0
+async def test_a_total_that_differs_is_logged_once(bench: Bench) -> None:
+    """The vendor's count of rows is compared with ours; it is no reason to stop."""
 
+    async def on_status(made: Made) -> Answer:
+        return vendor.standing(made, total=2)
 
-@given(progress=PROGRESS, experience=EXPERIENCE, draw=st.floats(0, 1, exclude_max=True), floor=st.floats(0, 200))
-def test_looks_stay_between_the_intervals(
-    progress: Progress, experience: Experience, draw: float, floor: float
-) -> None:
-    """No look comes before the shorter interval or what the pace bears, or after the longer one."""
-    wait_s = next_look_s(progress, experience, POLLING, floor_s=floor, draw=draw)
-    assert max(5.0, floor) <= wait_s <= 300.0
-
-
-def test_a_pace_that_bears_less_counts_more_than_the_longer_interval() -> None:
-    """With very many tasks at the vendor, looks are as rare as the pace makes them."""
-    assert next_look_s(Progress(10, 0, 0.5), NOTHING, POLLING, floor_s=1000.0, draw=0.5) == 1000.0
-
-
-@given(
-    age=st.floats(1, 1e5),
-    done=st.floats(0.001, 1),
-    more=st.floats(0, 1),
-    still=st.floats(0, 1e5),
-    longer=st.floats(0, 1e5),
-)
-def test_monotone(age: float, done: float, more: float, still: float, longer: float) -> None:
-    """The further a task is, the sooner the next look; the longer it stood still, the later."""
-
-    def wait_s(since_progress_s: float, share: float) -> float:
-        return next_look_s(Progress(age, since_progress_s, share), NOTHING, POLLING, floor_s=0.0, draw=0.5)
-
-    assert wait_s(still, min(1.0, done + more)) <= wait_s(still, done) + 1e-9
-    assert wait_s(still + longer, done) >= wait_s(still, done) - 1e-9
-
-
-def test_looks_are_spread() -> None:
-    """Tasks that were submitted together are not looked at together: a tenth of the wait is drawn."""
-    waits = [next_look_s(Progress(100, 0, 0.5), NOTHING, POLLING, floor_s=0.0, draw=draw) for draw in (0.0, 0.5, 0.999)]
-    assert waits == pytest.approx([90.25, 95.0, 99.74], abs=0.01)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_example_of_the_vendor_needs_few_looks(seed: int) -> None:
-    """A task of 29 minutes is looked at about eight times, and its export is seen within 3 % of its time."""
-    first = watch(1740.0, NOTHING, seed=seed)
-    later = watch(1740.0, Experience(1740.0, 0.05), seed=seed)
-    assert first.looks <= 18
-    assert later.looks <= 9
-    assert max(first.delay_s, later.delay_s) <= 0.03 * 1740.0
-
-
-@pytest.mark.parametrize("share", [0.75, 0.9, 1.0, 1.1, 1.25])
-@pytest.mark.parametrize("takes_s", [20.0, 100.0, 1740.0, 3600.0])
-def test_tasks_that_vary(takes_s: float, share: float) -> None:
-    """Tasks around what is typical cost few looks, and their export is seen within a tenth of their time."""
-    watched = [watch(takes_s * share, Experience(takes_s, 0.05), seed=seed) for seed in range(20)]
-    assert sum(one.looks for one in watched) / 20 <= 4 + takes_s / 300.0 + 3
-    assert sum(one.delay_s for one in watched) / 20 <= max(5.0, 0.1 * takes_s * share)
-
-
-def test_a_task_that_stands_still_is_looked_at_ever_more_rarely() -> None:
-    """The waits grow up to the longer interval, whatever its last progress was."""
-    now, waits = 100.0, []
-    while now < 5000.0:
-        progress = Progress(now, now - 100.0, 0.99, (50.0, 0.5))
-        waits.append(next_look_s(progress, NOTHING, POLLING, floor_s=0.0, draw=0.5))
-        now += waits[-1]
-    assert waits == sorted(waits)
-    assert waits[0] == 5.0
-    assert waits[-1] == 300.0
-
-
-def test_a_task_that_tells_nothing_is_looked_at_most_often_when_others_end() -> None:
-    """Looks come closer together until its usual end, and stand ever farther apart once it is late."""
-    now, waits = 0.0, list[tuple[float, float]]()
-    while now < 10_000.0:
-        wait_s = next_look_s(Progress(now, now, 0.0), Experience(1000.0), POLLING, floor_s=0.0, draw=0.5)
-        waits.append((now, wait_s))
-        now += wait_s
-    before = [wait_s for at_s, wait_s in waits if 550.0 <= at_s < 1000.0]
-    after = [wait_s for at_s, wait_s in waits if at_s >= 1000.0]
-    assert before == sorted(before, reverse=True)
-    assert before[0] > 80.0
-    assert after == sorted(after)
-    assert (after[0], after[-1]) == (45.0, 300.0)
-
-
-def test_looks_take_half_of_the_pace_at_most() -> None:
-    """40 tasks at 5 requests a second: one look each in 16 s leaves half of the requests for submits."""
-    assert floor_s(40, 0.2) == pytest.approx(16.0)
-    assert floor_s(40, 0.0) == 0.0
-
-
-def test_what_is_typical_is_learnt_slowly() -> None:
-    """The first task is all that is known; every later one moves it by a tenth. The truth lies between two looks."""
-    first = learn(NOTHING, after_s=90.0, at_s=110.0, worked_s=None)
-    assert first == Experience(100.0)
-    assert learn(first, after_s=180.0, at_s=220.0, worked_s=None).typical_s == pytest.approx(110.0)
+    bench.plan(1)
+    async with serving(Script(takes_s=30.0, on_status=on_status)) as vendor:
+        with capture_logs() as logs:
+            await bench.run(vendor.base_url)
+    assert [line["total"] for line in logs if line["event"] == "total_differs"] == [2]
+    assert bench.states() == [State.DONE]
 
 
 @pytest.mark.parametrize(
-    ("after_s", "at_s", "sign"),
+    "answer",
     [
-        (900.0, 1010.0, -1),  # exported before the aim at 1020
-        (1030.0, 1050.0, 1),  # or behind it
-        (1000.0, 1040.0, 0),  # nobody knows
+        lambda: RESET,
+        lambda: error(500),
+        lambda: web.Response(status=503, text="<html>"),
+        lambda: web.Response(text="no json"),
+        lambda: web.json_response({"task_id": "of-another", "status": "exported"}),
+        lambda: web.Response(status=301, headers={"Location": "/"}),
     ],
 )
-def test_the_margin_follows_how_often_the_aim_was_late_enough(after_s: float, at_s: float, sign: int) -> None:
-    """It shrinks when the export came before the aim, and grows when it came behind, by as little each time."""
-    margin = learn(Experience(1000.0, 0.02), after_s=after_s, at_s=at_s, worked_s=1000.0).margin
-    assert margin == pytest.approx(0.02 + sign * 0.001)
+async def test_a_look_that_failed_is_repeated(bench: Bench, answer: Callable[[], Answer]) -> None:
+    """A status call is safe to repeat, whatever came back, and each one that left is counted."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return answer() if len(made.looks) <= 3 else None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+    assert len(vendor.of(1).looks) == 4
+    assert bench.standing().status_calls == 4  # those that the HTTP library repeated by itself as well
 
 
-@pytest.mark.parametrize("margin", [-0.05, 0.0, 0.2])
-def test_the_margin_finds_the_export(margin: float) -> None:
-    """Wherever it began, after some tasks looks come just behind the export, and few are needed."""
-    experience = Experience(1740.0, margin)
-    chance = random.Random(1)  # noqa: S311 - a test's dice
-    watched = []
-    for seed in range(300):
-        takes_s = 1740.0 * chance.uniform(0.7, 1.3)
-        one = watch(takes_s, experience, seed=seed)
-        watched.append(one)
-        at_s = takes_s + one.delay_s
-        experience = learn(experience, after_s=one.looked_s, at_s=at_s, worked_s=one.worked_s)
-    assert sum(one.delay_s for one in watched[-100:]) / 100 <= 0.01 * 1740.0
-    assert sum(one.looks for one in watched[-100:]) / 100 <= 8.0
-    assert experience.margin == pytest.approx(0.05, abs=0.01)
+async def test_a_429_on_a_look_slows_down(bench: Bench) -> None:
+    """The vendor's wish holds for the next look, and the pace is halved."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return error(429, Retry_After="20") if len(made.looks) == 1 else None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+    first, second = vendor.of(1).looks
+    assert second - first >= 20.0
+
+
+@pytest.mark.parametrize("status", [401, 402])
+async def test_a_look_that_is_denied_ends_all_calls_to_the_vendor(bench: Bench, status: int) -> None:
+    """What is at the vendor stays there for the next run; nothing more is sent, and the run ends."""
+
+    async def on_status(_made: Made) -> Answer:
+        return error(status)
+
+    bench.plan(30)
+    async with serving(Script(on_status=on_status)) as vendor:
+        platforms = await bench.run(vendor.base_url)
+        assert platforms[0].vendor.poll_denied
+        assert platforms[0].vendor.denied
+        looks = sum(len(made.looks) for made in vendor.tasks.values())
+        assert looks <= 20
+        assert bench.states().count(State.SUBMITTED) == len(vendor.tasks)
+        vendor.on_status = None
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE] * 30
+    assert set(vendor.charged().values()) == {1}
+
+
+@pytest.mark.parametrize(("denied", "state"), [({1, 3}, State.DONE), ({1, 2}, State.SUBMITTED)])
+async def test_a_look_that_a_gateway_denies(bench: Bench, denied: set[int], state: State) -> None:
+    """An answer without the vendor's own words counts from the second one in a row on."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return web.Response(status=401, text="<html>") if len(made.looks) in denied else None
+
+    bench.plan(1)
+    async with serving(Script(on_status=on_status)) as vendor:
+        platforms = await bench.run(vendor.base_url)
+    assert bench.states() == [state]
+    assert bool(platforms[0].unpolled) is (state is State.SUBMITTED)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_task_whose_look_is_denied_is_held_alone(bench: Bench, alone: bool) -> None:  # noqa: FBT001 - a table
+    """A wrong id costs one task, whether or not another one is looked at; a decision on it is possible then."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return error(403) if made.chunk == 1 else None
+
+    bench.plan(1 if alone else 3)
+    async with serving(Script(on_status=on_status)) as vendor:
+        platforms = await bench.run(vendor.base_url)
+        assert bench.states() == [State.STALLED, *[State.DONE] * (0 if alone else 2)]
+        assert "does not let us see" in bench.task().reason
+        assert platforms[0].blocked == ""
+        vendor.on_status = None
+        await bench.run(vendor.base_url)
+    assert set(bench.states()) == {State.DONE}
+
+
+async def test_a_vendor_that_answers_nothing_but_denials(bench: Bench) -> None:
+    """Then it is not the task: it stays at the vendor, nothing is asked any more, and the next run looks again."""
+
+    async def denied(_made: Made) -> Answer:
+        return web.Response(status=403, text="<html>")
+
+    async def silent() -> Answer:
+        return web.Response(status=403, text="<html>")
+
+    bench.plan(1)
+    async with serving(Script()) as vendor:
+        await bench.run(vendor.base_url, submit_only=True)
+        vendor.on_status, vendor.on_ask = denied, silent
+        platforms = await bench.run(vendor.base_url)
+        assert bench.states() == [State.SUBMITTED]
+        assert platforms[0].unpolled
+        vendor.on_status = vendor.on_ask = None
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+
+
+async def test_a_task_that_the_vendor_does_not_know_yet(bench: Bench) -> None:
+    """A few answers of 404 are borne: the vendor may be slow to know its own tasks."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return error(404) if len(made.looks) <= 4 else None
+
+    bench.plan(1)
+    async with serving(Script(on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+
+
+async def test_a_task_that_the_vendor_does_not_know_any_more_is_held(bench: Bench) -> None:
+    """It was paid for, so it is neither failed nor sent again: each later run looks a few times more."""
+
+    async def on_status(made: Made) -> Answer | None:
+        return error(404) if made.chunk == 2 else None
+
+    bench.plan(3)
+    bench.platform("instagram", max_in_flight=1)
+    async with serving(Script(on_status=on_status)) as vendor:
+        platforms = await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE, State.STALLED, State.DONE]
+        assert "does not know" in bench.task(2).reason
+        assert platforms[0].at_vendor == 0
+        await bench.run(vendor.base_url)
+        assert bench.states()[1] == State.STALLED
+        vendor.on_status = None
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE] * 3
+    assert set(vendor.charged().values()) == {1}
+
+
+class TestStandstill:
+    """A task that makes no progress for `give_up_after_h`."""
+
+    async def test_it_is_held_and_looked_at_rarely(self, bench: Bench) -> None:
+        """It costs few looks, and each later run looks once and takes a late result."""
+
+        async def on_status(made: Made) -> Answer:
+            return vendor.standing(made, status="processing", success=1)
+
+        bench.plan(2)
+        bench.polling = PollingSettings(give_up_after_h=2.0)
+        bench.platform("instagram", max_in_flight=1)
+        async with serving(Script(on_status=on_status)) as vendor:
+            await bench.run(vendor.base_url)
+            began = asyncio.get_running_loop().time()
+            assert bench.states() == [State.STALLED, State.STALLED]
+            assert 4 * HOUR_S <= began <= 4.5 * HOUR_S
+            assert len(vendor.of(1).looks) <= 2 * HOUR_S / 300 + 15
+
+            looks = len(vendor.of(1).looks)
+            await bench.run(vendor.base_url)
+            assert len(vendor.of(1).looks) == looks + 1
+            assert bench.states() == [State.STALLED, State.STALLED]
+
+            vendor.on_status = None
+            await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE, State.DONE]
+        assert set(vendor.charged().values()) == {1}
+
+    async def test_progress_starts_the_time_anew(self, bench: Bench) -> None:
+        """A slow task is not a stalled one: as long as a row is added now and then, it is waited for."""
+        bench.plan(1, rows=1000)
+        bench.polling = PollingSettings(give_up_after_h=1.0)
+        async with serving(Script(takes_s=4 * HOUR_S)) as vendor:
+            await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE]
+
+    async def test_one_failed_look_after_days_says_nothing(self, bench: Bench) -> None:
+        """The last run was long ago, and the first call of this one fails: the task is not held for that."""
+        bench.plan(1)
+        async with serving(Script(takes_s=HOUR_S)) as vendor:
+            await bench.run(vendor.base_url, submit_only=True)
+            assert bench.states() == [State.SUBMITTED]
+            await asyncio.sleep(100 * HOUR_S)
+
+            async def on_status(made: Made) -> Answer | None:
+                return error(500) if len(made.looks) <= 3 else None
+
+            vendor.on_status = on_status
+            await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE]
+
+    async def test_one_failed_look_at_a_held_task_is_repeated(self, bench: Bench) -> None:
+        """A later run takes a late result even if its first call fails, and gives up after a few."""
+        bench.plan(1)
+        bench.polling = PollingSettings(give_up_after_h=1.0)
+
+        async def stuck(made: Made) -> Answer:
+            return vendor.standing(made, status="processing", success=0)
+
+        async def broken(_made: Made) -> Answer:
+            return error(500)
+
+        async with serving(Script(on_status=stuck)) as vendor:
+            await bench.run(vendor.base_url)
+            assert bench.states() == [State.STALLED]
+            vendor.on_status = broken
+            platforms = await bench.run(vendor.base_url)
+            assert bench.states() == [State.STALLED]
+            assert platforms[0].at_vendor == 0
+
+            async def broken_at_first(made: Made) -> Answer | None:
+                return error(500) if len(made.looks) <= looks + 1 else None
+
+            looks = len(vendor.of(1).looks)
+            vendor.on_status = broken_at_first
+            await bench.run(vendor.base_url)
+        assert bench.states() == [State.DONE]
+
+    async def test_looks_that_always_fail_for_one_task(self, bench: Bench) -> None:
+        """A task whose status can never be read is held in the end, though the vendor is well otherwise."""
+        bench.polling = PollingSettings(give_up_after_h=1.0)
+        bench.plan(2, rows=1000)
+
+        async def on_status(made: Made) -> Answer | None:
+            return error(500) if made.chunk == 1 else None
+
+        async with serving(Script(takes_s=3 * HOUR_S, on_status=on_status)) as vendor:
+            await bench.run(vendor.base_url)
+        assert bench.states() == [State.STALLED, State.DONE]
+
+
+async def test_a_clock_that_was_set_back_makes_no_task_older(bench: Bench) -> None:
+    """What an earlier run recorded may lie in the future now; it counts as now."""
+    bench.plan(1)
+    bench.polling = PollingSettings(give_up_after_h=1.0)
+    async with serving(Script(takes_s=HOUR_S / 2)) as vendor:
+        await bench.run(vendor.base_url, submit_only=True)
+        bench.clock_offset_s = -100 * HOUR_S
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.DONE]
+
+
+async def test_looks_aim_at_the_end(bench: Bench) -> None:
+    """The vendor's example, 29 minutes a task: about ten looks each, and no result waits for long."""
+    bench.plan(10, rows=2_000)
+    bench.platform("instagram", max_in_flight=5)
+    async with serving(Script(takes_s=1740.0)) as vendor:
+        await bench.run(vendor.base_url)
+    looks = [len(made.looks) for made in vendor.tasks.values()]
+    delays = [made.looks[-1] - made.at - 1740.0 for made in vendor.tasks.values()]
+    assert max(looks) <= 16
+    assert sum(looks) / len(looks) <= 11
+    assert max(delays) <= 60.0
+
+
+async def test_an_accepted_task_waits_for_its_first_look(bench: Bench) -> None:
+    """With nothing known the first look comes after `min_interval_s`; never later than `max_interval_s`."""
+    bench.plan(6)
+    bench.polling = PollingSettings(min_interval_s=7.0, max_interval_s=50.0)
+    bench.platform("instagram", max_in_flight=1)
+    async with serving(Script(takes_s=500.0)) as vendor:
+        await bench.run(vendor.base_url)
+    first = [made.looks[0] - made.at for made in vendor.tasks.values()]
+    assert first[0] == pytest.approx(7.0, abs=0.5)
+    assert all(wait == pytest.approx(50.0, abs=0.5) for wait in first[1:])
+
+
+async def test_the_answer_to_a_submit_may_differ(bench: Bench) -> None:
+    """The v1 answer counts the rows: what the vendor says is kept with the task."""
+
+    async def on_made(made: Made) -> Answer:
+        return accepted(made, total=7)
+
+    bench.plan(1)
+    async with serving(Script(takes_s=20.0, on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url, submit_only=True)
+    assert bench.task().total == 7

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from orchestrator.dispatch.caution import Stop
+from orchestrator.dispatch.caution import PlatformStop
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Ledger
@@ -64,11 +64,11 @@ async def test_doubts_go_one_at_a_time_and_the_third_in_a_row_stops(bench: Bench
 
     bench.plan(20)
     async with serving(Script(on_made=on_made)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert vendor.submits == [1, 2, 3]
     assert vendor.most_at_once == 1
     assert bench.states() == [IN_DOUBT] * 3 + [PLANNED] * 17
-    assert lanes[0].caution.stopped is Stop.DOUBTS
+    assert platforms[0].caution.stopped is PlatformStop.DOUBTS
     assert bench.spent_nano() == 3 * bench.platforms["instagram"].cost_nano(3)
 
 
@@ -137,10 +137,10 @@ async def test_three_refusals_in_a_row_stop(bench: Bench) -> None:
 
     bench.plan(20)
     async with serving(Script(on_submit=on_submit)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert vendor.submits == [1, 2, 3]
     assert bench.states() == [FAILED] * 3 + [PLANNED] * 17
-    assert lanes[0].caution.stopped is Stop.REFUSALS
+    assert platforms[0].caution.stopped is PlatformStop.REFUSALS
     assert bench.spent_nano() == 0
 
 
@@ -200,11 +200,11 @@ async def test_the_vendor_says_stop(bench: Bench, status: int) -> None:
     bench.plan(6)
     bench.platform("instagram", max_in_flight=2)
     async with serving(Script(on_submit=on_submit)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert bench.states() == [DONE, DONE, *[PLANNED] * 4]
     assert vendor.submits == [1, 2, 3]
-    assert lanes[0].side.denied
-    assert not lanes[0].side.poll_denied
+    assert platforms[0].vendor.denied
+    assert not platforms[0].vendor.poll_denied
     assert bench.spent_nano() == 2 * bench.platforms["instagram"].cost_nano(3)
 
 
@@ -219,8 +219,8 @@ async def test_a_platform_that_is_denied_leaves_the_others_alone(bench: Bench) -
 
     bench.plan(3)
     async with serving(Script()) as vendor, serving(Script(on_submit=on_submit)) as other:
-        lanes = await bench.run(vendor.base_url, other.base_url)
-    assert [bool(lane.denied) for lane in lanes] == [False, False, True]
+        platforms = await bench.run(vendor.base_url, other.base_url)
+    assert [bool(platform.denied) for platform in platforms] == [False, False, True]
     assert (len(other.submits), bench.states("viber")) == (1, [PLANNED] * 3)
     assert bench.states("instagram") == bench.states("amazon") == [DONE] * 3
 
@@ -235,14 +235,14 @@ async def test_a_gateway_that_denies(bench: Bench, status: int, times: int) -> N
 
     bench.plan(2)
     async with serving(Script(on_submit=on_submit)) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     if times == 1:
         assert bench.states() == [DONE, DONE]
-        assert lanes[0].blocked == ""
+        assert platforms[0].blocked == ""
     else:
         assert bench.states() == [PLANNED, PLANNED]
-        assert bool(lanes[0].denied) is (status == 403)
-        assert bool(lanes[0].side.denied) is (status != 403)
+        assert bool(platforms[0].denied) is (status == 403)
+        assert bool(platforms[0].vendor.denied) is (status != 403)
     assert set(vendor.charged().values()) <= {1}
 
 
@@ -287,10 +287,10 @@ async def test_the_budget_is_held_at_release(bench: Bench) -> None:
     bench.plan(5)
     bench.max_cost_nano = 2 * bench.platforms["instagram"].cost_nano(3)
     async with serving(Script()) as vendor:
-        lanes = await bench.run(vendor.base_url)
+        platforms = await bench.run(vendor.base_url)
     assert sorted(bench.states()) == [DONE, DONE, PLANNED, PLANNED, PLANNED]
     assert sum(vendor.charged().values()) == 2
-    assert lanes[0].over_budget
+    assert platforms[0].over_budget
     assert bench.spent_nano() == bench.max_cost_nano
 
 

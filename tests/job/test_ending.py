@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.dispatch.backoff import Health
-from orchestrator.dispatch.caution import Caution, Outcome
-from orchestrator.dispatch.lanes import Lane, Side
+from orchestrator.dispatch.caution import Caution, SubmitOutcome
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import MASTER_CODES, ending
 from orchestrator.ledger import Memory, Standing, Task
@@ -33,27 +33,27 @@ class Case:
     poll_denied: str = ""
     unreachable: bool = False
     over_budget: bool = False
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[SubmitOutcome] = field(default_factory=list)
 
 
 def end(*cases: Case, stop_reason: str = "", first_failed: Task | None = None) -> Any:
     """Return how a run with these platforms, each at a vendor of its own, ends."""
-    lanes, standings = [], {}
+    platforms, standings = [], {}
     for number, case in enumerate(cases):
         name = f"platform{number}"
         now = asyncio.get_running_loop().time()
         client = VendorClient(VendorSettings(base_url="http://127.0.0.1"), "http://127.0.0.1", "", version="0")
-        side = Side(f"vendor{number}", client, Pace(1.0, now=now), Health(BackoffSettings()))
-        side.denied, side.poll_denied, side.unreachable = case.denied, case.poll_denied, case.unreachable
+        vendor = VendorRun(f"vendor{number}", client, Pace(1.0, now=now), Health(BackoffSettings()))
+        vendor.denied, vendor.poll_denied, vendor.unreachable = case.denied, case.poll_denied, case.unreachable
         caution = Caution(Memory(), canary=False)
         for outcome in case.outcomes:
             caution.answered(outcome)
-        lanes.append(Lane(name, PLATFORM, side, Pace(1.0, now=now), caution, over_budget=case.over_budget))
+        platforms.append(PlatformRun(name, PLATFORM, vendor, Pace(1.0, now=now), caution, over_budget=case.over_budget))
         standings[name] = Standing(name, case.tasks, {}, {}, 0, 0, 0)
-    return ending(lanes, standings, stop_reason=stop_reason, first_failed=first_failed)
+    return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed)
 
 
-THREE_DOUBTS, THREE_REFUSALS = [Outcome.DOUBTED] * 3, [Outcome.REFUSED] * 3
+THREE_DOUBTS, THREE_REFUSALS = [SubmitOutcome.DOUBTED] * 3, [SubmitOutcome.REFUSED] * 3
 
 
 @pytest.mark.parametrize(

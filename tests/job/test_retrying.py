@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.dispatch import settling
+from orchestrator.dispatch import result_versions
 from orchestrator.errors import DamagedResultError, ExitCode
 from orchestrator.job import Refetch, resolve, retry
 from orchestrator.ledger import Ledger, ledger_path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.results import ResultCheck, ResultReport
     from tests.job.conftest import Case
 
-VERSION = "orchestrator.dispatch.settling.__version__"
+VERSION = "orchestrator.dispatch.result_versions.__version__"
 FAILED, VENDOR_FAILED = (TaskKey("instagram", chunk) for chunk in (1, 2))
 
 
@@ -87,11 +87,11 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> None:
     read = check.check_result
 
     def reading(what: ResultCheck) -> tuple[ResultReport, bytes]:
-        if settling.reader_of(()) == "1" and what.chunk.name == "000002.txt":
+        if result_versions.reader_of(()) == "1" and what.chunk.name == "000002.txt":
             raise DamagedResultError("this can't be read")
         return read(what)
 
-    for reader in ("results.keeping", "dispatch.settling", "dispatch.fetching"):
+    for reader in ("results.keeping", "dispatch.result_versions", "dispatch.fetching"):
         monkeypatch.setattr(f"orchestrator.{reader}.check_result", reading)
     for command in ("running", "retrying"):
         monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)

@@ -1,6 +1,6 @@
-"""The fast tier: schedule, lanes, caution, health, pace, polling and ending alone, in a discrete-event model.
+"""The fast tier: schedule, platforms, caution, health, pace, polling and ending alone, in a discrete-event model.
 
-No event loop, no socket, no file: the program's own submitter and looker are coroutines that this model drives step by
+No event loop, no socket, no file: the program's own submitter and poller are coroutines that this model drives step by
 step, with a vendor and a ledger of a few lines each. One seed takes about a millisecond.
 
 What has to hold, besides the transitions that the table allows: a platform's first submit is alone, and leaves only
@@ -30,9 +30,9 @@ import structlog
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.dispatcher import WINDOW
-from orchestrator.dispatch.lanes import Lane, Side, Watch
-from orchestrator.dispatch.looking import Looker
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun, Watch
+from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.errors import ExitCode
@@ -47,7 +47,7 @@ from tests.simulation.model import (
     ModelContext,
     ModelFetcher,
     ModelLedger,
-    ModelSubmits,
+    ModelSubmitPlaces,
     ModelWriter,
     Pause,
 )
@@ -203,80 +203,85 @@ class Model(Watched):
             self.chance,
             self._stopping,
         )
-        sides = {name: self._side(name) for name in sorted({p.vendor for p in self.platforms.values()})}
-        self.lanes = [self._lane(name, platform, sides) for name, platform in self.platforms.items()]
-        self.seen = {lane.name: Seen() for lane in self.lanes}
+        vendors = {name: self._vendor_run(name) for name in sorted({p.vendor for p in self.platforms.values()})}
+        self.platform_runs = [self._platform_run(name, settings, vendors) for name, settings in self.platforms.items()]
+        self.seen = {platform.name: Seen() for platform in self.platform_runs}
         self.vendor.spoke.clear()
-        self.left_last = dict.fromkeys(sides, -math.inf)
-        self.schedule = Schedule(self.lanes, self._wake, downloads=2)
-        self.looker = Looker(self.context)
-        self.submitter = Submitter(self.context, self.looker)
-        self.fetcher = ModelFetcher(self.context, self.looker, self.vendor)
-        for lane in self.lanes:
-            self._take_over(lane)
+        self.left_last = dict.fromkeys(vendors, -math.inf)
+        self.schedule = Schedule(self.platform_runs, self._wake, downloads=2)
+        self.poller = Poller(self.context)
+        self.submitter = Submitter(self.context, self.poller)
+        self.fetcher = ModelFetcher(self.context, self.poller, self.vendor)
+        for platform in self.platform_runs:
+            self._take_over(platform)
 
-    def _side(self, name: str) -> Side:
-        return Side(name, cast("VendorClient", self.vendor), Pace(self.rates[name], now=self.now), Health(self.backoff))
+    def _vendor_run(self, name: str) -> VendorRun:
+        return VendorRun(
+            name, cast("VendorClient", self.vendor), Pace(self.rates[name], now=self.now), Health(self.backoff)
+        )
 
-    def _lane(self, name: str, platform: PlatformSettings, sides: dict[str, Side]) -> Lane:
+    def _platform_run(self, name: str, settings: PlatformSettings, vendors: dict[str, VendorRun]) -> PlatformRun:
         waiting = self.ledger.standing(name).tasks(State.IN_DOUBT)
-        caution = Caution(self.ledger.memories[name], canary=platform.canary, waiting=waiting)
-        lane = Lane(name, platform, sides[platform.vendor], Pace(platform.requests_per_second, now=self.now), caution)
-        lane.submits = ModelSubmits(caution, self, name)
-        return lane
+        caution = Caution(self.ledger.memories[name], canary=settings.canary, waiting=waiting)
+        pace = Pace(settings.requests_per_second, now=self.now)
+        platform = PlatformRun(name, settings, vendors[settings.vendor], pace, caution)
+        platform.submits = ModelSubmitPlaces(caution, self, name)
+        return platform
 
-    def _take_over(self, lane: Lane) -> None:
+    def _take_over(self, platform: PlatformRun) -> None:
         """Do as the dispatcher does with what an earlier run left at the vendor."""
-        tasks = self.ledger.tasks(State.SUBMITTED, State.STALLED, platform=lane.name)
+        tasks = self.ledger.tasks(State.SUBMITTED, State.STALLED, platform=platform.name)
         for task in tasks:
             assert task.task_id is not None
             since = task.progress_at or self.now
             watch = Watch(
                 task.key, task.task_id, 1, task.submitted_at or self.now, since, stalled=task.state is State.STALLED
             )
-            lane.looks.put(watch, self.now)
-        lane.accepted(len(tasks))
+            platform.polls.put(watch, self.now)
+        platform.accepted(len(tasks))
         if tasks:
-            lane.caution.submitted_before()
-            self.seen[lane.name].sent = True
+            platform.caution.submitted_before()
+            self.seen[platform.name].sent = True
 
     def _take_steps(self) -> float:
         """Begin all that may begin now; return until when there is nothing."""
         while not self._stopping.is_set():
-            for lane in self.lanes:
-                if lane.wants_tasks:
-                    self._fill(lane)
-            due = {lane.name: lane.looks.next_at for lane in self.lanes}
+            for platform in self.platform_runs:
+                if platform.wants_tasks:
+                    self._fill(platform)
+            due = {platform.name: platform.polls.next_at for platform in self.platform_runs}
             step = self.schedule.next_step(self.now)
             if isinstance(step, Wait):
                 return step.until
             self._begin(step, due)
         return math.inf
 
-    def _fill(self, lane: Lane) -> None:
-        tasks = [t for t in self.ledger.tasks(State.PLANNED, platform=lane.name) if t.key.chunk > lane.cursor][:WINDOW]
-        lane.upcoming.extend(tasks)
-        lane.exhausted = len(tasks) < WINDOW
+    def _fill(self, platform: PlatformRun) -> None:
+        tasks = [t for t in self.ledger.tasks(State.PLANNED, platform=platform.name) if t.key.chunk > platform.cursor][
+            :WINDOW
+        ]
+        platform.upcoming.extend(tasks)
+        platform.exhausted = len(tasks) < WINDOW
         if tasks:
-            lane.cursor = tasks[-1].key.chunk
+            platform.cursor = tasks[-1].key.chunk
 
     def _begin(self, step: Download | Poll | Submit | Ask, due: dict[str, float]) -> None:
-        lane = step.lane
+        platform = step.platform
         match step:
             case Download(_, watch, place):
                 promise(self.schedule.downloads.free >= 0, "more downloads than allowed")
-                self._start(Proc(self.fetcher.fetch(lane, watch), lane, None, place.__exit__))
+                self._start(Proc(self.fetcher.fetch(platform, watch), platform, None, place.__exit__))
             case Poll(_, watch, turn):
-                self._check_call(lane)
-                self._check_lag(lane, due[lane.name])
-                self._start(Proc(self.looker.look(lane, watch, _leave), lane, turn, lambda: None))
+                self._check_call(platform)
+                self._check_lag(platform, due[platform.name])
+                self._start(Proc(self.poller.poll(platform, watch, _leave), platform, turn, lambda: None))
             case Ask(_, turn):
-                self._check_call(lane)
-                self._start(Proc(self.looker.ask(lane, _leave), lane, turn, lambda: None))
+                self._check_call(platform)
+                self._start(Proc(self.poller.ask(platform, _leave), platform, turn, lambda: None))
             case Submit(_, task, turn, place):
-                self._check_call(lane)
-                self._check_submit(lane, due)
-                self._start(Proc(self.submitter.submit(lane, task, _leave, place), lane, turn, place.__exit__))
+                self._check_call(platform)
+                self._check_submit(platform, due)
+                self._start(Proc(self.submitter.submit(platform, task, _leave, place), platform, turn, place.__exit__))
 
     # --- coroutines --------------------------------------------------------------------------------------------------
 
@@ -293,16 +298,16 @@ class Model(Watched):
             self._over(proc)
             return
         if pause.leave:
-            self.seen[proc.lane.name].waiting.append(proc)
-            self._depart(proc.lane)
+            self.seen[proc.platform.name].waiting.append(proc)
+            self._depart(proc.platform)
         elif pause.place:
-            self.seen[proc.lane.name].holding[proc] = None
+            self.seen[proc.platform.name].holding[proc] = None
             self.at(self.now + pause.seconds, lambda: self._resume_held(proc))
         else:
             self.at(self.now + pause.seconds, lambda: self._resume(proc))
 
     def _resume_held(self, proc: Proc) -> None:
-        holding = self.seen[proc.lane.name].holding
+        holding = self.seen[proc.platform.name].holding
         if proc in holding:
             del holding[proc]
             self._resume(proc)
@@ -319,25 +324,25 @@ class Model(Watched):
         del self._on_their_way[proc]
         self._changed = True
 
-    def _depart(self, lane: Lane) -> None:
-        """Let the first of a lane leave when its lane's pace and its vendor's allow it."""
-        seen = self.seen[lane.name]
+    def _depart(self, platform: PlatformRun) -> None:
+        """Let the first of a platform leave when its platform's pace and its vendor's allow it."""
+        seen = self.seen[platform.name]
         if not seen.waiting:
             return
-        may_at = max(lane.pace.next_at, lane.side.pace.next_at)
+        may_at = max(platform.pace.next_at, platform.vendor.pace.next_at)
         if may_at > self.now:
             if not self.now < seen.tries_at <= may_at:
                 seen.tries_at = may_at
-                self.at(may_at, lambda: self._depart(lane))
+                self.at(may_at, lambda: self._depart(platform))
             return
         proc = seen.waiting.pop(0)
-        for pace in (lane.pace, lane.side.pace):
+        for pace in (platform.pace, platform.vendor.pace):
             pace.left(self.now)
-        self._check_spacing(lane)
+        self._check_spacing(platform)
         assert proc.turn is not None
         proc.turn._gone()
         self._resume(proc)
-        self._depart(lane)
+        self._depart(platform)
 
     def _kill(self) -> None:
         """End every coroutine without letting it change anything."""
@@ -370,11 +375,11 @@ class Model(Watched):
             row.looked = ("", 0, 0)
             row.failures = 0
             decided += 1
-        for lane in self.lanes:  # other settings, or a retry
-            if lane.caution.stopped and self.chance.random() < 0.8:
-                self.ledger.remember(lane.name, Memory())
-                self.past[lane.name] = Past()
-                decided += self.ledger.standing(lane.name).tasks(State.PLANNED)
+        for platform in self.platform_runs:  # other settings, or a retry
+            if platform.caution.stopped and self.chance.random() < 0.8:
+                self.ledger.remember(platform.name, Memory())
+                self.past[platform.name] = Past()
+                decided += self.ledger.standing(platform.name).tasks(State.PLANNED)
         return decided
 
 

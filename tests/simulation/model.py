@@ -7,11 +7,11 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from orchestrator.dispatch.context import Context
+from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.fetching import DAMAGE_LIMIT, Fetcher
-from orchestrator.dispatch.lanes import Lane, Watch
-from orchestrator.dispatch.looking import Looker
-from orchestrator.dispatch.places import Submits
+from orchestrator.dispatch.places import SubmitPlaces
+from orchestrator.dispatch.platform_run import PlatformRun, Watch
+from orchestrator.dispatch.polling import Poller
 from orchestrator.errors import BudgetError, TemporaryError
 from orchestrator.ledger import Memory, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, after
@@ -189,7 +189,7 @@ class ModelWriter:
     record = do
 
 
-class ModelContext(Context):
+class ModelContext(RunContext):
     """A context whose time is the model's."""
 
     __slots__ = ()
@@ -199,7 +199,7 @@ class ModelContext(Context):
         return self.clock()
 
 
-class ModelSubmits(Submits):
+class ModelSubmitPlaces(SubmitPlaces):
     """The program's places for submits, without an event loop."""
 
     def __init__(self, caution: Caution, model: Model, platform: str) -> None:
@@ -221,28 +221,28 @@ class ModelSubmits(Submits):
 class ModelFetcher(Fetcher):
     """The program's fetcher without network, files and workers."""
 
-    def __init__(self, context: Context, looker: Looker, vendor: ModelVendor) -> None:
-        self._context, self._looker, self._vendor = context, looker, vendor
+    def __init__(self, context: RunContext, poller: Poller, vendor: ModelVendor) -> None:
+        self._context, self._poller, self._vendor = context, poller, vendor
 
-    async def fetch(self, lane: Lane, watch: Watch) -> None:
+    async def fetch(self, platform: PlatformRun, watch: Watch) -> None:
         try:
             await self._vendor.download(watch.task_id)
         except Gone as gone:
             match gone.kind:
                 case "expired":
-                    await self._ask_again(lane, watch)
+                    await self._ask_again(platform, watch)
                 case "temporary":
-                    await self._fetch_later(lane, watch, TemporaryError("broken off"))
+                    await self._fetch_later(platform, watch, TemporaryError("broken off"))
                 case "refused":
-                    await self._looker.stall(lane, watch, "refused")
+                    await self._poller.stall(platform, watch, "refused")
                 case _:
                     watch.damages += 1
-                    lane.suspect(watch)
+                    platform.suspect(watch)
                     if watch.damages < DAMAGE_LIMIT:
-                        await self._ask_again(lane, watch)
+                        await self._ask_again(platform, watch)
                     else:
-                        await self._looker.fail(lane, watch, "damaged")
+                        await self._poller.fail(platform, watch, "damaged")
         else:
-            lane.caution.result_read(self._vendor.share(watch.key))
-            await self._context.note(lane, lambda ledger: cast("Any", ledger).finish(watch.key))
-            lane.ended(watch)
+            platform.caution.result_read(self._vendor.share(watch.key))
+            await self._context.note(platform, lambda ledger: cast("Any", ledger).finish(watch.key))
+            platform.ended(watch)

@@ -48,7 +48,7 @@ FAULTS = (*ASK_FAULTS, *RESULT_FAULTS, *SUBMIT_FAULTS, *STATUS_FAULTS, *TASK_FAU
 
 
 class ModelVendor:
-    """A vendor of a few lines, for all lanes; it charges when a whole submit has reached it and it makes a task."""
+    """A vendor of a few lines, for all platforms; it charges when a whole submit has reached it and it makes a task."""
 
     def __init__(self, model: Model, world: World) -> None:
         self._model, self._world = model, world

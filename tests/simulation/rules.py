@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from orchestrator.dispatch.caution import DOUBTS, HARDLY, IN_A_ROW
-from orchestrator.dispatch.context import Turn
-from orchestrator.dispatch.lanes import LEAVING_LIMIT, Lane
+from orchestrator.dispatch.context import CallPlace
+from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import ending
 from orchestrator.tasks import Event, State, TaskKey
@@ -23,14 +23,14 @@ class Proc:
     """A coroutine of the program on its way, with the place that it takes."""
 
     coro: Coroutine[Pause, None, None]
-    lane: Lane
-    turn: Turn | None
+    platform: PlatformRun
+    turn: CallPlace | None
     ended: Callable[[], None]
 
 
 @dataclass(slots=True)
 class Seen:
-    """What the model saw of a lane in this run, apart from what the lane itself keeps."""
+    """What the model saw of a platform in this run, apart from what the platform itself keeps."""
 
     accepted: bool = False
     sent: bool = False
@@ -56,7 +56,7 @@ class Watched:
     now: float
     ledger: ModelLedger
     vendor: ModelVendor
-    lanes: list[Lane]
+    platform_runs: list[PlatformRun]
     rates: dict[str, float]
     seen: dict[str, Seen]
     past: dict[str, Past]
@@ -84,28 +84,38 @@ class Watched:
             case _:
                 pass
 
-    def _check_submit(self, lane: Lane, due: dict[str, float]) -> None:
-        seen, most = self.seen[lane.name], lane.settings.max_in_flight
-        promise(lane.at_vendor + lane.submits.count <= most, f"{lane.name}: more than {most} tasks at the vendor")
-        held = lane.at_vendor + lane.submits.count + lane.to_fetch
-        promise(held <= 2 * most, f"{lane.name}: more than {2 * most} tasks unread")
-        past = self.past[lane.name]
-        promise(lane.side.name in self.vendor.spoke, f"{lane.name}: a submit before the vendor has answered anything")
-        alone = lane.submits.count == 1
-        promise(seen.accepted or alone, f"{lane.name}: the first submit is not alone")
-        promise(not seen.doubts or alone, f"{lane.name}: a submit beside another, after a doubt")
-        promise(past.refusals < IN_A_ROW, f"{lane.name}: a submit after the third refusal in a row")
-        promise(past.losses < IN_A_ROW, f"{lane.name}: a submit after the third result in a row that came to nothing")
-        unread = lane.settings.canary and not past.read
-        promise(not (unread and seen.sent), f"{lane.name}: a submit beside an unread canary")
-        promise(not (unread and past.losses), f"{lane.name}: a submit after a canary that came to nothing")
-        promise(not lane.side.denied and not lane.denied, f"{lane.name}: a submit after the vendor said stop")
-        for other in self.lanes:
-            free = other.leaving < LEAVING_LIMIT and not other.unpolled and not other.side.health.probing
-            waits = other.side.callable_at(self.now) > self.now
+    def _check_submit(self, platform: PlatformRun, due: dict[str, float]) -> None:
+        seen, most = self.seen[platform.name], platform.settings.max_in_flight
+        promise(
+            platform.at_vendor + platform.submits.count <= most,
+            f"{platform.name}: more than {most} tasks at the vendor",
+        )
+        held = platform.at_vendor + platform.submits.count + platform.to_fetch
+        promise(held <= 2 * most, f"{platform.name}: more than {2 * most} tasks unread")
+        past = self.past[platform.name]
+        promise(
+            platform.vendor.name in self.vendor.spoke,
+            f"{platform.name}: a submit before the vendor has answered anything",
+        )
+        alone = platform.submits.count == 1
+        promise(seen.accepted or alone, f"{platform.name}: the first submit is not alone")
+        promise(not seen.doubts or alone, f"{platform.name}: a submit beside another, after a doubt")
+        promise(past.refusals < IN_A_ROW, f"{platform.name}: a submit after the third refusal in a row")
+        promise(
+            past.losses < IN_A_ROW, f"{platform.name}: a submit after the third result in a row that came to nothing"
+        )
+        unread = platform.settings.canary and not past.read
+        promise(not (unread and seen.sent), f"{platform.name}: a submit beside an unread canary")
+        promise(not (unread and past.losses), f"{platform.name}: a submit after a canary that came to nothing")
+        promise(
+            not platform.vendor.denied and not platform.denied, f"{platform.name}: a submit after the vendor said stop"
+        )
+        for other in self.platform_runs:
+            free = other.leaving < LEAVING_LIMIT and not other.unpolled and not other.vendor.health.probing
+            waits = other.vendor.callable_at(self.now) > self.now
             promise(
                 waits or not free or due[other.name] > self.now,
-                f"{lane.name} submits while {other.name} is to be polled",
+                f"{platform.name} submits while {other.name} is to be polled",
             )
 
     def check_release(self, platform: str, released: int) -> None:
@@ -118,39 +128,41 @@ class Watched:
         promise(past.refusals < IN_A_ROW, f"{platform}: one is released after the third refusal in a row")
         promise(past.losses < IN_A_ROW, f"{platform}: one is released after the third result that came to nothing")
 
-    def _check_call(self, lane: Lane) -> None:
-        promise(lane.leaving <= LEAVING_LIMIT, f"{lane.name}: {lane.leaving} calls wait to leave")
-        side = lane.side
+    def _check_call(self, platform: PlatformRun) -> None:
+        promise(platform.leaving <= LEAVING_LIMIT, f"{platform.name}: {platform.leaving} calls wait to leave")
+        vendor = platform.vendor
         promise(
-            not side.health.probing or side.calls == 1, f"{side.name} is ailing, and gets {side.calls} calls at once"
+            not vendor.health.probing or vendor.calls == 1,
+            f"{vendor.name} is ailing, and gets {vendor.calls} calls at once",
         )
-        promise(not side.unreachable, f"{side.name} is out of reach, and is called")
+        promise(not vendor.unreachable, f"{vendor.name} is out of reach, and is called")
 
-    def _check_lag(self, lane: Lane, due_at: float) -> None:
+    def _check_lag(self, platform: PlatformRun, due_at: float) -> None:
         """Nothing that is due waits longer than the calls before it take, once the vendor is well."""
         if not self.vendor.healed:
             return
-        waiting = sum(other.at_vendor + other.to_fetch + LEAVING_LIMIT for other in self.lanes)
-        gap_s = max(max(other.pace.interval_s, other.side.pace.interval_s) for other in self.lanes)
+        waiting = sum(other.at_vendor + other.to_fetch + LEAVING_LIMIT for other in self.platform_runs)
+        gap_s = max(max(other.pace.interval_s, other.vendor.pace.interval_s) for other in self.platform_runs)
         bound_s = 5.0 + 4 * waiting * (gap_s + 0.01)
-        promise(self.now - due_at <= bound_s, f"{lane.name}: a look is {self.now - due_at:.3f} s late")
+        promise(self.now - due_at <= bound_s, f"{platform.name}: a look is {self.now - due_at:.3f} s late")
 
-    def _check_spacing(self, lane: Lane) -> None:
-        seen, side = self.seen[lane.name], lane.side
+    def _check_spacing(self, platform: PlatformRun) -> None:
+        seen, vendor = self.seen[platform.name], platform.vendor
         limits = (
-            (lane.settings.requests_per_second, seen.last_left),
-            (self.rates[side.name], self.left_last[side.name]),
+            (platform.settings.requests_per_second, seen.last_left),
+            (self.rates[vendor.name], self.left_last[vendor.name]),
         )
         for rate, last in limits:
             promise(
-                self.now - last >= 1 / rate - TOLERANCE_S, f"{lane.name}: two requests within {self.now - last:.6f} s"
+                self.now - last >= 1 / rate - TOLERANCE_S,
+                f"{platform.name}: two requests within {self.now - last:.6f} s",
             )
-        seen.last_left = self.left_last[side.name] = self.now
+        seen.last_left = self.left_last[vendor.name] = self.now
 
     def _judge_end(self, *, stopped: bool) -> ExitCode:
         """Check that a run that ended by itself has left nothing that it could have done."""
-        standings = {lane.name: self.ledger.standing(lane.name) for lane in self.lanes}
-        code = ending(self.lanes, standings, stop_reason="stopped" if stopped else "").code
+        standings = {platform.name: self.ledger.standing(platform.name) for platform in self.platform_runs}
+        code = ending(self.platform_runs, standings, stop_reason="stopped" if stopped else "").code
         for name, standing in standings.items():
             doubts = standing.tasks(State.IN_DOUBT)
             promise(doubts <= DOUBTS, f"{name}: {doubts} doubts wait for a decision")
@@ -162,17 +174,21 @@ class Watched:
                 row.doubted or row.charged == row.counted, f"{row.key}: charged {row.charged}, counted {row.counted}"
             )
             promise(row.charged <= row.counted, f"{row.key}: charged {row.charged}, counted {row.counted}")
-        for lane in self.lanes:
+        for platform in self.platform_runs:
             promise(
-                (lane.leaving, lane.submits.count, lane.submits.released, lane.side.calls) == (0, 0, 0, 0),
-                f"{lane.name}: places are not given back",
+                (platform.leaving, platform.submits.count, platform.submits.released, platform.vendor.calls)
+                == (0, 0, 0, 0),
+                f"{platform.name}: places are not given back",
             )
-            if not stopped and not lane.side.unreachable:
-                promise(lane.blocked or not standings[lane.name].tasks(State.PLANNED), f"{lane.name} is not all sent")
-                still = standings[lane.name].tasks(State.SUBMITTED)
-                promise(lane.unpolled or not still, f"{lane.name}: {still} tasks were left at the vendor")
-        work = any(standings[lane.name].unfinished for lane in self.lanes)
+            if not stopped and not platform.vendor.unreachable:
+                promise(
+                    platform.blocked or not standings[platform.name].tasks(State.PLANNED),
+                    f"{platform.name} is not all sent",
+                )
+                still = standings[platform.name].tasks(State.SUBMITTED)
+                promise(platform.unpolled or not still, f"{platform.name}: {still} tasks were left at the vendor")
+        work = any(standings[platform.name].unfinished for platform in self.platform_runs)
         promise(code is not ExitCode.DONE or not work, "done, with work left")
-        free = not any(lane.side.unreachable for lane in self.lanes)
+        free = not any(platform.vendor.unreachable for platform in self.platform_runs)
         promise(code is not ExitCode.AGAIN or stopped or not free, "again, though nothing stopped the run")
         return code

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.dispatch.caution import Caution
-from orchestrator.dispatch.lanes import Lane
-from orchestrator.dispatch.looking import Looker
 from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.platform_run import PlatformRun
+from orchestrator.dispatch.polling import Poller
 from orchestrator.vendor_api.client import Leave
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.fast import play_fast, silent
@@ -38,13 +38,13 @@ def _stubborn(_: Caution) -> int:
     return 1
 
 
-async def _believing(_: Looker, lane: Lane, turn: Leave) -> None:
+async def _believing(_: Poller, platform: PlatformRun, turn: Leave) -> None:
     await turn()
-    lane.side.answered = True
+    platform.vendor.answered = True
 
 
-def _greedy(lane: Lane, now: float) -> float:
-    return now if lane.upcoming and lane.submits.may_begin() else float("inf")
+def _greedy(platform: PlatformRun, now: float) -> float:
+    return now if platform.upcoming and platform.submits.may_begin() else float("inf")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def _greedy(lane: Lane, now: float) -> float:
         (Caution, "allowed", _reckless, "not alone|beside another|unread canary"),
         (Caution, "allowed", _stubborn, "after the third|unread canary|in doubt|came to nothing"),
         (Caution, "_judge", lambda _: None, "after the third|in doubt|came to nothing"),
-        (Looker, "ask", _believing, "before the vendor has answered"),
-        (Lane, "submit_at", _greedy, "tasks at the vendor|said stop|after the third|not all sent"),
+        (Poller, "ask", _believing, "before the vendor has answered"),
+        (PlatformRun, "submit_at", _greedy, "tasks at the vendor|said stop|after the third|not all sent"),
         (Pace, "left", lambda *_: None, "two requests within"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the dispatcher keeps in memory: a lane a platform, a side a vendor. The ledger has everything that must last.
+"""What a run keeps in memory of each platform and of each vendor. The ledger has everything that must last.
 
 Only what is on its way is held here, plus a short window of what comes next: memory does not grow with the job.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from orchestrator.dispatch.places import Submits
-from orchestrator.dispatch.polling import Experience, floor_s, learn
+from orchestrator.dispatch.places import SubmitPlaces
+from orchestrator.dispatch.poll_times import Experience, floor_s, learn
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.backoff import Health
@@ -31,7 +31,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 LEAVING_LIMIT = 4
-"""Calls of a lane that may wait for their turn to leave: enough to hide connecting, few enough to keep the order."""
+"""So many calls of a platform may wait to leave: enough to hide connecting, few enough to keep the order."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +39,7 @@ class Watch:
     """A task at the vendor. Times are the event loop's.
 
     `has_result` says that it was done before, and is fetched again.
-    `since`, `looked_s` and `worked_s` are what `polling` was told and said at the last look, as ages.
+    `since`, `polled_s` and `worked_s` are what `polling` was told and said at the last look, as ages.
     """
 
     key: TaskKey
@@ -59,7 +59,7 @@ class Watch:
     has_result: bool = False
     suspect: bool = False
     since: tuple[float, float] = (0.0, 0.0)
-    looked_s: float | None = None
+    polled_s: float | None = None
     worked_s: float | None = None
     told: set[str] = field(default_factory=set)
 
@@ -89,7 +89,7 @@ class DueQueue(Generic[T]):
 
 
 @dataclass(slots=True, eq=False)
-class Side:
+class VendorRun:
     """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well.
 
     `answered` is whether any call was answered sensibly in this run; before that the vendor is asked what is free, next
@@ -110,7 +110,7 @@ class Side:
     poll_denied: str = ""
     unreachable: bool = False
     trouble: str = ""
-    lanes: list[Lane] = field(default_factory=list)
+    platforms: list[PlatformRun] = field(default_factory=list)
 
     def callable_at(self, now: float) -> float:
         """Return when the next call may begin; infinity when only another call's end can tell."""
@@ -120,22 +120,22 @@ class Side:
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
+class PlatformRun:
     """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched.
 
     `at_vendor` counts the tasks that are not seen to be exported yet, `to_fetch` those that are, until they end.
     `denied` and `poll_denied` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
-    side's, of submits. Nothing is released whose answer may come after `deadline_at`.
+    vendor's, of submits. Nothing is released whose answer may come after `deadline_at`.
     """
 
     name: str
     settings: PlatformSettings
-    side: Side
+    vendor: VendorRun
     pace: Pace
     caution: Caution
     upcoming: deque[Task] = field(default_factory=deque)
     again: DueQueue[Task] = field(default_factory=DueQueue)
-    looks: DueQueue[Watch] = field(default_factory=DueQueue)
+    polls: DueQueue[Watch] = field(default_factory=DueQueue)
     ready: DueQueue[Watch] = field(default_factory=DueQueue)
     cursor: int = 0
     exhausted: bool = False
@@ -149,18 +149,18 @@ class Lane:
     to_fetch: int = 0
     experience: Experience = field(default_factory=Experience)
     told: bool = False
-    submits: Submits = field(init=False)
+    submits: SubmitPlaces = field(init=False)
 
     def __post_init__(self) -> None:
-        self.submits = Submits(self.caution)
-        self.side.lanes.append(self)
+        self.submits = SubmitPlaces(self.caution)
+        self.vendor.platforms.append(self)
 
     @property
     def blocked(self) -> str:
         """Why nothing more can be submitted in this run, "" while it can."""
         if self.over_budget:
             return "over budget"
-        return self.caution.stopped or self.denied or self.side.denied
+        return self.caution.stopped or self.denied or self.vendor.denied
 
     @property
     def wants_tasks(self) -> bool:
@@ -175,7 +175,7 @@ class Lane:
     @property
     def unpolled(self) -> str:
         """Why nothing can be looked at in this run, "" while it can."""
-        return self.poll_denied or self.side.poll_denied
+        return self.poll_denied or self.vendor.poll_denied
 
     def is_too_late(self, now: float) -> bool:
         """Whether the answer to a submit that leaves now may come after the deadline."""
@@ -194,10 +194,10 @@ class Lane:
         """Take the task to submit: one that was put off and is due, else the next of the list."""
         return self.again.pop() if self.again.next_at <= now else self.upcoming.popleft()
 
-    def look_floor_s(self) -> float:
+    def poll_floor_s(self) -> float:
         """Return how far apart one task's looks must be for platform and vendor to bear them."""
-        at_vendor = sum(lane.at_vendor for lane in self.side.lanes)
-        return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.side.pace.interval_s))
+        at_vendor = sum(platform.at_vendor for platform in self.vendor.platforms)
+        return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.vendor.pace.interval_s))
 
     def accepted(self, tasks: int = 1) -> None:
         """Take places at the vendor, which `exported` and `ended` give back."""
@@ -211,9 +211,9 @@ class Lane:
         watch.exported_at = now
         self.at_vendor -= 1
         self.to_fetch += 1
-        if watch.looked_s is not None:
+        if watch.polled_s is not None:
             at_s = now - watch.submitted_at
-            self.experience = learn(self.experience, after_s=watch.looked_s, at_s=at_s, worked_s=watch.worked_s)
+            self.experience = learn(self.experience, after_s=watch.polled_s, at_s=at_s, worked_s=watch.worked_s)
 
     def say_if_stopped(self) -> None:
         """Log once why nothing more of the platform is sent."""

@@ -85,7 +85,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Settler:
+class ResultVersions:
     """Chooses among the versions of a result. `clock` is the wall clock."""
 
     directory: Path
@@ -196,15 +196,15 @@ def detail_of(report: ResultReport) -> dict[str, object]:
     return oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
 
 
-async def read_quarantine(settler: Settler, platforms: Mapping[str, PlatformSettings]) -> int:
+async def read_quarantine(versions: ResultVersions, platforms: Mapping[str, PlatformSettings]) -> int:
     """Read again, free, what another reader could not; return how many tasks are done by that."""
-    await _note_strays(settler, platforms)
+    await _note_strays(versions, platforms)
     done = 0
     for name, platform in platforms.items():
         read_by = reader_of(platform.result_columns)
-        keys = await settler.ledger.do(partial(_quarantined, platform=name, read_by=read_by))
+        keys = await versions.ledger.do(partial(_quarantined, platform=name, read_by=read_by))
         for batch in (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)):
-            done += sum(await asyncio.gather(*(_read_again(settler, key, platform) for key in batch)))
+            done += sum(await asyncio.gather(*(_read_again(versions, key, platform) for key in batch)))
     return done
 
 
@@ -212,12 +212,12 @@ def _quarantined(ledger: Ledger, platform: str, read_by: str) -> list[TaskKey]:
     return ledger.quarantined(platform, unless_read_by=read_by)
 
 
-async def _read_again(settler: Settler, key: TaskKey, platform: PlatformSettings) -> bool:
-    task = await settler.ledger.do(partial(_task, key=key))
-    taken = await settler.settle(check_of_task(settler.directory, task, platform), key, task.rows)
+async def _read_again(versions: ResultVersions, key: TaskKey, platform: PlatformSettings) -> bool:
+    task = await versions.ledger.do(partial(_task, key=key))
+    taken = await versions.settle(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
         read_by = reader_of(platform.result_columns)
-        await settler.ledger.record(lambda ledger: ledger.read_in_vain(key, read_by))
+        await versions.ledger.record(lambda ledger: ledger.read_in_vain(key, read_by))
         return False
     log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)
     return True
@@ -230,16 +230,16 @@ def _task(ledger: Ledger, key: TaskKey) -> Task:
     return task
 
 
-async def _note_strays(settler: Settler, platforms: Iterable[str]) -> None:
+async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> None:
     """Note files of failed tasks that no record names: a version without such records, or a crash, left them."""
-    folder = quarantine_folder(settler.directory)
+    folder = quarantine_folder(versions.directory)
     found = await _in_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
     for path in found:
         key = _key_of(path, platforms)
-        if key is None or await settler.ledger.do(partial(_is_known, key=key)):
+        if key is None or await versions.ledger.do(partial(_is_known, key=key)):
             continue
-        version = Version(await _in_thread(partial(_hash, path)), path.relative_to(settler.directory).as_posix())
-        await settler.ledger.record(partial(_note_stray, key=key, version=version))
+        version = Version(await _in_thread(partial(_hash, path)), path.relative_to(versions.directory).as_posix())
+        await versions.ledger.record(partial(_note_stray, key=key, version=version))
 
 
 def _note_stray(ledger: Ledger, key: TaskKey, version: Version) -> None:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from orchestrator.dispatch import reading
-from orchestrator.dispatch.reading import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader
+from orchestrator.dispatch import result_reader
+from orchestrator.dispatch.result_reader import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.results import ResultCheck, take_results
 from orchestrator.workers import PieceLimits, Workers
@@ -69,7 +69,7 @@ async def test_a_file_that_breaks_its_worker_costs_that_file_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that went with it are read all the same."""
-    monkeypatch.setattr(reading, "take_results", kill_on_the_second)
+    monkeypatch.setattr(result_reader, "take_results", kill_on_the_second)
     checks = [make_check(tmp_path, f"{number:06d}") for number in (1, 2, 3)]
     async with Workers(1) as workers:
         reader = ResultReader(workers)
@@ -102,7 +102,7 @@ async def test_a_disk_that_fails_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever waits for a file gets the error; nothing is left that asyncio would log with a traceback."""
-    monkeypatch.setattr(reading, "take_results", fail_with_the_disk)
+    monkeypatch.setattr(result_reader, "take_results", fail_with_the_disk)
     async with Workers(1) as workers:
         reader = ResultReader(workers)
         with pytest.raises(StorageError, match="the disk fails"):
