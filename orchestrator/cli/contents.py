@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         StatusReport,
         VerifyReport,
     )
-    from orchestrator.ledger import Task
     from orchestrator.master import MasterReport
+    from orchestrator.records import Task
     from orchestrator.settings import Settings
 
 Content = dict[str, Any]

@@ -23,7 +23,7 @@ from orchestrator.report.text import WIDTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from orchestrator.ledger import Token
+    from orchestrator.records import Token
 
     Function = Callable[..., int]
 
@@ -149,7 +149,7 @@ def duration(_context: click.Context, _option: click.Parameter, text: str | None
 
 def token(_context: click.Context, _option: click.Parameter, text: str | None) -> Token | None:
     """Read a ledger's token, as click wants it; None where nothing is asked for."""
-    from orchestrator.ledger import Token
+    from orchestrator.records import Token
 
     try:
         return Token.parse(text or "")

@@ -14,7 +14,7 @@ from orchestrator.report import streams
 
 if TYPE_CHECKING:
     from orchestrator.job import Decision
-    from orchestrator.ledger import Token
+    from orchestrator.records import Token
     from orchestrator.settings import Settings
 
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
 
 if TYPE_CHECKING:
-    from orchestrator.ledger import Memory
+    from orchestrator.records import Memory
 
 DOUBTS: Final = 3
 """So many submits in doubt may wait for a decision."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.dispatch.context import RunContext
-    from orchestrator.ledger import Ledger, Task
+    from orchestrator.ledger import Ledger
+    from orchestrator.records import Task
 
 log = structlog.get_logger()
 

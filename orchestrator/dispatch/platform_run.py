@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.backoff import Health
     from orchestrator.dispatch.caution import Caution
     from orchestrator.dispatch.pace import Pace
-    from orchestrator.ledger import Task
+    from orchestrator.records import Task
     from orchestrator.settings import PlatformSettings
     from orchestrator.tasks import TaskKey
     from orchestrator.vendor_api.client import VendorClient

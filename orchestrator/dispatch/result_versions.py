@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from orchestrator.ledger import Ledger, LedgerWriter, Task
+    from orchestrator.ledger import Ledger, LedgerWriter
+    from orchestrator.records import Task
     from orchestrator.results import ResultReport
     from orchestrator.settings import PlatformSettings
     from orchestrator.workers import Workers

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.dispatch.places import SubmitPlace
-    from orchestrator.ledger import Task
+    from orchestrator.records import Task
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.places import SubmitPlace
     from orchestrator.dispatch.polling import Poller
-    from orchestrator.ledger import Ledger, Task
+    from orchestrator.ledger import Ledger
+    from orchestrator.records import Task
     from orchestrator.vendor_api.client import Leave
 
 log = structlog.get_logger()

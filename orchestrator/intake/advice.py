@@ -16,7 +16,7 @@ from orchestrator.files import disk_errors
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 from orchestrator.intake.numbers.decide import NumberRules, normalise
 from orchestrator.intake.numbers.reasons import NUMBERLIKE, Reason
-from orchestrator.intake.plan import ListPlan, Observed
+from orchestrator.intake.plan import Observed, ReadList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,9 +62,9 @@ def observe(sample: Sequence[str], looks: Sequence[Look], accepted_file: Path) -
     )
 
 
-def advice(plan: ListPlan, job: JobSettings) -> tuple[str, ...]:
+def advice(plan: ReadList, job: JobSettings) -> tuple[str, ...]:
     """Return sentences that say what would help with the rejected lines of a list, the most helpful first."""
-    if plan.rejected <= plan.read * WORTH_A_SENTENCE:
+    if plan.counts.rejected <= plan.counts.read * WORTH_A_SENTENCE:
         return ()
     return (*_other_columns(plan), *_other_readings(plan, job), *_by_reason(plan))
 
@@ -90,15 +90,15 @@ def _better_column(look: Look) -> tuple[str, str, str] | None:
     return look.source, look.headers[look.index], look.headers[best]
 
 
-def _other_columns(plan: ListPlan) -> Iterable[str]:
+def _other_columns(plan: ReadList) -> Iterable[str]:
     for source, chosen, other in plan.observed.columns:
         yield f'{source}: the column "{other}" looks more like numbers than "{chosen}"; set column = "{other}"'
 
 
-def _other_readings(plan: ListPlan, job: JobSettings) -> Iterable[str]:
+def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:
     seen = plan.observed
-    concerned = sum(count for reason, count in plan.rejected_by_reason.items() if reason in NUMBERLIKE)
-    if not seen.sampled or concerned <= plan.read * WORTH_A_SENTENCE:
+    concerned = sum(count for reason, count in plan.counts.rejected_by_reason.items() if reason in NUMBERLIKE)
+    if not seen.sampled or concerned <= plan.counts.read * WORTH_A_SENTENCE:
         return
     regions = [(region, count) for region, count in seen.by_region if count >= seen.sampled * WORTH_A_SETTING]
     most = regions[0][1] if regions else 0
@@ -150,8 +150,8 @@ _SENTENCES = {
 }
 
 
-def _by_reason(plan: ListPlan) -> Iterable[str]:
+def _by_reason(plan: ReadList) -> Iterable[str]:
     for reason, sentence in _SENTENCES.items():
-        count = plan.rejected_by_reason.get(reason, 0)
-        if count > plan.read * WORTH_A_SENTENCE:
+        count = plan.counts.rejected_by_reason.get(reason, 0)
+        if count > plan.counts.read * WORTH_A_SENTENCE:
             yield sentence.format(count=count)

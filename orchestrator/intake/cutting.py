@@ -12,9 +12,9 @@ import numpy as np
 from orchestrator.files import disk_errors, make_private_directory, sync_directory
 from orchestrator.intake.chunks import write_chunks
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
-from orchestrator.intake.kept import KeptPart, write_chunk_columns
-from orchestrator.intake.plan import PlannedChunk
+from orchestrator.intake.kept_columns import KeptPart, write_chunk_columns
 from orchestrator.jobdir.layout import chunk_folder, chunk_path, columns_path
+from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -31,9 +31,7 @@ Stretch = tuple[int, int, int]
 """A chunk to be written: its number, its first row, its rows."""
 
 
-async def cut_chunks(
-    stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path
-) -> list[PlannedChunk]:
+async def cut_chunks(stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path) -> list[Chunk]:
     """Write chunk files below `directory`, whole and synced."""
     make_private_directory(chunk_folder(directory))
     stretches = list(stretches)
@@ -47,9 +45,9 @@ async def cut_chunks(
     return await asyncio.to_thread(_planned, stretches, hashes)  # a job may have a million
 
 
-def _planned(stretches: Sequence[Stretch], hashes: Iterable[Iterable[str]]) -> list[PlannedChunk]:
+def _planned(stretches: Sequence[Stretch], hashes: Iterable[Iterable[str]]) -> list[Chunk]:
     every = chain.from_iterable(hashes)
-    return [PlannedChunk(*stretch, sha256) for stretch, sha256 in zip(stretches, every, strict=True)]
+    return [Chunk(*stretch, sha256) for stretch, sha256 in zip(stretches, every, strict=True)]
 
 
 def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:

@@ -13,7 +13,7 @@ import numpy as np
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
 from orchestrator.intake.chunks import chunk_sizes
-from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
+from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.reading import read_list, take_over
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.jobdir.arrays import pack_places, unpack_places
@@ -21,6 +21,7 @@ from orchestrator.jobdir.chunk_files import read_chunk, write_chunk
 from orchestrator.jobdir.column_files import read_columns, write_columns
 from orchestrator.jobdir.layout import EXTENDING, chunk_folder, chunk_path, columns_path, rows_path
 from orchestrator.jobdir.row_files import read_rows, rows_bytes, write_rows
+from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,15 +29,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from orchestrator.records import Listed
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
 
     Numbers = NDArray[np.int64]
 
 
-def write_retry(
-    directory: Path, numbers: Numbers, rows: Numbers, limits: ChunkLimits, first_chunk: int
-) -> list[PlannedChunk]:
+def write_retry(directory: Path, numbers: Numbers, rows: Numbers, limits: ChunkLimits, first_chunk: int) -> list[Chunk]:
     """Write chunk and rows files of a retry: `numbers` stand at the list's `rows`, which ascend.
 
     Raises `UsageError` when there are too few for the limits, `StorageError`.
@@ -47,12 +47,12 @@ def write_retry(
         part = slice(start, start + size)
         write_rows(directory, chunk, rows[part])
         sha256 = write_chunk(directory, chunk, numbers[part])
-        chunks.append(PlannedChunk(chunk, int(rows[start]), size, sha256, places=pack_places(rows[part])))
+        chunks.append(Chunk(chunk, int(rows[start]), size, sha256, places=pack_places(rows[part])))
         start += size
     return chunks
 
 
-def restore_rows(directory: Path, planned: PlannedChunk) -> None:
+def restore_rows(directory: Path, planned: Chunk) -> None:
     """Write a retry's rows file anew where it is missing or altered; an earlier version kept nothing to do it from.
 
     Raises `StorageError`.
@@ -67,7 +67,7 @@ def restore_rows(directory: Path, planned: PlannedChunk) -> None:
     write_rows(directory, planned.chunk, rows)
 
 
-def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChunk]) -> None:
+def restore_retry(directory: Path, lost: Chunk, base: Sequence[Chunk]) -> None:
     """Write a retry's lost chunk file anew, out of its rows file and the chunks that cover the list (`base`).
 
     Raises `StorageError` when that can't give the file that was planned.
@@ -89,18 +89,14 @@ def restore_retry(directory: Path, lost: PlannedChunk, base: Sequence[PlannedChu
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A longer list as it was read, and the chunks of the numbers that came with it.
+    """A longer list, and the chunks of the numbers that came with it."""
 
-    `order` says where in that list the rows of all chunks stand, packed; None if both go the same way.
-    """
-
-    read: ListPlan
-    chunks: tuple[PlannedChunk, ...]
-    order: bytes | None
+    listed: Listed
+    chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ColumnsToKeep:
     """Which columns to keep, and the names of those that the job has kept so far."""
 
     keep: bool | tuple[str, ...] = False
@@ -111,9 +107,9 @@ async def extend_list(
     job: JobSettings,
     limits: Callable[[int], ChunkLimits],
     workers: Workers,
-    known: Sequence[PlannedChunk],
+    known: Sequence[Chunk],
     first_chunk: int,
-    kept: Kept,
+    kept: ColumnsToKeep,
     stdin: BinaryIO | None = None,
 ) -> Extension:
     """Read a longer list: known numbers keep their chunks, the others get chunk files of their own.
@@ -129,7 +125,7 @@ async def extend_list(
     try:
         uncut = partial(_uncut, job.chunk_size)
         read = await read_list(replace(job, inputs=inputs, directory=scratch), uncut, workers, stdin, keep=kept.keep)
-        _check_columns(read.columns, kept.columns)
+        _check_columns(read.counts.columns, kept.columns)
         listed = np.concatenate([_numbers(scratch, chunk) for chunk in read.chunks])
         old = np.concatenate([_numbers(job.directory, chunk) for chunk in known])
         places = _places(old, listed)
@@ -141,7 +137,8 @@ async def extend_list(
     except BaseException:
         _remove(scratch)
         raise
-    return Extension(read, tuple(chunks), pack_places(order) if (np.diff(order) < 0).any() else None)
+    packed = pack_places(order) if (np.diff(order) < 0).any() else None
+    return Extension(replace(read.listed, order=packed), tuple(chunks))
 
 
 def take_lists(directory: Path, lists: Mapping[str, str]) -> list[str]:
@@ -167,7 +164,7 @@ def _has(path: Path, sha256: str) -> bool:
         return path.is_file() and sha256_of(path) == sha256
 
 
-def _numbers(directory: Path, chunk: PlannedChunk) -> Numbers:
+def _numbers(directory: Path, chunk: Chunk) -> Numbers:
     """Return the numbers of a chunk file; raises `StorageError` when it is not the one that was planned."""
     path = chunk_path(directory, chunk.chunk)
     found = read_chunk(path)
@@ -206,11 +203,11 @@ def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
 def _write_added(
     job: JobSettings,
     scratch: Path,
-    read: ListPlan,
+    read: ReadList,
     is_new: NDArray[np.bool_],
     limits: Callable[[int], ChunkLimits],
     first_chunk: int,
-) -> list[PlannedChunk]:
+) -> list[Chunk]:
     numbers = np.concatenate([_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read.chunks])
     records = _added_records(scratch, read, is_new)
     first_row = len(is_new) - len(numbers)
@@ -218,23 +215,23 @@ def _write_added(
     start = 0
     for chunk, size in enumerate(chunk_sizes(len(numbers), limits(len(numbers))), start=first_chunk):
         columns_sha256 = ""
-        if read.columns:
+        if read.counts.columns:
             columns_sha256 = write_columns(columns_path(job.directory, chunk), islice(records, size))
         sha256 = write_chunk(job.directory, chunk, numbers[start : start + size])
-        chunks.append(PlannedChunk(chunk, first_row + start, size, sha256, columns_sha256))
+        chunks.append(Chunk(chunk, first_row + start, size, sha256, columns_sha256=columns_sha256))
         start += size
     return chunks
 
 
-def _of(chunk: PlannedChunk, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _of(chunk: Chunk, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[chunk.first_row : chunk.first_row + chunk.rows]
 
 
-def _added_records(scratch: Path, read: ListPlan, is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
+def _added_records(scratch: Path, read: ReadList, is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
     """Yield the kept columns of the added numbers, in their order."""
     for chunk in read.chunks:
         path = columns_path(scratch, chunk.chunk)
-        records = read_columns(path, len(read.columns), chunk.rows, chunk.columns_sha256)
+        records = read_columns(path, len(read.counts.columns), chunk.rows, chunk.columns_sha256)
         yield from (record for record, new in zip(records, _of(chunk, is_new).tolist(), strict=True) if new)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.intake.numbers.lookup.tables import Tables
-    from orchestrator.intake.plan import InputFile
+    from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
 
 

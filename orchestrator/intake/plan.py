@@ -1,12 +1,12 @@
-"""What reading a list gives: plain values that the ledger keeps."""
+"""How a list may be cut, and what reading it gives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from orchestrator.records import Chunk, ListCounts, Listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,30 +16,6 @@ class ChunkLimits:
     chunk_size: int
     min_rows: int
     max_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedChunk:
-    """One chunk: numbered from 1; `first_row` counts accepted numbers from 0; `sha256` is of its file.
-
-    `columns_sha256` is of the file of its kept columns, "" without one. `places` are the rows of a retry's, packed.
-    """
-
-    chunk: int
-    first_row: int
-    rows: int
-    sha256: str
-    columns_sha256: str = ""
-    places: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """One input as it was read: its absolute path, or "-" for standard input."""
-
-    path: str
-    sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +35,18 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class ListPlan:
-    """The whole list. `read` = `accepted` + `duplicates` + `rejected`, exactly.
+class ReadList:
+    """The whole list. `observed` is what `advice` is made of.
 
-    `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
-    accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
-    kept columns. `observed` is what `advice` is made of. `lists` has the hashes of rejected.csv and
-    duplicates.csv. `empty` names the inputs without a row: empty, or with a header only.
+    `empty` names the inputs without a row: empty, or with a header only.
     """
 
-    inputs: tuple[InputFile, ...]
-    read: int
-    accepted: int
-    duplicates: int
-    rejected: int
-    rejected_by_reason: dict[str, int]
-    from_text: int
-    chunks: tuple[PlannedChunk, ...]
-    columns: tuple[str, ...] = ()
+    listed: Listed
+    chunks: tuple[Chunk, ...] = ()
     observed: Observed = Observed()
-    lists: Mapping[str, str] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> ListCounts:
+        """How its lines were read."""
+        return self.listed.counts

@@ -26,11 +26,11 @@ from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
 from orchestrator.intake.chunks import chunk_sizes
 from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
-from orchestrator.intake.kept import united
+from orchestrator.intake.kept_columns import united
 from orchestrator.intake.numbers.decide import NumberRules, StoredRows
 from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
 from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_of, store_part
-from orchestrator.intake.plan import ChunkLimits, InputFile, ListPlan, PlannedChunk
+from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.sources.find import Input, find_inputs
 from orchestrator.intake.sources.number_column import shown
@@ -47,6 +47,7 @@ from orchestrator.jobdir.layout import (
     is_chunk_file,
     set_away,
 )
+from orchestrator.records import Chunk, InputFile, ListCounts, Listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -97,7 +98,7 @@ async def read_list(
     *,
     keep: Keep = False,
     block_bytes: int | None = None,
-) -> ListPlan:
+) -> ReadList:
     """Read the list of a job and write its chunk files, rejected.csv and duplicates.csv; those of an earlier plan go.
 
     `limits` is asked with the count of accepted numbers, since a platform may do without a list that is too small.
@@ -122,7 +123,8 @@ async def read_list(
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
     filled = {found for found, stored in scanned.rows if stored.rows}
     empty = tuple(found.source for found in source.inputs if found not in filled)
-    return replace(plan, chunks=tuple(chunks), columns=columns, empty=empty)
+    counts = replace(plan.counts, columns=columns)
+    return replace(plan, listed=replace(plan.listed, counts=counts), chunks=tuple(chunks), empty=empty)
 
 
 async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
@@ -151,7 +153,7 @@ class Planned:
     `pack_places`. `lists` are the tables beside the chunks that are wanted, with their records.
     """
 
-    chunks: Sequence[PlannedChunk]
+    chunks: Sequence[Chunk]
     columns: tuple[str, ...] | None = ()
     order: bytes | None = None
     lists: Mapping[str, int] = field(default_factory=dict)
@@ -205,15 +207,15 @@ async def rebuild(
             hashes = await cut_columns(stretches, (scanned.files, ordered), found, workers, folder)
         if lost:
             _put_back(folder, job.directory)
-        records = {REJECTED: plan.rejected, DUPLICATES: plan.duplicates}
+        records = {REJECTED: plan.counts.rejected, DUPLICATES: plan.counts.duplicates}
         fitting = [name for name, count in planned.lists.items() if records[name] == count]
         for name in fitting:
             take_over(folder / name, job.directory / name)
-    return Rebuilt(found, hashes, {name: plan.lists[name] for name in fitting})
+    return Rebuilt(found, hashes, {name: plan.listed.lists[name] for name in fitting})
 
 
 async def _fits(
-    lost: Sequence[PlannedChunk], stretches: Sequence[Stretch], unique: Unique, workers: Workers, folder: Path
+    lost: Sequence[Chunk], stretches: Sequence[Stretch], unique: Unique, workers: Workers, folder: Path
 ) -> bool:
     """Cut lost chunks out of the list; return whether they are those that were planned."""
     if not all(first_row + rows <= unique.accepted for _, first_row, rows in stretches):
@@ -294,24 +296,22 @@ async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *,
     return await workers.run(piece, [stored.path for stored in scanned.files], folder)
 
 
-async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ListPlan:
+async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ReadList:
     """Write what was not accepted, look at it, and return the plan so far: all but chunks."""
     rejected = scanned.rejected
     parts = [rejects.Part(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
     sample, lists = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
-    return ListPlan(
-        inputs=scanned.fingerprints,
+    counts = ListCounts(
         read=scanned.read,
         accepted=unique.accepted,
         duplicates=unique.duplicates,
         rejected=sum(rejected.values()),
-        rejected_by_reason={str(reason): count for reason, count in rejected.items()},
         from_text=unique.from_text,
-        chunks=(),
-        observed=await workers.run(observe, sample, scanned.looks, unique.accepted_file),
-        lists=lists,
+        rejected_by_reason={str(reason): count for reason, count in rejected.items()},
     )
+    observed = await workers.run(observe, sample, scanned.looks, unique.accepted_file)
+    return ReadList(Listed(scanned.fingerprints, counts, lists), observed=observed)
 
 
 def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
@@ -343,7 +343,7 @@ def _keep_only(
     sync(directory)
 
 
-def _lost(expected: Iterable[PlannedChunk], columns: tuple[str, ...] | None, directory: Path) -> list[PlannedChunk]:
+def _lost(expected: Iterable[Chunk], columns: tuple[str, ...] | None, directory: Path) -> list[Chunk]:
     if columns is None:
         return list(expected)
     expected = list(expected)
@@ -351,7 +351,7 @@ def _lost(expected: Iterable[PlannedChunk], columns: tuple[str, ...] | None, dir
     return [planned for planned in expected if planned.chunk in missing or not _is_whole(planned, columns, directory)]
 
 
-def _is_whole(planned: PlannedChunk, columns: tuple[str, ...], directory: Path) -> bool:
+def _is_whole(planned: Chunk, columns: tuple[str, ...], directory: Path) -> bool:
     expected = {chunk_path(directory, planned.chunk): planned.sha256}
     if columns and planned.columns_sha256:
         expected[columns_path(directory, planned.chunk)] = planned.columns_sha256
@@ -396,20 +396,21 @@ def _is_enough(scanned: _Scanned, unique: Unique, job: JobSettings) -> bool:
     return unique.accepted > 0 and sum(scanned.rejected.values()) <= scanned.read * job.max_rejected
 
 
-def _complaint(plan: ListPlan, source: Source) -> str:
+def _complaint(plan: ReadList, source: Source) -> str:
     """Return why the list is refused, with advice: too much was rejected, or nothing is left."""
     limit = source.job.max_rejected
-    counts = Counter(plan.rejected_by_reason).most_common()
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in counts[:SHOWN_REASONS])
-    reasons += ", ..." * (len(counts) > SHOWN_REASONS)
-    if plan.accepted:
+    counts = plan.counts
+    by_reason = Counter(counts.rejected_by_reason).most_common()
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in by_reason[:SHOWN_REASONS])
+    reasons += ", ..." * (len(by_reason) > SHOWN_REASONS)
+    if counts.accepted:
         verdict = (
-            f"{plan.rejected:,} of {plan.read:,} lines were rejected, more than max_rejected = {limit:g} lets pass"
+            f"{counts.rejected:,} of {counts.read:,} lines were rejected, more than max_rejected = {limit:g} lets pass"
         )
     else:
         verdict = "no number was accepted"
     help_ = "".join(f"; {sentence}" for sentence in advice(plan, source.job))
-    last = "; or set max_rejected higher" if plan.accepted else ""
+    last = "; or set max_rejected higher" if counts.accepted else ""
     return f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / REJECTED}{help_}{last}"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.dispatch.platform_run import PlatformRun
-    from orchestrator.ledger import Standing, Task
+    from orchestrator.records import Standing, Task
 
 MASTER_CODES = frozenset(
     {ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Task
+    from orchestrator.records import Task
     from orchestrator.settings import Settings
     from orchestrator.tasks import TaskKey
     from orchestrator.workers import Workers

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
 from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
-from orchestrator.ledger import Ledger, PlannedPlatform
+from orchestrator.ledger import Ledger
+from orchestrator.records import PlannedPlatform
 from orchestrator.vendor_api.calls import Call, call_of
 
 if TYPE_CHECKING:

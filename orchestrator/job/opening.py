@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.ledger import Token
+    from orchestrator.records import Token
     from orchestrator.settings import Settings
 
 SHOWN_NAMES = 4

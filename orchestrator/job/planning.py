@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, BinaryIO
 import structlog
 
 from orchestrator.errors import ChangedError, ExitCode, UsageError
-from orchestrator.intake import ChunkLimits, PlannedChunk, advice, read_list
-from orchestrator.intake.generations import Kept, extend_list
+from orchestrator.intake import ChunkLimits, advice, read_list
+from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.naming import known_call, planned_platform
-from orchestrator.job.restoring import changed_inputs, keeping, kept_columns, planned_chunk, restore
+from orchestrator.job.restoring import base_chunks, changed_inputs, keeping, kept_columns, restore
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import chunk_path
-from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Listed, Plan
+from orchestrator.ledger import Ledger
 from orchestrator.master.master_layout import check_width
+from orchestrator.records import ListCounts, Plan
 from orchestrator.settings import OutputFormat, WhenTooSmall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.intake import ListPlan
+    from orchestrator.intake import ReadList
     from orchestrator.ledger import LedgerWriter
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
@@ -111,10 +112,10 @@ async def _plan_anew(
     await writer.do(partial(_check_width, settings=settings))
     log.info(
         "planned",
-        read=read.read,
-        accepted=read.accepted,
-        duplicates=read.duplicates,
-        rejected=read.rejected,
+        read=read.counts.read,
+        accepted=read.counts.accepted,
+        duplicates=read.counts.duplicates,
+        rejected=read.counts.rejected,
         chunks=len(read.chunks),
     )
     for name in read.empty:
@@ -125,15 +126,12 @@ async def _plan_anew(
     )
 
 
-def _replace_plan(ledger: Ledger, settings: Settings, read: ListPlan) -> None:
-    """Record the plan; all of it is made here, on the ledger's thread, as it may have a million chunks."""
+def _replace_plan(ledger: Ledger, settings: Settings, read: ReadList) -> None:
     plan = Plan(
         name=settings.job.name,
         reading=_reading(settings) | keeping(settings),
-        inputs=_inputs(read),
-        counts=_counts(read),
-        chunks=tuple(map(planned_chunk_record, read.chunks)),
-        lists=read.lists,
+        listed=read.listed,
+        chunks=read.chunks,
         platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
     ledger.replace_plan(plan)
@@ -143,7 +141,7 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     """Take a longer list in: its new numbers form a further generation. Files follow the ledger, and not before it."""
     directory = settings.job.directory
     generation, first_chunk = await writer.do(Ledger.next_chunk)
-    chunks = await writer.do(_listed)
+    chunks = await writer.do(base_chunks)
     listed = await writer.do(Ledger.listed)
     reading = await writer.do(Ledger.reading)
     columns = listed.counts.columns
@@ -152,13 +150,13 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
             f"{chunk_path(directory, lost[0])}: it, or its kept columns, are missing; before the list can be extended, "
             "bring it back as it was and run once without --extend"
         )
-    kept = Kept(_as_setting(reading.get("keep_columns")), columns)
+    kept = ColumnsToKeep(_as_setting(reading.get("keep_columns")), columns)
     extension = await extend_list(settings.job, partial(limits, settings), workers, chunks, first_chunk, kept, stdin)
-    longer = Listed(_inputs(extension.read), _counts(extension.read), extension.read.lists, extension.order)
-    added = [replace(planned_chunk_record(chunk), generation=generation) for chunk in extension.chunks]
+    longer = extension.listed
+    added = [replace(chunk, generation=generation) for chunk in extension.chunks]
     platforms = [planned_platform(settings, name) for name in settings.platforms]
     await writer.do(partial(Ledger.extend_plan, listed=longer, chunks=added, platforms=platforms))
-    log.info("extended", accepted=extension.read.accepted, added=sum(chunk.rows for chunk in extension.chunks))
+    log.info("extended", accepted=longer.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
     present = all(record.path != STANDARD_INPUT for record in longer.inputs)
     await restore(writer, settings, workers, inputs_present=present)
 
@@ -214,39 +212,6 @@ def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
     due = [cost.cost_usd for cost in costs if cost.tasks]
     known = [cost for cost in due if cost is not None]
     return round(sum(known), 9) if len(known) == len(due) else None
-
-
-def _inputs(read: ListPlan) -> tuple[InputRecord, ...]:
-    return tuple(InputRecord(_as_text(i.path), i.sha256, i.size_bytes) for i in read.inputs)
-
-
-def _as_text(path: str) -> str:
-    """Spell out the bytes of a name that are no UTF-8: a database can't keep them."""
-    return path.encode(errors="backslashreplace").decode()
-
-
-def planned_chunk_record(planned: PlannedChunk) -> Chunk:
-    """Return a planned chunk as the ledger keeps it."""
-    return Chunk(
-        planned.chunk,
-        planned.first_row,
-        planned.rows,
-        planned.sha256,
-        columns_sha256=planned.columns_sha256,
-        places=planned.places,
-    )
-
-
-def _counts(read: ListPlan) -> ListCounts:
-    return ListCounts(
-        read=read.read,
-        accepted=read.accepted,
-        duplicates=read.duplicates,
-        rejected=read.rejected,
-        from_text=read.from_text,
-        rejected_by_reason=read.rejected_by_reason,
-        columns=read.columns,
-    )
 
 
 def _reading(settings: Settings) -> dict[str, object]:
@@ -307,10 +272,6 @@ async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
             f"directory than {settings.job.directory}"
         )
     return all(record.path != STANDARD_INPUT for record in planned)
-
-
-def _listed(ledger: Ledger) -> list[PlannedChunk]:
-    return [planned_chunk(chunk) for chunk in ledger.chunks() if chunk.only is None]
 
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:

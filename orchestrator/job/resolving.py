@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Task
+    from orchestrator.records import Task
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings

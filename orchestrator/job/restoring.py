@@ -14,25 +14,26 @@ import structlog
 from orchestrator.errors import UsageError
 from orchestrator.intake import Planned, fingerprint, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
-from orchestrator.intake.plan import PlannedChunk
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
 from orchestrator.ledger import Ledger
+from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.intake.reading import Rebuilt
-    from orchestrator.ledger import Chunk, InputRecord, LedgerWriter, ListCounts, Listed
+    from orchestrator.ledger import LedgerWriter
+    from orchestrator.records import Chunk, InputFile, ListCounts, Listed
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
 
 log = structlog.get_logger()
 
 
-def changed_inputs(planned: Sequence[InputRecord], settings: Settings) -> set[str]:
+def changed_inputs(planned: Sequence[InputFile], settings: Settings) -> set[str]:
     """Return the inputs that are not those that were planned; raises `UsageError` when some are missing."""
     files = [record for record in planned if record.path != STANDARD_INPUT]
     found = fingerprint(settings.job)
@@ -83,12 +84,7 @@ async def restore(
             raise UsageError(_missing(settings, lost))
         log.warning("rebuilding_chunk_files", lost=len(lost), from_standard_input=from_stdin)
     if lost or others or (lists and inputs_present):
-        planned = Planned(
-            [planned_chunk(chunk) for chunk in await writer.do(_base)],
-            None if others else columns,
-            listed.order,
-            lists,
-        )
+        planned = Planned(await writer.do(base_chunks), None if others else columns, listed.order, lists)
         rebuilt = await rebuild(settings.job, workers, planned, stdin, keep=settings.output.keep_columns)
         await writer.do(partial(_note, settings=settings, rebuilt=rebuilt, lists=listed.lists))
         lists = {name: records for name, records in lists.items() if name not in rebuilt.lists}
@@ -106,7 +102,8 @@ def _chunks(ledger: Ledger) -> list[Chunk]:
     return list(ledger.chunks())
 
 
-def _base(ledger: Ledger) -> list[Chunk]:
+def base_chunks(ledger: Ledger) -> list[Chunk]:
+    """Return the chunks that cover the list, in order."""
     return [chunk for chunk in ledger.chunks() if chunk.only is None]
 
 
@@ -119,17 +116,12 @@ def _note(ledger: Ledger, settings: Settings, rebuilt: Rebuilt, lists: Mapping[s
 
 
 def _restore_retries(directory: Path, chunks: Sequence[Chunk]) -> None:
-    base = [planned_chunk(chunk) for chunk in chunks if chunk.only is None]
-    retried = [planned_chunk(chunk) for chunk in chunks if chunk.only is not None]
+    base = [chunk for chunk in chunks if chunk.only is None]
+    retried = [chunk for chunk in chunks if chunk.only is not None]
     for chunk in retried:
         restore_rows(directory, chunk)
     for name in lost_chunks(directory, [chunk.chunk for chunk in retried], columns=False):
         restore_retry(directory, next(chunk for chunk in retried if chunk.chunk == name), base)
-
-
-def planned_chunk(chunk: Chunk) -> PlannedChunk:
-    """Return a chunk of the ledger as the list's reader knows it."""
-    return PlannedChunk(chunk.chunk, chunk.first_row, chunk.rows, chunk.sha256, chunk.columns_sha256, chunk.places)
 
 
 def _lost_lists(settings: Settings, listed: Listed) -> dict[str, int]:

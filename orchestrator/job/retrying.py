@@ -15,7 +15,7 @@ from orchestrator.intake.generations import write_retry
 from orchestrator.job.mending import mend_directly
 from orchestrator.job.naming import planned_platform, with_former_names
 from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, planned_chunk_record, planned_costs, total_cost
+from orchestrator.job.planning import NANO, planned_costs, total_cost
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, quarantine_folder
 from orchestrator.master import resolved
@@ -222,7 +222,7 @@ def _plan(
 ) -> None:
     generation, first_chunk = ledger.next_chunk()
     chunks = write_retry(settings.job.directory, lacking.numbers, lacking.rows, lacking.limits, first_chunk)
-    records = [replace(planned_chunk_record(chunk), generation=generation, only=name) for chunk in chunks]
+    records = [replace(chunk, generation=generation, only=name) for chunk in chunks]
     platform = planned_platform(settings, name)
     ledger.change(lambda changed: changed.plan_retry(platform, records, left_out=left_out, at=at))
     log.info("retry_planned", platform=name, numbers=len(lacking.numbers), chunks=len(chunks))

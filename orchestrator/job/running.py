@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Memory, Standing, Task, Token
     from orchestrator.master import MasterReport
+    from orchestrator.records import Memory, Standing, Task, Token
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 

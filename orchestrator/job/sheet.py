@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Standing
+    from orchestrator.records import Standing
     from orchestrator.settings import Settings
 
 SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."

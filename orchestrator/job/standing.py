@@ -11,7 +11,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
-    from orchestrator.ledger import ListCounts, RunRecord, Standing, Task, Token
+    from orchestrator.records import ListCounts, RunRecord, Standing, Task, Token
     from orchestrator.settings import Settings
 
 

@@ -2,39 +2,15 @@
 
 from orchestrator.jobdir.layout import ledger_path
 from orchestrator.ledger.filesystem import refuse_foreign
-from orchestrator.ledger.kept import ALTERED, Version
 from orchestrator.ledger.lock import job_lock
-from orchestrator.ledger.records import (
-    Chunk,
-    InputRecord,
-    ListCounts,
-    Listed,
-    Memory,
-    Plan,
-    PlannedPlatform,
-    RunRecord,
-    Standing,
-    Task,
-    Token,
-)
+from orchestrator.ledger.quarantine import ALTERED, Version
 from orchestrator.ledger.store import Ledger
 from orchestrator.ledger.writer import LedgerWriter
 
 __all__ = [
     "ALTERED",
-    "Chunk",
-    "InputRecord",
     "Ledger",
     "LedgerWriter",
-    "ListCounts",
-    "Listed",
-    "Memory",
-    "Plan",
-    "PlannedPlatform",
-    "RunRecord",
-    "Standing",
-    "Task",
-    "Token",
     "Version",
     "job_lock",
     "ledger_path",

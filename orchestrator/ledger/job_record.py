@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import ExitCode
 from orchestrator.files import without_hashes
 from orchestrator.ledger.database import Database
-from orchestrator.ledger.records import Chunk, InputRecord, ListCounts, Listed, Plan, PlannedPlatform, RunRecord, Token
+from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform, RunRecord, Token
 from orchestrator.settings import SANDBOX
 from orchestrator.tasks import IllegalTransitionError, State
 
@@ -185,7 +185,7 @@ class JobRecord(Database):
         for table in ("tasks", "chunks", "platforms", "tally"):
             self._sql.execute(f"DELETE FROM {table}")
         self._sql.execute("UPDATE job SET name = ?, reading = ?", (plan.name, json.dumps(plan.reading, sort_keys=True)))
-        self._note_list(Listed(plan.inputs, plan.counts, plan.lists))
+        self._note_list(plan.listed)
         self._add_chunks(plan.chunks)
         for platform in plan.platforms:
             self.plan_platform(platform)
@@ -214,7 +214,7 @@ class JobRecord(Database):
         self._sql.execute("DELETE FROM inputs")
         self._sql.executemany(
             "INSERT INTO inputs VALUES (?, ?, ?, ?)",
-            ((position, i.path, i.sha256, i.size_bytes) for position, i in enumerate(listed.inputs)),
+            ((position, _as_text(i.path), i.sha256, i.size_bytes) for position, i in enumerate(listed.inputs)),
         )
         self._sql.execute("UPDATE job SET counts = ?, list_order = ?", (_counts_to_json(listed.counts), listed.order))
         self.note_lists(listed.lists)
@@ -247,10 +247,10 @@ class JobRecord(Database):
         with self._understood():
             return dict(json.loads(self._of_job("reading")))
 
-    def inputs(self) -> tuple[InputRecord, ...]:
+    def inputs(self) -> tuple[InputFile, ...]:
         """Return the input files of the plan, in their order."""
         return tuple(
-            InputRecord(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
+            InputFile(*row) for row in self._rows("SELECT path, sha256, size_bytes FROM inputs ORDER BY position")
         )
 
     def listed(self) -> Listed:
@@ -306,6 +306,11 @@ class JobRecord(Database):
 def _run_record(serial: int, started_at: float, ended_at: float | None, exit_code: int | None, *rest: Any) -> RunRecord:
     code = None if exit_code is None else ExitCode(exit_code)
     return RunRecord(serial, moment(started_at), None if ended_at is None else moment(ended_at), code, *rest)
+
+
+def _as_text(path: str) -> str:
+    """Spell out the bytes of a name that are no UTF-8: a database can't keep them."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def moment(at: float) -> float:

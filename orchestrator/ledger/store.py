@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger.job_record import moment
-from orchestrator.ledger.kept import KeptRecord
-from orchestrator.ledger.records import Chunk, Memory, PlannedPlatform, Standing, Task
+from orchestrator.ledger.quarantine import KeptRecord
+from orchestrator.records import Chunk, Memory, PlannedPlatform, Standing, Task
 from orchestrator.settings import SANDBOX
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
 

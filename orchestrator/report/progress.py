@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from typing import TextIO
 
-    from orchestrator.ledger import Standing
+    from orchestrator.records import Standing
     from orchestrator.report.log import LogSink
 
     ReadStandings = Callable[[], Awaitable[Mapping[str, Standing]]]

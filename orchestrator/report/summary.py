@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.ledger import ListCounts, Standing, Task, Token
     from orchestrator.master import MasterReport
+    from orchestrator.records import ListCounts, Standing, Task, Token
 
 SCHEMA_VERSION = 1
 

@@ -110,7 +110,7 @@ def ours(folder: Path) -> None:
         job = JobSettings(name="job", inputs=(str(folder / "list.txt"),), directory=folder / "job")
         async with Workers(os.cpu_count() or 1) as workers:
             plan = await read_list(job, lambda _: ChunkLimits(CHUNK, 1, 10_000_000), workers)
-        return plan.accepted
+        return plan.counts.accepted
 
     (folder / "accepted").write_text(str(asyncio.run(read())))
 

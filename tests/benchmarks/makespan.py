@@ -34,7 +34,8 @@ from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
-from orchestrator.ledger import Chunk, Ledger, LedgerWriter, ListCounts, Memory, Plan, PlannedPlatform, ledger_path
+from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
+from orchestrator.records import Chunk, ListCounts, Listed, Memory, Plan, PlannedPlatform
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
@@ -210,7 +211,7 @@ def plan(directory: Path, chunks: int) -> None:
     """Make a job's ledger."""
     found = tuple(Chunk(n, (n - 1) * ROWS, ROWS, SHA256) for n in range(1, chunks + 1))
     platforms = tuple(PlannedPlatform(name, VENDOR.base_url, {}, 1) for name in PLATFORMS)
-    made = Plan("bench", {}, (), ListCounts(), found, platforms)
+    made = Plan("bench", {}, Listed((), ListCounts()), found, platforms)
     with Ledger.create(ledger_path(directory), "bench") as ledger:
         ledger.change(partial(Ledger.replace_plan, plan=made))
 

@@ -20,7 +20,8 @@ from orchestrator.job.naming import planned_platform
 from orchestrator.job.restoring import keeping
 from orchestrator.jobdir.layout import chunk_path, verdict_path
 from orchestrator.jobdir.verdict_files import Verdicts
-from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Chunk, ListCounts, Listed, Plan
 from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:
@@ -115,8 +116,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
     planned = Plan(
         name=settings.job.name,
         reading=planning._reading(settings) | keeping(settings),
-        inputs=tuple(InputRecord(i.path, i.sha256, i.size_bytes) for i in fingerprint(settings.job)),
-        counts=ListCounts(len(hashes), len(hashes)),
+        listed=Listed(fingerprint(settings.job), ListCounts(len(hashes), len(hashes))),
         chunks=tuple(Chunk(row + 1, row, 1, sha256) for row, sha256 in enumerate(hashes)),
         platforms=tuple(planned_platform(settings, name) for name in PLATFORMS),
     )

@@ -12,7 +12,7 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
-from orchestrator.ledger import Memory
+from orchestrator.records import Memory
 from orchestrator.settings import BackoffSettings
 from orchestrator.vendor_api.client import VendorClient
 from tests.dispatch.harness import INSTAGRAM, VENDOR, Bench

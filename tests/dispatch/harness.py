@@ -24,17 +24,8 @@ from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import chunk_path
-from orchestrator.ledger import (
-    Chunk,
-    Ledger,
-    LedgerWriter,
-    ListCounts,
-    Plan,
-    PlannedPlatform,
-    Standing,
-    Task,
-    ledger_path,
-)
+from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
+from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor_api.client import VendorClient
@@ -147,7 +138,7 @@ class Bench:
             PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, self._call(p), p.min_rows)
             for name, p in self.platforms.items()
         )
-        plan = Plan("bench", {}, (), ListCounts(), tuple(found), platforms)
+        plan = Plan("bench", {}, Listed((), ListCounts()), tuple(found), platforms)
         with Ledger.create(ledger_path(self.directory), "bench") as ledger:
             ledger.change(partial(Ledger.replace_plan, plan=plan))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.dispatch.caution import ANSWER_MARGIN, DOUBTS, USUAL_ANSWER_S, Caution, PlatformStop, SubmitOutcome
-from orchestrator.ledger import Memory
+from orchestrator.records import Memory
 
 A, P, R, D = SubmitOutcome.ACCEPTED, SubmitOutcome.PUT_OFF, SubmitOutcome.REFUSED, SubmitOutcome.DOUBTED
 READ = Memory(unread=False)

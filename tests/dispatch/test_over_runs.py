@@ -12,7 +12,8 @@ from aiohttp import web
 from orchestrator.dispatch.caution import DOUBTS, PlatformStop
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import ending
-from orchestrator.ledger import Chunk, Ledger, PlannedPlatform
+from orchestrator.ledger import Ledger
+from orchestrator.records import Chunk, PlannedPlatform
 from orchestrator.settings import BackoffSettings
 from orchestrator.tasks import State
 from tests.dispatch.harness import AMAZON, RESET, Answer, Bench, Made, Script, error, result, serving

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
 from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces
-from orchestrator.ledger import Memory
+from orchestrator.records import Memory
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
 

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import DueQueue, PlatformRun, Watch
-from orchestrator.ledger import Task
+from orchestrator.records import Task
 from orchestrator.tasks import State, TaskKey
 
 pytestmark = pytest.mark.looptime

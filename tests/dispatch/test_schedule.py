@@ -8,7 +8,7 @@ import pytest
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun, Watch
 from orchestrator.dispatch.schedule import Download, Poll, Schedule, Step, Submit, Wait
-from orchestrator.ledger import Task
+from orchestrator.records import Task
 from orchestrator.tasks import State, TaskKey
 
 pytestmark = pytest.mark.looptime

@@ -21,7 +21,8 @@ from orchestrator import job
 from orchestrator.config import load
 from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.job import Decision, RunOptions, World
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task
 from orchestrator.sandbox import Options, Sandbox, TaskRecord, read_breaches, read_tasks, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import State

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from orchestrator import job
 from orchestrator.errors import ExitCode, LockedError
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Token
+from orchestrator.records import Token
 from tests.faults.bench import NIGHT_S, PASSES_AFTER_S, Bench, played
 from tests.faults.rows import BY_NAME, End, Row
 from tests.simulation.address import NAME, certificate, trusted

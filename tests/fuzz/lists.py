@@ -36,7 +36,7 @@ import phonenumbers
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, ListPlan, Planned, read_list, reading, rebuild
+from orchestrator.intake import ChunkLimits, Planned, ReadList, read_list, reading, rebuild
 from orchestrator.intake.numbers.reasons import REASONS
 from orchestrator.jobdir.layout import chunk_path, columns_path
 from orchestrator.settings import JobSettings
@@ -56,7 +56,7 @@ LONGEST_MESSAGE = 3000
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK")
 
 T = TypeVar("T")
-Outcome = ListPlan | UsageError
+Outcome = ReadList | UsageError
 
 
 class InPlace(Workers):
@@ -192,11 +192,12 @@ def files_of(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-def check_plan(plan: ListPlan, written: Written, *, piped: bool) -> list[str]:
+def check_plan(plan: ReadList, written: Written, *, piped: bool) -> list[str]:
     """Check that a plan adds up, and return the accepted numbers."""
     directory = written.job.directory
-    check(plan.read == plan.accepted + plan.duplicates + plan.rejected, "the counts don't add up")
-    check(sum(chunk.rows for chunk in plan.chunks) == plan.accepted > 0, "the chunks don't add up")
+    counts = plan.counts
+    check(counts.read == counts.accepted + counts.duplicates + counts.rejected, "the counts don't add up")
+    check(sum(chunk.rows for chunk in plan.chunks) == counts.accepted > 0, "the chunks don't add up")
     numbers: list[str] = []
     wanted = {"rejected.csv", "duplicates.csv"}
     for chunk in plan.chunks:
@@ -208,16 +209,16 @@ def check_plan(plan: ListPlan, written: Written, *, piped: bool) -> list[str]:
         check(chunk.first_row == len(numbers), "a chunk begins elsewhere")
         numbers += lines
         wanted.add(str(path.relative_to(directory)))
-        if plan.columns:
+        if plan.counts.columns:
             beside = columns_path(directory, chunk.chunk)
             records = table_of(beside.read_bytes())
-            check([len(plan.columns)] * chunk.rows == list(map(len, records)), "kept columns do not fit")
+            check([len(plan.counts.columns)] * chunk.rows == list(map(len, records)), "kept columns do not fit")
             wanted.add(str(beside.relative_to(directory)))
     check(files_of(directory).keys() == wanted, "other files than planned")
     check(len(set(numbers)) == len(numbers), "a number was accepted twice")
     check(all(map(is_valid, numbers)), "an accepted number is none")
-    check(len(plan.inputs) == len(written.files), "not every input has a fingerprint")
-    for found, made in zip(plan.inputs, written.files, strict=True):
+    check(len(plan.listed.inputs) == len(written.files), "not every input has a fingerprint")
+    for found, made in zip(plan.listed.inputs, written.files, strict=True):
         check(found.sha256 == hashlib.sha256(made.content).hexdigest(), "an input has another hash")
     check_tables(plan, written, set(numbers), piped=piped)
     return numbers
@@ -235,16 +236,19 @@ def table_of(content: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(content.decode(), newline="")))
 
 
-def check_tables(plan: ListPlan, written: Written, numbers: set[str], *, piped: bool) -> None:
+def check_tables(plan: ReadList, written: Written, numbers: set[str], *, piped: bool) -> None:
     """Check that every line that was not accepted is in a table, with all that there is to say."""
     sources = {Path(made.name).name for made in written.files}
     if piped:
         sources.add("standard input")
     rejected = table_of((written.job.directory / "rejected.csv").read_bytes())[1:]
     repeated = table_of((written.job.directory / "duplicates.csv").read_bytes())[1:]
-    check(len(rejected) == plan.rejected and len(repeated) == plan.duplicates, "a table has other rows than counted")
-    check(Counter(row[2] for row in rejected) == Counter(plan.rejected_by_reason), "other reasons than counted")
-    check(plan.rejected_by_reason.keys() <= set(REASONS), "an unknown reason")
+    check(
+        len(rejected) == plan.counts.rejected and len(repeated) == plan.counts.duplicates,
+        "a table has other rows than counted",
+    )
+    check(Counter(row[2] for row in rejected) == Counter(plan.counts.rejected_by_reason), "other reasons than counted")
+    check(plan.counts.rejected_by_reason.keys() <= set(REASONS), "an unknown reason")
     for line, _, _, source in rejected:
         check(int(line) > 0 and Path(source).name in sources, f"rejected: {line} of {source!r}")
     for line, raw, number, first_line, source, first_source in repeated:
@@ -301,7 +305,7 @@ async def _check_again(outcome: Outcome, written: Written, listing: Listing, wor
     check(files == files_of(written.job.directory), "two readings wrote other files")
     chunk_path(other.directory, outcome.chunks[-1].chunk).unlink()
     stdin = None if written.stdin is None else io.BytesIO(written.stdin)
-    await rebuild(other, workers, Planned(outcome.chunks, outcome.columns), stdin, keep=listing.keep)
+    await rebuild(other, workers, Planned(outcome.chunks, outcome.counts.columns), stdin, keep=listing.keep)
     check(files_of(other.directory) == files, "a lost chunk file came back as another one")
 
 

@@ -8,7 +8,8 @@ import pytest
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.blocks import Look
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.plan import ListPlan, Observed
+from orchestrator.intake.plan import Observed, ReadList
+from orchestrator.records import ListCounts, Listed
 from orchestrator.settings import JobSettings
 
 NOTHING = Observed()
@@ -22,9 +23,10 @@ def accepted(tmp_path: Path) -> Path:
     return tmp_path / "accepted"
 
 
-def plan(read: int, reasons: dict[str, int], observed: Observed = NOTHING) -> ListPlan:
+def plan(read: int, reasons: dict[str, int], observed: Observed = NOTHING) -> ReadList:
     rejected = sum(reasons.values())
-    return ListPlan((), read, read - rejected, 0, rejected, reasons, 0, (), observed=observed)
+    counts = ListCounts(read, read - rejected, 0, rejected, 0, reasons)
+    return ReadList(Listed((), counts), observed=observed)
 
 
 def sentences(read: int, reasons: dict[str, int], observed: Observed = NOTHING, region: str | None = None) -> str:

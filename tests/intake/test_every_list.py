@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, ListPlan, read_list
+from orchestrator.intake import ChunkLimits, ReadList, read_list
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.workers import Workers
 from tests.intake.lists import CASES
@@ -38,7 +38,7 @@ def limits(_total: int) -> ChunkLimits:
     return ChunkLimits(1000, 1, 1000)
 
 
-def numbers(job: JobSettings, plan: ListPlan) -> list[str]:
+def numbers(job: JobSettings, plan: ReadList) -> list[str]:
     return [line for chunk in plan.chunks for line in chunk_path(job.directory, chunk.chunk).read_text().split()]
 
 
@@ -62,8 +62,8 @@ async def test_every_list(workers: Workers, make_job: MakeJob, write: Write, nam
     else:
         plan = await read_list(job, limits, workers)
         assert numbers(job, plan) == list(case.numbers)
-        assert plan.rejected_by_reason == case.rejected
-        assert plan.read == plan.accepted + plan.duplicates + plan.rejected
+        assert plan.counts.rejected_by_reason == case.rejected
+        assert plan.counts.read == plan.counts.accepted + plan.counts.duplicates + plan.counts.rejected
     left = {entry.name for entry in job.directory.iterdir()} if job.directory.exists() else set()
     assert left <= {"chunks", "rejected.csv", "duplicates.csv"}
 
@@ -82,7 +82,7 @@ async def test_standard_input_takes_every_kind(workers: Workers, make_job: MakeJ
     job = make_job("-", **case.settings)
     plan = await read_list(job, limits, workers, io.BytesIO(case.content))
     assert numbers(job, plan) == list(case.numbers)
-    assert plan.rejected_by_reason == case.rejected
+    assert plan.counts.rejected_by_reason == case.rejected
 
 
 async def test_a_piped_table(workers: Workers, make_job: MakeJob) -> None:
@@ -103,7 +103,7 @@ async def test_all_of_them_as_one_list(workers: Workers, make_job: MakeJob, writ
     job = make_job(*names, default_region="DK", max_rejected=0.9)
     plan = await read_list(job, limits, workers, keep=True)
     expected = contents(job.directory)
-    assert {"Name", "x", "Note"} <= set(plan.columns)
+    assert {"Name", "x", "Note"} <= set(plan.counts.columns)
     async with Workers(1) as lonely:
         for block_bytes, pool in ((1000, lonely), (1 << 16, workers)):
             other = dataclasses.replace(job, directory=tmp_path / f"{block_bytes}")

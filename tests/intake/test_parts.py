@@ -17,7 +17,7 @@ from orchestrator.intake.sources.table_layout import TableOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.intake.plan import InputFile
+    from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
 
     from .conftest import MakeJob, Write, WriteWorkbook

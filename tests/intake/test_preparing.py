@@ -85,7 +85,7 @@ async def test_a_large_list_reads_like_a_small_one(tmp_path: Path, make_job: Mak
             assert await read_list(job, always, workers) == plan
     assert {path.name: path.read_bytes() for path in (job.directory / "chunks").iterdir()} == files
     assert (job.directory / "rejected.csv").read_bytes() == rejected
-    assert plan.accepted > 20_000
+    assert plan.counts.accepted > 20_000
 
 
 def test_reading_imports_no_tables() -> None:

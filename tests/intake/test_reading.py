@@ -14,8 +14,9 @@ import pytest_asyncio
 
 from orchestrator.errors import ChangedError, StorageError, UsageError
 from orchestrator.intake import Planned, fingerprint, read_list, rebuild
-from orchestrator.intake.plan import ChunkLimits, ListPlan, PlannedChunk
+from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.jobdir.layout import READING, chunk_path
+from orchestrator.records import Chunk, ListCounts, Listed
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -63,15 +64,17 @@ async def test_one_small_list(workers: Workers, make_job: MakeJob, write: Write,
 
     files = [f"{number(1)}\n{number(2)}\n{number(3)}\n".encode(), f"{number(4)}\n{number(5)}\n".encode()]
     hashes = [hashlib.sha256(file).hexdigest() for file in files]
-    assert dataclasses.replace(plan, lists={}) == ListPlan(
-        inputs=fingerprint(job),
+    counts = ListCounts(
         read=10,
         accepted=5,
         duplicates=2,
         rejected=3,
         rejected_by_reason={"not a number": 1, "no country code": 1, "excluded calling code": 1},
         from_text=1,
-        chunks=(PlannedChunk(1, 0, 3, hashes[0]), PlannedChunk(2, 3, 2, hashes[1])),
+    )
+    assert plan == ReadList(
+        Listed(fingerprint(job), counts, plan.listed.lists),
+        chunks=(Chunk(1, 0, 3, hashes[0]), Chunk(2, 3, 2, hashes[1])),
         observed=plan.observed,
     )
     assert [chunk_path(job.directory, chunk).read_bytes() for chunk in (1, 2)] == files
@@ -99,8 +102,8 @@ async def test_all_kinds_of_input(
     plan = await read_list(job, LIMITS, workers, stdin)
     numbers = [number(i) for i in (4, 5, 1, 2, 3)]
     assert chunk_path(job.directory, 1).read_text().split() == numbers
-    assert (plan.read, plan.accepted, plan.duplicates, plan.rejected) == (9, 5, 2, 2)
-    assert [one.path for one in plan.inputs] == ["-", *(one.path for one in fingerprint(job))]
+    assert (plan.counts.read, plan.counts.accepted, plan.counts.duplicates, plan.counts.rejected) == (9, 5, 2, 2)
+    assert [one.path for one in plan.listed.inputs] == ["-", *(one.path for one in fingerprint(job))]
     assert table("rejected.csv")[1:] == [
         ["4", "bad", "not a number", "b.tsv"],
         ["2", number(4)[1:], "too long", "c.xlsx"],
@@ -145,8 +148,9 @@ async def test_borders_and_workers_change_nothing(
     written = [chunk_path(job.directory, chunk.chunk).read_text().split() for chunk in plan.chunks]
     assert [number for chunk in written for number in chunk] == accepted
     assert [len(chunk) for chunk in written] == [chunk.rows for chunk in plan.chunks]
-    assert plan.read == sum(map(bool, lines)) == plan.accepted + plan.duplicates + plan.rejected
-    assert plan.rejected == sum(bool(line) and not the_loop(line) for line in lines)
+    counts = plan.counts
+    assert counts.read == sum(map(bool, lines)) == counts.accepted + counts.duplicates + counts.rejected
+    assert counts.rejected == sum(bool(line) and not the_loop(line) for line in lines)
 
 
 def the_loop(line: str) -> str:
@@ -261,7 +265,7 @@ async def test_cancelled_while_standard_input_is_silent(make_job: MakeJob) -> No
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def begun(workers: Workers, make_job: MakeJob, write: Write) -> tuple[JobSettings, ListPlan, dict[str, bytes]]:
+async def begun(workers: Workers, make_job: MakeJob, write: Write) -> tuple[JobSettings, ReadList, dict[str, bytes]]:
     """Plan a job of four chunks; return it with its plan and its files."""
     write("a.txt", "".join(f"{number(i)}\n" for i in range(10)))
     job = make_job("a.txt")
@@ -269,7 +273,7 @@ async def begun(workers: Workers, make_job: MakeJob, write: Write) -> tuple[JobS
     return job, plan, content(job.directory)
 
 
-async def test_rebuild(workers: Workers, begun: tuple[JobSettings, ListPlan, dict[str, bytes]]) -> None:
+async def test_rebuild(workers: Workers, begun: tuple[JobSettings, ReadList, dict[str, bytes]]) -> None:
     """Missing and damaged chunk files come back as they were, and nothing else is touched."""
     job, plan, files = begun
     chunk_path(job.directory, 2).unlink()
@@ -281,7 +285,7 @@ async def test_rebuild(workers: Workers, begun: tuple[JobSettings, ListPlan, dic
 
 
 async def test_rebuild_all(
-    workers: Workers, begun: tuple[JobSettings, ListPlan, dict[str, bytes]], tmp_path: Path
+    workers: Workers, begun: tuple[JobSettings, ReadList, dict[str, bytes]], tmp_path: Path
 ) -> None:
     """A job whose files are all lost comes back from its list and its plan."""
     job, plan, files = begun
@@ -291,7 +295,7 @@ async def test_rebuild_all(
 
 
 async def test_rebuild_without_need(
-    workers: Workers, begun: tuple[JobSettings, ListPlan, dict[str, bytes]], tmp_path: Path
+    workers: Workers, begun: tuple[JobSettings, ReadList, dict[str, bytes]], tmp_path: Path
 ) -> None:
     """A begun job whose chunk files are whole does not need its list."""
     job, plan, files = begun
@@ -302,7 +306,7 @@ async def test_rebuild_without_need(
 
 @pytest.mark.parametrize("lines", [range(1, 11), range(5), [0, 1, 2, 4, 3]])
 async def test_rebuild_from_another_list(
-    workers: Workers, begun: tuple[JobSettings, ListPlan, dict[str, bytes]], write: Write, lines: list[int]
+    workers: Workers, begun: tuple[JobSettings, ReadList, dict[str, bytes]], write: Write, lines: list[int]
 ) -> None:
     """From a list that changed nothing is put back; the error names the file and the ways out."""
     job, plan, files = begun

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from orchestrator.intake import ListPlan
+    from orchestrator.intake import ReadList
     from orchestrator.settings import JobSettings
 
     from .conftest import MakeJob, Write, WriteWorkbook
@@ -50,7 +50,7 @@ def job(make_job: MakeJob, write: Write, write_workbook: WriteWorkbook) -> JobSe
     return make_job("a.csv", "b.txt", "c.xlsx", "d.tsv", column=None)
 
 
-def records(directory: Path, plan: ListPlan) -> dict[str, list[str]]:
+def records(directory: Path, plan: ReadList) -> dict[str, list[str]]:
     """Return the kept cells by number, over all chunks."""
     found: dict[str, list[str]] = {}
     for chunk in plan.chunks:
@@ -63,7 +63,7 @@ def records(directory: Path, plan: ListPlan) -> dict[str, list[str]]:
 async def test_all_columns(workers: Workers, job: JobSettings) -> None:
     """Columns of all tables are united by name; a number has the cells of its first appearance."""
     plan = await read_list(job, limits, workers, keep=True)
-    assert plan.columns == ("Name", "City", "Since", "Note")
+    assert plan.counts.columns == ("Name", "City", "Since", "Note")
     assert records(job.directory, plan) == {
         number(1): ["Anna", "Bern, BE", "", ""],
         number(2): ["Bob", "", "", ""],
@@ -77,7 +77,7 @@ async def test_all_columns(workers: Workers, job: JobSettings) -> None:
 async def test_named_columns(workers: Workers, job: JobSettings) -> None:
     """Named columns stand in the order and spelling of the setting, each once."""
     plan = await read_list(job, limits, workers, keep=("note", "City", "note"))
-    assert plan.columns == ("note", "City")
+    assert plan.counts.columns == ("note", "City")
     assert records(job.directory, plan)[number(4)] == ["", "Oslo"]
 
 
@@ -96,7 +96,7 @@ async def test_nothing_to_keep(workers: Workers, job: JobSettings) -> None:
     await read_list(job, limits, workers, keep=True)
     for change, keep in ((dataclasses.replace(job, inputs=job.inputs[1:2]), True), (job, False)):
         plan = await read_list(change, limits, workers, keep=keep)
-        assert plan.columns == ()
+        assert plan.counts.columns == ()
         assert not list((job.directory / "chunks").glob("*.csv"))
 
 
@@ -114,9 +114,10 @@ async def test_rebuild(workers: Workers, job: JobSettings) -> None:
     before = records(job.directory, plan)
     columns_path(job.directory, 1).unlink()
     chunk_path(job.directory, 2).unlink()
-    assert (await rebuild(job, workers, Planned(plan.chunks, plan.columns), keep=True)).columns == plan.columns
+    planned = Planned(plan.chunks, plan.counts.columns)
+    assert (await rebuild(job, workers, planned, keep=True)).columns == planned.columns
     assert records(job.directory, plan) == before
-    assert (await rebuild(job, workers, Planned(plan.chunks, plan.columns), keep=True)).columns == plan.columns
+    assert (await rebuild(job, workers, planned, keep=True)).columns == planned.columns
 
 
 async def test_rebuild_with_other_columns(workers: Workers, job: JobSettings) -> None:
@@ -144,7 +145,7 @@ async def test_too_many_rejects(workers: Workers, make_job: MakeJob, write: Writ
     )
     assert not (job.directory / "chunks").exists()
     plan = await read_list(dataclasses.replace(job, max_rejected=0.75), limits, workers)
-    assert (plan.accepted, plan.rejected, plan.observed.sampled) == (1, 3, 3)
+    assert (plan.counts.accepted, plan.counts.rejected, plan.observed.sampled) == (1, 3, 3)
 
 
 async def test_a_workbook_that_kills_its_worker(make_job: MakeJob, write_workbook: WriteWorkbook) -> None:
@@ -164,5 +165,5 @@ async def test_standard_input_that_is_a_workbook(
     plan = await read_list(job, limits, workers, io.BytesIO(content), keep=True)
     assert records(job.directory, plan) == {number(1): ["y"]}
     chunk_path(job.directory, 1).unlink()
-    await rebuild(job, workers, Planned(plan.chunks, plan.columns), io.BytesIO(content), keep=True)
+    await rebuild(job, workers, Planned(plan.chunks, plan.counts.columns), io.BytesIO(content), keep=True)
     assert records(job.directory, plan) == {number(1): ["y"]}

@@ -12,7 +12,7 @@ from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import MASTER_CODES, ending
-from orchestrator.ledger import Memory, Standing, Task
+from orchestrator.records import Memory, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor_api.client import VendorClient

@@ -13,7 +13,8 @@ from orchestrator.errors import UsageError
 from orchestrator.job import RunOptions, merge, plan, purge, resolve, retry, status, verify
 from orchestrator.job.resolving import Resubmit
 from orchestrator.jobdir.layout import is_ours
-from orchestrator.ledger import Ledger, Token, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

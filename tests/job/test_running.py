@@ -14,7 +14,8 @@ import pytest
 from orchestrator.errors import LockedError, UsageError
 from orchestrator.job import GiveUp, Resubmit, RunOptions, merge, plan, resolve, status
 from orchestrator.jobdir.layout import chunk_path
-from orchestrator.ledger import Token, job_lock
+from orchestrator.ledger import job_lock
+from orchestrator.records import Token
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving
 

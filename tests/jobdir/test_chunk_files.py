@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.intake import ChunkLimits, PlannedChunk
+from orchestrator.intake import ChunkLimits
 from orchestrator.intake.generations import restore_retry, write_retry
 from orchestrator.jobdir.chunk_files import chunk_blocks, lost_chunks, read_chunk, write_chunk
 from orchestrator.jobdir.layout import chunk_path, columns_path
+from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ def test_a_retry_is_not_put_back_out_of_a_damaged_chunk(tmp_path: Path) -> None:
     (retry,) = write_retry(tmp_path, number, np.array([0]), ChunkLimits(10, 1, 10), 2)
     chunk_path(tmp_path, 1).write_text(f"{number[0]}\n")
     with pytest.raises(StorageError, match=r"000001\.txt: not a chunk file"):
-        restore_retry(tmp_path, retry, [PlannedChunk(1, 0, 1, "")])
+        restore_retry(tmp_path, retry, [Chunk(1, 0, 1, "")])
 
 
 def test_lost_files(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger import Chunk, InputRecord, Ledger, ListCounts, Plan, PlannedPlatform, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.tasks import State, TaskKey
 
 MakePlan = Callable[..., Plan]
@@ -27,8 +28,10 @@ def make_plan() -> MakePlan:
         return Plan(
             name="spring",
             reading={"column": "phone", "exclude_calling_codes": [86]},
-            inputs=(InputRecord("/b.txt", "b" * 64, 20), InputRecord("/a.txt", "a" * 64, 10)),
-            counts=ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),
+            listed=Listed(
+                (InputFile("/b.txt", "b" * 64, 20), InputFile("/a.txt", "a" * 64, 10)),
+                ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),
+            ),
             chunks=tuple(Chunk(chunk, 10 * (chunk - 1), 10, f"{chunk:064x}") for chunk in range(1, chunks + 1)),
             platforms=tuple(
                 PlannedPlatform(name, "other" if name == "elsewhere" else "main", {"path": f"/{name}"}, min_rows)

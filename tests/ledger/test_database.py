@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.ledger import Ledger, Plan, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Plan
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
 
 MakePlan = Callable[..., Plan]
@@ -49,7 +50,7 @@ def test_an_orderly_end_leaves_one_private_file(tmp_path: Path, make_plan: MakeP
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     with Ledger.open(path) as ledger:
-        assert ledger.inputs() == make_plan().inputs
+        assert ledger.inputs() == make_plan().listed.inputs
 
 
 def test_commits_are_synced(ledger: Ledger) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.ledger import Ledger, Plan, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 
 Child = Callable[..., "subprocess.Popen[str]"]

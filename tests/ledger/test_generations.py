@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from orchestrator.ledger import Chunk, InputRecord, Ledger, Listed, PlannedPlatform
+from orchestrator.ledger import Ledger
+from orchestrator.records import Chunk, InputFile, Listed, PlannedPlatform
 from orchestrator.tasks import State, TaskKey
 from tests.ledger.conftest import MakePlan, Reach
 
@@ -19,9 +20,9 @@ def states(ledger: Ledger, platform: str) -> dict[int, State]:
 
 def test_a_longer_list(ledger: Ledger, make_plan: MakePlan) -> None:
     """Known chunks keep their tasks; the new ones are planned on each platform; inputs and counts are the new ones."""
-    counts = dataclasses.replace(make_plan().counts, read=60, accepted=55)
+    counts = dataclasses.replace(make_plan().listed.counts, read=60, accepted=55)
     added = (Chunk(5, 40, 15, "e" * 64, generation=2),)
-    listed = Listed((InputRecord("/long", "l", 9),), counts, {"rejected.csv": "r" * 64}, b"order")
+    listed = Listed((InputFile("/long", "l", 9),), counts, {"rejected.csv": "r" * 64}, b"order")
     ledger.change(lambda it: it.extend_plan(listed, added, (AMAZON,)))
     assert states(ledger, "amazon") == dict.fromkeys(range(1, 6), State.PLANNED)
     assert states(ledger, "instagram") == dict.fromkeys(range(1, 5), State.PLANNED)

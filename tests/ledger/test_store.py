@@ -10,7 +10,8 @@ from types import MappingProxyType
 import pytest
 
 from orchestrator.errors import BudgetError
-from orchestrator.ledger import Chunk, Ledger, ListCounts, Plan, PlannedPlatform, RunRecord, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform, RunRecord
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
 
 MakePlan = Callable[..., Plan]
@@ -72,8 +73,7 @@ def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> Non
     """Name, reading, inputs in their order, counts, chunks and what is fixed: as planned."""
     plan = make_plan()
     assert ledger.reading() == plan.reading
-    assert ledger.inputs() == plan.inputs
-    assert ledger.counts() == plan.counts
+    assert ledger.listed() == plan.listed
     assert tuple(ledger.chunks()) == plan.chunks
     assert ledger.fixed() == {platform.name: platform.fixed for platform in plan.platforms}
     assert len(everything := ledger.tasks(State.PLANNED)) == 12
@@ -83,7 +83,7 @@ def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> Non
 def test_counts_may_be_any_mapping(ledger: Ledger, make_plan: MakePlan) -> None:
     """Frozen mappings are stored as well."""
     counts = ListCounts(1, 0, 0, 1, 0, MappingProxyType({"too short": 1}))
-    ledger.change(lambda it: it.replace_plan(dataclasses.replace(make_plan(), counts=counts)))
+    ledger.change(lambda it: it.replace_plan(dataclasses.replace(make_plan(), listed=Listed((), counts))))
     assert ledger.counts() == ListCounts(1, 0, 0, 1, 0, {"too short": 1})
 
 

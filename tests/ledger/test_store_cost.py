@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.ledger import Ledger, Plan, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 
 MakePlan = Callable[..., Plan]

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.ledger import Ledger, PlannedPlatform, Task
+from orchestrator.ledger import Ledger
+from orchestrator.records import PlannedPlatform, Task
 from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
 
 Reach = Callable[[Ledger, TaskKey, State], None]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from orchestrator.errors import BudgetError, UsageError
-from orchestrator.ledger import Chunk, Ledger, ListCounts, Plan, PlannedPlatform, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
 
 PLATFORMS = {"instagram": "main", "amazon": "main", "elsewhere": "other"}
@@ -57,8 +58,7 @@ class LedgerWalk(RuleBasedStateMachine):
         plan = Plan(
             name="walk",
             reading={},
-            inputs=(),
-            counts=ListCounts(),
+            listed=Listed((), ListCounts()),
             chunks=tuple(Chunk(chunk, 10 * chunk, rows, "x") for chunk, rows in ROWS.items()),
             platforms=tuple(PlannedPlatform(name, vendor, {}, MIN_ROWS[name]) for name, vendor in PLATFORMS.items()),
         )

@@ -17,7 +17,8 @@ from pathlib import Path
 from orchestrator import job
 from orchestrator.config import load
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task
 from orchestrator.sandbox import FAULTS, Options, Sandbox
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, Event, State, TaskKey

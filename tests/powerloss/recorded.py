@@ -21,7 +21,8 @@ from unittest.mock import patch
 
 from orchestrator import job
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task
 from orchestrator.sandbox import verdict
 from tests.powerloss.machine import Machine, Place, digest_of, live
 from tests.simulation.loop import VirtualLoop

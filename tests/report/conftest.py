@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.ledger import Standing, Task
+from orchestrator.records import Standing, Task
 from orchestrator.tasks import State, TaskKey
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from orchestrator.report.progress import reading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.ledger import Standing
+    from orchestrator.records import Standing
 
     MakeStanding = Callable[..., Standing]
 

@@ -15,7 +15,7 @@ from orchestrator.report.progress import Lines, Progress, progress, reading, tas
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchestrator.ledger import Standing
+    from orchestrator.records import Standing
 
     MakeStanding = Callable[..., Standing]
 

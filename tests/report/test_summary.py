@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.errors import ExitCode, StorageError
-from orchestrator.ledger import ListCounts, Token
 from orchestrator.master import MasterFile, MasterReport
+from orchestrator.records import ListCounts, Token
 from orchestrator.report.summary import (
     RunFacts,
     advice,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchestrator.ledger import Standing, Task
+    from orchestrator.records import Standing, Task
 
     MakeStanding = Callable[..., Standing]
     MakeTask = Callable[..., Task]

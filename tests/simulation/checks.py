@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task
 from orchestrator.sandbox import TaskRecord, cost, read_breaches
 from orchestrator.tasks import Event, State, TaskKey
 from tests.simulation.expectation import check_master

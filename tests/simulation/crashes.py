@@ -18,7 +18,8 @@ from unittest.mock import patch
 from orchestrator import job
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task
 from orchestrator.sandbox import Options
 from orchestrator.tasks import Event, State, TaskKey
 from tests.simulation.checks import BrokenPromiseError, key_of

@@ -12,7 +12,8 @@ from typing import Any
 from orchestrator import job
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions
-from orchestrator.ledger import Ledger, Task, Token
+from orchestrator.ledger import Ledger
+from orchestrator.records import Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
 from orchestrator.tasks import State, TaskKey
 from tests.simulation.checks import promise

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.ledger import Task
+from orchestrator.records import Task
 from orchestrator.sandbox import TaskRecord, missing_numbers, verdict
 from orchestrator.tasks import HELD, UNFINISHED, State
 from tests.simulation.listing import kept_names

@@ -36,7 +36,8 @@ from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.errors import ExitCode
-from orchestrator.ledger import LedgerWriter, Memory
+from orchestrator.ledger import LedgerWriter
+from orchestrator.records import Memory
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style
 from orchestrator.tasks import HELD, Event, State, TaskKey
 from orchestrator.vendor_api.client import VendorClient

@@ -13,7 +13,7 @@ from orchestrator.dispatch.places import SubmitPlaces
 from orchestrator.dispatch.platform_run import PlatformRun, Watch
 from orchestrator.dispatch.polling import Poller
 from orchestrator.errors import BudgetError, TemporaryError
-from orchestrator.ledger import Memory, Standing, Task
+from orchestrator.records import Memory, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, after
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import Any
 from orchestrator import job
 from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.job import RunOptions, World
-from orchestrator.ledger import Ledger, Task, Token, ledger_path
+from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.records import Task, Token
 from orchestrator.settings import Settings
 from tests.simulation.checks import BrokenPromiseError, promise
 from tests.simulation.loop import LIFE, Life, VirtualLoop

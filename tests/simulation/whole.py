@@ -20,7 +20,7 @@ from orchestrator.config import load
 from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.errors import ExitCode
 from orchestrator.job import RunOptions, World
-from orchestrator.ledger import Task
+from orchestrator.records import Task
 from orchestrator.sandbox import Sandbox, verdict
 from orchestrator.settings import Settings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey

@@ -32,7 +32,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 from orchestrator.cells import MAX_DIGITS, read_text
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Look, Rows, write_rows
-from orchestrator.intake.kept import write_kept
+from orchestrator.intake.kept_columns import write_kept
 from orchestrator.intake.numbers.reasons import REASONS, Reason, not_valid_in
 
 if TYPE_CHECKING:

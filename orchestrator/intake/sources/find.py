@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.files import sha256_of
-from orchestrator.intake.plan import InputFile
 from orchestrator.jobdir.layout import is_ours, names_inside
+from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ import select
 from typing import TYPE_CHECKING
 
 from orchestrator.files import BLOCK_BYTES
-from orchestrator.intake.plan import InputFile
+from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
     import threading

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
 
-    from orchestrator.intake.plan import InputFile
     from orchestrator.intake.sources.find import Input
+    from orchestrator.records import InputFile
 
 MAX_LAYERS = 2
 """A zip of a gzip file, say."""

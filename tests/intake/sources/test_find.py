@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.plan import InputFile
 from orchestrator.intake.sources.find import Input, Kind, find_inputs, fingerprint, input_errors, kind_of
+from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
     from pathlib import Path

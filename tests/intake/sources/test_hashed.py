@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.intake.plan import InputFile
 from orchestrator.intake.sources.hashed import HashedStream
+from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

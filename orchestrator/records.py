@@ -1,4 +1,4 @@
-"""What the ledger takes and gives: frozen records without SQL."""
+"""What the stages hand one another and the ledger keeps: frozen records, each of which stands here once."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Token(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class InputRecord:
-    """An input file as it was read."""
+class InputFile:
+    """An input as it was read: its absolute path, or "-" for standard input."""
 
     path: str
     sha256: str
@@ -46,7 +46,7 @@ class InputRecord:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows of the accepted list; `sha256` is of the chunk file.
+    """Some rows of the accepted list; `sha256` is of the chunk file. Chunks count from 1, rows from 0.
 
     One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`; `columns_sha256` is of
     the file of its kept columns, "" where it has none or an earlier version planned it. One for a single platform comes
@@ -65,9 +65,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ListCounts:
-    """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`.
+    """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`, exactly.
 
-    `columns` are the names of columns that are kept for the master.
+    `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
+    accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
+    columns that are kept for the master.
     """
 
     read: int = 0
@@ -101,7 +103,7 @@ class Listed:
     way.
     """
 
-    inputs: tuple[InputRecord, ...]
+    inputs: tuple[InputFile, ...]
     counts: ListCounts
     lists: Mapping[str, str] = field(default_factory=dict)
     order: bytes | None = None
@@ -113,11 +115,9 @@ class Plan:
 
     name: str
     reading: Mapping[str, object]
-    inputs: tuple[InputRecord, ...]
-    counts: ListCounts
+    listed: Listed
     chunks: tuple[Chunk, ...]
     platforms: tuple[PlannedPlatform, ...]
-    lists: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

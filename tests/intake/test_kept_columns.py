@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.intake.kept import CELL_LIMIT, KeptPart, united, write_chunk_columns, write_kept
+from orchestrator.intake.kept_columns import CELL_LIMIT, KeptPart, united, write_chunk_columns, write_kept
 
 if TYPE_CHECKING:
     from pathlib import Path
