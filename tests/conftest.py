@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import orchestrator
+from orchestrator import workers
 
 # What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.register_profile("every change", derandomize=True)
 settings.load_profile("every change")
+
+KEPT_WORKERS = 2
+"""Of a kind: more than that are wanted by few tests."""
 
 Child = Callable[..., "subprocess.Popen[str]"]
 
@@ -26,6 +32,41 @@ Child = Callable[..., "subprocess.Popen[str]"]
 def no_stray_loop() -> None:
     """Say that there is no event loop yet: asked for one, asyncio makes it, and the test runner never closes it."""
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def worker_processes_outlive_jobs() -> Iterator[None]:
+    """Hand the worker processes of one job to the next that would start the same: most of a small job is their imports.
+
+    What starts processes with other limits, in another directory or with another environment gets new ones.
+    """
+    idle: dict[object, list[workers._Process]] = {}
+    start, close = workers._started, workers._Process.close
+    started_as: dict[workers._Process, object] = {}
+
+    @wraps(start)
+    def take() -> workers._Process:
+        limits = tuple(resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+        same = (Path.cwd(), limits, tuple(sorted(workers._environment().items())))
+        process = idle[same].pop() if idle.get(same) else start()
+        started_as[process] = same
+        return process
+
+    @wraps(close)
+    def keep(process: workers._Process) -> None:
+        same = started_as.pop(process, None)
+        if same is None or process._process.poll() is not None or len(idle.setdefault(same, [])) >= KEPT_WORKERS:
+            close(process)
+        else:
+            idle[same].append(process)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_started", take)
+        patch.setattr(workers._Process, "close", keep)
+        yield
+    for processes in idle.values():
+        for process in processes:
+            close(process)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from orchestrator import workers as workers_module
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.pieces import NICE
 from orchestrator.report.traces import trace_of
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 BIG = 256 << 20
 RAW = "Aurelia Quillfeather"
+
+
+@pytest.fixture(autouse=True)
+def processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what tests of jobs want: these tests are about how a process begins and ends."""
+    for owner, name in ((workers_module, "_started"), (workers_module._Process, "close")):
+        monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
 
 
 @pytest.fixture
