@@ -1,18 +1,21 @@
-"""The accepted list, cut into chunk files and those of kept columns, on all workers."""
+"""Cuts the accepted list into chunks, and writes their files, and those of kept columns, on all workers."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from bisect import bisect_right
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.files import disk_errors, make_private_directory, sync_directory
-from orchestrator.intake.chunks import write_chunks
+from orchestrator.errors import UsageError
+from orchestrator.files import disk_errors, make_private_directory, replace_together, sync_directory
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
 from orchestrator.intake.kept_columns import KeptPart, write_chunk_columns
+from orchestrator.jobdir.arrays import read_array
+from orchestrator.jobdir.chunk_files import chunk_bytes
 from orchestrator.jobdir.layout import chunk_folder, chunk_path, columns_path
 from orchestrator.records import Chunk
 
@@ -20,15 +23,66 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.numbers.decide import StoredRows
+    from orchestrator.intake.plan import ChunkLimits
+    from orchestrator.intake.stored_rows import StoredRows
     from orchestrator.workers import Workers
 
+TRIED_COUNTS = 50
 ROWS_AT_ONCE = 200_000
 CHUNKS_AT_ONCE = 64
 """What one piece writes of the chunk files."""
 
 Stretch = tuple[int, int, int]
 """A chunk to be written: its number, its first row, its rows."""
+
+
+def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
+    """Cut `total` rows into chunks, in list order.
+
+    All are full, save that a last one below `min_rows` joins its neighbour, or, where that exceeds `max_rows`, the two
+    are halved. Raises `UsageError` when that gives a chunk outside the limits.
+    """
+    if total < limits.min_rows:
+        raise UsageError(
+            f"the list has {total:,} numbers, and a platform takes no fewer than {limits.min_rows:,} (its min_rows); "
+            'set when_too_small = "skip" for it, or add numbers'
+        )
+    sizes = _sizes(total, limits)
+    if _is_legal(sizes, limits):
+        return sizes
+    raise UsageError(
+        f"chunk_size = {limits.chunk_size:,} cuts {total:,} numbers into chunks that the platforms don't all take: "
+        f"each must have {limits.min_rows:,} to {limits.max_rows:,} (min_rows, max_rows); {_advice(total, limits)}"
+    )
+
+
+def _sizes(total: int, limits: ChunkLimits) -> list[int]:
+    full, rest = divmod(total, limits.chunk_size)
+    sizes = [limits.chunk_size] * full + [rest] * (rest > 0)
+    if len(sizes) > 1 and sizes[-1] < limits.min_rows:
+        both = sizes.pop() + sizes.pop()
+        sizes += [both] if both <= limits.max_rows else [both - both // 2, both // 2]
+    return sizes
+
+
+def _is_legal(sizes: list[int], limits: ChunkLimits) -> bool:
+    return limits.min_rows <= min(sizes) and max(sizes) <= limits.max_rows
+
+
+def _advice(total: int, limits: ChunkLimits) -> str:
+    for chunk_size in _candidates(total, limits):
+        other = type(limits)(chunk_size, limits.min_rows, limits.max_rows)
+        if _is_legal(_sizes(total, other), other):
+            return f"set chunk_size = {chunk_size}"
+    return "no chunk_size was found that would do; put a platform with other limits into a job of its own"
+
+
+def _candidates(total: int, limits: ChunkLimits) -> Iterator[int]:
+    """Yield sizes that may do, large ones first: few chunks, and as even as they can be."""
+    fewest = -(-total // limits.max_rows)
+    for count in range(fewest, fewest + TRIED_COUNTS):
+        yield from (size for size in (-(-total // count), total // count) if size > 0)
+    yield limits.min_rows
 
 
 async def cut_chunks(stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path) -> list[Chunk]:
@@ -40,14 +94,13 @@ async def cut_chunks(stretches: Iterable[Stretch], unique: Unique, workers: Work
         for some in _at_once(stretches):
             yield unique.accepted_file, [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some]
 
+    def planned(hashes: Iterable[Iterable[str]]) -> list[Chunk]:
+        every = chain.from_iterable(hashes)
+        return [Chunk(*stretch, sha256) for stretch, sha256 in zip(stretches, every, strict=True)]
+
     hashes = await workers.map(write_chunks, calls())
     sync(directory)
-    return await asyncio.to_thread(_planned, stretches, hashes)  # a job may have a million
-
-
-def _planned(stretches: Sequence[Stretch], hashes: Iterable[Iterable[str]]) -> list[Chunk]:
-    every = chain.from_iterable(hashes)
-    return [Chunk(*stretch, sha256) for stretch, sha256 in zip(stretches, every, strict=True)]
+    return await asyncio.to_thread(planned, hashes)  # a job may have a million
 
 
 def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
@@ -60,6 +113,28 @@ def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
             some = []
     if some:
         yield some
+
+
+def write_chunks(accepted: Path, chunks: Sequence[tuple[int, int, Path]]) -> list[str]:
+    """Write chunk files out of the file of accepted numbers, and return their hashes: a piece.
+
+    `chunks` are first rows, counts of rows, and paths. The caller syncs the directory, once for all of them. Raises
+    `StorageError`.
+    """
+    rows = [rows for _, rows, _ in chunks]
+    # Chunks that follow each other, as nearly all do, are read in one go.
+    spans = [(first, count) for first, count, _ in chunks]
+    if all(first + count == after for (first, count), (after, _) in pairwise(spans)):
+        spans = [(spans[0][0], sum(rows))]
+    size = NUMBER_TYPE.itemsize
+    numbers = np.concatenate([read_array(accepted, NUMBER_TYPE, count, first * size) for first, count in spans])
+    lines = memoryview(chunk_bytes(numbers))
+    line_ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) + 1
+    ends = line_ends[np.cumsum(rows) - 1].tolist()
+    contents = [lines[start:end] for start, end in pairwise((0, *ends))]
+    paths = [path for _, _, path in chunks]
+    replace_together(paths[0].parent, zip((path.name for path in paths), contents, strict=True))
+    return [hashlib.sha256(content).hexdigest() for content in contents]
 
 
 async def cut_columns(
@@ -77,23 +152,19 @@ async def cut_columns(
         KeptPart(stored.path, begin, stored.rows, stored.columns) for begin, stored in zip(begins, files, strict=True)
     ]
 
+    with disk_errors(unique.positions_file):
+        positions = np.memmap(unique.positions_file, NUMBER_TYPE, mode="r")
+
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         for chunk, first_row, count in stretches:
-            first, last = _ends(unique.positions_file, first_row, count)
+            some = positions[first_row : first_row + count]
+            first, last = int(some.min()), int(some.max())
             touched = parts[bisect_right(begins, first) - 1 : bisect_right(begins, last)]
             yield unique.positions_file, first_row, count, touched, columns, columns_path(directory, chunk)
 
     hashes = await workers.map(write_chunk_columns, calls())
     sync(directory)
     return {chunk: sha256 for (chunk, _, _), sha256 in zip(stretches, hashes, strict=True)}
-
-
-def _ends(positions: Path, first_row: int, rows: int) -> tuple[int, int]:
-    """Return the lowest and the highest position of some accepted rows."""
-    with disk_errors(positions):
-        all_rows = np.memmap(positions, NUMBER_TYPE, mode="r")
-    some = all_rows[first_row : first_row + rows]
-    return int(some.min()), int(some.max())
 
 
 def sync(directory: Path) -> None:

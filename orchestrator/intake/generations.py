@@ -12,9 +12,9 @@ import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
-from orchestrator.intake.chunks import chunk_sizes
+from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.list_reading import read_list, take_over
 from orchestrator.intake.plan import ChunkLimits, ReadList
-from orchestrator.intake.reading import read_list, take_over
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.jobdir.arrays import pack_places, unpack_places
 from orchestrator.jobdir.chunk_files import read_chunk, write_chunk

@@ -11,22 +11,26 @@ from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, LineBlock
-from orchestrator.intake.numbers.decide import NumberRules, StoredRows, store_block
+from orchestrator.intake.sources.csv_rows import TableBlock, is_table, read_csv
 from orchestrator.intake.sources.decode import as_utf8
-from orchestrator.intake.sources.delimited import TableBlock, is_table, read_csv
 from orchestrator.intake.sources.find import Input, Kind, input_errors
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
-from orchestrator.intake.sources.unpack import Content, unpacked
+from orchestrator.intake.sources.unpack import InputContent, unpacked
+from orchestrator.intake.stored_rows import StoredRows, store_block
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.numbers.lookup.tables import Tables
+    from orchestrator.intake.numbers.decide import NumberRules
+    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
     from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
+
+
+SHOWN_INPUTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,12 @@ class Source:
     block_bytes: int = BLOCK_BYTES
     keep: Keep = False
 
+    @property
+    def named(self) -> str:
+        """What messages call the list: its first inputs."""
+        names = [found.source for found in self.inputs]
+        return ", ".join(names[:SHOWN_INPUTS]) + f" and {len(names) - SHOWN_INPUTS} more" * (len(names) > SHOWN_INPUTS)
+
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
@@ -50,12 +60,12 @@ class FilePart:
     block_bytes: int
 
 
-Part = LineBlock | CellBlock | TableBlock | FilePart
+ListPart = LineBlock | CellBlock | TableBlock | FilePart
 
 
 def draw_parts(
     source: Source, fingerprints: list[InputFile], stopped: threading.Event, folder: Path
-) -> Iterator[tuple[Input, Part]]:
+) -> Iterator[tuple[Input, ListPart]]:
     """Yield the parts of all inputs, in list order, and add what was read to `fingerprints`.
 
     What has to be unpacked to be read is unpacked into `folder`. Raises `UsageError`, `StorageError`. Once `stopped` is
@@ -69,7 +79,7 @@ def draw_parts(
             fingerprints.append(content.fingerprint())
 
 
-def size_of(part: Part) -> int:
+def size_of(part: ListPart) -> int:
     """Return about how many bytes of the list a part has; 0 for a file that is still to be read."""
     match part:
         case LineBlock() | TableBlock():
@@ -82,7 +92,7 @@ def size_of(part: Part) -> int:
             assert_never(part)
 
 
-def store_part(part: Part, rules: NumberRules, stem: Path, folder: Path | None = None) -> list[StoredRows]:
+def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | None = None) -> list[StoredRows]:
     """Normalise a part into files of rows, named `stem` with a number: a piece.
 
     `folder` has the tables that make it fast, see `tables`; small lists do without.
@@ -100,13 +110,13 @@ def store_part(part: Part, rules: NumberRules, stem: Path, folder: Path | None =
             assert_never(part)
 
 
-def _tables(rules: NumberRules, folder: Path) -> Tables:
-    from orchestrator.intake.numbers.lookup.tables import load_tables  # noqa: PLC0415 - small lists need none of it
+def _tables(rules: NumberRules, folder: Path) -> LookupTables:
+    from orchestrator.intake.numbers.lookup.lookup_tables import load_tables  # noqa: PLC0415 - small lists need none of it
 
     return load_tables(rules.default_region, folder)
 
 
-def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: Tables | None) -> list[StoredRows]:
+def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: LookupTables | None) -> list[StoredRows]:
     try:
         blocks = _reader(part.kind)(part.path, part.options, part.block_bytes)
         return [store_block(block, rules, stem.with_name(f"{stem.name}-{i}"), tables) for i, block in enumerate(blocks)]
@@ -118,15 +128,15 @@ def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: Tables |
 def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock]]:
     """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
     if kind is Kind.WORKBOOK:
-        from orchestrator.intake.sources.xlsx import read_workbook  # noqa: PLC0415 - see above
+        from orchestrator.intake.sources.xlsx_rows import read_workbook  # noqa: PLC0415 - see above
 
         return read_workbook
-    from orchestrator.intake.sources.parquet import read_parquet  # noqa: PLC0415
+    from orchestrator.intake.sources.parquet_rows import read_parquet  # noqa: PLC0415
 
     return read_parquet
 
 
-def _parts(content: Content, options: TableOptions, block_bytes: int) -> Iterator[Part]:
+def _parts(content: InputContent, options: TableOptions, block_bytes: int) -> Iterator[ListPart]:
     if content.stream is None:
         yield FilePart(content.kind, content.path, options, block_bytes)
         return

@@ -44,7 +44,7 @@ class Preparation:
         return self._tables
 
     async def _prepared(self) -> Path:
-        from orchestrator.intake.numbers.lookup.tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
+        from orchestrator.intake.numbers.lookup.lookup_tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
 
         return await self._workers.run(prepare_tables, self._region, cache_folder(), self._work_folder)
 
@@ -59,7 +59,7 @@ def announced_bytes(inputs: Iterable[Input]) -> int:
 
 
 def _kept(region: str | None) -> Path | None:
-    from orchestrator.intake.numbers.lookup.tables import are_kept, cache_folder  # noqa: PLC0415 - small lists need none of it
+    from orchestrator.intake.numbers.lookup.lookup_tables import are_kept, cache_folder  # noqa: PLC0415 - small lists need none of it
 
     cache = cache_folder()
     return cache if are_kept(region, cache) else None

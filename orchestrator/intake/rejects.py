@@ -33,7 +33,7 @@ _NUMBERLIKE = [FIRST_REASON + code for code, reason in enumerate(REASONS) if rea
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourceRows:
     """One file of rows, their count, and the input that they came from."""
 
     path: Path
@@ -42,7 +42,7 @@ class Part:
 
 
 def write_rejects(
-    parts: Sequence[Part], numberlike: int, duplicates_file: Path, directory: Path
+    parts: Sequence[SourceRows], numberlike: int, duplicates_file: Path, directory: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Write both tables into `directory`, and return a sample, and their hashes: a piece; raises `StorageError`.
 

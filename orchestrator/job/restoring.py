@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.reading import Rebuilt
+    from orchestrator.intake.list_reading import Rebuilt
     from orchestrator.ledger import LedgerWriter
     from orchestrator.records import Chunk, InputFile, ListCounts, Listed
     from orchestrator.settings import Settings

@@ -10,7 +10,7 @@ import structlog
 
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
-from orchestrator.intake.chunks import chunk_sizes
+from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.generations import write_retry
 from orchestrator.job.mending import mend_directly
 from orchestrator.job.naming import planned_platform, with_former_names

@@ -186,7 +186,7 @@ def prove(seed: int, region: str | None) -> tuple[int, int, list[str]]:
     """Compare the fast path with `normalise` on generated lines: a piece. Returns lines, decisions, and mistakes."""
     from orchestrator.intake.numbers.decide import NumberRules, normalise  # noqa: PLC0415
     from orchestrator.intake.numbers.lookup.accept import UNDECIDED, accept_block  # noqa: PLC0415 - the sides must not pay for it
-    from orchestrator.intake.numbers.lookup.tables import cache_folder, load_tables  # noqa: PLC0415
+    from orchestrator.intake.numbers.lookup.lookup_tables import cache_folder, load_tables  # noqa: PLC0415
 
     lines = list(_lines(random.Random(seed), region))  # noqa: S311 - the same lines for the same seed
     data = [line.encode() for line in lines]

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.intake.blocks import LineBlock
-from orchestrator.intake.chunks import write_chunks
+from orchestrator.intake.cutting import write_chunks
 from orchestrator.intake.duplicates.in_memory import drop_duplicates
-from orchestrator.intake.numbers.decide import NumberRules, store_block
-from orchestrator.intake.numbers.lookup.tables import load_tables
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.numbers.lookup.lookup_tables import load_tables
+from orchestrator.intake.stored_rows import store_block
 from tests.benchmarks import recorded
 from tests.benchmarks.figures import took
 from tests.benchmarks.intake import CHUNK, theirs, write_list

@@ -36,7 +36,7 @@ import phonenumbers
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import ChunkLimits, Planned, ReadList, read_list, reading, rebuild
+from orchestrator.intake import ChunkLimits, Planned, ReadList, list_reading, read_list, rebuild
 from orchestrator.intake.numbers.reasons import REASONS
 from orchestrator.jobdir.layout import chunk_path, columns_path
 from orchestrator.settings import JobSettings
@@ -162,7 +162,7 @@ async def read(written: Written, listing: Listing, workers: Workers, block_bytes
 def buckets() -> Iterator[None]:
     """Have duplicates dropped as in large lists."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "AT_ONCE_ROWS", 0)
+        patch.setattr(list_reading, "AT_ONCE_ROWS", 0)
         yield
 
 

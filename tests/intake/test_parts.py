@@ -9,8 +9,8 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import CellBlock, LineBlock, read_rows
 from orchestrator.intake.numbers.decide import NumberRules
-from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, store_part
-from orchestrator.intake.sources.delimited import TableBlock
+from orchestrator.intake.parts import FilePart, ListPart, Source, draw_parts, store_part
+from orchestrator.intake.sources.csv_rows import TableBlock
 from orchestrator.intake.sources.find import Kind, find_inputs, fingerprint
 from orchestrator.intake.sources.table_layout import TableOptions
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 RULES = NumberRules(None, frozenset())
 
 
-def draw(job: JobSettings, stdin: bytes = b"") -> tuple[list[tuple[str, Part]], list[InputFile]]:
+def draw(job: JobSettings, stdin: bytes = b"") -> tuple[list[tuple[str, ListPart]], list[InputFile]]:
     fingerprints: list[InputFile] = []
     source = Source(job, find_inputs(job), io.BytesIO(stdin), 20)
     drawn = draw_parts(source, fingerprints, threading.Event(), job.directory)
     return [(found.source, part) for found, part in drawn], fingerprints
 
 
-def parsed(part: Part) -> Part:
+def parsed(part: ListPart) -> ListPart:
     return part.parsed() if isinstance(part, TableBlock) else part
 
 

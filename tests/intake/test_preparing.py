@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.intake.numbers.lookup.tables import are_kept, cache_folder, load_tables, prepare_tables
+from orchestrator.intake.list_reading import read_list
+from orchestrator.intake.numbers.lookup.lookup_tables import are_kept, cache_folder, load_tables, prepare_tables
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES, Preparation, announced_bytes
-from orchestrator.intake.reading import read_list
 from orchestrator.intake.sources.find import Input
 from orchestrator.workers import Workers
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from orchestrator.files import csv_safe, sha256_of
 from orchestrator.intake.blocks import LineBlock
 from orchestrator.intake.duplicates.in_memory import drop_duplicates
-from orchestrator.intake.numbers.decide import NumberRules, store_block
-from orchestrator.intake.rejects import Part, write_rejects
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.rejects import SourceRows, write_rejects
+from orchestrator.intake.stored_rows import store_block
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ def write(tmp_path: Path) -> Path:
         ("-b.txt", LineBlock(1, b"\n\xff\n+41798284651\n+41798284652\n+41798284652\n")),
     ]
     stored = [store_block(block, RULES, tmp_path / f"{i}") for i, (_, block) in enumerate(blocks)]
-    parts = [Part(rows.path, rows.rows, source) for rows, (source, _) in zip(stored, blocks, strict=True)]
+    parts = [SourceRows(rows.path, rows.rows, source) for rows, (source, _) in zip(stored, blocks, strict=True)]
     duplicates_file = drop_duplicates([part.path for part in parts], tmp_path).duplicates_file
     sample, hashes = write_rejects(parts, 1, duplicates_file, tmp_path)
     assert sample == ["+4179"]

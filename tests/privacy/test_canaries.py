@@ -78,7 +78,7 @@ def test_a_program_without_redaction_is_found_out(folder: Path) -> None:
 def test_foreign_words_in_a_traceback_are_found_out(folder: Path) -> None:
     """With exceptions rendered as Python does, a person's name is found in log and output."""
     with patch("orchestrator.report.traces.words_of", str), Stage(folder, ["after: 503"]) as stage:
-        every_command(stage, Broken("orchestrator.intake.reading.draw_parts", "words"))
+        every_command(stage, Broken("orchestrator.intake.scanning.draw_parts", "words"))
     found = "\n".join(stage.findings)
     assert "run.jsonl: a person's name" in found
     assert "stderr: a person's name" in found

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from orchestrator.intake.numbers.decide import StoredRows
+    from orchestrator.intake.stored_rows import StoredRows
     from orchestrator.workers import Workers
 
     Ints = npt.NDArray[np.int64]
@@ -204,7 +204,7 @@ def keep(
     number: int,
     begins: tuple[int, int],
     found: Sequence[Found],
-    table: _Table,
+    table: _DuplicatesTable,
     places: _LinePlaces,
     positions: bool,  # noqa: FBT001 - a piece's arguments have no names
 ) -> int:
@@ -274,7 +274,7 @@ def _duplicates_of(found: Sequence[Found], group: int) -> tuple[Ints, Ints]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _DuplicatesTable:
     """The table of duplicates, an array in a file, column by column."""
 
     path: Path
@@ -282,11 +282,11 @@ class _Table:
     header_bytes: int
 
 
-def _create_table(path: Path, rows: int) -> _Table:
+def _create_table(path: Path, rows: int) -> _DuplicatesTable:
     header = {"descr": NUMBER_TYPE.str, "fortran_order": True, "shape": (rows, 3)}
     with private_file(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
-        return _Table(path, rows, file.tell())
+        return _DuplicatesTable(path, rows, file.tell())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Rows of a block by the fast path, line by line only where that has no answer.
 
-The result is that of `normalise_block` without tables, to the byte.
+The result is that of `decide_cells`, to the byte.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.intake.blocks import PLAIN, CellBlock, LineBlock, Rows, Texts, text_of
-from orchestrator.intake.numbers.decide import CODES, NumberRules, decide, normalise_block
+from orchestrator.intake.numbers.decide import CODES, NumberRules, decide, decide_cells
 from orchestrator.intake.numbers.lookup.accept import EXCLUDED, UNDECIDED, accept_block, is_plain
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.lines import split_lines
+from orchestrator.intake.sources.line_ends import split_lines
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from orchestrator.intake.blocks import Block
-    from orchestrator.intake.numbers.lookup.tables import Tables
+    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
 
     Ints = npt.NDArray[np.int64]
 
 
-def decide_block(block: Block, rules: NumberRules, tables: Tables) -> Rows:
+def decide_block(block: Block, rules: NumberRules, tables: LookupTables) -> Rows:
     """Decide about every cell of a block; pure."""
     if isinstance(block, LineBlock):
         return _of_lines(block, rules, tables)
     return _of_cells(block, rules, tables)
 
 
-def _of_lines(block: LineBlock, rules: NumberRules, tables: Tables) -> Rows:
+def _of_lines(block: LineBlock, rules: NumberRules, tables: LookupTables) -> Rows:
     starts, ends = split_lines(block.data)
     lines = block.first_line + np.arange(len(starts), dtype=np.int64)
     filled = ends > starts
@@ -50,11 +50,11 @@ def _of_lines(block: LineBlock, rules: NumberRules, tables: Tables) -> Rows:
     return _finished(numbers, lines, codes, raws)
 
 
-def _of_cells(block: CellBlock, rules: NumberRules, tables: Tables) -> Rows:
+def _of_cells(block: CellBlock, rules: NumberRules, tables: LookupTables) -> Rows:
     text = ("\n".join(block.texts) + "\n").encode("utf-8", "surrogatepass")
     starts, ends = split_lines(text)
     if len(starts) != len(block.texts):
-        return normalise_block(block, rules)  # there are line ends in cells
+        return decide_cells(block, rules)  # there are line ends in cells
     numbers = accept_block(text, starts, ends, tables, rules.excluded)
     numbers[list(block.faults)] = UNDECIDED
     raws = _shown(text, starts, ends, numbers)

@@ -21,8 +21,7 @@ A rejected text that is written like a date is called one.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,15 +30,11 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 
 from orchestrator.cells import MAX_DIGITS, read_text
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Look, Rows, write_rows
-from orchestrator.intake.kept_columns import write_kept
+from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Rows
 from orchestrator.intake.numbers.reasons import REASONS, Reason, not_valid_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.intake.blocks import Block
-    from orchestrator.intake.numbers.lookup.tables import Tables
     from orchestrator.settings import JobSettings
 
 if hasattr(phonenumbers, "enable_pattern_cache"):  # else a list of many regions compiles patterns at every number
@@ -84,41 +79,13 @@ class NumberRules:
         return cls(region, frozenset(job.exclude_calling_codes))
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRows:
-    """A file of rows, and what is in it.
-
-    `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
-    that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
-    stand in a file beside it.
-    """
-
-    path: Path
-    rows: int
-    rejected: Counter[str]
-    from_text: int = 0
-    largest: int = 0
-    first_line: int | None = None
-    columns: tuple[str, ...] = ()
-    look: Look | None = None
-
-    @property
-    def numbers(self) -> int:
-        """How many rows have a number, repeated ones included."""
-        return self.rows - sum(self.rejected.values())
-
-
 def normalise(raw: str, rules: NumberRules) -> int | str:
     """Return the E.164 number in `raw` without its plus sign, or the reason why there is none."""
     return _read(raw, rules)[0]
 
 
-def normalise_block(block: Block, rules: NumberRules, tables: Tables | None = None) -> Rows:
-    """Decide about every cell of a block; pure. With tables most are decided at once, to the same effect."""
-    if tables is not None:
-        from orchestrator.intake.numbers.blockwise import decide_block  # noqa: PLC0415 - small lists need none of it
-
-        return decide_block(block, rules, tables)
+def decide_cells(block: Block, rules: NumberRules) -> Rows:
+    """Decide about every cell of a block, one by one; pure."""
     faults = block.faults if isinstance(block, CellBlock) else {}
     numbers, lines, codes, raws = [], [], [], []
     for row, (line, raw) in enumerate(block.cells()):
@@ -136,26 +103,6 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> tuple[int,
     if isinstance(found, str):
         return 0, CODES[found], _visible(raw)
     return found, FROM_TEXT if is_beside else PLAIN, b"" if raw == f"+{found}" else _visible(raw)
-
-
-def store_block(block: Block, rules: NumberRules, path: Path, tables: Tables | None = None) -> StoredRows:
-    """Normalise a block and write its rows to `path`, kept columns beside it: a piece; raises `StorageError`."""
-    rows = normalise_block(block, rules, tables)
-    write_rows(path, rows)
-    counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(REASONS)).tolist()
-    stored = StoredRows(
-        path,
-        len(rows.lines),
-        Counter({reason: counts[code] for reason, code in CODES.items() if counts[code]}),
-        from_text=counts[FROM_TEXT],
-        largest=int(rows.numbers.max(initial=0)),
-        first_line=rows.first_line,
-    )
-    if not isinstance(block, CellBlock):
-        return stored
-    if block.names:
-        write_kept(path, block.kept)
-    return replace(stored, columns=block.names, look=block.look)
 
 
 def _read(raw: str, rules: NumberRules) -> tuple[int | str, bool]:
@@ -180,19 +127,15 @@ def _parsed(text: str, rules: NumberRules) -> int | str:
     try:
         number = phonenumbers.parse(text, rules.default_region)
     except NumberParseException as error:
-        return _parse_reason(error, text, rules)
+        if error.error_type != NumberParseException.INVALID_COUNTRY_CODE:
+            return _PARSE_REASONS[error.error_type]
+        return Reason.UNKNOWN_CODE if rules.default_region or text.startswith("+") else Reason.NO_COUNTRY_CODE
     if not phonenumbers.is_valid_number(number):
         possible = phonenumbers.is_possible_number_with_reason(number)
         return _POSSIBLE_REASONS.get(possible) or not_valid_in(number.country_code or 0)
     if number.country_code in rules.excluded:
         return Reason.EXCLUDED
     return int(phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:])
-
-
-def _parse_reason(error: NumberParseException, text: str, rules: NumberRules) -> Reason:
-    if error.error_type != NumberParseException.INVALID_COUNTRY_CODE:
-        return _PARSE_REASONS[error.error_type]
-    return Reason.UNKNOWN_CODE if rules.default_region or text.startswith("+") else Reason.NO_COUNTRY_CODE
 
 
 def _visible(raw: str) -> bytes:

@@ -48,24 +48,24 @@ _LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code p
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class NumberColumn:
     """Where the numbers stand, counted from 0; a headerless list begins with its first row."""
 
     index: int
     headerless: bool = False
 
 
-def find_column(first_row: Sequence[str], wanted: str | None, source: str) -> Column:
+def find_column(first_row: Sequence[str], wanted: str | None, source: str) -> NumberColumn:
     """Find the column that `wanted` names, or the one whose header says that it holds numbers.
 
     Raises `UsageError`, listing the headers, when there is none or more than one.
     """
     headers = [header.strip() for header in first_row]
     if len(headers) == 1 and _holds_number(headers[0]):
-        return Column(0, headerless=True)
+        return NumberColumn(0, headerless=True)
     found = _guess(headers) if wanted is None else named(headers, wanted)
     if len(found) == 1:
-        return Column(found[0])
+        return NumberColumn(found[0])
     raise UsageError(f"{source}: {_complaint(headers, wanted, len(found))}. The first row has: {shown(headers)}")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.intake.blocks import Look
-from orchestrator.intake.sources.number_column import Column, find_column, named
+from orchestrator.intake.sources.number_column import NumberColumn, find_column, named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +38,16 @@ class TableOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout:
     """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`."""
 
-    column: Column
+    column: NumberColumn
     kept: tuple[int, ...]
     names: tuple[str, ...]
     look: Look
 
 
-def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> Layout:
+def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> TableLayout:
     """Return the layout of a table that begins with `rows`, none of them blank, the first with or without headers.
 
     Raises `UsageError` when the column of numbers can't be told.
@@ -58,7 +58,7 @@ def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> Layout:
     kept = _kept(headers, column.index, options.keep)
     below = rows[: LOOK_ROWS + 1] if column.headerless else rows[1 : LOOK_ROWS + 1]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
-    return Layout(
+    return TableLayout(
         column=column,
         kept=tuple(kept.values()),
         names=tuple(kept),

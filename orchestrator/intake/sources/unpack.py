@@ -63,7 +63,7 @@ _DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, lz
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class InputContent:
     """What was found: `stream` for text and tables in text; `path` for what is read from a file, by a worker.
 
     `fingerprint` tells what the input was, once it was read.
@@ -76,7 +76,7 @@ class Content:
 
 
 @contextmanager
-def unpacked(found: Input, stdin: BinaryIO | None, stopped: threading.Event, copy: Path) -> Iterator[Content]:
+def unpacked(found: Input, stdin: BinaryIO | None, stopped: threading.Event, copy: Path) -> Iterator[InputContent]:
     """Open an input, and yield what it is; where it has to become a file, that is written to `copy`.
 
     Raises `UsageError` for what can't be read, `OSError`, and `StorageError` when the copy can't be written; all of
@@ -97,7 +97,7 @@ class _Layers:
     copy: Path
     fingerprint: Callable[[], InputFile]
 
-    def open(self, stream: BinaryIO, name: str, path: str | None, layers: int = 0) -> Content:
+    def open(self, stream: BinaryIO, name: str, path: str | None, layers: int = 0) -> InputContent:
         """Return what is in `stream`, which is called `name`, and is the whole file at `path` if there is one."""
         peeked = Peeked(stream)
         head = peeked.head
@@ -115,13 +115,13 @@ class _Layers:
         if head.startswith(_ZIP):
             return self._open_zip(path or self._copy(peeked), layers)
         if head.startswith(_PARQUET):
-            return Content(Kind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
+            return InputContent(Kind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
         return self._plain(peeked, name)
 
-    def _open_zip(self, path: str, layers: int) -> Content:
+    def _open_zip(self, path: str, layers: int) -> InputContent:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
         if is_workbook(archive):
-            return Content(Kind.WORKBOOK, self.fingerprint, path=path)
+            return InputContent(Kind.WORKBOOK, self.fingerprint, path=path)
         member = self._only_member(archive)
         refuse_by_name(self.source, member.filename)
         stream: Any = self.opened.enter_context(archive.open(member))
@@ -160,7 +160,7 @@ class _Layers:
         except OSError as error:
             raise UsageError(f"{self.source}: {error.strerror or error}") from error
 
-    def _plain(self, stream: Peeked, name: str) -> Content:
+    def _plain(self, stream: Peeked, name: str) -> InputContent:
         kind = kind_of(name)
         if kind in (Kind.WORKBOOK, Kind.PARQUET):
             what = "a workbook" if kind is Kind.WORKBOOK else "a parquet file"
@@ -168,7 +168,7 @@ class _Layers:
                 f"{self.source}: this can't be read as {what}, although its name says so; save it anew, or name "
                 "it for what it is"
             )
-        return Content(kind, self.fingerprint, stream.buffered())
+        return InputContent(kind, self.fingerprint, stream.buffered())
 
     def _check_depth(self, layers: int) -> None:
         if layers >= MAX_LAYERS:

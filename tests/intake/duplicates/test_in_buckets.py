@@ -12,8 +12,8 @@ from orchestrator.intake.blocks import FROM_TEXT, Rows, Texts, write_rows
 from orchestrator.intake.duplicates import in_buckets as buckets
 from orchestrator.intake.duplicates.in_buckets import drop_in_buckets, find_repeated, grouped, split_for
 from orchestrator.intake.duplicates.in_memory import Unique, drop_duplicates
-from orchestrator.intake.numbers.decide import StoredRows
 from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.stored_rows import StoredRows
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from orchestrator.intake.blocks import LineBlock
 from orchestrator.intake.duplicates.in_memory import drop_duplicates, find_duplicates, starts
-from orchestrator.intake.numbers.decide import NumberRules, store_block
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.stored_rows import store_block
 
 if TYPE_CHECKING:
     from pathlib import Path

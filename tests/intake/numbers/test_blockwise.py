@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.intake.blocks import Block, CellBlock, LineBlock, Rows
-from orchestrator.intake.numbers.decide import NumberRules, normalise_block
-from orchestrator.intake.numbers.lookup.tables import load_tables
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.numbers.lookup.lookup_tables import load_tables
 from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.stored_rows import normalise_block
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,9 @@ from orchestrator.intake.blocks import (
     read_columns,
     read_rows,
 )
-from orchestrator.intake.numbers.decide import RAW_LIMIT, NumberRules, normalise, normalise_block, store_block
+from orchestrator.intake.numbers.decide import RAW_LIMIT, NumberRules, normalise
 from orchestrator.intake.numbers.reasons import REASONS, Reason
+from orchestrator.intake.stored_rows import normalise_block, store_block
 from orchestrator.settings import JobSettings
 
 if TYPE_CHECKING:

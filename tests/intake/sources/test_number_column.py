@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.sources.number_column import Column, find_column, is_header
+from orchestrator.intake.sources.number_column import NumberColumn, find_column, is_header
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ from orchestrator.intake.sources.number_column import Column, find_column, is_he
 )  # fmt: skip
 def test_known_headers(header: str) -> None:
     """Usual names in several languages are known, without regard to case, accents and punctuation."""
-    assert find_column(["Name", header, "City"], None, "a.csv") == Column(1)
+    assert find_column(["Name", header, "City"], None, "a.csv") == NumberColumn(1)
 
 
 def test_named_column() -> None:
     """`column` is looked up exactly first, then without regard to case."""
-    assert find_column(["phone", "PHONE", "Office"], "PHONE", "a.csv") == Column(1)
-    assert find_column(["phone", "Office"], " office", "a.csv") == Column(1)
+    assert find_column(["phone", "PHONE", "Office"], "PHONE", "a.csv") == NumberColumn(1)
+    assert find_column(["phone", "Office"], " office", "a.csv") == NumberColumn(1)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_column_that_cant_be_found(row: list[str], wanted: str | None, message
 @pytest.mark.parametrize("wanted", [None, "phone"])
 def test_headerless_list(wanted: str | None) -> None:
     """One column that begins with a number is a list without a header, whatever the column should be called."""
-    assert find_column(["+41 79 828 46 51"], wanted, "a.csv") == Column(0, headerless=True)
+    assert find_column(["+41 79 828 46 51"], wanted, "a.csv") == NumberColumn(0, headerless=True)
 
 
 def test_headers_of_tables() -> None:

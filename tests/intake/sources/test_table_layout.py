@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.sources.number_column import Column
+from orchestrator.intake.sources.number_column import NumberColumn
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, Keep, TableOptions, cell_at, lay_out, looks_like_number
 
 ROWS = [["Name", "Phone", "City"], ["Anna", "+41 79 828 46 51", "Bern"], ["Bob", "", "0798284651"], ["Carl"]]
@@ -22,7 +22,7 @@ ROWS = [["Name", "Phone", "City"], ["Anna", "+41 79 828 46 51", "Bern"], ["Bob",
 def test_kept_columns(keep: Keep, kept: dict[str, int]) -> None:
     """None, all but that of the numbers, or those named, in the order and spelling of the setting."""
     layout = lay_out(ROWS, TableOptions("a.csv", keep=keep))
-    assert (layout.column, dict(zip(layout.names, layout.kept, strict=True))) == (Column(1), kept)
+    assert (layout.column, dict(zip(layout.names, layout.kept, strict=True))) == (NumberColumn(1), kept)
 
 
 def test_headers_of_columns_without_one() -> None:
@@ -43,7 +43,7 @@ def test_the_first_look() -> None:
 def test_headerless() -> None:
     """A single column of numbers has no header, and nothing to keep."""
     layout = lay_out([["+41798284651", ""]], TableOptions("a.csv", keep=True))
-    assert (layout.column, layout.names, layout.look.headers) == (Column(0, headerless=True), (), ())
+    assert (layout.column, layout.names, layout.look.headers) == (NumberColumn(0, headerless=True), (), ())
 
 
 def test_a_column_that_cant_be_told() -> None:

@@ -15,7 +15,7 @@ import pytest
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.intake.sources import unpack as unpacking
 from orchestrator.intake.sources.find import Input, Kind
-from orchestrator.intake.sources.unpack import Content, unpacked
+from orchestrator.intake.sources.unpack import InputContent, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def content(path: Path | None, copy: Path, stdin: bytes = b"") -> Iterator[Content]:
+def content(path: Path | None, copy: Path, stdin: bytes = b"") -> Iterator[InputContent]:
     found = Input("-", "standard input") if path is None else Input(str(path), path.name)
     with unpacked(found, io.BytesIO(stdin), threading.Event(), copy) as opened:
         yield opened
 
 
-def read(opened: Content) -> bytes:
+def read(opened: InputContent) -> bytes:
     assert opened.stream is not None
     return opened.stream.read()
 

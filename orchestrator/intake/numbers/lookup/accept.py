@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.intake.numbers.lookup.tables import HEAD, MAX_TAIL
+from orchestrator.intake.numbers.lookup.lookup_tables import HEAD, MAX_TAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from orchestrator.intake.numbers.lookup.tables import Table, Tables
+    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTable, LookupTables
 
     Ints = npt.NDArray[np.int64]
     Bytes = npt.NDArray[np.uint8]
@@ -67,7 +67,7 @@ _LAST = np.array([0, *((~0 << 8 * (8 - kept)) & ~(~0 << 64) for kept in range(1,
 
 
 def accept_block(
-    text: bytes, starts: Ints, ends: Ints, tables: Tables, excluded: AbstractSet[int] = frozenset()
+    text: bytes, starts: Ints, ends: Ints, tables: LookupTables, excluded: AbstractSet[int] = frozenset()
 ) -> Ints:
     """Return a number, `EXCLUDED` or `UNDECIDED` for every line of `text`; pure.
 
@@ -89,7 +89,7 @@ def is_plain(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> npt.NDArra
     return found
 
 
-def _accept_batch(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints:
+def _accept_batch(text: bytes, starts: Ints, ends: Ints, tables: LookupTables) -> Ints:
     numbers = _accept_plain(text, starts, ends, tables)
     rest = np.flatnonzero((numbers == UNDECIDED) & (ends > starts) & (ends - starts <= LONGEST_LINE))
     if not len(rest):
@@ -104,7 +104,7 @@ def _accept_batch(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints
     return numbers
 
 
-def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints:
+def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: LookupTables) -> Ints:
     """Decide about the lines that are a plus sign and 8 to 15 digits."""
     data, words = np.frombuffer(text, np.uint8), _words(text)
     lengths = ends - starts - 1
@@ -119,7 +119,7 @@ def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints
     return numbers
 
 
-def _international(data: Bytes, starts: Ints, lengths: Ints, tables: Tables) -> Ints:
+def _international(data: Bytes, starts: Ints, lengths: Ints, tables: LookupTables) -> Ints:
     """Look up runs of digits, `lengths` long, that stand in `data` at `starts`."""
     numbers = np.zeros(len(starts), np.int64)
     is_short = (lengths >= HEAD) & (lengths <= MAX_TAIL)
@@ -131,7 +131,7 @@ def _international(data: Bytes, starts: Ints, lengths: Ints, tables: Tables) -> 
     return numbers
 
 
-def _looked_up(data: Bytes, starts: Ints, tails: Ints, tables: Tables) -> tuple[Ints, Flags]:
+def _looked_up(data: Bytes, starts: Ints, tails: Ints, tables: LookupTables) -> tuple[Ints, Flags]:
     """Return the numbers of eight digits and a tail that are valid for sure, and where more need not be looked at."""
     states, heads = _after_head(data, starts, tables)
     bits = tails.astype(np.uint16)
@@ -147,7 +147,7 @@ def _chosen(flags: Flags) -> Ints | slice:
     return slice(None) if flags.all() else np.flatnonzero(flags)
 
 
-def _after_head(data: Bytes, starts: Ints, tables: Tables) -> tuple[npt.NDArray[np.uint16], Ints]:
+def _after_head(data: Bytes, starts: Ints, tables: LookupTables) -> tuple[npt.NDArray[np.uint16], Ints]:
     """Return the state after the first eight digits, and those as a number."""
     heads = _eight_digits(_words(data)[starts])
     leading = heads // 100
@@ -155,7 +155,7 @@ def _after_head(data: Bytes, starts: Ints, tables: Tables) -> tuple[npt.NDArray[
     return tables.shortcuts.pairs[states * 100 + (heads - leading * 100)], heads
 
 
-def _walked(data: Bytes, starts: Ints, lengths: Ints, tables: Tables) -> Ints:
+def _walked(data: Bytes, starts: Ints, lengths: Ints, tables: LookupTables) -> Ints:
     """Look up digits one by one; a national prefix behind the calling code is dropped."""
     labels = _labels(data, starts, lengths, tables.international)
     good = np.flatnonzero(labels)
@@ -168,7 +168,7 @@ def _walked(data: Bytes, starts: Ints, lengths: Ints, tables: Tables) -> Ints:
     return numbers
 
 
-def _national(data: Bytes, starts: Ints, lengths: Ints, table: Table, code: int) -> Ints:
+def _national(data: Bytes, starts: Ints, lengths: Ints, table: LookupTable, code: int) -> Ints:
     labels = _labels(data, starts, lengths, table)
     good = np.flatnonzero(labels)
     dropped = labels[good].astype(np.int64) - 1
@@ -178,7 +178,7 @@ def _national(data: Bytes, starts: Ints, lengths: Ints, table: Table, code: int)
     return numbers
 
 
-def _labels(data: Bytes, starts: Ints, lengths: Ints, table: Table) -> Bytes:
+def _labels(data: Bytes, starts: Ints, lengths: Ints, table: LookupTable) -> Bytes:
     """Walk all runs of digits through a table at once, and return their labels."""
     states = np.full(len(starts), table.start, np.int64)
     steps = table.steps.ravel()
@@ -202,7 +202,7 @@ def _places(lengths: Ints) -> Iterator[tuple[int, Ints | slice]]:
         yield i, slice(None) if i < shortest else np.flatnonzero(lengths > i)
 
 
-def _accept_messy(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints:
+def _accept_messy(text: bytes, starts: Ints, ends: Ints, tables: LookupTables) -> Ints:
     """Decide about lines whose digits can be brought together."""
     digits = np.frombuffer(text.translate(None, _NO_DIGITS), np.uint8)
     begin, counts, is_signed, is_clean = _shapes(text, starts, ends)
@@ -215,7 +215,7 @@ def _accept_messy(text: bytes, starts: Ints, ends: Ints, tables: Tables) -> Ints
     return numbers
 
 
-def _bare(digits: Bytes, begin: Ints, counts: Ints, tables: Tables, national: Table) -> Ints:
+def _bare(digits: Bytes, begin: Ints, counts: Ints, tables: LookupTables, national: LookupTable) -> Ints:
     """Look up digits without a plus sign: behind the international prefix, or else as the region sees them."""
     numbers = np.zeros(len(begin), np.int64)
     is_abroad = np.zeros(len(begin), np.bool_)
@@ -275,7 +275,7 @@ def _holds(text: bytes, signs: bytes, starts: Ints, ends: Ints) -> Flags:
     return found
 
 
-def _without(numbers: Ints, excluded: AbstractSet[int], tables: Tables) -> Ints:
+def _without(numbers: Ints, excluded: AbstractSet[int], tables: LookupTables) -> Ints:
     digits = np.searchsorted(_POWERS, numbers, side="right")
     leading = numbers // _POWERS[np.maximum(digits - 3, 0)]
     codes = np.where(numbers > 0, tables.codes[leading], 0)

@@ -153,7 +153,7 @@ class _Plan:
         return length not in self._local and (length in self._possible or length > max(self._possible))
 
 
-class _Reading(NamedTuple):
+class _NationalReading(NamedTuple):
     """A national number being read, and what would be left of it without its national prefix.
 
     `cut` is where the prefix ends, None without one. `rest` and `rest_viable` begin there.
@@ -178,20 +178,20 @@ class _National:
         self._validity = Validity(regions)
         self._longest = MAX_DIGITS - len(str(code))
         self.start = self._looked_at(
-            _Reading(0, self._validity.start, self._plan.viable.start, self._plan.prefix.start)
+            _NationalReading(0, self._validity.start, self._plan.viable.start, self._plan.prefix.start)
         )
 
-    def following(self, state: _Reading) -> list[_Reading | None]:
+    def following(self, state: _NationalReading) -> list[_NationalReading | None]:
         if state.tries or state.cut:
             return [self.step(state, digit) for digit in range(10)]
         following = [None] * 10 if state.whole is None else self._validity.following(state.whole)
-        known = {whole: whole and _Reading(whole.length, whole) for whole in set(following)}
+        known = {whole: whole and _NationalReading(whole.length, whole) for whole in set(following)}
         return [known[whole] for whole in following]
 
-    def step(self, state: _Reading, digit: int) -> _Reading | None:
+    def step(self, state: _NationalReading, digit: int) -> _NationalReading | None:
         viable = self._plan.viable
         following = self._looked_at(
-            _Reading(
+            _NationalReading(
                 state.length + 1,
                 None if state.whole is None else self._validity.step(state.whole, digit),
                 viable.step(state.whole_viable, digit),
@@ -204,7 +204,7 @@ class _National:
         )
         return following if following.whole or following.rest or following.tries else None
 
-    def label(self, state: _Reading) -> int:
+    def label(self, state: _NationalReading) -> int:
         if state.length < SHORTEST or (state.closed and self._plan.rewrites):
             return 0
         if any(target == AT_END for target, _ in state.tries):
@@ -214,7 +214,7 @@ class _National:
         cut = state.cut or 0
         return 1 + cut if state.length - cut <= self._longest and self._validity.accepts(state.rest) else 0
 
-    def drops(self, state: _Reading, viable: frozenset[int]) -> bool:
+    def drops(self, state: _NationalReading, viable: frozenset[int]) -> bool:
         """Tell whether `_maybe_strip_national_prefix_carrier_code` may drop something.
 
         `viable` is of all digits that were read.
@@ -224,7 +224,7 @@ class _National:
         changes_much = state.closed and self._plan.rewrites
         return changes_much or not self._plan.is_viable(viable) or self._plan.is_viable(state.rest_viable)
 
-    def _keeps_prefix(self, state: _Reading) -> bool:
+    def _keeps_prefix(self, state: _NationalReading) -> bool:
         if not state.cut:
             return True
         is_viable = self._plan.is_viable
@@ -232,22 +232,22 @@ class _National:
             return True
         return not self._plan.may_be_left(state.length - state.cut)
 
-    def _looked_at(self, state: _Reading) -> _Reading:
+    def _looked_at(self, state: _NationalReading) -> _NationalReading:
         """Begin to read the rest where a prefix ends; forget what no longer matters."""
         tries, closed = Prefix.matched(state.tries)
         if closed is not None:
             start = self._validity.start, self._plan.viable.start
             state = state._replace(tries=tries, cut=state.length, closed=closed, rest=start[0], rest_viable=start[1])
         if not state.tries and not state.cut:
-            return _Reading(state.length, state.whole)
+            return _NationalReading(state.length, state.whole)
         return state
 
 
 class _Behind(NamedTuple):
     """What stands behind the region's calling code: as the region sees it, and as its main region does."""
 
-    here: _Reading
-    there: _Reading
+    here: _NationalReading
+    there: _NationalReading
     viable: frozenset[int]
 
 
@@ -258,7 +258,7 @@ class _Trial(NamedTuple):
     """
 
     length: int
-    national: _Reading | None
+    national: _NationalReading | None
     viable: frozenset[int]
     abroad: frozenset[int]
     begins: bool

@@ -15,7 +15,7 @@ from phonenumbers import PhoneMetadata
 
 from orchestrator.intake.numbers.decide import NumberRules, normalise
 from orchestrator.intake.numbers.lookup.accept import BATCH, EXCLUDED, LONGEST_LINE, UNDECIDED, accept_block, is_plain
-from orchestrator.intake.numbers.lookup.tables import Tables, load_tables
+from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables, load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +73,7 @@ def neighbours(number: str) -> Iterator[str]:
     yield f"{number}12"
 
 
-def decide(lines: Sequence[str], tables: Tables, excluded: Iterable[int] = ()) -> list[int]:
+def decide(lines: Sequence[str], tables: LookupTables, excluded: Iterable[int] = ()) -> list[int]:
     data = [line.encode() for line in lines]
     ends = np.cumsum([len(line) + 1 for line in data]) - 1
     starts = ends - [len(line) for line in data]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.delimited import FaultyCell, Row, table_blocks, text_of_value
 from orchestrator.intake.sources.find import input_errors, is_damage
+from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.intake.chunks import chunk_sizes, write_chunks
+from orchestrator.intake.cutting import chunk_sizes, write_chunks
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.jobdir.layout import chunk_folder, chunk_path
 

@@ -43,7 +43,7 @@ _MAX_FILE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class LookupTable:
     """An automaton. `steps[state, digit]` is the next state, `labels[state]` the answer; see `numbering`."""
 
     start: int
@@ -65,7 +65,7 @@ class Shortcuts:
     hopeless: npt.NDArray[np.uint16]
 
     @classmethod
-    def of(cls, table: Table) -> Shortcuts:
+    def of(cls, table: LookupTable) -> Shortcuts:
         """Derive the shortcuts from the international table, within some 20 ms."""
         states = np.array([table.start], np.uint16)
         for _ in range(LEADING):
@@ -76,20 +76,20 @@ class Shortcuts:
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class LookupTables:
     """All that the fast path looks up.
 
     `codes[first three digits]` is a calling code, 0 for none, and `code_digits` its length. Without a default region
     `national` is None; `abroad` is that region's international prefix, None where it is not just digits.
     """
 
-    international: Table
+    international: LookupTable
     shortcuts: Shortcuts
     codes: npt.NDArray[np.int64]
     code_digits: npt.NDArray[np.int64]
     region: str | None
     region_code: int
-    national: Table | None
+    national: LookupTable | None
     abroad: bytes | None
 
 
@@ -104,7 +104,7 @@ def cache_folder() -> Path | None:
 
 
 @lru_cache(maxsize=2)
-def load_tables(region: str | None, folder: Path | None) -> Tables:
+def load_tables(region: str | None, folder: Path | None) -> LookupTables:
     """Return the tables for a default region, out of `folder` or built, and kept there; held for the next call."""
     international = _table(None, folder)
     codes = np.zeros(1000, np.int64)
@@ -114,7 +114,7 @@ def load_tables(region: str | None, folder: Path | None) -> Tables:
         first = code * 10 ** (3 - length)
         codes[first : first + 10 ** (3 - length)] = code
         digits[first : first + 10 ** (3 - length)] = length
-    return Tables(
+    return LookupTables(
         international,
         Shortcuts.of(international),
         codes,
@@ -146,7 +146,7 @@ def are_kept(region: str | None, folder: Path | None) -> bool:
     return folder is not None and all(_read(_path(name, folder), _key(name)) is not None for name in names)
 
 
-def _table(region: str | None, folder: Path | None) -> Table:
+def _table(region: str | None, folder: Path | None) -> LookupTable:
     """Return one table; what can't be kept is still returned."""
     path, key = (None if folder is None else _path(region, folder)), _key(region)
     kept = None if path is None else _read(path, key)
@@ -159,16 +159,16 @@ def _table(region: str | None, folder: Path | None) -> Table:
     return built
 
 
-def _build(region: str | None) -> Table:
+def _build(region: str | None) -> LookupTable:
     from orchestrator.intake.numbers.lookup.automata import international, national  # noqa: PLC0415 - kept tables need none of it
 
     automaton: Automaton = international() if region is None else national(region)
     if len(automaton.steps) > np.iinfo(np.uint16).max:
-        return Table(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
-    return Table(automaton.start, np.array(automaton.steps, np.uint16), np.array(automaton.labels, np.uint8))
+        return LookupTable(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
+    return LookupTable(automaton.start, np.array(automaton.steps, np.uint16), np.array(automaton.labels, np.uint8))
 
 
-def _outlook(table: Table) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+def _outlook(table: LookupTable) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
     every, some = table.labels == 1, table.labels != 0
     sure, hopeless = np.zeros(len(every), np.uint16), np.zeros(len(every), np.uint16)
     for length in range(MAX_TAIL + 1):
@@ -193,7 +193,7 @@ def _path(region: str | None, folder: Path) -> Path:
     return folder / (re.sub(r"[^0-9A-Za-z.]", "-", _key(region)) + ".table")
 
 
-def _keep(path: Path, key: str, table: Table) -> None:
+def _keep(path: Path, key: str, table: LookupTable) -> None:
     content = io.BytesIO()
     for array in (np.frombuffer(key.encode(), np.uint8), np.array([table.start]), table.steps, table.labels):
         np.save(content, array, allow_pickle=False)
@@ -202,14 +202,14 @@ def _keep(path: Path, key: str, table: Table) -> None:
         file.write(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
 
 
-def _read(path: Path, key: str) -> Table | None:
+def _read(path: Path, key: str) -> LookupTable | None:
     """Return the table at `path`; None unless it is whole, ours, and built for `key`."""
     content = _own_bytes(path)
     if content is None or hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
         return None
     file = io.BytesIO(content[_DIGEST_BYTES:])
     name, start, steps, labels = (np.load(file, allow_pickle=False) for _ in range(4))
-    return Table(int(start[0]), steps, labels) if name.tobytes() == key.encode() else None
+    return LookupTable(int(start[0]), steps, labels) if name.tobytes() == key.encode() else None
 
 
 def _own_bytes(path: Path) -> bytes | None:

@@ -10,29 +10,22 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from orchestrator.errors import ChangedError, PieceDiedError, UsageError
+from orchestrator.errors import ChangedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
 from orchestrator.intake.advice import advice, observe
-from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.chunks import chunk_sizes
-from orchestrator.intake.cutting import Stretch, cut_chunks, cut_columns, sync
+from orchestrator.intake.cutting import Stretch, chunk_sizes, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
 from orchestrator.intake.kept_columns import united
-from orchestrator.intake.numbers.decide import NumberRules, StoredRows
-from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
-from orchestrator.intake.parts import FilePart, Part, Source, draw_parts, size_of, store_part
+from orchestrator.intake.numbers.reasons import NUMBERLIKE
 from orchestrator.intake.plan import ChunkLimits, ReadList
-from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
-from orchestrator.intake.sources.find import Input, find_inputs
+from orchestrator.intake.scanning import Scanned, scan, source_of
 from orchestrator.intake.sources.number_column import shown
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.chunk_files import lost_chunks
@@ -47,13 +40,13 @@ from orchestrator.jobdir.layout import (
     is_chunk_file,
     set_away,
 )
-from orchestrator.records import Chunk, InputFile, ListCounts, Listed
+from orchestrator.records import Chunk, ListCounts, Listed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.blocks import Look
+    from orchestrator.intake.parts import Source
     from orchestrator.intake.sources.table_layout import Keep
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
@@ -61,33 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 U = TypeVar("U")
 
-SHOWN_INPUTS = 5
 SHOWN_REASONS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Scanned:
-    """All inputs as files of rows, in list order, each with the input it came from."""
-
-    fingerprints: tuple[InputFile, ...]
-    rows: tuple[tuple[Input, StoredRows], ...]
-
-    @property
-    def files(self) -> list[StoredRows]:
-        return [stored for _, stored in self.rows]
-
-    @property
-    def read(self) -> int:
-        return sum(stored.rows for _, stored in self.rows)
-
-    @property
-    def rejected(self) -> dict[str, int]:
-        total = sum((stored.rejected for _, stored in self.rows), Counter[str]())
-        return {reason: total[reason] for reason in REASONS if total[reason]}
-
-    @property
-    def looks(self) -> list[Look]:
-        return [stored.look for _, stored in self.rows if stored.look is not None]
 
 
 async def read_list(
@@ -106,9 +73,9 @@ async def read_list(
     Raises `UsageError` for inputs that can't be read, a list without a number, one of which more than `max_rejected`
     was rejected, or one that the limits can't cut, and `StorageError`.
     """
-    source = _source(job, stdin, keep, block_bytes)
+    source = source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
-        scanned = await _scan(source, workers, folder)
+        scanned = await scan(source, workers, folder)
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
         if not _is_enough(scanned, unique, job):
@@ -188,9 +155,9 @@ async def rebuild(
     lost = await asyncio.to_thread(_lost, planned.chunks, planned.columns, job.directory)
     if not lost and not planned.lists:
         return Rebuilt(planned.columns or ())
-    source = _source(job, stdin, keep, block_bytes)
+    source = source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
-        scanned = await _scan(source, workers, folder)
+        scanned = await scan(source, workers, folder)
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         plan = await _review(scanned, unique, workers, replace(job, directory=folder))
@@ -198,7 +165,7 @@ async def rebuild(
         stretches = [(chunk.chunk, chunk.first_row, chunk.rows) for chunk in lost]
         if not await _fits(lost, stretches, ordered, workers, folder) or planned.columns not in (None, found):
             raise ChangedError(
-                f"{_named(source)}: this is not the list that the job began with, or another release reads it "
+                f"{source.named}: this is not the list that the job began with, or another release reads it "
                 f"differently, and {len(lost)} lost chunk files can't be built from it; bring the list back as it was, "
                 "run it with the release that planned it, or begin a new job in another directory"
             )
@@ -235,59 +202,7 @@ def take_over(new: Path, path: Path) -> None:
         sync_directory(path.parent)
 
 
-def _source(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
-    inputs = find_inputs(job)
-    if block_bytes is None:
-        block_bytes = LARGE_BLOCK_BYTES if announced_bytes(inputs) >= LARGE_BYTES else BLOCK_BYTES
-    return Source(job, inputs, stdin, block_bytes, keep)
-
-
-async def _scan(source: Source, workers: Workers, folder: Path) -> _Scanned:
-    """Turn all inputs into files of rows."""
-    fingerprints: list[InputFile] = []
-    owners: list[Input] = []
-    files: list[str] = []
-    rules = NumberRules.of(source.job)
-    stopped = threading.Event()
-    preparation = Preparation(rules.default_region, announced_bytes(source.inputs), workers, folder)
-
-    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped, folder), stopped)) as drawn:
-            async for found, part in drawn:
-                owners.append(found)
-                if isinstance(part, FilePart):
-                    files.append(found.source)
-                yield part, rules, folder / f"{len(owners):09d}", await preparation.tables(size_of(part))
-
-    try:
-        results = await workers.map(store_part, calls())
-    except PieceDiedError:
-        if not files:
-            raise
-        # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
-        raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
-    rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
-    scanned = _Scanned(tuple(fingerprints), rows)
-    if not scanned.read:
-        raise UsageError(f"{_named(source)}: the list is empty")
-    return scanned
-
-
-async def _in_thread(
-    parts: Iterator[tuple[Input, Part]], stopped: threading.Event
-) -> AsyncGenerator[tuple[Input, Part], None]:
-    """Draw from a blocking iterator in a thread of its own; `stopped` is set when nobody wants more."""
-    loop = asyncio.get_running_loop()
-    thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
-    try:
-        while (drawn := await loop.run_in_executor(thread, next, parts, None)) is not None:
-            yield drawn
-    finally:
-        stopped.set()
-        thread.shutdown(wait=False)
-
-
-async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *, positions: bool) -> Unique:
+async def _drop_duplicates(scanned: Scanned, workers: Workers, folder: Path, *, positions: bool) -> Unique:
     if scanned.read > AT_ONCE_ROWS:
         from orchestrator.intake.duplicates.in_buckets import drop_in_buckets  # noqa: PLC0415 - small lists need none of it
 
@@ -296,10 +211,10 @@ async def _drop_duplicates(scanned: _Scanned, workers: Workers, folder: Path, *,
     return await workers.run(piece, [stored.path for stored in scanned.files], folder)
 
 
-async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ReadList:
+async def _review(scanned: Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ReadList:
     """Write what was not accepted, look at it, and return the plan so far: all but chunks."""
     rejected = scanned.rejected
-    parts = [rejects.Part(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
+    parts = [rejects.SourceRows(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
     sample, lists = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
     counts = ListCounts(
@@ -314,7 +229,7 @@ async def _review(scanned: _Scanned, unique: Unique, workers: Workers, job: JobS
     return ReadList(Listed(scanned.fingerprints, counts, lists), observed=observed)
 
 
-def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
+def _columns(source: Source, scanned: Scanned) -> tuple[str, ...]:
     """Return the names of kept columns; raises `UsageError` for a name that no table has."""
     found = united(stored.columns for _, stored in scanned.rows)
     if isinstance(source.keep, bool):
@@ -323,7 +238,7 @@ def _columns(source: Source, scanned: _Scanned) -> tuple[str, ...]:
     if missing:
         headers = united(look.headers for look in scanned.looks)
         raise UsageError(
-            f"{_named(source)}: keep_columns names {shown(missing)}, which no table has; the columns are: "
+            f"{source.named}: keep_columns names {shown(missing)}, which no table has; the columns are: "
             f"{shown(headers) or 'none, as there is no table'}"
         )
     return tuple(dict.fromkeys(source.keep))
@@ -391,7 +306,7 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(old)  # what stays would stay for good: a begun job does not come by here again
 
 
-def _is_enough(scanned: _Scanned, unique: Unique, job: JobSettings) -> bool:
+def _is_enough(scanned: Scanned, unique: Unique, job: JobSettings) -> bool:
     """Whether so much of the list was accepted that it may be cut into chunks."""
     return unique.accepted > 0 and sum(scanned.rejected.values()) <= scanned.read * job.max_rejected
 
@@ -411,9 +326,4 @@ def _complaint(plan: ReadList, source: Source) -> str:
         verdict = "no number was accepted"
     help_ = "".join(f"; {sentence}" for sentence in advice(plan, source.job))
     last = "; or set max_rejected higher" if counts.accepted else ""
-    return f"{_named(source)}: {verdict} ({reasons}); see {source.job.directory / REJECTED}{help_}{last}"
-
-
-def _named(source: Source) -> str:
-    names = [found.source for found in source.inputs]
-    return ", ".join(names[:SHOWN_INPUTS]) + (f" and {len(names) - SHOWN_INPUTS} more" * (len(names) > SHOWN_INPUTS))
+    return f"{source.named}: {verdict} ({reasons}); see {source.job.directory / REJECTED}{help_}{last}"

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources import delimited as table
+from orchestrator.intake.sources import csv_rows as table
 from orchestrator.intake.sources import plain_text as text_module
+from orchestrator.intake.sources.csv_rows import RecordBuffer, TableBlock, is_table, read_csv, sniff
 from orchestrator.intake.sources.decode import HEAD_BYTES, as_utf8
-from orchestrator.intake.sources.delimited import RecordBuffer, TableBlock, is_table, read_csv, sniff, table_blocks
 from orchestrator.intake.sources.plain_text import LineBuffer
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
+from orchestrator.intake.sources.table_rows import table_blocks
 
 
 def blocks(

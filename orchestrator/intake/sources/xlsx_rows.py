@@ -21,8 +21,8 @@ from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.delimited import FaultyCell, Row, table_blocks, text_of_value
 from orchestrator.intake.sources.find import input_errors, is_damage
+from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
 from orchestrator.workbooks import needs_respelling, opened, packed, respelled
 
 if TYPE_CHECKING:

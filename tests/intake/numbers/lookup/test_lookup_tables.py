@@ -7,9 +7,9 @@ import phonenumbers
 import pytest
 
 from orchestrator.intake.numbers.lookup import automata as numbering
-from orchestrator.intake.numbers.lookup import tables
+from orchestrator.intake.numbers.lookup import lookup_tables as tables
 from orchestrator.intake.numbers.lookup.automata import Automaton
-from orchestrator.intake.numbers.lookup.tables import Shortcuts, Table, are_kept, cache_folder, load_tables
+from orchestrator.intake.numbers.lookup.lookup_tables import LookupTable, Shortcuts, are_kept, cache_folder, load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     load_tables.cache_clear()
 
 
-def load_anew(region: str | None, folder: Path | None) -> tables.Tables:
+def load_anew(region: str | None, folder: Path | None) -> tables.LookupTables:
     load_tables.cache_clear()
     return load_tables(region, folder)
 
@@ -140,7 +140,7 @@ def test_a_table_that_is_too_large_decides_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_shortcuts() -> None:
     """A look at eight digits and the length says the same as walking all the way."""
-    ten = Table(
+    ten = LookupTable(
         1,
         np.array([[0] * 10, *([i] * 10 for i in range(2, 11)), [0] * 9 + [11], [0] * 10], np.uint16),
         np.eye(12, dtype=np.uint8)[11],

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.intake.sources.lines import split_lines
+from orchestrator.intake.sources.line_ends import split_lines
 
 
 @given(st.text(alphabet="a1 \n\r\x0b\x1c\x85", max_size=40).map(str.encode))

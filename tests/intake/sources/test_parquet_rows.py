@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.parquet import BATCH_ROWS, read_parquet
+from orchestrator.intake.sources.parquet_rows import BATCH_ROWS, read_parquet
 from orchestrator.intake.sources.table_layout import TableOptions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.table_layout import TableOptions
-from orchestrator.intake.sources.xlsx import read_workbook
+from orchestrator.intake.sources.xlsx_rows import read_workbook
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,58 +1,31 @@
-"""Reads tables: what all of them share, and csv.
+"""Reads csv files.
 
-A row's line is the physical line on which it starts. A row without anything in it is a blank line; a row with
-something, but nothing in the column of numbers, is a row to reject.
-
-Of a csv file the parent only finds out where records end, so that bytes go to the workers, which parse them. A quote
+The parent only finds out where records end, so that bytes go to the workers, which parse them. A quote
 means something at the beginning of a field and nowhere else, as Python's csv module and most programs have it.
 """
 
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import re
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from orchestrator.cells import read_cell
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
-from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
 from orchestrator.intake.sources.number_column import is_header
 from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, first_end
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, Layout, TableOptions, cell_at, lay_out
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, lay_out
+from orchestrator.intake.sources.table_rows import Row, cell_block, wanted_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 DELIMITERS = ",;\t|"
-ROW_BYTES = 16
-"""What a row counts towards the size of a block beside its text: its line number and the rest."""
-
 _QUOTED = re.compile(r'"[^"]*"')
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-
-Row = tuple[int, "Sequence[str]"]
-"""A row's line, and its cells."""
-
-_Wanted = tuple[int, str, "Sequence[str]"]
-"""A row's line, its cell in the column of numbers, and those of kept columns."""
-
-
-class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
-    """A cell that is no number whatever its text looks like, and the reason why."""
-
-    reason: str
-
-    @classmethod
-    def of(cls, text: str, reason: str) -> FaultyCell:
-        """Return a cell with a reason."""
-        cell = cls(text)
-        cell.reason = reason
-        return cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,45 +35,13 @@ class TableBlock:
     first_line: int
     data: bytes
     delimiter: str
-    layout: Layout
+    layout: TableLayout
     first: bool
 
     def parsed(self) -> CellBlock:
         """Return the cells in it."""
         rows = _records(self.data, self.delimiter, self.first_line)
-        return _cells(list(_wanted(rows, self.layout)), self.layout, first=self.first)
-
-
-def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
-    """Take the column of numbers, and those that are kept, out of rows that are not blank.
-
-    The first rows decide which columns these are; raises `UsageError` when that can't be decided.
-    """
-    rows = iter(rows)
-    first_rows = list(islice(rows, LOOK_ROWS + 1))
-    if not first_rows:
-        return
-    layout = lay_out([row for _, row in first_rows], options)
-    below = chain(first_rows if layout.column.headerless else first_rows[1:], rows)
-    for number, block in enumerate(_cut(_wanted(below, layout), block_bytes)):
-        yield _cells(block, layout, first=not number)
-
-
-def text_of_value(value: object) -> str:
-    """Return a cell's value as text, with a reason where it is no number whatever the text looks like."""
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case int() | float():
-            text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
-            fault = read_cell(value).fault
-            return FaultyCell.of(text, Reason(fault.value)) if fault else text
-        case dt.date() | dt.time() | dt.timedelta():
-            return FaultyCell.of(str(value), Reason.DATE)
-        case _:
-            return str(value)
+        return cell_block(list(wanted_cells(rows, self.layout)), self.layout, first=self.first)
 
 
 def read_csv(
@@ -221,7 +162,7 @@ class RecordBuffer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _CsvRecord:
     """A record: its first line, counted from 0, the line after its last, and its cells."""
 
     begin: int
@@ -235,7 +176,7 @@ class _Start:
 
     lines: Sequence[bytes]
     delimiter: str
-    records: Sequence[_Record]
+    records: Sequence[_CsvRecord]
 
 
 def _look_at(head: bytes, delimiter: str | None) -> _Start:
@@ -249,7 +190,7 @@ def _look_at(head: bytes, delimiter: str | None) -> _Start:
     return _Start(lines, delimiter, list(islice(_parsed(lines, begin, delimiter), LOOK_ROWS + 1)))
 
 
-def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Record]:
+def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_CsvRecord]:
     """Yield the records that are not blank."""
     csv.field_size_limit(2 * MAX_LINE_BYTES)  # of the process: its default is below what a record may have
     reader = csv.reader(map(text_of, lines[begin:]), delimiter=delimiter)
@@ -257,42 +198,10 @@ def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Rec
     for cells in reader:
         end = begin + reader.line_num
         if any(map(str.strip, cells)):
-            yield _Record(line, end, cells)
+            yield _CsvRecord(line, end, cells)
         line = end
 
 
 def _records(data: bytes, delimiter: str, first_line: int) -> Iterator[Row]:
     for record in _parsed(data.splitlines(keepends=True), 0, delimiter):
         yield first_line + record.begin, record.cells
-
-
-def _wanted(rows: Iterable[Row], layout: Layout) -> Iterator[_Wanted]:
-    """Take out of rows what matters; the rest of a row may be large."""
-    for line, row in rows:
-        yield line, cell_at(row, layout.column.index), [cell_at(row, place) for place in layout.kept]
-
-
-def _cut(rows: Iterable[_Wanted], block_bytes: int) -> Iterator[list[_Wanted]]:
-    """Yield rows in lists that hold about `block_bytes` of text."""
-    block: list[_Wanted] = []
-    size = 0
-    for row in rows:
-        block.append(row)
-        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
-        if size >= block_bytes:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def _cells(rows: Sequence[_Wanted], layout: Layout, *, first: bool) -> CellBlock:
-    texts = [text for _, text, _ in rows]
-    return CellBlock(
-        lines=[line for line, _, _ in rows],
-        texts=texts,
-        faults={place: text.reason for place, text in enumerate(texts) if isinstance(text, FaultyCell)},
-        names=layout.names,
-        kept=[kept for _, _, kept in rows] if layout.kept else (),
-        look=layout.look if first else None,
-    )

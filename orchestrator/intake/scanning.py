@@ -1,0 +1,112 @@
+"""From inputs to files of rows: workers make them of the parts that a thread draws out of the inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from orchestrator.errors import PieceDiedError, UsageError
+from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.intake.parts import FilePart, ListPart, Source, draw_parts, size_of, store_part
+from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
+from orchestrator.intake.sources.find import Input, find_inputs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+    from pathlib import Path
+
+    from orchestrator.intake.blocks import Look
+    from orchestrator.intake.sources.table_layout import Keep
+    from orchestrator.intake.stored_rows import StoredRows
+    from orchestrator.records import InputFile
+    from orchestrator.settings import JobSettings
+    from orchestrator.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """All inputs as files of rows, in list order, each with the input it came from."""
+
+    fingerprints: tuple[InputFile, ...]
+    rows: tuple[tuple[Input, StoredRows], ...]
+
+    @property
+    def files(self) -> list[StoredRows]:
+        """The files of rows alone."""
+        return [stored for _, stored in self.rows]
+
+    @property
+    def read(self) -> int:
+        """How many rows were read."""
+        return sum(stored.rows for _, stored in self.rows)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many were rejected, by reason."""
+        total = sum((stored.rejected for _, stored in self.rows), Counter[str]())
+        return {reason: total[reason] for reason in REASONS if total[reason]}
+
+    @property
+    def looks(self) -> list[Look]:
+        """The first looks at tables."""
+        return [stored.look for _, stored in self.rows if stored.look is not None]
+
+
+def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
+    """Return where the list of a job comes from; raises `UsageError` as `find_inputs` does."""
+    inputs = find_inputs(job)
+    if block_bytes is None:
+        block_bytes = LARGE_BLOCK_BYTES if announced_bytes(inputs) >= LARGE_BYTES else BLOCK_BYTES
+    return Source(job, inputs, stdin, block_bytes, keep)
+
+
+async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
+    """Turn all inputs into files of rows."""
+    fingerprints: list[InputFile] = []
+    owners: list[Input] = []
+    files: list[str] = []
+    rules = NumberRules.of(source.job)
+    stopped = threading.Event()
+    preparation = Preparation(rules.default_region, announced_bytes(source.inputs), workers, folder)
+
+    async def calls() -> AsyncGenerator[tuple[object, ...], None]:
+        async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped, folder), stopped)) as drawn:
+            async for found, part in drawn:
+                owners.append(found)
+                if isinstance(part, FilePart):
+                    files.append(found.source)
+                yield part, rules, folder / f"{len(owners):09d}", await preparation.tables(size_of(part))
+
+    try:
+        results = await workers.map(store_part, calls())
+    except PieceDiedError:
+        if not files:
+            raise
+        # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
+        raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
+    rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
+    scanned = Scanned(tuple(fingerprints), rows)
+    if not scanned.read:
+        raise UsageError(f"{source.named}: the list is empty")
+    return scanned
+
+
+async def _in_thread(
+    parts: Iterator[tuple[Input, ListPart]], stopped: threading.Event
+) -> AsyncGenerator[tuple[Input, ListPart], None]:
+    """Draw from a blocking iterator in a thread of its own; `stopped` is set when nobody wants more."""
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="intake")
+    try:
+        while (drawn := await loop.run_in_executor(thread, next, parts, None)) is not None:
+            yield drawn
+    finally:
+        stopped.set()
+        thread.shutdown(wait=False)

@@ -1,0 +1,106 @@
+"""What all tables share: from rows to blocks of cells.
+
+A row's line is the physical line on which it starts. A row without anything in it is a blank line; a row with
+something, but nothing in the column of numbers, is a row to reject.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from orchestrator.cells import read_cell
+from orchestrator.intake.blocks import CellBlock
+from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, cell_at, lay_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+ROW_BYTES = 16
+"""What a row counts towards the size of a block beside its text: its line number and the rest."""
+
+Row = tuple[int, "Sequence[str]"]
+"""A row's line, and its cells."""
+
+Wanted = tuple[int, str, "Sequence[str]"]
+"""A row's line, its cell in the column of numbers, and those of kept columns."""
+
+
+class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
+    """A cell that is no number whatever its text looks like, and the reason why."""
+
+    reason: str
+
+    @classmethod
+    def of(cls, text: str, reason: str) -> FaultyCell:
+        """Return a cell with a reason."""
+        cell = cls(text)
+        cell.reason = reason
+        return cell
+
+
+def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
+    """Take the column of numbers, and those that are kept, out of rows that are not blank.
+
+    The first rows decide which columns these are; raises `UsageError` when that can't be decided.
+    """
+    rows = iter(rows)
+    first_rows = list(islice(rows, LOOK_ROWS + 1))
+    if not first_rows:
+        return
+    layout = lay_out([row for _, row in first_rows], options)
+    below = chain(first_rows if layout.column.headerless else first_rows[1:], rows)
+    for number, block in enumerate(_cut(wanted_cells(below, layout), block_bytes)):
+        yield cell_block(block, layout, first=not number)
+
+
+def text_of_value(value: object) -> str:
+    """Return a cell's value as text, with a reason where it is no number whatever the text looks like."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case int() | float():
+            text = str(int(value) if isinstance(value, float) and value.is_integer() else value)
+            fault = read_cell(value).fault
+            return FaultyCell.of(text, Reason(fault.value)) if fault else text
+        case dt.date() | dt.time() | dt.timedelta():
+            return FaultyCell.of(str(value), Reason.DATE)
+        case _:
+            return str(value)
+
+
+def wanted_cells(rows: Iterable[Row], layout: TableLayout) -> Iterator[Wanted]:
+    """Take out of rows what matters; the rest of a row may be large."""
+    for line, row in rows:
+        yield line, cell_at(row, layout.column.index), [cell_at(row, place) for place in layout.kept]
+
+
+def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:
+    """Yield rows in lists that hold about `block_bytes` of text."""
+    block: list[Wanted] = []
+    size = 0
+    for row in rows:
+        block.append(row)
+        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
+        if size >= block_bytes:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def cell_block(rows: Sequence[Wanted], layout: TableLayout, *, first: bool) -> CellBlock:
+    """Return a block of these rows; the first one of a table tells how that looks."""
+    texts = [text for _, text, _ in rows]
+    return CellBlock(
+        lines=[line for line, _, _ in rows],
+        texts=texts,
+        faults={place: text.reason for place, text in enumerate(texts) if isinstance(text, FaultyCell)},
+        names=layout.names,
+        kept=[kept for _, _, kept in rows] if layout.kept else (),
+        look=layout.look if first else None,
+    )
