@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import orchestrator
-from orchestrator import cli, job
+from orchestrator import cli
 from orchestrator.cli import main, parse_duration
 from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError, VendorStopError
 from orchestrator.ledger import Ledger, ledger_path
@@ -264,7 +264,7 @@ def test_every_error_has_its_exit_code(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(job, "status", fail)
+    monkeypatch.setattr("orchestrator.job.status.job_status", fail)
     assert main(["status", "--json"]) == code
     out, err = capsys.readouterr()
     reason = str(error) or "interrupted"
@@ -280,7 +280,7 @@ def test_a_fault_of_the_program_is_70_and_shows_no_values(
     def fail(_: object) -> None:
         raise RuntimeError("k-0123456789abcdef")
 
-    monkeypatch.setattr(job, "status", fail)
+    monkeypatch.setattr("orchestrator.job.status.job_status", fail)
     assert main(["status", "--json"]) == 70
     out, err = capsys.readouterr()
     assert last_line(out)["exit_code"] == 70
@@ -297,7 +297,7 @@ def test_a_machine_that_has_run_out_is_74(
     def fail(_: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(job, "status", fail)
+    monkeypatch.setattr("orchestrator.job.status.job_status", fail)
     assert main(["status"]) == 74
     message = "Too many open files; raise the limit (ulimit -a shows it) and run the same command again"
     assert capsys.readouterr().err == f"orchestrator: {message}\n"

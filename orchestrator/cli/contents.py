@@ -10,15 +10,12 @@ from orchestrator.report import streams, summary
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.job import (
-        PlannedCost,
-        PlanReport,
-        PurgeReport,
-        ResolveReport,
-        RetryReport,
-        StatusReport,
-        VerifyReport,
-    )
+    from orchestrator.job.ledger_plan import PlannedCost, PlanReport
+    from orchestrator.job.purge import PurgeReport
+    from orchestrator.job.resolve import ResolveReport
+    from orchestrator.job.retry import RetryReport
+    from orchestrator.job.status import StatusReport
+    from orchestrator.job.verify import VerifyReport
     from orchestrator.master import MasterReport
     from orchestrator.records import Task
     from orchestrator.settings import Settings

@@ -13,7 +13,7 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.report import streams
 
 if TYPE_CHECKING:
-    from orchestrator.job import Decision
+    from orchestrator.job.resolve import Decision
     from orchestrator.records import Token
     from orchestrator.settings import Settings
 
@@ -45,11 +45,12 @@ def plan(settings: Settings, *, as_json: bool) -> int:
 
     A look at key, balance, budget, disk and clock says what would stop a run; such a finding is exit code 1, 4 or 5.
     """
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.plan import plan_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
-    report = until_done(job.plan(settings, job.real_world()))
+    report = until_done(plan_job(settings, real_world()))
     put_either(contents.of_plan(report), text.plan_text, as_json=as_json)
     if report.exit_code == ExitCode.DONE:
         _say_next("run", settings)
@@ -88,11 +89,12 @@ def run(
     """
     import gc
 
-    from orchestrator import job
+    from orchestrator.job.run import RunOptions, run_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import summary, text
 
-    options = job.RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
-    work = job.run(settings, options, job.real_world())
+    options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
+    work = run_job(settings, options, real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:
         outcome = until_done(work)
@@ -110,11 +112,11 @@ def run(
 @job_command
 def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
     """Say where the job stands, also while it runs. Something held or failed, or a finding, is exit code 1."""
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.status import job_status
     from orchestrator.report import text
 
-    report = job.status(settings)
+    report = job_status(settings)
     content = contents.of_status(report, settings)
     if list_held:
         content |= contents.of_held(report, settings)
@@ -157,17 +159,18 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     `orchestrator status --held` lists them, with the file name to look for at the vendor. Until something has come of a
     decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
     """
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.resolve import Adopt, GiveUp, Refetch, Resubmit, Undo, UseResult, resolve_tasks
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
     decisions: list[Decision] = []
-    decisions += [job.Resubmit()] if resubmit else []
-    decisions += [job.Adopt(adopt)] if adopt is not None else []
-    decisions += [job.UseResult(result, partial=partial)] if result is not None else []
-    decisions += [job.GiveUp()] if give_up else []
-    decisions += [job.Refetch()] if refetch else []
-    decisions += [job.Undo()] if undo else []
+    decisions += [Resubmit()] if resubmit else []
+    decisions += [Adopt(adopt)] if adopt is not None else []
+    decisions += [UseResult(result, partial=partial)] if result is not None else []
+    decisions += [GiveUp()] if give_up else []
+    decisions += [Refetch()] if refetch else []
+    decisions += [Undo()] if undo else []
     if len(decisions) != 1:
         raise UsageError(
             "decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE, --give-up, --refetch and --undo"
@@ -177,9 +180,9 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
         raise UsageError("--partial belongs to --result FILE")
     if bool(names) == every:
         raise UsageError("name the tasks to settle, or give --all for every held one")
-    if len(names) != 1 and isinstance(decision, job.Adopt | job.UseResult):
+    if len(names) != 1 and isinstance(decision, Adopt | UseResult):
         raise UsageError("--adopt and --result settle exactly one task; name it")
-    report = until_done(job.resolve(settings, decision, None if every else names, job.real_world()))
+    report = until_done(resolve_tasks(settings, decision, None if every else names, real_world()))
     content = contents.of_resolve(report)
     put_either(content, text.settled_text, as_json=as_json)
     if report.settled:
@@ -201,11 +204,12 @@ def retry(settings: Settings, *, as_json: bool, every: bool) -> int:
 
     What could be had for free instead is named and left out: results that the vendor may have still, or that are kept.
     """
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.retry import retry_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
-    report = until_done(job.retry(settings, job.real_world(), every=every))
+    report = until_done(retry_job(settings, real_world(), every=every))
     put_either(contents.of_retry(report), text.retry_text, as_json=as_json)
     if report.planned and any(cost.tasks for cost in report.platforms):
         _say_next("run", settings)
@@ -220,11 +224,12 @@ def retry(settings: Settings, *, as_json: bool, every: bool) -> int:
 @job_command
 def merge(settings: Settings, *, as_json: bool) -> int:
     """Build the master from what is there; while cells are pending its files are called master.partial.*."""
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.merge import merge_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
-    report = until_done(job.merge(settings, job.real_world()))
+    report = until_done(merge_job(settings, real_world()))
     put_either(contents.of_merge(report), text.merge_text, as_json=as_json)
     if report.pending:
         again = f"orchestrator run {streams.job_arguments(settings)}"
@@ -240,11 +245,12 @@ def verify(settings: Settings, *, as_json: bool) -> int:
 
     It changes nothing. What is not right is exit code 1.
     """
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.verify import verify_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
-    report = until_done(job.verify(settings, job.real_world()))
+    report = until_done(verify_job(settings, real_world()))
     put_either(contents.of_verify(report), text.verify_text, as_json=as_json)
     return report.exit_code
 
@@ -258,11 +264,12 @@ def purge(settings: Settings, *, as_json: bool, yes: bool) -> int:
 
     The ledger, the summary and the log stay; they hold no numbers. What can't be reached from here is listed.
     """
-    from orchestrator import job
     from orchestrator.cli import contents
+    from orchestrator.job.purge import purge_job
+    from orchestrator.job.world import real_world
     from orchestrator.report import text
 
-    report = until_done(job.purge(settings, job.real_world(), yes=yes))
+    report = until_done(purge_job(settings, real_world(), yes=yes))
     put_either(contents.of_purge(report, settings), text.purge_text, as_json=as_json)
     if not yes:
         again = f"orchestrator purge --yes {streams.job_arguments(settings)}"

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import ExitCode
-from orchestrator.job.planning import NANO, total_cost
+from orchestrator.job.ledger_plan import NANO, total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.job.planning import PlannedCost
+    from orchestrator.job.ledger_plan import PlannedCost
     from orchestrator.settings import Settings
 
 

@@ -1,65 +1,26 @@
-"""The master from what is there: wires ledger, chunk files and verdict files to the sheet."""
+"""The master of a job: wires ledger, chunk files and verdict files to what writes the sheet."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.job.mending import mend_directly
-from orchestrator.job.naming import with_former_names
-from orchestrator.job.opening import opened
-from orchestrator.job.restoring import changed_inputs, kept_columns, restore
-from orchestrator.jobdir.layout import LOG, chunk_path, columns_path, rows_path, verdict_path
-from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
+from orchestrator.job.lost_files import kept_columns
+from orchestrator.jobdir.layout import chunk_path, columns_path, rows_path, verdict_path
+from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
-from orchestrator.report import summary
-from orchestrator.report.log import logging_to
 from orchestrator.tasks import HELD, UNFINISHED, State
-from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from orchestrator.job.world import World
     from orchestrator.records import Standing
     from orchestrator.settings import Settings
+    from orchestrator.workers import Workers
 
 SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."
-
-
-async def merge(settings: Settings, world: World) -> MasterReport:
-    """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger.
-
-    Lost files of the list are made anew while the list is there, as are those of other columns than before. The last
-    run's summary names the master from then on, so that `verify` compares what is there.
-    """
-    with (
-        opened(settings, create=False) as ledger,
-        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
-    ):
-        settings = with_former_names(ledger, settings)
-        planned_standing(ledger, settings)
-        async with Workers(1) as workers:
-            if ledger.begun:
-                await _restore(ledger, settings, workers, world.stdin)
-            await mend_directly(ledger, settings, workers, world)
-            report = await build_master(ledger, settings, workers)
-        summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
-    return report
-
-
-async def _restore(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
-    try:
-        present = not changed_inputs(ledger.inputs(), settings)
-    except UsageError:
-        present = False
-    writer = LedgerWriter(ledger)
-    try:
-        await restore(writer, settings, workers, inputs_present=present, stdin=stdin)
-    finally:
-        await writer.close()
 
 
 def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:

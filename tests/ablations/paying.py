@@ -143,7 +143,7 @@ PAYING: Final = (
         "opened",
         "if after is not None and ledger.token < after:",
         "if False:",
-        "job/test_running.py::test_the_main_job",
+        "job/test_run.py::test_the_main_job",
         "A directory restored from an old backup buys again what was bought since.",
     ),
     Ablation(
@@ -151,7 +151,7 @@ PAYING: Final = (
         "JobRecord.token",
         'int(self._of_job("position"))',
         "0",
-        "job/test_opening.py::test_a_copy_made_during_a_run",
+        "job/test_access.py::test_a_copy_made_during_a_run",
         "A copy that was made during the last run goes on, and buys again what that run bought after it.",
     ),
     Ablation(
@@ -159,7 +159,7 @@ PAYING: Final = (
         "opened",
         "if left or after is not None or not create:",
         "if after is not None or not create:",
-        "job/test_opening.py::test_a_lost_ledger",
+        "job/test_access.py::test_a_lost_ledger",
         "Beside a finished job without its ledger everything is bought again, without a word.",
     ),
     Ablation(
@@ -167,7 +167,7 @@ PAYING: Final = (
         "follow_names",
         "if names:",
         "if False:",
-        "job/test_naming.py::test_another_name",
+        "job/test_platform_names.py::test_another_name",
         "A platform that gets another name is bought once more.",
     ),
     Ablation(
@@ -215,7 +215,7 @@ PAYING: Final = (
         "_compare",
         "if changes:",
         "if False:",
-        "job/test_running.py::test_a_begun_job_is_fixed",
+        "job/test_run.py::test_a_begun_job_is_fixed",
         "A job goes on with another chunk size or another vendor than it began with, and nothing fits any more.",
     ),
     Ablation(
@@ -248,7 +248,7 @@ PAYING: Final = (
         "objection",
         "settings.budget.max_cost, spent_nano / NANO",
         "settings.budget.max_cost or float('inf'), spent_nano / NANO",
-        "job/test_running.py::test_nothing_is_sent_without_a_budget",
+        "job/test_run.py::test_nothing_is_sent_without_a_budget",
         "Somebody tries the program out, and has bought a million checks.",
     ),
     Ablation(
@@ -280,7 +280,7 @@ PAYING: Final = (
         "_Run._platform_runs",
         "memories[name],",
         "type(memories[name])(),",
-        "job/test_running.py::test_what_stopped_a_platform_stops_it_in_the_next_run[400]",
+        "job/test_run.py::test_what_stopped_a_platform_stops_it_in_the_next_run[400]",
         "Each run pays with three more tasks to learn once more that the vendor refuses them.",
     ),
     Ablation(
@@ -288,7 +288,7 @@ PAYING: Final = (
         "_Run._platform_runs",
         "waiting=standing[name].tasks(State.IN_DOUBT),",
         "",
-        "job/test_running.py::test_what_stopped_a_platform_stops_it_in_the_next_run[504]",
+        "job/test_run.py::test_what_stopped_a_platform_stops_it_in_the_next_run[504]",
         "A loop that repeats a run pays for three more doubts each time.",
     ),
     Ablation(
@@ -336,15 +336,15 @@ PAYING: Final = (
         "_every",
         "return rest, [LeftOut(str(task.key), task.task_id, _PAID_FOR)",
         "return tasks, [LeftOut(str(task.key), task.task_id, _PAID_FOR)",
-        "job/test_resolving.py::test_resubmit_all",
+        "job/test_resolve.py::test_resubmit_all",
         "A decision for all that is held buys again what the vendor has, and only has to hand out.",
     ),
     Ablation(
         "a retry leaves out what can be had for free",
-        "retry",
+        "retry_job",
         "for name in settings.platforms if not every}",
         "for name in settings.platforms if every}",
-        "job/test_retrying.py::test_a_newer_version_reads_what_an_older_one_could_not",
+        "job/test_retry.py::test_a_newer_version_reads_what_an_older_one_could_not",
         "What lies in quarantine, or at the vendor, is bought once more.",
     ),
 )

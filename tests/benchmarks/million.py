@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.config import load
 from orchestrator.intake import fingerprint
-from orchestrator.job import planning
-from orchestrator.job.naming import planned_platform
-from orchestrator.job.restoring import keeping
+from orchestrator.job import ledger_plan
+from orchestrator.job.lost_files import keeping
+from orchestrator.job.platform_names import planned_platform
 from orchestrator.jobdir.layout import chunk_path, verdict_path
 from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.ledger import Ledger, ledger_path
@@ -115,7 +115,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
     """Plan as the program does, and begin a run."""
     planned = Plan(
         name=settings.job.name,
-        reading=planning._reading(settings) | keeping(settings),
+        reading=ledger_plan._reading(settings) | keeping(settings),
         listed=Listed(fingerprint(settings.job), ListCounts(len(hashes), len(hashes))),
         chunks=tuple(Chunk(row + 1, row, 1, sha256) for row, sha256 in enumerate(hashes)),
         platforms=tuple(planned_platform(settings, name) for name in PLATFORMS),

@@ -17,10 +17,12 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
-from orchestrator import job
 from orchestrator.config import load
 from orchestrator.errors import ExitCode, OrchestratorError
-from orchestrator.job import Decision, RunOptions, World
+from orchestrator.job.resolve import Adopt, Decision, Resubmit, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions, RunReport, run_job
+from orchestrator.job.world import World
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import Options, Sandbox, TaskRecord, read_breaches, read_tasks, verdict
@@ -167,7 +169,7 @@ class Bench:
         life, told = Life(), len(self.stderr.getvalue())
         context = copy_context()
         context.run(LIFE.set, life)
-        run = context.run(asyncio.create_task, job.run(self.settings(), options or RunOptions(), self.world()))
+        run = context.run(asyncio.create_task, run_job(self.settings(), options or RunOptions(), self.world()))
         await asyncio.wait([run], timeout=ENDS_WITHIN_S)
         if not run.done():
             run.cancel()
@@ -179,7 +181,7 @@ class Bench:
         promise(code is not ExitCode.INTERNAL, self.said)
         return code
 
-    def _ended(self, run: asyncio.Task[job.Outcome]) -> ExitCode:
+    def _ended(self, run: asyncio.Task[RunReport]) -> ExitCode:
         try:
             outcome = run.result()
         except OrchestratorError as error:
@@ -197,16 +199,16 @@ class Bench:
             free = [task_id for task_id in there if task_id not in taken]
             decision: Decision | None = None
             if task.state is State.IN_DOUBT:
-                decision = job.Adopt(there[0]) if there else job.Resubmit()
+                decision = Adopt(there[0]) if there else Resubmit()
             elif task.state is State.FAILED and there:
-                decision = job.Adopt(there[0])
+                decision = Adopt(there[0])
             elif task.state is State.STALLED and free:
-                decision = job.Adopt(free[0])
+                decision = Adopt(free[0])
             self.retried = self.retried or (task.state is State.FAILED and not there)
             if decision is not None:
-                await job.resolve(self.settings(), decision, [str(task.key)], self.world())
+                await resolve_tasks(self.settings(), decision, [str(task.key)], self.world())
         if self.retried:
-            await job.retry(self.settings(), self.world())
+            await retry_job(self.settings(), self.world())
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

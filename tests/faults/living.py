@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from orchestrator import job
 from orchestrator.errors import ExitCode, LockedError
-from orchestrator.job import RunOptions
+from orchestrator.job.run import RunOptions, run_job
 from orchestrator.records import Token
 from tests.faults.bench import NIGHT_S, PASSES_AFTER_S, Bench, played
 from tests.faults.rows import BY_NAME, End, Row
@@ -189,7 +188,7 @@ class SecondRun(Faulty):
         await asyncio.sleep(AT_WORK_S)
         code, told = ExitCode.DONE, ""
         try:
-            await job.run(self.bench.settings(), RunOptions(), self.bench.world())
+            await run_job(self.bench.settings(), RunOptions(), self.bench.world())
         except LockedError as error:
             code, told = error.exit_code, str(error)
         promise(await first is ExitCode.DONE, "the first run was disturbed")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator import job, sandbox
+from orchestrator import sandbox
 from orchestrator.config import load
-from orchestrator.job import Outcome, RunOptions, World
+from orchestrator.job.run import RunOptions, RunReport, run_job
+from orchestrator.job.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,10 +79,10 @@ class Case:
         stdin = None if self.stdin is None else io.BytesIO(self.stdin)
         return World(time.time, self.dice, self.environ, stdin, stderr or io.StringIO())
 
-    async def outcome(self, options: RunOptions | None = None) -> Outcome:
+    async def outcome(self, options: RunOptions | None = None) -> RunReport:
         stderr = io.StringIO()
         try:
-            return await job.run(self.settings(), options or RunOptions(), self.world(stderr))
+            return await run_job(self.settings(), options or RunOptions(), self.world(stderr))
         finally:
             self.said = stderr.getvalue()
 

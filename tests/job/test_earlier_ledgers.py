@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import job, sandbox
+from orchestrator import sandbox
 from orchestrator.config import load
-from orchestrator.job import RunOptions
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.status import job_status
+from orchestrator.job.world import real_world
 from orchestrator.ledger import Ledger, ledger_path, schema
 from orchestrator.settings import Settings
 
@@ -57,14 +59,14 @@ def test_looking_changes_nothing(begun: Settings) -> None:
     with closing(sqlite3.connect(path)) as connection:  # the kill left a log, which any reader takes in
         connection.execute("PRAGMA journal_mode = DELETE")
     before = path.read_bytes()
-    report = job.status(begun)
+    report = job_status(begun)
     assert [standing.tasks() for standing in report.standings] == [11, 11]
     assert path.read_bytes() == before
 
 
 async def test_the_job_goes_on_to_its_end(begun: Settings) -> None:
     """Every number gets its verdicts, and nothing that was sent before is sent again."""
-    outcome = await job.run(begun, RunOptions(), job.real_world())
+    outcome = await run_job(begun, RunOptions(), real_world())
     assert (outcome.exit_code, outcome.summary["reason"]) == (0, "")
     with (begun.job.directory / "master.csv").open(newline="") as file:
         _, *rows = csv.reader(file)

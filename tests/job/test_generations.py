@@ -18,10 +18,17 @@ from typing import Any
 
 import pytest
 
-from orchestrator import job, sandbox
+from orchestrator import sandbox
 from orchestrator.config import load
 from orchestrator.errors import ChangedError, ExitCode, StorageError, UsageError
-from orchestrator.job import RunOptions, World, planning
+from orchestrator.job import ledger_plan
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.verify import verify_job
+from orchestrator.job.world import World, real_world
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.settings import Settings
 
@@ -80,7 +87,7 @@ class Change:
         return World(lambda: self.clock_s, random.Random(1), {}, None, io.StringIO())  # noqa: S311 - test data
 
     async def run(self, *, extend: bool = False) -> int:
-        return int((await job.run(self.settings(), RunOptions(extend=extend), job.real_world())).exit_code)
+        return int((await run_job(self.settings(), RunOptions(extend=extend), real_world())).exit_code)
 
     def master(self) -> dict[str, list[str]]:
         with (self.directory / "master.csv").open(newline="") as file:
@@ -125,7 +132,7 @@ async def test_a_list_that_lost_numbers_is_no_longer_list(change: Change) -> Non
     assert await change.run() == 0
     files = {path: path.read_bytes() for path in change.directory.rglob("*.csv")}
     change.numbers(range(1, 260))
-    outcome = await job.run(change.settings(), RunOptions(extend=True), job.real_world())
+    outcome = await run_job(change.settings(), RunOptions(extend=True), real_world())
     assert outcome.exit_code is ExitCode.USAGE
     assert "lacks 1 numbers" in outcome.summary["reason"]
     assert {path: path.read_bytes() for path in change.directory.rglob("*.csv")} == files
@@ -153,7 +160,7 @@ async def test_a_platform_that_comes_back_to_a_longer_list(change: Change) -> No
     change.numbers(range(450))
     assert await change.run(extend=True) == 0
     change.more = AMAZON
-    report = await job.merge(change.settings(), change.world())
+    report = await merge_job(change.settings(), change.world())
     assert report.pending == 200
     assert (change.directory / "master.partial.csv").exists()
     assert await change.run() == 0
@@ -167,11 +174,11 @@ async def test_a_retry_asks_only_for_what_is_lacking(change: Change) -> None:
     change.numbers(range(2_000))
     assert await change.run() == 0
     lacking = {number for number, cells in change.master().items() if cells == ["unanswered"]}
-    report = await job.retry(change.settings(), change.world())
+    report = await retry_job(change.settings(), change.world())
     assert (report.numbers, report.exit_code) == ({"instagram": len(lacking)}, ExitCode.DONE)
     assert [cost.rows for cost in report.platforms] == [len(lacking)]
     assert len(change.charged()) == 20
-    again = await job.retry(change.settings(), change.world())
+    again = await retry_job(change.settings(), change.world())
     assert again.numbers == {"instagram": 0}
     change.overrides = []
     assert await change.run() == 0
@@ -185,16 +192,16 @@ async def test_a_retry_below_the_minimum_is_left_out(change: Change) -> None:
     change.more = AMAZON
     change.numbers(range(2_000))
     assert await change.run() == 0
-    report = await job.retry(change.settings(), change.world())
+    report = await retry_job(change.settings(), change.world())
     assert report.exit_code is ExitCode.SOME_FAILED
     assert [finding.split(":")[0] for finding in report.findings] == ["amazon"]
 
 
 async def test_nothing_to_retry_before_the_first_run(change: Change) -> None:
     """A job that sent nothing has nothing to retry."""
-    await job.plan(change.settings(), change.world())
+    await plan_job(change.settings(), change.world())
     with pytest.raises(UsageError, match="nothing was sent yet"):
-        await job.retry(change.settings(), change.world())
+        await retry_job(change.settings(), change.world())
 
 
 async def test_lost_chunk_files_of_every_generation_come_back(change: Change) -> None:
@@ -202,11 +209,11 @@ async def test_lost_chunk_files_of_every_generation_come_back(change: Change) ->
     change.overrides = ['sandbox.faults=["missing_rows"]']
     change.numbers(range(2_000))
     assert await change.run() == 0
-    await job.retry(change.settings(), change.world())
+    await retry_job(change.settings(), change.world())
     for path in (change.directory / "chunks").glob("*.txt"):
         path.unlink()
     assert await change.run() == 0
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
 
 
 async def test_a_whole_job_is_verified(change: Change) -> None:
@@ -216,9 +223,9 @@ async def test_a_whole_job_is_verified(change: Change) -> None:
     change.numbers(range(600))
     change.more = AMAZON.replace("canary", 'when_too_small = "skip"\ncanary')
     assert await change.run(extend=True) == 0
-    await job.retry(change.settings(), change.world())
+    await retry_job(change.settings(), change.world())
     assert await change.run() == 0
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert report.findings == ()
     assert report.right["master rows"] == 600
     assert report.right["verdict files"] == report.right["result files"] == len(change.charged())
@@ -239,7 +246,7 @@ async def test_a_workbook_that_was_packed_by_another_compressor(change: Change, 
     content = json.loads(summary.read_text())
     content["master"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     summary.write_text(json.dumps(content))
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert report.findings == ((f"{path}: not what chunks and verdicts give",) if altered else ())
 
 
@@ -252,7 +259,7 @@ async def test_a_workbook_that_is_no_zip_any_more(change: Change) -> None:
     content = json.loads(summary.read_text())
     content["master"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     summary.write_text(json.dumps(content))
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert report.findings == (f"{path}: not what chunks and verdicts give",)
 
 
@@ -260,21 +267,21 @@ async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:
     """What was planned since is no finding, but said; what merge writes is compared again, and found when altered."""
     change.overrides = ['sandbox.faults=["missing_rows"]']
     assert await change.run() == 0
-    await job.retry(change.settings(), change.world())
-    report = await job.verify(change.settings(), change.world())
+    await retry_job(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert report.findings == ()
     assert "master rows" not in report.right
     assert ["a retry or other platforms came after it" in said for said in report.not_compared] == [True]
-    await job.merge(change.settings(), change.world())
-    report = await job.verify(change.settings(), change.world())
+    await merge_job(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert (report.findings, report.not_compared) == ((), ())
     assert report.right["master rows"] == 250
     change.more = AMAZON
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert (report.findings, len(report.not_compared)) == ((), 1)
     with (change.directory / "master.partial.csv").open("ab") as file:
         file.write(b"+41760009999,yes\r\n")
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert ["master.partial.csv" in finding for finding in report.findings] == [True]
     assert report.not_compared == ("the master with chunks and verdicts: the findings come first",)
 
@@ -283,9 +290,9 @@ async def test_what_is_not_there_to_be_compared_is_said(change: Change) -> None:
     """A list from standard input and a master that is not written yet are no findings, and not found right either."""
     change.overrides = ['job.inputs=["-"]']
     world = dataclasses.replace(change.world(), stdin=io.BytesIO(f"+{FIRST}\n+{FIRST + 1}\n".encode()))
-    outcome = await job.run(change.settings(), RunOptions(submit_only=True), world)
+    outcome = await run_job(change.settings(), RunOptions(submit_only=True), world)
     assert outcome.exit_code == ExitCode.AGAIN
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert (report.findings, report.exit_code) == ((), ExitCode.DONE)
     assert [said.partition(":")[0] for said in report.not_compared] == ["the list", "the master"]
 
@@ -294,7 +301,7 @@ async def test_a_platform_that_joined_is_planned_before_a_retry(change: Change) 
     """A retry says what is missing, as merge does."""
     assert await change.run() == 0
     change.more = AMAZON
-    for command in (job.retry, job.merge):
+    for command in (retry_job, merge_job):
         with pytest.raises(UsageError, match="amazon: nothing is planned yet; see orchestrator plan"):
             await command(change.settings(), change.world())
 
@@ -318,7 +325,7 @@ async def test_what_was_altered_is_found(change: Change, path: str) -> None:
     altered = (change.directory / path).resolve()
     with altered.open("ab") as file:
         file.write(b"+41760009999,x,y,z\r\n")
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert report.exit_code is ExitCode.SOME_FAILED
     assert altered.name in report.findings[0] or "the list is not the one" in report.findings[0]
 
@@ -336,7 +343,7 @@ async def test_what_can_no_longer_be_read_is_found(change: Change, path: str, co
     """Whatever stands in the place of a file of ours is a finding that names it."""
     assert await change.run() == 0
     (change.directory / path).write_bytes(content)
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert [f"{change.directory / path}: can't be read" in finding for finding in report.findings] == [True]
 
 
@@ -346,42 +353,42 @@ async def test_a_ledger_that_lost_chunks_gives_no_master(change: Change, lost: s
     assert await change.run() == 0
     with closing(sqlite3.connect(ledger_path(change.directory), isolation_level=None)) as ledger:
         ledger.execute(lost)
-    outcome = await job.run(change.settings(), RunOptions(), change.world())
+    outcome = await run_job(change.settings(), RunOptions(), change.world())
     assert outcome.exit_code is ExitCode.STORAGE
     assert "numbers, the list 250; restore the job's directory" in outcome.summary["reason"]
-    for command in (job.merge, job.retry):
+    for command in (merge_job, retry_job):
         with pytest.raises(StorageError, match="the list 250; restore"):
             await command(change.settings(), change.world())
     assert not list(change.directory.glob("master.partial*"))
-    assert (await job.verify(change.settings(), change.world())).exit_code is ExitCode.SOME_FAILED
+    assert (await verify_job(change.settings(), change.world())).exit_code is ExitCode.SOME_FAILED
 
 
 async def test_a_purged_job_is_closed(change: Change) -> None:
     """Nothing that holds numbers is left; the ledger is, and no later run pays again."""
     assert await change.run() == 0
-    look = await job.purge(change.settings(), change.world(), yes=False)
+    look = await purge_job(change.settings(), change.world(), yes=False)
     assert not look.done
     assert look.files > 0
     assert (change.directory / "master.csv").exists()
-    done = await job.purge(change.settings(), change.world(), yes=True)
+    done = await purge_job(change.settings(), change.world(), yes=True)
     assert done.paths == look.paths
     assert any("numbers.txt" in sentence for sentence in done.out_of_reach)
     left = [path for path in change.directory.rglob("*") if path.is_file()]
     assert not any(str(FIRST)[:7].encode() in path.read_bytes() for path in left)
     for call in (
-        job.run(change.settings(), RunOptions(), job.real_world()),
-        job.plan(change.settings(), change.world()),
+        run_job(change.settings(), RunOptions(), real_world()),
+        plan_job(change.settings(), change.world()),
     ):
         with pytest.raises(UsageError, match="was purged"):
             await call
-    assert (await job.purge(change.settings(), change.world(), yes=True)).paths == ()
+    assert (await purge_job(change.settings(), change.world(), yes=True)).paths == ()
 
 
 async def test_a_changed_list_names_the_ways_out(change: Change) -> None:
     """A begun job refuses another list, and its message says what may be done."""
     assert await change.run() == 0
     change.numbers(range(251))
-    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
+    outcome = await run_job(change.settings(), RunOptions(), real_world())
     assert outcome.exit_code is ExitCode.USAGE
     assert "--extend" in outcome.summary["reason"]
     assert issubclass(ChangedError, UsageError)
@@ -401,7 +408,7 @@ async def test_kept_columns_come_back_behind_the_verdicts(change: Change) -> Non
     assert await change.run(extend=True) == 0
     expected = {f"+{FIRST + row}": [right("instagram", row), f"Name, {row}", "Zürich"] for row in range(170)}
     assert change.master() == expected
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
     for path in (change.directory / "chunks").glob("*.columns.csv"):
         path.unlink()
     assert await change.run() == 0
@@ -416,14 +423,14 @@ async def test_columns_may_be_kept_later(change: Change) -> None:
     change.overrides[1:] = ['output.keep_columns=["city"]']
     assert await change.run() == 0
     assert change.master()[f"+{FIRST}"] == [right("instagram", 0), "Zürich"]
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
     change.overrides[1:] = ["output.keep_columns=true"]
-    await job.merge(change.settings(), change.world())
+    await merge_job(change.settings(), change.world())
     assert change.master()[f"+{FIRST}"] == [right("instagram", 0), "Name, 0", "Zürich"]
     (change.folder / "crm.csv").rename(change.folder / "elsewhere")
     change.overrides[1:] = ['output.keep_columns=["city"]']
     with pytest.raises(UsageError, match="put it back as it was, or set keep_columns to what it was, or to false"):
-        await job.merge(change.settings(), change.world())
+        await merge_job(change.settings(), change.world())
     for keep, cells in (("true", ["Name, 0", "Zürich"]), ("false", [])):
         change.overrides[1:] = [f"output.keep_columns={keep}"]
         assert await change.run() == 0
@@ -442,7 +449,7 @@ async def test_lost_columns_without_the_list(change: Change, *, altered: bool) -
     else:
         lost.unlink()
     listed = (change.folder / "crm.csv").rename(change.folder / "elsewhere")
-    for command in (job.merge(change.settings(), change.world()), change.run()):
+    for command in (merge_job(change.settings(), change.world()), change.run()):
         try:
             assert await command == (ExitCode.STORAGE if altered else ExitCode.USAGE)
         except (UsageError, StorageError) as error:
@@ -454,7 +461,7 @@ async def test_lost_columns_without_the_list(change: Change, *, altered: bool) -
     listed.rename(change.folder / "crm.csv")
     change.overrides[1:] = ["output.keep_columns=true"]
     lost.unlink(missing_ok=True)
-    await job.merge(change.settings(), change.world())
+    await merge_job(change.settings(), change.world())
     assert change.master()[f"+{FIRST + 149}"] == [right("instagram", 149), "Name, 149", "Zürich"]
 
 
@@ -481,7 +488,7 @@ async def test_lost_chunk_files_of_a_longer_list(change: Change, longer: str, lo
         f"Name, {299 + (longer != 'another order')}",
         "Zürich",
     ]
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
 
 
 async def test_lost_rows_of_a_retry(change: Change) -> None:
@@ -489,7 +496,7 @@ async def test_lost_rows_of_a_retry(change: Change) -> None:
     change.overrides = ['sandbox.faults=["missing_rows"]']
     change.numbers(range(2_000))
     assert await change.run() == 0
-    await job.retry(change.settings(), change.world())
+    await retry_job(change.settings(), change.world())
     for path in (change.directory / "chunks").iterdir():
         path.unlink()
     change.overrides = []
@@ -531,7 +538,7 @@ async def test_an_extension_that_was_cut_off(
             raise Killed
 
         patch.setattr(Ledger, "extend_plan", killed)
-        patch.setattr(planning, "restore", cut_off)
+        patch.setattr(ledger_plan, "restore", cut_off)
         with pytest.raises(Killed):
             await change.run(extend=True)
     assert [(change.directory / name).read_bytes() for name in names] == before
@@ -540,7 +547,7 @@ async def test_an_extension_that_was_cut_off(
     assert await change.run() == 0
     rejected, duplicates = [len((change.directory / name).read_bytes().splitlines()) - 1 for name in names]
     assert (rejected, duplicates) == ((1, 2) if after_the_commit else (0, 1))
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
     assert not (change.directory / ".extending").exists()
 
 
@@ -557,28 +564,28 @@ async def test_lost_tables_beside_the_chunks(change: Change, name: str, *, alter
         path.write_bytes(content.replace(b"1", b"2"))
     listed = (change.folder / "numbers.txt").rename(change.folder / "elsewhere")
     assert await change.run() == 0
-    report = await job.verify(change.settings(), change.world())
+    report = await verify_job(change.settings(), change.world())
     assert [f"{path}: " in finding for finding in report.findings] == [False, True]
     listed.rename(change.folder / "numbers.txt")
     assert await change.run() == 0
     assert path.read_bytes() == content
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
 
 
 async def test_more_columns_than_a_sheet_takes(change: Change) -> None:
     """Nothing is sent; without the workbook the job goes on."""
     change.overrides = ['job.inputs=["wide.csv"]', "output.keep_columns=true"]
     (change.folder / "wide.csv").write_text(f"phone{',a' * 16_400}\n+{FIRST},x\n")
-    outcome = await job.run(change.settings(), RunOptions(), job.real_world())
+    outcome = await run_job(change.settings(), RunOptions(), real_world())
     assert outcome.exit_code is ExitCode.USAGE
     assert 'leave "xlsx" out of [output] formats' in outcome.summary["reason"]
     with pytest.raises(UsageError, match='leave "xlsx" out'):
-        await job.plan(change.settings(), change.world())
+        await plan_job(change.settings(), change.world())
     change.overrides.append('output.formats=["csv"]')
     assert await change.run() == 0
     change.overrides.pop()
     with pytest.raises(UsageError, match='leave "xlsx" out'):
-        await job.merge(change.settings(), change.world())
+        await merge_job(change.settings(), change.world())
 
 
 async def test_inputs_without_a_row_are_named(change: Change) -> None:
@@ -586,7 +593,7 @@ async def test_inputs_without_a_row_are_named(change: Change) -> None:
     (change.folder / "header.csv").write_text("name,phone\n")
     (change.folder / "empty.txt").write_text("\n")
     change.overrides = ['job.inputs=["numbers.txt", "header.csv", "empty.txt"]']
-    report = await job.plan(change.settings(), change.world())
+    report = await plan_job(change.settings(), change.world())
     assert [said.partition(":")[0] for said in report.advice] == ["header.csv", "empty.txt"]
     assert report.counts.accepted == 250
 
@@ -619,9 +626,9 @@ async def test_every_damage_to_any_file_is_found(change: Change) -> None:
     with (change.folder / "crm.csv").open("a") as file:
         file.write("\nx,nobody,x\n")
     assert await change.run() == 0
-    await job.retry(change.settings(), change.world())
+    await retry_job(change.settings(), change.world())
     assert await change.run() == 0
-    assert (await job.verify(change.settings(), change.world())).findings == ()
+    assert (await verify_job(change.settings(), change.world())).findings == ()
     (rows,) = (change.directory / "chunks").glob("*.rows")
     numbers = change.folder / "crm.csv"
     for name, other in {
@@ -636,8 +643,8 @@ async def test_every_damage_to_any_file_is_found(change: Change) -> None:
         "master.xlsx": "master.csv",
     }.items():
         for kind in damages(change.directory / name, change.directory / other):
-            report = await job.verify(change.settings(), change.world())
+            report = await verify_job(change.settings(), change.world())
             found = [finding for finding in report.findings if str(change.directory / name) in finding]
             assert len(found) == len(report.findings) == 1, (name, kind, report.findings)
     for kind in damages(numbers, change.directory / "master.csv"):
-        assert len((await job.verify(change.settings(), change.world())).findings) == 1, kind
+        assert len((await verify_job(change.settings(), change.world())).findings) == 1, kind

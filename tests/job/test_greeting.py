@@ -16,9 +16,10 @@ import pytest
 import trustme
 from aiohttp import web
 
-from orchestrator import job, sandbox
+from orchestrator import sandbox
 from orchestrator.config import load
-from orchestrator.job import Outcome, RunOptions, World
+from orchestrator.job.run import RunOptions, RunReport, run_job
+from orchestrator.job.world import World
 
 KEY = "k-0123456789abcdef"
 CONFIG = """
@@ -54,11 +55,11 @@ class Job:
         self.said = ""
         (folder / "numbers.txt").write_text("+41798284651\n")
 
-    async def run(self, base_url: str, *overrides: str) -> Outcome:
+    async def run(self, base_url: str, *overrides: str) -> RunReport:
         (self.folder / "config.toml").write_text(CONFIG.replace("URL", base_url))
         stderr = io.StringIO()
         world = World(time.time, random.Random(1), {"EKYCPRO_API_KEY": KEY}, None, stderr)  # noqa: S311 - test data
-        outcome = await job.run(load(self.folder / "config.toml", overrides), RunOptions(), world)
+        outcome = await run_job(load(self.folder / "config.toml", overrides), RunOptions(), world)
         self.said = stderr.getvalue()
         return outcome
 

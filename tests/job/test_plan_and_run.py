@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError
-from orchestrator.job import RunOptions, plan, preview, purge, running
+from orchestrator.job import plan, run
+from orchestrator.job.plan import plan_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.run import RunOptions
 from orchestrator.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -51,7 +54,7 @@ def begun(then: Prepare) -> Prepare:
 
 
 async def purged(case: Case) -> None:
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
 
 
 TELEGRAM = "[platforms.telegram]\ncanary = false\n"
@@ -121,7 +124,7 @@ async def test_what_the_machine_lacks(case: Case, monkeypatch: pytest.MonkeyPatc
             monkeypatch.setitem(sys.modules, "pyarrow", None)
             monkeypatch.delitem(sys.modules, "orchestrator.master.parquet_sink", raising=False)
         else:
-            for module in (preview, running):
+            for module in (plan, run):
                 monkeypatch.setattr(module, "rehearse", _fails)
         planned, ended = await plan_of(case), await run_of(case)
         assert planned == ended
@@ -135,7 +138,7 @@ async def _fails(*_: object) -> None:
 
 async def plan_of(case: Case) -> tuple[int, str]:
     try:
-        report = await plan(case.settings(), case.world())
+        report = await plan_job(case.settings(), case.world())
     except OrchestratorError as error:
         return int(error.exit_code), str(error)
     return int(report.exit_code), "\n".join(report.findings)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from orchestrator import job
 from orchestrator.config import load
-from orchestrator.job import RunOptions
+from orchestrator.job.resolve import Adopt, Decision, Resubmit, resolve_tasks
+from orchestrator.job.run import RunOptions
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import FAULTS, Options, Sandbox
@@ -135,7 +135,7 @@ class Machine(Operator):
             if all(task.state is State.DONE for task in self._tasks(*State)):
                 break
             for task in self._tasks(*HELD):
-                await job.resolve(settings, self._answer(task), [str(task.key)], self.world())
+                await resolve_tasks(settings, self._answer(task), [str(task.key)], self.world())
         self.by_hand = self._taken_by_hand()
         check_all(self)
         tasks = self._tasks(*State)
@@ -150,10 +150,10 @@ class Machine(Operator):
             finished = [(name, detail) for _, _, _, name, event, *_, detail in ledger.events() if event == Event.FINISH]
         return {TaskKey.parse(name) for name, detail in finished if json.loads(detail).get("by") == "decision"}
 
-    def _answer(self, task: Task) -> job.Decision:
+    def _answer(self, task: Task) -> Decision:
         """Decide what costs nothing: take what the vendor has, and send again only what it has not."""
         there = [record.id for record in self.charged() if key_of(record) == task.key]
-        return job.Adopt(there[0]) if there else job.Resubmit()
+        return Adopt(there[0]) if there else Resubmit()
 
 
 def live(machine: Callable[[VirtualLoop], Machine], act: Callable[[Machine], Awaitable[None]], from_s: float) -> Story:

@@ -6,8 +6,9 @@ import hashlib
 import sqlite3
 from unittest.mock import patch
 
-from orchestrator import job
 from orchestrator.errors import ExitCode, StorageError
+from orchestrator.job.status import job_status
+from orchestrator.job.verify import verify_job
 from orchestrator.ledger import ledger_path
 from orchestrator.sandbox import read_tasks
 from orchestrator.tasks import State
@@ -79,9 +80,9 @@ def _check_ledger(recording: Recording, outage: Outage) -> None:
 
 async def _go_on(machine: Machine, *, thorough: bool) -> None:
     if thorough and ledger_path(machine.directory).exists():
-        job.status(machine.settings(healed=True))  # whoever only reads comes first
+        job_status(machine.settings(healed=True))  # whoever only reads comes first
     await machine.see_it_through()
     if thorough:
-        with patch("orchestrator.job.verifying.Workers", OnTheLoop):
-            report = await job.verify(machine.settings(healed=True), machine.world())
+        with patch("orchestrator.job.verify.Workers", OnTheLoop):
+            report = await verify_job(machine.settings(healed=True), machine.world())
         promise(report.exit_code is ExitCode.DONE, f"verify finds {report.findings}")

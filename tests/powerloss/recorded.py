@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from orchestrator import job
-from orchestrator.job import RunOptions
+from orchestrator.job.plan import plan_job
+from orchestrator.job.resolve import Decision, UseResult
+from orchestrator.job.run import RunOptions
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import verdict
@@ -69,17 +70,17 @@ class Recorded(Machine):
         """Look first at what smaller chunks would cost: a plan that the run then replaces, with its chunk files."""
         wanted = self.scenario
         self.scenario = replace(wanted, chunk_size=wanted.chunk_size - 1)
-        await job.plan(self.settings(healed=True), self.world())
+        await plan_job(self.settings(healed=True), self.world())
         self.scenario = wanted
 
-    def _answer(self, task: Task) -> job.Decision:
+    def _answer(self, task: Task) -> Decision:
         """Sometimes name a result that was fetched by hand."""
         if self.fate.random() < 0.5:
             return super()._answer(task)
         platform, path = task.key.platform, self.place.base / "by-hand.csv"
         rows = [f"{number},{verdict(self.scenario.seed, platform, number)}" for number in self.numbers_of(task)]
         path.write_text("\n".join([f"Number,{platform}", *rows, ""]))
-        return job.UseResult(path)
+        return UseResult(path)
 
     @contextmanager
     def watched(self) -> Iterator[None]:

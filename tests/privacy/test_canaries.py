@@ -59,7 +59,7 @@ def test_what_opens_a_link_is_found() -> None:
 def test_a_program_without_redaction_is_found_out(folder: Path) -> None:
     """With the masks off, the same life of a job leaves numbers, the key, the user id and links to be found."""
     with contextlib.ExitStack() as stack:
-        for module in ("report.log", "report.streams", "report.summary", "vendor.dialects", "job.ending"):
+        for module in ("report.log", "report.streams", "report.summary", "vendor_api.dialects", "job.ending"):
             stack.enter_context(patch(f"orchestrator.{module}.mask_numbers", lambda text: text))
         stack.enter_context(patch("orchestrator.vendor_api.dialects._DIGITS", re.compile("(?!)")))
         stack.enter_context(patch("orchestrator.redact.Redactor.__call__", lambda _, line: line))

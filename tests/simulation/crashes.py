@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from orchestrator import job
 from orchestrator.errors import ExitCode
-from orchestrator.job import RunOptions
+from orchestrator.job.resolve import Adopt, Decision, Resubmit
+from orchestrator.job.run import RunOptions
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import Options
@@ -103,10 +103,10 @@ class Doomed(Operator):
         await self._after_a_kill(run, life)
         self._run_and_life = None
 
-    def _decision(self, task: Task) -> job.Decision:
+    def _decision(self, task: Task) -> Decision:
         """Do what costs nothing: take what the vendor has, and send again only what it has not."""
         there = [record.id for record in self.charged() if key_of(record) == task.key]
-        return job.Adopt(there[0]) if there else job.Resubmit()
+        return Adopt(there[0]) if there else Resubmit()
 
     def _judge(self) -> None:
         super()._judge()

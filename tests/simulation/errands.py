@@ -9,9 +9,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator import job
 from orchestrator.errors import ExitCode
-from orchestrator.job import RunOptions
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.resolve import Adopt, Refetch, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.status import job_status
+from orchestrator.job.verify import verify_job
 from orchestrator.ledger import Ledger
 from orchestrator.records import Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
@@ -90,13 +95,13 @@ class Errands(Runs):
     async def _retry(self) -> None:
         settings = self.settings(healed=self.healed)
         if not self.begun() or self._unplanned():
-            await self.refused(job.retry(settings, self.world()), ExitCode.USAGE, "a retry of nothing")
+            await self.refused(retry_job(settings, self.world()), ExitCode.USAGE, "a retry of nothing")
             return
         every = self.chance.random() < 0.5
         lacking = {name: [n for n, cell in cells.items() if cell in AGAIN] for name, cells in cells_of(self).items()}
         free = {} if every else self._known_to_the_vendor()
         before = self.chunks()
-        call = job.retry(settings, self.world(), every=every)
+        call = retry_job(settings, self.world(), every=every)
         deed = await self.do(call, self.drawn_end() if not self.healed else None)
         planned: dict[str, list[str]] = {}
         for chunk, only in self.chunks().items():
@@ -159,8 +164,8 @@ class Errands(Runs):
         there = {record.id for record in self.charged()}
         for task in self._tasks(State.FAILED):
             if task.task_id in there:
-                again = self.chance.choice((job.Adopt(task.task_id or ""), job.Refetch()))
-                await job.resolve(settings, again, [str(task.key)], self.world())
+                again = self.chance.choice((Adopt(task.task_id or ""), Refetch()))
+                await resolve_tasks(settings, again, [str(task.key)], self.world())
                 self.note("mended", task=task.key)
 
     # --- what must not be taken --------------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ class Errands(Runs):
         """Put an earlier copy of the directory in place, or none at all, and run as if it were the last one."""
         settings, token = self.settings(healed=self.healed), self.token()
         if token is None:
-            missing = job.run(settings, RunOptions(after=Token(1)), self.world())
+            missing = run_job(settings, RunOptions(after=Token(1)), self.world())
             await self.refused(missing, ExitCode.USAGE, "no ledger")
             return
         now, copy = self.folder / "now", self.folder / "copy"
@@ -182,7 +187,7 @@ class Errands(Runs):
         self.directory.rename(now)
         if self.chance.random() < 0.8:
             copy.rename(self.directory)
-        again = job.run(settings, RunOptions(after=token, extend=self.chance.random() < 0.5), self.world())
+        again = run_job(settings, RunOptions(after=token, extend=self.chance.random() < 0.5), self.world())
         await self.refused(again, ExitCode.USAGE, "an older copy")
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(copy, ignore_errors=True)
@@ -193,10 +198,10 @@ class Errands(Runs):
     async def _plan(self) -> None:
         settings = self.settings(healed=self.healed)
         if self.owes_extension():
-            await self.refused(job.plan(settings, self.world()), ExitCode.USAGE, "a plan of a changed list")
+            await self.refused(plan_job(settings, self.world()), ExitCode.USAGE, "a plan of a changed list")
             return
         before = len(self.charged())
-        deed = await self.do(job.plan(settings, self.world()), self.drawn_end() if not self.healed else None)
+        deed = await self.do(plan_job(settings, self.world()), self.drawn_end() if not self.healed else None)
         promise(len(self.charged()) == before, "plan has sent something")
         if deed.killed:
             return
@@ -209,25 +214,25 @@ class Errands(Runs):
     async def _merge(self) -> None:
         settings = self.settings(healed=self.healed)
         if self._unplanned():
-            await self.refused(job.merge(settings, self.world()), ExitCode.USAGE, "a merge of nothing")
+            await self.refused(merge_job(settings, self.world()), ExitCode.USAGE, "a merge of nothing")
         elif self.begun() and not self.owes_extension():
-            deed = await self.do(job.merge(settings, self.world()))
+            deed = await self.do(merge_job(settings, self.world()))
             promise(deed.code is ExitCode.DONE, f"merge ends with {deed.code}: {deed.error}")
             check_master(self, partial=deed.result.pending > 0)
 
     async def _verify(self) -> None:
         settings = self.settings(healed=self.healed)
         if self.serial() is None:
-            await self.refused(job.verify(settings, self.world()), ExitCode.USAGE, "no ledger to verify")
+            await self.refused(verify_job(settings, self.world()), ExitCode.USAGE, "no ledger to verify")
         elif self.begun() and not self.owes_extension():
-            deed = await self.do(job.verify(settings, self.world()))
+            deed = await self.do(verify_job(settings, self.world()))
             promise(deed.code is ExitCode.DONE, f"verify finds {deed.error or deed.result.findings}")
 
     async def _status(self) -> None:
         settings = self.settings(healed=self.healed)
         if self.serial() is None:
             return
-        report = job.status(settings)
+        report = job_status(settings)
         tasks = self._tasks(*State)
         for standing in report.standings:
             here = sum(task.key.platform == standing.platform for task in tasks)

@@ -23,9 +23,9 @@ MOST_ROUNDS = 2_000_000
 def substituted() -> Iterator[None]:
     """Put the loop's turns in the place of worker processes, and write the running summary less often, for speed."""
     with ExitStack() as stack:
-        for name in ("running", "resolving", "retrying", "preview", "sheet", "verifying"):
+        for name in ("run", "resolve", "retry", "plan", "merge", "verify"):
             stack.enter_context(patch(f"orchestrator.job.{name}.Workers", OnTheLoop))
-        stack.enter_context(patch("orchestrator.job.running.SUMMARY_INTERVAL_S", 200.0))
+        stack.enter_context(patch("orchestrator.job.run.SUMMARY_INTERVAL_S", 200.0))
         yield
 
 

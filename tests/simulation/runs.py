@@ -15,9 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator import job
 from orchestrator.errors import ExitCode, OrchestratorError
-from orchestrator.job import RunOptions, World
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.resolve import Resubmit, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.status import job_status
+from orchestrator.job.world import World
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task, Token
 from orchestrator.settings import Settings
@@ -104,13 +110,13 @@ class Runs:
         """Do one run and end it as `end` says; return its exit code, None when it was killed."""
         if self.owes_extension():
             if self.chance.random() < 0.3:
-                await self.refused(job.run(settings, options, self.world()), ExitCode.USAGE, "a changed list")
+                await self.refused(run_job(settings, options, self.world()), ExitCode.USAGE, "a changed list")
             options = replace(options, extend=True)
         if options.after is None and self.chance.random() < 0.3:
             options = replace(options, after=self.token())
         self.note("run", submit_only=options.submit_only, deadline=options.deadline_s, extend=options.extend)
         misled = self.may_be_misled() and not self.begun()
-        deed = await self.do(job.run(settings, options, self.world()), end)
+        deed = await self.do(run_job(settings, options, self.world()), end)
         code = deed.code
         if code is None:
             return None
@@ -211,14 +217,14 @@ class Runs:
         """Give another command beside a run: what writes is refused, what reads is not."""
         settings, world = self.settings(healed=False), self.world()
         if self.serial() is not None and not run.done():
-            promise(job.status(settings).serial == self.serial(), "status does not see the run")
+            promise(job_status(settings).serial == self.serial(), "status does not see the run")
         others: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
-            "run": lambda: job.run(settings, RunOptions(), world),
-            "plan": lambda: job.plan(settings, world),
-            "merge": lambda: job.merge(settings, world),
-            "retry": lambda: job.retry(settings, world),
-            "resolve": lambda: job.resolve(settings, job.Resubmit(), None, world),
-            "purge": lambda: job.purge(settings, world, yes=True),
+            "run": lambda: run_job(settings, RunOptions(), world),
+            "plan": lambda: plan_job(settings, world),
+            "merge": lambda: merge_job(settings, world),
+            "retry": lambda: retry_job(settings, world),
+            "resolve": lambda: resolve_tasks(settings, Resubmit(), None, world),
+            "purge": lambda: purge_job(settings, world, yes=True),
         }
         name = self.chance.choice(list(others))
         before = self.sent()

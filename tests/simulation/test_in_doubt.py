@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from orchestrator.dispatch.caution import Caution
-from orchestrator.job import RunOptions
+from orchestrator.job.run import RunOptions
 from orchestrator.tasks import HELD, State
 from tests.simulation.checks import key_of
 from tests.simulation.crashes import small_job

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.job import retrying
+from orchestrator.job import retry
 from orchestrator.jobdir import layout
 from orchestrator.vendor_api import dialects
 from orchestrator.vendor_api.answers import PutOff, SubmitAnswer
@@ -72,7 +72,7 @@ def test_the_seeds_have_everything() -> None:
 
 def test_a_retry_of_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers that have a verdict, planned and paid again, are caught."""
-    monkeypatch.setattr(retrying, "AGAIN", frozenset({"no"}))
+    monkeypatch.setattr(retry, "AGAIN", frozenset({"no"}))
     with pytest.raises(BrokenPromiseError, match="a retry plans other numbers of"):
         play(1, replace(drawn(1, faults=[]), errands=("retry",), embedded=False))
 

@@ -15,11 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator import job
 from orchestrator.config import load
 from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.errors import ExitCode
-from orchestrator.job import RunOptions, World
+from orchestrator.job.purge import purge_job
+from orchestrator.job.resolve import Adopt, Decision, GiveUp, Resubmit, UseResult, resolve_tasks
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.verify import verify_job
+from orchestrator.job.world import World
 from orchestrator.records import Task
 from orchestrator.sandbox import Sandbox, verdict
 from orchestrator.settings import Settings
@@ -247,13 +250,13 @@ class Operator(Errands):
         await self.errand("verify")
         if not self.scenario.purged:
             return
-        told = await self.do(job.purge(settings, self.world(), yes=False))
+        told = await self.do(purge_job(settings, self.world(), yes=False))
         promise((self.directory / "master.csv").exists(), "a purge that only tells has removed something")
-        deed = await self.do(job.purge(settings, self.world(), yes=True))
+        deed = await self.do(purge_job(settings, self.world(), yes=True))
         promise(deed.result.paths == told.result.paths, "purge removes other things than it told")
         check_purged(self)
-        await self.refused(job.run(settings, RunOptions(), self.world()), ExitCode.USAGE, "a purged job")
-        await self.refused(job.verify(settings, self.world()), ExitCode.USAGE, "a purged job's verify")
+        await self.refused(run_job(settings, RunOptions(), self.world()), ExitCode.USAGE, "a purged job")
+        await self.refused(verify_job(settings, self.world()), ExitCode.USAGE, "a purged job's verify")
         check_purged(self)
 
     def _check_doubts(self) -> None:
@@ -272,32 +275,32 @@ class Operator(Errands):
             decision = self._decision(task)
             if decision is None:
                 continue
-            await job.resolve(settings, decision, [str(task.key)], self.world())
+            await resolve_tasks(settings, decision, [str(task.key)], self.world())
             decided += 1
         return decided
 
-    def _decision(self, task: Task) -> job.Decision | None:
+    def _decision(self, task: Task) -> Decision | None:
         taken = {other.task_id for other in self._tasks(*State)}
         there = [record for record in self.charged() if key_of(record) == task.key and record.id not in taken]
         kind = self.chance.random()
-        what: job.Decision | None
+        what: Decision | None
         if kind < 0.1:
-            what = job.GiveUp()
+            what = GiveUp()
         elif kind < 0.2:
             what = self._by_hand(task)
         elif kind < 0.3:
             what = None
         elif there and kind < 0.95:
-            what = job.Adopt(there[-1].id)
+            what = Adopt(there[-1].id)
         elif task.state is State.STALLED and kind < 0.7:
             what = None
         else:
-            what = job.Resubmit()
+            what = Resubmit()
             self.resubmits[task.key] += 1
         self.note("decided", task=task.key, what=type(what).__name__)
         return what
 
-    def _by_hand(self, task: Task) -> job.Decision:
+    def _by_hand(self, task: Task) -> Decision:
         """Fetch a result by hand."""
         path = self.folder / "by-hand.csv"
         platform = task.key.platform
@@ -305,7 +308,7 @@ class Operator(Errands):
         lines = [f"{number},{verdict(self.scenario.seed, platform, number)}" for number in numbers]
         path.write_text("\n".join([f"Number,{platform}", *lines, ""]))
         self.by_hand.add(task.key)
-        return job.UseResult(path)
+        return UseResult(path)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,9 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.errors import StorageError
-from orchestrator.job import merge, purge, status
+from orchestrator.job.merge import merge_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.status import job_status
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import State
@@ -62,13 +64,13 @@ async def test_no_hash_is_left(case: Case) -> None:
     before = hashes(case)
     found = bytes_left(case.directory)
     assert sum(hash_ in found for hash_ in before) >= 15  # the test would see them
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
     left = bytes_left(case.directory)
     assert not [hash_ for hash_ in before if hash_ in left or b"-" + hash_[:8] in left]
     assert {path.name for path in case.directory.rglob("*") if path.is_file()} == {
         ".lock", "ledger.sqlite", "summary.json", "run.jsonl",
     }  # fmt: skip
-    assert (await purge(case.settings(), case.world(), yes=True)).files == 0
+    assert (await purge_job(case.settings(), case.world(), yes=True)).files == 0
 
 
 async def test_what_is_no_hash_is_left(case: Case) -> None:
@@ -77,7 +79,7 @@ async def test_what_is_no_hash_is_left(case: Case) -> None:
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
         tasks, standing, events = ledger.tasks(*_states()), ledger.standing(), [*ledger.events()]
     lines = (case.directory / "run.jsonl").read_text().splitlines()
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
         assert ledger.standing() == standing
         kept = ledger.tasks(*_states())
@@ -90,8 +92,8 @@ async def test_what_is_no_hash_is_left(case: Case) -> None:
 async def test_a_closed_job_says_so(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     """`status` works after a purge, for people and for programs, and so does summary.json."""
     await run_alone(case)
-    await purge(case.settings(), case.world(), yes=True)
-    assert status(case.settings()).closed
+    await purge_job(case.settings(), case.world(), yes=True)
+    assert job_status(case.settings()).closed
     config = str(case.folder / "config.toml")
     assert main(["status", "-c", config]) == 1  # the vendor said something
     assert "bench: purged after run 1; it is closed" in capsys.readouterr().out
@@ -126,10 +128,10 @@ async def test_a_reader_holds_up_the_end_of_a_purge(case: Case, monkeypatch: pyt
 
     monkeypatch.setattr(Ledger, "compact", beside_a_reader)
     with pytest.raises(StorageError, match="another program is reading the ledger; end it, then purge again"):
-        await purge(case.settings(), case.world(), yes=True)
+        await purge_job(case.settings(), case.world(), yes=True)
     monkeypatch.undo()
     assert not (case.directory / "chunks").exists()
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
     left = bytes_left(case.directory)
     assert not [hash_ for hash_ in before if hash_ in left]
 
@@ -141,11 +143,11 @@ async def test_what_a_killed_verify_left_is_swept(case: Case) -> None:
     left.mkdir()
     (left / "master.csv").write_text("+41790000000\n")
     with folder_aside(case.directory) as living:
-        await merge(case.settings(), case.world())
+        await merge_job(case.settings(), case.world())
         assert not left.exists()
         assert living.is_dir()
     left.mkdir()
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
     assert not left.exists()
 
 

@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.job import Adopt, Decision, GiveUp, Refetch, ResolveReport, Resubmit, Undo, UseResult, merge, resolve
-from orchestrator.job.resolving import before
+from orchestrator.job.merge import merge_job
+from orchestrator.job.resolve import (
+    Adopt,
+    Decision,
+    GiveUp,
+    Refetch,
+    ResolveReport,
+    Resubmit,
+    Undo,
+    UseResult,
+    before,
+    resolve_tasks,
+)
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import streams
 from orchestrator.tasks import DECISIONS, HELD, TRANSITIONS, Event, State, TaskKey
@@ -55,7 +66,7 @@ async def test_resubmit_all(case: Case, bench: Bench) -> None:
 
     One with a task id was paid for: it is left out, and its way out is named. By its name it is sent again, too.
     """
-    report = await resolve(case.settings(), Resubmit(), None, case.world())
+    report = await resolve_tasks(case.settings(), Resubmit(), None, case.world())
     assert names(report) == ["instagram/000001", "instagram/000006"]
     assert [settled.cost for settled in report.settled] == [0.0003, 0.0003]
     (left_out,) = report.left_out
@@ -63,15 +74,15 @@ async def test_resubmit_all(case: Case, bench: Bench) -> None:
     assert "--refetch" in left_out.reason
     assert states(bench) == ["planned", "stalled", "failed", "planned", "submitted", "planned"]
     assert bench.standing().cost_nano == 500
-    assert (await resolve(case.settings(), Resubmit(), None, case.world())).settled == ()
-    named = await resolve(case.settings(), Resubmit(), ["instagram/000002"], case.world())
+    assert (await resolve_tasks(case.settings(), Resubmit(), None, case.world())).settled == ()
+    named = await resolve_tasks(case.settings(), Resubmit(), ["instagram/000002"], case.world())
     assert (named.settled[0].task_id, named.settled[0].cost, named.settled[0].paid) == ("t2", 0.0003, 1e-7)
     assert states(bench)[1] == "planned"
 
 
 async def test_refetch_all(case: Case, bench: Bench) -> None:
     """What is held or failed and has an id is fetched again; what has none is left out."""
-    report = await resolve(case.settings(), Refetch(), None, case.world())
+    report = await resolve_tasks(case.settings(), Refetch(), None, case.world())
     assert names(report) == ["instagram/000002", "instagram/000003"]
     assert [left_out.task for left_out in report.left_out] == ["instagram/000001", "instagram/000006"]
     assert states(bench) == ["in_doubt", "submitted", "submitted", "planned", "submitted", "in_doubt"]
@@ -93,14 +104,14 @@ async def test_a_new_decision_takes_the_place_of_the_earlier(
 
     async def decide(decision: Decision) -> bool:
         try:
-            await resolve(case.settings(), decision, [name], case.world())
+            await resolve_tasks(case.settings(), decision, [name], case.world())
         except UsageError:
             return False
         return True
 
     async def back() -> None:
         if bench.task(chunk).decided:
-            await resolve(case.settings(), Undo(), [name], case.world())
+            await resolve_tasks(case.settings(), Undo(), [name], case.world())
         assert bench.task(chunk) == as_it_was
 
     taken, alone = await decide(then), replace(bench.task(chunk), submitted_at=0, progress_at=0)
@@ -116,24 +127,24 @@ async def test_a_new_decision_takes_the_place_of_the_earlier(
 
 async def test_all_decisions_since_the_last_run_are_taken_back(case: Case, bench: Bench) -> None:
     """A mistaken --all is undone as a whole; what was decided before the last run stands."""
-    await resolve(case.settings(), GiveUp(), ["instagram/000002"], case.world())
+    await resolve_tasks(case.settings(), GiveUp(), ["instagram/000002"], case.world())
     bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
-    await resolve(case.settings(), Resubmit(), None, case.world())
-    report = await resolve(case.settings(), Undo(), None, case.world())
+    await resolve_tasks(case.settings(), Resubmit(), None, case.world())
+    report = await resolve_tasks(case.settings(), Undo(), None, case.world())
     assert names(report) == ["instagram/000001", "instagram/000006"]
     assert states(bench) == ["in_doubt", "failed", "failed", "planned", "submitted", "in_doubt"]
-    await resolve(case.settings(), Undo(), ["instagram/000002"], case.world())
+    await resolve_tasks(case.settings(), Undo(), ["instagram/000002"], case.world())
     assert states(bench)[1] == "stalled"
 
 
 async def test_an_adopted_id_can_be_corrected_at_any_time(case: Case, bench: Bench) -> None:
     """Also after runs that looked for it in vain, and once these held the task because the vendor denies it."""
-    await resolve(case.settings(), Adopt("mistyped"), ["instagram/000001"], case.world())
+    await resolve_tasks(case.settings(), Adopt("mistyped"), ["instagram/000001"], case.world())
     bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
-    await resolve(case.settings(), Adopt("mistyped-too"), ["instagram/000001"], case.world())
+    await resolve_tasks(case.settings(), Adopt("mistyped-too"), ["instagram/000001"], case.world())
     bench.change(lambda ledger: ledger.stall(KEYS[0], "denied", at=10.0))
     for decision in (Adopt("right"), Undo(), GiveUp(), Undo(), Resubmit(), Undo(), Refetch()):
-        await resolve(case.settings(), decision, ["instagram/000001"], case.world())
+        await resolve_tasks(case.settings(), decision, ["instagram/000001"], case.world())
     assert (bench.task(1).state, bench.task(1).task_id) == (State.SUBMITTED, "mistyped-too")
 
 
@@ -150,14 +161,14 @@ async def test_what_is_no_task_id_is_not_adopted(case: Case, bench: Bench, task_
     with streams.private():
         streams.hide("the-key-itself")
         with pytest.raises(UsageError, match="can't be a task id") as caught:
-            await resolve(case.settings(), Adopt(task_id), ["instagram/000001"], case.world())
+            await resolve_tasks(case.settings(), Adopt(task_id), ["instagram/000001"], case.world())
     assert states(bench)[0] == "in_doubt"
     assert "the-key-itself" not in str(caught.value)
 
 
 async def test_give_up_named_ones(case: Case, bench: Bench) -> None:
     """Only what is named is settled; what a killed run left is held from then on."""
-    await resolve(case.settings(), GiveUp(), ["instagram/000002"], case.world())
+    await resolve_tasks(case.settings(), GiveUp(), ["instagram/000002"], case.world())
     assert states(bench) == ["in_doubt", "failed", "failed", "planned", "submitted", "in_doubt"]
     assert "decision" in bench.task(2).reason
 
@@ -165,7 +176,7 @@ async def test_give_up_named_ones(case: Case, bench: Bench) -> None:
 @pytest.mark.parametrize("chunk", [1, 2, 3, 6])
 async def test_adopt(case: Case, bench: Bench, chunk: int) -> None:
     """A held or failed task gets the vendor's id that a person found, and is polled by the next run."""
-    await resolve(case.settings(), Adopt("found"), [str(KEYS[chunk - 1])], case.world())
+    await resolve_tasks(case.settings(), Adopt("found"), [str(KEYS[chunk - 1])], case.world())
     assert (bench.task(chunk).state, bench.task(chunk).task_id) == (State.SUBMITTED, "found")
 
 
@@ -174,10 +185,10 @@ async def test_a_result_fetched_by_hand(case: Case, bench: Bench, tmp_path: Path
     """It is checked like a downloaded one, kept, and its verdicts stand in the master."""
     path = tmp_path / "by-hand.csv"
     path.write_text("\n".join([f"Number,{platform}", *(f"{number},no" for number in numbers_of(1, 3))]))
-    await resolve(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+    await resolve_tasks(case.settings(), UseResult(path), ["instagram/000001"], case.world())
     assert bench.task(1).state is State.DONE
     assert (case.directory / "results" / "instagram" / "000001.csv").read_bytes() == path.read_bytes()
-    await merge(case.settings(), case.world())
+    await merge_job(case.settings(), case.world())
     assert case.cells("master.partial.csv")[:6] == ["no"] * 3 + ["held"] * 3
 
 
@@ -208,7 +219,7 @@ async def test_decisions_that_make_no_sense(
 ) -> None:
     """They are 2, say why, and change nothing; all or none of the named tasks are settled."""
     with pytest.raises(UsageError, match=words):
-        await resolve(case.settings(), decision, names, case.world())
+        await resolve_tasks(case.settings(), decision, names, case.world())
     assert states(bench) == ["in_doubt", "stalled", "failed", "planned", "submitted", "in_doubt"]
 
 
@@ -224,7 +235,7 @@ async def test_a_result_that_does_not_fit(
     if content is not None:
         path.write_text(content)
     with pytest.raises(UsageError, match=words):
-        await resolve(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+        await resolve_tasks(case.settings(), UseResult(path), ["instagram/000001"], case.world())
     assert bench.task(1).state is State.IN_DOUBT
     assert not list((case.directory / "results").rglob("000001*"))
     assert not (case.directory / "verdicts" / "instagram" / "000001.bin").exists()
@@ -251,7 +262,7 @@ async def test_a_file_that_may_be_another(
     path = tmp_path / name
     path.write_text("\n".join(lines))
     with pytest.raises(UsageError, match=words):
-        await resolve(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+        await resolve_tasks(case.settings(), UseResult(path), ["instagram/000001"], case.world())
     assert bench.task(1).state is State.IN_DOUBT
     assert not list((case.directory / "results").rglob("000001*"))
 
@@ -261,12 +272,12 @@ async def test_part_of_a_result_and_a_better_one(case: Case, bench: Bench, tmp_p
     path, whole = tmp_path / "part.csv", tmp_path / "whole.csv"
     path.write_text("\n".join(["Number,instagram", *(f"{number},no" for number in numbers_of(1, 1))]))
     whole.write_text("\n".join(["Number,instagram", *(f"{number},yes" for number in numbers_of(1, 3))]))
-    report = await resolve(case.settings(), UseResult(path, partial=True), ["instagram/000001"], case.world())
+    report = await resolve_tasks(case.settings(), UseResult(path, partial=True), ["instagram/000001"], case.world())
     assert report.settled[0].missing == 2
     assert +Counter(bench.standing().verdicts) == {"no": 1, "unanswered": 2}
-    await resolve(case.settings(), UseResult(whole), ["instagram/000001"], case.world())
+    await resolve_tasks(case.settings(), UseResult(whole), ["instagram/000001"], case.world())
     assert +Counter(bench.standing().verdicts) == {"yes": 3}
-    await merge(case.settings(), case.world())
+    await merge_job(case.settings(), case.world())
     assert case.cells("master.partial.csv")[:3] == ["yes"] * 3
 
 
@@ -279,8 +290,8 @@ async def test_a_zip_that_names_another_task(case: Case, bench: Bench, tmp_path:
             archive.writestr(f"{folder}/all.csv", rows)
         if folder == "t3":
             with pytest.raises(UsageError, match="is the task id of instagram/000003"):
-                await resolve(case.settings(), UseResult(path), ["instagram/000002"], case.world())
-    await resolve(case.settings(), UseResult(path), ["instagram/000002"], case.world())
+                await resolve_tasks(case.settings(), UseResult(path), ["instagram/000002"], case.world())
+    await resolve_tasks(case.settings(), UseResult(path), ["instagram/000002"], case.world())
     assert bench.task(2).state is State.DONE
 
 
@@ -296,4 +307,4 @@ async def test_a_result_for_all_of_none(case: Case, tmp_path: Path) -> None:
     with Ledger.create(ledger_path(case.directory), "empty"):
         pass
     with pytest.raises(UsageError, match="exactly one"):
-        await resolve(case.settings(), UseResult(tmp_path / "x"), None, case.world())
+        await resolve_tasks(case.settings(), UseResult(tmp_path / "x"), None, case.world())

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import fingerprint
-from orchestrator.job.opening import no_ledger
-from orchestrator.job.restoring import kept_columns
+from orchestrator.job.access import no_ledger
+from orchestrator.job.lost_files import kept_columns
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.aside import folder_aside
@@ -54,7 +54,7 @@ class VerifyReport:
     not_compared: tuple[str, ...] = ()
 
 
-async def verify(settings: Settings, world: World) -> VerifyReport:
+async def verify_job(settings: Settings, world: World) -> VerifyReport:
     """Compare list, chunks, results, verdicts and master with the ledger and with each other.
 
     Raises `UsageError` when there is no job, or it was purged.

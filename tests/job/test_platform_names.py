@@ -14,10 +14,17 @@ import pytest
 
 from orchestrator import files
 from orchestrator.errors import ChangedError
-from orchestrator.job import Resubmit, RunOptions, merge, naming, plan, resolve, retry, status, verify
-from orchestrator.job.naming import renames
-from orchestrator.job.opening import opened
+from orchestrator.job import platform_names
+from orchestrator.job.access import opened
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.platform_names import renames
+from orchestrator.job.resolve import Resubmit, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions
 from orchestrator.job.sheet import SANDBOX_BANNER
+from orchestrator.job.status import job_status
+from orchestrator.job.verify import verify_job
 from orchestrator.ledger import Ledger
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
@@ -78,7 +85,7 @@ def table(case: Case) -> list[list[str]]:
 
 
 async def finds_nothing(case: Case) -> None:
-    report = await verify(case.settings(), case.world())
+    report = await verify_job(case.settings(), case.world())
     assert (report.findings, report.not_compared) == ((), ())
 
 
@@ -89,7 +96,7 @@ async def test_another_name(case: Case) -> None:
     before = table(case)
     asks(case, chat="ins")
     case.config = case.config.replace("[vendors.main]", "[vendors.other]")
-    assert (await plan(case.settings(), case.world())).platforms[0].tasks == 0
+    assert (await plan_job(case.settings(), case.world())).platforms[0].tasks == 0
     assert await case.run() == 0
     assert case.charged() == 4
     assert table(case) == [[before[0][0], "chat"], *before[1:]]
@@ -116,7 +123,7 @@ async def test_the_column_of_a_task_sent_before(case: Case, names: tuple[str, ..
     for path in case.directory.glob("verdicts/*/*"):
         path.unlink()
     cells = case.cells()
-    await merge(case.settings(), case.world())
+    await merge_job(case.settings(), case.world())
     assert case.cells() == cells
     await finds_nothing(case)
 
@@ -157,14 +164,14 @@ async def test_commands_between_the_runs(case: Case) -> None:
     asks(case, old="ins")
     assert await case.run() == 0
     asks(case, new="ins")
-    await merge(case.settings(), case.world())
+    await merge_job(case.settings(), case.world())
     assert table(case)[0] == ["Number", "new"]
     asks(case, newer="ins")
-    await retry(case.settings(), case.world())
-    assert [standing.platform for standing in status(case.settings()).standings] == ["newer"]
+    await retry_job(case.settings(), case.world())
+    assert [standing.platform for standing in job_status(case.settings()).standings] == ["newer"]
     asks(case, newest="ins")
-    assert not (await resolve(case.settings(), Resubmit(), None, case.world())).settled
-    assert [standing.platform for standing in status(case.settings()).standings] == ["newest"]
+    assert not (await resolve_tasks(case.settings(), Resubmit(), None, case.world())).settled
+    assert [standing.platform for standing in job_status(case.settings()).standings] == ["newest"]
 
 
 async def test_another_call_under_the_same_name(case: Case) -> None:
@@ -245,10 +252,10 @@ async def _cut_off(case: Case, monkeypatch: pytest.MonkeyPatch, after: int) -> b
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", counted(Path.rename))
-        patch.setattr(naming, "sync_directory", counted(files.sync_directory))
+        patch.setattr(platform_names, "sync_directory", counted(files.sync_directory))
         patch.setattr(Ledger, "rename_platforms", counted(Ledger.rename_platforms))
         patch.setattr(Ledger, "moved", counted(Ledger.moved))
-        patch.setattr(naming, "_move_all", counted(naming._move_all))
+        patch.setattr(platform_names, "_move_all", counted(platform_names._move_all))
         try:
             with opened(case.settings()):
                 return False
@@ -273,8 +280,8 @@ async def test_the_banner_after_a_change_of_vendor(case: Case, tmp_path: Path) -
     async with Sandbox(tmp_path / "real", pace=1_000_000.0) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 2
-        await merge(case.settings(), case.world())
-        assert (banners(case), status(case.settings()).sandbox) == (1, True)
+        await merge_job(case.settings(), case.world())
+        assert (banners(case), job_status(case.settings()).sandbox) == (1, True)
         asks(case, two="tg")
         outcome = await case.outcome()
         assert (outcome.exit_code, outcome.summary["sandbox"]) == (0, False)

@@ -14,8 +14,8 @@ from orchestrator.errors import ChangedError, ExitCode, UsageError
 from orchestrator.intake import ChunkLimits, advice, read_list
 from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.job.naming import known_call, planned_platform
-from orchestrator.job.restoring import base_chunks, changed_inputs, keeping, kept_columns, restore
+from orchestrator.job.lost_files import base_chunks, changed_inputs, keeping, kept_columns, restore
+from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Ledger

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.files import blank_hashes, disk_errors, sync_directory
-from orchestrator.job.opening import opened
+from orchestrator.job.access import opened
 from orchestrator.jobdir.layout import RECORDS, with_numbers
 from orchestrator.report import summary
 from orchestrator.tasks import State
@@ -37,7 +37,7 @@ class PurgeReport:
     done: bool
 
 
-async def purge(settings: Settings, world: World, *, yes: bool) -> PurgeReport:
+async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeReport:
     """Say what holds numbers; with `yes` remove it and close the job. May be repeated; `UsageError` without a job."""
     directory = settings.job.directory
     with opened(settings, create=False, closed=True) as ledger:

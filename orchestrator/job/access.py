@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import make_private
 from orchestrator.intake.sources.find import refuse_inside
-from orchestrator.job.naming import follow_names
+from orchestrator.job.platform_names import follow_names
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours
 from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_foreign

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.dispatch import result_versions
 from orchestrator.errors import DamagedResultError, ExitCode
-from orchestrator.job import Refetch, resolve, retry
+from orchestrator.job.resolve import Refetch, resolve_tasks
+from orchestrator.job.retry import retry_job
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.results import check
 from orchestrator.tasks import State, TaskKey
@@ -48,23 +49,23 @@ def states(bench: Bench) -> list[State]:
 
 async def test_what_the_vendor_may_have_is_left_out(case: Case, bench: Bench) -> None:
     """The message names the way that is free, which is accepted; after it was tried in vain the numbers are planned."""
-    report = await retry(case.settings(), case.world())
+    report = await retry_job(case.settings(), case.world())
     assert report.numbers == {"instagram": 3}
     assert report.exit_code is ExitCode.SOME_FAILED
     assert "instagram/000001" in report.findings[0]
     assert "resolve --all --refetch" in report.findings[0]
     assert states(bench) == [State.FAILED, State.RETRIED]
-    settled = await resolve(case.settings(), Refetch(), None, case.world())
+    settled = await resolve_tasks(case.settings(), Refetch(), None, case.world())
     assert [one.task for one in settled.settled] == ["instagram/000001"]
     bench.change(lambda it: it.fail(FAILED, "its result is damaged", at=4.0))
-    report = await retry(case.settings(), case.world())
+    report = await retry_job(case.settings(), case.world())
     assert (report.numbers, report.findings) == ({"instagram": 3}, ())
     assert states(bench) == [State.RETRIED, State.RETRIED]
 
 
 async def test_with_all_everything_is_planned(case: Case, bench: Bench) -> None:
     """A person may prefer to pay."""
-    report = await retry(case.settings(), case.world(), every=True)
+    report = await retry_job(case.settings(), case.world(), every=True)
     assert (report.numbers, report.exit_code) == ({"instagram": 6}, ExitCode.DONE)
     assert states(bench) == [State.RETRIED, State.RETRIED]
 
@@ -72,13 +73,13 @@ async def test_with_all_everything_is_planned(case: Case, bench: Bench) -> None:
 async def test_over_the_budget_nothing_is_planned(case: Case, bench: Bench) -> None:
     """So a finished job stays finished; the message says what it would cost."""
     case.overrides = ["budget.max_cost=0.00000001"]
-    report = await retry(case.settings(), case.world(), every=True)
+    report = await retry_job(case.settings(), case.world(), every=True)
     assert (report.exit_code, report.planned) == (ExitCode.OVER_BUDGET, False)
     assert [cost.rows for cost in report.platforms] == [6]
     assert "nothing was planned" in report.findings[-1]
     assert bench.states() == [State.FAILED, State.FAILED]
     case.overrides = []
-    assert (await retry(case.settings(), case.world(), every=True)).planned
+    assert (await retry_job(case.settings(), case.world(), every=True)).planned
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for reader in ("results.keeping", "dispatch.result_versions", "dispatch.fetching"):
         monkeypatch.setattr(f"orchestrator.{reader}.check_result", reading)
-    for command in ("running", "retrying"):
+    for command in ("run", "retry"):
         monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)
     monkeypatch.setattr(VERSION, "1")
 
@@ -106,7 +107,7 @@ async def test_a_newer_version_reads_what_an_older_one_could_not(
     assert await case.run() == 1
     assert case.cells().count("failed") == 3
     (kept,) = (case.directory / "results" / "quarantine").iterdir()
-    report = await retry(case.settings(), case.world())
+    report = await retry_job(case.settings(), case.world())
     assert report.numbers == {"instagram": 0}
     assert "quarantine" in report.findings[0]
     assert await case.run() == 1

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
+from orchestrator.job.access import opened
 from orchestrator.job.budget import objection
 from orchestrator.job.greeting import check_the_address
-from orchestrator.job.opening import opened
-from orchestrator.job.planning import PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
-from orchestrator.job.rehearsing import rehearse
+from orchestrator.job.ledger_plan import PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
+from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
@@ -33,7 +33,7 @@ BYTES_A_CELL = 64
 """Disk that a number takes on a platform: its share of result file, verdicts and master, generously."""
 
 
-async def plan(settings: Settings, world: World) -> PlanReport:
+async def plan_job(settings: Settings, world: World) -> PlanReport:
     """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
     with (
         opened(settings) as ledger,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator import job
-from orchestrator.job import verify
+from orchestrator.job.merge import merge_job
+from orchestrator.job.retry import retry_job
+from orchestrator.job.verify import verify_job
 from orchestrator.jobdir.layout import verdict_path
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import State, TaskKey
@@ -60,17 +61,17 @@ async def test_verdicts_are_made_anew_from_the_result(
     """Whatever has become of a verdict file, the next run or merge writes the true master, without a call."""
     path = verdict_path(done.directory, "instagram", 2)
     HARM[harm](path)
-    report = await verify(done.settings(), done.world())
+    report = await verify_job(done.settings(), done.world())
     assert [finding for finding in report.findings if str(path) in finding and "the next run or merge" in finding]
     assert await done.run() == 0
     assert whole(done)
     HARM[harm](path)
     told = io.StringIO()
-    await job.merge(done.settings(), done.world(told))
+    await merge_job(done.settings(), done.world(told))
     assert capsys.readouterr().out == ""  # what is said goes the way of everything that is said
     assert "verdicts_" in told.getvalue()
     assert whole(done)
-    assert not (await verify(done.settings(), done.world())).findings
+    assert not (await verify_job(done.settings(), done.world())).findings
 
 
 @pytest.mark.parametrize("harm", ["lost", "one byte less", "another task's"])
@@ -80,10 +81,10 @@ async def test_a_lost_result_is_fetched_again(done: Case, harm: str, command: st
     HARM[harm](verdict_path(done.directory, "instagram", 2))
     HARM[harm](result_of(done))
     if command == "merge":
-        assert (await job.merge(done.settings(), done.world())).pending == 3
+        assert (await merge_job(done.settings(), done.world())).pending == 3
     assert await done.run() == 0
     assert whole(done)
-    assert not (await verify(done.settings(), done.world())).findings
+    assert not (await verify_job(done.settings(), done.world())).findings
 
 
 async def test_what_the_vendor_has_no_more_is_held(done: Case) -> None:
@@ -109,7 +110,7 @@ async def test_a_task_without_an_id(done: Case) -> None:
     assert task is not None
     assert task.state is State.FAILED
     assert "--result FILE" in task.reason
-    assert (await job.retry(done.settings(), done.world())).numbers == {"instagram": 3}
+    assert (await retry_job(done.settings(), done.world())).numbers == {"instagram": 3}
 
 
 @pytest.mark.parametrize("harm", ["lost", "one byte less", "another's"])

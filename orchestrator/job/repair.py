@@ -17,7 +17,7 @@ from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.job.restoring import changed_inputs, restore
+from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.jobdir.layout import chunk_path, raw_result, result_stem, verdict_path
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.results import altered

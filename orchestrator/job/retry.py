@@ -12,10 +12,10 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.generations import write_retry
-from orchestrator.job.mending import mend_directly
-from orchestrator.job.naming import planned_platform, with_former_names
-from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, planned_costs, total_cost
+from orchestrator.job.access import opened
+from orchestrator.job.ledger_plan import NANO, planned_costs, total_cost
+from orchestrator.job.platform_names import planned_platform, with_former_names
+from orchestrator.job.repair import mend_directly
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, quarantine_folder
 from orchestrator.master import resolved
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.job.planning import PlannedCost
+    from orchestrator.job.ledger_plan import PlannedCost
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
     from orchestrator.master import MasterChunk, Overlay
@@ -77,7 +77,7 @@ class _Lacking(NamedTuple):
         return len(self.numbers) >= self.limits.min_rows
 
 
-async def retry(settings: Settings, world: World, *, every: bool = False) -> RetryReport:
+async def retry_job(settings: Settings, world: World, *, every: bool = False) -> RetryReport:
     """Plan failed and unanswered numbers of every platform; nothing is sent. `UsageError` before the first run.
 
     What could be had for free instead is named, and planned with `every` only.

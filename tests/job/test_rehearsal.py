@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import PieceDiedError, StorageError
-from orchestrator.job import rehearsing
-from orchestrator.job.rehearsing import rehearse
+from orchestrator.job import rehearsal
+from orchestrator.job.rehearsal import rehearse
 from orchestrator.jobdir.layout import REHEARSAL
 from orchestrator.results import ResultCheck, take_results
 from orchestrator.workers import Workers
@@ -70,7 +70,7 @@ async def test_a_machine_that_cannot(
     workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: object, said: str
 ) -> None:
     """It is told what failed and what to do, before anything is sent."""
-    monkeypatch.setattr(rehearsing, "take_results", piece)
+    monkeypatch.setattr(rehearsal, "take_results", piece)
     with pytest.raises(StorageError) as caught:
         await rehearse(workers, tmp_path)
     assert str(caught.value).startswith(said)

@@ -16,9 +16,9 @@ from orchestrator.dispatch.polling import names_in
 from orchestrator.dispatch.result_versions import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
-from orchestrator.job.naming import with_former_names
-from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO
+from orchestrator.job.access import opened
+from orchestrator.job.ledger_plan import NANO
+from orchestrator.job.platform_names import with_former_names
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger
 from orchestrator.report.log import logging_to
@@ -139,7 +139,9 @@ class ResolveReport:
     decided: int = 0
 
 
-async def resolve(settings: Settings, decision: Decision, names: Sequence[str] | None, world: World) -> ResolveReport:
+async def resolve_tasks(
+    settings: Settings, decision: Decision, names: Sequence[str] | None, world: World
+) -> ResolveReport:
     """Settle the named tasks, or every held one when `names` is None.
 
     All or none: raises `UsageError` when a task does not exist, does not take this decision, or when the id or file

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import LockedError, UsageError
-from orchestrator.job import GiveUp, Resubmit, RunOptions, merge, plan, resolve, status
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.resolve import GiveUp, Resubmit, resolve_tasks
+from orchestrator.job.run import RunOptions
+from orchestrator.job.status import job_status
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import job_lock
 from orchestrator.records import Token
@@ -38,7 +42,7 @@ async def test_the_main_job(case: Case) -> None:
     assert case.charged() == 4
     with pytest.raises(UsageError, match="older copy"):
         await case.run(RunOptions(after=Token(3)))
-    report = status(case.settings())
+    report = job_status(case.settings())
     assert (report.serial, report.begun, report.held) == (2, True, ())
 
 
@@ -66,13 +70,13 @@ async def test_without_a_ledger(case: Case) -> None:
     """`--after`, `status`, `merge` and `resolve` refuse a job that was never run here, and make none."""
     for call in (
         lambda: case.run(RunOptions(after=Token(1))),
-        lambda: merge(case.settings(), case.world()),
-        lambda: resolve(case.settings(), Resubmit(), None, case.world()),
+        lambda: merge_job(case.settings(), case.world()),
+        lambda: resolve_tasks(case.settings(), Resubmit(), None, case.world()),
     ):
         with pytest.raises(UsageError, match="no ledger"):
             await call()
     with pytest.raises(UsageError, match="no ledger"):
-        status(case.settings())
+        job_status(case.settings())
     assert not case.directory.exists()
 
 
@@ -162,7 +166,7 @@ async def test_held_tasks_wait_for_a_decision(case: Case) -> None:
         assert case.cells() == ["yes"] * 3 + ["held"] * 3 + ["yes"] * 4
         assert await case.run() == 3
         assert len(vendor.submits) == 4
-        report = await resolve(case.settings(), Resubmit(), None, case.world())
+        report = await resolve_tasks(case.settings(), Resubmit(), None, case.world())
         assert [settled.task for settled in report.settled] == ["instagram/000002"]
         assert await case.run() == 0
         assert case.cells() == ["yes"] * 10
@@ -232,7 +236,7 @@ async def test_a_signal(case: Case, kind: signal.Signals) -> None:
         outcome = await case.outcome()
         assert (outcome.exit_code, outcome.summary["reason"]) == (75, f"stopped by {kind.name}")
         assert time.monotonic() - began < 8.0  # reading the list is in it
-    (standing,) = status(case.settings()).standings
+    (standing,) = job_status(case.settings()).standings
     assert (standing.tasks(State.SUBMITTED), standing.tasks(State.PLANNED), standing.held) == (1, 3, 0)
 
 
@@ -300,19 +304,19 @@ async def test_an_error_of_the_machine(case: Case) -> None:
 
 async def test_a_plan_sends_nothing_and_says_what_it_found(case: Case) -> None:
     """0 when all is well; 1 without a budget or a vendor that answers; 5 when the budget does not cover it."""
-    report = await plan(case.settings(), case.world())
+    report = await plan_job(case.settings(), case.world())
     assert (report.exit_code, report.chunks, report.counts.accepted, report.findings) == (0, 4, 10, ())
     assert case.charged() == 0
     async with serving(Script()) as vendor:
         case.base_url = vendor.base_url
-        report = await plan(case.settings(), case.world())
+        report = await plan_job(case.settings(), case.world())
         assert report.exit_code == 0
         assert report.cost_usd == pytest.approx(0.001)
         case.overrides = ["budget.max_cost=0.0009"]
-        assert (await plan(case.settings(), case.world())).exit_code == 5
+        assert (await plan_job(case.settings(), case.world())).exit_code == 5
         assert vendor.submits == []
     case.base_url, case.overrides = "http://127.0.0.1:1", []
-    report = await plan(case.settings(), case.world())
+    report = await plan_job(case.settings(), case.world())
     assert (report.exit_code, len(report.findings)) == (1, 1)
     assert "balance" in report.findings[0]
 
@@ -342,8 +346,8 @@ async def test_given_up(case: Case) -> None:
     async with serving(Script(takes_s=0.0, on_made=on_made)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 3
-        await resolve(case.settings(), GiveUp(), ["instagram/000004"], case.world())
+        await resolve_tasks(case.settings(), GiveUp(), ["instagram/000004"], case.world())
         assert await case.run() == 1
     assert case.cells() == ["yes"] * 9 + ["failed"]
-    report = await merge(case.settings(), case.world())
+    report = await merge_job(case.settings(), case.world())
     assert report.counts == {"instagram": {"yes": 9, "failed": 1}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.job.opening import no_ledger
+from orchestrator.job.access import no_ledger
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import HELD, State
 
@@ -39,7 +39,7 @@ class StatusReport:
     sandbox: bool
 
 
-def status(settings: Settings) -> StatusReport:
+def job_status(settings: Settings) -> StatusReport:
     """Read the ledger; `UsageError` when there is none."""
     path = ledger_path(settings.job.directory)
     if not path.exists():

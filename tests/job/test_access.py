@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.job import RunOptions, merge, plan, purge, resolve, retry, status, verify
-from orchestrator.job.resolving import Resubmit
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.resolve import Resubmit, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions
+from orchestrator.job.status import job_status
+from orchestrator.job.verify import verify_job
 from orchestrator.jobdir.layout import is_ours
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Token
@@ -39,7 +45,7 @@ async def test_everything_that_a_job_writes_is_ours(case: Case) -> None:
     written = content(case.directory)
     assert {"master.parquet", "ledger/ledger.sqlite", "verdicts/instagram/000001.bin"} < set(written)
     assert [name for name in written if not is_ours(name)] == []
-    await purge(case.settings(), case.world(), yes=True)
+    await purge_job(case.settings(), case.world(), yes=True)
     assert set(content(case.directory)) == {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
     assert not (case.directory / "chunks").exists()
 
@@ -53,7 +59,7 @@ async def test_files_of_others_under_our_names(case: Case, name: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("mine\n")
     before = content(case.folder)
-    for call in (plan(case.settings(), case.world()), case.run()):
+    for call in (plan_job(case.settings(), case.world()), case.run()):
         with pytest.raises(UsageError, match=f"no ledger, but {name.partition('/')[0]} lies in its directory"):
             await call
     assert content(case.folder) == before | {"config.toml": (case.folder / "config.toml").read_bytes()}
@@ -74,7 +80,7 @@ async def test_a_list_in_the_jobs_directory(case: Case, name: str, directory: st
     inputs(case, name, directory=directory)
     case.settings()
     before = content(case.folder)
-    for call in (plan(case.settings(), case.world()), case.run()):
+    for call in (plan_job(case.settings(), case.world()), case.run()):
         with pytest.raises(UsageError, match="move"):
             await call
     assert content(case.folder) == before
@@ -88,11 +94,11 @@ async def test_a_list_that_came_into_the_directory_later(case: Case) -> None:
     inputs(case, "lists/*.txt", directory="out")
     (case.folder / "lists").mkdir()
     (case.folder / "numbers.txt").rename(case.folder / "lists/numbers.txt")
-    assert (await plan(case.settings(), case.world())).counts.accepted == 10
+    assert (await plan_job(case.settings(), case.world())).counts.accepted == 10
     (case.directory / "mine.txt").write_text("+41790000099\n")
     inputs(case, "lists/*.txt", "out/mine.txt", directory="out")
     with pytest.raises(UsageError, match=r"mine\.txt: it lies in the job's directory"):
-        await plan(case.settings(), case.world())
+        await plan_job(case.settings(), case.world())
     assert (case.directory / "mine.txt").read_text() == "+41790000099\n"
 
 
@@ -120,20 +126,20 @@ async def test_a_lost_ledger(case: Case) -> None:
     charged = case.charged()
     (case.directory / "ledger").rename(case.folder / "lost")
     calls: list[Callable[[], Awaitable[object]]] = [
-        lambda: plan(case.settings(), case.world()),
+        lambda: plan_job(case.settings(), case.world()),
         case.run,
-        lambda: merge(case.settings(), case.world()),
-        lambda: retry(case.settings(), case.world()),
-        lambda: verify(case.settings(), case.world()),
-        lambda: purge(case.settings(), case.world(), yes=True),
-        lambda: resolve(case.settings(), Resubmit(), None, case.world()),
+        lambda: merge_job(case.settings(), case.world()),
+        lambda: retry_job(case.settings(), case.world()),
+        lambda: verify_job(case.settings(), case.world()),
+        lambda: purge_job(case.settings(), case.world(), yes=True),
+        lambda: resolve_tasks(case.settings(), Resubmit(), None, case.world()),
     ]
     before = content(case.directory)
     for call in calls:
         with pytest.raises(UsageError, match=r"no ledger, but .* lie in its directory; if the job ran before, restore"):
             await call()
     with pytest.raises(UsageError, match="no ledger, but"):
-        status(case.settings())
+        job_status(case.settings())
     assert content(case.directory) == before
     assert case.charged() == charged
     (case.folder / "lost").rename(case.directory / "ledger")
@@ -143,7 +149,7 @@ async def test_a_lost_ledger(case: Case) -> None:
 
 async def test_what_a_plan_leaves_is_no_dead_end(case: Case) -> None:
     """Neither is what a first run leaves that was killed while it made its ledger."""
-    await plan(case.settings(), case.world())
+    await plan_job(case.settings(), case.world())
     assert await case.run() == 0
     shutil.rmtree(case.directory)
     (case.directory / "ledger").mkdir(parents=True)
@@ -160,19 +166,19 @@ async def test_a_purge_leaves_what_is_not_ours(case: Case) -> None:
     for name in mine:
         (case.directory / name).parent.mkdir(exist_ok=True)
         (case.directory / name).write_text("mine")
-    report = await purge(case.settings(), case.world(), yes=True)
+    report = await purge_job(case.settings(), case.world(), yes=True)
     left = set(content(case.directory)) - {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
     assert left == set(mine)
     assert f"2 files in {case.directory / 'results'} that this program did not write" in report.out_of_reach
-    assert (await purge(case.settings(), case.world(), yes=True)).files == 0
+    assert (await purge_job(case.settings(), case.world(), yes=True)).files == 0
 
 
 async def test_a_plan_leaves_what_is_not_ours(case: Case) -> None:
     """A shorter list takes chunk files away, and no others."""
-    await plan(case.settings(), case.world())
+    await plan_job(case.settings(), case.world())
     (case.directory / "chunks/list.txt").write_text("mine")
     case.numbers(4)
-    await plan(case.settings(), case.world())
+    await plan_job(case.settings(), case.world())
     names = {path.name for path in (case.directory / "chunks").iterdir()}
     assert names == {"000001.txt", "000002.txt", "list.txt"}
 
@@ -219,7 +225,7 @@ async def test_the_pipeline(case: Case) -> None:
         shutil.copytree(copy, case.directory)
         with pytest.raises(UsageError, match=f"less than --after {token} says: it is an older copy"):
             await after(case, token)
-        assert (await plan(case.settings(), case.world())).exit_code == 0
+        assert (await plan_job(case.settings(), case.world())).exit_code == 0
         shutil.rmtree(case.directory)
     shutil.copytree(copies[-1][1], case.directory)
     assert await after(case, "3") == 0
@@ -262,12 +268,12 @@ async def test_what_comes_after_a_run(case: Case) -> None:
     before = said(case)["after"]
     copy = case.folder / "copy"
     shutil.copytree(case.directory, copy)
-    await merge(case.settings(), case.world())
+    await merge_job(case.settings(), case.world())
     assert said(case)["after"] == before
-    await retry(case.settings(), case.world())
+    await retry_job(case.settings(), case.world())
     token = said(case)["after"]
     assert Token.parse(token) > Token.parse(before)
-    await plan(case.settings(), case.world())
+    await plan_job(case.settings(), case.world())
     assert said(case)["after"] == token
     assert await after(case, token) in {0, 1}
     shutil.rmtree(case.directory)

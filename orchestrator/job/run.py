@@ -23,14 +23,14 @@ from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
+from orchestrator.job.access import opened
 from orchestrator.job.budget import objection
 from orchestrator.job.ending import MASTER_CODES, Ending, ending
 from orchestrator.job.greeting import greet
-from orchestrator.job.mending import mend
-from orchestrator.job.naming import with_former_names
-from orchestrator.job.opening import opened
-from orchestrator.job.planning import NANO, PlannedCost, planned_costs, settle_plan
-from orchestrator.job.rehearsing import rehearse
+from orchestrator.job.ledger_plan import NANO, PlannedCost, planned_costs, settle_plan
+from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.rehearsal import rehearse
+from orchestrator.job.repair import mend
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -78,7 +78,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunReport:
     """How the run ended; `summary` is what `summary.json` has."""
 
     exit_code: ExitCode
@@ -104,7 +104,7 @@ class Stop:
             self.wished.set()
 
 
-async def run(settings: Settings, options: RunOptions, world: World) -> Outcome:
+async def run_job(settings: Settings, options: RunOptions, world: World) -> RunReport:
     """Run the job, going on with a begun one, until nothing is left for this run.
 
     Raises `OrchestratorError` when the job could not be opened at all; every later end is an `Outcome`.
@@ -143,7 +143,7 @@ class _Run:
         self._settled = False
         self._master: MasterReport | None = None
 
-    async def go(self) -> Outcome:
+    async def go(self) -> RunReport:
         self._serial = self._ledger.change(
             lambda ledger: ledger.begin_run(at=self._started_at, host=socket.gethostname(), pid=os.getpid())
         )
@@ -157,7 +157,7 @@ class _Run:
             content = self._summary(self._ledger, end)
         with suppress(StorageError):
             summary.write(self._settings.job.directory, content)
-        return Outcome(end.code, content)
+        return RunReport(end.code, content)
 
     async def _work_to_an_end(self) -> Ending:
         try:

@@ -1,0 +1,56 @@
+"""`merge`: build the master from what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from orchestrator.errors import UsageError
+from orchestrator.job.access import opened
+from orchestrator.job.lost_files import changed_inputs, restore
+from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.repair import mend_directly
+from orchestrator.job.sheet import build_master, made_of, planned_standing
+from orchestrator.jobdir.layout import LOG
+from orchestrator.ledger import LedgerWriter
+from orchestrator.report import summary
+from orchestrator.report.log import logging_to
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
+    from orchestrator.master import MasterReport
+    from orchestrator.settings import Settings
+
+
+async def merge_job(settings: Settings, world: World) -> MasterReport:
+    """Build the master from what is there, partial while cells are pending; `UsageError` without a ledger.
+
+    Lost files of the list are made anew while the list is there, as are those of other columns than before. The last
+    run's summary names the master from then on, so that `verify` compares what is there.
+    """
+    with (
+        opened(settings, create=False) as ledger,
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
+    ):
+        settings = with_former_names(ledger, settings)
+        planned_standing(ledger, settings)
+        async with Workers(1) as workers:
+            if ledger.begun:
+                await _restore(ledger, settings, workers, world.stdin)
+            await mend_directly(ledger, settings, workers, world)
+            report = await build_master(ledger, settings, workers)
+        summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
+    return report
+
+
+async def _restore(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+    try:
+        present = not changed_inputs(ledger.inputs(), settings)
+    except UsageError:
+        present = False
+    writer = LedgerWriter(ledger)
+    try:
+        await restore(writer, settings, workers, inputs_present=present, stdin=stdin)
+    finally:
+        await writer.close()
