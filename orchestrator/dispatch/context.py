@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from orchestrator.dispatch.backoff import delay_s
-from orchestrator.dispatch.pace import leave
 
 if TYPE_CHECKING:
     import random
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+    from orchestrator.errors import TemporaryError
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import BackoffSettings, PollingSettings
     from orchestrator.workers import Workers
@@ -76,6 +76,13 @@ class RunContext:
         vendor.health.succeeded()
         vendor.pace.speed_up()
 
+    def no_answer(self, vendor: VendorRun, error: TemporaryError) -> None:
+        """Note that a call that is safe to repeat failed."""
+        if error.throttled:
+            self.throttled(vendor, str(error), error.retry_after_s)
+        else:
+            self.ill(vendor, str(error))
+
     def ill(self, vendor: VendorRun, reason: str) -> None:
         """Note that a vendor did not answer, or could not."""
         vendor.health.failed(self.now, self.random.random())
@@ -93,36 +100,3 @@ class RunContext:
             vendor.unreachable = True
             vendor.trouble = reason
             log.error("vendor_out_of_reach", vendor=vendor.name, reason=reason)
-
-
-class CallPlace:
-    """One call's place among its platform's and its vendor's, taken in the moment in which the schedule decides on it.
-
-    A context manager around the whole call, up to the recording of what came of it. `gone` is called when the place
-    among those that wait to leave is free again, so that the next call can begin.
-    """
-
-    def __init__(self, platform: PlatformRun, gone: Callable[[], None]) -> None:
-        self._lane = platform
-        self._tell = gone
-        self._lane.vendor.calls += 1
-        self._lane.leaving += 1
-        self._waiting = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lane.vendor.calls -= 1
-        self._gone()
-
-    async def leave(self) -> None:
-        """Return in the moment in which the request may be handed to the socket."""
-        await leave(self._lane.pace, self._lane.vendor.pace)
-        self._gone()
-
-    def _gone(self) -> None:
-        if self._waiting:
-            self._waiting = False
-            self._lane.leaving -= 1
-            self._tell()

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, assert_never
 import structlog
 
 from orchestrator.dispatch.fetching import Fetcher
-from orchestrator.dispatch.platform_run import PlatformRun, Watch
 from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Step, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
+from orchestrator.dispatch.watching import Watch, Watcher
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.dispatch.context import RunContext
+    from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.ledger import Ledger
     from orchestrator.records import Task
 
@@ -44,9 +45,10 @@ class Dispatcher:
         self._lanes = list(platforms)
         self._changed = asyncio.Event()
         self._schedule = Schedule(platforms, self._changed.set, downloads=downloads)
-        self._poller = Poller(context)
-        self._submitter = Submitter(context, self._poller)
-        self._fetcher = Fetcher(context, self._poller)
+        watcher = Watcher(context)
+        self._poller = Poller(context, watcher)
+        self._submitter = Submitter(context, watcher)
+        self._fetcher = Fetcher(context, watcher)
         self._on_their_way: dict[asyncio.Task[None], None] = {}  # a set, in the order of their beginning
         self._failure: Exception | None = None
 
@@ -71,12 +73,11 @@ class Dispatcher:
         for platform in self._lanes:
             tasks = await self._context.ledger.do(partial(_at_vendor, platform=platform.name))
             for task in tasks:
-                platform.polls.put(self._watch(task), self._context.now)
-            platform.accepted(len(tasks))
+                platform.polls.put(self._watch(platform, task), self._context.now)
             if tasks:
                 platform.caution.submitted_before()
 
-    def _watch(self, task: Task) -> Watch:
+    def _watch(self, platform: PlatformRun, task: Task) -> Watch:
         """Translate wall-clock times into the loop's; a clock that was set back must not make a task older."""
         now, wall = self._context.now, self._context.clock()
         submitted_at, progress_at = (
@@ -91,6 +92,7 @@ class Dispatcher:
             task.rows,
             submitted_at,
             progress_at,
+            platform.at_vendor.take(),
             stalled=stalled,
             success=task.success,
             chunk_sha256=task.sha256,

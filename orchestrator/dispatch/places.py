@@ -1,7 +1,14 @@
-"""Downloads and submits on their way: how many there may be, and that each gives back its place.
+"""Places for what is on its way: how many there may be of each kind, and that each is given back.
+
+Each kind has its owner here, which counts, and hands out places that count back themselves:
+
+    DownloadPlaces   downloads of a run
+    CallPlace        calls: those that wait to leave, of a platform, and all that are on their way, of a vendor
+    SubmitPlaces     submits of a platform, from their beginning to their recorded answer
+    VendorPlaces     tasks of a platform at the vendor, from their acceptance to their end
 
 Of submits, those places are scarce that lie between release and recorded answer: should none of these get an answer,
-each of them becomes a doubt. So one is taken only when all but the last bytes have left. While submits wait for
+each of them becomes a doubt. So one is taken only when all but the last bytes have been sent. While submits wait for
 answers, others connect and upload.
 """
 
@@ -11,9 +18,16 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-if TYPE_CHECKING:
-    from orchestrator.dispatch.caution import Caution
+from orchestrator.dispatch.pace import leave
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.dispatch.caution import Caution
+    from orchestrator.dispatch.platform_run import PlatformRun
+
+LEAVING_LIMIT: Final = 4
+"""So many calls of a platform may wait to leave: enough to hide connecting, few enough to keep the order."""
 AT_ONCE: Final = 8
 """So many submits of a platform are on their way, those included that are not released yet."""
 PATIENCE_S: Final = 20.0
@@ -40,6 +54,40 @@ class DownloadPlaces:
 
     def __exit__(self, *_: object) -> None:
         self.free += 1
+
+
+class CallPlace:
+    """One call's place among its platform's and its vendor's, taken in the moment in which the schedule decides on it.
+
+    A context manager around the whole call, up to the recording of what came of it. `on_leaving` is called when the
+    place among those that wait to leave is free again, so that the next call can begin.
+    """
+
+    def __init__(self, platform: PlatformRun, on_leaving: Callable[[], None]) -> None:
+        self._platform = platform
+        self._on_leaving = on_leaving
+        self._platform.vendor.calls += 1
+        self._platform.leaving += 1
+        self._waits = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._platform.vendor.calls -= 1
+        self.has_left()  # or it failed before
+
+    async def leave(self) -> None:
+        """Return in the moment in which the request may be handed to the socket."""
+        await leave(self._platform.pace, self._platform.vendor.pace)
+        self.has_left()
+
+    def has_left(self) -> None:
+        """Give back the place among those that wait to leave, once."""
+        if self._waits:
+            self._waits = False
+            self._platform.leaving -= 1
+            self._on_leaving()
 
 
 class SubmitPlaces:
@@ -89,6 +137,8 @@ class SubmitPlaces:
             self._crowded = False
             self._tell()
 
+    # The two that follow are all that needs an event loop: a simulation without one has its own.
+
     async def _change(self, *, now: float, until: float) -> float:
         """Wait until a place is given back, or the time has come; return the time."""
         del now
@@ -119,3 +169,51 @@ class SubmitPlace:
         """Return when the last bytes may leave; raises `NotNowError`."""
         await self._submits.release(now=now)
         self._released = True
+
+
+class VendorPlaces:
+    """The tasks of one platform at the vendor: those that `work` there, and those whose results are `to_fetch`.
+
+    A task that was exported makes room for another one at the vendor. But results that can't be fetched must not pile
+    up without end, so there is a bound on both together.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.work = 0
+        self.to_fetch = 0
+
+    def has_room(self, *, submitting: int) -> bool:
+        """Whether one more may be sent, beside those that are being submitted."""
+        work = self.work + submitting
+        return work < self._most and work + self.to_fetch < 2 * self._most
+
+    def take(self) -> VendorPlace:
+        """Take a place; there may be none free for a task that an earlier run, with another limit, has sent."""
+        self.work += 1
+        return VendorPlace(self)
+
+
+class VendorPlace:
+    """One task's place, from its acceptance to its end; each step counts once, whoever takes it how often."""
+
+    def __init__(self, places: VendorPlaces) -> None:
+        self._places = places
+        self._exported = self._over = False
+
+    def exported(self) -> None:
+        """Make room at the vendor: the result is to be fetched now."""
+        if not self._exported and not self._over:
+            self._exported = True
+            self._places.work -= 1
+            self._places.to_fetch += 1
+
+    def give_back(self) -> None:
+        """Give the place back at the task's end."""
+        if self._over:
+            return
+        self._over = True
+        if self._exported:
+            self._places.to_fetch -= 1
+        else:
+            self._places.work -= 1

@@ -14,54 +14,21 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
-from orchestrator.dispatch.places import SubmitPlaces
+from orchestrator.dispatch.places import SubmitPlaces, VendorPlaces
 from orchestrator.dispatch.poll_times import Experience, floor_s, learn
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.backoff import Health
     from orchestrator.dispatch.caution import Caution
     from orchestrator.dispatch.pace import Pace
+    from orchestrator.dispatch.watching import Watch
     from orchestrator.records import Task
     from orchestrator.settings import PlatformSettings
-    from orchestrator.tasks import TaskKey
     from orchestrator.vendor_api.client import VendorClient
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
-
-LEAVING_LIMIT = 4
-"""So many calls of a platform may wait to leave: enough to hide connecting, few enough to keep the order."""
-
-
-@dataclass(slots=True, eq=False)
-class Watch:
-    """A task at the vendor. Times are the event loop's.
-
-    `has_result` says that it was done before, and is fetched again.
-    `since`, `polled_s` and `worked_s` are what `polling` was told and said at the last look, as ages.
-    """
-
-    key: TaskKey
-    task_id: str
-    rows: int
-    submitted_at: float
-    progress_at: float
-    stalled: bool = False
-    exported_at: float | None = None
-    result_url: str = ""
-    success: int = 0
-    failures: int = 0
-    fetches: int = 0
-    gone: int = 0
-    damages: int = 0
-    chunk_sha256: str = ""
-    has_result: bool = False
-    suspect: bool = False
-    since: tuple[float, float] = (0.0, 0.0)
-    polled_s: float | None = None
-    worked_s: float | None = None
-    told: set[str] = field(default_factory=set)
 
 
 class DueQueue(Generic[T]):
@@ -123,7 +90,7 @@ class VendorRun:
 class PlatformRun:
     """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched.
 
-    `at_vendor` counts the tasks that are not seen to be exported yet, `to_fetch` those that are, until they end.
+    `leaving` counts the calls that wait to leave; `submits` and `at_vendor` are the owners of their places.
     `denied` and `poll_denied` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
     vendor's, of submits. Nothing is released whose answer may come after `deadline_at`.
     """
@@ -145,14 +112,14 @@ class PlatformRun:
     doubtful_at: float = math.inf
     deadline_at: float = math.inf
     leaving: int = 0
-    at_vendor: int = 0
-    to_fetch: int = 0
     experience: Experience = field(default_factory=Experience)
     told: bool = False
     submits: SubmitPlaces = field(init=False)
+    at_vendor: VendorPlaces = field(init=False)
 
     def __post_init__(self) -> None:
         self.submits = SubmitPlaces(self.caution)
+        self.at_vendor = VendorPlaces(self.settings.max_in_flight)
         self.vendor.platforms.append(self)
 
     @property
@@ -185,8 +152,7 @@ class PlatformRun:
         """Return when the next submit may begin; infinity when only another event can tell."""
         if self.blocked or not self.submits.may_begin() or self.is_too_late(now):
             return math.inf
-        most, at_vendor = self.settings.max_in_flight, self.at_vendor + self.submits.count
-        if at_vendor >= most or at_vendor + self.to_fetch >= 2 * most:  # results that can't be fetched must not pile up
+        if not self.at_vendor.has_room(submitting=self.submits.count):
             return math.inf
         return now if self.upcoming else self.again.next_at
 
@@ -196,21 +162,19 @@ class PlatformRun:
 
     def poll_floor_s(self) -> float:
         """Return how far apart one task's looks must be for platform and vendor to bear them."""
-        at_vendor = sum(platform.at_vendor for platform in self.vendor.platforms)
-        return max(floor_s(self.at_vendor, self.pace.interval_s), floor_s(at_vendor, self.vendor.pace.interval_s))
-
-    def accepted(self, tasks: int = 1) -> None:
-        """Take places at the vendor, which `exported` and `ended` give back."""
-        self.at_vendor += tasks
+        together = sum(platform.at_vendor.work for platform in self.vendor.platforms)
+        own = floor_s(self.at_vendor.work, self.pace.interval_s)
+        return max(own, floor_s(together, self.vendor.pace.interval_s))
 
     def exported(self, watch: Watch, now: float) -> None:
         """Note that a task was just seen to be exported: its place at the vendor is free. Learn from it.
 
-        What was exported while no run looked teaches nothing.
+        What was exported while no run polled it teaches nothing.
         """
+        if watch.exported_at is not None:  # a further link, since the one before led to nothing
+            return
         watch.exported_at = now
-        self.at_vendor -= 1
-        self.to_fetch += 1
+        watch.place.exported()
         if watch.polled_s is not None:
             at_s = now - watch.submitted_at
             self.experience = learn(self.experience, after_s=watch.polled_s, at_s=at_s, worked_s=watch.worked_s)
@@ -227,12 +191,9 @@ class PlatformRun:
             watch.suspect = True
             self.caution.suspects += 1
 
-    def ended(self, watch: Watch) -> None:
-        """Give back the place of a task that is over for this run."""
+    def over(self, watch: Watch) -> None:
+        """Give back all that a task has taken that is over for this run."""
         if watch.suspect:
             watch.suspect = False
             self.caution.suspects -= 1
-        if watch.exported_at is None:
-            self.at_vendor -= 1
-        else:
-            self.to_fetch -= 1
+        watch.place.give_back()

@@ -40,7 +40,7 @@ MARGIN_STEP = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PollProgress:
     """What is known at a look: ages in seconds; `done` is `success / total`, 0 while nothing is known.
 
     A task that was submitted just now has an age of 0. `since` is an earlier age, and the share that was done then,
@@ -62,7 +62,7 @@ class Experience:
     margin: float = 0.0
 
 
-def worked_s(progress: Progress) -> float | None:
+def worked_s(progress: PollProgress) -> float | None:
     """Return the age at which the last row will be, or was, done; None while nothing tells."""
     age_s, done = progress.age_s, progress.done
     if done <= 0.0:
@@ -77,7 +77,7 @@ def worked_s(progress: Progress) -> float | None:
 
 
 def next_poll_s(
-    progress: Progress, experience: Experience, polling: PollingSettings, *, floor_s: float, draw: float
+    progress: PollProgress, experience: Experience, polling: PollingSettings, *, floor_s: float, draw: float
 ) -> float:
     """Return the seconds until the next look. `floor_s` is what the pace allows, `draw` is from [0, 1)."""
     wait_s = _wait_s(progress, experience) * (1.0 + JITTER * (draw - 0.5))
@@ -85,7 +85,7 @@ def next_poll_s(
     return max(lowest_s, min(wait_s, polling.max_interval_s))
 
 
-def _wait_s(progress: Progress, experience: Experience) -> float:
+def _wait_s(progress: PollProgress, experience: Experience) -> float:
     last_row_s = worked_s(progress)
     if last_row_s is None:
         return _blind_wait_s(progress.age_s, experience.typical_s)

@@ -112,7 +112,7 @@ class ResultVersions:
         await self.ledger.record(lambda it: it.set_aside(key, version, read_by=read_by))
         return sha256 in known or sha256 == used
 
-    async def settle(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
+    async def take_best(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
         """Take the best version of a result and record that the task is done; None when none can be read.
 
         One that is not suspect is better than one that is, then one that answers more, then one that is in use.
@@ -215,7 +215,7 @@ def _quarantined(ledger: Ledger, platform: str, read_by: str) -> list[TaskKey]:
 
 async def _read_again(versions: ResultVersions, key: TaskKey, platform: PlatformSettings) -> bool:
     task = await versions.ledger.do(partial(_task, key=key))
-    taken = await versions.settle(check_of_task(versions.directory, task, platform), key, task.rows)
+    taken = await versions.take_best(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
         read_by = reader_of(platform.result_columns)
         await versions.ledger.record(lambda ledger: ledger.read_in_vain(key, read_by))

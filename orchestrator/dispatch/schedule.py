@@ -3,7 +3,7 @@
 A step takes its place in the counts of its platform here and at once; if it did so when it starts to run, the next look
 would come before that, and let through more than is allowed. The dispatcher gives the place back at the step's end.
 
-Order: download what is ready, then poll, then submit. Lanes take turns, so that no platform waits for another.
+Order: download what is ready, then poll, then submit. Platforms take turns, so that no platform waits for another.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.context import CallPlace
-from orchestrator.dispatch.places import DownloadPlaces
-from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun, Watch
+from orchestrator.dispatch.places import LEAVING_LIMIT, CallPlace, DownloadPlaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.dispatch.places import SubmitPlace
+    from orchestrator.dispatch.platform_run import PlatformRun
+    from orchestrator.dispatch.watching import Watch
     from orchestrator.records import Task
 
 

@@ -21,16 +21,17 @@ import structlog
 
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.places import NotNowError
-from orchestrator.dispatch.platform_run import PlatformRun, Watch
+from orchestrator.dispatch.watching import PollWhenDue, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.tasks import State
-from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
+from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.places import SubmitPlace
-    from orchestrator.dispatch.polling import Poller
+    from orchestrator.dispatch.platform_run import PlatformRun
+    from orchestrator.dispatch.watching import Watcher
     from orchestrator.ledger import Ledger
     from orchestrator.records import Task
     from orchestrator.vendor_api.client import Leave
@@ -63,9 +64,9 @@ class Attempt:
 class Submitter:
     """Sends chunks."""
 
-    def __init__(self, context: RunContext, poller: Poller) -> None:
+    def __init__(self, context: RunContext, watcher: Watcher) -> None:
         self._context = context
-        self._poller = poller
+        self._watcher = watcher
         self._put_offs: dict[Task, int] = {}
 
     async def submit(self, platform: PlatformRun, task: Task, leave: Leave, place: SubmitPlace) -> None:
@@ -156,9 +157,9 @@ class Submitter:
         self._context.well(platform.vendor)
         platform.caution.answered(SubmitOutcome.ACCEPTED)
         now, task = self._context.now, attempt.task
-        platform.accepted()
-        watch = Watch(key, answer.task_id, task.rows, submitted_at=now, progress_at=now, chunk_sha256=task.sha256)
-        self._poller.poll_later(platform, watch, done=0.0)
+        place = platform.at_vendor.take()
+        watch = Watch(key, answer.task_id, task.rows, now, now, place, chunk_sha256=task.sha256)
+        await self._watcher.carry_out(platform, watch, PollWhenDue(0.0))
 
     async def _failed(self, attempt: Attempt, answer: PutOff) -> None:
         """Believe a few times that the vendor failed and made no task; after that nobody knows."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from orchestrator.dispatch.polling import names_in
+from orchestrator.dispatch.result_links import names_in
 from orchestrator.dispatch.result_versions import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from aiohttp.payload import Payload
 
     from orchestrator.settings import PlatformSettings, VendorSettings
-    from orchestrator.vendor_api.answers import SubmitAnswer, TaskReport
+    from orchestrator.vendor_api.meanings import SubmitAnswer, TaskReport
 
 __all__ = ["Leave", "VendorClient"]
 

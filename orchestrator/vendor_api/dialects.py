@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.redact import mask_numbers
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor_api.answers import (
+from orchestrator.vendor_api.meanings import (
     KNOWN_STATUSES,
     Accepted,
     Cause,

@@ -74,10 +74,10 @@ FILES: Final = (
     ),
     Ablation(
         "a link to another task's result is not followed",
-        "Poller._linked",
+        "Poller._follow",
         "if other is None:",
         "if True:",
-        "dispatch/test_links.py::test_a_link_of_another_task_is_not_followed",
+        "dispatch/test_result_links.py::test_a_link_of_another_task_is_not_followed",
         "One platform's verdicts stand in another one's column.",
     ),
     Ablation(
@@ -131,7 +131,7 @@ FILES: Final = (
     Ablation(
         "a damaged result is put aside",
         "Fetcher._suspect",
-        "again = check.result.exists() and await self._settler.keep(check, watch.key)",
+        "again = check.result.exists() and await self._versions.keep(check, watch.key)",
         "again = watch.damages > 1",
         "dispatch/test_fetching.py::test_what_nobody_can_read_comes_twice",
         "Nobody can show the vendor the file that was paid for and can't be read.",

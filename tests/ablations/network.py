@@ -172,7 +172,7 @@ NETWORK: Final = (
     ),
     Ablation(
         "a vendor out of reach ends the run",
-        "Context._give_up_if_out_of_reach",
+        "RunContext._give_up_if_out_of_reach",
         "if vendor.health.out_of_reach(self.now) and not vendor.unreachable:",
         "if False:",
         "dispatch/test_dispatcher.py::TestOutage::test_traffic_falls_and_the_run_ends[refused]",

@@ -302,7 +302,7 @@ PAYING: Final = (
     Ablation(
         "nothing is submitted before the vendor has answered",
         "Schedule._submit",
-        "if not lane.side.answered:",
+        "if not platform.vendor.answered:",
         "if False:",
         "dispatch/test_over_runs.py::test_an_outage_at_the_start_leaves_no_doubt",
         "Each run during an outage begins with a doubt.",

@@ -39,7 +39,7 @@ from orchestrator.records import Chunk, ListCounts, Listed, Memory, Plan, Planne
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
-from orchestrator.vendor_api.answers import Accepted, SubmitAnswer, TaskReport
+from orchestrator.vendor_api.meanings import Accepted, SubmitAnswer, TaskReport
 from tests.simulation.fast import silent
 from tests.simulation.loop import VirtualLoop
 

@@ -462,7 +462,7 @@ async def test_two_platforms_of_one_vendor_one_of_them_stopped(bench: Bench) -> 
         platforms = await bench.run(vendor.base_url)
     assert bench.states("instagram") == [State.DONE] * 15
     assert bench.states("amazon") == [State.IN_DOUBT] * 3 + [State.PLANNED] * 12
-    assert [platform.at_vendor for platform in platforms] == [0, 0]
+    assert [platform.at_vendor.work for platform in platforms] == [0, 0]
     assert [platform.leaving for platform in platforms] == [0, 0]
     assert [platform.submits.count for platform in platforms] == [0, 0]
     assert platforms[0].vendor.calls == 0

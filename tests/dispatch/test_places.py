@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
-from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces
+from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces, VendorPlaces
 from orchestrator.records import Memory
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
@@ -158,3 +158,22 @@ async def test_those_that_wait_are_not_released_by_a_stop(bench: Bench) -> None:
         await bench.run(vendor.base_url)
     assert vendor.most_begun > DOUBTS
     assert Counter(bench.states()) == {State.SUBMITTED: 4, PLANNED: 16}
+
+
+@pytest.mark.parametrize("exported", [True, False])
+def test_a_place_at_the_vendor_is_given_back_once(exported: bool) -> None:  # noqa: FBT001 - a table
+    """Whether or not it was exported before it ended, and however often it is told so."""
+    places = VendorPlaces(2)
+    place, other = places.take(), places.take()
+    assert not places.has_room(submitting=0)
+    for _ in range(2 * exported):
+        place.exported()
+        assert (places.work, places.to_fetch) == (1, 1)
+        assert places.has_room(submitting=0)
+        assert not places.has_room(submitting=1)
+    for _ in range(2):
+        place.give_back()
+        assert (places.work, places.to_fetch) == (1, 0)
+    place.exported()
+    other.give_back()
+    assert (places.work, places.to_fetch) == (0, 0)

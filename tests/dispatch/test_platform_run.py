@@ -7,7 +7,9 @@ import pytest
 
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.pace import Pace
-from orchestrator.dispatch.platform_run import DueQueue, PlatformRun, Watch
+from orchestrator.dispatch.places import VendorPlaces
+from orchestrator.dispatch.platform_run import DueQueue, PlatformRun
+from orchestrator.dispatch.watching import Watch
 from orchestrator.records import Task
 from orchestrator.tasks import State, TaskKey
 
@@ -62,7 +64,7 @@ async def test_what_is_on_its_way_counts_for_the_limit(
     platform = make_platform(max_in_flight=3)
     platform.caution.answered(SubmitOutcome.ACCEPTED)
     platform.upcoming.append(planned(1))
-    platform.at_vendor, platform.submits.count = at_vendor, submitting
+    platform.at_vendor.work, platform.submits.count = at_vendor, submitting
     assert platform.submit_at(1.0) == at
 
 
@@ -113,7 +115,7 @@ async def test_a_vendor_that_is_probed_takes_one_call_at_a_time(make_platform: M
 async def test_the_slower_pace_decides_how_often_tasks_are_looked_at(make_platform: MakePlatform) -> None:
     """The floor follows the platform's or the vendor's pace, whichever is slower now."""
     platform = make_platform(requests_per_second=5.0)
-    platform.at_vendor = 10
+    platform.at_vendor.work = 10
     assert platform.poll_floor_s() == pytest.approx(4.0)
     platform.vendor.pace.slow_down(0.0, None)
     for _ in range(3):
@@ -126,17 +128,18 @@ async def test_platforms_of_one_vendor_share_its_pace(make_platform: MakePlatfor
     platform = make_platform(requests_per_second=math.inf)
     platform.vendor.pace = Pace(10.0, now=0.0)
     other = PlatformRun("amazon", platform.settings, platform.vendor, platform.pace, platform.caution)
-    platform.at_vendor, other.at_vendor = 10, 30
+    platform.at_vendor.work, other.at_vendor.work = 10, 30
     assert platform.poll_floor_s() == other.poll_floor_s() == pytest.approx(8.0)
 
 
-def watched(*, submitted_at: float, polled_s: float | None) -> Watch:
-    watch = Watch(TaskKey("instagram", 1), "t1", 3, submitted_at=submitted_at, progress_at=submitted_at)
+def watched(*, submitted_at: float, polled_s: float | None, places: VendorPlaces | None = None) -> Watch:
+    place = (places or VendorPlaces(1)).take()
+    watch = Watch(TaskKey("instagram", 1), "t1", 3, submitted_at, submitted_at, place)
     watch.polled_s = polled_s
     return watch
 
 
-async def test_a_lane_learns_how_long_tasks_take(make_platform: MakePlatform) -> None:
+async def test_a_platform_learns_how_long_tasks_take(make_platform: MakePlatform) -> None:
     """The first export says it, later ones correct it; an export lies between the last two looks."""
     platform = make_platform()
     platform.exported(watched(submitted_at=0.0, polled_s=90.0), 110.0)
@@ -156,23 +159,13 @@ async def test_an_exported_task_makes_room_at_the_vendor(make_platform: MakePlat
     """The next may be sent while its result is still to be fetched, but results must not pile up without end."""
     platform = make_platform(max_in_flight=2)
     platform.upcoming.extend([planned(n) for n in range(9)])
-    platform.at_vendor = 2
-    assert platform.submit_at(1.0) == math.inf
-    watches = [watched(submitted_at=0.0, polled_s=1.0) for _ in range(4)]
-    for sent, watch in enumerate(watches, start=1):
-        platform.exported(watch, 2.0)
-        platform.at_vendor += 1  # the next one
-        assert (platform.at_vendor, platform.to_fetch) == (2, sent)
-    platform.at_vendor = 0
+    watches = []
+    for sent in range(4):
+        assert (platform.at_vendor.to_fetch, platform.submit_at(1.0)) == (sent, 1.0)
+        watches.append(watched(submitted_at=0.0, polled_s=1.0, places=platform.at_vendor))
+        platform.exported(watches[-1], 2.0)
+        assert (platform.at_vendor.work, platform.at_vendor.to_fetch) == (0, sent + 1)
     assert platform.submit_at(1.0) == math.inf
     for watch in watches:
-        platform.ended(watch)
-    assert (platform.at_vendor, platform.to_fetch, platform.submit_at(1.0)) == (0, 0, 1.0)
-
-
-async def test_a_task_that_ends_before_its_export_gives_its_place_back_too(make_platform: MakePlatform) -> None:
-    """It may fail, or be held."""
-    platform = make_platform()
-    platform.at_vendor = 2
-    platform.ended(watched(submitted_at=0.0, polled_s=None))
-    assert (platform.at_vendor, platform.to_fetch) == (1, 0)
+        platform.over(watch)
+    assert (platform.at_vendor.work, platform.at_vendor.to_fetch, platform.submit_at(1.0)) == (0, 0, 1.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.dispatch.poll_times import Experience, Progress, floor_s, learn, next_poll_s, worked_s
+from orchestrator.dispatch.poll_times import Experience, PollProgress, floor_s, learn, next_poll_s, worked_s
 from orchestrator.settings import PollingSettings
 
 POLLING = PollingSettings(min_interval_s=5.0, max_interval_s=300.0)
@@ -15,7 +15,7 @@ NOTHING = Experience()
 
 SHARE = st.floats(0, 2)
 PROGRESS = st.builds(
-    Progress,
+    PollProgress,
     age_s=st.floats(0, 1e7),
     since_progress_s=st.floats(0, 1e7),
     done=SHARE,
@@ -41,7 +41,7 @@ def watch(takes_s: float, experience: Experience, *, seed: int, rows: int = 20_0
     since, last_row_s = (0.0, 0.0), None
     looks, done = 0, 0.0
     while True:
-        progress = Progress(now, now - progress_at, done, since, last_row_s)
+        progress = PollProgress(now, now - progress_at, done, since, last_row_s)
         last_row_s = worked_s(progress)
         since = since if since[1] > 0.0 else (now, done)
         polled_s = now
@@ -57,28 +57,28 @@ def watch(takes_s: float, experience: Experience, *, seed: int, rows: int = 20_0
 @pytest.mark.parametrize(
     ("progress", "typical_s", "expected_s"),
     [
-        (Progress(0, 0, 0.0), None, 5.0),  # just submitted, nothing known
-        (Progress(40, 0, 0.0), None, 40.0),
-        (Progress(40, 0, 0.0), 0.0, 40.0),
-        (Progress(0, 0, 0.0), 100.0, 55.0),  # others took 100 s, some less
-        (Progress(0, 0, 0.0), 1740.0, 300.0),
-        (Progress(600, 500, 0.0), 1000.0, 75.0),  # it tells nothing, and few end so early
-        (Progress(1000, 900, 0.0), 1000.0, 45.0),  # neither does its standing still tell anything
-        (Progress(1500, 1400, 0.0), 1000.0, 45.0),
-        (Progress(2000, 1900, 0.0), 1000.0, 95.0),  # but that it is late does
-        (Progress(100, 0, 0.5), 1.0, 95.0),  # its own progress counts more than that of others
-        (Progress(100, 0, 0.8), None, 23.75),
-        (Progress(400, 0, 0.6, (200, 0.2)), None, 190.0),  # of its age it spent the half in a queue
-        (Progress(400, 0, 0.2, (200, 0.2)), None, 300.0),  # it stood still since
-        (Progress(5, 0, 0.001), None, 9.5),  # a first progress is not believed too far ahead
-        (Progress(1000, 0, 0.98), None, 20.4),  # near the end it is the end that is aimed at
-        (Progress(2000, 0, 0.999), None, 20.0),  # but a look is worth 1 % of its age
-        (Progress(2000, 0, 1.4), None, 20.0),  # more successes than rows
-        (Progress(1000, 400, 1.0), None, 100.0),
-        (Progress(1000, 4000, 1.0), None, 300.0),
+        (PollProgress(0, 0, 0.0), None, 5.0),  # just submitted, nothing known
+        (PollProgress(40, 0, 0.0), None, 40.0),
+        (PollProgress(40, 0, 0.0), 0.0, 40.0),
+        (PollProgress(0, 0, 0.0), 100.0, 55.0),  # others took 100 s, some less
+        (PollProgress(0, 0, 0.0), 1740.0, 300.0),
+        (PollProgress(600, 500, 0.0), 1000.0, 75.0),  # it tells nothing, and few end so early
+        (PollProgress(1000, 900, 0.0), 1000.0, 45.0),  # neither does its standing still tell anything
+        (PollProgress(1500, 1400, 0.0), 1000.0, 45.0),
+        (PollProgress(2000, 1900, 0.0), 1000.0, 95.0),  # but that it is late does
+        (PollProgress(100, 0, 0.5), 1.0, 95.0),  # its own progress counts more than that of others
+        (PollProgress(100, 0, 0.8), None, 23.75),
+        (PollProgress(400, 0, 0.6, (200, 0.2)), None, 190.0),  # of its age it spent the half in a queue
+        (PollProgress(400, 0, 0.2, (200, 0.2)), None, 300.0),  # it stood still since
+        (PollProgress(5, 0, 0.001), None, 9.5),  # a first progress is not believed too far ahead
+        (PollProgress(1000, 0, 0.98), None, 20.4),  # near the end it is the end that is aimed at
+        (PollProgress(2000, 0, 0.999), None, 20.0),  # but a look is worth 1 % of its age
+        (PollProgress(2000, 0, 1.4), None, 20.0),  # more successes than rows
+        (PollProgress(1000, 400, 1.0), None, 100.0),
+        (PollProgress(1000, 4000, 1.0), None, 300.0),
     ],
 )
-def test_next_look(progress: Progress, typical_s: float | None, expected_s: float) -> None:
+def test_next_look(progress: PollProgress, typical_s: float | None, expected_s: float) -> None:
     """It aims at the end, from the task's own progress, from what others took, or from the task's age."""
     wait_s = next_poll_s(progress, Experience(typical_s), POLLING, floor_s=0.0, draw=0.5)
     assert wait_s == pytest.approx(expected_s, abs=0.01)
@@ -87,18 +87,18 @@ def test_next_look(progress: Progress, typical_s: float | None, expected_s: floa
 def test_the_export_is_expected_behind_the_last_row() -> None:
     """How far behind, other tasks have taught; once all rows are done, it is reckoned from when that was expected."""
     taught = Experience(1000.0, margin=0.03)
-    before = Progress(980, 0, 0.98)
+    before = PollProgress(980, 0, 0.98)
     assert worked_s(before) == pytest.approx(1000.0)
     assert next_poll_s(before, taught, POLLING, floor_s=0.0, draw=0.5) == pytest.approx(50.0)
-    after = Progress(1010, 0, 1.0, (500, 0.5), worked_s=1000.0)
+    after = PollProgress(1010, 0, 1.0, (500, 0.5), worked_s=1000.0)
     assert worked_s(after) == 1000.0
     assert next_poll_s(after, taught, POLLING, floor_s=0.0, draw=0.5) == pytest.approx(20.0)
-    assert worked_s(Progress(990, 0, 1.0, (500, 0.5), worked_s=1000.0)) == 990.0
+    assert worked_s(PollProgress(990, 0, 1.0, (500, 0.5), worked_s=1000.0)) == 990.0
 
 
 @given(progress=PROGRESS, experience=EXPERIENCE, draw=st.floats(0, 1, exclude_max=True), floor=st.floats(0, 200))
 def test_looks_stay_between_the_intervals(
-    progress: Progress, experience: Experience, draw: float, floor: float
+    progress: PollProgress, experience: Experience, draw: float, floor: float
 ) -> None:
     """No look comes before the shorter interval or what the pace bears, or after the longer one."""
     wait_s = next_poll_s(progress, experience, POLLING, floor_s=floor, draw=draw)
@@ -107,7 +107,7 @@ def test_looks_stay_between_the_intervals(
 
 def test_a_pace_that_bears_less_counts_more_than_the_longer_interval() -> None:
     """With very many tasks at the vendor, looks are as rare as the pace makes them."""
-    assert next_poll_s(Progress(10, 0, 0.5), NOTHING, POLLING, floor_s=1000.0, draw=0.5) == 1000.0
+    assert next_poll_s(PollProgress(10, 0, 0.5), NOTHING, POLLING, floor_s=1000.0, draw=0.5) == 1000.0
 
 
 @given(
@@ -121,7 +121,7 @@ def test_monotone(age: float, done: float, more: float, still: float, longer: fl
     """The further a task is, the sooner the next look; the longer it stood still, the later."""
 
     def wait_s(since_progress_s: float, share: float) -> float:
-        return next_poll_s(Progress(age, since_progress_s, share), NOTHING, POLLING, floor_s=0.0, draw=0.5)
+        return next_poll_s(PollProgress(age, since_progress_s, share), NOTHING, POLLING, floor_s=0.0, draw=0.5)
 
     assert wait_s(still, min(1.0, done + more)) <= wait_s(still, done) + 1e-9
     assert wait_s(still + longer, done) >= wait_s(still, done) - 1e-9
@@ -129,7 +129,9 @@ def test_monotone(age: float, done: float, more: float, still: float, longer: fl
 
 def test_looks_are_spread() -> None:
     """Tasks that were submitted together are not looked at together: a tenth of the wait is drawn."""
-    waits = [next_poll_s(Progress(100, 0, 0.5), NOTHING, POLLING, floor_s=0.0, draw=draw) for draw in (0.0, 0.5, 0.999)]
+    waits = [
+        next_poll_s(PollProgress(100, 0, 0.5), NOTHING, POLLING, floor_s=0.0, draw=draw) for draw in (0.0, 0.5, 0.999)
+    ]
     assert waits == pytest.approx([90.25, 95.0, 99.74], abs=0.01)
 
 
@@ -156,7 +158,7 @@ def test_a_task_that_stands_still_is_looked_at_ever_more_rarely() -> None:
     """The waits grow up to the longer interval, whatever its last progress was."""
     now, waits = 100.0, []
     while now < 5000.0:
-        progress = Progress(now, now - 100.0, 0.99, (50.0, 0.5))
+        progress = PollProgress(now, now - 100.0, 0.99, (50.0, 0.5))
         waits.append(next_poll_s(progress, NOTHING, POLLING, floor_s=0.0, draw=0.5))
         now += waits[-1]
     assert waits == sorted(waits)
@@ -168,7 +170,7 @@ def test_a_task_that_tells_nothing_is_looked_at_most_often_when_others_end() -> 
     """Looks come closer together until its usual end, and stand ever farther apart once it is late."""
     now, waits = 0.0, list[tuple[float, float]]()
     while now < 10_000.0:
-        wait_s = next_poll_s(Progress(now, now, 0.0), Experience(1000.0), POLLING, floor_s=0.0, draw=0.5)
+        wait_s = next_poll_s(PollProgress(now, now, 0.0), Experience(1000.0), POLLING, floor_s=0.0, draw=0.5)
         waits.append((now, wait_s))
         now += wait_s
     before = [wait_s for at_s, wait_s in waits if 550.0 <= at_s < 1000.0]

@@ -56,7 +56,7 @@ async def test_the_vendor_reports_a_task_as_failed(bench: Bench) -> None:
         platforms = await bench.run(vendor.base_url)
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE, State.FAILED, State.DONE, State.DONE]
-    assert platforms[0].at_vendor == 0
+    assert platforms[0].at_vendor.work == 0
     assert set(vendor.charged().values()) == {1}
 
 
@@ -210,7 +210,7 @@ async def test_a_task_that_the_vendor_does_not_know_any_more_is_held(bench: Benc
         platforms = await bench.run(vendor.base_url)
         assert bench.states() == [State.DONE, State.STALLED, State.DONE]
         assert "does not know" in bench.task(2).reason
-        assert platforms[0].at_vendor == 0
+        assert platforms[0].at_vendor.work == 0
         await bench.run(vendor.base_url)
         assert bench.states()[1] == State.STALLED
         vendor.on_status = None
@@ -288,7 +288,7 @@ class TestStandstill:
             vendor.on_status = broken
             platforms = await bench.run(vendor.base_url)
             assert bench.states() == [State.STALLED]
-            assert platforms[0].at_vendor == 0
+            assert platforms[0].at_vendor.work == 0
 
             async def broken_at_first(made: Made) -> Answer | None:
                 return error(500) if len(made.looks) <= looks + 1 else None

@@ -6,8 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.dispatch.caution import SubmitOutcome
-from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun, Watch
+from orchestrator.dispatch.places import LEAVING_LIMIT, VendorPlaces
+from orchestrator.dispatch.platform_run import PlatformRun
 from orchestrator.dispatch.schedule import Download, Poll, Schedule, Step, Submit, Wait
+from orchestrator.dispatch.watching import Watch
 from orchestrator.records import Task
 from orchestrator.tasks import State, TaskKey
 
@@ -21,7 +23,7 @@ def planned(chunk: int) -> Task:
 
 
 def watched(chunk: int) -> Watch:
-    return Watch(TaskKey("instagram", chunk), f"t{chunk}", 3, 0.0, 0.0)
+    return Watch(TaskKey("instagram", chunk), f"t{chunk}", 3, 0.0, 0.0, VendorPlaces(9).take())
 
 
 def schedule(*platforms: PlatformRun, downloads: int = 4) -> Schedule:

@@ -31,10 +31,11 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.dispatcher import WINDOW
 from orchestrator.dispatch.pace import Pace
-from orchestrator.dispatch.platform_run import PlatformRun, VendorRun, Watch
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
+from orchestrator.dispatch.watching import Watch, Watcher
 from orchestrator.errors import ExitCode
 from orchestrator.ledger import LedgerWriter
 from orchestrator.records import Memory
@@ -210,9 +211,10 @@ class Model(Watched):
         self.vendor.spoke.clear()
         self.left_last = dict.fromkeys(vendors, -math.inf)
         self.schedule = Schedule(self.platform_runs, self._wake, downloads=2)
-        self.poller = Poller(self.context)
-        self.submitter = Submitter(self.context, self.poller)
-        self.fetcher = ModelFetcher(self.context, self.poller, self.vendor)
+        watcher = Watcher(self.context)
+        self.poller = Poller(self.context, watcher)
+        self.submitter = Submitter(self.context, watcher)
+        self.fetcher = ModelFetcher(self.context, watcher, self.vendor)
         for platform in self.platform_runs:
             self._take_over(platform)
 
@@ -234,12 +236,10 @@ class Model(Watched):
         tasks = self.ledger.tasks(State.SUBMITTED, State.STALLED, platform=platform.name)
         for task in tasks:
             assert task.task_id is not None
-            since = task.progress_at or self.now
-            watch = Watch(
-                task.key, task.task_id, 1, task.submitted_at or self.now, since, stalled=task.state is State.STALLED
-            )
+            since, place = task.progress_at or self.now, platform.at_vendor.take()
+            stalled = task.state is State.STALLED
+            watch = Watch(task.key, task.task_id, 1, task.submitted_at or self.now, since, place, stalled=stalled)
             platform.polls.put(watch, self.now)
-        platform.accepted(len(tasks))
         if tasks:
             platform.caution.submitted_before()
             self.seen[platform.name].sent = True
@@ -341,7 +341,7 @@ class Model(Watched):
             pace.left(self.now)
         self._check_spacing(platform)
         assert proc.turn is not None
-        proc.turn._gone()
+        proc.turn.has_left()
         self._resume(proc)
         self._depart(platform)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.fetching import DAMAGE_LIMIT, Fetcher
 from orchestrator.dispatch.places import SubmitPlaces
-from orchestrator.dispatch.platform_run import PlatformRun, Watch
-from orchestrator.dispatch.polling import Poller
+from orchestrator.dispatch.platform_run import PlatformRun
+from orchestrator.dispatch.watching import Fail, Hold, NextStep, Watch, Watcher
 from orchestrator.errors import BudgetError, TemporaryError
 from orchestrator.records import Memory, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, after
@@ -221,28 +221,27 @@ class ModelSubmitPlaces(SubmitPlaces):
 class ModelFetcher(Fetcher):
     """The program's fetcher without network, files and workers."""
 
-    def __init__(self, context: RunContext, poller: Poller, vendor: ModelVendor) -> None:
-        self._context, self._poller, self._vendor = context, poller, vendor
+    def __init__(self, context: RunContext, watcher: Watcher, vendor: ModelVendor) -> None:
+        self._context, self._watcher, self._vendor = context, watcher, vendor
 
     async def fetch(self, platform: PlatformRun, watch: Watch) -> None:
+        step: NextStep
         try:
             await self._vendor.download(watch.task_id)
         except Gone as gone:
             match gone.kind:
                 case "expired":
-                    await self._ask_again(platform, watch)
+                    step = self._after_a_useless_link(watch)
                 case "temporary":
-                    await self._fetch_later(platform, watch, TemporaryError("broken off"))
+                    step = self._after_a_broken_download(watch, TemporaryError("broken off"))
                 case "refused":
-                    await self._poller.stall(platform, watch, "refused")
+                    step = Hold("refused")
                 case _:
                     watch.damages += 1
                     platform.suspect(watch)
-                    if watch.damages < DAMAGE_LIMIT:
-                        await self._ask_again(platform, watch)
-                    else:
-                        await self._poller.fail(platform, watch, "damaged")
+                    step = self._after_a_useless_link(watch) if watch.damages < DAMAGE_LIMIT else Fail("damaged")
+            await self._watcher.carry_out(platform, watch, step)
         else:
             platform.caution.result_read(self._vendor.share(watch.key))
             await self._context.note(platform, lambda ledger: cast("Any", ledger).finish(watch.key))
-            platform.ended(watch)
+            platform.over(watch)

@@ -11,8 +11,17 @@ from orchestrator.dispatch.caution import NEARLY_ALL
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError
 from orchestrator.settings import PlatformSettings
 from orchestrator.tasks import TaskKey
-from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
 from orchestrator.vendor_api.client import Leave
+from orchestrator.vendor_api.meanings import (
+    Accepted,
+    Cause,
+    InDoubt,
+    PutOff,
+    Refused,
+    Stopped,
+    SubmitAnswer,
+    TaskReport,
+)
 from tests.simulation.model import SHA256, Gone, Pause
 
 if TYPE_CHECKING:

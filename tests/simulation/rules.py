@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from orchestrator.dispatch.caution import DOUBTS, HARDLY, IN_A_ROW
-from orchestrator.dispatch.context import CallPlace
-from orchestrator.dispatch.platform_run import LEAVING_LIMIT, PlatformRun
+from orchestrator.dispatch.places import LEAVING_LIMIT, CallPlace
+from orchestrator.dispatch.platform_run import PlatformRun
 from orchestrator.errors import ExitCode
 from orchestrator.job.ending import ending
 from orchestrator.tasks import Event, State, TaskKey
@@ -87,10 +87,10 @@ class Watched:
     def _check_submit(self, platform: PlatformRun, due: dict[str, float]) -> None:
         seen, most = self.seen[platform.name], platform.settings.max_in_flight
         promise(
-            platform.at_vendor + platform.submits.count <= most,
+            platform.at_vendor.work + platform.submits.count <= most,
             f"{platform.name}: more than {most} tasks at the vendor",
         )
-        held = platform.at_vendor + platform.submits.count + platform.to_fetch
+        held = platform.at_vendor.work + platform.submits.count + platform.at_vendor.to_fetch
         promise(held <= 2 * most, f"{platform.name}: more than {2 * most} tasks unread")
         past = self.past[platform.name]
         promise(
@@ -141,7 +141,7 @@ class Watched:
         """Nothing that is due waits longer than the calls before it take, once the vendor is well."""
         if not self.vendor.healed:
             return
-        waiting = sum(other.at_vendor + other.to_fetch + LEAVING_LIMIT for other in self.platform_runs)
+        waiting = sum(other.at_vendor.work + other.at_vendor.to_fetch + LEAVING_LIMIT for other in self.platform_runs)
         gap_s = max(max(other.pace.interval_s, other.vendor.pace.interval_s) for other in self.platform_runs)
         bound_s = 5.0 + 4 * waiting * (gap_s + 0.01)
         promise(self.now - due_at <= bound_s, f"{platform.name}: a look is {self.now - due_at:.3f} s late")

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.job import retry
 from orchestrator.jobdir import layout
 from orchestrator.vendor_api import dialects
-from orchestrator.vendor_api.answers import PutOff, SubmitAnswer
+from orchestrator.vendor_api.meanings import PutOff, SubmitAnswer
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.listing import KINDS
 from tests.simulation.playing import play

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError, UsageError
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor_api.answers import TaskReport
+from orchestrator.vendor_api.meanings import TaskReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

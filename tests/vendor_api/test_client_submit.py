@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from orchestrator.errors import StorageError
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped
+from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

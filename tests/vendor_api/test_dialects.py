@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from orchestrator.errors import CallError, DeniedError, RefusedError, TemporaryError
 from orchestrator.redact import Redactor
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, TaskReport
 from orchestrator.vendor_api.dialects import (
     HttpAnswer,
     Request,
@@ -29,6 +28,7 @@ from orchestrator.vendor_api.dialects import (
     with_quotable_status,
     words_of,
 )
+from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, TaskReport
 
 SIMPLE = PlatformSettings(vendor="main", style=Style.SIMPLE, path="/ins/api/simple/tasks", result_columns=("x",))
 V1 = PlatformSettings(

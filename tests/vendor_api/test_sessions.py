@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.vendor_api.answers import Accepted
 from orchestrator.vendor_api.deadline import Times
 from orchestrator.vendor_api.hosts import Reach
+from orchestrator.vendor_api.meanings import Accepted
 from orchestrator.vendor_api.sessions import Sessions
 
 if TYPE_CHECKING:

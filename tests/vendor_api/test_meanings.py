@@ -7,7 +7,16 @@ from typing import get_args
 
 import pytest
 
-from orchestrator.vendor_api.answers import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer, TaskReport
+from orchestrator.vendor_api.meanings import (
+    Accepted,
+    Cause,
+    InDoubt,
+    PutOff,
+    Refused,
+    Stopped,
+    SubmitAnswer,
+    TaskReport,
+)
 
 
 def test_five_ends() -> None:

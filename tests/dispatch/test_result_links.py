@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from orchestrator.dispatch.polling import is_named, names_in
+from orchestrator.dispatch.result_links import is_named, names_in
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
 from orchestrator.vendor_api.hosts import MAX_LINK_CHARS
