@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
-from orchestrator.vendor_api.calls import call_of
+from orchestrator.vendor_api.paid_calls import call_of
 from orchestrator.vendor_api.platforms import KNOWN
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orchestrator.config.draft import Draft
     from orchestrator.settings import OutputSettings
-    from orchestrator.vendor_api.calls import Call
+    from orchestrator.vendor_api.paid_calls import PaidCall
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -77,7 +77,7 @@ def _check_vendor(draft: Draft, name: str, platform: PlatformSettings, vendors: 
         draft.say(("platforms", name, "vendor"), text)
 
 
-def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> Call:
+def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> PaidCall:
     """Return what tells one bought check from another; two names of one vendor are one vendor."""
     return call_of(vendors[platform.vendor].base_url, platform.style, platform.path, platform.task_type)
 

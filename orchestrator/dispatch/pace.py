@@ -29,7 +29,7 @@ class Pace:
         """When the next request may leave."""
         return self._next_at
 
-    def left(self, now: float) -> None:
+    def sent(self, now: float) -> None:
         """Note that a request was handed to the socket."""
         self._next_at = max(self._next_at, now + self.interval_s)
 
@@ -68,7 +68,7 @@ async def leave(*paces: Pace) -> None:
             while (wait_s := pace.next_at - loop.time()) > 0.0:  # noqa: ASYNC110 - it is the clock that is waited for
                 await asyncio.sleep(max(wait_s, TICK_S))
         for pace in paces:
-            pace.left(loop.time())
+            pace.sent(loop.time())
     finally:
         for pace in held:
             pace.lock.release()

@@ -176,8 +176,8 @@ class PlatformRun:
         watch.exported_at = now
         watch.place.exported()
         if watch.polled_s is not None:
-            at_s = now - watch.submitted_at
-            self.experience = learn(self.experience, after_s=watch.polled_s, at_s=at_s, worked_s=watch.worked_s)
+            seen_s = now - watch.submitted_at
+            self.experience = learn(self.experience, polled_s=watch.polled_s, seen_s=seen_s, worked_s=watch.worked_s)
 
     def say_if_stopped(self) -> None:
         """Log once why nothing more of the platform is sent."""

@@ -70,10 +70,10 @@ def worked_s(progress: PollProgress) -> float | None:
     if done >= 1.0:
         return age_s if progress.worked_s is None else min(age_s, progress.worked_s)
     since_s, since_done = progress.since
-    left_s = age_s * min((1.0 - done) / done, TRUST)
+    to_go_s = age_s * min((1.0 - done) / done, TRUST)
     if done > since_done:
-        left_s = min(left_s, (age_s - since_s) * (1.0 - done) / (done - since_done))
-    return age_s + left_s
+        to_go_s = min(to_go_s, (age_s - since_s) * (1.0 - done) / (done - since_done))
+    return age_s + to_go_s
 
 
 def next_poll_s(
@@ -90,8 +90,8 @@ def _wait_s(progress: PollProgress, experience: Experience) -> float:
     if last_row_s is None:
         return _blind_wait_s(progress.age_s, experience.typical_s)
     end_s = last_row_s * (1.0 + experience.margin)
-    left_s = end_s - progress.age_s
-    aim_s = max(left_s * APPROACH, min(left_s, end_s * NEAR_SHARE))
+    to_go_s = end_s - progress.age_s
+    aim_s = max(to_go_s * APPROACH, min(to_go_s, end_s * NEAR_SHARE))
     return max(aim_s, progress.age_s * DELAY_SHARE, progress.since_progress_s * STANDSTILL_SHARE)
 
 
@@ -108,18 +108,18 @@ def floor_s(in_flight: int, interval_s: float) -> float:
     return in_flight * interval_s / PACE_SHARE
 
 
-def learn(experience: Experience, *, after_s: float, at_s: float, worked_s: float | None) -> Experience:
-    """Learn from a task that was exported after the age of `after_s`, when it was looked at, and before `at_s`.
+def learn(experience: Experience, *, polled_s: float, seen_s: float, worked_s: float | None) -> Experience:
+    """Learn from a task that was exported after the age of `polled_s`, when it was looked at, and before `seen_s`.
 
     `worked_s` is when its last row was expected then. The margin follows a share of the tasks, not their mean: looks
     that come later see later exports, so a mean would run away from itself.
     """
-    took_s = (after_s + at_s) / 2
+    took_s = (polled_s + seen_s) / 2
     typical_s = took_s if experience.typical_s is None else experience.typical_s
     typical_s += LEARNING * (took_s - typical_s)
     margin = experience.margin
-    if worked_s is not None and at_s > after_s:
+    if worked_s is not None and seen_s > polled_s:
         # How much of the time in question lies before the aim: so likely is it that the aim was late enough.
-        hit = ((1.0 + margin) * worked_s - after_s) / (at_s - after_s)
+        hit = ((1.0 + margin) * worked_s - polled_s) / (seen_s - polled_s)
         margin += MARGIN_STEP * (HITS - min(1.0, max(0.0, hit)))
     return Experience(typical_s, margin)

@@ -17,7 +17,7 @@ from orchestrator.files import disk_errors, sync_directory
 from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
 from orchestrator.ledger import Ledger
 from orchestrator.records import PlannedPlatform
-from orchestrator.vendor_api.calls import Call, call_of
+from orchestrator.vendor_api.paid_calls import PaidCall, call_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def planned_platform(settings: Settings, name: str) -> PlannedPlatform:
     return PlannedPlatform(name, f"{call.server} {'/'.join(call.path)}", fixed, platform.min_rows)
 
 
-def known_call(fixed: Mapping[str, str]) -> Call:
+def known_call(fixed: Mapping[str, str]) -> PaidCall:
     """Return the call of a platform as the ledger knows it; raises `StorageError` when that makes no sense."""
     try:
         return call_of(fixed["base_url"], fixed["style"], fixed["path"], fixed["task_type"])
@@ -94,7 +94,7 @@ def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
     return replace(settings, platforms=platforms)
 
 
-def renames(known: Mapping[str, Call], wanted: Mapping[str, Call]) -> dict[str, str]:
+def renames(known: Mapping[str, PaidCall], wanted: Mapping[str, PaidCall]) -> dict[str, str]:
     """Return which of the `known` platforms gets which other name, so that each has that of its call in `wanted`.
 
     One whose name another takes, and that is not wanted itself, gets a name that is free.

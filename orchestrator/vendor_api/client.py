@@ -15,7 +15,7 @@ from yarl import URL
 from orchestrator.errors import TemporaryError, UsageError
 from orchestrator.redact import Redactor
 from orchestrator.vendor_api import dialects
-from orchestrator.vendor_api.deadline import DEFAULT_TIMES, Call, Leave, Times
+from orchestrator.vendor_api.deadline import DEFAULT_TIMES, HttpCall, Leave, Times
 from orchestrator.vendor_api.dialects import HttpAnswer
 from orchestrator.vendor_api.download import fetch
 from orchestrator.vendor_api.hosts import HostRule
@@ -108,7 +108,7 @@ class VendorClient:
         `InDoubt` is only ever returned after the last bytes left.
         """
         request = dialects.submit_request(platform, self._user_id)
-        call = Call(leave, self._times.stall_s, _STALLED)
+        call = HttpCall(leave, self._times.stall_s, _STALLED)
         async with open_upload(file) as upload:
             body = HeldBody(request.fields, upload, file_name, call=call, times=self._times)
             try:
@@ -116,8 +116,8 @@ class VendorClient:
             finally:
                 body.abort()  # a fresh connection each: there is nothing left to keep or to flush
         if isinstance(answer, HttpAnswer):
-            return dialects.read_submit(answer, platform, left=body.left)
-        return dialects.read_silence(answer.reason, left=body.left)
+            return dialects.read_submit(answer, platform, whole_sent=body.whole_sent)
+        return dialects.read_silence(answer.reason, whole_sent=body.whole_sent)
 
     async def status(self, platform: PlatformSettings, task_id: str, *, leave: Leave) -> TaskReport:
         """Look at one task; raises `DeniedError`, `RefusedError` (404: unknown there) or `TemporaryError`."""
@@ -153,7 +153,7 @@ class VendorClient:
         await fetch(self._sessions.results(reach), target, part, max_bytes=max_bytes, times=self._times)
 
     async def _send_held(
-        self, request: dialects.Request, call: Call, body: HeldBody, release: Callable[[str], Awaitable[None]]
+        self, request: dialects.Request, call: HttpCall, body: HeldBody, release: Callable[[str], Awaitable[None]]
     ) -> HttpAnswer | Silence:
         """Run the exchange beside the release: an early answer may end the one, but never cancels the other."""
         async with _running(self._exchange(self._sessions.submits, request, call, body)) as exchange:
@@ -164,7 +164,7 @@ class VendorClient:
             return await exchange
 
     async def _repeatable(self, request: dialects.Request, leave: Leave) -> HttpAnswer:
-        call = Call(leave, self._times.call_s, _UNANSWERED)
+        call = HttpCall(leave, self._times.call_s, _UNANSWERED)
         body = form(request.fields) if request.fields else None
         answer = await self._exchange(self._sessions.calls, request, call, body)
         if isinstance(answer, Silence):
@@ -172,7 +172,7 @@ class VendorClient:
         return answer
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: dialects.Request, call: Call, body: Payload | None
+        self, session: aiohttp.ClientSession, request: dialects.Request, call: HttpCall, body: Payload | None
     ) -> HttpAnswer | Silence:
         """Return the answer, as far as it came, or the reason why there is none."""
         answer: HttpAnswer | None = None

@@ -105,7 +105,7 @@ class Deadline:
             self._timer = loop.call_at(self._due, self._look)
 
 
-class Call:
+class HttpCall:
     """One attempt: its clock, the moment it leaves, and the failure that is ours.
 
     `failure` is what `leave` or the chunk file raised. The HTTP library catches and rewraps what happens inside it,

@@ -169,8 +169,8 @@ def quotable(text: str, hide: Hide) -> str:
     return _DIGITS.sub("[number]", mask_numbers(hide(one_line)))
 
 
-def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, left: bool) -> SubmitAnswer:
-    """Say what the answer to a submit means (design, section 6); `left`: the last bytes had gone out."""
+def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, whole_sent: bool) -> SubmitAnswer:
+    """Say what the answer to a submit means (design, section 6); `whole_sent`: the last bytes had gone out."""
     status, wait_s = answer.status, retry_after_s(answer)
     if status in _STOPS:
         return Stopped(_quoted(answer, _STOPS[status]), status, answer.content is not None)
@@ -179,16 +179,16 @@ def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, left: bool) -
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.content is not None:
         return PutOff(_quoted(answer, "the vendor failed and made no task"), wait_s, Cause.FAILED)
     if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}:
-        return _unclear(answer, left=left)
+        return _unclear(answer, whole_sent=whole_sent)
     if 400 <= status < 500:  # noqa: PLR2004 - the bounds of a class of status codes
         return Refused(_quoted(answer, _advice(answer, platform)), status)
     accepted = _accepted(answer, platform)
-    return _unclear(answer, left=left) if accepted is None else accepted
+    return _unclear(answer, whole_sent=whole_sent) if accepted is None else accepted
 
 
-def read_silence(reason: str, *, left: bool) -> SubmitAnswer:
+def read_silence(reason: str, *, whole_sent: bool) -> SubmitAnswer:
     """Say what a submit without an answer means: a whole request may have made a task, any other can't have."""
-    return InDoubt(reason) if left else PutOff(reason)
+    return InDoubt(reason) if whole_sent else PutOff(reason)
 
 
 def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
@@ -286,7 +286,7 @@ def _accepted(answer: HttpAnswer, platform: PlatformSettings) -> Accepted | None
     return Accepted(task_id, known)
 
 
-def _unclear(answer: HttpAnswer, *, left: bool) -> SubmitAnswer:
+def _unclear(answer: HttpAnswer, *, whole_sent: bool) -> SubmitAnswer:
     if _is_ok(answer):
         odd = f": it says {answer.odd_id}" if answer.odd_id else ""
         reason = f"an answer without a usable task id{odd}"
@@ -295,7 +295,7 @@ def _unclear(answer: HttpAnswer, *, left: bool) -> SubmitAnswer:
     else:
         reason = "an answer that does not tell whether a task was made"
     reason = _quoted(answer, reason)
-    return InDoubt(reason) if left else PutOff(reason, retry_after_s(answer))
+    return InDoubt(reason) if whole_sent else PutOff(reason, retry_after_s(answer))
 
 
 def _advice(answer: HttpAnswer, platform: PlatformSettings) -> str:

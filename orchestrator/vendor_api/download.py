@@ -16,7 +16,7 @@ from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors, open_priva
 from orchestrator.vendor_api.deadline import Deadline
 from orchestrator.vendor_api.dialects import HttpAnswer, retry_after_s
 from orchestrator.vendor_api.hosts import UnsafeAddressError, not_a_link, unsafe_host
-from orchestrator.vendor_api.opening import opened
+from orchestrator.vendor_api.opened_files import opened
 from orchestrator.vendor_api.trouble import TROUBLE, reason_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 A vendor that has not seen the whole body can't have made a task, so those last bytes are the moment that counts:
 
-    head and fields, file  →  held  →  (the caller commits)  →  let_go  →  last bytes  →  left
+    head and fields, file  →  held  →  (the caller commits)  →  let_go  →  last bytes  →  whole_sent
 
 What is held back is the closing boundary. The file is the last part, so without it not even the file is complete.
 Anything that goes wrong before that ends with the connection aborted: not closed, because closing would still send
@@ -24,7 +24,7 @@ from aiohttp.payload import Payload, StringPayload
 
 from orchestrator.errors import StorageError
 from orchestrator.files import BLOCK_BYTES, SMALL_BYTES, disk_errors
-from orchestrator.vendor_api.opening import opened
+from orchestrator.vendor_api.opened_files import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedReader
     from aiohttp.abc import AbstractStreamWriter
 
-    from orchestrator.vendor_api.deadline import Call, Times
+    from orchestrator.vendor_api.deadline import HttpCall, Times
 
 PIECE_BYTES: Final = 64 * 1024
 """How much is handed over between two looks at the clock: a link below 1 KiB/s counts as stalled."""
@@ -43,7 +43,7 @@ _UNANSWERED: Final = "no answer to the whole request"
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ChunkUpload:
     """A chunk file, ready for one submit; `size_bytes` is what it was when it was opened.
 
     A small one is in memory (`content`); a large one is open and comes in blocks.
@@ -60,13 +60,13 @@ class Upload:
             if self.content:
                 yield self.content
             return
-        left = self.size_bytes
+        missing = self.size_bytes
         with disk_errors(self.path):
-            while left and (block := await self.file.read(min(BLOCK_BYTES, left))):
-                left -= len(block)
+            while missing and (block := await self.file.read(min(BLOCK_BYTES, missing))):
+                missing -= len(block)
                 yield block
             size_now = os.fstat(self.file.fileno()).st_size
-        if left or size_now != self.size_bytes:
+        if missing or size_now != self.size_bytes:
             raise changed(self.path)
 
 
@@ -76,14 +76,14 @@ def changed(path: Path) -> StorageError:
 
 
 @asynccontextmanager
-async def open_upload(path: Path) -> AsyncIterator[Upload]:
+async def open_upload(path: Path) -> AsyncIterator[ChunkUpload]:
     """Open a chunk file; raises `StorageError`."""
     size_bytes, content = _read_small(path)
     if content is not None:
-        yield Upload(path, size_bytes, content)
+        yield ChunkUpload(path, size_bytes, content)
         return
     async with opened(path, "rb") as file:
-        yield Upload(path, os.fstat(file.fileno()).st_size, file=file)
+        yield ChunkUpload(path, os.fstat(file.fileno()).st_size, file=file)
 
 
 def _read_small(path: Path) -> tuple[int, bytes | None]:
@@ -121,7 +121,7 @@ class _OurPayload(Payload):
 class _FilePart(_OurPayload):
     """The file as one part, hashed while it is sent; `moved` is called after each piece."""
 
-    def __init__(self, upload: Upload, file_name: str, moved: Callable[[], None]) -> None:
+    def __init__(self, upload: ChunkUpload, file_name: str, moved: Callable[[], None]) -> None:
         super().__init__(upload, content_type="text/plain")
         self.set_content_disposition("form-data", name="file", filename=file_name)
         self._size = upload.size_bytes
@@ -140,10 +140,10 @@ class _FilePart(_OurPayload):
 
 
 class HeldBody(_OurPayload):
-    """The whole body; `left` turns true in the moment its last bytes are handed over."""
+    """The whole body; `whole_sent` turns true in the moment its last bytes are handed over."""
 
     def __init__(
-        self, fields: Iterable[tuple[str, str]], upload: Upload, file_name: str, *, call: Call, times: Times
+        self, fields: Iterable[tuple[str, str]], upload: ChunkUpload, file_name: str, *, call: HttpCall, times: Times
     ) -> None:
         self._form = form(fields)
         self._part = _FilePart(upload, file_name, self._moved)
@@ -154,7 +154,7 @@ class HeldBody(_OurPayload):
         self._turn = asyncio.Event()
         self._go = asyncio.Event()
         self._transport: asyncio.WriteTransport | None = None
-        self.left = False
+        self.whole_sent = False
 
     @property
     def size(self) -> int | None:
@@ -206,8 +206,8 @@ class HeldBody(_OurPayload):
     async def _write_last(self, writer: AbstractStreamWriter) -> None:
         if self._transport is None or self._transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was lost while the last bytes were held back")
-        # Nothing awaits between here and the transport, so `left` is true exactly if it got them.
-        self.left = True
+        # Nothing awaits between here and the transport, so `whole_sent` is true exactly if it got them.
+        self.whole_sent = True
         self._call.deadline.within(self._times.answer_s, _UNANSWERED)
         await writer.write(f"--{self._form.boundary}--\r\n".encode())
         await writer.drain()

@@ -141,7 +141,7 @@ NETWORK: Final = (
     Ablation(
         "requests are spaced",
         "leave",
-        "pace.left(loop.time())",
+        "pace.sent(loop.time())",
         "pass",
         "dispatch/test_pace.py::test_the_first_request_waits_too",
         "The vendor blocks the key for asking too fast.",

@@ -76,7 +76,7 @@ PAYING: Final = (
     Ablation(
         "no answer after the release is a doubt",
         "read_silence",
-        "return InDoubt(reason) if left else PutOff(reason)",
+        "return InDoubt(reason) if whole_sent else PutOff(reason)",
         "return PutOff(reason)",
         "vendor_api/test_client_submit.py::TestAfterRelease::test_no_clear_answer[reset]",
         "A connection that breaks after the whole request is taken for a refusal, and the task is bought again.",
@@ -175,7 +175,7 @@ PAYING: Final = (
         "call_of",
         "_plain((*base, *_parts(path)))",
         "(*base, *_parts(path))",
-        "vendor_api/test_calls.py::test_spellings_of_one_call",
+        "vendor_api/test_paid_calls.py::test_spellings_of_one_call",
         "A slash more in an address buys everything once more.",
     ),
     Ablation(

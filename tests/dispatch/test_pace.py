@@ -153,7 +153,7 @@ async def test_waits_come_to_an_end(start: float) -> None:
     pace = Pace(math.inf, now=now())
     await asyncio.sleep(start)
     pace.interval_s = math.nextafter(now(), math.inf) - now()
-    pace.left(now())
+    pace.sent(now())
     async with asyncio.timeout(1):
         await leave(pace)
 

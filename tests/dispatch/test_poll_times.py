@@ -189,22 +189,22 @@ def test_looks_take_half_of_the_pace_at_most() -> None:
 
 def test_what_is_typical_is_learnt_slowly() -> None:
     """The first task is all that is known; every later one moves it by a tenth. The truth lies between two looks."""
-    first = learn(NOTHING, after_s=90.0, at_s=110.0, worked_s=None)
+    first = learn(NOTHING, polled_s=90.0, seen_s=110.0, worked_s=None)
     assert first == Experience(100.0)
-    assert learn(first, after_s=180.0, at_s=220.0, worked_s=None).typical_s == pytest.approx(110.0)
+    assert learn(first, polled_s=180.0, seen_s=220.0, worked_s=None).typical_s == pytest.approx(110.0)
 
 
 @pytest.mark.parametrize(
-    ("after_s", "at_s", "sign"),
+    ("polled_s", "seen_s", "sign"),
     [
         (900.0, 1010.0, -1),  # exported before the aim at 1020
         (1030.0, 1050.0, 1),  # or behind it
         (1000.0, 1040.0, 0),  # nobody knows
     ],
 )
-def test_the_margin_follows_how_often_the_aim_was_late_enough(after_s: float, at_s: float, sign: int) -> None:
+def test_the_margin_follows_how_often_the_aim_was_late_enough(polled_s: float, seen_s: float, sign: int) -> None:
     """It shrinks when the export came before the aim, and grows when it came behind, by as little each time."""
-    margin = learn(Experience(1000.0, 0.02), after_s=after_s, at_s=at_s, worked_s=1000.0).margin
+    margin = learn(Experience(1000.0, 0.02), polled_s=polled_s, seen_s=seen_s, worked_s=1000.0).margin
     assert margin == pytest.approx(0.02 + sign * 0.001)
 
 
@@ -218,8 +218,8 @@ def test_the_margin_finds_the_export(margin: float) -> None:
         takes_s = 1740.0 * chance.uniform(0.7, 1.3)
         one = watch(takes_s, experience, seed=seed)
         watched.append(one)
-        at_s = takes_s + one.delay_s
-        experience = learn(experience, after_s=one.polled_s, at_s=at_s, worked_s=one.worked_s)
+        seen_s = takes_s + one.delay_s
+        experience = learn(experience, polled_s=one.polled_s, seen_s=seen_s, worked_s=one.worked_s)
     assert sum(one.delay_s for one in watched[-100:]) / 100 <= 0.01 * 1740.0
     assert sum(one.looks for one in watched[-100:]) / 100 <= 8.0
     assert experience.margin == pytest.approx(0.05, abs=0.01)

@@ -28,14 +28,14 @@ from orchestrator.job.verify import verify_job
 from orchestrator.ledger import Ledger
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
-from orchestrator.vendor_api.calls import Call
+from orchestrator.vendor_api.paid_calls import PaidCall
 
 if TYPE_CHECKING:
     from tests.job.conftest import Case
 
 
-def calls(**letters: str) -> dict[str, Call]:
-    return {name: Call("s", (letter,), "v1", "") for name, letter in letters.items()}
+def calls(**letters: str) -> dict[str, PaidCall]:
+    return {name: PaidCall("s", (letter,), "v1", "") for name, letter in letters.items()}
 
 
 @pytest.mark.parametrize(

@@ -338,7 +338,7 @@ class Model(Watched):
             return
         proc = seen.waiting.pop(0)
         for pace in (platform.pace, platform.vendor.pace):
-            pace.left(self.now)
+            pace.sent(self.now)
         self._check_spacing(platform)
         assert proc.turn is not None
         proc.turn.has_left()

@@ -55,7 +55,7 @@ def _greedy(platform: PlatformRun, now: float) -> float:
         (Caution, "_judge", lambda _: None, "after the third|in doubt|came to nothing"),
         (Poller, "ask", _believing, "before the vendor has answered"),
         (PlatformRun, "submit_at", _greedy, "tasks at the vendor|said stop|after the third|not all sent"),
-        (Pace, "left", lambda *_: None, "two requests within"),
+        (Pace, "sent", lambda *_: None, "two requests within"),
     ],
 )
 def test_a_broken_rule_is_found(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.vendor_api.deadline import Call, Deadline
+from orchestrator.vendor_api.deadline import Deadline, HttpCall
 
 pytestmark = pytest.mark.looptime
 
@@ -66,7 +66,7 @@ async def test_leave_stops_the_clock(looptime: Any) -> None:
     async def wait() -> None:
         await asyncio.sleep(500)
 
-    call = Call(wait, 60, "no answer")
+    call = HttpCall(wait, 60, "no answer")
     with pytest.raises(TimeoutError):  # noqa: PT012 - the block is the stage
         async with call.deadline:
             call.deadline.within(30, "no connection")
@@ -84,7 +84,7 @@ async def test_leave_fails() -> None:
         if errors:
             raise errors.pop()
 
-    call = Call(fail_once, 60, "no answer")
+    call = HttpCall(fail_once, 60, "no answer")
     with pytest.raises(ValueError, match="no"):
         await call.leave()
     assert isinstance(call.failure, ValueError)

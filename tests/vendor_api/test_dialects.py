@@ -117,8 +117,8 @@ class TestDocumented:
         """The documented answers to a submit are accepted; the simple style's total of 0 is no count."""
         simple = HttpAnswer(200, read_content(SIMPLE_MADE))
         v1 = HttpAnswer(200, read_content(V1_MADE))
-        assert read_submit(simple, SIMPLE, left=True) == Accepted("cs9viu7i61pkfs4oavvg", None)
-        assert read_submit(v1, V1, left=True) == Accepted("d4g8o46p2jvh04o9uolg", 2049)
+        assert read_submit(simple, SIMPLE, whole_sent=True) == Accepted("cs9viu7i61pkfs4oavvg", None)
+        assert read_submit(v1, V1, whole_sent=True) == Accepted("d4g8o46p2jvh04o9uolg", 2049)
 
     def test_reported(self) -> None:
         """The documented reports are read as they stand, nine-digit timestamps and all."""
@@ -160,36 +160,36 @@ class TestSubmit:
     )
     def test_table(self, answer: HttpAnswer, kind: type[object], early_kind: type[object]) -> None:
         """The design's table of answers to a submit, for a body that left and for one that did not."""
-        assert type(read_submit(answer, V1, left=True)) is kind
-        assert type(read_submit(answer, V1, left=False)) is early_kind
+        assert type(read_submit(answer, V1, whole_sent=True)) is kind
+        assert type(read_submit(answer, V1, whole_sent=False)) is early_kind
 
     @given(answer=http_answers, style=st.sampled_from([SIMPLE, V1]))
     def test_never_in_doubt_before(self, answer: HttpAnswer, style: PlatformSettings) -> None:
         """Whatever comes back, a body that did not leave is never in doubt."""
-        assert not isinstance(read_submit(answer, style, left=False), InDoubt)
+        assert not isinstance(read_submit(answer, style, whole_sent=False), InDoubt)
 
     @given(answer=http_answers, style=st.sampled_from([SIMPLE, V1]))
     def test_never_again_by_itself(self, answer: HttpAnswer, style: PlatformSettings) -> None:
         """Whatever comes back, a body that left is sent again only after 429 or a 500 that explains itself."""
-        if isinstance(read_submit(answer, style, left=True), PutOff):
+        if isinstance(read_submit(answer, style, whole_sent=True), PutOff):
             assert answer.status == 429 or (answer.status == 500 and answer.content is not None)
 
     @given(answer=http_answers)
     def test_accepted_is_named(self, answer: HttpAnswer) -> None:
         """Accepted means: a success that names a usable id."""
-        read = read_submit(answer, V1, left=True)
+        read = read_submit(answer, V1, whole_sent=True)
         if isinstance(read, Accepted):
             assert 200 <= answer.status < 300
             assert is_task_id(read.task_id)
 
     def test_silence(self) -> None:
         """No answer at all: in doubt after the last bytes, sent again before them."""
-        assert read_silence("reset", left=True) == InDoubt("reset")
-        assert read_silence("reset", left=False) == PutOff("reset")
+        assert read_silence("reset", whole_sent=True) == InDoubt("reset")
+        assert read_silence("reset", whole_sent=False) == PutOff("reset")
 
     def test_throttled(self) -> None:
         """429 says how long to wait, and that it was the pace."""
-        answer = read_submit(HttpAnswer(429, retry_after="12"), V1, left=True)
+        answer = read_submit(HttpAnswer(429, retry_after="12"), V1, whole_sent=True)
         assert isinstance(answer, PutOff)
         assert (answer.retry_after_s, answer.cause) == (12.0, Cause.THROTTLED)
 
@@ -210,7 +210,7 @@ class TestSubmit:
     )
     def test_advice(self, answer: HttpAnswer, advice: str) -> None:
         """What was not taken says what to change, and quotes the vendor."""
-        read = read_submit(answer, V1, left=True)
+        read = read_submit(answer, V1, whole_sent=True)
         assert not isinstance(read, Accepted)
         assert advice in read.reason
         assert str(answer.status) in read.reason
@@ -322,8 +322,8 @@ class TestContent:
         """An answer with two task ids is held: nobody knows which one was charged. The same one twice is no doubt."""
         two = read_content(b'{"task_id": "a", "task_id": "b", "task_id": "b"}')
         same = read_content(b'{"task_id": "a", "task_id": "a", "total": 7, "total": 8}')
-        assert isinstance(read_submit(HttpAnswer(200, two), V1, left=True), InDoubt)
-        assert read_submit(HttpAnswer(200, same), V1, left=True) == Accepted("a", None)
+        assert isinstance(read_submit(HttpAnswer(200, two), V1, whole_sent=True), InDoubt)
+        assert read_submit(HttpAnswer(200, same), V1, whole_sent=True) == Accepted("a", None)
 
     @pytest.mark.parametrize("key", ["task_id", "status", "total", "success", "failure", "result_url"])
     def test_a_report_that_says_two_things(self, key: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.abc import AbstractStreamWriter
 
 from orchestrator.errors import StorageError
-from orchestrator.vendor_api.deadline import Call, Times
+from orchestrator.vendor_api.deadline import HttpCall, Times
 from orchestrator.vendor_api.payload import HeldBody, form, open_upload
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def at_once() -> None:
 async def body(tmp_path: Path) -> AsyncIterator[HeldBody]:
     path = tmp_path / "chunk.txt"
     path.write_bytes(b"+41798284651\n")
-    call = Call(at_once, 60, "x")
+    call = HttpCall(at_once, 60, "x")
     async with open_upload(path) as upload:
         yield HeldBody([("task_type", "amazon")], upload, "a.txt", call=call, times=Times())
 
@@ -104,13 +104,13 @@ async def test_held(body: HeldBody) -> None:
     writing = await until_held(body, writer)
     await asyncio.sleep(100_000)
     assert not writing.done()
-    assert not body.left
+    assert not body.whole_sent
     assert wire.high == 1
     assert len(writer.data) == (body.size or 0) - 38
     assert body.sha256 == hashlib.sha256(b"+41798284651\n").hexdigest()
     body.let_go()
     await writing
-    assert body.left
+    assert body.whole_sent
 
 
 @pytest.mark.parametrize("wire", [Wire(), None])
@@ -123,7 +123,7 @@ async def test_no_way_out(body: HeldBody, wire: Wire | None) -> None:
     body.let_go()
     with pytest.raises(ConnectionResetError):
         await writing
-    assert not body.left
+    assert not body.whole_sent
     assert len(writer.data) < (body.size or 0)
     assert wire is None or wire.aborted
 
@@ -137,7 +137,7 @@ async def test_cancelled_while_held(body: HeldBody) -> None:
     with pytest.raises(asyncio.CancelledError):
         await writing
     assert wire.aborted
-    assert not body.left
+    assert not body.whole_sent
 
 
 async def test_over_before_held(body: HeldBody) -> None:
@@ -153,7 +153,7 @@ async def test_in_pieces(tmp_path: Path) -> None:
     path.write_bytes(b"7" * 2_500_000)
     writer = Writer(Wire())
     async with open_upload(path) as upload:
-        body = HeldBody([], upload, "a.txt", call=Call(at_once, 60, "x"), times=Times())
+        body = HeldBody([], upload, "a.txt", call=HttpCall(at_once, 60, "x"), times=Times())
         writing = await until_held(body, writer)
         body.let_go()
         await writing
@@ -166,7 +166,7 @@ async def test_a_changed_file(tmp_path: Path, content: bytes) -> None:
     """A file that no longer has the size it was opened with is told, before it is held."""
     path = tmp_path / "chunk.txt"
     path.write_bytes(b"7" * 1_500_000)
-    call = Call(at_once, 60, "x")
+    call = HttpCall(at_once, 60, "x")
     async with open_upload(path) as upload:
         body = HeldBody([], upload, "a.txt", call=call, times=Times())
         path.write_bytes(content)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from orchestrator.vendor_api.calls import call_of
+from orchestrator.vendor_api.paid_calls import call_of
 
 SAME = [
     ("https://api.example.com", "/v1/tasks"),

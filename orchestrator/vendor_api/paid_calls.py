@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Call(NamedTuple):
+class PaidCall(NamedTuple):
     """A paid check; `path` is what stands between its slashes, decoded, and `task_type` empty where none is sent."""
 
     server: str
@@ -26,10 +26,10 @@ class Call(NamedTuple):
     task_type: str
 
 
-def call_of(base_url: str, style: str, path: str, task_type: str) -> Call:
+def call_of(base_url: str, style: str, path: str, task_type: str) -> PaidCall:
     """Return the call that these settings make; `base_url` and `path` are divided where it suits their writer."""
     server, base = _address(base_url)
-    return Call(server, _plain((*base, *_parts(path))), str(style), task_type if style == Style.V1 else "")
+    return PaidCall(server, _plain((*base, *_parts(path))), str(style), task_type if style == Style.V1 else "")
 
 
 def _address(base_url: str) -> tuple[str, tuple[str, ...]]:

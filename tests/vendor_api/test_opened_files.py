@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.vendor_api.opening import opened
+from orchestrator.vendor_api.opened_files import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
