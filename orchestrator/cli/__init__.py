@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli import jobs, serving  # noqa: F401 - they add the commands
+from orchestrator.cli import (  # noqa: F401 - they add the commands
+    init,
+    merge,
+    plan,
+    purge,
+    resolve,
+    retry,
+    run,
+    sandbox,
+    status,
+    verify,
+)
 from orchestrator.cli.frame import EXIT_CODES, INTERRUPTED, commands, hide_usual_key, parse_duration
 from orchestrator.errors import ExitCode
 from orchestrator.report import streams

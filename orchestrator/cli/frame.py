@@ -18,12 +18,13 @@ from orchestrator.errors import ExitCode, OrchestratorError
 from orchestrator.interrupts import Interrupted, interruptible
 from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
-from orchestrator.report.text import WIDTH
+from orchestrator.report.printed import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from orchestrator.records import Token
+    from orchestrator.settings import Settings
 
     Function = Callable[..., int]
 
@@ -70,7 +71,7 @@ class Formatter(click.HelpFormatter):
         super().__init__(width=width or max(columns, MIN_WIDTH))
 
 
-class Context(click.Context):
+class HelpedContext(click.Context):
     """What click keeps of a call, with our help."""
 
     formatter_class = Formatter
@@ -79,7 +80,7 @@ class Context(click.Context):
 class Helped(click.Command):
     """A command whose help ends with an example that can be copied, on a line of its own, and maybe the exit codes."""
 
-    context_class = Context
+    context_class = HelpedContext
 
     def __init__(self, *arguments: Any, example: str = "", codes: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -246,9 +247,19 @@ def job_command(function: Function) -> Function:
     return configured
 
 
-def put_either(content: Mapping[str, Any], as_text: Callable[[Mapping[str, Any], int], str], *, as_json: bool) -> None:
-    """Write `content` to standard output: as one line of JSON, or as text for the width of the terminal."""
+def text_width() -> int:
+    """Return how wide a table may be: as the terminal is, and never wider than people read."""
+    return min(WIDTH, shutil.get_terminal_size().columns)
+
+
+def put_either(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Write to standard output what a command found: `content` as one line of JSON, or the `text` made from it."""
     if as_json:
         streams.put_json(content)
-    elif text := as_text(content, min(WIDTH, shutil.get_terminal_size().columns)):
+    elif text:
         streams.put(text)
+
+
+def say_next(command: str, settings: Settings) -> None:
+    """Say which command of the job comes next, so that it can be copied."""
+    streams.say(f"next: orchestrator {command} {streams.job_arguments(settings)}")

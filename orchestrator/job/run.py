@@ -38,9 +38,9 @@ from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.report import summary
 from orchestrator.report.log import LogSink, logging_to
+from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
 from orchestrator.report.streams import as_argument, job_arguments
-from orchestrator.report.text import seconds
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 

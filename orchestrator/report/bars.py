@@ -15,15 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
 
-from orchestrator.report.progress import REDRAW_INTERVAL_S, tasks_text, time_left_s
-from orchestrator.report.text import duration
+from orchestrator.report.printed import duration
+from orchestrator.report.readings import tasks_text, time_left_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO
 
-    from orchestrator.report.progress import Reading
+    from orchestrator.report.readings import Reading
 
+REDRAW_INTERVAL_S = 1.0
 SHORTEST_REDRAW_S = 0.2
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from orchestrator.errors import StorageError
-from orchestrator.report.text import count, duration
-from orchestrator.tasks import UNFINISHED, State
+from orchestrator.report.printed import duration
+from orchestrator.report.readings import Reading, reading, time_left_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -28,51 +27,6 @@ if TYPE_CHECKING:
 
 FIRST_LINE_S = 30.0
 LINE_INTERVAL_S = 60.0
-REDRAW_INTERVAL_S = 1.0
-
-_PENDING = tuple(UNFINISHED)
-_AT_THE_VENDOR = (State.RELEASED, State.SUBMITTED)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Where one platform stands at one moment; counts are tasks, `rows_*` are numbers."""
-
-    at: float
-    tasks: int
-    submitted: int
-    at_the_vendor: int
-    done: int
-    held: int
-    failed: int
-    rows_pending: int
-    rows_settled: int
-
-
-def reading(standing: Standing, at: float) -> Reading:
-    """Read a platform's standing at loop time `at`, in seconds; skipped tasks are no part of it."""
-    tasks = standing.tasks() - standing.tasks(State.SKIPPED)
-    rows_pending = sum(standing.rows_by_state.get(state, 0) for state in _PENDING)
-    rows_skipped = standing.rows_by_state.get(State.SKIPPED, 0)
-    return Reading(
-        at=at,
-        tasks=tasks,
-        submitted=tasks - standing.tasks(State.PLANNED),
-        at_the_vendor=standing.tasks(*_AT_THE_VENDOR),
-        done=standing.tasks(State.DONE),
-        held=standing.held,
-        failed=standing.tasks(State.FAILED),
-        rows_pending=rows_pending,
-        rows_settled=sum(standing.rows_by_state.values()) - rows_pending - rows_skipped,
-    )
-
-
-def time_left_s(first: Reading, now: Reading) -> float | None:
-    """Estimate from this run's speed so far when the rest will be settled; None while nothing was."""
-    settled = now.rows_settled - first.rows_settled
-    if not now.rows_pending:
-        return 0.0
-    return (now.at - first.at) * now.rows_pending / settled if settled > 0 else None
 
 
 def wants_bars(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -93,7 +47,7 @@ class View(Protocol):
         """Show what was taken."""
 
 
-class Progress:
+class ProgressTeller:
     """Tells how the job in `standings` is doing, until it is cancelled; tells it once more then."""
 
     def __init__(self, standings: ReadStandings, view: View) -> None:
@@ -150,23 +104,16 @@ class Lines:
 
 
 @contextmanager
-def progress(standings: ReadStandings, sink: LogSink, environ: Mapping[str, str]) -> Iterator[Progress]:
+def progress(standings: ReadStandings, sink: LogSink, environ: Mapping[str, str]) -> Iterator[ProgressTeller]:
     """Yield the progress that suits the stream of `sink`; to be called on the event loop.
 
     Inside the block log lines scroll by above the bars, if there are any.
     """
     if not wants_bars(sink.stream, environ):
-        yield Progress(standings, Lines())
+        yield ProgressTeller(standings, Lines())
         return
     from orchestrator.report.bars import Bars, drawing_console  # noqa: PLC0415 - only a terminal pays for rich
 
     bars = Bars(sink.stream, drawing_console(), asyncio.get_running_loop().time)
     with sink.diverted(bars.write_line):
-        yield Progress(standings, bars)
-
-
-def tasks_text(now: Reading) -> str:
-    """Say a reading in words, for a person."""
-    parts = [f"{count(now.done)}/{count(now.tasks)} done", f"{count(now.at_the_vendor)} at the vendor"]
-    parts += [f"{count(number)} {word}" for number, word in ((now.held, "held"), (now.failed, "failed")) if number]
-    return ", ".join(parts)
+        yield ProgressTeller(standings, bars)

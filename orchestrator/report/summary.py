@@ -17,8 +17,8 @@ from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
 from orchestrator.jobdir.layout import SUMMARY
 from orchestrator.redact import mask_numbers, printable
-from orchestrator.report.text import count, duration, money
-from orchestrator.tasks import DECISIONS, Event, State
+from orchestrator.report.printed import count, duration, money
+from orchestrator.tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -186,56 +186,6 @@ def numbers(counts: ListCounts) -> dict[str, int]:
 def master_files(master: MasterReport) -> list[dict[str, Any]]:
     """Return path, hash and rows of each file of the master."""
     return [{"path": file.path, "sha256": file.sha256, "rows": file.rows} for file in master.files]
-
-
-def held_task(task: Task, config: str, *, again_nano: int | None) -> dict[str, Any]:
-    """Return what a person needs to find a held or failed task at the vendor, and the ways out, to be copied.
-
-    `config` is as the user would name it behind `-c`; `again_nano` is what another submit would cost, None for unknown.
-    """
-    takes = [event for event in DECISIONS[task.state] if event is not Event.REFETCH or task.task_id is not None]
-    again = None if again_nano is None else usd(again_nano)
-    return {
-        "task": str(task.key),
-        "state": task.state.replace("_", " "),
-        "numbers": task.rows,
-        "sent_as": task.sent_name or None,
-        "sent_at": utc(task.released_at),
-        "cost": usd(task.cost_nano),
-        "task_id": task.task_id,
-        "reason": printable(mask_numbers(task.reason)),
-        "ways_out": [
-            {
-                "decision": event.value,
-                "when": _WAYS_OUT[event][1].format(again=money(again), twice=_TWICE if task.task_id else ""),
-                "cost": again if event is Event.RESUBMIT else 0.0,
-                "command": f"orchestrator resolve {task.key} {_WAYS_OUT[event][0]} -c {config}",
-            }
-            for event in takes
-        ],
-    }
-
-
-_TWICE = ", although it has a task id and was paid for"
-_WAYS_OUT = {
-    Event.ADOPT: ("--adopt TASK_ID", "the vendor has it, under this id"),
-    Event.RESUBMIT: ("--resubmit", "send it again, for {again}{twice}"),
-    Event.FINISH: ("--result FILE", "you have its result file"),
-    Event.GIVE_UP: ("--give-up", "do without"),
-    Event.REFETCH: ("--refetch", "fetch its result again, for free"),
-}
-"""How each decision is typed, and when it is the right one."""
-
-
-def decided_task(task: Task, config: str) -> dict[str, Any]:
-    """Return what was decided of a task, and how to take it back."""
-    event = str(json.loads(task.decided or "{}").get("event", ""))
-    return {
-        "task": str(task.key),
-        "decision": event,
-        "task_id": task.task_id,
-        "undo": f"orchestrator resolve {task.key} --undo -c {config}",
-    }
 
 
 def usd(nano: int) -> float:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.report.bars import Bars, drawing_console
-from orchestrator.report.progress import reading
+from orchestrator.report.readings import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

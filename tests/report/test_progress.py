@@ -10,7 +10,8 @@ import structlog
 
 from orchestrator.errors import StorageError
 from orchestrator.report.log import logging_to
-from orchestrator.report.progress import Lines, Progress, progress, reading, tasks_text, time_left_s, wants_bars
+from orchestrator.report.progress import Lines, ProgressTeller, progress, wants_bars
+from orchestrator.report.readings import reading, tasks_text, time_left_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ class FakeLedger:
         return {latest.platform: latest}
 
 
-async def run_for(shown: Progress, seconds: float) -> None:
+async def run_for(shown: ProgressTeller, seconds: float) -> None:
     task = asyncio.create_task(shown.run())
     await asyncio.sleep(seconds)
     task.cancel()
@@ -102,7 +103,7 @@ async def test_lines_come_after_half_a_minute_then_every_minute_and_at_the_end(s
     ledger = FakeLedger(standing(submitted=4))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
-        await run_for(Progress(ledger.read, Lines()), 200.0)
+        await run_for(ProgressTeller(ledger.read, Lines()), 200.0)
     assert ledger.read_at == [0.0, 30.0, 90.0, 150.0, 200.0]
     assert lines_logged(stream) == ["platform=instagram done=0/4 submitted=4 at_the_vendor=4"] * 4
 
@@ -112,7 +113,7 @@ async def test_a_line_says_what_waits_and_how_long_it_will_take(standing: MakeSt
     ledger = FakeLedger(standing(planned=4), standing(submitted=2, done=1, in_doubt=1), standing(done=3, failed=1))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
-        await run_for(Progress(ledger.read, Lines()), 31.0)
+        await run_for(ProgressTeller(ledger.read, Lines()), 31.0)
     assert lines_logged(stream) == [
         "platform=instagram done=1/4 submitted=4 at_the_vendor=2 held=1 time_left=30s",
         "platform=instagram done=3/4 submitted=4 at_the_vendor=0 failed=1",
@@ -124,7 +125,7 @@ async def test_a_platform_that_joins_later_is_shown_too(standing: MakeStanding) 
     ledger = FakeLedger(standing(submitted=1), standing("amazon", submitted=1))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
-        await run_for(Progress(ledger.read, Lines()), 31.0)
+        await run_for(ProgressTeller(ledger.read, Lines()), 31.0)
     assert lines_logged(stream) == ["platform=amazon done=0/1 submitted=1 at_the_vendor=1"] * 2
 
 
@@ -138,9 +139,9 @@ async def test_a_ledger_that_fails_ends_the_run_and_not_its_end(standing: MakeSt
             return await super().read()
 
     broken = BrokenLedger(standing(submitted=1))
-    await run_for(Progress(broken.read, Lines()), 25.0)
+    await run_for(ProgressTeller(broken.read, Lines()), 25.0)
     with pytest.raises(StorageError):
-        await Progress(broken.read, Lines()).run()
+        await ProgressTeller(broken.read, Lines()).run()
 
 
 async def test_without_a_terminal_progress_is_lines(standing: MakeStanding) -> None:

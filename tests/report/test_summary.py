@@ -15,14 +15,12 @@ from orchestrator.report.summary import (
     RunFacts,
     advice,
     build,
-    held_task,
     next_step,
     numbers,
     read,
     renew_master,
     write,
 )
-from orchestrator.tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,37 +212,6 @@ def test_the_parts_of_the_list_add_up() -> None:
     """`read` = accepted + duplicates + rejected; what was found inside other text is no part of it."""
     parts = numbers(COUNTS)
     assert parts["read"] == parts["accepted"] + parts["duplicates"] + parts["rejected"]
-
-
-def test_a_held_task_tells_how_to_find_it(task: MakeTask) -> None:
-    """Its file's name at the vendor, the time it was sent, its id and its reason, without numbers."""
-    told = held_task(task(reason="reset at 41798284651"), "spring.toml", again_nano=2_000_000_000)
-    ways_out = told.pop("ways_out")
-    assert told == {
-        "task": "instagram/000017",
-        "state": "in doubt",
-        "numbers": 20_000,
-        "sent_as": "spring-instagram-000017-ab12cd34.txt",
-        "sent_at": "2025-11-21T20:15:02Z",
-        "cost": 2.0,
-        "task_id": None,
-        "reason": "reset at 41…51",
-    }
-    assert [(way["decision"], way["cost"]) for way in ways_out] == [
-        ("adopt", 0.0),
-        ("resubmit", 2.0),
-        ("finish", 0.0),
-        ("give_up", 0.0),
-    ]
-    assert ways_out[1] == {
-        "decision": "resubmit",
-        "when": "send it again, for 2.00 USD",
-        "cost": 2.0,
-        "command": "orchestrator resolve instagram/000017 --resubmit -c spring.toml",
-    }
-    stalled = held_task(task(state=State.STALLED, task_id="3f1b"), "spring.toml", again_nano=None)["ways_out"]
-    assert (stalled[0]["decision"], stalled[0]["cost"]) == ("refetch", 0.0)
-    assert stalled[3]["when"] == "send it again, for unknown, although it has a task id and was paid for"
 
 
 def test_the_file_is_private_and_whole(tmp_path: Path) -> None:

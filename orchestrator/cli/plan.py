@@ -1,0 +1,83 @@
+"""`plan`: what it takes, and what it says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.costs import cost_lines, costs_content
+from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
+from orchestrator.errors import ExitCode
+from orchestrator.report import summary
+from orchestrator.report.printed import WIDTH, count, findings, numbers_table, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.job.ledger_plan import PlanReport
+    from orchestrator.settings import Settings
+
+
+HELP_WITH = {
+    "not a number": "is it a table? [job] column names the right column",
+    "no country code": 'if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
+    "excluded calling code": "[job] exclude_calling_codes keeps them out",
+}
+"""The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""
+
+
+@commands.command(
+    short_help="Read the list and show the cost; send nothing.",
+    example="plan -c spring.toml --set job.chunk_size=5000",
+)
+@ending
+@job_command
+def plan(settings: Settings, *, as_json: bool) -> int:
+    """Read the list for real, write the chunk files, show rejects and cost; send nothing.
+
+    A look at key, balance, budget, disk and clock says what would stop a run; such a finding is exit code 1, 4 or 5.
+    """
+    from orchestrator.job.plan import plan_job
+    from orchestrator.job.world import real_world
+
+    report = until_done(plan_job(settings, real_world()))
+    content = as_content(report)
+    put_either(content, as_text(content, text_width()), as_json=as_json)
+    if report.exit_code == ExitCode.DONE:
+        say_next("run", settings)
+    return report.exit_code
+
+
+def as_content(report: PlanReport) -> dict[str, Any]:
+    """Return numbers, rejects and what would help, chunks, cost per platform and findings."""
+    return {
+        "exit_code": int(report.exit_code),
+        "numbers": summary.numbers(report.counts),
+        "rejected_by_reason": dict(report.counts.rejected_by_reason),
+        "advice": list(report.advice),
+        "from_text": report.counts.from_text,
+        "chunks": report.chunks,
+        "platforms": costs_content(report.platforms),
+        "cost": report.cost_usd,
+        "max_cost": report.max_cost,
+        "findings": list(report.findings),
+    }
+
+
+def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Say what `plan` found, from the content that `plan --json` prints."""
+    lines = [
+        *numbers_table(plan["numbers"], width),
+        *_rejects(plan["rejected_by_reason"], plan.get("advice", ()), width),
+    ]
+    if from_text := plan["from_text"]:
+        lines += ["", f"{count(from_text)} accepted numbers stood inside other text: see that they are meant"]
+    lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *cost_lines(plan, width)]
+    return "\n".join([*lines, *findings(plan)])
+
+
+def _rejects(by_reason: Mapping[str, int], advice: Sequence[str], width: int) -> list[str]:
+    if not by_reason:
+        return []
+    body = table(("rejected", ""), [(reason, count(number)) for reason, number in by_reason.items()], width)
+    static = [f"{reason}: {HELP_WITH[reason]}" for reason in by_reason if reason in HELP_WITH]
+    return ["", *body, *(advice or static)]

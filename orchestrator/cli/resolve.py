@@ -1,0 +1,143 @@
+"""`resolve`: what it takes, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, until_done
+from orchestrator.errors import ExitCode, UsageError
+from orchestrator.report import streams
+from orchestrator.report.printed import count, money
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.job.resolve import Decision, ResolveReport
+    from orchestrator.settings import Settings
+
+
+DECIDED = {
+    "resubmit": "to be sent again",
+    "adopt": "at the vendor under the task id {task_id}",
+    "finish": "done, by its result file",
+    "give_up": "given up: its numbers are failed",
+    "refetch": "to be fetched again",
+    "undo": "as it was before {replaced}",
+}
+
+
+@commands.command(
+    short_help="Settle held tasks, for the next run to act on.",
+    example="resolve instagram/000017 --adopt 8f14e45f -c spring.toml",
+)
+@click.argument("names", nargs=-1, metavar="[TASK]...")
+@click.option("--all", "every", is_flag=True, help="Settle every held task.")
+@click.option("--resubmit", is_flag=True, help="Send it again: the vendor does not have it. It is paid again.")
+@click.option("--adopt", metavar="TASK_ID", help="The vendor has it, under this id.")
+@click.option("--result", type=click.Path(path_type=Path), metavar="FILE", help="This is its result file.")
+@click.option("--partial", is_flag=True, help="Take a FILE that lacks numbers; they become unanswered.")
+@click.option("--refetch", is_flag=True, help="Fetch its result again, under the task id that is known. It is free.")
+@click.option("--give-up", is_flag=True, help="Do without: its numbers become failed.")
+@click.option("--undo", is_flag=True, help="Take the last decision back, if nothing has come of it.")
+@ending
+@job_command
+def resolve(  # noqa: PLR0913 - one keyword for each option
+    settings: Settings,
+    *,
+    as_json: bool,
+    names: tuple[str, ...],
+    every: bool,
+    resubmit: bool,
+    adopt: str | None,
+    result: Path | None,
+    partial: bool,
+    refetch: bool,
+    give_up: bool,
+    undo: bool,
+) -> int:
+    """Settle held tasks, such as instagram/000017, by exactly one decision; the next run acts on it.
+
+    `orchestrator status --held` lists them, with the file name to look for at the vendor. Until something has come of a
+    decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
+    """
+    from orchestrator.job.resolve import Adopt, GiveUp, Refetch, Resubmit, Undo, UseResult, resolve_tasks
+    from orchestrator.job.world import real_world
+
+    decisions: list[Decision] = []
+    decisions += [Resubmit()] if resubmit else []
+    decisions += [Adopt(adopt)] if adopt is not None else []
+    decisions += [UseResult(result, partial=partial)] if result is not None else []
+    decisions += [GiveUp()] if give_up else []
+    decisions += [Refetch()] if refetch else []
+    decisions += [Undo()] if undo else []
+    if len(decisions) != 1:
+        raise UsageError(
+            "decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE, --give-up, --refetch and --undo"
+        )
+    decision = decisions[0]
+    if partial and result is None:
+        raise UsageError("--partial belongs to --result FILE")
+    if bool(names) == every:
+        raise UsageError("name the tasks to settle, or give --all for every held one")
+    if len(names) != 1 and isinstance(decision, Adopt | UseResult):
+        raise UsageError("--adopt and --result settle exactly one task; name it")
+    report = until_done(resolve_tasks(settings, decision, None if every else names, real_world()))
+    content = as_content(report)
+    put_either(content, as_text(content), as_json=as_json)
+    if report.settled:
+        say_next("status --held" if undo else "run", settings)
+    elif undo:
+        streams.say("there is no decision since the last run that could be taken back")
+    elif not report.left_out:
+        again = f"; {report.decided:,} were decided on since the last run: --all --undo takes that back"
+        streams.say(f"nothing is held{again * bool(report.decided)}")
+    return int(content["exit_code"])
+
+
+def as_content(report: ResolveReport) -> dict[str, Any]:
+    """Return what was decided, what each decision may cost, and what `--all` passed over."""
+    return {
+        "exit_code": int(ExitCode.SOME_FAILED if report.left_out else ExitCode.DONE),
+        "settled": [settled.task for settled in report.settled],
+        "decisions": [
+            {
+                "task": settled.task,
+                "decision": settled.decision.value,
+                "cost": settled.cost,
+                "cost_so_far": settled.paid,
+                "task_id": settled.task_id,
+                "replaced": settled.replaced or None,
+                "missing": settled.missing,
+            }
+            for settled in report.settled
+        ],
+        "left_out": [{"task": o.task, "task_id": o.task_id, "reason": o.reason} for o in report.left_out],
+    }
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """Name the tasks that `resolve` settled, one a line, with what was decided and what that may cost."""
+    lines = [_decision(settled) for settled in content["decisions"]]
+    costs = [settled["cost"] for settled in content["decisions"]]
+    if len(lines) > 1 and any(cost != 0 for cost in costs):
+        lines.append(f"in all, this may cost {money(None if None in costs else sum(costs))}")
+    lines += [f"{left['task']}  left out: {left['reason']}" for left in content["left_out"]]
+    return "\n".join(lines)
+
+
+def _decision(settled: Mapping[str, Any]) -> str:
+    said = DECIDED[settled["decision"]].format_map(settled)
+    if settled["decision"] == "undo":
+        return f"{settled['task']}  {said}"
+    if settled["missing"]:
+        said += f", {count(settled['missing'])} of its numbers are unanswered"
+    said += f"; this may cost {money(settled['cost'])}" if settled["cost"] != 0 else "; this costs nothing"
+    if settled["decision"] in ("resubmit", "give_up") and settled["cost_so_far"]:
+        said += f"; {money(settled['cost_so_far'])} may have been paid for it already"
+    if settled["decision"] == "resubmit" and settled["task_id"]:
+        said += f" (its task id was {settled['task_id']}: it is paid for twice)"
+    said += f"; in the place of {settled['replaced']}" if settled["replaced"] else ""
+    return f"{settled['task']}  {said}"

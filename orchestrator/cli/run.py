@@ -1,0 +1,65 @@
+"""`run`: what it takes, and what it says."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, text_width, token, until_done
+from orchestrator.report import streams
+from orchestrator.report.printed import summary_text
+
+if TYPE_CHECKING:
+    from orchestrator.records import Token
+    from orchestrator.settings import Settings
+
+
+@commands.command(
+    short_help="Do the whole job, or go on with a begun one.",
+    example="run -c spring.toml --deadline 5h30m",
+    codes=True,
+)
+@click.option("--deadline", callback=duration, metavar="5h30m", help="Stop in good order after so long.")
+@click.option("--submit-only", is_flag=True, help="Stop once everything is submitted.")
+@click.option("--extend", is_flag=True, help="Take a list that has grown; only its new numbers are sent.")
+@click.option(
+    "--after",
+    callback=token,
+    metavar="TOKEN",
+    help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
+)
+@partial(ending, in_order=True)
+@job_command
+def run(
+    settings: Settings,
+    *,
+    as_json: bool,
+    deadline: float | None,
+    submit_only: bool,
+    extend: bool,
+    after: Token | None,
+) -> int:
+    """Do the whole job, or go on with a begun one: plan, submit, poll, download, check, write the master.
+
+    The only command that sends paid requests, each once. Stop it at any time (Ctrl-C, SIGTERM, --deadline) and type the
+    same command again.
+    """
+    import gc
+
+    from orchestrator.job.run import RunOptions, run_job
+    from orchestrator.job.world import real_world
+    from orchestrator.report import summary
+
+    options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
+    work = run_job(settings, options, real_world())
+    gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
+    try:
+        outcome = until_done(work)
+    finally:
+        gc.unfreeze()
+    put_either(outcome.summary, summary_text(outcome.summary, text_width()), as_json=as_json)
+    for message in filter(None, (outcome.summary["reason"], summary.advice(outcome.summary))):
+        streams.say(message)
+    return outcome.exit_code

@@ -1,0 +1,146 @@
+"""Plain text for standard output. Pure: values in, text out, its tables at most `width` columns wide.
+
+Long words (names, reasons) may exceed the width; numbers never do, since a table that is too wide is split. Sentences
+are one line each, which a terminal wraps and a program can take apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+WIDTH = 60
+_UNIT = 1000
+_GAP = "  "
+
+
+def count(number: int) -> str:
+    """Write a whole number with thousands separators."""
+    return f"{number:,}"
+
+
+def money(usd: float | None) -> str:
+    """Write an amount to the last digit that counts, and at least in cents."""
+    if usd is None:
+        return "unknown"
+    whole, _, fraction = f"{usd:,.9f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0'):0<2} USD"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration as the command line takes it, with its two largest units: `5h30m`, `90s` as `1m30s`."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    if hours:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    return f"{rest}s"
+
+
+def seconds(number: float) -> str:
+    """Write a duration as the command line takes it, and to the second: `5h30m`, `2h0m5s` as `2h5s`."""
+    whole = max(1, round(number))
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "m"), (whole % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
+    """Align columns, the first to the left; what does not fit `width` follows below, with the first column again."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines: list[str] = []
+    for group in _column_groups(widths, width):
+        lines += [_row([row[i] for i in group], [widths[i] for i in group]) for row in (header, *rows)]
+    return lines
+
+
+def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
+    """Say where a job stands, from the content of summary.json."""
+    lines = [_headline(summary), "", *numbers_table(summary["numbers"], width)]
+    if platforms := summary["platforms"]:
+        lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
+    cost = f"cost so far {money(summary['cost'])}"
+    limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
+    return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"]), *findings(summary)])
+
+
+def master_lines(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the files of the master."""
+    return [f"wrote {file['path']}, {count(file['rows'])} numbers" for file in files]
+
+
+def size(size_bytes: float) -> str:
+    """Write a size with the unit that fits."""
+    for unit in ("bytes", "kB", "MB"):
+        if size_bytes < _UNIT:
+            return f"{size_bytes:,.0f} {unit}" if unit == "bytes" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= _UNIT
+    return f"{size_bytes:,.1f} GB"
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    job, serial, code = summary["job"], summary["serial"], summary["exit_code"]
+    mark = " (sandbox: no verdict is real)" if summary["sandbox"] else ""
+    if summary.get("state") == "purged":
+        return f"{job}: purged after run {serial}; it is closed, and nothing of it can be sent any more{mark}"
+    if not serial:
+        return f"{job}: not begun{mark}"
+    end = f"ended {summary['ended_at']}, exit code {code}" if code is not None else "running, or killed"
+    return f"{job}: run {serial} {end}{mark}"
+
+
+def numbers_table(numbers: Mapping[str, int], width: int) -> list[str]:
+    """Show the counts that add up."""
+    return table(("numbers", *numbers), [("", *map(count, numbers.values()))], width)
+
+
+def _tasks(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
+    names = ("tasks", "done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
+    rows = [(platform, *(count(entry[name]) for name in names)) for platform, entry in platforms.items()]
+    return without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names[1:])), rows, width)
+
+
+def _verdicts(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
+    words = list(dict.fromkeys(word for entry in platforms.values() for word in entry["verdicts"]))
+    if not words:
+        return []
+    rows = [(name, *(count(entry["verdicts"].get(word, 0)) for word in words)) for name, entry in platforms.items()]
+    return ["", *table(("verdicts", *words), rows, width)]
+
+
+def findings(content: Mapping[str, Any]) -> list[str]:
+    """List the findings under a heading; no lines without any."""
+    return section("findings", content["findings"])
+
+
+def section(title: str, sentences: Sequence[str]) -> list[str]:
+    """List sentences under a heading; no lines without any."""
+    return ["", title, *(f"- {sentence}" for sentence in sentences)] if sentences else []
+
+
+def without_zeros(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Align columns, save for those that are nothing but zeros."""
+    kept = [i for i in range(len(header)) if any(row[i] != "0" for row in rows)]
+    return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows], width)
+
+
+def _column_groups(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Put as many columns as fit beside the first into each group."""
+    groups: list[list[int]] = [[0]]
+    room = width - widths[0]
+    for i, needed in enumerate(widths[1:], 1):
+        if len(groups[-1]) > 1 and needed + len(_GAP) > room:
+            groups.append([0])
+            room = width - widths[0]
+        groups[-1].append(i)
+        room -= needed + len(_GAP)
+    return groups
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = (
+        f"{cell:{'>' if i else '<'}{width}}" for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return _GAP.join([first, *others]).rstrip()
