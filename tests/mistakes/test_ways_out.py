@@ -491,6 +491,32 @@ def a_task_that_is_misspelt(job: Job) -> None:
     assert job.call("status", "--held")[0] == 1
 
 
+def what_init_says(job: Job) -> None:
+    code, message = job.call("init", "spring")
+    assert code == 0
+    assert "next: orchestrator plan -c spring/config.toml" in message
+    code, message = job.call("plan", "-c", "spring/config.toml")
+    assert (code, message) == (0, "orchestrator: next: orchestrator run -c spring/config.toml")
+    assert job.call("run", "-c", "spring/config.toml")[0] == 0
+
+
+def one_task_or_all(job: Job) -> None:
+    task_id = in_doubt(job)
+    for typed in (("--give-up",), (str(TASK), "--all", "--give-up")):
+        code, message = job.call("resolve", *typed)
+        assert code == 2
+        assert "name the tasks to settle, or give --all for every held one" in message
+    code, message = job.call("resolve", "--all", "--adopt", task_id)
+    assert code == 2
+    assert "--adopt and --result settle exactly one task; name it" in message
+    assert job.call("resolve", "--all", "--give-up")[0] == 0
+    code, message = job.call("resolve", str(TASK), "--undo")
+    assert (code, message) == (0, "orchestrator: next: orchestrator status --held -c config.toml")
+    assert job.call("status", "--held", "-c", "config.toml")[0] == 1
+    assert job.call("resolve", str(TASK), "--adopt", task_id)[0] == 0
+    assert job.call("run")[0] == 0
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -526,6 +552,8 @@ SCENARIOS = [
     a_mistyped_id,
     what_was_retried,
     a_task_that_is_misspelt,
+    what_init_says,
+    one_task_or_all,
 ]
 
 
@@ -538,8 +566,8 @@ def test_a_way_out(a_job: Job, scenario: Callable[[Job], None]) -> None:
 # --- every message that names a way out is in a table ----------------------------------------------------------------
 
 PACKAGE = Path(orchestrator.__file__).parent
-STAGES = ("dispatch", "job", "ledger", "master", "report", "results", "vendor_api")
-"""Where messages come from that meet a job underway. What config, list and command line say is typed anew, and the next
+STAGES = ("cli", "dispatch", "job", "ledger", "master", "report", "results", "vendor_api")
+"""Where messages come from that meet a job underway. What config and list say is typed anew, and the next
 call reads it as any other; the mistakes of `test_mistakes` take these, as far as they have a `mend`."""
 WAY = re.compile(
     r"orchestrator [a-z]+ |(?<![\w-])--[a-z]|(?:[;,:(] ?|^|and |or |then )(?:set|remove|restore|put|bring|raise|choose|"
@@ -548,6 +576,13 @@ WAY = re.compile(
 )
 
 TRIED: dict[str, str] = {
+    "next: orchestrator plan -c {}": "what_init_says",
+    "orchestrator run {}": "pending_cells_are_run",
+    "orchestrator purge --yes {}": "purge_says_how",
+    "name the tasks to settle, or give --all": "one_task_or_all",
+    "settle exactly one task; name it": "one_task_or_all",
+    "status --held": "one_task_or_all",
+    "--all --undo takes that back": "all_is_undone",
     "no task id of the vendor is known, so there is nothing to fetch": "nothing_to_fetch",
     "it has a task id, so it was paid for": "all_but_what_was_paid_for",
     "--adopt TASK_ID": "test_what_status_shows_can_be_typed",
@@ -561,9 +596,9 @@ TRIED: dict[str, str] = {
     "its column is named after": "a_result_with_another_column",
     "is the task id of {}; if it is": "a_result_with_the_wrong_name",
     "take it with --partial": "part_of_a_result",
-    "a task id or a result file belongs to": "tests/job/test_resolving.py::test_a_result_for_all_of_none",
+    "a task id or a result file belongs to": "tests/job/test_resolve.py::test_a_result_for_all_of_none",
     "this can't be a task id of the vendor": "a_mistyped_id",
-    "belongs to {}; look at the vendor": "tests/job/test_resolving.py::test_decisions_that_make_no_sense",
+    "belongs to {}; look at the vendor": "tests/job/test_resolve.py::test_decisions_that_make_no_sense",
     "was given to {} since; settle that one first": (
         "tests/ledger/test_store_transitions.py::test_an_id_that_went_to_another_task_does_not_come_back"
     ),
@@ -621,6 +656,11 @@ NOT_TRIED: dict[str, str] = {
     "put it back as it was, or set keep_columns": "no scenario yet",
     "resolve {} --refetch has it fetched again": "no scenario yet; the command is tried on held and failed tasks",
     "the master would have {} columns": "no scenario yet",
+    "sandbox: {}; choose another --port": "of the vendor as a server, which stays until it is told to stop",
+    "disk or ledger failed": "the meaning of an exit code, in the help",
+    "stopped in good order, or the vendor": "the meaning of an exit code, in the help",
+    "orchestrator --help": "in the help",
+    "the whole job; stop it and run it again": "in the help",
     "put off": "the name of an outcome, no message",
     "{}: run {} {}{}": "the headline of a run, no message",
     "differ by {} s; set the clock": "a clock is not set by a test",
@@ -645,13 +685,15 @@ NOT_TRIED: dict[str, str] = {
 
 
 def named(tree: ast.AST) -> Iterator[str]:
-    """Give the texts of a module that name a way out, with {} for what is filled in; docstrings are no messages."""
+    """Give the texts of a module that name a way out, with {} for what is filled in; no docstrings, and no help."""
     passed: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             passed.add(id(node.value))
         if isinstance(node, ast.JoinedStr):
             passed.update(id(part) for part in ast.walk(node) if part is not node)
+        if isinstance(node, ast.keyword) and node.arg in ("example", "help", "short_help"):
+            passed.add(id(node.value))
     for node in ast.walk(tree):
         if id(node) in passed:
             continue
