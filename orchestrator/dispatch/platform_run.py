@@ -141,7 +141,7 @@ class PlatformRun:
 
     @property
     def unpolled(self) -> str:
-        """Why nothing can be looked at in this run, "" while it can."""
+        """Why nothing can be polled in this run, "" while it can."""
         return self.poll_denied or self.vendor.poll_denied
 
     def is_too_late(self, now: float) -> bool:
@@ -161,7 +161,7 @@ class PlatformRun:
         return self.again.pop() if self.again.next_at <= now else self.upcoming.popleft()
 
     def poll_floor_s(self) -> float:
-        """Return how far apart one task's looks must be for platform and vendor to bear them."""
+        """Return how far apart one task's polls must be for platform and vendor to bear them."""
         together = sum(platform.at_vendor.work for platform in self.vendor.platforms)
         own = floor_s(self.at_vendor.work, self.pace.interval_s)
         return max(own, floor_s(together, self.vendor.pace.interval_s))

@@ -83,7 +83,16 @@ class Poller:
             case _Follow(url):
                 await self._follow(platform, watch, url)
             case _FindOutWhoDenies(reason):
-                await self._find_out_who_denies(platform, watch, reason)
+                # Where the vendor answers nothing else, the denial is no matter of this task.
+                if not platform.vendor.answered:
+                    await self.ask(platform, partial(leave, platform.pace, platform.vendor.pace))
+                if platform.vendor.answered:
+                    hold = Hold(f"the vendor does not let us see the task ({reason})")
+                    await self._watcher.carry_out(platform, watch, hold)
+                else:
+                    platform.poll_denied = platform.denied = reason
+                    status = HTTPStatus.FORBIDDEN.value
+                    log.error("vendor_says_stop", platform=platform.name, status=status, reason=reason)
             case _Stay():
                 pass
             case _:
@@ -164,17 +173,6 @@ class Poller:
         if isinstance(error, RefusedError):
             return Hold(f"the vendor does not know the task any more ({error})")
         return _FindOutWhoDenies(str(error))
-
-    async def _find_out_who_denies(self, platform: PlatformRun, watch: Watch, reason: str) -> None:
-        """Where the vendor has answered nothing else, a denial is no matter of this task."""
-        if not platform.vendor.answered:
-            await self.ask(platform, partial(leave, platform.pace, platform.vendor.pace))
-        if platform.vendor.answered:
-            hold = Hold(f"the vendor does not let us see the task ({reason})")
-            await self._watcher.carry_out(platform, watch, hold)
-        else:
-            platform.poll_denied = platform.denied = reason
-            log.error("vendor_says_stop", platform=platform.name, status=HTTPStatus.FORBIDDEN.value, reason=reason)
 
     async def _follow(self, platform: PlatformRun, watch: Watch, url: str) -> None:
         """Have the link followed, unless it names another task of ours.

@@ -65,7 +65,12 @@ class ResultReader:
 
     def _call(self) -> None:
         while self._waiting and len(self._calls) < self._workers.count:
-            task = asyncio.create_task(self._run(self._batch()))
+            batch = [self._waiting.popleft()]  # one file goes, however large it is
+            rows = batch[0][1]
+            while self._waiting and len(batch) < FILES_AT_ONCE and rows + self._waiting[0][1] <= ROWS_AT_ONCE:
+                batch.append(self._waiting.popleft())
+                rows += batch[-1][1]
+            task = asyncio.create_task(self._run(batch))
             self._calls.add(task)
             task.add_done_callback(self._ended)
 
@@ -73,14 +78,6 @@ class ResultReader:
         self._calls.discard(task)
         if self._timer is None:  # else they still gather
             self._call()
-
-    def _batch(self) -> list[tuple[ResultCheck, int, asyncio.Future[ResultReport]]]:
-        batch = [self._waiting.popleft()]
-        rows = batch[0][1]
-        while self._waiting and len(batch) < FILES_AT_ONCE and rows + self._waiting[0][1] <= ROWS_AT_ONCE:
-            batch.append(self._waiting.popleft())
-            rows += batch[-1][1]
-        return batch
 
     async def _run(self, batch: list[tuple[ResultCheck, int, asyncio.Future[ResultReport]]]) -> None:
         checks = tuple(check for check, _, _ in batch)

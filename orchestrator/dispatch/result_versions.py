@@ -26,7 +26,7 @@ from orchestrator.jobdir.layout import (
     task_of_quarantined,
     verdict_path,
 )
-from orchestrator.ledger import ALTERED, Version
+from orchestrator.ledger import ALTERED, Ledger, Version
 from orchestrator.results import ResultCheck, check_limits, set_aside, take_results
 from orchestrator.results.check import check_result
 from orchestrator.tasks import TaskKey
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from orchestrator.ledger import Ledger, LedgerWriter
+    from orchestrator.ledger import LedgerWriter
     from orchestrator.records import Task
     from orchestrator.results import ResultReport
     from orchestrator.settings import PlatformSettings
@@ -203,32 +203,23 @@ async def read_quarantine(versions: ResultVersions, platforms: Mapping[str, Plat
     done = 0
     for name, platform in platforms.items():
         read_by = reader_of(platform.result_columns)
-        keys = await versions.ledger.do(partial(_quarantined, platform=name, read_by=read_by))
+        keys = await versions.ledger.do(partial(Ledger.quarantined, platform=name, unless_read_by=read_by))
         for batch in (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)):
             done += sum(await asyncio.gather(*(_read_again(versions, key, platform) for key in batch)))
     return done
 
 
-def _quarantined(ledger: Ledger, platform: str, read_by: str) -> list[TaskKey]:
-    return ledger.quarantined(platform, unless_read_by=read_by)
-
-
 async def _read_again(versions: ResultVersions, key: TaskKey, platform: PlatformSettings) -> bool:
-    task = await versions.ledger.do(partial(_task, key=key))
+    task = await versions.ledger.do(lambda it: it.task(key))
+    if task is None:
+        raise AssertionError(f"{key} is in quarantine, and not in the plan")
     taken = await versions.take_best(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
         read_by = reader_of(platform.result_columns)
-        await versions.ledger.record(lambda ledger: ledger.read_in_vain(key, read_by))
+        await versions.ledger.record(lambda it: it.read_in_vain(key, read_by))
         return False
     log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)
     return True
-
-
-def _task(ledger: Ledger, key: TaskKey) -> Task:
-    task = ledger.task(key)
-    if task is None:
-        raise AssertionError(f"{key} is not in the plan")
-    return task
 
 
 async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> None:
@@ -236,24 +227,17 @@ async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> No
     folder = quarantine_folder(versions.directory)
     found = await _in_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
     for path in found:
-        key = _key_of(path, platforms)
-        if key is None or await versions.ledger.do(partial(_is_known, key=key)):
+        platform, chunk = task_of_quarantined(path.name) or ("", 0)
+        key = TaskKey(platform, chunk)
+        if platform not in platforms or await versions.ledger.do(partial(_is_known, key=key)):
             continue
         version = Version(await _in_thread(partial(_hash, path)), path.relative_to(versions.directory).as_posix())
-        await versions.ledger.record(partial(_note_stray, key=key, version=version))
-
-
-def _note_stray(ledger: Ledger, key: TaskKey, version: Version) -> None:
-    ledger.set_aside(key, version, read_by="")
+        # As read by nobody, so that it is read now.
+        await versions.ledger.record(partial(Ledger.set_aside, key=key, version=version, read_by=""))
 
 
 def _is_known(ledger: Ledger, key: TaskKey) -> bool:
     return ledger.task(key) is None or ledger.has_versions(key)
-
-
-def _key_of(path: Path, platforms: Iterable[str]) -> TaskKey | None:
-    platform, chunk = task_of_quarantined(path.name) or ("", 0)
-    return TaskKey(platform, chunk) if platform in platforms else None
 
 
 def _hash(path: Path) -> str:

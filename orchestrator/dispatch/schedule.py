@@ -84,14 +84,11 @@ class Schedule:
             for platform in self.platforms:
                 step = choose(platform, now)
                 if not isinstance(step, Wait):
-                    self._to_the_back(platform)
+                    self.platforms.remove(platform)  # to the back
+                    self.platforms.append(platform)
                     return step
                 until = min(until, step.until)
         return Wait(until)
-
-    def _to_the_back(self, platform: PlatformRun) -> None:
-        self.platforms.remove(platform)
-        self.platforms.append(platform)
 
     def _download(self, platform: PlatformRun, now: float) -> Download | Wait:
         if not self.downloads.free:

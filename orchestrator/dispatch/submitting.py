@@ -73,8 +73,15 @@ class Submitter:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
         attempt = Attempt(platform, task, place, platform.settings.cost_nano(task.rows), sent_name, self._context.now)
+
+        async def release(sha256: str) -> None:
+            await self._release(attempt, sha256)
+
+        chunk_file = chunk_path(self._context.directory, task.key.chunk)
         try:
-            answer = await self._send(attempt, leave)
+            answer = await platform.vendor.client.submit(
+                platform.settings, chunk_file, sent_name, leave=leave, release=release
+            )
             await self._record(attempt, answer)
         except NotNowError:
             platform.again.put(task, self._context.now)  # before all others; if not in this run, then in the next
@@ -86,25 +93,17 @@ class Submitter:
             await self._cut_off(attempt)
             raise
 
-    async def _send(self, attempt: Attempt, leave: Leave) -> SubmitAnswer:
-        platform, task = attempt.platform, attempt.task
-
-        async def release(sha256: str) -> None:
-            await self._release(attempt, sha256)
-
-        chunk_file = chunk_path(self._context.directory, task.key.chunk)
-        return await platform.vendor.client.submit(
-            platform.settings, chunk_file, attempt.sent_name, leave=leave, release=release
-        )
-
     async def _release(self, attempt: Attempt, sha256: str) -> None:
+        """Commit that the task is released, and its cost; until this returns, its last bytes are held back."""
         platform, task = attempt.platform, attempt.task
+        # The hash of what was sent: the file may have been altered after any look at it.
         if sha256 != task.sha256:
             raise StorageError(
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
         await attempt.place.release(now=self._context.now)
+        # Looked at after the wait for a place: any of it may have come meanwhile.
         if self._context.stopping.is_set() or platform.blocked or platform.is_too_late(self._context.now):
             raise NotNowError
         at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
@@ -116,31 +115,50 @@ class Submitter:
         attempt.released_at = self._context.now
 
     async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:
-        platform = attempt.platform
+        platform, key = attempt.platform, attempt.task.key
         if attempt.released_at is not None and not isinstance(answer, InDoubt):
             platform.caution.answer_took(self._context.now - attempt.released_at)
         if not isinstance(answer, PutOff | Stopped):
             platform.doubtful_at = math.inf
+        if isinstance(answer, Accepted):
+            await self._accepted(attempt, answer)
+            return
+        at = self._context.clock()
         match answer:
-            case Accepted():
-                await self._accepted(attempt, answer)
             case PutOff(cause=Cause.FAILED) if attempt.released:
-                await self._failed(attempt, answer)
-            case PutOff():
-                await self._unrelease(attempt, answer.reason)
-                self._again(attempt, answer)
-            case Stopped():
-                await self._unrelease(attempt, answer.reason)
-                self._stopped(attempt, answer)
+                # Believed a few times, over all runs; after that nobody knows whether there are tasks.
+                state = await self._context.note(
+                    platform, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
+                )
+                if state is State.IN_DOUBT:
+                    self._context.ill(platform.vendor, answer.reason)
+                    self._doubted(attempt, f"{FAILURES} times {answer.reason}")
+                else:
+                    self._again(attempt, answer)
+            case PutOff() | Stopped():
+                if attempt.released:
+                    await self._context.note(platform, lambda ledger: ledger.put_off(key, answer.reason, at=at))
+                if isinstance(answer, PutOff):
+                    self._again(attempt, answer)
+                else:
+                    self._stopped(attempt, answer)
             case Refused():
-                await self._refused(attempt, answer)
-            case InDoubt():
-                await self._in_doubt(attempt, answer.reason)
+                platform.caution.answered(SubmitOutcome.REFUSED)
+                await self._context.note(platform, lambda ledger: ledger.refuse(key, answer.reason, at=at))
+                self._context.well(platform.vendor)
+                log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
+                platform.say_if_stopped()
+            case InDoubt(reason):
+                await self._context.note(platform, lambda ledger: ledger.doubt(key, reason, at=at))
+                self._context.ill(platform.vendor, reason)
+                self._doubted(attempt, reason)
             case _:
                 assert_never(answer)
 
     async def _accepted(self, attempt: Attempt, answer: Accepted) -> None:
-        platform, key = attempt.platform, attempt.task.key
+        platform, task = attempt.platform, attempt.task
+        key = task.key
+        # Before all else that could fail, so that a log has it even if the disk is gone.
         log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", task_id=answer.task_id)
         at = self._context.clock()
 
@@ -156,22 +174,9 @@ class Submitter:
             return
         self._context.well(platform.vendor)
         platform.caution.answered(SubmitOutcome.ACCEPTED)
-        now, task = self._context.now, attempt.task
-        place = platform.at_vendor.take()
+        now, place = self._context.now, platform.at_vendor.take()
         watch = Watch(key, answer.task_id, task.rows, now, now, place, chunk_sha256=task.sha256)
         await self._watcher.carry_out(platform, watch, PollWhenDue(0.0))
-
-    async def _failed(self, attempt: Attempt, answer: PutOff) -> None:
-        """Believe a few times that the vendor failed and made no task; after that nobody knows."""
-        key, at = attempt.task.key, self._context.clock()
-        state = await self._context.note(
-            attempt.platform, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
-        )
-        if state is State.IN_DOUBT:
-            self._context.ill(attempt.platform.vendor, answer.reason)
-            self._doubted(attempt, f"{FAILURES} times {answer.reason}")
-        else:
-            self._again(attempt, answer)
 
     def _again(self, attempt: Attempt, answer: PutOff) -> None:
         """Send it once more later."""
@@ -199,36 +204,18 @@ class Submitter:
             platform.vendor.denied = answer.reason
             log.error("vendor_says_stop", vendor=platform.vendor.name, status=answer.status, reason=answer.reason)
 
-    async def _unrelease(self, attempt: Attempt, reason: str) -> None:
-        key, at = attempt.task.key, self._context.clock()
-        if attempt.released:
-            await self._context.note(attempt.platform, lambda ledger: ledger.put_off(key, reason, at=at))
-
-    async def _refused(self, attempt: Attempt, answer: Refused) -> None:
-        platform, key = attempt.platform, attempt.task.key
-        at = self._context.clock()
-        platform.caution.answered(SubmitOutcome.REFUSED)
-        await self._context.note(platform, lambda ledger: ledger.refuse(key, answer.reason, at=at))
-        self._context.well(platform.vendor)
-        log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
-        platform.say_if_stopped()
-
-    async def _in_doubt(self, attempt: Attempt, reason: str) -> None:
-        key, at = attempt.task.key, self._context.clock()
-        await self._context.note(attempt.platform, lambda ledger: ledger.doubt(key, reason, at=at))
-        self._context.ill(attempt.platform.vendor, reason)
-        self._doubted(attempt, reason)
-
     def _doubted(self, attempt: Attempt, reason: str) -> None:
         log.error("in_doubt", task=str(attempt.task.key), reason=reason)
         attempt.platform.caution.answered(SubmitOutcome.DOUBTED)
         attempt.platform.say_if_stopped()
 
     async def _cut_off(self, attempt: Attempt) -> None:
-        """Settle a submit that is cut off: its last bytes left, or provably did not."""
+        """Record what is known of a submit that is cut off: its last bytes were sent, or provably not."""
+        if not attempt.asked:
+            return
         key, at = attempt.task.key, self._context.clock()
 
-        def settle(ledger: Ledger) -> None:
+        def tell_what_is_known(ledger: Ledger) -> None:
             task = ledger.task(key)
             if task is None or task.state is not State.RELEASED:
                 return
@@ -237,8 +224,7 @@ class Submitter:
             else:
                 ledger.put_off(key, "the run ended before the last bytes left", at=at)
 
-        if attempt.asked:
-            try:
-                await self._context.ledger.record(settle)
-            except StorageError as error:
-                log.error("not_recorded", task=str(key), reason=str(error))
+        try:
+            await self._context.ledger.record(tell_what_is_known)
+        except StorageError as error:
+            log.error("not_recorded", task=str(key), reason=str(error))

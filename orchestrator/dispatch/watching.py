@@ -124,7 +124,15 @@ class Watcher:
             case PollAgain(wait_s):
                 platform.polls.put(watch, now + wait_s)
             case PollWhenDue(done):
-                self._poll_when_due(platform, watch, done)
+                progress = PollProgress(
+                    now - watch.submitted_at, now - watch.progress_at, done, watch.since, watch.worked_s
+                )
+                if watch.since[1] <= 0.0:  # a wait in a queue is no part of the task's speed
+                    watch.since = (progress.age_s, done)
+                watch.polled_s, watch.worked_s = progress.age_s, worked_s(progress)
+                draw, polling, floor_s = self._context.random.random(), self._context.polling, platform.poll_floor_s()
+                wait_s = next_poll_s(progress, platform.experience, polling, floor_s=floor_s, draw=draw)
+                platform.polls.put(watch, now + wait_s)
             case FetchAgain(wait_s):
                 platform.ready.put(watch, now + wait_s)
             case Fail(reason):
@@ -133,17 +141,6 @@ class Watcher:
                 await self._hold(platform, watch, reason)
             case _:
                 assert_never(step)
-
-    def _poll_when_due(self, platform: PlatformRun, watch: Watch, done: float) -> None:
-        now = self._context.now
-        progress = PollProgress(now - watch.submitted_at, now - watch.progress_at, done, watch.since, watch.worked_s)
-        if watch.since[1] <= 0.0:  # a wait in a queue is no part of the task's speed
-            watch.since = (progress.age_s, done)
-        watch.polled_s, watch.worked_s = progress.age_s, worked_s(progress)
-        draw = self._context.random.random()
-        polling, floor_s = self._context.polling, platform.poll_floor_s()
-        wait_s = next_poll_s(progress, platform.experience, polling, floor_s=floor_s, draw=draw)
-        platform.polls.put(watch, now + wait_s)
 
     async def done(self, platform: PlatformRun, watch: Watch, report: ResultReport, *, recorded: bool = False) -> None:
         """End a task with the verdicts that are written; `recorded` says that the ledger knows it already."""

@@ -176,12 +176,13 @@ class VendorClient:
     ) -> HttpAnswer | Silence:
         """Return the answer, as far as it came, or the reason why there is none."""
         answer: HttpAnswer | None = None
+        url = URL(self._base_url + request.path)
         try:
             async with call.deadline:
                 call.deadline.within(self._times.connect_s, _UNCONNECTED)
                 async with session.request(
                     request.method,
-                    self._url_of(request),
+                    url.extend_query(request.query) if request.query else url,
                     data=body,
                     headers={"X-API-Key": self._key} if self._key else None,
                     allow_redirects=False,
@@ -194,10 +195,6 @@ class VendorClient:
                 raise call.failure from None
             return silence_of(error, call.deadline) if answer is None else answer
         return answer
-
-    def _url_of(self, request: dialects.Request) -> URL:
-        url = URL(self._base_url + request.path)
-        return url.extend_query(request.query) if request.query else url
 
     def _note(self, response: aiohttp.ClientResponse, body: bytes | None) -> HttpAnswer:
         content = dialects.with_quotable_status(dialects.read_content(body), self._hide)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from aiofiles.threadpool.binary import AsyncBufferedIOBase
     from yarl import URL
 
     from orchestrator.vendor_api.deadline import Times
@@ -99,15 +98,11 @@ async def _more(response: aiohttp.ClientResponse) -> bytes:
     try:
         return await response.content.readany()
     except aiohttp.ClientPayloadError as error:
-        if _was_reset(response):
+        # The same error, whether the connection was torn down or ended in good order.
+        protocol = None if response.connection is None else response.connection.protocol
+        if protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError):
             raise  # the way is bad, not the file
         raise DamagedResultError("the result file ended before its announced length") from error
-
-
-def _was_reset(response: aiohttp.ClientResponse) -> bool:
-    """Whether the connection was torn down, and not ended in good order: the payload's error is the same for both."""
-    protocol = None if response.connection is None else response.connection.protocol
-    return protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError)
 
 
 async def _store(content: AsyncIterator[bytes], part: Path) -> None:
@@ -122,27 +117,20 @@ async def _store(content: AsyncIterator[bytes], part: Path) -> None:
             if len(head) > SMALL_BYTES:
                 break
         if len(head) <= SMALL_BYTES:
-            _write_small(part, head)
+            with disk_errors(part), FileIO(part, "w", opener=open_private) as small:
+                write_whole(small, head)
             return
         async with opened(part, "wb", open_private) as file:
-            await _write_blocks(head, content, file, part)
+            block = head
+            async for data in content:
+                if len(block) >= BLOCK_BYTES:
+                    with disk_errors(part):
+                        await file.write(bytes(block))
+                    block.clear()
+                block += data
+            with disk_errors(part):
+                await file.write(bytes(block))
     except BaseException:
         with disk_errors(part):
             part.unlink(missing_ok=True)  # noqa: ASYNC240 - a wait here could be cancelled, and leave the part
         raise
-
-
-def _write_small(part: Path, content: bytearray) -> None:
-    with disk_errors(part), FileIO(part, "w", opener=open_private) as file:
-        write_whole(file, content)
-
-
-async def _write_blocks(block: bytearray, content: AsyncIterator[bytes], file: AsyncBufferedIOBase, part: Path) -> None:
-    async for data in content:
-        if len(block) >= BLOCK_BYTES:
-            with disk_errors(part):
-                await file.write(bytes(block))
-            block.clear()
-        block += data
-    with disk_errors(part):
-        await file.write(bytes(block))

@@ -22,7 +22,12 @@ async def opened(path: Path, mode: str, opener: Callable[[str, int], int] | None
     A thread opens it, and a cancellation does not stop that thread: without the wait here the file would stay open
     with nobody knowing.
     """
-    opening = asyncio.create_task(_open(path, mode, opener))
+
+    async def open_it() -> Any:
+        with disk_errors(path):
+            return await aiofiles.open(path, mode, opener=opener)  # type: ignore[call-overload] # no literal mode
+
+    opening = asyncio.create_task(open_it())
     try:
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:
@@ -33,8 +38,3 @@ async def opened(path: Path, mode: str, opener: Callable[[str, int], int] | None
     finally:
         with disk_errors(path):  # what a full disk did not take before, it refuses again here
             await file.close()
-
-
-async def _open(path: Path, mode: str, opener: Callable[[str, int], int] | None) -> Any:
-    with disk_errors(path):
-        return await aiofiles.open(path, mode, opener=opener)  # type: ignore[call-overload] # the mode is no literal

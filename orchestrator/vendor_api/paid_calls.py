@@ -6,15 +6,12 @@ Spellings that a server could take for the same count as one: what is told apart
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from yarl import URL
 
 from orchestrator.settings import SANDBOX, Style
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class PaidCall(NamedTuple):
@@ -28,30 +25,19 @@ class PaidCall(NamedTuple):
 
 def call_of(base_url: str, style: str, path: str, task_type: str) -> PaidCall:
     """Return the call that these settings make; `base_url` and `path` are divided where it suits their writer."""
-    server, base = _address(base_url)
-    return PaidCall(server, _plain((*base, *_parts(path))), str(style), task_type if style == Style.V1 else "")
-
-
-def _address(base_url: str) -> tuple[str, tuple[str, ...]]:
-    if base_url == SANDBOX:
-        return SANDBOX, ()
-    url = URL(base_url)
-    host = (url.raw_host or "").rstrip(".").lower()
-    if ":" in host:
-        host = f"[{ip_address(host)}]"
-    return f"{url.scheme}://{host}:{url.port}", _parts(url.raw_path)
-
-
-def _parts(path: str) -> tuple[str, ...]:
-    return tuple(unquote(part, errors="surrogateescape") for part in path.split("/"))
-
-
-def _plain(parts: Iterable[str]) -> tuple[str, ...]:
-    """Walk the path: what is empty leads nowhere, as does a dot, and two of them lead back."""
+    server, base = SANDBOX, ""
+    if base_url != SANDBOX:
+        url = URL(base_url)
+        host = (url.raw_host or "").rstrip(".").lower()
+        if ":" in host:
+            host = f"[{ip_address(host)}]"  # one address has many spellings
+        server, base = f"{url.scheme}://{host}:{url.port}", url.raw_path
     walked: list[str] = []
-    for part in parts:
-        if part == "..":
+    for part in (*base.split("/"), *path.split("/")):
+        # As a server walks a path: what is empty leads nowhere, as does a dot, and two of them lead back.
+        name = unquote(part, errors="surrogateescape")
+        if name == "..":
             del walked[-1:]
-        elif part not in ("", "."):
-            walked.append(part)
-    return tuple(walked)
+        elif name not in ("", "."):
+            walked.append(name)
+    return PaidCall(server, tuple(walked), str(style), task_type if style == Style.V1 else "")

@@ -78,24 +78,17 @@ def changed(path: Path) -> StorageError:
 @asynccontextmanager
 async def open_upload(path: Path) -> AsyncIterator[ChunkUpload]:
     """Open a chunk file; raises `StorageError`."""
-    size_bytes, content = _read_small(path)
-    if content is not None:
-        yield ChunkUpload(path, size_bytes, content)
-        return
-    async with opened(path, "rb") as file:
-        yield ChunkUpload(path, os.fstat(file.fileno()).st_size, file=file)
-
-
-def _read_small(path: Path) -> tuple[int, bytes | None]:
-    """Return a file's size, and its content if that is small."""
+    # On the event loop: for a small file a thread costs more than the reading.
     with disk_errors(path), FileIO(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
-        if size_bytes > SMALL_BYTES:
-            return size_bytes, None
-        content = file.readall()
+        content = file.readall() if size_bytes <= SMALL_BYTES else None
+    if content is None:
+        async with opened(path, "rb") as large:
+            yield ChunkUpload(path, os.fstat(large.fileno()).st_size, file=large)
+        return
     if len(content) != size_bytes:
         raise changed(path)
-    return size_bytes, content
+    yield ChunkUpload(path, size_bytes, content)
 
 
 def form(fields: Iterable[tuple[str, str]]) -> aiohttp.MultipartWriter:
@@ -182,35 +175,30 @@ class HeldBody(_OurPayload):
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Send the body, and stop before its last bytes until `let_go`."""
-        self._transport = writer.transport
+        self._transport = transport = writer.transport
         try:
-            await self._write_held(writer)
+            if transport is not None:
+                # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself. Not 0: the
+                # TLS transport of asyncio pauses at "as much as the limit", so with 0 it would pause for ever, empty.
+                transport.set_write_buffer_limits(high=1)
+            await self._form.write(writer, close_boundary=False)
+            await writer.drain()
             self._call.deadline.pause()
             self._turn.set()
             await self._go.wait()
-            await self._write_last(writer)
+            if transport is None or transport.is_closing():
+                lost = "the connection was lost while the last bytes were held back"
+                raise aiohttp.ClientConnectionResetError(lost)  # noqa: TRY301 - it ends as if the library had raised it
+            # Nothing awaits between here and the transport, so `whole_sent` is true exactly if it got them.
+            self.whole_sent = True
+            self._call.deadline.within(self._times.answer_s, _UNANSWERED)
+            await writer.write(f"--{self._form.boundary}--\r\n".encode())
+            await writer.drain()
         except BaseException as error:
             self.abort()
             if isinstance(error, StorageError):
                 self._call.failure = error
             raise
-
-    async def _write_held(self, writer: AbstractStreamWriter) -> None:
-        if self._transport is not None:
-            # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself. Not 0: the TLS
-            # transport of asyncio pauses at "as much as the limit", so with 0 it would pause for ever, empty.
-            self._transport.set_write_buffer_limits(high=1)
-        await self._form.write(writer, close_boundary=False)
-        await writer.drain()
-
-    async def _write_last(self, writer: AbstractStreamWriter) -> None:
-        if self._transport is None or self._transport.is_closing():
-            raise aiohttp.ClientConnectionResetError("the connection was lost while the last bytes were held back")
-        # Nothing awaits between here and the transport, so `whole_sent` is true exactly if it got them.
-        self.whole_sent = True
-        self._call.deadline.within(self._times.answer_s, _UNANSWERED)
-        await writer.write(f"--{self._form.boundary}--\r\n".encode())
-        await writer.drain()
 
     def _moved(self) -> None:
         self._call.deadline.within(self._times.stall_s, _STALLED)

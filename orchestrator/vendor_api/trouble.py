@@ -39,18 +39,17 @@ class Silence:
 
 def silence_of(error: BaseException, deadline: Deadline) -> Silence:
     """Say why no answer came, and whether the address may be the reason."""
-    return Silence(reason_of(error, deadline), TemporaryError if deadline.expired else _kind_of(error))
-
-
-def _kind_of(error: BaseException) -> type[TemporaryError]:
+    kind = TemporaryError
     match error:
+        case _ if deadline.expired:  # what the library made of our own cut says nothing
+            pass
         case aiohttp.ClientConnectorCertificateError():
-            return CertificateError
+            kind = CertificateError
         case aiohttp.ClientConnectorDNSError() if error.os_error.errno in _NO_SUCH_NAME:
-            return NoSuchHostError
+            kind = NoSuchHostError
         case UnicodeError() | aiohttp.InvalidURL():
-            return NoSuchHostError
-    return TemporaryError
+            kind = NoSuchHostError
+    return Silence(reason_of(error, deadline), kind)
 
 
 def reason_of(error: BaseException, deadline: Deadline) -> str:
@@ -59,7 +58,9 @@ def reason_of(error: BaseException, deadline: Deadline) -> str:
         return deadline.stage
     match error:
         case aiohttp.ClientConnectorCertificateError():
-            reason = f"the certificate of {error.host} does not hold: {_verdict(error.certificate_error)}"
+            found = error.certificate_error
+            verdict = getattr(found, "verify_message", "") or type(found).__name__
+            reason = f"the certificate of {error.host} does not hold: {verdict}"
         case aiohttp.ClientConnectorError():
             reason = f"no connection to {error.host}:{error.port}: {_system_words(error.os_error)}"
         case aiohttp.ClientHttpProxyError():
@@ -77,10 +78,6 @@ def reason_of(error: BaseException, deadline: Deadline) -> str:
         case _:
             reason = type(error).__name__
     return reason
-
-
-def _verdict(error: Exception) -> str:
-    return getattr(error, "verify_message", "") or type(error).__name__
 
 
 def _system_words(error: OSError) -> str:

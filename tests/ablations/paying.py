@@ -26,8 +26,8 @@ PAYING: Final = (
     ),
     Ablation(
         "the transport keeps nothing back",
-        "HeldBody._write_held",
-        "self._transport.set_write_buffer_limits(high=1)",
+        "HeldBody.write",
+        "transport.set_write_buffer_limits(high=1)",
         "pass",
         "vendor_api/test_payload.py::test_held",
         "The body is taken for sent while it is still here, so the release says nothing about the vendor.",
@@ -67,7 +67,7 @@ PAYING: Final = (
     ),
     Ablation(
         "what a stop cuts off after the release is held",
-        "Submitter._cut_off.settle",
+        "Submitter._cut_off.tell_what_is_known",
         'ledger.doubt(key, "the run ended between release and answer", at=at)',
         'ledger.put_off(key, "the run ended between release and answer", at=at)',
         "dispatch/test_dispatcher.py::TestStop::test_an_answer_that_does_not_come_in_time",
@@ -173,8 +173,8 @@ PAYING: Final = (
     Ablation(
         "one address in two spellings is one",
         "call_of",
-        "_plain((*base, *_parts(path)))",
-        "(*base, *_parts(path))",
+        'elif name not in ("", "."):',
+        "else:",
         "vendor_api/test_paid_calls.py::test_spellings_of_one_call",
         "A slash more in an address buys everything once more.",
     ),

@@ -255,7 +255,7 @@ class Front:
         self._note("fetched", status=answer.status, size=len(answer.body), whole=answer.whole)
         await self._damaged(line, ask, answer, how)
 
-    async def _damaged(  # noqa: C901, PLR0912 - one case a fault
+    async def _damaged(  # noqa: C901 - one case a fault
         self, line: Line, ask: Ask, answer: Answer, how: str
     ) -> None:
         half = len(answer.body) // 2

@@ -46,9 +46,7 @@ class Gateway:
         if answer.status == 200:
             answer.body = json.dumps(content).encode()
 
-    def _spell(  # noqa: C901 - one case a spell
-        self, answer: Answer, content: dict[str, Any], spell: str, task_id: str
-    ) -> None:
+    def _spell(self, answer: Answer, content: dict[str, Any], spell: str, task_id: str) -> None:
         ended = content.get("status") in {"exported", "completed"}
         unready = {"result_url": None, "success": 0, "failure": 0}
         match spell:
@@ -78,7 +76,7 @@ class Gateway:
                 return
         self._note("spell", spell=spell, task=task_id)
 
-    def _link(self, link: str, task_id: str) -> str:  # noqa: C901, PLR0911, PLR0912 - one case a fault
+    def _link(self, link: str, task_id: str) -> str:  # noqa: C901, PLR0911 - one case a fault
         path = link.partition("//")[2].partition("/")[2]
         self._files[task_id] = path
         ours = f"{self.scheme}://{self.results_host}/"
@@ -121,7 +119,7 @@ class Gateway:
         self.owners[task_id] = platform
         return task_id
 
-    def made_up(self, how: str, platform: str) -> Answer:  # noqa: C901, PLR0911 - one case a fault
+    def made_up(self, how: str, platform: str) -> Answer:  # noqa: PLR0911 - one case a fault
         """Make an answer of a gateway."""
         words = json.dumps({"error": "some_error", "message": "some words, +41791234567"}).encode()
         page = b"<html><body>it did not work</body></html>"
