@@ -90,8 +90,8 @@ def held(directory: Path) -> Path:
         key = TaskKey("instagram", 1)
         ledger.change(lambda ledger: ledger.begin_run(at=1.0, host="here", pid=1))
         name = "config-instagram-000001-ab12cd34.txt"
-        ledger.change(lambda it: it.release(key, cost_nano=100, max_cost_nano=None, at=2.0, sent_name=name))
-        ledger.change(lambda ledger: ledger.doubt(key, "connection reset", at=3.0))
+        ledger.change(lambda it: it.transitions.release(key, cost_nano=100, max_cost_nano=None, at=2.0, sent_name=name))
+        ledger.change(lambda ledger: ledger.transitions.doubt(key, "connection reset", at=3.0))
     return directory
 
 

@@ -60,7 +60,7 @@ class RunContext:
 
         def both(ledger: Ledger) -> T:
             if memory is not None:
-                ledger.remember(platform.name, memory)
+                ledger.platforms.remember(platform.name, memory)
             return change(ledger)
 
         return await self.ledger.record(both)

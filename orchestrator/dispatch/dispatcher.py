@@ -19,7 +19,6 @@ from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.dispatch.watching import Watch, Watcher
-from orchestrator.ledger import Ledger
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.platform_run import PlatformRun
+    from orchestrator.ledger import Ledger
+    from orchestrator.records import Task
 
 log = structlog.get_logger()
 
@@ -82,7 +83,7 @@ class Dispatcher:
     async def _take_over(self, platform: PlatformRun) -> None:
         """Take up what earlier runs left at the vendor; the pace spreads these first polls."""
         tasks = await self._context.ledger.do(
-            lambda ledger: ledger.tasks(State.SUBMITTED, State.STALLED, platform=platform.name)
+            lambda ledger: ledger.tasks.select(State.SUBMITTED, State.STALLED, platform=platform.name)
         )
         now, wall = self._context.now, self._context.clock()
         for task in tasks:
@@ -113,7 +114,7 @@ class Dispatcher:
         while not self._context.stopping.is_set() and self._failure is None:
             for platform in self._platforms:
                 if platform.wants_tasks:
-                    planned = partial(Ledger.planned, platform=platform.name, after_chunk=platform.cursor, limit=WINDOW)
+                    planned = partial(_next_tasks, platform=platform.name, after_chunk=platform.cursor)
                     tasks = await self._context.ledger.record(planned)
                     platform.upcoming.extend(tasks)
                     platform.exhausted = len(tasks) < WINDOW
@@ -167,3 +168,7 @@ class Dispatcher:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._on_their_way.pop(task, None)
         self._changed.set()
+
+
+def _next_tasks(ledger: Ledger, platform: str, after_chunk: int) -> list[Task]:
+    return ledger.tasks.planned(platform, after_chunk=after_chunk, limit=WINDOW)

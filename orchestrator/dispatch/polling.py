@@ -69,12 +69,12 @@ class Poller:
         try:
             report = await platform.vendor.client.status(platform.settings, watch.task_id, leave=counted)
         except CallError as error:
-            await self._context.ledger.record(lambda it: it.count_status_calls(watch.key.platform, calls))
+            await self._context.ledger.record(lambda it: it.platforms.count_status_calls(watch.key.platform, calls))
             step: _AfterPoll = self._after_error(platform, watch, error, began)
         else:
             at, heard = self._context.clock(), report
             progressed = await self._context.ledger.record(
-                lambda ledger: ledger.look(
+                lambda ledger: ledger.transitions.look(
                     watch.key, status=heard.status, total=heard.total, success=heard.success, at=at, calls=calls
                 )
             )
@@ -181,7 +181,7 @@ class Poller:
         """
         names = () if is_named(watch.task_id, url) else names_in(url)
         other = (
-            await self._context.ledger.record(lambda it: it.owner_of(watch.key, *names, once=True, anywhere=True))
+            await self._context.ledger.record(lambda it: it.tasks.owner_of(watch.key, *names, once=True, anywhere=True))
             if names
             else None
         )

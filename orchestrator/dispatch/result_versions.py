@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from orchestrator.ledger import LedgerWriter
+    from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.records import Task
     from orchestrator.results import ResultReport
     from orchestrator.settings import PlatformSettings
@@ -98,8 +98,10 @@ class ResultVersions:
         """Put what was downloaded into quarantine; return whether the same bytes were there before."""
         read_by = reader_of(check.columns)
         sha256 = await _in_thread(partial(_hash, check.result))
-        known = {version.sha256: version.path for version in await self.ledger.do(lambda it: it.versions(key))}
-        used = await self.ledger.do(lambda it: it.result_sha256(key))
+        known = {
+            version.sha256: version.path for version in await self.ledger.do(lambda it: it.quarantine.versions(key))
+        }
+        used = await self.ledger.do(lambda it: it.tasks.result_sha256(key))
         there = raw_result(result_stem(self.directory, key.platform, key.chunk)) if sha256 == used else None
         if sha256 in known and (self.directory / known[sha256]).exists():
             there = self.directory / known[sha256]
@@ -109,7 +111,7 @@ class ResultVersions:
         name = quarantine_name(key.platform, key.chunk)
         path = await _in_thread(partial(set_aside, check.result, name, self.directory))
         version = Version(sha256, self._place(path))
-        await self.ledger.record(lambda it: it.set_aside(key, version, read_by=read_by))
+        await self.ledger.record(lambda it: it.quarantine.set_aside(key, version, read_by=read_by))
         return sha256 in known or sha256 == used
 
     async def take_best(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
@@ -118,8 +120,8 @@ class ResultVersions:
         One that is not suspect is better than one that is, then one that answers more, then one that is in use.
         `again` leaves the recording to the caller: the task was done with that version before.
         """
-        used_sha256 = await self.ledger.do(lambda it: it.result_sha256(key))
-        versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.versions(key))]
+        used_sha256 = await self.ledger.do(lambda it: it.tasks.result_sha256(key))
+        versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.quarantine.versions(key))]
         raw = raw_result(result_stem(self.directory, key.platform, key.chunk))
         if raw is not None and used_sha256:
             versions.append(Version(used_sha256, self._place(raw)))
@@ -182,13 +184,13 @@ def note_result(
 
     `decided` says that a person brought it.
     """
-    used = ledger.result_sha256(key) if report.displaced else ""
+    used = ledger.tasks.result_sha256(key) if report.displaced else ""
     for sha256, path in report.displaced:
         version = Version(sha256, "/".join(path.parts[-3:]))  # results/quarantine/…
-        ledger.set_aside(key, version, read_by=reader_of(check.columns) if sha256 == used else ALTERED)
-    ledger.taken_out(key, report.result_sha256)
+        ledger.quarantine.set_aside(key, version, read_by=reader_of(check.columns) if sha256 == used else ALTERED)
+    ledger.quarantine.taken_out(key, report.result_sha256)
     detail = detail_of(report) | ({"by": "decision"} if decided else {})
-    ledger.finish(key, report.counts, at=at, detail=detail, finding=report.finding, decided=decided)
+    ledger.transitions.finish(key, report.counts, at=at, detail=detail, finding=report.finding, decided=decided)
 
 
 def detail_of(report: ResultReport) -> dict[str, object]:
@@ -203,20 +205,20 @@ async def read_quarantine(versions: ResultVersions, platforms: Mapping[str, Plat
     done = 0
     for name, platform in platforms.items():
         read_by = reader_of(platform.result_columns)
-        keys = await versions.ledger.do(partial(Ledger.quarantined, platform=name, unless_read_by=read_by))
+        keys = await versions.ledger.do(partial(_to_read_again, platform=name, read_by=read_by))
         for batch in (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)):
             done += sum(await asyncio.gather(*(_read_again(versions, key, platform) for key in batch)))
     return done
 
 
 async def _read_again(versions: ResultVersions, key: TaskKey, platform: PlatformSettings) -> bool:
-    task = await versions.ledger.do(lambda it: it.task(key))
+    task = await versions.ledger.do(lambda it: it.tasks.get(key))
     if task is None:
         raise AssertionError(f"{key} is in quarantine, and not in the plan")
     taken = await versions.take_best(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
         read_by = reader_of(platform.result_columns)
-        await versions.ledger.record(lambda it: it.read_in_vain(key, read_by))
+        await versions.ledger.record(lambda it: it.quarantine.read_in_vain(key, read_by))
         return False
     log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)
     return True
@@ -232,12 +234,19 @@ async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> No
         if platform not in platforms or await versions.ledger.do(partial(_is_known, key=key)):
             continue
         version = Version(await _in_thread(partial(_hash, path)), path.relative_to(versions.directory).as_posix())
-        # As read by nobody, so that it is read now.
-        await versions.ledger.record(partial(Ledger.set_aside, key=key, version=version, read_by=""))
+        await versions.ledger.record(partial(_note_stray, key=key, version=version))
+
+
+def _note_stray(ledger: Ledger, key: TaskKey, version: Version) -> None:
+    ledger.quarantine.set_aside(key, version, read_by="")  # as read by nobody, so that it is read now
+
+
+def _to_read_again(ledger: Ledger, platform: str, read_by: str) -> list[TaskKey]:
+    return ledger.quarantine.quarantined(platform, unless_read_by=read_by)
 
 
 def _is_known(ledger: Ledger, key: TaskKey) -> bool:
-    return ledger.task(key) is None or ledger.has_versions(key)
+    return ledger.tasks.get(key) is None or ledger.quarantine.has_versions(key)
 
 
 def _hash(path: Path) -> str:

@@ -110,7 +110,9 @@ class Submitter:
         name = attempt.sent_name
         attempt.asked = True
         await self._context.ledger.record(
-            lambda it: it.release(task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name)
+            lambda it: it.transitions.release(
+                task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name
+            )
         )
         attempt.released_at = self._context.now
 
@@ -128,7 +130,7 @@ class Submitter:
             case PutOff(cause=Cause.FAILED) if attempt.released:
                 # Believed a few times, over all runs; after that nobody knows whether there are tasks.
                 state = await self._context.note(
-                    platform, lambda ledger: ledger.vendor_failed(key, answer.reason, at=at, most=FAILURES)
+                    platform, lambda ledger: ledger.transitions.vendor_failed(key, answer.reason, at=at, most=FAILURES)
                 )
                 if state is State.IN_DOUBT:
                     self._context.ill(platform.vendor, answer.reason)
@@ -137,19 +139,21 @@ class Submitter:
                     self._again(attempt, answer)
             case PutOff() | Stopped():
                 if attempt.released:
-                    await self._context.note(platform, lambda ledger: ledger.put_off(key, answer.reason, at=at))
+                    await self._context.note(
+                        platform, lambda ledger: ledger.transitions.put_off(key, answer.reason, at=at)
+                    )
                 if isinstance(answer, PutOff):
                     self._again(attempt, answer)
                 else:
                     self._stopped(attempt, answer)
             case Refused():
                 platform.caution.answered(SubmitOutcome.REFUSED)
-                await self._context.note(platform, lambda ledger: ledger.refuse(key, answer.reason, at=at))
+                await self._context.note(platform, lambda ledger: ledger.transitions.refuse(key, answer.reason, at=at))
                 self._context.well(platform.vendor)
                 log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
                 platform.say_if_stopped()
             case InDoubt(reason):
-                await self._context.note(platform, lambda ledger: ledger.doubt(key, reason, at=at))
+                await self._context.note(platform, lambda ledger: ledger.transitions.doubt(key, reason, at=at))
                 self._context.ill(platform.vendor, reason)
                 self._doubted(attempt, reason)
             case _:
@@ -165,8 +169,8 @@ class Submitter:
         def accept(ledger: Ledger) -> State:
             if not attempt.released:  # the vendor answered before it had the whole body, and says that it has it
                 cost, name = attempt.cost_nano, attempt.sent_name
-                ledger.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
-            return ledger.accept(key, answer.task_id, total=answer.total or 0, at=at)
+                ledger.transitions.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
+            return ledger.transitions.accept(key, answer.task_id, total=answer.total or 0, at=at)
 
         state = await self._context.note(platform, accept)
         if state is State.IN_DOUBT:
@@ -216,13 +220,13 @@ class Submitter:
         key, at = attempt.task.key, self._context.clock()
 
         def tell_what_is_known(ledger: Ledger) -> None:
-            task = ledger.task(key)
+            task = ledger.tasks.get(key)
             if task is None or task.state is not State.RELEASED:
                 return
             if attempt.released:
-                ledger.doubt(key, "the run ended between release and answer", at=at)
+                ledger.transitions.doubt(key, "the run ended between release and answer", at=at)
             else:
-                ledger.put_off(key, "the run ended before the last bytes left", at=at)
+                ledger.transitions.put_off(key, "the run ended before the last bytes left", at=at)
 
         try:
             await self._context.ledger.record(tell_what_is_known)

@@ -149,7 +149,9 @@ class Watcher:
         at, detail = self._context.clock(), detail_of(report)
         await self._context.note(
             platform,
-            lambda ledger: None if recorded else ledger.finish(watch.key, report.counts, at=at, detail=detail),
+            lambda ledger: (
+                None if recorded else ledger.transitions.finish(watch.key, report.counts, at=at, detail=detail)
+            ),
         )
         platform.over(watch)
         seen = {name: count for name in ODDITIES if (count := getattr(report, name))}
@@ -160,7 +162,7 @@ class Watcher:
         at = self._context.clock()
         if not watch.has_result or platform.caution.awaits_canary:
             platform.caution.result_lost()
-        state = await self._context.note(platform, lambda ledger: ledger.fail(watch.key, reason, at=at))
+        state = await self._context.note(platform, lambda ledger: ledger.transitions.fail(watch.key, reason, at=at))
         platform.over(watch)
         if state is State.DONE:  # with the result that it had before
             log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
@@ -174,7 +176,7 @@ class Watcher:
         if watch.stalled:  # it was held before this run, with a reason of its own
             return
         at = self._context.clock()
-        state = await self._context.ledger.record(lambda ledger: ledger.stall(watch.key, reason, at=at))
+        state = await self._context.ledger.record(lambda ledger: ledger.transitions.stall(watch.key, reason, at=at))
         if state is State.DONE:
             log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
             return

@@ -50,21 +50,22 @@ def opened(
         sweep_aside(settings.job.directory)
         ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
         with ledger:
-            if after is not None and ledger.token < after:
+            if after is not None and ledger.runs.token < after:
                 raise UsageError(
-                    f"{path}: this ledger has seen {ledger.serial} runs, and less than --after {after} says: it is an "
-                    "older copy, and going on with it could pay twice; restore the directory that the last run left"
+                    f"{path}: this ledger has seen {ledger.runs.serial} runs, and less than --after {after} says: it "
+                    "is an older copy, and going on with it could pay twice; restore the directory that the last run "
+                    "left"
                 )
-            if ledger.closed and not closed:
+            if ledger.runs.closed and not closed:
                 raise UsageError(
                     f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
                     "[job] directory"
                 )
-            if ledger.begun:
+            if ledger.runs.begun:
                 follow_names(ledger, settings)
             yield ledger
             with suppress(StorageError):  # a lower token does no harm
-                summary.renew_token(settings.job.directory, ledger.token)
+                summary.renew_token(settings.job.directory, ledger.runs.token)
 
 
 def _close_to_others(directory: Path) -> None:

@@ -18,7 +18,6 @@ from orchestrator.job.lost_files import base_chunks, changed_inputs, keeping, ke
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import chunk_path
-from orchestrator.ledger import Ledger
 from orchestrator.master.master_layout import check_width
 from orchestrator.records import ListCounts, Plan
 from orchestrator.settings import OutputFormat, WhenTooSmall
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.intake import ReadList
-    from orchestrator.ledger import LedgerWriter
+    from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
 
@@ -75,7 +74,7 @@ async def settle_plan(
     if OutputFormat.PARQUET in settings.output.formats:
         # Its library is missing or not: `UsageError` now, and not when all is paid.
         await asyncio.to_thread(import_module, "orchestrator.master.parquet_sink")
-    if not await writer.do(lambda ledger: ledger.begun):
+    if not await writer.do(lambda ledger: ledger.runs.begun):
         return await _plan_anew(writer, settings, workers, stdin)
     await writer.do(partial(_check_fixed, settings=settings))
     if extend:
@@ -89,17 +88,17 @@ async def settle_plan(
 
 
 def _check_width(ledger: Ledger, settings: Settings) -> None:
-    check_width(settings.platforms, kept_columns(ledger.counts(), settings), settings.output.formats)
+    check_width(settings.platforms, kept_columns(ledger.plan.counts(), settings), settings.output.formats)
 
 
 def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
     """Plan what a platform that joined, or came back, has no task for yet."""
-    known = ledger.fixed()
+    known = ledger.platforms.fixed()
     for name, platform in settings.platforms.items():
         if name not in known:
             _check_sizes(ledger, name, platform)
             log.info("platform_added", platform=name)
-        ledger.plan_platform(planned_platform(settings, name))
+        ledger.plan.add_platform(planned_platform(settings, name))
 
 
 async def _plan_anew(
@@ -134,16 +133,16 @@ def _replace_plan(ledger: Ledger, settings: Settings, read: ReadList) -> None:
         chunks=read.chunks,
         platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
     )
-    ledger.replace_plan(plan)
+    ledger.plan.replace(plan)
 
 
 async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     """Take a longer list in: its new numbers form a further generation. Files follow the ledger, and not before it."""
     directory = settings.job.directory
-    generation, first_chunk = await writer.do(Ledger.next_chunk)
+    generation, first_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
     chunks = await writer.do(base_chunks)
-    listed = await writer.do(Ledger.listed)
-    reading = await writer.do(Ledger.reading)
+    listed = await writer.do(lambda ledger: ledger.plan.listed())
+    reading = await writer.do(lambda ledger: ledger.plan.reading())
     columns = listed.counts.columns
     if lost := await asyncio.to_thread(lost_chunks, directory, [c.chunk for c in chunks], columns=bool(columns)):
         raise UsageError(
@@ -155,7 +154,7 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     longer = extension.listed
     added = [replace(chunk, generation=generation) for chunk in extension.chunks]
     platforms = [planned_platform(settings, name) for name in settings.platforms]
-    await writer.do(partial(Ledger.extend_plan, listed=longer, chunks=added, platforms=platforms))
+    await writer.do(lambda ledger: ledger.plan.extend(listed=longer, chunks=added, platforms=platforms))
     log.info("extended", accepted=longer.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
     present = all(record.path != STANDARD_INPUT for record in longer.inputs)
     await restore(writer, settings, workers, inputs_present=present)
@@ -189,10 +188,10 @@ def limits(settings: Settings, total: int) -> ChunkLimits:
 
 def planned_costs(ledger: Ledger, settings: Settings) -> tuple[PlannedCost, ...]:
     """Return, per platform in config order, what is still to be sent."""
-    standing = ledger.standing()
+    standing = ledger.platforms.standing()
     costs = []
     for name, platform in settings.platforms.items():
-        sizes = ledger.planned_sizes(name)
+        sizes = ledger.tasks.planned_sizes(name)
         nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
         skipped = sum(t for state, t in standing[name].tasks_by_state.items() if state == "skipped")
         costs.append(
@@ -231,17 +230,17 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     A platform of whose tasks none can be at the vendor may ask something else: it is planned anew. So a path that was
     wrong, for which the vendor refused everything, can be mended.
     """
-    ledger.check_chunks()
-    then = ledger.reading()
+    ledger.plan.check_chunks()
+    then = ledger.plan.reading()
     _compare("job", then, _reading(settings), settings)
-    for name, known in ledger.fixed().items():
+    for name, known in ledger.platforms.fixed().items():
         if name in settings.platforms:
             now = planned_platform(settings, name).fixed
             if known_call(known) == known_call(now):
                 continue
-            if ledger.has_history(name):
+            if ledger.platforms.has_history(name):
                 _compare(f"platforms.{name}", known, now, settings)
-            ledger.forget_platform(name)
+            ledger.platforms.forget(name)
 
 
 def _compare(section: str, then: Mapping[str, object], now: Mapping[str, object], settings: Settings) -> None:
@@ -259,7 +258,7 @@ def _ways_out(settings: Settings) -> str:
 
 async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
     """Compare the list with the one that was planned; return whether all of it is there to be read again."""
-    planned = await writer.do(Ledger.inputs)
+    planned = await writer.do(lambda ledger: ledger.plan.inputs())
     try:
         changed = await asyncio.to_thread(changed_inputs, planned, settings)
     except UsageError as error:
@@ -276,7 +275,7 @@ async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:
     """Check that a platform that joins a begun job takes its chunks."""
-    sizes = [chunk.rows for chunk in ledger.chunks() if chunk.only is None]
+    sizes = [chunk.rows for chunk in ledger.plan.chunks() if chunk.only is None]
     smallest, largest = min(sizes, default=0), max(sizes, default=0)
     if smallest < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
         raise UsageError(

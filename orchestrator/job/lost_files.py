@@ -17,7 +17,6 @@ from orchestrator.intake.generations import restore_retry, restore_rows, take_li
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
-from orchestrator.ledger import Ledger
 from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.intake.list_reading import Rebuilt
-    from orchestrator.ledger import LedgerWriter
+    from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.records import Chunk, InputFile, ListCounts, Listed
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
@@ -72,10 +71,10 @@ async def restore(
     files or wanted columns are lost, and so is the list; rejected.csv and duplicates.csv are missed, and that is all.
     """
     directory = settings.job.directory
-    listed = await writer.do(Ledger.listed)
+    listed = await writer.do(lambda ledger: ledger.plan.listed())
     columns = kept_columns(listed.counts, settings)
     others = bool(settings.output.keep_columns) and await writer.do(partial(_keeps_others, settings=settings))
-    base = await writer.do(Ledger.chunk_numbers)
+    base = await writer.do(lambda ledger: ledger.plan.chunk_numbers())
     lost = await asyncio.to_thread(lost_chunks, directory, base, columns=bool(columns))
     lists = await asyncio.to_thread(_lost_lists, settings, listed)
     if lost or others:
@@ -90,29 +89,29 @@ async def restore(
         lists = {name: records for name, records in lists.items() if name not in rebuilt.lists}
     if lists:
         log.warning("lists_lost", names=sorted(lists), help="they come back once the list is there as it was planned")
-    if await writer.do(partial(Ledger.chunk_numbers, retried=True)):
+    if await writer.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)):
         await asyncio.to_thread(_restore_retries, directory, await writer.do(_chunks))
 
 
 def _keeps_others(ledger: Ledger, settings: Settings) -> bool:
-    return ledger.reading().get("keep_columns", False) != keeping(settings)["keep_columns"]
+    return ledger.plan.reading().get("keep_columns", False) != keeping(settings)["keep_columns"]
 
 
 def _chunks(ledger: Ledger) -> list[Chunk]:
-    return list(ledger.chunks())
+    return list(ledger.plan.chunks())
 
 
 def base_chunks(ledger: Ledger) -> list[Chunk]:
     """Return the chunks that cover the list, in order."""
-    return [chunk for chunk in ledger.chunks() if chunk.only is None]
+    return [chunk for chunk in ledger.plan.chunks() if chunk.only is None]
 
 
 def _note(ledger: Ledger, settings: Settings, rebuilt: Rebuilt, lists: Mapping[str, str]) -> None:
     if rebuilt.columns_sha256:
-        ledger.note_columns(rebuilt.columns, keeping(settings), rebuilt.columns_sha256)
+        ledger.plan.note_columns(rebuilt.columns, keeping(settings), rebuilt.columns_sha256)
     if rebuilt.lists:
         log.warning("lists_rebuilt", names=sorted(rebuilt.lists))
-        ledger.note_lists({**lists, **rebuilt.lists})
+        ledger.plan.note_lists({**lists, **rebuilt.lists})
 
 
 def _restore_retries(directory: Path, chunks: Sequence[Chunk]) -> None:

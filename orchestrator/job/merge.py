@@ -36,7 +36,7 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
         settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
-            if ledger.begun:
+            if ledger.runs.begun:
                 await _restore(ledger, settings, workers, world.stdin)
             await mend_directly(ledger, settings, workers, world)
             report = await build_master(ledger, settings, workers)
@@ -46,7 +46,7 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
 
 async def _restore(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
     try:
-        present = not changed_inputs(ledger.inputs(), settings)
+        present = not changed_inputs(ledger.plan.inputs(), settings)
     except UsageError:
         present = False
     writer = LedgerWriter(ledger)

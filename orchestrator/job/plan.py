@@ -44,18 +44,18 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
             try:
                 helps = await settle_plan(writer, settings, workers, world.stdin)
                 costs = await writer.do(partial(planned_costs, settings=settings))
-                chunks = await writer.do(lambda it: sum(1 for _ in it.chunks()))
+                chunks = await writer.do(lambda it: sum(1 for _ in it.plan.chunks()))
                 if any(cost.tasks for cost in costs) and not settings.is_sandbox:
                     await rehearse(workers, settings.job.directory)
             finally:
                 await writer.close()
         cost_usd = total_cost(costs)
-        counts = ledger.counts()
+        counts = ledger.plan.counts()
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
             keys = read_keys(settings, world.environ)
-            findings += await _look_at_vendors(settings, keys, world, costs, begun=ledger.begun)
-        if objected := objection(settings, costs, ledger.spent_nano()):
+            findings += await _look_at_vendors(settings, keys, world, costs, begun=ledger.runs.begun)
+        if objected := objection(settings, costs, ledger.platforms.spent_nano()):
             code = ExitCode.SOME_FAILED if objected.code is ExitCode.USAGE else objected.code
             findings.append((code, objected.text))
         findings += _look_at_disk(settings.job.directory, counts.accepted * len(settings.platforms) * BYTES_A_CELL)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
 from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
-from orchestrator.ledger import Ledger
 from orchestrator.records import PlannedPlatform
 from orchestrator.vendor_api.paid_calls import PaidCall, call_of
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
 
 _BETWEEN = ".moving"
@@ -64,21 +63,30 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
     """
     _finish_moves(ledger, settings.job.directory)
     wanted = {name: planned_platform(settings, name) for name in settings.platforms}
-    known = ledger.fixed()
+    known = ledger.platforms.fixed()
     names = renames(
         {name: known_call(fixed) for name, fixed in known.items()},
         {name: known_call(platform.fixed) for name, platform in wanted.items()},
     )
     if names:
-        ledger.change(lambda changed: changed.rename_platforms(names))
+        ledger.change(lambda changed: changed.platforms.rename(names))
         _finish_moves(ledger, settings.job.directory)
-        known = ledger.fixed()
-    vendors = ledger.vendors()
-    for name, platform in wanted.items():
-        fixed = known.get(name)
-        as_it_was = fixed == platform.fixed and vendors.get(name) == platform.vendor
-        if fixed is not None and not as_it_was and known_call(fixed) == known_call(platform.fixed):
-            ledger.change(partial(Ledger.respell_platform, platform=platform))
+        known = ledger.platforms.fixed()
+    vendors = ledger.platforms.vendors()
+    respelt = [
+        platform
+        for name, platform in wanted.items()
+        if (fixed := known.get(name)) is not None
+        and (fixed, vendors.get(name)) != (platform.fixed, platform.vendor)
+        and known_call(fixed) == known_call(platform.fixed)
+    ]
+
+    def respell(changed: Ledger) -> None:
+        for platform in respelt:
+            changed.platforms.respell(platform)
+
+    if respelt:
+        ledger.change(respell)
 
 
 def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
@@ -86,7 +94,7 @@ def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
 
     A task that was sent before a rename comes back with the name of then, and so do files that are read once more.
     """
-    former = ledger.former_names()
+    former = ledger.platforms.former_names()
     platforms = {
         name: replace(platform, result_columns=(*former.get(name, ()), *platform.result_columns))
         for name, platform in settings.platforms.items()
@@ -114,14 +122,14 @@ def renames(known: Mapping[str, PaidCall], wanted: Mapping[str, PaidCall]) -> di
 
 
 def _finish_moves(ledger: Ledger, directory: Path) -> None:
-    names, gathered = ledger.moving()
+    names, gathered = ledger.platforms.moving()
     if not names:
         return
     if not gathered:  # until that is noted, none has its new name: what lies under an old one is what is to move
         _move(directory, {old: f"{new}{_BETWEEN}" for old, new in names.items()})
-        ledger.change(lambda changed: changed.moved(gathered=True))
+        ledger.change(lambda changed: changed.platforms.moved(gathered=True))
     _move(directory, {f"{new}{_BETWEEN}": new for new in names.values()})
-    ledger.change(lambda changed: changed.moved(gathered=False))
+    ledger.change(lambda changed: changed.platforms.moved(gathered=False))
 
 
 def _move(directory: Path, names: Mapping[str, str]) -> None:

@@ -49,10 +49,10 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
         report = PurgeReport(paths, len(files), size_bytes, out_of_reach, done=yes)
         if yes:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
-            ledger.change(lambda changed: changed.close_job(at=world.clock()))
+            ledger.change(lambda changed: changed.runs.close_job(at=world.clock()))
             _remove(left, paths)
             ledger.change(lambda changed: changed.forget_hashes())
-            ledger.compact()
+            ledger.connection.compact()
             summary.close(directory)
             for path in map(directory.joinpath, RECORDS):
                 if path.exists():
@@ -94,13 +94,13 @@ def _remove(left: Sequence[Path], tops: Sequence[Path]) -> None:
 
 def _out_of_reach(ledger: Ledger, settings: Settings) -> Iterator[str]:
     """Name the copies that are not in the job's directory."""
-    for record in ledger.inputs():
+    for record in ledger.plan.inputs():
         yield "the list as it came through standard input" if record.path == "-" else f"the list itself: {record.path}"
-    made_up = ledger.made_up()
-    for name, standing in ledger.standing().items():
+    made_up = ledger.platforms.made_up()
+    for name, standing in ledger.platforms.standing().items():
         sent = standing.submits
         if sent and name not in made_up:
             yield f"{sent:,} uploaded files and their results at the vendor, for {name}: ask it to remove them"
-    if any(standing.tasks(State.DONE) for standing in ledger.standing().values()):
+    if any(standing.tasks(State.DONE) for standing in ledger.platforms.standing().values()):
         yield "copies of the master that were made, and caches and artifacts of the CI system"
     yield f"blocks that the disk has not overwritten yet, and backups of {settings.job.directory}"

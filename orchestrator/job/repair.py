@@ -70,7 +70,7 @@ async def mend(versions: ResultVersions, settings: Settings) -> bool:
 
 async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:
     """Build chunk files anew: those of a retry out of the others, these out of the list."""
-    retried = set(await versions.ledger.do(partial(Ledger.chunk_numbers, retried=True)))
+    retried = set(await versions.ledger.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)))
     listed = [path for path in lost if int(path.stem) not in retried]
     if listed and not await versions.ledger.do(partial(_list_is_there, settings=settings)):
         raise UsageError(
@@ -84,7 +84,7 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
 
 
 def _list_is_there(ledger: Ledger, settings: Settings) -> bool:
-    inputs = ledger.inputs()
+    inputs = ledger.plan.inputs()
     try:
         return not changed_inputs(inputs, settings) and all(record.path != STANDARD_INPUT for record in inputs)
     except UsageError:
@@ -107,10 +107,10 @@ async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey,
             return True
     at = versions.clock()
     if task.task_id is None:
-        await versions.ledger.record(lambda ledger: ledger.fail(key, _LOST, at=at))
+        await versions.ledger.record(lambda ledger: ledger.transitions.fail(key, _LOST, at=at))
         log.error("failed", task=str(key), reason=_LOST)
     else:
-        await versions.ledger.record(lambda ledger: ledger.refetch(key, at=at, lost=True))
+        await versions.ledger.record(lambda ledger: ledger.transitions.refetch(key, at=at, lost=True))
         log.warning("result_lost", task=str(key), task_id=task.task_id, next="it is fetched from the vendor again")
     return False
 
@@ -123,13 +123,13 @@ async def _altered(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[
 
 
 def _chunk_files(ledger: Ledger, directory: Path) -> list[tuple[Path, str]]:
-    return [(chunk_path(directory, chunk.chunk), chunk.sha256) for chunk in ledger.chunks()]
+    return [(chunk_path(directory, chunk.chunk), chunk.sha256) for chunk in ledger.plan.chunks()]
 
 
 def _evidence(ledger: Ledger, settings: Settings) -> list[tuple[TaskKey, str, str]]:
     return [
         (key, verdicts_sha256, result_sha256)
-        for key, _, _, verdicts_sha256, result_sha256 in ledger.evidence()
+        for key, _, _, verdicts_sha256, result_sha256 in ledger.tasks.evidence()
         if key.platform in settings.platforms
     ]
 
@@ -137,7 +137,7 @@ def _evidence(ledger: Ledger, settings: Settings) -> list[tuple[TaskKey, str, st
 def _places(ledger: Ledger, key: TaskKey, directory: Path) -> list[Path]:
     """Return where a task's result may lie: with the others, or in quarantine, if a crash cut off its replacement."""
     raw = raw_result(result_stem(directory, key.platform, key.chunk))
-    return [*([raw] if raw else []), *(directory / version.path for version in ledger.versions(key))]
+    return [*([raw] if raw else []), *(directory / version.path for version in ledger.quarantine.versions(key))]
 
 
 def _has(path: Path, sha256: str) -> bool:
@@ -148,7 +148,7 @@ def _has(path: Path, sha256: str) -> bool:
 
 
 def _task(ledger: Ledger, key: TaskKey) -> Task:
-    task = ledger.task(key)
+    task = ledger.tasks.get(key)
     if task is None:
         raise AssertionError(f"{key} is not in the plan")
     return task

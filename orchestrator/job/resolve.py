@@ -20,7 +20,6 @@ from orchestrator.job.access import opened
 from orchestrator.job.ledger_plan import NANO
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.jobdir.layout import LOG
-from orchestrator.ledger import Ledger
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.records import Task
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
@@ -165,32 +165,38 @@ async def resolve_tasks(
         if tasks:
             ledger.change(partial(_each, tasks, change, isinstance(decision, Undo), world.clock()))
         settled = tuple(_settled(settings, task, decision, missing) for task in tasks)
-        return ResolveReport(settled, tuple(left_out), len(ledger.decided(serial=ledger.serial)))
+        return ResolveReport(settled, tuple(left_out), len(ledger.tasks.decided(serial=ledger.runs.serial)))
 
 
 def _hold_what_was_cut_off(ledger: Ledger, at: float) -> None:
     """Hold submits that a killed run left without an answer: nobody else is running, so none will come."""
-    for task in ledger.tasks(State.RELEASED):
-        ledger.change(partial(Ledger.doubt, key=task.key, reason="the run ended between release and answer", at=at))
+    cut_off = ledger.tasks.select(State.RELEASED)
+
+    def hold(changed: Ledger) -> None:
+        for task in cut_off:
+            changed.transitions.doubt(task.key, "the run ended between release and answer", at=at)
+
+    if cut_off:
+        ledger.change(hold)
 
 
 def _every(ledger: Ledger, decision: Decision) -> tuple[list[Task], Sequence[LeftOut]]:
     """Return the tasks that `--all` means, and what it passes over because of their ids."""
     match decision:
         case Undo():
-            return ledger.decided(serial=ledger.serial), ()
+            return ledger.tasks.decided(serial=ledger.runs.serial), ()
         case Refetch():
-            tasks = ledger.tasks(*HELD, State.FAILED)
+            tasks = ledger.tasks.select(*HELD, State.FAILED)
             known = [task for task in tasks if task.task_id is not None]
             rest = [task for task in tasks if task.task_id is None and task.state in HELD]
             return known, [LeftOut(str(task.key), None, _NO_ID) for task in rest]
         case Resubmit():
-            tasks = ledger.tasks(*HELD)
+            tasks = ledger.tasks.select(*HELD)
             known = [task for task in tasks if task.task_id is not None]
             rest = [task for task in tasks if task.task_id is None]
             return rest, [LeftOut(str(task.key), task.task_id, _PAID_FOR) for task in known]
         case _:
-            return ledger.tasks(*HELD), ()
+            return ledger.tasks.select(*HELD), ()
 
 
 _NO_ID = "no task id of the vendor is known, so there is nothing to fetch; --adopt TASK_ID names one"
@@ -205,7 +211,7 @@ def _named(ledger: Ledger, name: str) -> Task:
         key = TaskKey.parse(name)
     except ValueError as error:
         raise UsageError(f"{error}; see status --held") from error
-    task = ledger.task(key)
+    task = ledger.tasks.get(key)
     if task is None:
         raise UsageError(f"{name}: the job has no such task; see status --held")
     return task
@@ -256,17 +262,17 @@ async def _change(
     at = world.clock()
     match decision:
         case Undo():
-            return lambda ledger, key: ledger.undo(key, at=at), 0
+            return lambda ledger, key: ledger.transitions.undo(key, at=at), 0
         case Resubmit():
-            return lambda ledger, key: ledger.resubmit(key, at=at), 0
+            return lambda ledger, key: ledger.transitions.resubmit(key, at=at), 0
         case GiveUp():
-            return lambda ledger, key: ledger.give_up(key, at=at), 0
+            return lambda ledger, key: ledger.transitions.give_up(key, at=at), 0
         case Refetch():
-            return lambda ledger, key: ledger.refetch(key, at=at, decided=True), 0
+            return lambda ledger, key: ledger.transitions.refetch(key, at=at, decided=True), 0
         case Adopt(task_id):
             if not is_task_id(task_id) or redacted(task_id) != task_id:
                 raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
-            return lambda ledger, key: ledger.adopt(key, task_id, at=at), 0
+            return lambda ledger, key: ledger.transitions.adopt(key, task_id, at=at), 0
         case UseResult():
             check, report, missing = await _take_result(settings, ledger, decision, tasks[0])
             return lambda ledger, key: note_result(ledger, check, key, report, at=at, decided=True), missing
@@ -285,7 +291,7 @@ def _each(
     for task in tasks:
         try:
             if task.decided is not None and not undoes:
-                ledger.undo(task.key, at=at, replaced=True)
+                ledger.transitions.undo(task.key, at=at, replaced=True)
             settle(ledger, task.key)
         except IllegalTransitionError as error:
             raise UsageError(f"{task.key}: {error}") from error
@@ -348,7 +354,11 @@ def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFi
             f"{key.platform} all the same, name the column {key.platform}"
         )
     names = dict.fromkeys(name for member in (path.name, *found.members) for name in names_in(member))
-    if names and before(task)[1] not in names and (owner := ledger.owner_of(key, *names, once=True, anywhere=True)):
+    if (
+        names
+        and before(task)[1] not in names
+        and (owner := ledger.tasks.owner_of(key, *names, once=True, anywhere=True))
+    ):
         raise UsageError(
             f"{path}: its name, or one inside of it, is the task id of {owner}; if it is the result of {key} all the "
             "same, give it another name"

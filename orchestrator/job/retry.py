@@ -86,7 +86,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         opened(settings, create=False) as ledger,
         logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
-        if not ledger.begun:
+        if not ledger.runs.begun:
             raise UsageError(f"{settings.job.directory}: nothing was sent yet, so there is nothing to retry")
         settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
@@ -100,7 +100,9 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
             *(finding for name, kinds in free.items() for finding in _told(settings, name, *kinds)),
             *(_too_few(name, its) for name, its in lacking.items() if len(its.numbers) and not its.enough),
         ]
-        over = any(its.sizes for its in lacking.values()) and _over_budget(settings, costs, ledger.spent_nano() / NANO)
+        over = any(its.sizes for its in lacking.values()) and _over_budget(
+            settings, costs, ledger.platforms.spent_nano() / NANO
+        )
         if over:
             findings.append(over)
         else:
@@ -120,8 +122,8 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
 
 def _free(ledger: Ledger, platform: str) -> tuple[list[TaskKey], list[TaskKey]]:
     """Return the failed tasks whose results lie in quarantine, and those whose results can be fetched again."""
-    quarantined = ledger.quarantined(platform)
-    return quarantined, [key for key in ledger.to_refetch(platform) if key not in quarantined]
+    quarantined = ledger.quarantine.quarantined(platform)
+    return quarantined, [key for key in ledger.quarantine.to_refetch(platform) if key not in quarantined]
 
 
 def _told(settings: Settings, name: str, quarantined: list[TaskKey], to_refetch: list[TaskKey]) -> Iterator[str]:
@@ -220,7 +222,7 @@ def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 def _plan(
     ledger: Ledger, settings: Settings, name: str, lacking: _Lacking, left_out: frozenset[TaskKey], at: float
 ) -> None:
-    generation, first_chunk = ledger.next_chunk()
+    generation, first_chunk = ledger.plan.next_chunk()
     chunks = write_retry(settings.job.directory, lacking.numbers, lacking.rows, lacking.limits, first_chunk)
     records = [replace(chunk, generation=generation, only=name) for chunk in chunks]
     platform = planned_platform(settings, name)

@@ -179,7 +179,7 @@ class _Run:
         say("run_ended", exit_code=int(end.code), reason=end.reason)
         try:
             self._ledger.change(
-                lambda ledger: ledger.end_run(
+                lambda ledger: ledger.runs.end(
                     self._serial, at=self._world.clock(), exit_code=end.code, reason=end.reason
                 )
             )
@@ -211,7 +211,7 @@ class _Run:
 
     def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
         """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
-        objected = objection(self._settings, costs, self._ledger.spent_nano())
+        objected = objection(self._settings, costs, self._ledger.platforms.spent_nano())
         if objected is None:
             return False
         if objected.code is ExitCode.USAGE:
@@ -228,13 +228,13 @@ class _Run:
             for platform in platforms:
                 platform.over_budget = over_budget and platform.name in due
             greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
-            await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.begun))
+            await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.runs.begun))
             dispatcher = Dispatcher(self._context(workers), platforms, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
         stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(platforms)
         if not stop_reason and self._options.submit_only:
             stop_reason = "all is submitted"
-        standings = await self._writer.do(Ledger.standing)
+        standings = await self._writer.do(lambda ledger: ledger.platforms.standing())
         first_failed = await self._writer.do(partial(_first_failed, platforms=tuple(self._settings.platforms)))
         return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed)
 
@@ -248,7 +248,7 @@ class _Run:
         """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
 
         async def standings() -> Mapping[str, Standing]:
-            now = await self._writer.do(Ledger.standing)
+            now = await self._writer.do(lambda ledger: ledger.platforms.standing())
             return {name: now[name] for name in self._settings.platforms}
 
         with progress(standings, self._sink, self._world.environ) as shown:
@@ -293,7 +293,7 @@ class _Run:
             )
             for name, client in clients.items()
         }
-        standing = await self._writer.do(Ledger.standing)
+        standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
         memories = await self._writer.do(partial(_memories, settings=self._settings))
         return [
             PlatformRun(
@@ -339,16 +339,16 @@ class _Run:
             timer.cancel()
 
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> dict[str, Any]:
-        standings = ledger.standing()
+        standings = ledger.platforms.standing()
         facts = summary.RunFacts(
             job=self._settings.job.name,
-            job_id=ledger.job_id,
+            job_id=ledger.runs.job_id,
             serial=self._serial,
             config=as_argument(self._settings.source),
             arguments=job_arguments(self._settings),
             options=self._options.to_repeat(extended=self._settled),
-            token=ledger.token,
-            sandbox=not ledger.made_up().isdisjoint(self._settings.platforms),
+            token=ledger.runs.token,
+            sandbox=not ledger.platforms.made_up().isdisjoint(self._settings.platforms),
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,
             exit_code=end.code if end else None,
@@ -357,13 +357,15 @@ class _Run:
             max_cost=self._settings.budget.max_cost,
         )
         configured = [standings[name] for name in self._settings.platforms if name in standings]
-        findings = ledger.findings(most=summary.MAX_HELD_NAMES)
-        content = summary.build(facts, ledger.counts(), configured, ledger.tasks(*HELD), self._master, findings)
+        findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
+        content = summary.build(
+            facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
+        )
         return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
 
 
 def _first_failed(ledger: Ledger, platforms: Sequence[str]) -> Task | None:
-    return next((task for name in platforms for task in ledger.tasks(State.FAILED, platform=name, most=1)), None)
+    return next((task for name in platforms for task in ledger.tasks.select(State.FAILED, platform=name, most=1)), None)
 
 
 def _needs_canary(standing: Standing) -> bool:
@@ -371,7 +373,7 @@ def _needs_canary(standing: Standing) -> bool:
 
 
 def _memories(ledger: Ledger, settings: Settings) -> dict[str, Memory]:
-    return {name: ledger.agree(name, _terms(settings, name)) for name in settings.platforms}
+    return {name: ledger.platforms.agree(name, _terms(settings, name)) for name in settings.platforms}
 
 
 def _terms(settings: Settings, name: str) -> str:

@@ -26,9 +26,9 @@ SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up
 def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
     """Return what decides the cells of a master that is written now; with anything else, an earlier one is older."""
     return {
-        **ledger.position(),
+        **ledger.tasks.position(),
         "platforms": list(settings.platforms),
-        "columns": list(kept_columns(ledger.counts(), settings)),
+        "columns": list(kept_columns(ledger.plan.counts(), settings)),
     }
 
 
@@ -37,8 +37,8 @@ def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
 
     `StorageError` when chunks are lost: what is made of the others would look whole.
     """
-    ledger.check_chunks()
-    standing = ledger.standing()
+    ledger.plan.check_chunks()
+    standing = ledger.platforms.standing()
     if unplanned := [name for name in settings.platforms if name not in standing]:
         raise UsageError(f"{', '.join(unplanned)}: nothing is planned yet; see orchestrator plan")
     return standing
@@ -53,14 +53,14 @@ async def build_master(
     """
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
-    pending = any(standing[name].unfinished or not ledger.is_all_planned(name) for name in platforms)
-    counts = ledger.counts()
+    pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) for name in platforms)
+    counts = ledger.plan.counts()
     request = MasterRequest(
         directory=settings.job.directory if into is None else into,
         platforms=platforms,
         formats=settings.output.formats,
         rows=counts.accepted,
-        banner="" if ledger.made_up().isdisjoint(platforms) else SANDBOX_BANNER,
+        banner="" if ledger.platforms.made_up().isdisjoint(platforms) else SANDBOX_BANNER,
         facts=(
             ("Job", settings.job.name),
             ("Lines read", f"{counts.read:,}"),
@@ -82,8 +82,8 @@ async def build_master(
 def master_chunks(directory: Path, platforms: Sequence[str], *, columns: bool = False) -> Iterator[MasterChunk]:
     """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
     with Ledger.open_to_read(ledger_path(directory)) as ledger:
-        by_chunk = ledger.states_by_chunk(platforms)
-        base = (chunk for chunk in ledger.chunks() if chunk.only is None)
+        by_chunk = ledger.tasks.states_by_chunk(platforms)
+        base = (chunk for chunk in ledger.plan.chunks() if chunk.only is None)
         for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
             if chunk.chunk != number:
                 raise AssertionError(f"chunk {chunk.chunk} has no task")
@@ -104,7 +104,7 @@ def overlays(directory: Path, platforms: Sequence[str]) -> Iterator[Overlay]:
     """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
     with Ledger.open_to_read(ledger_path(directory)) as ledger:
         for name in platforms:
-            for generation, chunk, state in ledger.retry_states(name):
+            for generation, chunk, state in ledger.tasks.retry_states(name):
                 cell = _cell(directory, name, chunk, state)
                 yield Overlay(platform=name, generation=generation, rows=rows_path(directory, chunk), cells=cell)
 

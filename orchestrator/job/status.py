@@ -45,20 +45,20 @@ def job_status(settings: Settings) -> StatusReport:
     if not path.exists():
         raise UsageError(no_ledger(settings))
     with Ledger.open_to_read(path) as ledger:
-        standings = ledger.standing()
+        standings = ledger.platforms.standing()
         return StatusReport(
-            job_id=ledger.job_id,
-            serial=ledger.serial,
-            token=ledger.token,
-            begun=ledger.begun,
-            last=ledger.last_run(),
-            counts=ledger.counts(),
+            job_id=ledger.runs.job_id,
+            serial=ledger.runs.serial,
+            token=ledger.runs.token,
+            begun=ledger.runs.begun,
+            last=ledger.runs.last(),
+            counts=ledger.plan.counts(),
             standings=tuple(standings[name] for name in settings.platforms if name in standings),
-            held=tuple(ledger.tasks(*HELD)),
-            failed=tuple(ledger.tasks(State.FAILED)),
-            findings=tuple(ledger.findings()),
-            decided=tuple(ledger.decided(serial=ledger.serial)),
-            cost_usd=ledger.spent_nano() / 1e9,
-            closed=ledger.closed,
-            sandbox=not ledger.made_up().isdisjoint(settings.platforms),
+            held=tuple(ledger.tasks.select(*HELD)),
+            failed=tuple(ledger.tasks.select(State.FAILED)),
+            findings=tuple(ledger.tasks.findings()),
+            decided=tuple(ledger.tasks.decided(serial=ledger.runs.serial)),
+            cost_usd=ledger.platforms.spent_nano() / 1e9,
+            closed=ledger.runs.closed,
+            sandbox=not ledger.platforms.made_up().isdisjoint(settings.platforms),
         )

@@ -64,7 +64,7 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
     if not path.exists():
         raise UsageError(no_ledger(settings))
     with Ledger.open_to_read(path) as ledger:
-        if ledger.closed:
+        if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there is nothing left to verify")
         check = _Check(ledger, settings)
         check.counts()
@@ -91,11 +91,11 @@ class _Check:
 
     def counts(self) -> None:
         """Recount the list: read = accepted + duplicates + rejected, and the chunks cover what was accepted."""
-        counts = self._ledger.counts()
+        counts = self._ledger.plan.counts()
         if counts.read != counts.accepted + counts.duplicates + counts.rejected:
             self.findings.append("the counts of the list do not add up")
         row = 0
-        for chunk in self._ledger.chunks():
+        for chunk in self._ledger.plan.chunks():
             if chunk.only is None:
                 if chunk.first_row != row:
                     self.findings.append(f"chunk {chunk.chunk:06d} begins at row {chunk.first_row:,}, not {row:,}")
@@ -105,7 +105,7 @@ class _Check:
 
     def inputs(self) -> None:
         """Hash the list."""
-        planned = self._ledger.inputs()
+        planned = self._ledger.plan.inputs()
         if any(record.path == "-" for record in planned):
             self.not_compared.append("the list: it came from standard input")
             return
@@ -121,8 +121,8 @@ class _Check:
 
     def chunks(self) -> None:
         """Hash every chunk file, and what stands beside it: kept columns, and the rows of a retry."""
-        columns = kept_columns(self._ledger.counts(), self._settings)
-        for chunk in self._ledger.chunks():
+        columns = kept_columns(self._ledger.plan.counts(), self._settings)
+        for chunk in self._ledger.plan.chunks():
             self._hash("chunk files", chunk_path(self._directory, chunk.chunk), chunk.sha256)
             if columns and chunk.columns_sha256:
                 self._hash("kept columns", columns_path(self._directory, chunk.chunk), chunk.columns_sha256)
@@ -133,7 +133,7 @@ class _Check:
 
     def lists(self) -> None:
         """Hash rejected.csv and duplicates.csv, and count their records."""
-        listed = self._ledger.listed()
+        listed = self._ledger.plan.listed()
         for name, expected in zip(LISTS, (listed.counts.rejected, listed.counts.duplicates), strict=True):
             path = self._directory / name
             try:
@@ -153,7 +153,7 @@ class _Check:
 
     def verdicts(self) -> None:
         """Hash results and verdicts of every task that is done, and check that they belong to it."""
-        for key, task_id, chunk_sha256, verdicts_sha256, result_sha256 in self._ledger.evidence():
+        for key, task_id, chunk_sha256, verdicts_sha256, result_sha256 in self._ledger.tasks.evidence():
             path = verdict_path(self._directory, key.platform, key.chunk)
             if self._hash("verdict files", path, verdicts_sha256, "the next run or merge makes it anew"):
                 verdicts = read_verdicts(path)

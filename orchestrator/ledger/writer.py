@@ -1,9 +1,9 @@
 """Group commit: changes that arrive while a commit is on its way to the disk share the next one.
 
 What waits for the disk happens on one thread of our own: the default executor is shared with name look-ups and file
-reads, and one slow of those must not hold back a commit. A change of a few rows is made on the loop itself, and only
-its sync on the thread: statement by statement the two would wait for one another. Changes are committed in the order
-in which they were asked for, so a change may rely on every earlier one.
+reads, and one slow of those must not hold back a commit. A change of a few rows is made on the loop itself where the
+database is of this machine, and only its sync on the thread: statement by statement the two would wait for one another.
+Changes are committed in the order in which they were asked for, so a change may rely on every earlier one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.ledger.store import Ledger
+    from orchestrator.ledger.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class LedgerWriter:
     async def _commit(self, batch: list[_Asked]) -> list[Any]:
         loop = asyncio.get_running_loop()
         changes = [asked.change for asked in batch]
-        if not all(asked.small for asked in batch):
+        if self._ledger.connection.is_remote or not all(asked.small for asked in batch):
             return await loop.run_in_executor(self._thread, self._ledger.commit, changes)
         outcomes = self._ledger.apply(changes)
         if self._ledger.unsealed:

@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -213,7 +212,7 @@ def plan(directory: Path, chunks: int) -> None:
     platforms = tuple(PlannedPlatform(name, VENDOR.base_url, {}, 1) for name in PLATFORMS)
     made = Plan("bench", {}, Listed((), ListCounts()), found, platforms)
     with Ledger.create(ledger_path(directory), "bench") as ledger:
-        ledger.change(partial(Ledger.replace_plan, plan=made))
+        ledger.change(lambda ledger: ledger.plan.replace(plan=made))
 
 
 async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
@@ -247,8 +246,8 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
         await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()
         took_s = loop.time() - began
         await writer.close()
-        for name, standing in ledger.standing().items():
-            assert standing.tasks(State.DONE) == standing.submits == len(ledger.tasks(State.DONE, platform=name))
+        for name, standing in ledger.platforms.standing().items():
+            assert standing.tasks(State.DONE) == standing.submits == len(ledger.tasks.select(State.DONE, platform=name))
     return took_s
 
 

@@ -22,6 +22,7 @@ from orchestrator.jobdir.layout import chunk_path, verdict_path
 from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Chunk, ListCounts, Listed, Plan
+from tests.ledgers import sqlite_of
 from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def build(folder: Path, base_url: str, tasks: int, unfinished: int) -> None:
         ledger.change(partial(plan, settings=settings, hashes=hashes))
         ledger.change(lambda it: accept(it, 0, chunks - (chunks - done) // 2))
         ledger.change(lambda it: finish(it, 0, done))
-        ledger.change(lambda it: it.end_run(1, at=AT, exit_code=75, reason="stopped by SIGTERM"))
+        ledger.change(lambda it: it.runs.end(1, at=AT, exit_code=75, reason="stopped by SIGTERM"))
     link_verdicts(folder / "out", hashes[:done])
 
 
@@ -120,7 +121,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
         chunks=tuple(Chunk(row + 1, row, 1, sha256) for row, sha256 in enumerate(hashes)),
         platforms=tuple(planned_platform(settings, name) for name in PLATFORMS),
     )
-    ledger.replace_plan(planned)
+    ledger.plan.replace(planned)
     ledger.begin_run(at=AT, host="host", pid=1)
 
 
@@ -135,8 +136,8 @@ def accept(ledger: Ledger, above: int, upto: int) -> None:
         f"task_id = platform || '-' || chunk, submitted_at = {AT}, progress_at = {AT}, total = 1",
     )
     for platform in PLATFORMS:
-        ledger._charge(platform, submits=upto - above, cost_nano=COST_NANO * (upto - above))
-    ledger._begin(AT)
+        ledger.platforms.charge(platform, submits=upto - above, cost_nano=COST_NANO * (upto - above))
+    ledger.runs.begin_job(at=AT)
 
 
 def finish(ledger: Ledger, above: int, upto: int) -> None:
@@ -144,8 +145,8 @@ def finish(ledger: Ledger, above: int, upto: int) -> None:
     evidence = json.dumps({"result": HASH, "verdicts": HASH, "counts": {"yes": 1}})
     _move(ledger, "finish", above, upto, f"vendor_status = 'exported', success = 1, evidence = '{evidence}'")
     for platform in PLATFORMS:
-        ledger._charge(platform, status_calls=upto - above)
-        ledger._sql.execute(
+        ledger.platforms.charge(platform, status_calls=upto - above)
+        sqlite_of(ledger)._sql.execute(
             "INSERT INTO verdicts VALUES (?, 'yes', ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
             (platform, upto - above),
         )
@@ -160,8 +161,8 @@ def _move(
     origin, target = _COURSE[event]
     which = f"chunk > {above} AND chunk <= {upto} AND state = ?"
     update = f"UPDATE tasks SET state = ?, {columns} WHERE {which}"  # noqa: S608 - of our own constants
-    ledger._sql.execute(update, (target, origin))
-    ledger._sql.execute(
+    sqlite_of(ledger)._sql.execute(update, (target, origin))
+    sqlite_of(ledger)._sql.execute(
         "INSERT INTO events (at, serial, platform, chunk, event, origin, target, task_id, detail) "  # noqa: S608
         f"SELECT ?, job.serial, platform, chunk, ?, ?, ?, task_id, ? FROM tasks, job WHERE {which}",
         (AT, event, origin, target, json.dumps(detail or {}), target),

@@ -14,8 +14,8 @@ TASKS, UNFINISHED = 40, 16
 
 def contents(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
     """Give all rows of all tables but for the numbering of events, which depends on who comes first."""
-    tables = [name for (name,) in ledger._rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    rows = {name: list(ledger._rows(f"SELECT * FROM {name}")) for name in tables}  # noqa: S608 - names of our own
+    tables = [name for (name,) in ledger.connection.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    rows = {name: list(ledger.connection.rows(f"SELECT * FROM {name}")) for name in tables}  # noqa: S608 - names of our own
     return {name: sorted(row[name == "events" :] for row in table) for name, table in rows.items()}
 
 
@@ -24,13 +24,13 @@ def one_by_one(ledger: Ledger, done: int, accepted: int) -> None:
     for platform in million.PLATFORMS:
         for chunk in range(1, accepted + 1):
             key = TaskKey(platform, chunk)
-            ledger.release(key, cost_nano=million.COST_NANO, max_cost_nano=None, at=million.AT)
-            ledger.accept(key, f"{platform}-{chunk}", total=1, at=million.AT)
+            ledger.transitions.release(key, cost_nano=million.COST_NANO, max_cost_nano=None, at=million.AT)
+            ledger.transitions.accept(key, f"{platform}-{chunk}", total=1, at=million.AT)
             if chunk <= done:
-                ledger.look(key, status="exported", total=1, success=1, at=million.AT)
+                ledger.transitions.look(key, status="exported", total=1, success=1, at=million.AT)
                 detail = {"result": million.HASH, "verdicts": million.HASH}
-                ledger.finish(key, {"yes": 1}, at=million.AT, detail=detail)
-    ledger.end_run(1, at=million.AT, exit_code=75, reason="stopped by SIGTERM")
+                ledger.transitions.finish(key, {"yes": 1}, at=million.AT, detail=detail)
+    ledger.runs.end(1, at=million.AT, exit_code=75, reason="stopped by SIGTERM")
 
 
 def test_the_ledger_made_in_bulk(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_the_ledger_made_in_bulk(tmp_path: Path) -> None:
     chunks = TASKS // 2
     with Ledger.open(ledger_path(tmp_path / "out")) as bulk, Ledger.create(tmp_path / "one" / "one", "million") as one:
         settings = million.write_config(tmp_path, "http://127.0.0.1:9", chunks)
-        hashes = [chunk.sha256 for chunk in bulk.chunks()]
+        hashes = [chunk.sha256 for chunk in bulk.plan.chunks()]
         one.change(partial(million.plan, settings=settings, hashes=hashes))
         one.change(lambda it: one_by_one(it, chunks - UNFINISHED // 2, chunks - UNFINISHED // 4))
         assert contents(bulk) == contents(one)

@@ -140,7 +140,7 @@ class Bench:
         )
         plan = Plan("bench", {}, Listed((), ListCounts()), tuple(found), platforms)
         with Ledger.create(ledger_path(self.directory), "bench") as ledger:
-            ledger.change(partial(Ledger.replace_plan, plan=plan))
+            ledger.change(lambda ledger: ledger.plan.replace(plan=plan))
 
     def _call(self, platform: PlatformSettings) -> dict[str, str]:
         base_url = self.vendors[platform.vendor].base_url
@@ -188,8 +188,8 @@ class Bench:
         self, name: str, settings: PlatformSettings, vendors: dict[str, VendorRun], ledger: Ledger
     ) -> PlatformRun:
         now = asyncio.get_running_loop().time()
-        waiting = ledger.standing()[name].tasks(State.IN_DOUBT)
-        caution = Caution(ledger.memory(name), canary=settings.canary, waiting=waiting)
+        waiting = ledger.platforms.standing()[name].tasks(State.IN_DOUBT)
+        caution = Caution(ledger.platforms.memory(name), canary=settings.canary, waiting=waiting)
         pace = Pace(settings.requests_per_second, now=now)
         return PlatformRun(name, settings, vendors[settings.vendor], pace, caution, deadline_at=now + self.deadline_s)
 
@@ -218,11 +218,11 @@ class Bench:
 
     def tasks(self, platform: str = "instagram") -> list[Task]:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.tasks(*State, platform=platform)
+            return ledger.tasks.select(*State, platform=platform)
 
     def task(self, chunk: int = 1, platform: str = "instagram") -> Task:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            task = ledger.task(TaskKey(platform, chunk))
+            task = ledger.tasks.get(TaskKey(platform, chunk))
         assert task is not None
         return task
 
@@ -232,15 +232,15 @@ class Bench:
 
     def standing(self, platform: str = "instagram") -> Standing:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.standing()[platform]
+            return ledger.platforms.standing()[platform]
 
     def findings(self) -> list[Task]:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.findings()
+            return ledger.tasks.findings()
 
     def spent_nano(self) -> int:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.spent_nano()
+            return ledger.platforms.spent_nano()
 
 
 def numbers_of(chunk: int, rows: int) -> list[str]:

@@ -126,7 +126,7 @@ async def test_what_nobody_can_read_comes_twice(bench: Bench, content: bytes, wh
     assert kept.name.startswith("instagram-000002.")
     assert kept.read_bytes() == content
     with Ledger.open_to_read(ledger_path(bench.directory)) as ledger:
-        (version,) = ledger.versions(TaskKey("instagram", 2))
+        (version,) = ledger.quarantine.versions(TaskKey("instagram", 2))
     assert bench.directory / version.path == kept
     assert version.sha256 == sha256_of(kept)
     assert not list((bench.directory / "results" / "instagram").glob("*.part"))
@@ -217,7 +217,7 @@ async def test_the_second_copy_may_come_in_another_run(bench: Bench) -> None:
 
 async def refetch(bench: Bench) -> None:
     with Ledger.open(ledger_path(bench.directory)) as ledger:
-        ledger.change(lambda it: it.refetch(TaskKey("instagram", 1), at=clock()))
+        ledger.change(lambda it: it.transitions.refetch(TaskKey("instagram", 1), at=clock()))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_a_done_task_that_is_fetched_again(bench: Bench, then: str, verdic
     assert {word: rows for word, rows in bench.standing().verdicts.items() if rows} == verdicts
     assert len(quarantined(bench)) == kept
     with Ledger.open_to_read(ledger_path(bench.directory)) as ledger:
-        ((_, _, _, verdicts_sha256, result_sha256),) = ledger.evidence()
+        ((_, _, _, verdicts_sha256, result_sha256),) = ledger.tasks.evidence()
     assert sha256_of(verdict_path(bench.directory, "instagram", 1)) == verdicts_sha256
     assert sha256_of(bench.directory / "results" / "instagram" / "000001.csv") == result_sha256
     assert len(vendor.tasks) == 1
@@ -272,12 +272,12 @@ async def test_a_task_that_was_given_the_id_of_another(bench: Bench) -> None:
     async with serving(Script(takes_s=0.0, on_made=on_made)) as vendor:
         await bench.run(vendor.base_url)
         assert bench.states() == [State.IN_DOUBT] * 2
-        bench.change(lambda it: it.adopt(TaskKey("instagram", 1), vendor.of(2).task_id, at=clock()))
+        bench.change(lambda it: it.transitions.adopt(TaskKey("instagram", 1), vendor.of(2).task_id, at=clock()))
         await bench.run(vendor.base_url)
         assert bench.states() == [State.DONE, State.IN_DOUBT]
         assert bench.standing().verdicts == {"unanswered": 3}
-        bench.change(lambda it: it.adopt(TaskKey("instagram", 1), vendor.of(1).task_id, at=clock()))
-        bench.change(lambda it: it.adopt(TaskKey("instagram", 2), vendor.of(2).task_id, at=clock()))
+        bench.change(lambda it: it.transitions.adopt(TaskKey("instagram", 1), vendor.of(1).task_id, at=clock()))
+        bench.change(lambda it: it.transitions.adopt(TaskKey("instagram", 2), vendor.of(2).task_id, at=clock()))
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE] * 2
     assert {word: rows for word, rows in bench.standing().verdicts.items() if rows} == {"yes": 6}

@@ -146,7 +146,7 @@ async def test_what_was_stopped_goes_on_once_it_is_settled(bench: Bench) -> None
         assert await repeated(bench, vendor.base_url) == [3]
         vendor.on_made = None
         for task in [task for task in bench.tasks() if task.state is IN_DOUBT]:
-            bench.change(lambda ledger, key=task.key: ledger.give_up(key, at=1.0))  # type: ignore[misc]
+            bench.change(lambda ledger, key=task.key: ledger.transitions.give_up(key, at=1.0))  # type: ignore[misc]
         assert await repeated(bench, vendor.base_url) == [1]
     assert bench.states() == [FAILED] * 3 + [DONE] * 7
 

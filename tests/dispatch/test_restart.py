@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.errors import StorageError
-from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import LedgerWriter
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import HELD, State, TaskKey
 from tests.dispatch.harness import AMAZON, Bench, Interrupted, clock
@@ -88,7 +88,7 @@ async def test_what_is_sent_again_on_a_decision_is_charged_again(bench: Bench, t
         await bench.run(vendor.base_url)
         held = [task.key for task in bench.tasks() if task.state in HELD]
         assert held == [TaskKey("instagram", 1)]
-        bench.change(lambda ledger: Ledger.resubmit(ledger, held[0], at=clock()))
+        bench.change(lambda ledger: ledger.transitions.resubmit(held[0], at=clock()))
         await bench.run(vendor.base_url)
         charged = [key_of(record) for record in vendor.tasks]
     assert bench.states() == [State.DONE] * 3

@@ -216,7 +216,7 @@ class Bench:
         if not ledger_path(self.directory).exists():
             return []
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            return ledger.tasks(*State)
+            return ledger.tasks.select(*State)
 
     def charged(self) -> list[TaskRecord]:
         return read_tasks(self.folder / "vendor")

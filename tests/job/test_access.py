@@ -254,9 +254,9 @@ async def test_a_copy_made_during_a_run(case: Case, monkeypatch: pytest.MonkeyPa
     for number, (copy, own) in enumerate(copies):
         copy.rename(case.directory)
         with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
-            assert (ledger.token >= Token.parse(token)) == (number == last), number
-            assert ledger.token >= Token.parse(own)
-            assert ledger.token.serial == 1
+            assert (ledger.runs.token >= Token.parse(token)) == (number == last), number
+            assert ledger.runs.token >= Token.parse(own)
+            assert ledger.runs.token.serial == 1
         shutil.rmtree(case.directory)
 
 

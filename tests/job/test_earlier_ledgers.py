@@ -20,13 +20,13 @@ from orchestrator.config import load
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.status import job_status
 from orchestrator.job.world import real_world
-from orchestrator.ledger import Ledger, ledger_path, schema
+from orchestrator.ledger import Ledger, ledger_path, sqlite_schema
 from orchestrator.settings import Settings
 
 EARLIER = Path(__file__).parent / "earlier"
 
 
-@pytest.fixture(params=sorted(schema.STEPS))
+@pytest.fixture(params=sorted(sqlite_schema.STEPS))
 def begun(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     with tarfile.open(EARLIER / f"version_{request.param}.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")

@@ -29,7 +29,8 @@ from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.verify import verify_job
 from orchestrator.job.world import World, real_world
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger import ledger_path
+from orchestrator.ledger.plan_tables import PlanTables
 from orchestrator.settings import Settings
 
 FIRST = 41_760_000_000
@@ -526,18 +527,18 @@ async def test_an_extension_that_was_cut_off(
     longer = f"x\n+{FIRST}\n+{FIRST}\n+{FIRST + 1}\n+{FIRST + 1}\n+{FIRST + 2}\n"
     (change.folder / "numbers.txt").write_text(longer)
     with monkeypatch.context() as patch:
-        extend_plan = Ledger.extend_plan
+        extend_plan = PlanTables.extend
 
-        def killed(ledger: Ledger, *args: Any, **options: Any) -> None:
+        def killed(plan: PlanTables, *args: Any, **options: Any) -> None:
             if after_the_commit:
-                extend_plan(ledger, *args, **options)
+                extend_plan(plan, *args, **options)
             else:
                 raise Killed
 
         async def cut_off(*_: object, **__: object) -> None:
             raise Killed
 
-        patch.setattr(Ledger, "extend_plan", killed)
+        patch.setattr(PlanTables, "extend", killed)
         patch.setattr(ledger_plan, "restore", cut_off)
         with pytest.raises(Killed):
             await change.run(extend=True)

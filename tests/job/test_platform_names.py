@@ -25,7 +25,8 @@ from orchestrator.job.run import RunOptions
 from orchestrator.job.sheet import SANDBOX_BANNER
 from orchestrator.job.status import job_status
 from orchestrator.job.verify import verify_job
-from orchestrator.ledger import Ledger
+from orchestrator.ledger.platform_table import PlatformTable
+from orchestrator.ledger.task_table import TaskTable
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
 from orchestrator.vendor_api.paid_calls import PaidCall
@@ -184,7 +185,7 @@ async def test_another_call_under_the_same_name(case: Case) -> None:
     assert case.charged() == 4
     asks(case, one="ins", two="x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "planned_sizes", _broken)
+        patch.setattr(TaskTable, "planned_sizes", _broken)
         assert await case.run() != 0
     asks(case, one="ins", two="tg")
     assert await case.run() == 0
@@ -212,8 +213,8 @@ async def test_a_rename_that_is_cut_off(case: Case, monkeypatch: pytest.MonkeyPa
         third = "three" if step % 2 else "one"
         asks(case, **{third: "tg", "two": "ins"})
         with opened(case.settings()) as ledger:
-            assert ledger.moving() == ({}, False)
-            assert {str(task.key) for task in ledger.tasks(State.DONE)} == names(whole, one="two", two=third)
+            assert ledger.platforms.moving() == ({}, False)
+            assert {str(task.key) for task in ledger.tasks.select(State.DONE)} == names(whole, one="two", two=third)
         assert {path.name for top in ("results", "verdicts") for path in (case.directory / top).iterdir()} == {
             *("two", third, "quarantine")
         }
@@ -253,8 +254,8 @@ async def _cut_off(case: Case, monkeypatch: pytest.MonkeyPatch, after: int) -> b
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", counted(Path.rename))
         patch.setattr(platform_names, "sync_directory", counted(files.sync_directory))
-        patch.setattr(Ledger, "rename_platforms", counted(Ledger.rename_platforms))
-        patch.setattr(Ledger, "moved", counted(Ledger.moved))
+        patch.setattr(PlatformTable, "rename", counted(PlatformTable.rename))
+        patch.setattr(PlatformTable, "moved", counted(PlatformTable.moved))
         patch.setattr(platform_names, "_move_all", counted(platform_names._move_all))
         try:
             with opened(case.settings()):

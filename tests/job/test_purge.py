@@ -16,6 +16,7 @@ from orchestrator.job.purge import purge_job
 from orchestrator.job.status import job_status
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger.sqlite import SQLite
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -77,15 +78,19 @@ async def test_what_is_no_hash_is_left(case: Case) -> None:
     """Counts, cost, task ids and the log stay: they are what the vendor's bill is compared with."""
     await run_alone(case)
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
-        tasks, standing, events = ledger.tasks(*_states()), ledger.standing(), [*ledger.events()]
+        tasks, standing, events = (
+            ledger.tasks.select(*_states()),
+            ledger.platforms.standing(),
+            [*ledger.tasks.events()],
+        )
     lines = (case.directory / "run.jsonl").read_text().splitlines()
     await purge_job(case.settings(), case.world(), yes=True)
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
-        assert ledger.standing() == standing
-        kept = ledger.tasks(*_states())
+        assert ledger.platforms.standing() == standing
+        kept = ledger.tasks.select(*_states())
         assert [task.task_id for task in kept] == [task.task_id for task in tasks]
         assert kept[0].reason == "bad file bench-instagram-000001---------.txt"
-        assert [event[:-1] for event in ledger.events()] == [event[:-1] for event in events]
+        assert [event[:-1] for event in ledger.tasks.events()] == [event[:-1] for event in events]
     assert (case.directory / "run.jsonl").read_text().splitlines()[:-1] == lines[:-1]
 
 
@@ -110,23 +115,23 @@ async def test_an_event_stays_until_the_job_is_closed(case: Case) -> None:
     with Ledger.open(ledger_path(case.directory)) as ledger:
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             ledger.change(lambda changed: changed.forget_hashes())
-        assert all("-" * 64 not in detail for *_, detail in ledger.events())
+        assert all("-" * 64 not in detail for *_, detail in ledger.tasks.events())
 
 
 async def test_a_reader_holds_up_the_end_of_a_purge(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody reads, old pages stay in the log: that is said, and the purge can be repeated."""
     await run_alone(case)
     before = hashes(case)
-    compact = Ledger.compact
+    compact = SQLite.compact
 
-    def beside_a_reader(ledger: Ledger) -> None:
+    def beside_a_reader(ledger: SQLite) -> None:
         ledger._sql.execute("PRAGMA busy_timeout = 1")
         with closing(sqlite3.connect(ledger.path)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT * FROM job").fetchall()
             compact(ledger)
 
-    monkeypatch.setattr(Ledger, "compact", beside_a_reader)
+    monkeypatch.setattr(SQLite, "compact", beside_a_reader)
     with pytest.raises(StorageError, match="another program is reading the ledger; end it, then purge again"):
         await purge_job(case.settings(), case.world(), yes=True)
     monkeypatch.undo()

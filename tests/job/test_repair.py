@@ -16,6 +16,7 @@ from orchestrator.job.verify import verify_job
 from orchestrator.jobdir.layout import verdict_path
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import State, TaskKey
+from tests.ledgers import sqlite_of
 
 if TYPE_CHECKING:
     from tests.job.conftest import Case
@@ -101,12 +102,12 @@ async def test_what_the_vendor_has_no_more_is_held(done: Case) -> None:
 async def test_a_task_without_an_id(done: Case) -> None:
     """It came from a person's file; the message says what can be done, and `retry` does it."""
     with Ledger.open(ledger_path(done.directory)) as ledger:
-        ledger._sql.execute("UPDATE tasks SET task_id = NULL WHERE chunk = 2")
+        sqlite_of(ledger)._sql.execute("UPDATE tasks SET task_id = NULL WHERE chunk = 2")
     verdict_path(done.directory, "instagram", 2).unlink()
     result_of(done).unlink()
     assert await done.run() == 1
     with Ledger.open_to_read(ledger_path(done.directory)) as ledger:
-        task = ledger.task(KEY)
+        task = ledger.tasks.get(KEY)
     assert task is not None
     assert task.state is State.FAILED
     assert "--result FILE" in task.reason

@@ -42,12 +42,12 @@ def bench(case: Case) -> Bench:
 
     def happen(ledger: Ledger) -> None:
         for key in (in_doubt, stalled, failed, submitted, released):
-            ledger.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
-        ledger.doubt(in_doubt, "no answer", at=2.0)
+            ledger.transitions.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
+        ledger.transitions.doubt(in_doubt, "no answer", at=2.0)
         for key in (stalled, failed, submitted):
-            ledger.accept(key, f"t{key.chunk}", total=3, at=2.0)
-        ledger.stall(stalled, "no progress", at=3.0)
-        ledger.fail(failed, "damaged", at=3.0)
+            ledger.transitions.accept(key, f"t{key.chunk}", total=3, at=2.0)
+        ledger.transitions.stall(stalled, "no progress", at=3.0)
+        ledger.transitions.fail(failed, "damaged", at=3.0)
 
     made.change(happen)
     return made
@@ -142,7 +142,7 @@ async def test_an_adopted_id_can_be_corrected_at_any_time(case: Case, bench: Ben
     await resolve_tasks(case.settings(), Adopt("mistyped"), ["instagram/000001"], case.world())
     bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
     await resolve_tasks(case.settings(), Adopt("mistyped-too"), ["instagram/000001"], case.world())
-    bench.change(lambda ledger: ledger.stall(KEYS[0], "denied", at=10.0))
+    bench.change(lambda ledger: ledger.transitions.stall(KEYS[0], "denied", at=10.0))
     for decision in (Adopt("right"), Undo(), GiveUp(), Undo(), Resubmit(), Undo(), Refetch()):
         await resolve_tasks(case.settings(), decision, ["instagram/000001"], case.world())
     assert (bench.task(1).state, bench.task(1).task_id) == (State.SUBMITTED, "mistyped-too")
@@ -297,7 +297,7 @@ async def test_a_zip_that_names_another_task(case: Case, bench: Bench, tmp_path:
 
 def test_what_was_decided_before(bench: Bench) -> None:
     """A task remembers what it was, and the option that was typed."""
-    bench.change(lambda ledger: ledger.resubmit(KEYS[1], at=4.0))
+    bench.change(lambda ledger: ledger.transitions.resubmit(KEYS[1], at=4.0))
     assert before(bench.task(2)) == (State.STALLED, "t2", "--resubmit")
     assert before(bench.task(3)) == (State.FAILED, "t3", "")
 

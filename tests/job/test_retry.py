@@ -15,6 +15,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.results import check
 from orchestrator.tasks import State, TaskKey
 from tests.dispatch.harness import VENDOR, Bench, InThreads
+from tests.ledgers import sqlite_of
 
 if TYPE_CHECKING:
     from orchestrator.results import ResultCheck, ResultReport
@@ -33,11 +34,11 @@ def bench(case: Case) -> Bench:
 
     def happen(ledger: Ledger) -> None:
         for key in (FAILED, VENDOR_FAILED):
-            ledger.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
-            ledger.accept(key, f"t{key.chunk}", total=3, at=2.0)
-        ledger.fail(FAILED, "its result is damaged", at=3.0)
-        ledger.look(VENDOR_FAILED, status="failed", total=3, success=0, at=3.0)
-        ledger.fail(VENDOR_FAILED, "the vendor reports the task as failed", at=3.0)
+            ledger.transitions.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
+            ledger.transitions.accept(key, f"t{key.chunk}", total=3, at=2.0)
+        ledger.transitions.fail(FAILED, "its result is damaged", at=3.0)
+        ledger.transitions.look(VENDOR_FAILED, status="failed", total=3, success=0, at=3.0)
+        ledger.transitions.fail(VENDOR_FAILED, "the vendor reports the task as failed", at=3.0)
 
     made.change(happen)
     return made
@@ -57,7 +58,7 @@ async def test_what_the_vendor_may_have_is_left_out(case: Case, bench: Bench) ->
     assert states(bench) == [State.FAILED, State.RETRIED]
     settled = await resolve_tasks(case.settings(), Refetch(), None, case.world())
     assert [one.task for one in settled.settled] == ["instagram/000001"]
-    bench.change(lambda it: it.fail(FAILED, "its result is damaged", at=4.0))
+    bench.change(lambda it: it.transitions.fail(FAILED, "its result is damaged", at=4.0))
     report = await retry_job(case.settings(), case.world())
     assert (report.numbers, report.findings) == ({"instagram": 3}, ())
     assert states(bench) == [State.RETRIED, State.RETRIED]
@@ -112,11 +113,11 @@ async def test_a_newer_version_reads_what_an_older_one_could_not(
     assert "quarantine" in report.findings[0]
     assert await case.run() == 1
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
-        looks = ledger.standing()["instagram"].status_calls
+        looks = ledger.platforms.standing()["instagram"].status_calls
     monkeypatch.setattr(VERSION, "2")
     assert await case.run() == 0
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
-        assert ledger.standing()["instagram"].status_calls == looks
+        assert ledger.platforms.standing()["instagram"].status_calls == looks
     assert case.cells().count("failed") == 0
     assert case.charged() == 4
     assert not kept.exists()
@@ -128,7 +129,7 @@ async def test_what_has_no_record_is_read_too(case: Case, versions: None, monkey
     del versions
     assert await case.run() == 1
     with Ledger.open(ledger_path(case.directory)) as ledger:
-        ledger._sql.execute("DELETE FROM quarantine")
+        sqlite_of(ledger)._sql.execute("DELETE FROM quarantine")
     monkeypatch.setattr(VERSION, "1b")
     assert await case.run() == 0
     assert case.charged() == 4

@@ -47,7 +47,7 @@ def ledger(tmp_path: Path, make_plan: MakePlan) -> Iterator[Ledger]:
     """Open a planned ledger in its first run."""
     plan = make_plan()
     with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
-        opened.change(lambda it: it.replace_plan(plan))
+        opened.change(lambda it: it.plan.replace(plan))
         opened.change(lambda it: it.begin_run(at=1.0, host="here", pid=7))
         yield opened
 
@@ -59,17 +59,20 @@ def reach() -> Reach:
     def to(ledger: Ledger, key: TaskKey, state: State) -> None:
         ways: dict[State, list[Callable[[Ledger], object]]] = {
             State.PLANNED: [],
-            State.RELEASED: [lambda it: it.release(key, cost_nano=COST_NANO, max_cost_nano=None, at=10.0)],
+            State.RELEASED: [lambda it: it.transitions.release(key, cost_nano=COST_NANO, max_cost_nano=None, at=10.0)],
         }
-        ways[State.IN_DOUBT] = [*ways[State.RELEASED], lambda it: it.doubt(key, "reset", at=11.0)]
+        ways[State.IN_DOUBT] = [*ways[State.RELEASED], lambda it: it.transitions.doubt(key, "reset", at=11.0)]
         ways[State.SUBMITTED] = [
             *ways[State.RELEASED],
-            lambda it: it.accept(key, f"id-{key}", total=10, at=11.0),
+            lambda it: it.transitions.accept(key, f"id-{key}", total=10, at=11.0),
         ]
-        ways[State.STALLED] = [*ways[State.SUBMITTED], lambda it: it.stall(key, "no progress", at=12.0)]
-        ways[State.FAILED] = [*ways[State.SUBMITTED], lambda it: it.fail(key, "damaged", at=12.0)]
-        ways[State.DONE] = [*ways[State.SUBMITTED], lambda it: it.finish(key, {"yes": 10}, at=12.0, detail={})]
-        ways[State.RETRIED] = [*ways[State.FAILED], lambda it: it.retried(key, at=13.0)]
+        ways[State.STALLED] = [*ways[State.SUBMITTED], lambda it: it.transitions.stall(key, "no progress", at=12.0)]
+        ways[State.FAILED] = [*ways[State.SUBMITTED], lambda it: it.transitions.fail(key, "damaged", at=12.0)]
+        ways[State.DONE] = [
+            *ways[State.SUBMITTED],
+            lambda it: it.transitions.finish(key, {"yes": 10}, at=12.0, detail={}),
+        ]
+        ways[State.RETRIED] = [*ways[State.FAILED], lambda it: it.transitions.retry(key, at=13.0)]
         for step in ways[state]:
             ledger.change(step)
 

@@ -17,6 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Plan
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
+from tests.ledgers import sqlite_of
 
 MakePlan = Callable[..., Plan]
 
@@ -24,12 +25,12 @@ KEY = TaskKey("instagram", 1)
 
 
 def everything(ledger: Ledger) -> list[str]:
-    return list(ledger._sql.iterdump())
+    return list(sqlite_of(ledger)._sql.iterdump())
 
 
 def release(chunk: int) -> Callable[[Ledger], None]:
     key = TaskKey("instagram", chunk)
-    return lambda it: it.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
 
 
 def names(directory: Path) -> list[str]:
@@ -43,21 +44,21 @@ def test_an_orderly_end_leaves_one_private_file(tmp_path: Path, make_plan: MakeP
     """While open the log is as private as the file; after closing there is only the file."""
     path = ledger_path(tmp_path / "runs" / "spring")
     with Ledger.create(path, "job-1") as ledger:
-        ledger.change(lambda it: it.replace_plan(make_plan()))
+        ledger.change(lambda it: it.plan.replace(make_plan()))
         assert names(path.parent) == ["ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal"]
         assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
     assert names(path.parent) == ["ledger.sqlite"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     with Ledger.open(path) as ledger:
-        assert ledger.inputs() == make_plan().listed.inputs
+        assert ledger.plan.inputs() == make_plan().listed.inputs
 
 
 def test_commits_are_synced(ledger: Ledger) -> None:
     """A log with full syncs (2): NORMAL may lose the last commits on power loss."""
-    assert ledger._value("PRAGMA journal_mode") == "wal"
-    assert ledger._value("PRAGMA synchronous") == 2
-    assert ledger._value("PRAGMA foreign_keys") == 1
+    assert ledger.connection.value("PRAGMA journal_mode") == "wal"
+    assert ledger.connection.value("PRAGMA synchronous") == 2
+    assert ledger.connection.value("PRAGMA foreign_keys") == 1
 
 
 @pytest.mark.parametrize("remains", ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-journal"])
@@ -77,7 +78,7 @@ def test_what_a_killed_creation_left_is_no_hindrance(tmp_path: Path) -> None:
     path.parent.mkdir()
     (path.parent / "ledger.sqlite.part").write_bytes(b"half a ledger")
     with Ledger.create(path, "job-1") as ledger:
-        assert ledger.job_id == "job-1"
+        assert ledger.runs.job_id == "job-1"
     assert names(path.parent) == ["ledger.sqlite"]
 
 
@@ -103,16 +104,16 @@ def test_a_foreign_file(tmp_path: Path, opened: Callable[[Path], Ledger], conten
 
 def test_a_ledger_of_another_version(ledger: Ledger) -> None:
     """The message names both versions and the way out."""
-    ledger._sql.execute("PRAGMA user_version = 99")
+    sqlite_of(ledger)._sql.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="the ledger has version 99, this program knows 2; go on with the release"):
-        Ledger.open_to_read(ledger.path)
+        Ledger.open_to_read(sqlite_of(ledger).path)
 
 
 def test_a_file_system_without_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the log can't be used a commit would be less durable than promised: refused."""
     path = tmp_path / "ledger.sqlite"
     Ledger.create(path, "job-1").close()
-    monkeypatch.setattr("orchestrator.ledger.database._connect", lambda _path, _mode: in_memory_copy(path))
+    monkeypatch.setattr("orchestrator.ledger.sqlite._connect", lambda _path, _mode: in_memory_copy(path))
     with pytest.raises(StorageError, match="use a directory on a local disk"):
         Ledger.open(path)
 
@@ -126,27 +127,27 @@ def in_memory_copy(path: Path) -> sqlite3.Connection:
 
 def test_a_damaged_ledger_is_an_error_of_the_disk(ledger: Ledger, make_plan: MakePlan) -> None:
     """Damage that shows only while reading or writing comes out as `StorageError` too, and closing does not hide it."""
-    ledger.change(lambda it: it.replace_plan(make_plan(500)))
-    roots = [int(page) for (page,) in ledger._rows("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")]
-    page_bytes = ledger._value("PRAGMA page_size")
+    ledger.change(lambda it: it.plan.replace(make_plan(500)))
+    roots = [int(page) for (page,) in ledger.connection.rows("SELECT rootpage FROM sqlite_schema WHERE rootpage > 0")]
+    page_bytes = ledger.connection.value("PRAGMA page_size")
     ledger.close()
-    content = bytearray(ledger.path.read_bytes())
+    content = bytearray(sqlite_of(ledger).path.read_bytes())
     for page in roots:
         content[(page - 1) * page_bytes : page * page_bytes] = b"\xa5" * page_bytes
-    ledger.path.write_bytes(content)
+    sqlite_of(ledger).path.write_bytes(content)
     readings: list[Callable[[Ledger], object]] = [
-        Ledger.standing,
-        Ledger.inputs,
-        Ledger.fixed,
-        lambda it: list(it.chunks()),
-        lambda it: list(it.events()),
-        lambda it: list(it.states_by_chunk(["instagram"])),
-        lambda it: it.tasks(State.PLANNED),
-        lambda it: it.planned("instagram", after_chunk=0, limit=5),
-        lambda it: it.task(KEY),
-        lambda it: it.planned_sizes("instagram"),
+        lambda ledger: ledger.platforms.standing(),
+        lambda ledger: ledger.plan.inputs(),
+        lambda ledger: ledger.platforms.fixed(),
+        lambda it: list(it.plan.chunks()),
+        lambda it: list(it.tasks.events()),
+        lambda it: list(it.tasks.states_by_chunk(["instagram"])),
+        lambda it: it.tasks.select(State.PLANNED),
+        lambda it: it.tasks.planned("instagram", after_chunk=0, limit=5),
+        lambda it: it.tasks.get(KEY),
+        lambda it: it.tasks.planned_sizes("instagram"),
     ]
-    with Ledger.open(ledger.path) as damaged:
+    with Ledger.open(sqlite_of(ledger).path) as damaged:
         for reading in readings:
             with pytest.raises(StorageError, match=r"ledger\.sqlite: database disk image is malformed"):
                 reading(damaged)
@@ -157,32 +158,35 @@ def test_a_damaged_ledger_is_an_error_of_the_disk(ledger: Ledger, make_plan: Mak
 @pytest.mark.parametrize(
     ("damage", "reading"),
     [
-        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.tasks(State.PLANNED)),
-        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.task(KEY)),
-        ("UPDATE tasks SET submitted_at = 1e300", lambda it: it.planned("instagram", after_chunk=0, limit=5)),
-        ("UPDATE tally SET state = 'lost'", Ledger.standing),
-        ("UPDATE job SET counts = '{'", Ledger.counts),
-        ("UPDATE job SET counts = '[]'", Ledger.counts),
-        ("""UPDATE job SET counts = '{"read": "x"}'""", Ledger.counts),
-        ("""UPDATE job SET counts = '{"read": 1e999}'""", Ledger.counts),
-        ("""UPDATE job SET counts = '{"lines": 1}'""", Ledger.counts),
-        ("UPDATE job SET reading = '5'", Ledger.reading),
-        ("UPDATE job SET reading = replace(hex(zeroblob(50000)), '0', '[')", Ledger.reading),
-        ("UPDATE platforms SET fixed = ''", Ledger.fixed),
-        ("UPDATE runs SET exit_code = 99", Ledger.last_run),
-        ("UPDATE runs SET started_at = 1e300", Ledger.last_run),
-        ("UPDATE runs SET ended_at = 1e12", Ledger.last_run),
-        ("DELETE FROM job", Ledger.counts),
-        ("DELETE FROM job", lambda it: it.closed),
-        ("DELETE FROM chunks WHERE chunk = 3", Ledger.check_chunks),
+        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.tasks.select(State.PLANNED)),
+        ("UPDATE tasks SET reason = cast(x'fffe' AS TEXT)", lambda it: it.tasks.get(KEY)),
+        (
+            "UPDATE tasks SET submitted_at = 1e300",
+            lambda it: it.tasks.planned("instagram", after_chunk=0, limit=5),
+        ),
+        ("UPDATE tally SET state = 'lost'", lambda ledger: ledger.platforms.standing()),
+        ("UPDATE job SET counts = '{'", lambda ledger: ledger.plan.counts()),
+        ("UPDATE job SET counts = '[]'", lambda ledger: ledger.plan.counts()),
+        ("""UPDATE job SET counts = '{"read": "x"}'""", lambda ledger: ledger.plan.counts()),
+        ("""UPDATE job SET counts = '{"read": 1e999}'""", lambda ledger: ledger.plan.counts()),
+        ("""UPDATE job SET counts = '{"lines": 1}'""", lambda ledger: ledger.plan.counts()),
+        ("UPDATE job SET reading = '5'", lambda ledger: ledger.plan.reading()),
+        ("UPDATE job SET reading = replace(hex(zeroblob(50000)), '0', '[')", lambda ledger: ledger.plan.reading()),
+        ("UPDATE platforms SET fixed = ''", lambda ledger: ledger.platforms.fixed()),
+        ("UPDATE runs SET exit_code = 99", lambda ledger: ledger.runs.last()),
+        ("UPDATE runs SET started_at = 1e300", lambda ledger: ledger.runs.last()),
+        ("UPDATE runs SET ended_at = 1e12", lambda ledger: ledger.runs.last()),
+        ("DELETE FROM job", lambda ledger: ledger.plan.counts()),
+        ("DELETE FROM job", lambda it: it.runs.closed),
+        ("DELETE FROM chunks WHERE chunk = 3", lambda ledger: ledger.plan.check_chunks()),
     ],
 )
 def test_records_that_make_no_sense_are_damage(
     ledger: Ledger, damage: str, reading: Callable[[Ledger], object]
 ) -> None:
     """What SQLite itself takes and this program never wrote comes out as `StorageError`, with the way out."""
-    ledger._sql.execute("PRAGMA foreign_keys = OFF")
-    ledger._sql.execute(damage)
+    sqlite_of(ledger)._sql.execute("PRAGMA foreign_keys = OFF")
+    sqlite_of(ledger)._sql.execute(damage)
     with pytest.raises(StorageError, match=r"ledger\.sqlite: .*; restore the job's directory from its last run"):
         reading(ledger)
 
@@ -191,18 +195,20 @@ def test_the_use_of_a_closed_ledger_is_no_damage(ledger: Ledger) -> None:
     """A fault of the program must not send its user to a copy."""
     ledger.close()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        ledger.counts()
+        ledger.plan.counts()
 
 
 @pytest.mark.parametrize("evidence", ["{", "[]", "{}", '{"verdicts": ""}', None])
 def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, evidence: str | None) -> None:
     """What was noted at the end of a task has to name the hashes that `verify` compares."""
-    ledger._sql.execute("UPDATE tasks SET state = 'done', task_id = 'x' WHERE platform = 'instagram' AND chunk = 1")
-    ledger._sql.execute(
+    sqlite_of(ledger)._sql.execute(
+        "UPDATE tasks SET state = 'done', task_id = 'x' WHERE platform = 'instagram' AND chunk = 1"
+    )
+    sqlite_of(ledger)._sql.execute(
         "UPDATE tasks SET state = 'done', evidence = ? WHERE platform = 'instagram' AND chunk = 1", (evidence,)
     )
     with pytest.raises(StorageError, match="a record is damaged"):
-        list(ledger.evidence())
+        list(ledger.tasks.evidence())
 
 
 # --- reading beside a run --------------------------------------------------------------------------------------------
@@ -210,45 +216,45 @@ def test_evidence_that_makes_no_sense_is_damage(ledger: Ledger, evidence: str | 
 
 def test_reading_beside_a_writer_and_after_it(ledger: Ledger) -> None:
     """A reader sees each commit once it is made, and nothing of one on its way; it can't write."""
-    with Ledger.open_to_read(ledger.path) as reader:
-        ledger._sql.execute("BEGIN IMMEDIATE")
+    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+        sqlite_of(ledger)._sql.execute("BEGIN IMMEDIATE")
         release(1)(ledger)
-        assert reader.tasks(State.RELEASED) == []
-        ledger._sql.execute("COMMIT")
-        assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
+        assert reader.tasks.select(State.RELEASED) == []
+        sqlite_of(ledger)._sql.execute("COMMIT")
+        assert [task.key for task in reader.tasks.select(State.RELEASED)] == [KEY]
         with pytest.raises(StorageError, match="readonly"):
             reader.change(release(2))
     ledger.close()
-    with Ledger.open_to_read(ledger.path) as reader:
-        assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
-    assert names(ledger.path.parent) == ["ledger.sqlite"]
+    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+        assert [task.key for task in reader.tasks.select(State.RELEASED)] == [KEY]
+    assert names(sqlite_of(ledger).path.parent) == ["ledger.sqlite"]
 
 
 def test_a_reader_does_not_keep_the_end_of_a_run_from_the_file(ledger: Ledger, tmp_path: Path) -> None:
     """Closed while a reader is there the log remains, but the main file is whole: a copy of it alone is the ledger."""
     ledger.change(release(1))
-    with Ledger.open_to_read(ledger.path) as reader:
-        assert reader.serial == 1
+    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+        assert reader.runs.serial == 1
         ledger.close()
         copy = tmp_path / "copy.sqlite"
-        shutil.copy(ledger.path, copy)
+        shutil.copy(sqlite_of(ledger).path, copy)
         with Ledger.open_to_read(copy) as copied:
-            assert [task.key for task in copied.tasks(State.RELEASED)] == [KEY]
-    Ledger.open(ledger.path).close()
-    assert names(ledger.path.parent) == ["ledger.sqlite"]
+            assert [task.key for task in copied.tasks.select(State.RELEASED)] == [KEY]
+    Ledger.open(sqlite_of(ledger).path).close()
+    assert names(sqlite_of(ledger).path.parent) == ["ledger.sqlite"]
 
 
 def test_a_reader_in_the_middle_of_reading_does_not_hold_up_the_end_for_long(ledger: Ledger) -> None:
     """The log stays then, which is as durable: the next run opens it with everything in it."""
     ledger.change(release(1))
-    with Ledger.open_to_read(ledger.path) as reader:
-        rows = reader.chunks()
+    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+        rows = reader.plan.chunks()
         next(rows)
         ledger.change(release(2))
         ledger.close()
         del rows
-    with Ledger.open(ledger.path) as again:
-        assert [task.key.chunk for task in again.tasks(State.RELEASED)] == [1, 2]
+    with Ledger.open(sqlite_of(ledger).path) as again:
+        assert [task.key.chunk for task in again.tasks.select(State.RELEASED)] == [1, 2]
 
 
 @pytest.mark.parametrize("ending", ["closed", "killed"])
@@ -265,7 +271,7 @@ def test_reading_in_a_directory_that_takes_no_files(tmp_path: Path, ledger: Ledg
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(directory)], check=True)  # noqa: S603, S607 - see above
         with Ledger.open_to_read(ledger_path(directory)) as reader:
-            assert [task.key for task in reader.tasks(State.RELEASED)] == [KEY]
+            assert [task.key for task in reader.tasks.select(State.RELEASED)] == [KEY]
     finally:
         subprocess.run(["umount", str(directory)], check=True)  # noqa: S603, S607 - mounted above
 
@@ -287,7 +293,7 @@ def test_reading_after_a_power_loss_in_the_middle_of_closing(tmp_path: Path) -> 
     assert left.read_bytes() != path.read_bytes()
 
     with Ledger.open_to_read(left) as ledger:
-        assert ledger.job_id == "job-1"
+        assert ledger.runs.job_id == "job-1"
     assert left.read_bytes() == path.read_bytes()
     assert names(left.parent) == ["ledger.sqlite"]
 
@@ -308,9 +314,9 @@ def test_a_failing_change_is_undone_alone(ledger: Ledger) -> None:
 
     outcomes = ledger.commit([release(1), half, release(1), again])
     assert [type(outcome) for outcome in outcomes] == [type(None), KeyError, IllegalTransitionError, str]
-    assert [task.key.chunk for task in ledger.tasks(State.RELEASED)] == [1, 2]
-    assert ledger.spent_nano() == 2
-    assert len(list(ledger.events())) == 2
+    assert [task.key.chunk for task in ledger.tasks.select(State.RELEASED)] == [1, 2]
+    assert ledger.platforms.spent_nano() == 2
+    assert len(list(ledger.tasks.events())) == 2
 
 
 def test_a_violated_constraint_is_an_error_of_its_change(ledger: Ledger, make_plan: MakePlan) -> None:
@@ -320,7 +326,7 @@ def test_a_violated_constraint_is_an_error_of_its_change(ledger: Ledger, make_pl
     first, second = ledger.commit([lambda it: it.plan_retry(platform, twice, at=1.0), release(1)])
     assert isinstance(first, sqlite3.IntegrityError)
     assert second is None
-    assert len(ledger.tasks(State.RELEASED)) == 1
+    assert len(ledger.tasks.select(State.RELEASED)) == 1
 
 
 def test_an_error_of_the_disk_in_one_change_undoes_all(ledger: Ledger) -> None:
@@ -351,28 +357,28 @@ def test_a_cancelled_commit_undoes_all(ledger: Ledger) -> None:
 
 def test_a_full_ledger_changes_nothing(ledger: Ledger) -> None:
     """When the file can't grow, the commit is a `StorageError` that names it, and what was there is there."""
-    pages = ledger._value("PRAGMA page_count")
-    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger.connection.value("PRAGMA page_count")
+    sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {pages}")
     before = everything(ledger)
     with pytest.raises(StorageError, match=r"ledger\.sqlite: database or disk is full; mend the disk"):
         ledger.commit([release(2), grow])
     assert everything(ledger) == before
-    ledger._sql.execute(f"PRAGMA max_page_count = {10 * pages}")
+    sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {10 * pages}")
     ledger.change(grow)
 
 
 def grow(ledger: Ledger) -> None:
     reason = "long " * 10_000
-    ledger.release(KEY, cost_nano=1, max_cost_nano=None, at=1.0)
-    ledger.doubt(KEY, reason, at=1.0)
+    ledger.transitions.release(KEY, cost_nano=1, max_cost_nano=None, at=1.0)
+    ledger.transitions.doubt(KEY, reason, at=1.0)
 
 
 def test_a_second_writer_is_an_error_that_changes_nothing(ledger: Ledger) -> None:
     """Should the job's lock fail, SQLite's own still keeps two writers apart."""
-    with Ledger.open(ledger.path) as other:
-        other._sql.execute("PRAGMA busy_timeout = 0")
-        ledger._sql.execute("BEGIN IMMEDIATE")
+    with Ledger.open(sqlite_of(ledger).path) as other:
+        sqlite_of(other)._sql.execute("PRAGMA busy_timeout = 0")
+        sqlite_of(ledger)._sql.execute("BEGIN IMMEDIATE")
         with pytest.raises(StorageError, match="locked"):
             other.change(release(1))
-        ledger._sql.execute("ROLLBACK")
-        assert other.tasks(State.RELEASED) == []
+        sqlite_of(ledger)._sql.execute("ROLLBACK")
+        assert other.tasks.select(State.RELEASED) == []

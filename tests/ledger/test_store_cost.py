@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +10,16 @@ import pytest
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
+from tests.ledgers import sqlite_of
 
 MakePlan = Callable[..., Plan]
 
 FEW, MANY = 500, 50_000  # chunks on two platforms: 1,000 and 100,000 tasks
 SLACK = 1.05
+
+
+def _plan(ledger: Ledger, plan: Plan) -> None:
+    ledger.change(lambda it: it.plan.replace(plan))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def ledgers(tmp_path_factory: pytest.TempPathFactory, make_plan: MakePlan) -> It
     opened = []
     for chunks in (FEW, MANY):
         ledger = Ledger.create(ledger_path(tmp_path_factory.mktemp("job")), "job-1")
-        ledger.commit([partial(Ledger.replace_plan, plan=make_plan(chunks, ("instagram", "amazon")))])
+        _plan(ledger, make_plan(chunks, ("instagram", "amazon")))
         opened.append(ledger)
     yield opened[0], opened[1]
     for ledger in opened:
@@ -40,11 +44,11 @@ def steps(ledger: Ledger, work: Callable[[Ledger], object]) -> int:
         count += 1
         return 0
 
-    ledger._sql.set_progress_handler(step, 1)
+    sqlite_of(ledger)._sql.set_progress_handler(step, 1)
     try:
         work(ledger)
     finally:
-        ledger._sql.set_progress_handler(None, 1)
+        sqlite_of(ledger)._sql.set_progress_handler(None, 1)
     return count
 
 
@@ -52,10 +56,10 @@ def life(chunk: int) -> Callable[[Ledger], None]:
     """Live a whole life, a commit an event, as the dispatcher does."""
     key = TaskKey("instagram", chunk)
     events: list[Callable[[Ledger], Any]] = [
-        lambda it: it.release(key, cost_nano=1, max_cost_nano=10**9, at=1.0),
-        lambda it: it.accept(key, f"id-{chunk}", total=10, at=2.0),
-        lambda it: it.look(key, status="processing", total=10, success=5, at=3.0),
-        lambda it: it.finish(key, {"yes": 4, "no": 6}, at=4.0, detail={}),
+        lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=10**9, at=1.0),
+        lambda it: it.transitions.accept(key, f"id-{chunk}", total=10, at=2.0),
+        lambda it: it.transitions.look(key, status="processing", total=10, success=5, at=3.0),
+        lambda it: it.transitions.finish(key, {"yes": 4, "no": 6}, at=4.0, detail={}),
     ]
 
     def live(ledger: Ledger) -> None:
@@ -66,25 +70,25 @@ def life(chunk: int) -> Callable[[Ledger], None]:
 
 
 def release(chunk: int) -> Callable[[Ledger], None]:
-    return lambda it: it.release(TaskKey("amazon", chunk), cost_nano=1, max_cost_nano=None, at=1.0)
+    return lambda it: it.transitions.release(TaskKey("amazon", chunk), cost_nano=1, max_cost_nano=None, at=1.0)
 
 
 def settle(chunk: int) -> Callable[[Ledger], None]:
-    return lambda it: it.give_up(TaskKey("amazon", chunk), at=1.0)
+    return lambda it: it.transitions.give_up(TaskKey("amazon", chunk), at=1.0)
 
 
 READINGS: dict[str, Callable[[Ledger], object]] = {
-    "standing": Ledger.standing,
-    "spent": Ledger.spent_nano,
-    "a task": lambda it: it.task(TaskKey("amazon", 250)),
-    "the next tasks": lambda it: it.planned("instagram", after_chunk=250, limit=50),
-    "no next tasks": lambda it: it.planned("instagram", after_chunk=MANY, limit=50),
-    "tasks of a state": lambda it: it.tasks(State.SUBMITTED, State.STALLED, State.IN_DOUBT),
-    "tasks of a state and a platform": lambda it: it.tasks(State.SUBMITTED, State.STALLED, platform="amazon"),
-    "the first chunk's states": lambda it: next(it.states_by_chunk(["instagram", "amazon"])),
-    "the first chunk": lambda it: next(it.chunks()),
-    "the last run": Ledger.last_run,
-    "the owner of an id": lambda it: it.owner_of(TaskKey("amazon", 250), "some", "words", once=True),
+    "standing": lambda ledger: ledger.platforms.standing(),
+    "spent": lambda ledger: ledger.platforms.spent_nano(),
+    "a task": lambda it: it.tasks.get(TaskKey("amazon", 250)),
+    "the next tasks": lambda it: it.tasks.planned("instagram", after_chunk=250, limit=50),
+    "no next tasks": lambda it: it.tasks.planned("instagram", after_chunk=MANY, limit=50),
+    "tasks of a state": lambda it: it.tasks.select(State.SUBMITTED, State.STALLED, State.IN_DOUBT),
+    "tasks of a state and a platform": lambda it: it.tasks.select(State.SUBMITTED, State.STALLED, platform="amazon"),
+    "the first chunk's states": lambda it: next(it.tasks.states_by_chunk(["instagram", "amazon"])),
+    "the first chunk": lambda it: next(it.plan.chunks()),
+    "the last run": lambda ledger: ledger.runs.last(),
+    "the owner of an id": lambda it: it.tasks.owner_of(TaskKey("amazon", 250), "some", "words", once=True),
 }
 
 
@@ -119,7 +123,7 @@ def test_a_run_begins_at_the_cost_of_what_it_must_mend(ledgers: tuple[Ledger, Le
         for chunk in (1, 2, 3):
             ledger.change(release(chunk))
         counts.append(steps(ledger, lambda it: it.change(lambda inner: inner.begin_run(at=1.0, host="here", pid=1))))
-        assert [task.key.chunk for task in ledger.tasks(State.IN_DOUBT)] == [1, 2, 3]
+        assert [task.key.chunk for task in ledger.tasks.select(State.IN_DOUBT)] == [1, 2, 3]
         for chunk in (1, 2, 3):
             ledger.change(settle(chunk))
     small, large = counts
@@ -128,5 +132,6 @@ def test_a_run_begins_at_the_cost_of_what_it_must_mend(ledgers: tuple[Ledger, Le
 
 def test_a_merge_walks_in_one_pass(ledgers: tuple[Ledger, Ledger]) -> None:
     """All states, chunk by chunk, cost the same for each chunk."""
-    small, large = (steps(ledger, lambda it: list(it.states_by_chunk(["instagram", "amazon"]))) for ledger in ledgers)
+    platforms = ["instagram", "amazon"]
+    small, large = (steps(ledger, lambda it: list(it.tasks.states_by_chunk(platforms))) for ledger in ledgers)
     assert large / MANY <= small / FEW * SLACK

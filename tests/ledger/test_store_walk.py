@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger.transitions import Transitions
 from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
 
@@ -62,7 +63,7 @@ class LedgerWalk(RuleBasedStateMachine):
             chunks=tuple(Chunk(chunk, 10 * chunk, rows, "x") for chunk, rows in ROWS.items()),
             platforms=tuple(PlannedPlatform(name, vendor, {}, MIN_ROWS[name]) for name, vendor in PLATFORMS.items()),
         )
-        self.ledger.change(lambda it: it.replace_plan(plan))
+        self.ledger.change(lambda it: it.plan.replace(plan))
         for key in KEYS:
             small = ROWS[key.chunk] < MIN_ROWS[key.platform]
             self.states[key] = State.SKIPPED if small else State.PLANNED
@@ -92,7 +93,7 @@ class LedgerWalk(RuleBasedStateMachine):
         """Take the last decision back, if nothing came of it."""
         decided = key in self.before and not self.owner(key, self.before[key][1] or "")
         try:
-            self.ledger.change(lambda it: it.undo(key, at=1.0))
+            self.ledger.change(lambda it: it.transitions.undo(key, at=1.0))
         except (IllegalTransitionError, UsageError):
             assert not decided
             return
@@ -150,14 +151,14 @@ class LedgerWalk(RuleBasedStateMachine):
                 if event is Event.GIVE_UP and self.states[key] is State.SUBMITTED and key in self.verdicts:
                     self.end_in_vain(key, event)
                     return
-                settle = Ledger.give_up if event is Event.GIVE_UP else Ledger.retried
+                settle = Transitions.give_up if event is Event.GIVE_UP else Transitions.retry
                 before = self.standing_of(key)
-                if self.apply(key, event, lambda it: settle(it, key, at=1.0)) and event is Event.GIVE_UP:
+                if self.apply(key, event, lambda it: settle(it.transitions, key, at=1.0)) and event is Event.GIVE_UP:
                     self.before[key] = before
             case Event.UNDO:
                 self.undo(key)
             case Event.DOUBT:
-                self.apply(key, event, lambda it: it.doubt(key, "why", at=1.0))
+                self.apply(key, event, lambda it: it.transitions.doubt(key, "why", at=1.0))
             case Event.FAIL | Event.STALL:
                 self.end_in_vain(key, event)
             case Event.REFETCH:
@@ -168,7 +169,9 @@ class LedgerWalk(RuleBasedStateMachine):
     def release(self, key: TaskKey, cost: int) -> None:
         try:
             allowed = self.apply(
-                key, Event.RELEASE, lambda it: it.release(key, cost_nano=cost, max_cost_nano=MAX_COST_NANO, at=1.0)
+                key,
+                Event.RELEASE,
+                lambda it: it.transitions.release(key, cost_nano=cost, max_cost_nano=MAX_COST_NANO, at=1.0),
             )
         except BudgetError:
             assert self.spent.total() + cost > MAX_COST_NANO
@@ -181,7 +184,7 @@ class LedgerWalk(RuleBasedStateMachine):
             self.submits[key.platform] += 1
 
     def put_off(self, key: TaskKey) -> None:
-        if self.apply(key, Event.PUT_OFF, lambda it: it.put_off(key, "429", at=1.0)):
+        if self.apply(key, Event.PUT_OFF, lambda it: it.transitions.put_off(key, "429", at=1.0)):
             self.free_to_release.add(key)
             self.refund(key)
 
@@ -190,19 +193,21 @@ class LedgerWalk(RuleBasedStateMachine):
         once = [k for k in KEYS if k != key and PLATFORMS[k.platform] == vendor and task_id in self.once[k]]
         owner = self.owner(key, task_id) or once
         event = Event.DOUBT if owner else Event.ACCEPT
-        if self.apply(key, event, lambda it: it.accept(key, task_id, total=1, at=1.0)) and not owner:
+        if self.apply(key, event, lambda it: it.transitions.accept(key, task_id, total=1, at=1.0)) and not owner:
             self.ids[key] = task_id
 
     def refuse(self, key: TaskKey) -> None:
         released = self.states[key] is State.RELEASED
-        if self.apply(key, Event.REFUSE, lambda it: it.refuse(key, "too large", at=1.0)) and released:
+        if self.apply(key, Event.REFUSE, lambda it: it.transitions.refuse(key, "too large", at=1.0)) and released:
             self.refund(key)
 
     def finish(self, key: TaskKey, rows: int) -> None:
         verdicts = {"yes": rows, "no": 10 - rows}
         decided = self.states[key] is not State.SUBMITTED
         before = self.standing_of(key)
-        if self.apply(key, Event.FINISH, lambda it: it.finish(key, verdicts, at=1.0, detail={}, decided=decided)):
+        if self.apply(
+            key, Event.FINISH, lambda it: it.transitions.finish(key, verdicts, at=1.0, detail={}, decided=decided)
+        ):
             self.verdicts[key] = verdicts
             self.former.pop(key, None)
             if decided:
@@ -216,7 +221,7 @@ class LedgerWalk(RuleBasedStateMachine):
             done_before = False
         leads_to = Event.FINISH if done_before else event
         why = () if event is Event.GIVE_UP else ("why",)
-        if not self.apply(key, leads_to, lambda it: getattr(it, event.value)(key, *why, at=1.0)):
+        if not self.apply(key, leads_to, lambda it: getattr(it.transitions, event.value)(key, *why, at=1.0)):
             return
         if done_before and former is not None:
             self.ids[key] = former
@@ -227,7 +232,9 @@ class LedgerWalk(RuleBasedStateMachine):
     def refetch(self, key: TaskKey, *, lost: bool) -> None:
         before = self.standing_of(key)
         try:
-            allowed = self.apply(key, Event.REFETCH, lambda it: it.refetch(key, at=1.0, lost=lost, decided=not lost))
+            allowed = self.apply(
+                key, Event.REFETCH, lambda it: it.transitions.refetch(key, at=1.0, lost=lost, decided=not lost)
+            )
         except UsageError:
             assert key not in self.ids
             return
@@ -240,7 +247,7 @@ class LedgerWalk(RuleBasedStateMachine):
     def adopt(self, key: TaskKey, task_id: str) -> None:
         before = self.standing_of(key)
         try:
-            if self.apply(key, Event.ADOPT, lambda it: it.adopt(key, task_id, at=1.0)):
+            if self.apply(key, Event.ADOPT, lambda it: it.transitions.adopt(key, task_id, at=1.0)):
                 if before[0] is State.DONE:
                     self.former[key] = before[1]
                 self.ids[key] = task_id
@@ -250,7 +257,7 @@ class LedgerWalk(RuleBasedStateMachine):
 
     def resubmit(self, key: TaskKey) -> None:
         before = self.standing_of(key)
-        if self.apply(key, Event.RESUBMIT, lambda it: it.resubmit(key, at=1.0)):
+        if self.apply(key, Event.RESUBMIT, lambda it: it.transitions.resubmit(key, at=1.0)):
             self.before[key] = before
             self.free_to_release.add(key)
             self.ids.pop(key, None)
@@ -260,7 +267,9 @@ class LedgerWalk(RuleBasedStateMachine):
     def look_or_run_again(self, key: TaskKey, success: int) -> None:
         """Look at a task, which changes no state; or close, open and begin a run, as after a crash."""
         if success:
-            self.ledger.change(lambda it: it.look(key, status="processing", total=10, success=success, at=1.0))
+            self.ledger.change(
+                lambda it: it.transitions.look(key, status="processing", total=10, success=success, at=1.0)
+            )
             return
         self.ledger.close()
         self.ledger = Ledger.open(ledger_path(Path(self.directory.name)))
@@ -273,31 +282,33 @@ class LedgerWalk(RuleBasedStateMachine):
     def every_task_is_where_the_model_says(self) -> None:
         found = {
             TaskKey(platform, chunk): state
-            for chunk, states in self.ledger.states_by_chunk(list(PLATFORMS))
+            for chunk, states in self.ledger.tasks.states_by_chunk(list(PLATFORMS))
             for platform, state in states.items()
         }
         assert found == self.states
-        assert {task.key: task.task_id for task in self.ledger.tasks(*State) if task.task_id} == self.ids
-        assert len(list(self.ledger.events())) == self.events
+        assert {task.key: task.task_id for task in self.ledger.tasks.select(*State) if task.task_id} == self.ids
+        assert len(list(self.ledger.tasks.events())) == self.events
 
     @invariant()
     def the_sums_are_what_counting_gives(self) -> None:
         counted = {
             (platform, state): (tasks, rows)
-            for platform, state, tasks, rows in self.ledger._rows(
+            for platform, state, tasks, rows in self.ledger.connection.rows(
                 "SELECT platform, state, count(*), sum(rows) FROM tasks GROUP BY platform, state"
             )
         }
         kept = {
             (platform, state): (tasks, rows)
-            for platform, state, tasks, rows in self.ledger._rows("SELECT platform, state, tasks, rows FROM tally")
+            for platform, state, tasks, rows in self.ledger.connection.rows(
+                "SELECT platform, state, tasks, rows FROM tally"
+            )
             if tasks or rows
         }
         assert kept == counted
 
     @invariant()
     def money_and_verdicts_add_up(self) -> None:
-        for name, standing in self.ledger.standing().items():
+        for name, standing in self.ledger.platforms.standing().items():
             assert standing.cost_nano == self.spent[name]
             assert standing.submits == self.submits[name]
             words: Counter[str] = Counter()
@@ -305,7 +316,7 @@ class LedgerWalk(RuleBasedStateMachine):
                 if key.platform == name and self.states[key] is State.DONE:
                     words.update(verdicts)
             assert +Counter(standing.verdicts) == +words
-        assert self.ledger.spent_nano() == self.spent.total() <= MAX_COST_NANO
+        assert self.ledger.platforms.spent_nano() == self.spent.total() <= MAX_COST_NANO
 
 
 LedgerWalk.TestCase.settings = settings(

@@ -13,6 +13,7 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger.writer import AT_ONCE
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
+from tests.ledgers import sqlite_of
 
 pytestmark = pytest.mark.looptime
 
@@ -28,7 +29,9 @@ async def writer(ledger: Ledger) -> AsyncIterator[LedgerWriter]:
 def commits(ledger: Ledger) -> list[str]:
     """Collect the commits that reach SQLite."""
     seen: list[str] = []
-    ledger._sql.set_trace_callback(lambda statement: seen.append(statement) if statement == "COMMIT" else None)
+    sqlite_of(ledger)._sql.set_trace_callback(
+        lambda statement: seen.append(statement) if statement == "COMMIT" else None
+    )
     return seen
 
 
@@ -48,16 +51,16 @@ class Gate:
 
 def release(chunk: int) -> Callable[[Ledger], None]:
     key = TaskKey("instagram", chunk)
-    return lambda it: it.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
 
 
 def grow(ledger: Ledger) -> None:
     release(1)(ledger)
-    ledger.doubt(TaskKey("instagram", 1), "long " * 10_000, at=1.0)
+    ledger.transitions.doubt(TaskKey("instagram", 1), "long " * 10_000, at=1.0)
 
 
 def released(ledger: Ledger) -> list[int]:
-    return [task.key.chunk for task in ledger.tasks(State.RELEASED)]
+    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
 
 
 async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any], small: bool = False) -> list[Any]:
@@ -75,14 +78,14 @@ async def test_a_change_is_durable_when_its_result_is_there(
     """`do` and `record` return what the change returned, and a reader sees the change by then."""
     serial, _ = await all_of(writer, lambda it: it.begin_run(at=2.0, host="here", pid=9), release(1), small=small)
     assert serial == 2
-    with Ledger.open_to_read(ledger.path) as reader:
-        assert (reader.serial, released(reader)) == (2, [1])
+    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+        assert (reader.runs.serial, released(reader)) == (2, [1])
 
 
 @small
 async def test_changes_of_one_moment_share_a_commit(writer: LedgerWriter, commits: list[str], *, small: bool) -> None:
     """A hundred callers cost one sync."""
-    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * 100, small=small)
+    await all_of(writer, *[lambda it: it.platforms.count_status_calls("instagram", 1)] * 100, small=small)
     assert len(commits) == 1
 
 
@@ -124,7 +127,7 @@ async def test_only_the_sync_of_a_small_change_is_the_threads(ledger: Ledger, wr
     def note(statement: str) -> None:
         threads[statement.split(maxsplit=1)[0]] = threading.get_ident()
 
-    ledger._sql.set_trace_callback(note)
+    sqlite_of(ledger)._sql.set_trace_callback(note)
     here = threading.get_ident()
     await writer.record(release(1))
     assert (threads["UPDATE"] == here, threads["COMMIT"] == here) == (True, False)
@@ -136,7 +139,7 @@ async def test_only_the_sync_of_a_small_change_is_the_threads(ledger: Ledger, wr
 
 async def test_many_changes_of_one_moment_let_the_loop_breathe(writer: LedgerWriter, commits: list[str]) -> None:
     """No more than some go together, so that the event loop is not held for long."""
-    await all_of(writer, *[lambda it: it.count_status_calls("instagram", 1)] * (AT_ONCE + 1), small=True)
+    await all_of(writer, *[lambda it: it.platforms.count_status_calls("instagram", 1)] * (AT_ONCE + 1), small=True)
     assert len(commits) == 2
 
 
@@ -192,11 +195,11 @@ async def test_virtual_time_stands_still_during_a_commit(writer: LedgerWriter) -
 @small
 async def test_after_a_failed_commit_nothing_is_written(ledger: Ledger, writer: LedgerWriter, *, small: bool) -> None:
     """A failed commit fails all its callers and all later ones, even if the disk is well again."""
-    pages = ledger._value("PRAGMA page_count")
-    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger.connection.value("PRAGMA page_count")
+    sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {pages}")
     outcomes = await all_of(writer, release(2), grow, release(3), small=small)
     assert [type(outcome) for outcome in outcomes] == [StorageError] * 3
-    ledger._sql.execute("PRAGMA max_page_count = 100000")
+    sqlite_of(ledger)._sql.execute("PRAGMA max_page_count = 100000")
     with pytest.raises(StorageError, match="disk is full"):
         await writer.do(release(4))
     assert released(ledger) == []
@@ -205,8 +208,8 @@ async def test_after_a_failed_commit_nothing_is_written(ledger: Ledger, writer: 
 async def test_those_who_came_during_a_failing_commit_fail_as_well(ledger: Ledger, writer: LedgerWriter) -> None:
     """Nobody waits for ever for a commit that will not come."""
     gate = Gate()
-    pages = ledger._value("PRAGMA page_count")
-    ledger._sql.execute(f"PRAGMA max_page_count = {pages}")
+    pages = ledger.connection.value("PRAGMA page_count")
+    sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {pages}")
     async with asyncio.TaskGroup() as group:
         first = group.create_task(all_of(writer, gate, grow))
         await gate.entered.wait()
@@ -270,7 +273,7 @@ async def test_a_cancelled_close_leaves_no_thread_behind(ledger: Ledger) -> None
 async def test_reading_through_the_writer_costs_no_sync(ledger: Ledger, writer: LedgerWriter) -> None:
     """A read sees every change before it, and writes nothing to the log."""
     await writer.do(release(1))
-    log = ledger.path.with_name("ledger.sqlite-wal")
+    log = sqlite_of(ledger).path.with_name("ledger.sqlite-wal")
     before = log.stat().st_size
     assert await writer.do(released) == [1]
     assert log.stat().st_size == before

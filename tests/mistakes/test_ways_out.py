@@ -62,21 +62,21 @@ def in_doubt(job: Job) -> str:
     change(
         job,
         lambda it: it.begin_run(at=1.0, host="here", pid=1),
-        lambda it: it.release(TASK, cost_nano=300_000, max_cost_nano=None, at=2.0, sent_name="a.txt"),
-        lambda it: it.doubt(TASK, "reset", at=3.0),
+        lambda it: it.transitions.release(TASK, cost_nano=300_000, max_cost_nano=None, at=2.0, sent_name="a.txt"),
+        lambda it: it.transitions.doubt(TASK, "reset", at=3.0),
     )
     return upload(job)
 
 
 def stalled(job: Job) -> str:
     assert job.call("run", "--submit-only")[0] == 75
-    change(job, lambda it: it.stall(TASK, "no progress", at=1e9))
+    change(job, lambda it: it.transitions.stall(TASK, "no progress", at=1e9))
     return job.vendor.charged()[0].id
 
 
 def failed(job: Job) -> str:
     assert job.call("run", "--submit-only")[0] == 75
-    change(job, lambda it: it.fail(TASK, "its result is damaged", at=1e9))
+    change(job, lambda it: it.transitions.fail(TASK, "its result is damaged", at=1e9))
     return job.vendor.charged()[0].id
 
 
@@ -424,8 +424,8 @@ def a_result_with_the_wrong_name(job: Job) -> None:
     in_doubt(job)
     change(
         job,
-        lambda it: it.release(other, cost_nano=100_000, max_cost_nano=None, at=2.0),
-        lambda it: it.accept(other, "3f1b", total=1, at=3.0),
+        lambda it: it.transitions.release(other, cost_nano=100_000, max_cost_nano=None, at=2.0),
+        lambda it: it.transitions.accept(other, "3f1b", total=1, at=3.0),
     )
     found = job.file("3f1b.csv", "\n".join(["Number,instagram", *(f"{n},no" for n in NUMBERS[:2])]))
     code, message = job.call("resolve", str(TASK), "--result", found.name)

@@ -147,7 +147,9 @@ class Machine(Operator):
     def _taken_by_hand(self) -> set[TaskKey]:
         """Return the tasks whose results a person has named, in this life or an earlier one."""
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            finished = [(name, detail) for _, _, _, name, event, *_, detail in ledger.events() if event == Event.FINISH]
+            finished = [
+                (name, detail) for _, _, _, name, event, *_, detail in ledger.tasks.events() if event == Event.FINISH
+            ]
         return {TaskKey.parse(name) for name, detail in finished if json.loads(detail).get("by") == "decision"}
 
     def _answer(self, task: Task) -> Decision:

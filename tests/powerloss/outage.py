@@ -12,6 +12,7 @@ from orchestrator.job.verify import verify_job
 from orchestrator.ledger import ledger_path
 from orchestrator.sandbox import read_tasks
 from orchestrator.tasks import State
+from tests.ledgers import sqlite_of
 from tests.powerloss.fate import Drawn
 from tests.powerloss.machine import Machine, digest_of, live
 from tests.powerloss.operations import Lies, honest
@@ -69,8 +70,8 @@ def _check_ledger(recording: Recording, outage: Outage) -> None:
         return
     try:
         with opened_copy(place) as ledger:
-            says = digest_of(ledger._sql)
-            unsent = {task.key for task in ledger.tasks(State.PLANNED)}
+            says = digest_of(sqlite_of(ledger)._sql)
+            unsent = {task.key for task in ledger.tasks.select(State.PLANNED)}
     except (StorageError, sqlite3.Error) as error:
         raise BrokenPromiseError(f"the ledger can't be read: {error}") from error
     promise(says in allowed or not acknowledged, f"the ledger lacks some of {acknowledged} acknowledged changes")

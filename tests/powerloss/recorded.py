@@ -25,6 +25,7 @@ from orchestrator.job.run import RunOptions
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import verdict
+from tests.ledgers import sqlite_of
 from tests.powerloss.machine import Machine, Place, digest_of, live
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.scenario import stream
@@ -43,7 +44,7 @@ class Recorded(Machine):
         self._fatal_file = self._fatal_directory = 0
 
     def mark(self, ledger: Ledger, *, acknowledged: bool) -> None:
-        line = {"acknowledged": acknowledged, "ledger": digest_of(ledger._sql), "time": self.loop.time()}
+        line = {"acknowledged": acknowledged, "ledger": digest_of(sqlite_of(ledger)._sql), "time": self.loop.time()}
         os.write(self._marks, json.dumps(line).encode() + b"\n")
 
     async def act(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ledger import Ledger, ledger_path
+from tests.ledgers import sqlite_of
 from tests.powerloss.calls import Call, read_calls, tracer
 from tests.powerloss.disk import SHARED_MEMORY, Disk
 from tests.powerloss.machine import Place, digest_of, own_address
@@ -130,7 +131,9 @@ def _begin(recording: Recording, after: Outage | None) -> None:
     recording.vendor.fill(after.vendor)
     if ledger_path(place.disk / JOB).exists():
         with opened_copy(place) as ledger:
-            recording.marks.append(Mark(0, acknowledged=True, ledger=digest_of(ledger._sql), time_s=after.ends_s))
+            recording.marks.append(
+                Mark(0, acknowledged=True, ledger=digest_of(sqlite_of(ledger)._sql), time_s=after.ends_s)
+            )
 
 
 @contextmanager
@@ -175,7 +178,9 @@ def _check(recording: Recording, at: int) -> None:
         ]
         assert not different, f"these differ from what was recorded: {different}"
     with opened_copy(recording.place) as ledger:
-        assert recording.marks[-1].ledger == digest_of(ledger._sql), "the ledger was changed behind the marks' back"
+        assert recording.marks[-1].ledger == digest_of(sqlite_of(ledger)._sql), (
+            "the ledger was changed behind the marks' back"
+        )
 
 
 def _comparable(tree: Tree) -> Tree:

@@ -45,9 +45,9 @@ def key_of(record: TaskRecord) -> TaskKey:
 def check_all(operator: Operator) -> None:
     """Check everything that can be seen from outside at the end of a seed."""
     with Ledger.open_to_read(ledger_path(operator.directory)) as ledger:
-        tasks = ledger.tasks(*State)
-        events = list(ledger.events())
-        spent = {name: standing.cost_nano for name, standing in ledger.standing().items()}
+        tasks = ledger.tasks.select(*State)
+        events = list(ledger.tasks.events())
+        spent = {name: standing.cost_nano for name, standing in ledger.platforms.standing().items()}
     for event in events:
         operator.note("ledger", is_=event[3:8])
     charged = operator.charged()

@@ -112,7 +112,9 @@ class Doomed(Operator):
         super()._judge()
         self.master = (self.directory / "master.csv").read_bytes()
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            self.doubted = {TaskKey.parse(name) for _, _, _, name, event, *_ in ledger.events() if event == Event.DOUBT}
+            self.doubted = {
+                TaskKey.parse(name) for _, _, _, name, event, *_ in ledger.tasks.events() if event == Event.DOUBT
+            }
 
     def noted(self, event: str) -> None:
         if event in CALLS:
@@ -138,7 +140,7 @@ class Doomed(Operator):
             return set()
         shutil.copytree(kept, look)
         with Ledger.open_to_read(ledger_path(look)) as ledger:
-            released = {task.key for task in ledger.tasks(State.RELEASED)}
+            released = {task.key for task in ledger.tasks.select(State.RELEASED)}
         shutil.rmtree(look)
         return released
 

@@ -17,7 +17,6 @@ from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.status import job_status
 from orchestrator.job.verify import verify_job
-from orchestrator.ledger import Ledger
 from orchestrator.records import Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
 from orchestrator.tasks import State, TaskKey
@@ -70,7 +69,7 @@ class Errands(Runs):
     def owes_extension(self) -> bool:
         if not self.begun():
             return False
-        (known,) = self.read(Ledger.inputs, ())
+        (known,) = self.read(lambda ledger: ledger.plan.inputs(), ())
         return bool(known.sha256 != hashlib.sha256(self._list.read_bytes()).hexdigest())
 
     async def errand(self, name: str) -> None:
@@ -260,12 +259,12 @@ class Errands(Runs):
 
     def chunks(self) -> dict[int, str]:
         """Return the chunks with the only platform of each; "" is for all."""
-        chunks: dict[int, str] = self.read(lambda ledger: {c.chunk: c.only or "" for c in ledger.chunks()}, {})
+        chunks: dict[int, str] = self.read(lambda ledger: {c.chunk: c.only or "" for c in ledger.plan.chunks()}, {})
         return chunks
 
     def _unplanned(self) -> bool:
         """Whether a platform of the configuration is not in the ledger yet."""
-        return not set(self.names) <= set(self.read(Ledger.fixed, {}))
+        return not set(self.names) <= set(self.read(lambda ledger: ledger.platforms.fixed(), {}))
 
     def _check_counts(self, counts: Any) -> None:
         told = {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}

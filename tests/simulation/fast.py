@@ -224,7 +224,7 @@ class Model(Watched):
         )
 
     def _platform_run(self, name: str, settings: PlatformSettings, vendors: dict[str, VendorRun]) -> PlatformRun:
-        waiting = self.ledger.standing(name).tasks(State.IN_DOUBT)
+        waiting = self.ledger.platforms.standing(name).tasks(State.IN_DOUBT)
         caution = Caution(self.ledger.memories[name], canary=settings.canary, waiting=waiting)
         pace = Pace(settings.requests_per_second, now=self.now)
         platform = PlatformRun(name, settings, vendors[settings.vendor], pace, caution)
@@ -233,7 +233,7 @@ class Model(Watched):
 
     def _take_over(self, platform: PlatformRun) -> None:
         """Do as the dispatcher does with what an earlier run left at the vendor."""
-        tasks = self.ledger.tasks(State.SUBMITTED, State.STALLED, platform=platform.name)
+        tasks = self.ledger.tasks.select(State.SUBMITTED, State.STALLED, platform=platform.name)
         for task in tasks:
             assert task.task_id is not None
             since, place = task.progress_at or self.now, platform.at_vendor.take()
@@ -258,9 +258,9 @@ class Model(Watched):
         return math.inf
 
     def _fill(self, platform: PlatformRun) -> None:
-        tasks = [t for t in self.ledger.tasks(State.PLANNED, platform=platform.name) if t.key.chunk > platform.cursor][
-            :WINDOW
-        ]
+        tasks = [
+            t for t in self.ledger.tasks.select(State.PLANNED, platform=platform.name) if t.key.chunk > platform.cursor
+        ][:WINDOW]
         platform.upcoming.extend(tasks)
         platform.exhausted = len(tasks) < WINDOW
         if tasks:
@@ -378,9 +378,9 @@ class Model(Watched):
             decided += 1
         for platform in self.platform_runs:  # other settings, or a retry
             if platform.caution.stopped and self.chance.random() < 0.8:
-                self.ledger.remember(platform.name, Memory())
+                self.ledger.platforms.remember(platform.name, Memory())
                 self.past[platform.name] = Past()
-                decided += self.ledger.standing(platform.name).tasks(State.PLANNED)
+                decided += self.ledger.platforms.standing(platform.name).tasks(State.PLANNED)
         return decided
 
 

@@ -65,9 +65,10 @@ class Row:
 
 
 class ModelLedger:
-    """The ledger's part in the life of a task: the same names, the same table, no disk."""
+    """The ledger's part in the life of a task: the same names, the same table, no disk; all its tables in one."""
 
     def __init__(self, keys: list[TaskKey]) -> None:
+        self.tasks = self.transitions = self.platforms = self
         self.rows = {key: Row(key) for key in keys}
         self.submits: Counter[str] = Counter()
         self.status_calls = 0
@@ -164,12 +165,12 @@ class ModelLedger:
         del reason, at
         self.change(key, Event.STALL)
 
-    def task(self, key: TaskKey) -> Task:
+    def get(self, key: TaskKey) -> Task:
         row = self.rows[key]
         return Task(key, row.state, 1, SHA256, row.task_id, 1, row.submitted_at, row.progress_at, 0, 0, "")
 
-    def tasks(self, *states: State, platform: str) -> list[Task]:
-        return [self.task(key) for key, row in self.rows.items() if key.platform == platform and row.state in states]
+    def select(self, *states: State, platform: str) -> list[Task]:
+        return [self.get(key) for key, row in self.rows.items() if key.platform == platform and row.state in states]
 
     def standing(self, platform: str) -> Standing:
         states = Counter(row.state for key, row in self.rows.items() if key.platform == platform)

@@ -68,7 +68,7 @@ class Watched:
         seen, past = self.seen[key.platform], self.past[key.platform]
         match event:
             case Event.RELEASE:
-                unsure = self.ledger.standing(key.platform).tasks(State.IN_DOUBT, State.RELEASED)
+                unsure = self.ledger.platforms.standing(key.platform).tasks(State.IN_DOUBT, State.RELEASED)
                 promise(unsure <= DOUBTS, f"{key.platform}: {unsure} tasks are in doubt, or may be")
             case Event.ACCEPT:
                 seen.accepted, seen.sent, seen.doubts, past.refusals = True, True, 0, 0
@@ -121,7 +121,7 @@ class Watched:
     def check_release(self, platform: str, released: int) -> None:
         """Check what may be released now; what was begun before may have to wait, or to be given up."""
         seen, past = self.seen[platform], self.past[platform]
-        doubts = self.ledger.standing(platform).tasks(State.IN_DOUBT)
+        doubts = self.ledger.platforms.standing(platform).tasks(State.IN_DOUBT)
         promise(doubts + released <= DOUBTS, f"{platform}: {released} released beside {doubts} doubts")
         promise(seen.accepted or released == 1, f"{platform}: the first is released beside another")
         promise(not seen.doubts or released == 1, f"{platform}: one is released beside another, after a doubt")
@@ -161,7 +161,7 @@ class Watched:
 
     def _judge_end(self, *, stopped: bool) -> ExitCode:
         """Check that a run that ended by itself has left nothing that it could have done."""
-        standings = {platform.name: self.ledger.standing(platform.name) for platform in self.platform_runs}
+        standings = {platform.name: self.ledger.platforms.standing(platform.name) for platform in self.platform_runs}
         code = ending(self.platform_runs, standings, stop_reason="stopped" if stopped else "").code
         for name, standing in standings.items():
             doubts = standing.tasks(State.IN_DOUBT)

@@ -146,17 +146,17 @@ class Runs:
 
     def serial(self) -> int | None:
         """Return how many runs the ledger has seen; None without one."""
-        serial: int | None = self.read(lambda ledger: ledger.serial, without=None)
+        serial: int | None = self.read(lambda ledger: ledger.runs.serial, without=None)
         return serial
 
     def token(self) -> Token | None:
         """Return how far the ledger has come; None without one."""
-        token: Token | None = self.read(lambda ledger: ledger.token, without=None)
+        token: Token | None = self.read(lambda ledger: ledger.runs.token, without=None)
         return token
 
     def begun(self) -> bool:
         """Whether the job is fixed."""
-        begun: bool = self.read(lambda ledger: ledger.begun, without=False)
+        begun: bool = self.read(lambda ledger: ledger.runs.begun, without=False)
         return begun
 
     def read(self, look: Callable[[Ledger], Any], without: Any) -> Any:
@@ -167,7 +167,7 @@ class Runs:
             return look(ledger)
 
     def _tasks(self, *states: Any) -> list[Task]:
-        return self.read(lambda ledger: ledger.tasks(*states), [])  # type: ignore[no-any-return]  # read is of Any
+        return self.read(lambda ledger: ledger.tasks.select(*states), [])  # type: ignore[no-any-return]  # read is of Any
 
     # --- ends --------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
-"""The ledger's tables. Triggers keep the sums that are asked for often: counting a million tasks costs nothing."""
+"""The ledger's tables in SQLite.
+
+Triggers keep the sums that are asked for often: counting a million tasks costs nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,114 @@
+"""An open ledger's connection: what every database gives, and what databases do not say alike.
+
+The ledger's statements are such as SQLite and PostgreSQL both take, with a question mark for each value; a database
+that marks values in another way translates that in its `run` and `rows`, and nowhere else. What remains (opening, the
+tables and their triggers, hints for the planner) is one class and one schema a database.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+RESTORE: Final = "restore the job's directory from its last run"
+ALL: Final = 2**63 - 1
+"""A limit that limits nothing: -1 does so in SQLite alone."""
+
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What comes of values that this program never wrote."""
+
+
+class Connection(ABC):
+    """Statements, transactions and readings of one open ledger; errors of the database are `StorageError`.
+
+    Only a change that violates a constraint has an error of its own: it says nothing about the disk.
+    """
+
+    is_remote: bool
+    """Whether a statement may have to wait for a network: then none may be run on the event loop."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """What messages call it."""
+
+    @abstractmethod
+    def run(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Run a statement that changes something, and return how many rows it changed."""
+
+    @abstractmethod
+    def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run a statement for each of `rows`."""
+
+    @abstractmethod
+    def row(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a reading."""
+
+    @abstractmethod
+    def rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a reading, as they come."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin a transaction that no other writer can come between."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the transaction durable; whatever keeps it from that is `StorageError`."""
+
+    @property
+    @abstractmethod
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    @property
+    @abstractmethod
+    def changed_rows(self) -> int:
+        """How many rows were changed since the connection was opened, those included that were changed back."""
+
+    @abstractmethod
+    def by_index(self, index: str) -> str:
+        """Return what behind a table's name makes the planner take an index; "" where it needs no telling."""
+
+    @abstractmethod
+    def defer_references(self) -> None:
+        """Check references between tables when the transaction ends, not at each statement."""
+
+    @abstractmethod
+    def rewrite_texts(self, rewrite: Callable[[str], str], *, leave: Container[str]) -> None:
+        """Put every text through `rewrite`, save for those of keys and of the columns in `leave`."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Leave nothing on the disk of what was changed or deleted."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close; what was committed stays."""
+
+    def value(self, statement: str, values: Sequence[object] = ()) -> Any:
+        """Return the first value of the first row of a reading, None without one."""
+        row = self.row(statement, values)
+        return None if row is None else row[0]
+
+    def damaged(self, what: str) -> StorageError:
+        """Return the error of a ledger that holds what this program never wrote."""
+        return StorageError(f"{self.name}: {what}; {RESTORE}")
+
+    @contextmanager
+    def understood(self) -> Iterator[None]:
+        """Turn what comes of values that make no sense into `StorageError`: a database guards their types alone."""
+        try:
+            yield
+        except _NONSENSE as error:
+            raise self.damaged(f"a record is damaged ({type(error).__name__})") from error
+
+
+def marks(values: Sequence[object]) -> str:
+    """Return a question mark for each value, for `IN (…)`."""
+    return ", ".join("?" * len(values))

@@ -1,0 +1,161 @@
+"""The tasks as they stand, and the events that led there: reading only. `transitions` changes them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.ledger.connection import ALL, marks
+from orchestrator.ledger.run_table import moment
+from orchestrator.records import Task
+from orchestrator.tasks import State, TaskKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from orchestrator.ledger.connection import Connection
+
+_COLUMNS = """tasks.platform, tasks.chunk, tasks.state, tasks.rows, chunks.sha256, tasks.task_id, tasks.cost_nano,
+    tasks.submitted_at, tasks.progress_at, tasks.total, tasks.success, tasks.reason, tasks.evidence IS NOT NULL,
+    tasks.sent_name, tasks.released_at, tasks.decided"""
+_TASKS = f"SELECT {_COLUMNS} FROM tasks JOIN chunks USING (chunk)"
+_ONE = f"{_TASKS} WHERE platform = ? AND chunk = ?"
+_PLANNED = f"{_TASKS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?"
+_DECIDED = f"{_TASKS} WHERE decided IS NOT NULL ORDER BY platform, chunk"
+_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows"
+_RETRIES = (
+    "SELECT generation, chunk, state FROM chunks JOIN tasks USING (chunk) "
+    "WHERE only_platform = ? AND platform = ? ORDER BY generation, chunk"
+)
+_EVIDENCE_OF = "SELECT evidence FROM tasks WHERE platform = ? AND chunk = ?"
+_EVIDENCE = (
+    "SELECT platform, chunk, task_id, sha256, evidence FROM tasks JOIN chunks USING (chunk) "
+    "WHERE state = ? ORDER BY platform, chunk"
+)
+_EVENTS = "SELECT seq, at, serial, platform, chunk, event, origin, target, task_id, detail FROM events ORDER BY seq"
+
+
+class TaskTable:
+    """The tasks of the job, by name, by state, by id."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, key: TaskKey) -> Task | None:
+        """Return one task, or None when the plan has none of that name."""
+        row = self._connection.row(_ONE, (key.platform, key.chunk))
+        return self._read([row])[0] if row else None
+
+    def select(self, *states: State, platform: str | None = None, most: int = ALL) -> list[Task]:
+        """Return all tasks in `states`, or the first `most` of them, by platform and chunk."""
+        # Without the hint SQLite walks all tasks of a platform, for the order's sake.
+        rows = self._connection.rows(
+            f"SELECT {_COLUMNS} FROM tasks {self._connection.by_index('tasks_by_state')} JOIN chunks USING (chunk) "
+            "WHERE platform IN (SELECT name FROM platforms WHERE name = coalesce(?, name)) "
+            f"AND state IN ({marks(states)}) ORDER BY platform, chunk LIMIT ?",
+            (platform, *states, most),
+        )
+        return self._read(rows)
+
+    def planned(self, platform: str, *, after_chunk: int, limit: int) -> list[Task]:
+        """Return the next tasks to submit, in the order of their chunks."""
+        return self._read(self._connection.rows(_PLANNED, (platform, State.PLANNED, after_chunk, limit)))
+
+    def planned_sizes(self, platform: str) -> dict[int, int]:
+        """Return how many planned tasks there are, by their number of rows."""
+        return {rows: tasks for rows, tasks in self._connection.rows(_SIZES, (platform, State.PLANNED))}  # noqa: C416 - dict() of Any
+
+    def findings(self, *, most: int = ALL) -> list[Task]:
+        """Return the tasks that are done and whose results are odd, or `most` of them; `reason` says how."""
+        rows = self._connection.rows(
+            f"SELECT {_COLUMNS} FROM tasks {self._connection.by_index('findings')} JOIN chunks USING (chunk) "
+            "WHERE state = 'done' AND reason <> '' ORDER BY platform, chunk LIMIT ?",
+            (most,),
+        )
+        return self._read(rows)
+
+    def decided(self, *, serial: int) -> list[Task]:
+        """Return the tasks that were decided on since run `serial` began, and of which nothing has come yet."""
+        tasks = self._read(self._connection.rows(_DECIDED))
+        with self._connection.understood():
+            return [task for task in tasks if json.loads(task.decided or "{}")["serial"] >= serial]
+
+    def owner_of(self, key: TaskKey, *task_ids: str, once: bool = False, anywhere: bool = False) -> TaskKey | None:
+        """Return another task that has one of `task_ids`, of those whose ids the vendor counts with those of `key`.
+
+        `once` also finds one that had it before it was sent again or given another: only stalled, failed and given-up
+        tasks can lose theirs, and the events in which they became so still name it. `anywhere` looks at all tasks.
+        """
+        had = (
+            "SELECT platform, chunk, vendor FROM tasks WHERE vendor IN (SELECT vendor FROM platforms) "
+            f"AND task_id IN ({marks(task_ids)})"
+        )
+        if once:
+            had += (
+                " UNION ALL SELECT platform, chunk, vendor FROM events JOIN tasks USING (platform, chunk) "
+                f"WHERE event IN ('stall', 'fail', 'give_up') AND events.task_id IN ({marks(task_ids)})"
+            )
+        row = self._connection.row(
+            f"SELECT o.platform, o.chunk FROM ({had}) o "
+            f"JOIN tasks t ON t.platform = ? AND t.chunk = ? {'' if anywhere else 'AND o.vendor = t.vendor '}"
+            "WHERE (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
+            (*task_ids, *(task_ids if once else ()), key.platform, key.chunk),
+        )
+        return TaskKey(*row) if row else None
+
+    def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:
+        """Yield, chunk by chunk of those that cover the list, the states of its tasks on `platforms`, where planned."""
+        # A look-up each, in the order of the chunks: grouping the tasks would sort all of them first.
+        state = "(SELECT state FROM tasks WHERE platform = ? AND tasks.chunk = chunks.chunk)"
+        rows = self._connection.rows(
+            f"SELECT {', '.join(('chunk', *[state] * len(platforms)))} FROM chunks "
+            "WHERE only_platform IS NULL ORDER BY chunk",
+            tuple(platforms),
+        )
+        for chunk, *states in rows:
+            yield chunk, {name: State(state) for name, state in zip(platforms, states, strict=True) if state}
+
+    def retry_states(self, platform: str) -> Iterator[tuple[int, int, State]]:
+        """Yield generation, chunk and state of the tasks that `retry` planned on a platform, in that order."""
+        rows = self._connection.rows(_RETRIES, (platform, platform))
+        return ((generation, chunk, State(state)) for generation, chunk, state in rows)
+
+    def evidence_of(self, key: TaskKey) -> dict[str, Any]:
+        """Return what is known of the files that a task's last end left; empty when there are none."""
+        text = self._connection.value(_EVIDENCE_OF, (key.platform, key.chunk))
+        with self._connection.understood():
+            return dict(json.loads(text or "{}"))
+
+    def result_sha256(self, key: TaskKey) -> str:
+        """Return the hash of the result that a task was done with, "" when there is none."""
+        return str(self.evidence_of(key).get("result", ""))
+
+    def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, str, str]]:
+        """Yield name, task id, and the hashes of chunk, verdicts and result, of every task that is done."""
+        for platform, chunk, task_id, sha256, text in self._connection.rows(_EVIDENCE, (State.DONE,)):
+            with self._connection.understood():
+                detail = json.loads(text)
+                hashes = str(detail["verdicts"]), str(detail["result"])
+            yield TaskKey(platform, chunk), task_id, sha256, *hashes
+
+    def events(self) -> Iterator[tuple[int, float, int, str, str, str, str, str | None, str]]:
+        """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
+        for seq, at, serial, platform, chunk, *rest in self._connection.rows(_EVENTS):
+            yield (seq, at, serial, str(TaskKey(platform, chunk)), *rest)
+
+    def position(self) -> dict[str, int]:
+        """Return how far the tasks have come: with another position, what was made of them may be out of date."""
+        return {
+            "events": int(self._connection.value("SELECT coalesce(max(seq), 0) FROM events")),
+            "tasks": int(self._connection.value("SELECT coalesce(sum(tasks), 0) FROM tally")),
+        }
+
+    def _read(self, rows: Iterable[tuple[Any, ...]]) -> list[Task]:
+        tasks = []
+        with self._connection.understood():
+            for platform, chunk, state, *rest in rows:
+                task = Task(TaskKey(platform, chunk), State(state), *rest)
+                for at in filter(None, (task.submitted_at, task.released_at)):
+                    moment(at)
+                tasks.append(task)
+        return tasks
