@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.platform_names import follow_names
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import left_without_ledger, ours
-from orchestrator.ledger import Ledger, job_lock, ledger_path, refuse_foreign
+from orchestrator.ledger import Ledger, LedgerPlace, job_lock, refuse_foreign
 from orchestrator.report import summary
 from orchestrator.report.streams import job_arguments
 
@@ -24,6 +23,21 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 SHOWN_NAMES = 4
+
+
+def ledger_place(settings: Settings) -> LedgerPlace:
+    """Return where the job's ledger is, or will be."""
+    return LedgerPlace(settings.job.directory)
+
+
+@contextmanager
+def opened_to_read(settings: Settings) -> Iterator[Ledger]:
+    """Have the job's ledger beside a run that may be going on; `UsageError` when there is none."""
+    place = ledger_place(settings)
+    if not place.exists():
+        raise UsageError(no_ledger(settings))
+    with place.open_to_read() as ledger:
+        yield ledger
 
 
 @contextmanager
@@ -38,9 +52,9 @@ def opened(
     """
     if after is not None and not after.serial:
         after = None  # before the first run there is nothing to be older than
-    path = ledger_path(settings.job.directory)
+    place = ledger_place(settings)
     left = left_without_ledger(settings.job.directory)  # looked for first: whoever begins here makes the ledger first
-    if not path.exists():
+    if not place.exists():
         if left or after is not None or not create:
             raise UsageError(no_ledger(settings))
         refuse_inside(settings.job)
@@ -48,11 +62,10 @@ def opened(
     with job_lock(settings.job.directory):
         _close_to_others(settings.job.directory)
         sweep_aside(settings.job.directory)
-        ledger = Ledger.open(path) if path.exists() else Ledger.create(path, uuid.uuid4().hex)
-        with ledger:
+        with place.open() if place.exists() else place.create() as ledger:
             if after is not None and ledger.runs.token < after:
                 raise UsageError(
-                    f"{path}: this ledger has seen {ledger.runs.serial} runs, and less than --after {after} says: it "
+                    f"{place}: this ledger has seen {ledger.runs.serial} runs, and less than --after {after} says: it "
                     "is an older copy, and going on with it could pay twice; restore the directory that the last run "
                     "left"
                 )
@@ -76,15 +89,15 @@ def _close_to_others(directory: Path) -> None:
 
 def no_ledger(settings: Settings) -> str:
     """Say that the job has not been run here, or has lost its ledger."""
-    path = ledger_path(settings.job.directory)
+    place = ledger_place(settings)
     if left := left_without_ledger(settings.job.directory):
         return (
-            f"{path}: no ledger, but {_listed(left)} in its directory; if the job ran before, restore the directory "
+            f"{place}: no ledger, but {_listed(left)} in its directory; if the job ran before, restore the directory "
             "that its last run left, or everything would be paid again; if not, move these files elsewhere, or set "
             "another [job] directory"
         )
     return (
-        f"{path}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
+        f"{place}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
         f"orchestrator plan {job_arguments(settings)}"
     )
 

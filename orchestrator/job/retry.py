@@ -12,7 +12,7 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.generations import write_retry
-from orchestrator.job.access import opened
+from orchestrator.job.access import ledger_place, opened
 from orchestrator.job.ledger_plan import NANO, planned_costs, total_cost
 from orchestrator.job.platform_names import planned_platform, with_former_names
 from orchestrator.job.repair import mend_directly
@@ -187,16 +187,16 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey]) -> dict[str, _Lac
     platforms = tuple(settings.platforms)
     numbers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in platforms}
     rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in platforms}
-    directory = settings.job.directory
+    place = ledger_place(settings)
 
     def chunks() -> Iterator[MasterChunk]:
-        for chunk in master_chunks(directory, platforms):
+        for chunk in master_chunks(place, platforms):
             keys = (TaskKey(name, int(chunk.path.stem)) for name in platforms)
             cells = (LEFT_OUT if key in left_out else cell for key, cell in zip(keys, chunk.cells, strict=True))
             yield replace(chunk, cells=tuple(cells))
 
     def later() -> Iterator[Overlay]:
-        for overlay in overlays(directory, platforms):
+        for overlay in overlays(place, platforms):
             key = TaskKey(overlay.platform, int(overlay.rows.stem))
             yield replace(overlay, cells=LEFT_OUT) if key in left_out else overlay
 

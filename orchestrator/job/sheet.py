@@ -6,9 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
+from orchestrator.job.access import ledger_place
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.layout import chunk_path, columns_path, rows_path, verdict_path
-from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.tasks import HELD, UNFINISHED, State
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from orchestrator.ledger import Ledger, LedgerPlace
     from orchestrator.records import Standing
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
@@ -73,15 +74,16 @@ async def build_master(
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, settings.job.directory, platforms, columns=bool(request.columns)),
+        partial(master_chunks, ledger_place(settings), platforms, columns=bool(request.columns)),
         pending,
-        partial(overlays, settings.job.directory, platforms),
+        partial(overlays, ledger_place(settings), platforms),
     )
 
 
-def master_chunks(directory: Path, platforms: Sequence[str], *, columns: bool = False) -> Iterator[MasterChunk]:
-    """Yield the chunks of the job in `directory` with, per platform, a verdict file or one word for all its rows."""
-    with Ledger.open_to_read(ledger_path(directory)) as ledger:
+def master_chunks(place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False) -> Iterator[MasterChunk]:
+    """Yield the chunks of a job with, per platform, a verdict file or one word for all its rows."""
+    directory = place.directory
+    with place.open_to_read() as ledger:
         by_chunk = ledger.tasks.states_by_chunk(platforms)
         base = (chunk for chunk in ledger.plan.chunks() if chunk.only is None)
         for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
@@ -100,9 +102,10 @@ def master_chunks(directory: Path, platforms: Sequence[str], *, columns: bool = 
             )
 
 
-def overlays(directory: Path, platforms: Sequence[str]) -> Iterator[Overlay]:
+def overlays(place: LedgerPlace, platforms: Sequence[str]) -> Iterator[Overlay]:
     """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
-    with Ledger.open_to_read(ledger_path(directory)) as ledger:
+    directory = place.directory
+    with place.open_to_read() as ledger:
         for name in platforms:
             for generation, chunk, state in ledger.tasks.retry_states(name):
                 cell = _cell(directory, name, chunk, state)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import UsageError
-from orchestrator.job.access import no_ledger
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.job.access import opened_to_read
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
@@ -41,10 +39,7 @@ class StatusReport:
 
 def job_status(settings: Settings) -> StatusReport:
     """Read the ledger; `UsageError` when there is none."""
-    path = ledger_path(settings.job.directory)
-    if not path.exists():
-        raise UsageError(no_ledger(settings))
-    with Ledger.open_to_read(path) as ledger:
+    with opened_to_read(settings) as ledger:
         standings = ledger.platforms.standing()
         return StatusReport(
             job_id=ledger.runs.job_id,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import fingerprint
-from orchestrator.job.access import no_ledger
+from orchestrator.job.access import opened_to_read
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.job.sheet import build_master, made_of
 from orchestrator.jobdir.arrays import unpack_places
@@ -30,7 +30,6 @@ from orchestrator.jobdir.layout import (
 )
 from orchestrator.jobdir.row_files import rows_bytes
 from orchestrator.jobdir.verdict_files import read_verdicts
-from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import summary
 from orchestrator.workers import Workers
 
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
 
 
@@ -60,10 +60,7 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
     Raises `UsageError` when there is no job, or it was purged.
     """
     del world
-    path = ledger_path(settings.job.directory)
-    if not path.exists():
-        raise UsageError(no_ledger(settings))
-    with Ledger.open_to_read(path) as ledger:
+    with opened_to_read(settings) as ledger:
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there is nothing left to verify")
         check = _Check(ledger, settings)

@@ -4,12 +4,14 @@ from orchestrator.jobdir.layout import ledger_path
 from orchestrator.ledger.filesystem import refuse_foreign
 from orchestrator.ledger.ledger import Ledger
 from orchestrator.ledger.lock import job_lock
+from orchestrator.ledger.place import LedgerPlace
 from orchestrator.ledger.quarantine_table import ALTERED, Version
 from orchestrator.ledger.writer import LedgerWriter
 
 __all__ = [
     "ALTERED",
     "Ledger",
+    "LedgerPlace",
     "LedgerWriter",
     "Version",
     "job_lock",

@@ -59,7 +59,7 @@ FILES: Final = (
     Ablation(
         "a purge leaves no old pages",
         "purge_job",
-        "ledger.compact()",
+        "ledger.connection.compact()",
         "pass",
         "job/test_purge.py::test_a_reader_holds_up_the_end_of_a_purge",
         "What was blanked still stands in the ledger's free pages.",

@@ -148,8 +148,8 @@ PAYING: Final = (
     ),
     Ablation(
         "an older copy is older by its commits too",
-        "JobRecord.token",
-        'int(self._of_job("position"))',
+        "RunTable.token",
+        'int(of_job(self._connection, "position"))',
         "0",
         "job/test_access.py::test_a_copy_made_during_a_run",
         "A copy that was made during the last run goes on, and buys again what that run bought after it.",
@@ -180,7 +180,7 @@ PAYING: Final = (
     ),
     Ablation(
         "a ledger is never begun anew over another",
-        "_refuse_remains",
+        "SQLite.create",
         "if remains.exists():",
         "if False:",
         "ledger/test_database.py::test_a_ledger_is_never_begun_anew_over_another",
