@@ -64,12 +64,40 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """What was left unread of an input, and why; `rows` is 0 where it is not made of rows."""
+
+    what: str
+    rows: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputAccount:
+    """What became of an input, or of a sheet or member of one: `read` = `accepted` + `duplicates` + `rejected`.
+
+    `name` is what tables for people call it. `parts` are the sheets of a workbook, unread ones included, or the member
+    of an archive.
+    """
+
+    name: str
+    read: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    unread: tuple[Unread, ...] = ()
+    is_hidden: bool = False
+    parts: tuple[InputAccount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ListCounts:
     """How the lines of the list were read: `read` = `accepted` + `duplicates` + `rejected`, exactly.
 
     `rejected_by_reason` has the reasons that occurred, in the order of `reasons.REASONS`. `from_text` counts the
     accepted numbers that were found in a text with letters, which is rarely what was meant. `columns` are the names of
-    columns that are kept for the master.
+    columns that are kept for the master. `inputs` are the same counts for each input, empty where an earlier version
+    read them.
     """
 
     read: int = 0
@@ -79,6 +107,7 @@ class ListCounts:
     from_text: int = 0
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    inputs: tuple[InputAccount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

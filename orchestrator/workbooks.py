@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import io
 import posixpath
 import re
 import zipfile
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 if TYPE_CHECKING:
@@ -18,6 +20,24 @@ _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _ESCAPED: Final = re.compile(rb"_x(?!00[01]|[Dd][89A-Fa-f]|[Ff]{3})([0-9A-Fa-f]{4})_")
 """A character as OOXML escapes it, and as XML can have it: openpyxl reads them in one of three places only."""
 _CONTENT_TYPES: Final = "[Content_Types].xml"
+_SHEET: Final = re.compile(rb"<(?:[\w.-]+:)?sheet\s([^<>]*)>")
+_RELATION: Final = re.compile(rb"<(?:[\w.-]+:)?Relationship\s([^<>]*)>")
+_ATTRIBUTE: Final = re.compile(rb"(?:[\w.-]+:)?(\w+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_ROW: Final = re.compile(rb"<(?:[\w.-]+:)?row[\s/>]")
+_END: Final = re.compile(rb"</(?:[\w.-]+:)?sheetData")
+_VALUE: Final = re.compile(rb"<(?:[\w.-]+:)?[vt](?:\s[^<>]*)?>[^<\s]")
+_BLOCK_BYTES: Final = 1 << 20
+_LONG_ROW_BYTES: Final = 16 << 20
+_CARRY_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSheet:
+    """A sheet as the workbook's own parts have it; `part` is "" where it has no cells, as a sheet of charts."""
+
+    title: str
+    is_hidden: bool
+    part: str
 
 
 def opened(file: BinaryIO) -> Workbook:
@@ -53,6 +73,50 @@ def needs_respelling(archive: zipfile.ZipFile) -> bool:
 
 def _says_names(base: str) -> bool:
     return base.casefold() == _CONTENT_TYPES.casefold() or base.casefold().endswith(".rels")
+
+
+def declared_sheets(archive: zipfile.ZipFile) -> list[DeclaredSheet]:
+    """Return the sheets that a workbook's parts declare, in order; found without the library that reads their cells."""
+    names = {name.casefold(): name for name in archive.namelist()}
+
+    def content(part: str) -> bytes:
+        found = archive.read(names[part.casefold()]) if part.casefold() in names else b""
+        return found.decode("utf-16").encode() if found.startswith((b"\xff\xfe", b"\xfe\xff")) else found
+
+    def relations(part: str) -> list[dict[str, str]]:
+        folder, base = posixpath.split(part)
+        found = map(_attributes, _RELATION.findall(content(posixpath.join(folder, "_rels", f"{base}.rels"))))
+        return [{**one, "Target": posixpath.normpath(posixpath.join("/", folder, one["Target"]))[1:]} for one in found]
+
+    main = next((one["Target"] for one in relations("") if one["Type"].endswith("/officeDocument")), "")
+    kinds = {one["Id"]: (one["Type"].rpartition("/")[2], one["Target"]) for one in relations(main)}
+    sheets = []
+    for found in map(_attributes, _SHEET.findall(content(main))):
+        kind, part = kinds.get(found.get("id", ""), ("", ""))
+        is_cells = kind == "worksheet"
+        part = names.get(part.casefold(), "") if is_cells else ""
+        sheets.append(DeclaredSheet(found.get("name", ""), found.get("state", "visible") != "visible", part))
+    return sheets
+
+
+def _attributes(tag: bytes) -> dict[str, str]:
+    found = _ATTRIBUTE.findall(tag)
+    return {name.decode(): html.unescape((value or other).decode(errors="replace")) for name, value, other in found}
+
+
+def filled_rows(archive: zipfile.ZipFile, part: str) -> int:
+    """Return how many rows of a sheet have a value in any cell, counted in its XML."""
+    count, rest, is_filled = 0, b"", False
+    with archive.open(part) as file:
+        while block := file.read(_BLOCK_BYTES):
+            *whole, rest = _ROW.split(rest + block)
+            for row in whole:
+                count += is_filled or _VALUE.search(row) is not None
+                is_filled = False
+            if len(rest) > _LONG_ROW_BYTES:  # so that a row without end costs no more than its length
+                is_filled = is_filled or _VALUE.search(rest) is not None
+                rest = rest[-_CARRY_BYTES:]
+    return count + (is_filled or _VALUE.search(_END.split(rest)[0]) is not None)
 
 
 def packed(parts: Mapping[str, bytes]) -> io.BytesIO:

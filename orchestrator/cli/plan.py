@@ -8,7 +8,7 @@ from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
 from orchestrator.report import summary
-from orchestrator.report.printed import WIDTH, count, findings, numbers_table, table
+from orchestrator.report.printed import WIDTH, count, findings, inputs_table, numbers_table, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,7 @@ def as_content(report: PlanReport) -> dict[str, Any]:
     """Return numbers, rejects and what would help, chunks, cost per platform and findings."""
     return {
         "exit_code": int(report.exit_code),
+        "inputs": summary.inputs(report.counts),
         "numbers": summary.numbers(report.counts),
         "rejected_by_reason": dict(report.counts.rejected_by_reason),
         "advice": list(report.advice),
@@ -66,6 +67,7 @@ def as_content(report: PlanReport) -> dict[str, Any]:
 def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say what `plan` found, from the content that `plan --json` prints."""
     lines = [
+        *inputs_table(plan.get("inputs", ()), width),
         *numbers_table(plan["numbers"], width),
         *_rejects(plan["rejected_by_reason"], plan.get("advice", ()), width),
     ]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from orchestrator.records import InputAccount, Unread
+
 BLOCK_BYTES = 1 << 18
 """About 20,000 lines, half a second of `phonenumbers`: short enough that two workers end together."""
 
@@ -67,6 +69,21 @@ class Look:
     headers: tuple[str, ...]
     index: int
     likely: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a file says of the table in it, by another count than that of what read its cells.
+
+    `sheet` is "" where there is none; `others` are the other sheets, with what was left unread in them.
+    `has_content` tells an empty table from one in which no row could be read. It comes behind the last of its blocks.
+    """
+
+    sheet: str = ""
+    is_hidden: bool = False
+    has_content: bool = True
+    others: tuple[InputAccount, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from orchestrator.errors import ChangedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
+from orchestrator.intake.accounts import accounts
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.cutting import Stretch, chunk_sizes, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
@@ -79,17 +80,17 @@ async def read_list(
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
         if not _is_enough(scanned, unique, job):
-            raise UsageError(_complaint(await _review(scanned, unique, workers, job), source))
+            raise UsageError(_complaint(await _review(source, scanned, unique, workers, job.directory), source))
         stretches = _stretches(unique, limits)
         plan, chunks = await _together(
-            _review(scanned, unique, workers, job), cut_chunks(stretches, unique, workers, job.directory)
+            _review(source, scanned, unique, workers, job.directory),
+            cut_chunks(stretches, unique, workers, job.directory),
         )
         if columns:
             hashes = await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
             chunks = [replace(chunk, columns_sha256=hashes[chunk.chunk]) for chunk in chunks]
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
-    filled = {found for found, stored in scanned.rows if stored.rows}
-    empty = tuple(found.source for found in source.inputs if found not in filled)
+    empty = tuple(account.name for account in plan.counts.inputs if not account.read)
     counts = replace(plan.counts, columns=columns)
     return replace(plan, listed=replace(plan.listed, counts=counts), chunks=tuple(chunks), empty=empty)
 
@@ -160,7 +161,7 @@ async def rebuild(
         scanned = await scan(source, workers, folder)
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
-        plan = await _review(scanned, unique, workers, replace(job, directory=folder))
+        plan = await _review(source, scanned, unique, workers, folder)
         ordered = await asyncio.to_thread(_in_planned_order, unique, planned.order, folder)
         stretches = [(chunk.chunk, chunk.first_row, chunk.rows) for chunk in lost]
         if not await _fits(lost, stretches, ordered, workers, folder) or planned.columns not in (None, found):
@@ -211,12 +212,14 @@ async def _drop_duplicates(scanned: Scanned, workers: Workers, folder: Path, *, 
     return await workers.run(piece, [stored.path for stored in scanned.files], folder)
 
 
-async def _review(scanned: Scanned, unique: Unique, workers: Workers, job: JobSettings) -> ReadList:
+async def _review(source: Source, scanned: Scanned, unique: Unique, workers: Workers, directory: Path) -> ReadList:
     """Write what was not accepted, look at it, and return the plan so far: all but chunks."""
     rejected = scanned.rejected
     parts = [rejects.SourceRows(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
-    sample, lists = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, job.directory)
+    sample, lists, repeated = await workers.run(
+        rejects.write_rejects, parts, numberlike, unique.duplicates_file, directory
+    )
     counts = ListCounts(
         read=scanned.read,
         accepted=unique.accepted,
@@ -224,9 +227,10 @@ async def _review(scanned: Scanned, unique: Unique, workers: Workers, job: JobSe
         rejected=sum(rejected.values()),
         from_text=unique.from_text,
         rejected_by_reason={str(reason): count for reason, count in rejected.items()},
+        inputs=accounts(source.inputs, scanned, repeated),
     )
     observed = await workers.run(observe, sample, scanned.looks, unique.accepted_file)
-    return ReadList(Listed(scanned.fingerprints, counts, lists), observed=observed)
+    return ReadList(Listed(tuple(one.file for one in scanned.drawn), counts, lists), observed=observed)
 
 
 def _columns(source: Source, scanned: Scanned) -> tuple[str, ...]:

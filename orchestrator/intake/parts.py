@@ -6,13 +6,13 @@ of parts, so that many small files keep the workers as busy as a large one does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, LineBlock
+from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, Declared, LineBlock
 from orchestrator.intake.sources.csv_rows import TableBlock, is_table, read_csv
-from orchestrator.intake.sources.decode import as_utf8
+from orchestrator.intake.sources.decode import Peeked, as_utf8
 from orchestrator.intake.sources.find import Input, Kind, input_errors
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
@@ -63,10 +63,19 @@ class FilePart:
 ListPart = LineBlock | CellBlock | TableBlock | FilePart
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnInput:
+    """An input of which all parts were drawn. `has_content` is None where that is for a worker to tell."""
+
+    file: InputFile
+    has_content: bool | None
+    member: str = ""
+
+
 def draw_parts(
-    source: Source, fingerprints: list[InputFile], stopped: threading.Event, folder: Path
+    source: Source, drawn: list[DrawnInput], stopped: threading.Event, folder: Path
 ) -> Iterator[tuple[Input, ListPart]]:
-    """Yield the parts of all inputs, in list order, and add what was read to `fingerprints`.
+    """Yield the parts of all inputs, in list order, and add to `drawn` what each of them was.
 
     What has to be unpacked to be read is unpacked into `folder`. Raises `UsageError`, `StorageError`. Once `stopped` is
     set, drawing raises `InterruptedError`, or something that comes of it.
@@ -74,9 +83,11 @@ def draw_parts(
     for number, found in enumerate(source.inputs):
         options = TableOptions(found.source, source.job.column, source.job.sheet, source.keep)
         with input_errors(found.path), unpacked(found, source.stdin, stopped, folder / f"copy{number:06d}") as content:
-            for part in _parts(content, options, source.block_bytes):
+            stream = None if content.stream is None else as_utf8(content.stream)
+            for part in _parts(content, stream, options, source.block_bytes):
                 yield found, part
-            fingerprints.append(content.fingerprint())
+            has_content = None if stream is None else bool(stream.head.strip())
+            drawn.append(DrawnInput(content.fingerprint(), has_content, content.member))
 
 
 def size_of(part: ListPart) -> int:
@@ -117,15 +128,22 @@ def _tables(rules: NumberRules, folder: Path) -> LookupTables:
 
 
 def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: LookupTables | None) -> list[StoredRows]:
+    stored: list[StoredRows] = []
+    declared = None
     try:
-        blocks = _reader(part.kind)(part.path, part.options, part.block_bytes)
-        return [store_block(block, rules, stem.with_name(f"{stem.name}-{i}"), tables) for i, block in enumerate(blocks)]
+        for block in _reader(part.kind)(part.path, part.options, part.block_bytes):
+            if isinstance(block, Declared):
+                declared = block
+            else:
+                stored.append(store_block(block, rules, stem.with_name(f"{stem.name}-{len(stored)}"), tables))
     except MemoryError:
         message = f"{part.options.source}: reading this file takes too much memory; save it as .csv"
         raise UsageError(message) from None
+    *others, last = stored or [store_block(CellBlock([], []), rules, stem)]
+    return [*others, replace(last, declared=declared)]
 
 
-def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock]]:
+def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock | Declared]]:
     """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
     if kind is Kind.WORKBOOK:
         from orchestrator.intake.sources.xlsx_rows import read_workbook  # noqa: PLC0415 - see above
@@ -136,11 +154,10 @@ def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock
     return read_parquet
 
 
-def _parts(content: InputContent, options: TableOptions, block_bytes: int) -> Iterator[ListPart]:
-    if content.stream is None:
+def _parts(content: InputContent, stream: Peeked | None, options: TableOptions, block_bytes: int) -> Iterator[ListPart]:
+    if stream is None:
         yield FilePart(content.kind, content.path, options, block_bytes)
         return
-    stream = as_utf8(content.stream)
     if content.kind is Kind.TEXT and not is_table(stream.head, options.column):
         yield from read_text(stream.buffered(), block_bytes)
     else:

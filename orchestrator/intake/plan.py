@@ -38,7 +38,7 @@ class Observed:
 class ReadList:
     """The whole list. `observed` is what `advice` is made of.
 
-    `empty` names the inputs without a row: empty, or with a header only.
+    `empty` names the inputs that have nothing in them.
     """
 
     listed: Listed

@@ -43,10 +43,11 @@ class SourceRows:
 
 def write_rejects(
     parts: Sequence[SourceRows], numberlike: int, duplicates_file: Path, directory: Path
-) -> tuple[list[str], dict[str, str]]:
-    """Write both tables into `directory`, and return a sample, and their hashes: a piece; raises `StorageError`.
+) -> tuple[list[str], dict[str, str], list[int]]:
+    """Write both tables into `directory`: a piece; raises `StorageError`.
 
-    `parts` are in list order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
+    Returns a sample, the hashes of the tables, and how many duplicates each part has. `parts` are in list
+    order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
     of all, of which there are `numberlike`.
     """
     begins = np.array(starts([part.rows for part in parts]), np.int64)
@@ -54,6 +55,7 @@ def write_rejects(
     owners = np.array([names.index(csv_safe(part.source)) for part in parts], np.int64)
     wanted = {i * numberlike // SAMPLE for i in range(SAMPLE)}
     sample: list[str] = []
+    repeated_rows: list[int] = []
     seen = 0
     with replacing(directory / REJECTED) as rejected, replacing(directory / DUPLICATES) as repeated:
         _write(rejected, [REJECTED_HEADER])
@@ -61,6 +63,7 @@ def write_rejects(
         for part, begin, owner in zip(parts, begins.tolist(), owners.tolist(), strict=True):
             rows = read_rows(part.path)
             here = _between(duplicates_file, begin, begin + part.rows)
+            repeated_rows.append(len(here))
             firsts = owners[np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1]
             if rows.are_plain and not len(here):
                 continue
@@ -73,7 +76,7 @@ def write_rejects(
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
             seen += len(found)
         hashes = {REJECTED: sha256_so_far(rejected), DUPLICATES: sha256_so_far(repeated)}
-    return sample, hashes
+    return sample, hashes, repeated_rows
 
 
 def _rejected(rows: Rows, source: str) -> Iterator[Record]:

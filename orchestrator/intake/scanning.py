@@ -14,7 +14,7 @@ from orchestrator.errors import PieceDiedError, UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.numbers.reasons import REASONS
-from orchestrator.intake.parts import FilePart, ListPart, Source, draw_parts, size_of, store_part
+from orchestrator.intake.parts import DrawnInput, FilePart, ListPart, Source, draw_parts, size_of, store_part
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.sources.find import Input, find_inputs
 
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from orchestrator.intake.blocks import Look
     from orchestrator.intake.sources.table_layout import Keep
     from orchestrator.intake.stored_rows import StoredRows
-    from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
     from orchestrator.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """All inputs as files of rows, in list order, each with the input it came from."""
+    """All inputs as files of rows, in list order, each with the input it came from; `drawn` has one for each input."""
 
-    fingerprints: tuple[InputFile, ...]
+    drawn: tuple[DrawnInput, ...]
     rows: tuple[tuple[Input, StoredRows], ...]
 
     @property
@@ -69,7 +68,7 @@ def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes:
 
 async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
     """Turn all inputs into files of rows."""
-    fingerprints: list[InputFile] = []
+    drawn: list[DrawnInput] = []
     owners: list[Input] = []
     files: list[str] = []
     rules = NumberRules.of(source.job)
@@ -77,8 +76,8 @@ async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
     preparation = Preparation(rules.default_region, announced_bytes(source.inputs), workers, folder)
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        async with aclosing(_in_thread(draw_parts(source, fingerprints, stopped, folder), stopped)) as drawn:
-            async for found, part in drawn:
+        async with aclosing(_in_thread(draw_parts(source, drawn, stopped, folder), stopped)) as parts:
+            async for found, part in parts:
                 owners.append(found)
                 if isinstance(part, FilePart):
                     files.append(found.source)
@@ -92,7 +91,16 @@ async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
         # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
         raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
     rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
-    scanned = Scanned(tuple(fingerprints), rows)
+    scanned = Scanned(tuple(drawn), rows)
+    filled = {found for found, stored in rows if stored.rows}
+    declared = {found: stored.declared for found, stored in rows if stored.declared is not None}
+    for found, one in zip(source.inputs, drawn, strict=True):
+        has_content = declared[found].has_content if one.has_content is None else one.has_content
+        if has_content and found not in filled:
+            raise UsageError(
+                f"{found.source}: there is something in it, and no row could be read: it has a header only, or is no "
+                "list; bring it right, or take it out of `inputs`"
+            )
     if not scanned.read:
         raise UsageError(f"{source.named}: the list is empty")
     return scanned

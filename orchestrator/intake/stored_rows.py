@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, CellBlock, Look, Rows, write_rows
+from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, CellBlock, Declared, Look, Rows, write_rows
 from orchestrator.intake.kept_columns import write_kept
 from orchestrator.intake.numbers.decide import CODES, NumberRules, decide_cells
 from orchestrator.intake.numbers.reasons import REASONS
@@ -26,7 +26,8 @@ class StoredRows:
 
     `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
     that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
-    stand in a file beside it.
+    stand in a file beside it. `look` is that of the block; `declared` stands
+    with the last one of a file.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class StoredRows:
     first_line: int | None = None
     columns: tuple[str, ...] = ()
     look: Look | None = None
+    declared: Declared | None = None
 
     @property
     def numbers(self) -> int:

@@ -118,9 +118,9 @@ async def _plan_anew(
         chunks=len(read.chunks),
     )
     for name in read.empty:
-        log.warning("input_without_rows", input=name, help="it is empty, or has a header only")
+        log.warning("input_without_rows", input=name, help="it is empty")
     return (
-        *(f"{name}: it is empty, or has a header only, so nothing was read from it" for name in read.empty),
+        *(f"{name}: it is empty, so nothing was read from it" for name in read.empty),
         *advice(read, settings.job),
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger.run_table import of_job
-from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
+from orchestrator.records import Chunk, InputAccount, InputFile, ListCounts, Listed, Plan, PlannedPlatform, Unread
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ class PlanTables:
         with self._connection.understood():
             counts = json.loads(of_job(self._connection, "counts"))
             columns = tuple(map(str, counts.pop("columns", ())))
+            inputs = tuple(map(_account, counts.pop("inputs", ())))
             reasons = {reason: int(lines) for reason, lines in counts.pop("rejected_by_reason", {}).items()}
             numbers = {name: int(number) for name, number in counts.items()}
-            return ListCounts(**numbers, rejected_by_reason=reasons, columns=columns)
+            return ListCounts(**numbers, rejected_by_reason=reasons, columns=columns, inputs=inputs)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
@@ -157,5 +158,11 @@ class PlanTables:
         return bool(chunks == self._connection.value(_TASKS_ON, (platform,)))
 
 
+def _account(content: dict[str, Any]) -> InputAccount:
+    unread = tuple(Unread(**one) for one in content.pop("unread"))
+    return InputAccount(**content | {"unread": unread, "parts": tuple(map(_account, content.pop("parts")))})
+
+
 def _counts_to_json(counts: ListCounts) -> str:
-    return json.dumps({name: getattr(counts, name) for name in ListCounts.__dataclass_fields__}, default=dict)
+    content = {name: getattr(counts, name) for name in ListCounts.__dataclass_fields__}
+    return json.dumps(content | {"inputs": [asdict(account) for account in counts.inputs]}, default=dict)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WIDTH = 60
+SHOWN_INPUTS = 50
+_COUNTS = ("read", "accepted", "duplicates", "rejected")
 _UNIT = 1000
 _GAP = "  "
 
@@ -58,7 +60,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WID
 
 def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say where a job stands, from the content of summary.json."""
-    lines = [_headline(summary), "", *numbers_table(summary["numbers"], width)]
+    lines = [_headline(summary), "", *inputs_table(summary.get("inputs", ()), width)]
+    lines += numbers_table(summary["numbers"], width)
     if platforms := summary["platforms"]:
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
     cost = f"cost so far {money(summary['cost'])}"
@@ -89,6 +92,23 @@ def _headline(summary: Mapping[str, Any]) -> str:
         return f"{job}: not begun{mark}"
     end = f"ended {summary['ended_at']}, exit code {code}" if code is not None else "running, or killed"
     return f"{job}: run {serial} {end}{mark}"
+
+
+def inputs_table(inputs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    """Say what became of each input, and of each sheet or member of one; no lines without any."""
+    rows, unread = [], []
+    for entry in inputs[:SHOWN_INPUTS]:
+        rows.append((entry["path"], *(count(entry[name]) for name in _COUNTS)))
+        for part in entry["parts"]:
+            name = f"  {part['name']}{' (hidden)' * part['hidden']}"
+            rows.append((name, *(count(part[name]) for name in _COUNTS)))
+        for one in entry["unread"]:
+            what = f"{one['what']}, {count(one['rows'])} rows" if one["rows"] else one["what"]
+            unread.append(f"{entry['path']}: {what}, was left unread: {one['why']}")
+    if not rows:
+        return []
+    more = [f"and {count(len(inputs) - SHOWN_INPUTS)} more inputs"] * (len(inputs) > SHOWN_INPUTS)
+    return [*table(("inputs", *_COUNTS), rows, width), *more, *unread, ""]
 
 
 def numbers_table(numbers: Mapping[str, int], width: int) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.master import MasterReport
-    from orchestrator.records import ListCounts, Standing, Task, Token
+    from orchestrator.records import InputAccount, ListCounts, Standing, Task, Token
 
 SCHEMA_VERSION = 1
 
@@ -117,6 +117,7 @@ def build(
         "ended_at": utc(facts.ended_at),
         "again_after_s": facts.again_after_s,
         "after": str(facts.token),
+        "inputs": inputs(counts),
         "numbers": numbers(counts),
         "rejected_by_reason": dict(counts.rejected_by_reason),
         "cost": usd(sum(standing.cost_nano for standing in standings)),
@@ -126,6 +127,23 @@ def build(
         "findings": [f"{task.key}: {printable(mask_numbers(task.reason))}" for task in findings[:MAX_HELD_NAMES]],
         "master": master_files(master) if master else [],
     }
+
+
+def inputs(counts: ListCounts) -> list[dict[str, Any]]:
+    """Return what became of each input, and of the sheets or members of it."""
+    return [
+        {"path": account.name, **_account(account), "parts": [_part(part) for part in account.parts]}
+        for account in counts.inputs
+    ]
+
+
+def _part(account: InputAccount) -> dict[str, Any]:
+    return {"name": account.name, "hidden": account.is_hidden, **_account(account)}
+
+
+def _account(account: InputAccount) -> dict[str, Any]:
+    counted = {name: getattr(account, name) for name in ("read", "accepted", "duplicates", "rejected")}
+    return counted | {"unread": [asdict(one) for one in account.unread]}
 
 
 def write(directory: Path, summary: dict[str, Any]) -> None:

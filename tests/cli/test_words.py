@@ -19,6 +19,7 @@ from tests.report.conftest import make_task
 
 PLAN: dict[str, Any] = {
     "exit_code": 0,
+    "inputs": [],
     "numbers": {"read": 1_234_567, "accepted": 1_200_000, "duplicates": 34_000, "rejected": 567},
     "rejected_by_reason": {"not a number": 500, "no country code": 60, "too short": 7},
     "from_text": 0,
@@ -258,3 +259,23 @@ def test_a_held_task_tells_how_to_find_it() -> None:
     stalled = held_task(make_task(state=State.STALLED, task_id="3f1b"), "spring.toml", again_nano=None)["ways_out"]
     assert (stalled[0]["decision"], stalled[0]["cost"]) == ("refetch", 0.0)
     assert stalled[3]["when"] == "send it again, for unknown, although it has a task id and was paid for"
+
+
+def test_each_input_has_a_line_and_what_was_left_unread() -> None:
+    """Sheets stand below their workbook, hidden ones are called so, and what was not read says why."""
+    counts = {"read": 5, "accepted": 4, "duplicates": 1, "rejected": 0}
+    nothing = dict.fromkeys(counts, 0)
+    old = {"what": "sheet 'Old'", "rows": 1200, "why": "another sheet was read"}
+    parts = [
+        {"name": "Now", "hidden": False, **counts, "unread": []},
+        {"name": "Old", "hidden": True, **nothing, "unread": [old]},
+    ]
+    text = plan_text(PLAN | {"inputs": [{"path": "crm.xlsx", **counts, "unread": [old], "parts": parts}]})
+    lines = text.splitlines()
+    assert [line.split() for line in lines[:4]] == [
+        ["inputs", "read", "accepted", "duplicates", "rejected"],
+        ["crm.xlsx", "5", "4", "1", "0"],
+        ["Now", "5", "4", "1", "0"],
+        ["Old", "(hidden)", "0", "0", "0", "0"],
+    ]
+    assert lines[4] == "crm.xlsx: sheet 'Old', 1,200 rows, was left unread: another sheet was read"

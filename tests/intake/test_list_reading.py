@@ -16,7 +16,7 @@ from orchestrator.errors import ChangedError, StorageError, UsageError
 from orchestrator.intake import Planned, fingerprint, read_list, rebuild
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.jobdir.layout import READING, chunk_path
-from orchestrator.records import Chunk, ListCounts, Listed
+from orchestrator.records import Chunk, InputAccount, ListCounts, Listed
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ async def test_one_small_list(workers: Workers, make_job: MakeJob, write: Write,
         rejected=3,
         rejected_by_reason={"not a number": 1, "no country code": 1, "excluded calling code": 1},
         from_text=1,
+        inputs=(InputAccount("a.txt", 10, 5, 2, 3),),
     )
     assert plan == ReadList(
         Listed(fingerprint(job), counts, plan.listed.lists),
@@ -188,7 +189,7 @@ async def test_private_folders(workers: Workers, make_job: MakeJob, write: Write
 async def test_empty_list(workers: Workers, make_job: MakeJob, write: Write, text: str) -> None:
     """A list without a line is an error that names its files."""
     write("a.txt", text)
-    write("b.csv", "phone\n")
+    write("b.csv", text)
     with pytest.raises(UsageError, match=r"^a\.txt, b\.csv: the list is empty"):
         await read_list(make_job("a.txt", "b.csv"), LIMITS, workers)
 

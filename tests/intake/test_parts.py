@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import CellBlock, LineBlock, read_rows
 from orchestrator.intake.numbers.decide import NumberRules
-from orchestrator.intake.parts import FilePart, ListPart, Source, draw_parts, store_part
+from orchestrator.intake.parts import DrawnInput, FilePart, ListPart, Source, draw_parts, store_part
 from orchestrator.intake.sources.csv_rows import TableBlock
 from orchestrator.intake.sources.find import Kind, find_inputs, fingerprint
 from orchestrator.intake.sources.table_layout import TableOptions
@@ -26,10 +26,10 @@ RULES = NumberRules(None, frozenset())
 
 
 def draw(job: JobSettings, stdin: bytes = b"") -> tuple[list[tuple[str, ListPart]], list[InputFile]]:
-    fingerprints: list[InputFile] = []
+    inputs: list[DrawnInput] = []
     source = Source(job, find_inputs(job), io.BytesIO(stdin), 20)
-    drawn = draw_parts(source, fingerprints, threading.Event(), job.directory)
-    return [(found.source, part) for found, part in drawn], fingerprints
+    drawn = draw_parts(source, inputs, threading.Event(), job.directory)
+    return [(found.source, part) for found, part in drawn], [one.file for one in inputs]
 
 
 def parsed(part: ListPart) -> ListPart:

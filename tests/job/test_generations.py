@@ -590,12 +590,15 @@ async def test_more_columns_than_a_sheet_takes(change: Change) -> None:
 
 
 async def test_inputs_without_a_row_are_named(change: Change) -> None:
-    """Beside others, an empty file, or one with a header only, is no reason to stop, and does not pass in silence."""
+    """Beside others an empty file is no reason to stop, and is named; one with a header and no row is one to stop."""
     (change.folder / "header.csv").write_text("name,phone\n")
     (change.folder / "empty.txt").write_text("\n")
     change.overrides = ['job.inputs=["numbers.txt", "header.csv", "empty.txt"]']
+    with pytest.raises(UsageError, match=r"^header\.csv: there is something in it, and no row could be read"):
+        await plan_job(change.settings(), change.world())
+    change.overrides = ['job.inputs=["numbers.txt", "empty.txt"]']
     report = await plan_job(change.settings(), change.world())
-    assert [said.partition(":")[0] for said in report.advice] == ["header.csv", "empty.txt"]
+    assert [said.partition(":")[0] for said in report.advice] == ["empty.txt"]
     assert report.counts.accepted == 250
 
 

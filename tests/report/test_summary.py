@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import ExitCode, StorageError
 from orchestrator.master import MasterFile, MasterReport
-from orchestrator.records import ListCounts, Token
+from orchestrator.records import InputAccount, ListCounts, Token, Unread
 from orchestrator.report.summary import (
     RunFacts,
     advice,
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     MakeStanding = Callable[..., Standing]
     MakeTask = Callable[..., Task]
 
-COUNTS = ListCounts(read=10, accepted=7, duplicates=2, rejected=1, rejected_by_reason={"not a number": 1})
+OLD = (Unread("sheet 'Old'", 3, "hidden"),)
+COUNTS = ListCounts(
+    read=10,
+    accepted=7,
+    duplicates=2,
+    rejected=1,
+    rejected_by_reason={"not a number": 1},
+    inputs=(InputAccount("crm.xlsx", 10, 7, 2, 1, OLD, parts=(InputAccount("Old", unread=OLD, is_hidden=True),)),),
+)
 FACTS = RunFacts(
     job="spring",
     job_id="8f14",
@@ -73,6 +81,27 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         "ended_at": "2026-11-21T20:16:40Z",
         "again_after_s": None,
         "after": "3.157",
+        "inputs": [
+            {
+                "path": "crm.xlsx",
+                "read": 10,
+                "accepted": 7,
+                "duplicates": 2,
+                "rejected": 1,
+                "unread": [{"what": "sheet 'Old'", "rows": 3, "why": "hidden"}],
+                "parts": [
+                    {
+                        "name": "Old",
+                        "hidden": True,
+                        "read": 0,
+                        "accepted": 0,
+                        "duplicates": 0,
+                        "rejected": 0,
+                        "unread": [{"what": "sheet 'Old'", "rows": 3, "why": "hidden"}],
+                    }
+                ],
+            }
+        ],
         "numbers": {"read": 10, "accepted": 7, "duplicates": 2, "rejected": 1},
         "rejected_by_reason": {"not a number": 1},
         "cost": 0.0007,

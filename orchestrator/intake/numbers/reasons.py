@@ -30,6 +30,8 @@ class Reason(StrEnum):
     HIDDEN = Fault.HIDDEN.value
     SEVERAL = "several numbers in one cell"
     EXTENSION = Fault.EXTENSION.value
+    TORN = "a quote that is opened and not closed"
+    SHORT_ROW = "a row that ends before the column of numbers"
     LINE_TOO_LONG = Fault.LINE_TOO_LONG.value
 
 

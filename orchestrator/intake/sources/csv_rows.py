@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
+from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
 from orchestrator.intake.sources.number_column import is_header
-from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, first_end
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, lay_out
-from orchestrator.intake.sources.table_rows import Row, cell_block, wanted_cells
+from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, end_of_lines, first_end
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, lay_out, looks_like_number
+from orchestrator.intake.sources.table_rows import FaultyCell, Row, cell_block, wanted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
+_SEVEN_DIGITS = re.compile(r"(?:\d\W*){7}")
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -40,7 +42,15 @@ class TableBlock:
 
     def parsed(self) -> CellBlock:
         """Return the cells in it."""
-        rows = _records(self.data, self.delimiter, self.first_line)
+        lines = self.data.splitlines(keepends=True)
+        rows: list[Row] = []
+        for record in _parsed(lines, 0, self.delimiter):
+            span = lines[record.begin : record.end]
+            is_odd = len(span) > 1 or span[0].count(b'"') % 2
+            if is_odd and _is_torn(span, record.cells, self.delimiter, self.layout):
+                rows += _line_by_line(span, self.delimiter, self.layout, self.first_line + record.begin)
+            else:
+                rows.append((self.first_line + record.begin, _within(record.cells, self.delimiter, self.layout)))
         return cell_block(list(wanted_cells(rows, self.layout)), self.layout, first=self.first)
 
 
@@ -103,13 +113,19 @@ class RecordBuffer:
     def blocks(self) -> Iterator[tuple[int, bytes] | CellBlock]:
         """Yield line number and bytes of whole records; one that is too long is a cell with a fault.
 
-        Raises `UsageError` for a quote that is never closed.
+        Raises `UsageError` for a quote that is never closed, on a line that is too long to be read for itself.
         """
         lines = self._lines
         while lines.fill():
             first, end, opened = self._scan()
             if 0 <= opened < len(lines.buffer) - MAX_LINE_BYTES:
-                raise self._never_closed(opened)
+                # A stray quote, as no field is so long: what stands behind it goes to be read line by line.
+                torn = end_of_lines(lines.buffer, opened)
+                if not torn or self._long is not None:
+                    raise self._never_closed(opened)
+                yield lines.line, self._take(torn)
+                self._scanned = 0
+                continue
             if self._long is None and first > MAX_LINE_BYTES:
                 self._long = lines.long_cell(first)
             if self._long is not None:
@@ -121,9 +137,6 @@ class RecordBuffer:
                 end -= len(self._take(first + (2 if lines.buffer.startswith(b"\r\n", first) else 1)))
             if end:
                 yield lines.line, self._take(end)
-        _, _, opened = self._scan()
-        if opened >= 0:
-            raise self._never_closed(opened)
         if self._long is not None:
             yield self._long
         elif lines.buffer:
@@ -202,6 +215,40 @@ def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Csv
         line = end
 
 
-def _records(data: bytes, delimiter: str, first_line: int) -> Iterator[Row]:
-    for record in _parsed(data.splitlines(keepends=True), 0, delimiter):
-        yield first_line + record.begin, record.cells
+def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layout: TableLayout) -> bool:
+    """Whether a record of several lines is one because of a stray quote, which swallows other records.
+
+    Either it does not end as a quoted field does, or one of its lines but the last is a row of this table by itself.
+    """
+    place = layout.column.index
+    try:
+        list(csv.reader(map(text_of, lines), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return True
+    for line in lines[:-1]:
+        cells = next(csv.reader([text_of(line)], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
+        if len(cells) == layout.width > 1 and looks_like_number(cells[place]) and cells[place] not in record:
+            return True
+    return False
+
+
+def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, first_line: int) -> Iterator[Row]:
+    """Read each line for itself: as a record, else with its quotes as plain signs; what is neither is rejected."""
+    for number, line in enumerate(map(text_of, lines), first_line):
+        if not line.strip():
+            continue
+        try:
+            (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
+        except csv.Error:
+            (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+            if len(cells) != layout.width:
+                cells = [FaultyCell.of(line.strip(), Reason.TORN)] * (layout.column.index + 1)
+        yield number, _within(cells, delimiter, layout)
+
+
+def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:
+    """Return a row; one that ends before the column of numbers, and holds one elsewhere, is rejected as a whole."""
+    place = layout.column.index
+    if len(cells) > place or not _SEVEN_DIGITS.search(row := delimiter.join(cells)):
+        return cells
+    return [FaultyCell.of(row, Reason.SHORT_ROW)] * (place + 1)

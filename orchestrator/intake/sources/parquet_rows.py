@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.find import input_errors, is_damage
+from orchestrator.intake.sources.number_column import shown
 from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
+from orchestrator.records import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,7 @@ BATCH_ROWS = 4096
 BUFFER_BYTES = 1 << 20
 
 
-def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
+def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock | Declared]:
     """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - see above
@@ -38,6 +41,9 @@ def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator
         pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
         with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
             yield from table_blocks(_rows(file, options.source), options, block_bytes)
+            nested = [field.name for field in file.schema_arrow if field.type.num_fields]
+            unread = (Unread(f"columns {shown(nested)}", 0, "they hold lists or records"),) if nested else ()
+            yield Declared(unread=unread)
 
 
 @contextmanager
@@ -70,6 +76,10 @@ def _rows(file: Any, source: str) -> Iterator[Row]:
             line += 1
             if any(map(str.strip, row)):
                 yield line, row
+    if line != file.metadata.num_rows:
+        raise UsageError(
+            f"{source}: the file declares {file.metadata.num_rows:,} rows, and {line:,} could be read; write it anew"
+        )
 
 
 def _texts(column: Any) -> list[str]:

@@ -31,7 +31,7 @@ def read_text(stream: BinaryIO, block_bytes: int) -> Iterator[LineBlock | CellBl
         if (end := lines.first_end()) > MAX_LINE_BYTES:
             yield lines.take_long(end)
             undecided = 0
-        if end := _end_of_lines(lines.buffer, undecided):
+        if end := end_of_lines(lines.buffer, undecided):
             yield LineBlock(lines.line, lines.take(end))
         undecided = max(len(lines.buffer) - 1, 0)
     if lines.buffer:
@@ -100,7 +100,7 @@ def first_end(buffer: bytearray, start: int = 0) -> int:
     return min((end for end in ends if end >= 0), default=len(buffer))
 
 
-def _end_of_lines(buffer: bytearray, start: int) -> int:
+def end_of_lines(buffer: bytearray, start: int) -> int:
     """Return where the last whole line ends; a CR at the very end may be half of a CRLF and does not count yet."""
     return max(buffer.rfind(b"\n", start), buffer.rfind(b"\r", start, len(buffer) - 1)) + 1
 

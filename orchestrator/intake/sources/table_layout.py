@@ -39,12 +39,16 @@ class TableOptions:
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
-    """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`."""
+    """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`.
+
+    `width` is how many cells the first row has.
+    """
 
     column: NumberColumn
     kept: tuple[int, ...]
     names: tuple[str, ...]
     look: Look
+    width: int = 0
 
 
 def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> TableLayout:
@@ -63,6 +67,7 @@ def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> TableLayout
         kept=tuple(kept.values()),
         names=tuple(kept),
         look=Look(options.source, headers, column.index, likely),
+        width=len(rows[0]),
     )
 
 

@@ -14,7 +14,7 @@ import sys
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -66,13 +66,14 @@ _DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, lz
 class InputContent:
     """What was found: `stream` for text and tables in text; `path` for what is read from a file, by a worker.
 
-    `fingerprint` tells what the input was, once it was read.
+    `fingerprint` tells what the input was, once it was read. `member` is the name of what stood in an archive.
     """
 
     kind: Kind
     fingerprint: Callable[[], InputFile]
     stream: BinaryIO | None = None
     path: str = ""
+    member: str = ""
 
 
 @contextmanager
@@ -125,7 +126,7 @@ class _Layers:
         member = self._only_member(archive)
         refuse_by_name(self.source, member.filename)
         stream: Any = self.opened.enter_context(archive.open(member))
-        return self.open(stream, member.filename, None, layers + 1)
+        return replace(self.open(stream, member.filename, None, layers + 1), member=member.filename)
 
     def _only_member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         members = [member for member in archive.infolist() if not _is_junk(member)]

@@ -5,9 +5,9 @@ What a hostile workbook does to memory it shall do to a worker process, so this 
 
 from __future__ import annotations
 
-import re
 import warnings
 import zlib
+from collections import Counter
 from contextlib import closing, contextmanager
 from lzma import LZMAError
 from pathlib import Path
@@ -19,20 +19,23 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
 from orchestrator.errors import UsageError
-from orchestrator.files import BLOCK_BYTES
+from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.find import input_errors, is_damage
 from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
-from orchestrator.workbooks import needs_respelling, opened, packed, respelled
+from orchestrator.records import InputAccount, Unread
+from orchestrator.workbooks import declared_sheets, filled_rows, needs_respelling, opened, packed, respelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
     from orchestrator.intake.blocks import CellBlock
     from orchestrator.intake.sources.table_layout import TableOptions
+    from orchestrator.workbooks import DeclaredSheet
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """What a sheet can have."""
@@ -41,15 +44,14 @@ _DAMAGED = (BadZipFile, InvalidFileException, ParseError, zlib.error, LZMAError,
             TypeError, AttributeError, NotImplementedError, RuntimeError)  # fmt: skip
 """What openpyxl lets through for a file that is no workbook, or a broken one."""
 
-
-_VALUE = re.compile(rb"<(?:[\w.-]+:)?[vt](?: [^<>]*)?>[^<\s]")
-_CARRY_BYTES = 128
+_NO_SHEET = "no sheet of this workbook could be read; save it anew, or as .csv"
 
 
-def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock]:
-    """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`.
+def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock | Declared]:
+    """Yield the cells of the column of numbers, and of kept ones, and what the workbook declares of its sheets.
 
-    Formulas count as the value that was stored with them.
+    Formulas count as the value that was stored with them. Raises `UsageError` for what can't be read, also when fewer
+    sheets or rows came out of it than its own parts declare.
     """
     with input_errors(path), _damage(options.source), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions, which are nothing to us
@@ -57,29 +59,50 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
         with Path(path).open("rb") as file, ZipFile(file) as archive:
             plain = file if not needs_respelling(archive) else packed(respelled(_parts(archive)))
             with closing(opened(plain)) as workbook:
-                sheet = _sheet(workbook, options)
+                declared = declared_sheets(archive)
+                filled = {one.title: filled_rows(archive, one.part) if one.part else 0 for one in declared}
+                _check_sheets(workbook, declared, filled, archive, options.source)
+                sheet = _sheet(workbook, options, hidden={one.title for one in declared if one.is_hidden})
+                if sheet is None and any(filled.values()):
+                    raise UsageError(f"{options.source}: {_NO_SHEET}")
+                counted = Counter[str]()
                 if sheet is not None:
-                    yield from table_blocks(_rows(sheet), options, block_bytes)
-                elif any(_has_values(archive, name) for name in archive.namelist()):
-                    raise UsageError(
-                        f"{options.source}: no sheet of this workbook could be read; save it anew, or as .csv"
-                    )
+                    yield from table_blocks(_rows(sheet, counted), options, block_bytes)
+                    if counted["filled"] < filled.get(sheet.title, 0):
+                        raise UsageError(
+                            f"{options.source}: the sheet {sheet.title!r} declares {filled[sheet.title]:,} rows with "
+                            f"something in them, and {counted['filled']:,} could be read; save it anew, or as .csv"
+                        )
+                yield _declared(declared, filled, sheet.title if sheet else None)
 
 
 def _parts(archive: ZipFile) -> dict[str, bytes]:
     return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
 
-def _has_values(archive: ZipFile, name: str) -> bool:
-    """Whether a part is a sheet in which any cell has a value: counted without the reader of cells."""
-    with archive.open(name) as part:
-        tail, is_sheet, found = b"", False, False
-        while block := part.read(BLOCK_BYTES):
-            text = tail + block
-            is_sheet = is_sheet or b"sheetData" in text
-            found = found or _VALUE.search(text) is not None
-            tail = text[-_CARRY_BYTES:]
-    return is_sheet and found
+def _check_sheets(
+    workbook: Workbook, declared: Sequence[DeclaredSheet], filled: Mapping[str, int], archive: ZipFile, source: str
+) -> None:
+    """Raise `UsageError` when a sheet with something in it is not among those that the reader of cells has."""
+    if len(workbook.worksheets) >= sum(bool(one.part) for one in declared) > 0:
+        return
+    titles = {sheet.title for sheet in workbook.worksheets}
+    if missing := [title for title, rows in filled.items() if rows and title not in titles]:
+        raise UsageError(f"{source}: its sheet {missing[0]!r} could not be read; save it anew, or as .csv")
+    parts = [name for name in archive.namelist() if "sheets/" in name.casefold() and not name.endswith("/")]
+    if not workbook.worksheets and any(filled_rows(archive, part) for part in parts):
+        raise UsageError(f"{source}: {_NO_SHEET}")
+
+
+def _declared(sheets: Sequence[DeclaredSheet], filled: Mapping[str, int], read: str | None) -> Declared:
+    others = []
+    for one in sheets:
+        if one.title != read:
+            why = "another sheet was read: [job] sheet says which" + ", and this one is hidden" * one.is_hidden
+            unread = (Unread(f"sheet {one.title!r}", filled[one.title], why),) if filled[one.title] else ()
+            others.append(InputAccount(one.title, is_hidden=one.is_hidden, unread=unread))
+    is_hidden = any(one.is_hidden for one in sheets if one.title == read)
+    return Declared(read or "", is_hidden, has_content=any(filled.values()), others=tuple(others))
 
 
 @contextmanager
@@ -93,29 +116,33 @@ def _damage(source: str) -> Iterator[None]:
         raise UsageError(f"{source}: this can't be read as a workbook ({kind}); open it and save it anew") from error
 
 
-def _sheet(workbook: Workbook, options: TableOptions) -> ReadOnlyWorksheet | None:
+def _sheet(workbook: Workbook, options: TableOptions, hidden: AbstractSet[str]) -> ReadOnlyWorksheet | None:
     """Return the sheet to read, None when nothing is in any."""
     sheets: Sequence[ReadOnlyWorksheet] = workbook.worksheets
     if options.sheet is not None:
-        return _named(sheets, options.sheet, options.source)
+        return _named(sheets, options.sheet, options.source, hidden)
     filled = [sheet for sheet in sheets if next(_rows(sheet), None) is not None]
     if len(filled) > 1:
-        raise UsageError(f"{options.source}: several sheets are filled; name one with `sheet`: {_titles(filled)}")
+        raise UsageError(
+            f"{options.source}: several sheets are filled; name one with `sheet`: {_titles(filled, hidden)}"
+        )
     return filled[0] if filled else None
 
 
-def _named(sheets: Sequence[ReadOnlyWorksheet], wanted: str, source: str) -> ReadOnlyWorksheet:
+def _named(
+    sheets: Sequence[ReadOnlyWorksheet], wanted: str, source: str, hidden: AbstractSet[str]
+) -> ReadOnlyWorksheet:
     exact = [sheet for sheet in sheets if sheet.title == wanted]
     found = exact or [sheet for sheet in sheets if sheet.title.casefold() == wanted.casefold()]
     if not found:
         raise UsageError(
-            f"{source}: no sheet is called {wanted!r}; set `sheet` to one that is there: {_titles(sheets)}"
+            f"{source}: no sheet is called {wanted!r}; set `sheet` to one that is there: {_titles(sheets, hidden)}"
         )
     return found[0]
 
 
-def _titles(sheets: Sequence[ReadOnlyWorksheet]) -> str:
-    return ", ".join(repr(sheet.title) for sheet in sheets)
+def _titles(sheets: Sequence[ReadOnlyWorksheet], hidden: AbstractSet[str]) -> str:
+    return ", ".join(repr(sheet.title) + " (hidden)" * (sheet.title in hidden) for sheet in sheets)
 
 
 class _Parser(WorkSheetParser):
@@ -134,8 +161,8 @@ class _Parser(WorkSheetParser):
         return cell
 
 
-def _rows(sheet: ReadOnlyWorksheet) -> Iterator[Row]:
-    """Yield the rows that are not blank, with their row numbers."""
+def _rows(sheet: ReadOnlyWorksheet, counted: Counter[str] | None = None) -> Iterator[Row]:
+    """Yield the rows that are not blank, with their row numbers; count those that have any value, blank ones too."""
     book: Any = sheet.parent
     parts: Any = sheet
     with parts._get_source() as source:  # noqa: SLF001 - see `_Parser`
@@ -151,6 +178,8 @@ def _rows(sheet: ReadOnlyWorksheet) -> Iterator[Row]:
             if not 0 < line <= MAX_ROWS:
                 raise ValueError("a sheet has no such row")
             row = _row(cells)
+            if counted is not None:
+                counted["filled"] += bool(cells) and any(cell["value"] is not None for cell in cells)
             if any(map(str.strip, row)):
                 yield line, row
 

@@ -10,18 +10,25 @@ import pytest
 from pyarrow import parquet
 
 from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import CellBlock, Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.parquet_rows import BATCH_ROWS, read_parquet
 from orchestrator.intake.sources.table_layout import TableOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orchestrator.intake.sources.table_layout import Keep
 
 
+def tables(found: Iterable[CellBlock | Declared]) -> list[CellBlock]:
+    """Return the blocks alone."""
+    return [block for block in found if isinstance(block, CellBlock)]
+
+
 def blocks(path: Path, block_bytes: int = 1 << 18, *, column: str | None = None, keep: Keep = False) -> list[object]:
-    found = read_parquet(str(path), TableOptions("a.parquet", column, keep=keep), block_bytes)
+    found = tables(read_parquet(str(path), TableOptions("a.parquet", column, keep=keep), block_bytes))
     return [(list(block.cells()), dict(block.faults), block.names, list(block.kept)) for block in found]
 
 
@@ -59,17 +66,17 @@ def test_kept_columns(tmp_path: Path) -> None:
 def test_times_beyond_all_years(tmp_path: Path, kind: pa.DataType) -> None:
     """A time that no calendar has is a cell like any other, and spoils no list."""
     path = write(tmp_path / "a.parquet", phone=["+41", "+42"], since=pa.array([2**63 - 1, None], pa.int64()).view(kind))
-    (block,) = read_parquet(str(path), TableOptions("a.parquet", keep=True), 1000)
+    (block,) = tables(read_parquet(str(path), TableOptions("a.parquet", keep=True), 1000))
     (time,), no_time = block.kept
     assert (list(block.cells()), block.names, no_time) == ([(1, "+41"), (2, "+42")], ("since",), [""])
-    (block,) = read_parquet(str(path), TableOptions("a.parquet", "since"), 1000)
+    (block,) = tables(read_parquet(str(path), TableOptions("a.parquet", "since"), 1000))
     assert (list(block.cells()), block.faults) == ([(1, time), (2, "")], {0: Reason.DATE})
 
 
 def test_many_rows(tmp_path: Path) -> None:
     """Batches and blocks leave no row out."""
     path = write(tmp_path / "a.parquet", phone=[f"+{i}" for i in range(BATCH_ROWS + 10)])
-    found = read_parquet(str(path), TableOptions("a.parquet"), 1000)
+    found = tables(read_parquet(str(path), TableOptions("a.parquet"), 1000))
     lines = [line for block in found for line, _ in block.cells()]
     assert lines == list(range(1, BATCH_ROWS + 11))
 

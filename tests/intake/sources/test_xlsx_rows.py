@@ -9,18 +9,25 @@ import openpyxl
 import pytest
 
 from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import CellBlock, Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.table_layout import TableOptions
 from orchestrator.intake.sources.xlsx_rows import read_workbook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.intake.conftest import Write, WriteWorkbook
 
 
+def tables(found: Iterable[CellBlock | Declared]) -> list[CellBlock]:
+    """Return the blocks alone."""
+    return [block for block in found if isinstance(block, CellBlock)]
+
+
 def cells(path: Path, block_bytes: int = 1 << 20, **options: Any) -> list[tuple[int, str]]:
-    blocks = read_workbook(str(path), TableOptions(path.name, **options), block_bytes)
+    blocks = tables(read_workbook(str(path), TableOptions(path.name, **options), block_bytes))
     return [cell for block in blocks for cell in block.cells()]
 
 
@@ -78,7 +85,7 @@ def test_cells_that_are_no_numbers_whatever_they_look_like(write_workbook: Write
     """Dates, fractions, and formulas that nothing has computed are faults; what is stored with a formula counts."""
     rows = [["phone", "x"], [dt.date(2026, 1, 2), 1], [4179828.4651, 1], ['="+41"&B2'], [41798284651, 1]]
     path = write_workbook("a.xlsx", Sheet=rows)
-    (block,) = read_workbook(str(path), TableOptions("a.xlsx"), 1 << 20)
+    (block,) = tables(read_workbook(str(path), TableOptions("a.xlsx"), 1 << 20))
     assert list(block.cells()) == [
         (2, "2026-01-02 00:00:00"), (3, "4179828.4651"), (4, '="+41"&B2'), (5, "41798284651"),
     ]  # fmt: skip
@@ -100,7 +107,7 @@ def test_kept_columns(write_workbook: WriteWorkbook) -> None:
     """Other columns are kept as text, short rows filled up, values of formulas and dates as they are written."""
     rows = [["name", "phone", "since", None, "name"], ["Anna", "+41", dt.date(2026, 1, 2)], [None, "+42", None, 1, 2.0]]
     path = write_workbook("a.xlsx", Sheet=rows)
-    (block,) = read_workbook(str(path), TableOptions("a.xlsx", keep=True), 1 << 20)
+    (block,) = tables(read_workbook(str(path), TableOptions("a.xlsx", keep=True), 1 << 20))
     assert block.names == ("name", "since", "Column 4", "name 2")
     assert block.kept == [["Anna", "2026-01-02 00:00:00", "", ""], ["", "", "1", "2"]]
 

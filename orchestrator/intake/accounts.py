@@ -1,0 +1,45 @@
+"""What became of each input, and of each sheet or member of one: the counts of the whole list, taken apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from orchestrator.records import InputAccount, Unread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.intake.scanning import Scanned
+    from orchestrator.intake.sources.find import Input
+    from orchestrator.intake.stored_rows import StoredRows
+
+
+def accounts(inputs: Sequence[Input], scanned: Scanned, repeated: Sequence[int]) -> tuple[InputAccount, ...]:
+    """Return an account of each input; `repeated` counts the duplicates in each of the files of rows, in list order."""
+    files: dict[Input, list[tuple[StoredRows, int]]] = defaultdict(list)
+    for (found, stored), count in zip(scanned.rows, repeated, strict=True):
+        files[found].append((stored, count))
+    return tuple(
+        _account(found.source, drawn.member, files[found]) for found, drawn in zip(inputs, scanned.drawn, strict=True)
+    )
+
+
+def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) -> InputAccount:
+    read = sum(stored.rows for stored, _ in files)
+    rejected = sum(sum(stored.rejected.values()) for stored, _ in files)
+    duplicates = sum(count for _, count in files)
+    accepted = sum(stored.numbers for stored, _ in files) - duplicates
+    whole = InputAccount(name, read, accepted, duplicates, rejected)
+    declared = next((stored.declared for stored, _ in files if stored.declared is not None), None)
+    parts: tuple[InputAccount, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    if declared is not None:
+        unread = (*declared.unread, *(one for other in declared.others for one in other.unread))
+        if declared.sheet:
+            parts = (replace(whole, name=declared.sheet, unread=declared.unread, is_hidden=declared.is_hidden),)
+        parts += declared.others
+    elif member:
+        parts = (replace(whole, name=member),)
+    return replace(whole, unread=unread, parts=parts)

@@ -1,0 +1,116 @@
+"""What became of each input, against counts that do not come from what read it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.errors import UsageError
+from orchestrator.intake import read_list
+from orchestrator.intake.plan import ChunkLimits
+from orchestrator.intake.sources import parquet_rows, xlsx_rows
+from orchestrator.intake.sources.table_layout import TableOptions
+from orchestrator.records import InputAccount, Unread
+from orchestrator.workbooks import declared_sheets, filled_rows
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from .conftest import MakeJob, Write, WriteWorkbook
+
+N = [f"+417982846{i:02d}" for i in range(20)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def workers() -> AsyncGenerator[Workers, None]:
+    async with Workers(1) as pool:
+        yield pool
+
+
+async def accounts(workers: Workers, make_job: MakeJob, *inputs: str, **changes: object) -> tuple[InputAccount, ...]:
+    read = await read_list(make_job(*inputs, **changes), lambda _: ChunkLimits(100, 1, 1000), workers)
+    counts = read.counts
+    for name in ("read", "accepted", "duplicates", "rejected"):
+        assert sum(getattr(one, name) for one in counts.inputs) == getattr(counts, name)
+    return counts.inputs
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_inputs_sheets_and_members(
+    workers: Workers, make_job: MakeJob, write: Write, write_workbook: WriteWorkbook
+) -> None:
+    """Each input has its counts; so has each sheet, with rows and reason where it was not read, and a zip's member."""
+    write("a.txt", f"{N[0]}\n\n{N[1]}\nhello\n")
+    write("empty.txt", "")
+    book = write_workbook("b.xlsx", Now=[["phone"], [N[0]], [N[2]], [" "]], Notes=[["x"], ["y"]], Empty=[])
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("list.txt", f"{N[2]}\n{N[3]}\n")
+    write("c.zip", packed.getvalue())
+    notes = (Unread("sheet 'Notes'", 2, "another sheet was read: [job] sheet says which"),)
+    assert book.exists()
+    assert await accounts(workers, make_job, "a.txt", "empty.txt", "b.xlsx", "c.zip", sheet="Now") == (
+        InputAccount("a.txt", 3, 2, 0, 1),
+        InputAccount("empty.txt"),
+        InputAccount(
+            "b.xlsx", 2, 1, 1, 0, notes,
+            parts=(InputAccount("Now", 2, 1, 1, 0), InputAccount("Notes", unread=notes), InputAccount("Empty")),
+        ),
+        InputAccount("c.zip", 2, 1, 1, 0, parts=(InputAccount("list.txt", 2, 1, 1, 0),)),
+    )  # fmt: skip
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", ["header.csv", "header.xlsx", "header.parquet"])
+async def test_content_without_a_row(
+    workers: Workers, make_job: MakeJob, write: Write, write_workbook: WriteWorkbook, tmp_path: Path, name: str
+) -> None:
+    """An input with something in it, of which no row could be read, is named, although others have rows."""
+    import pyarrow as pa  # noqa: PLC0415 - large
+    from pyarrow import parquet  # noqa: PLC0415
+
+    write("a.txt", f"{N[0]}\n")
+    write("header.csv", "phone\n")
+    write_workbook("header.xlsx", Sheet=[["phone"]])
+    parquet.write_table(pa.table({"phone": pa.array([], pa.string())}), tmp_path / "header.parquet")
+    with pytest.raises(UsageError, match=f"^{name}: there is something in it, and no row could be read"):
+        await accounts(workers, make_job, "a.txt", name)
+
+
+def test_fewer_rows_than_the_workbook_declares(write_workbook: WriteWorkbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader of cells that loses rows is found out by the count in the sheet's XML."""
+    path = write_workbook("a.xlsx", Sheet=[["phone"], *([number] for number in N)])
+    rows = xlsx_rows._Parser.parse
+    monkeypatch.setattr(xlsx_rows._Parser, "parse", lambda parser: list(rows(parser))[:5])
+    with pytest.raises(UsageError, match=r"a\.xlsx: the sheet 'Sheet' declares 21 rows .* and 5 could be read"):
+        list(xlsx_rows.read_workbook(str(path), TableOptions("a.xlsx"), 1 << 20))
+
+
+def test_fewer_rows_than_the_parquet_file_declares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that loses rows is found out by the file's own count."""
+    import pyarrow as pa  # noqa: PLC0415 - large
+    from pyarrow import parquet  # noqa: PLC0415
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"phone": N}), path)
+    monkeypatch.setattr(parquet_rows, "_texts", lambda column: [str(value) for value in column.to_pylist()][:7])
+    with pytest.raises(UsageError, match=r"a\.parquet: the file declares 20 rows, and 7 could be read"):
+        list(parquet_rows.read_parquet(str(path), TableOptions("a.parquet"), 1 << 20))
+
+
+def test_declared_sheets_and_rows(write_workbook: WriteWorkbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sheets, and rows with something in them, are counted in the workbook's own parts, however those are cut."""
+    rows = [["phone"], [], [N[0], None], [None, "x"], [None, None], [0]]
+    path = write_workbook("a.xlsx", One=rows, Two=[])
+    for size in (1, 7, 100, 1 << 20):
+        monkeypatch.setattr("orchestrator.workbooks._BLOCK_BYTES", size)
+        with zipfile.ZipFile(path) as archive:
+            found = declared_sheets(archive)
+            assert Counter({one.title: filled_rows(archive, one.part) for one in found}) == {"One": 4, "Two": 0}
