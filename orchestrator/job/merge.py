@@ -9,7 +9,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import mend_directly
-from orchestrator.job.sheet import build_master, made_of, planned_standing
+from orchestrator.job.sheet import build_master, made_of, order_master, planned_standing
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report import summary
@@ -39,7 +39,7 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
             if ledger.runs.begun:
                 await _restore(ledger, settings, workers, world.stdin)
             await mend_directly(ledger, settings, workers, world)
-            report = await build_master(ledger, settings, workers)
+            report = await build_master(order_master(ledger, settings), workers)
         summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
     return report
 

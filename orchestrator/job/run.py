@@ -31,7 +31,7 @@ from orchestrator.job.ledger_plan import NANO, PlannedCost, planned_costs, settl
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import mend
-from orchestrator.job.sheet import build_master, made_of
+from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
@@ -161,7 +161,7 @@ class _Run:
 
     async def _work_to_an_end(self) -> Ending:
         try:
-            summary.write(self._settings.job.directory, self._summary(self._ledger))
+            summary.write(self._settings.job.directory, await self._writer.do(self._summary))
             return await self._work()
         except StoppedError:
             return Ending(ExitCode.AGAIN, f"stopped by {self._stop.reason}")
@@ -197,21 +197,23 @@ class _Run:
             end = await self._to_the_master(workers, versions)
             if end.code in MASTER_CODES:
                 log.info("writing_master")
-                self._master = await self._unless_stopped(build_master(self._ledger, self._settings, workers))
+                order = await self._writer.do(partial(order_master, settings=self._settings))
+                self._master = await self._unless_stopped(build_master(order, workers))
             return end
 
     async def _to_the_master(self, workers: Workers, versions: ResultVersions) -> Ending:
         """Dispatch until there is a master to be made, out of files that are as they were written."""
         for _ in range(2):
             costs = await self._writer.do(partial(planned_costs, settings=self._settings))
-            end = await self._dispatch(workers, costs, over_budget=self._exceeds_budget(costs))
+            end = await self._dispatch(workers, costs, over_budget=await self._exceeds_budget(costs))
             if end.code not in MASTER_CODES or not await self._unless_stopped(mend(versions, self._settings)):
                 return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
-    def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
+    async def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
         """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
-        objected = objection(self._settings, costs, self._ledger.platforms.spent_nano())
+        spent_nano = await self._writer.do(lambda ledger: ledger.platforms.spent_nano())
+        objected = objection(self._settings, costs, spent_nano)
         if objected is None:
             return False
         if objected.code is ExitCode.USAGE:
@@ -228,7 +230,8 @@ class _Run:
             for platform in platforms:
                 platform.over_budget = over_budget and platform.name in due
             greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
-            await self._unless_stopped(greet(greeted, self._settings, begun=self._ledger.runs.begun))
+            begun = await self._writer.do(lambda ledger: ledger.runs.begun)
+            await self._unless_stopped(greet(greeted, self._settings, begun=begun))
             dispatcher = Dispatcher(self._context(workers), platforms, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
         stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(platforms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,13 +46,17 @@ def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
     return standing
 
 
-async def build_master(
-    ledger: Ledger, settings: Settings, workers: Workers, *, into: Path | None = None
-) -> MasterReport:
-    """Write the master, into the job's directory or `into` another, in a worker process: a stop can cut it off.
+@dataclass(frozen=True, slots=True)
+class MasterOrder:
+    """A master to be written: what is asked for, where its cells come from, and whether some are pending."""
 
-    Raises `UsageError` when a platform was never planned.
-    """
+    request: MasterRequest
+    place: LedgerPlace
+    pending: bool
+
+
+def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None) -> MasterOrder:
+    """Order the master, into the job's directory or `into` another; `UsageError` when a platform was never planned."""
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
     pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) for name in platforms)
@@ -71,12 +76,18 @@ async def build_master(
         ),
         columns=kept_columns(counts, settings),
     )
+    return MasterOrder(request, ledger_place(settings), pending)
+
+
+async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
+    """Write a master in a worker process: a stop can cut it off."""
+    request, place = order.request, order.place
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, ledger_place(settings), platforms, columns=bool(request.columns)),
-        pending,
-        partial(overlays, ledger_place(settings), platforms),
+        partial(master_chunks, place, request.platforms, columns=bool(request.columns)),
+        order.pending,
+        partial(overlays, place, request.platforms),
     )
 
 

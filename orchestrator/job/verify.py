@@ -14,7 +14,7 @@ from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import fingerprint
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.lost_files import kept_columns
-from orchestrator.job.sheet import build_master, made_of
+from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import (
@@ -193,7 +193,7 @@ class _Check:
             output = replace(self._settings.output, formats=formats)
             settings = replace(self._settings, output=output)
             async with Workers(1) as workers:
-                report = await build_master(self._ledger, settings, workers, into=scratch)
+                report = await build_master(order_master(self._ledger, settings, into=scratch), workers)
             for file in report.files:
                 there, again = self._directory / file.path, scratch / file.path
                 if file.sha256 == expected.get(file.path) or _same_members(there, again):
