@@ -81,7 +81,10 @@ class VendorSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformSettings:
-    """What is asked about a number. `path` begins with a slash; `price_per_10000` is in USD, None when unknown."""
+    """What is asked about a number. `path` begins with a slash; `price_per_10000` is in USD, None when unknown.
+
+    Without `result_columns` it gives no verdict, only `extra_columns`.
+    """
 
     vendor: str
     style: Style
@@ -93,7 +96,8 @@ class PlatformSettings:
     requests_per_second: Positive = 5.0
     price_per_10000: Annotated[float, Ge(0)] | None = None
     billing_block: Annotated[int, Ge(1)] = 1
-    result_columns: Annotated[tuple[str, ...], MinLen(1)]
+    result_columns: tuple[str, ...]
+    extra_columns: tuple[str, ...] = ()
     when_too_small: WhenTooSmall = WhenTooSmall.STOP
     canary: bool = True
 

@@ -56,6 +56,14 @@ def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendor
         if platform.style is Style.V1 and not platform.task_type:
             text = 'missing; style v1 needs the vendor\'s word for the check, such as "amazon"'
             draft.say(("platforms", name, "task_type"), text)
+        _check_once(
+            draft, ("platforms", name, "extra_columns"), list(map(str.casefold, platform.extra_columns)), "column"
+        )
+        if not platform.result_columns and not platform.extra_columns:
+            text = (
+                "empty, so the platform gives no verdict; expected a name, or columns to take instead in extra_columns"
+            )
+            draft.say(("platforms", name, "result_columns"), text)
     calls = [(name, _call(platform, vendors)) for name, platform in platforms.items() if platform.vendor in vendors]
     for (first, one), (second, other) in combinations(calls, 2):
         if one == other:
@@ -110,15 +118,15 @@ def check_backoff(draft: Draft, backoff: BackoffSettings) -> None:
 
 def check_output(draft: Draft, output: OutputSettings) -> None:
     """Check that no format and no kept column is named twice."""
-    _check_once(draft, "formats", output.formats, "format")
+    _check_once(draft, ("output", "formats"), output.formats, "format")
     if not isinstance(output.keep_columns, bool):
-        _check_once(draft, "keep_columns", output.keep_columns, "column")
+        _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
 
 
-def _check_once(draft: Draft, key: str, words: Sequence[str], kind: str) -> None:
+def _check_once(draft: Draft, place: tuple[str, ...], words: Sequence[str], kind: str) -> None:
     for index, word in enumerate(words):
         if word in words[:index]:
-            draft.say(("output", key, index), f"expected each {kind} once, found {shown(word)} again")
+            draft.say((*place, index), f"expected each {kind} once, found {shown(word)} again")
 
 
 def _say_order(draft: Draft, place: tuple[str, ...], settings: object, low: str, high: str) -> None:

@@ -262,6 +262,7 @@ RULES: dict[tuple[type, str], Rule] = {
     (PlatformSettings, "billing_block"): _COUNT,
     (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
     (PlatformSettings, "result_columns"): _HEADER,
+    (PlatformSettings, "extra_columns"): _HEADER,
     (PollingSettings, "min_interval_s"): _FINITE,
     (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
     (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,

@@ -66,6 +66,7 @@ def check_of(
         success=success,
         chunk_sha256=chunk_sha256,
         keep_as=stem,
+        without_verdict=not platform.result_columns,
     )
 
 

@@ -97,6 +97,8 @@ def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
     former = ledger.platforms.former_names()
     platforms = {
         name: replace(platform, result_columns=(*former.get(name, ()), *platform.result_columns))
+        if platform.result_columns
+        else platform
         for name, platform in settings.platforms.items()
     }
     return replace(settings, platforms=platforms)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
+from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
+from orchestrator.job.extras import Extras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
-from orchestrator.jobdir.layout import chunk_path, columns_path, rows_path, verdict_path
+from orchestrator.jobdir.layout import chunk_path, columns_path, extras_path, rows_path, verdict_path
 from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
 from orchestrator.tasks import HELD, UNFINISHED, State
 
@@ -31,6 +33,11 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
         **ledger.tasks.position(),
         "platforms": list(settings.platforms),
         "columns": list(kept_columns(ledger.plan.counts(), settings)),
+        **(
+            {"extras": extras}
+            if any(extras := [list(its.extra_columns) for its in settings.platforms.values()])
+            else {}
+        ),
     }
 
 
@@ -48,11 +55,15 @@ def planned_standing(ledger: Ledger, settings: Settings) -> dict[str, Standing]:
 
 @dataclass(frozen=True, slots=True)
 class MasterOrder:
-    """A master to be written: what is asked for, where its cells come from, and whether some are pending."""
+    """A master to be written: what is asked for, where its cells come from, and whether some are pending.
+
+    `extras` are the extra files that must be there before, None when nobody wants any.
+    """
 
     request: MasterRequest
     place: LedgerPlace
     pending: bool
+    extras: Extras | None = None
 
 
 def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None) -> MasterOrder:
@@ -61,8 +72,9 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     standing = planned_standing(ledger, settings)
     pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) for name in platforms)
     counts = ledger.plan.counts()
+    directory = settings.job.directory if into is None else into
     request = MasterRequest(
-        directory=settings.job.directory if into is None else into,
+        directory=directory,
         platforms=platforms,
         formats=settings.output.formats,
         rows=counts.accepted,
@@ -76,23 +88,32 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         ),
         columns=kept_columns(counts, settings),
     )
-    return MasterOrder(request, ledger_place(settings), pending)
+    return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
 
 
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
     """Write a master in a worker process: a stop can cut it off."""
     request, place = order.request, order.place
+    extras = None
+    if order.extras is not None:
+        extras = request.directory
+        request = replace(request, extras=await make_extras(order.extras, workers))
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, place, request.platforms, columns=bool(request.columns)),
+        partial(master_chunks, place, request.platforms, columns=bool(request.columns), extras=extras),
         order.pending,
-        partial(overlays, place, request.platforms),
+        partial(overlays, place, request.platforms, extras=extras),
     )
 
 
-def master_chunks(place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False) -> Iterator[MasterChunk]:
-    """Yield the chunks of a job with, per platform, a verdict file or one word for all its rows."""
+def master_chunks(
+    place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False, extras: Path | None = None
+) -> Iterator[MasterChunk]:
+    """Yield the chunks of a job with, per platform, a verdict file or one word for all its rows.
+
+    `extras` is the directory below which the extra files lie, None when nobody wants them.
+    """
     directory = place.directory
     with place.open_to_read() as ledger:
         by_chunk = ledger.tasks.states_by_chunk(platforms)
@@ -110,17 +131,29 @@ def master_chunks(place: LedgerPlace, platforms: Sequence[str], *, columns: bool
                 first_row=chunk.first_row,
                 columns=kept,
                 columns_sha256=chunk.columns_sha256,
+                extras=() if extras is None else tuple(_extras(extras, name, number) for name in platforms),
             )
 
 
-def overlays(place: LedgerPlace, platforms: Sequence[str]) -> Iterator[Overlay]:
+def overlays(place: LedgerPlace, platforms: Sequence[str], *, extras: Path | None = None) -> Iterator[Overlay]:
     """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
     directory = place.directory
     with place.open_to_read() as ledger:
         for name in platforms:
             for generation, chunk, state in ledger.tasks.retry_states(name):
                 cell = _cell(directory, name, chunk, state)
-                yield Overlay(platform=name, generation=generation, rows=rows_path(directory, chunk), cells=cell)
+                yield Overlay(
+                    platform=name,
+                    generation=generation,
+                    rows=rows_path(directory, chunk),
+                    cells=cell,
+                    extras=None if extras is None else _extras(extras, name, chunk),
+                )
+
+
+def _extras(directory: Path, platform: str, chunk: int) -> Path | None:
+    path = extras_path(directory, platform, chunk)
+    return path if lies_at(path) else None
 
 
 def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | str:

@@ -52,7 +52,7 @@ _VERDICTS: Final = "verdicts"
 _QUARANTINE: Final = "quarantine"
 _SANDBOX: Final = "sandbox"
 _CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING = ".txt", ".columns.csv", ".rows"
-_VERDICTS_ENDING: Final = ".bin"
+_VERDICTS_ENDING, _EXTRAS_ENDING = ".bin", ".extras"
 RESULT_ENDINGS: Final = (".xlsx", ".zip", ".csv", ".gz")
 """A result is named by its content; of a task there is one."""
 
@@ -155,6 +155,11 @@ def verdicts_folder(directory: Path) -> Path:
 def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
     """Return where the verdicts of a task lie."""
     return _of_platform(directory, _VERDICTS, platform) / f"{chunk:06d}{_VERDICTS_ENDING}"
+
+
+def extras_path(directory: Path, platform: str, chunk: int) -> Path:
+    """Return where lies what a task's result says beside the verdicts, as far as it is wanted."""
+    return _of_platform(directory, _VERDICTS, platform) / f"{chunk:06d}{_EXTRAS_ENDING}"
 
 
 @lru_cache(64)  # a path costs more than it looks, and every task wants these

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 UNANSWERED: Final = "unanswered"
 OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
 """Words that only this program may write into a cell."""
+ANSWERED: Final = "answered"
+"""What stands for a verdict on a platform that has none, but further columns only."""
 
 MAGIC: Final = b"numbercheck-verdicts 1 "
 _MAX_HEADER_BYTES: Final = 1 << 20

@@ -7,16 +7,18 @@ That they do is checked: a verdict file names the hash of the chunk it belongs t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, chunk_blocks
+from orchestrator.jobdir.extra_files import read_extras
 from orchestrator.jobdir.verdict_files import read_verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class MasterChunk:
 
     `first_row` counts from 0 over the whole list; when it is given, it is checked. `columns` is a csv file without a
     header, one record a row, of the input's other columns; `columns_sha256` is its hash, "" if nobody knows it.
+    `extras` are the platforms' extra files, None where there is none; left out, nobody wants any.
     """
 
     path: Path
@@ -36,33 +39,42 @@ class MasterChunk:
     first_row: int | None = None
     columns: Path | None = None
     columns_sha256: str = ""
+    extras: tuple[Path | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictColumn:
-    """The cells of one platform for some rows: `codes[i]` indexes `words`.
+class CodedColumn:
+    """The cells of one column for some rows: `codes[i]` indexes `words`.
 
-    One byte a row, two where the generations together use more than 256 words.
+    Of verdicts one byte a row, two where the generations together use more than 256 words; of further columns four.
     """
 
     words: tuple[str, ...]
-    codes: NDArray[np.uint8] | NDArray[np.uint16]
+    codes: NDArray[np.unsignedinteger[Any]]
 
-    def cut(self, first: int, last: int) -> VerdictColumn:
+    def cut(self, first: int, last: int) -> CodedColumn:
         """Return the rows from `first` to before `last`."""
-        return VerdictColumn(self.words, self.codes[first:last])
+        return CodedColumn(self.words, self.codes[first:last])
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedChunk:
     """A base chunk or a part of one, in list order, with the cells as the master shows them.
 
-    `first_row` counts from 0 over the whole list; `numbers` are E.164 without the plus sign.
+    `first_row` counts from 0 over the whole list; `numbers` are E.164 without the plus sign. `columns` are the
+    verdicts, one a platform; `extras` are the platforms' further columns, where these are wanted.
     """
 
     first_row: int
     numbers: NDArray[np.int64]
-    columns: tuple[VerdictColumn, ...]
+    columns: tuple[CodedColumn, ...]
+    extras: tuple[tuple[CodedColumn, ...], ...] = ()
+
+    @property
+    def in_order(self) -> tuple[CodedColumn, ...]:
+        """Return all columns as they stand in the master: each platform's verdicts, then its further ones."""
+        further = self.extras or ((),) * len(self.columns)
+        return tuple(one for column, extras in zip(self.columns, further, strict=True) for one in (column, *extras))
 
     @property
     def words(self) -> tuple[tuple[str, ...], ...]:
@@ -70,33 +82,46 @@ class ResolvedChunk:
         return tuple(column.words for column in self.columns)
 
     @property
-    def codes(self) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]:
+    def codes(self) -> tuple[NDArray[np.unsignedinteger[Any]], ...]:
         """Return the codes of each platform: row i's word is `words[platform][codes[platform][i]]`."""
         return tuple(column.codes for column in self.columns)
 
     def cut(self, first: int, last: int) -> ResolvedChunk:
         """Return the rows from `first` to before `last`, counted from this block's first."""
-        columns = tuple(column.cut(first, last) for column in self.columns)
-        return ResolvedChunk(self.first_row + first, self.numbers[first:last], columns)
+        return self.with_columns(self.first_row + first, self.numbers[first:last], lambda one: one.cut(first, last))
+
+    def with_columns(
+        self, first_row: int, numbers: NDArray[np.int64], made: Callable[[CodedColumn], CodedColumn]
+    ) -> ResolvedChunk:
+        """Return a block of these numbers, each column of which is `made` of the one that stands there."""
+        extras = tuple(tuple(map(made, columns)) for columns in self.extras)
+        return ResolvedChunk(first_row, numbers, tuple(map(made, self.columns)), extras)
 
 
-def base_blocks(chunk: MasterChunk, first_row: int) -> Iterator[ResolvedChunk]:
+def base_blocks(chunk: MasterChunk, first_row: int, extras: Sequence[int] = ()) -> Iterator[ResolvedChunk]:
     """Yield a chunk as blocks of about 1 MiB of its file; its first row is `first_row` of the list.
 
+    `extras` is how many further columns each platform has.
     Raises `StorageError` when a file is missing, altered, or belongs to another chunk.
     """
     if chunk.first_row not in (None, first_row):
         raise StorageError(f"{chunk.path}: begins at row {chunk.first_row}, but the list is at row {first_row}")
-    hashes, columns = _columns(chunk)
+    read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
+    hashes = {sha256 for _, sha256 in read} - {""}
+    further = tuple(
+        read_further(path, count, chunk.rows)
+        for path, count in zip(chunk.extras or (None,) * len(extras), extras, strict=True)
+    )
+    whole = ResolvedChunk(first_row, np.empty(0, np.int64), tuple(column for column, _ in read), further)
     sha256 = ""
     done = 0
     for block in chunk_blocks(chunk.path):
-        sha256, numbers = block.sha256, block.numbers
-        if done + len(numbers) > chunk.rows:
+        sha256 = block.sha256
+        end = done + len(block.numbers)
+        if end > chunk.rows:
             break
-        cells = tuple(column.cut(done, done + len(numbers)) for column in columns)
-        yield ResolvedChunk(first_row + done, numbers, cells)
-        done += len(numbers)
+        yield whole.with_columns(first_row + done, block.numbers, partial(CodedColumn.cut, first=done, last=end))
+        done = end
     if done != chunk.rows or not hashes <= {sha256}:
         raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
 
@@ -118,38 +143,45 @@ def gathered(blocks: Iterable[ResolvedChunk]) -> Iterator[ResolvedChunk]:
 def _joined(blocks: Sequence[ResolvedChunk]) -> ResolvedChunk:
     if len(blocks) == 1:
         return blocks[0]
-    columns = zip(*(block.columns for block in blocks), strict=True)
-    numbers = np.concatenate([block.numbers for block in blocks])
-    return ResolvedChunk(blocks[0].first_row, numbers, tuple(map(_joined_column, columns)))
+    columns = tuple(map(_joined_column, zip(*(block.columns for block in blocks), strict=True)))
+    extras = tuple(
+        tuple(map(_joined_column, zip(*of_platform, strict=True)))
+        for of_platform in zip(*(block.extras for block in blocks), strict=True)
+    )
+    return ResolvedChunk(blocks[0].first_row, np.concatenate([block.numbers for block in blocks]), columns, extras)
 
 
-def _joined_column(columns: Sequence[VerdictColumn]) -> VerdictColumn:
+def _joined_column(columns: Sequence[CodedColumn]) -> CodedColumn:
     words = tuple(dict.fromkeys(word for column in columns for word in column.words))
     places = {word: place for place, word in enumerate(words)}
-    kind = np.uint8 if len(words) <= MAX_BYTE_WORDS else np.uint16
+    kind = code_type(len(words))
     codes = [np.array([places[word] for word in column.words], kind)[column.codes] for column in columns]
-    return VerdictColumn(words, np.concatenate(codes))
+    return CodedColumn(words, np.concatenate(codes))
 
 
-def read_cells(cell: Path | str, rows: int) -> tuple[VerdictColumn, str]:
+def code_type(words: int) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest type that has a code for each of so many words."""
+    return next(kind for kind in (np.uint8, np.uint16, np.uint32) if words <= np.iinfo(kind).max + 1)
+
+
+def read_cells(cell: Path | str, rows: int) -> tuple[CodedColumn, str]:
     """Return the cells of `rows` rows and the hash of the chunk they belong to, "" when none is known.
 
     Raises `StorageError` when the verdict file is missing, altered or of another length.
     """
     if isinstance(cell, str):
-        return VerdictColumn((cell,), np.zeros(rows, np.uint8)), ""
+        return CodedColumn((cell,), np.zeros(rows, np.uint8)), ""
     verdicts = read_verdicts(cell)
     if len(verdicts.codes) != rows:
         raise StorageError(f"{cell}: holds {len(verdicts.codes):,} verdicts for {rows:,} numbers")
-    return VerdictColumn(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
+    return CodedColumn(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
 
 
-def _columns(chunk: MasterChunk) -> tuple[set[str], tuple[VerdictColumn, ...]]:
-    """Return the columns of the whole chunk, and the hashes that its file must have."""
-    read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
-    return {sha256 for _, sha256 in read} - {""}, tuple(column for column, _ in read)
+def read_further(path: Path | None, count: int, rows: int) -> tuple[CodedColumn, ...]:
+    """Return a platform's further columns for `rows` rows, empty where there is no extra file."""
+    if path is None or not count:
+        return (CodedColumn(("",), np.zeros(rows, np.uint8)),) * count
+    return tuple(CodedColumn(column.words, column.codes) for column in read_extras(path, rows).columns)
 
 
 ROWS_AT_ONCE: Final = 20_000
-MAX_BYTE_WORDS: Final = 256
-"""So many words have codes of one byte."""

@@ -9,10 +9,12 @@ from orchestrator.errors import UsageError
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+    from orchestrator.jobdir.extra_files import Kind
 
 NUMBER: Final = "Number"
-"""The first column's header; the platforms follow, then the columns that are kept from the inputs."""
+"""The first column's header; the platforms follow, each before its extra columns, then what is kept from the inputs."""
 FROM_LIST: Final = "list"
 
 HEADER_STYLE: Final = 1
@@ -40,7 +42,7 @@ class MasterLayout:
     """What is known before the first row: the columns, the rows of each Master sheet, what the Summary says on top.
 
     `sheet_rows` is empty when the list is too long for a workbook; `rows` is the whole list then too. `columns` are
-    the names of the columns kept from the inputs.
+    the names of the columns kept from the inputs, `extras` for each platform the names and kinds of its extra columns.
     """
 
     platforms: tuple[str, ...]
@@ -49,11 +51,18 @@ class MasterLayout:
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
+    extras: tuple[Mapping[str, Kind], ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
         """Return the texts of the first row."""
-        return header(self.platforms, self.columns)
+        return header(self.platforms, self.columns, [tuple(its) for its in self.extras])
+
+    @property
+    def kinds(self) -> tuple[Kind | None, ...]:
+        """Return what the columns between the numbers and the kept ones hold; None for verdicts."""
+        further = self.extras or ({},) * len(self.platforms)
+        return tuple(kind for its in further for kind in (None, *its.values()))
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -65,9 +74,15 @@ class MasterLayout:
         return f"A1:{column_letters(len(self.header))}{rows + 1}"
 
 
-def header(platforms: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of all columns, no two the same in any case: a kept one gives way, as `Number (list)`."""
-    names = [NUMBER, *platforms]
+def header(platforms: Sequence[str], columns: Sequence[str], extras: Sequence[Sequence[str]] = ()) -> tuple[str, ...]:
+    """Return the names of all columns, no two the same in any case: a kept one gives way, as `Number (list)`.
+
+    `extras` are the names of each platform's extra columns, which become `instagram.activedays`.
+    """
+    further = extras or ((),) * len(platforms)
+    names = [NUMBER]
+    for platform, its in zip(platforms, further, strict=True):
+        names += [platform, *(f"{platform}.{' '.join(name.split())}" for name in its)]
     taken = {name.casefold() for name in names}
     for column in columns:
         name = column
@@ -80,9 +95,14 @@ def header(platforms: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def check_width(platforms: Iterable[str], columns: Sequence[str], formats: Container[OutputFormat]) -> None:
+def check_width(
+    platforms: Iterable[str],
+    columns: Sequence[str],
+    formats: Container[OutputFormat],
+    extras: Sequence[Sequence[str]] = (),
+) -> None:
     """Raise `UsageError` when a workbook is wanted that can't have so many columns."""
-    count = len(header(tuple(platforms), columns))
+    count = len(header(tuple(platforms), columns, extras))
     if count > MAX_COLUMNS and OutputFormat.XLSX in formats:
         raise UsageError(
             f'the master would have {count:,} columns, and a sheet takes {MAX_COLUMNS:,}; leave "xlsx" out of [output] '

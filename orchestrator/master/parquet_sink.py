@@ -11,6 +11,7 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.jobdir.digits import count_digits
+from orchestrator.jobdir.extra_files import Kind
 from orchestrator.master.row_text import Piece, assemble
 
 try:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.base_chunks import ResolvedChunk, VerdictColumn
+    from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk
     from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
@@ -39,18 +40,20 @@ ROWS_PER_GROUP: Final = 1 << 17
 class ParquetSink:
     """Writes row groups of some 100,000 rows; the banner stands in the file's metadata.
 
-    Columns, in order: `Number` (string, with its plus sign), the platforms (dictionary of strings), what is kept from
-    the list (strings).
+    Columns, in order: `Number` (string, with its plus sign), the platforms (dictionary of strings), each before its
+    extra columns (whole numbers, doubles, or a dictionary of strings; null for an empty cell), what is kept from the
+    list (strings).
     """
 
     def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
         self.rows = 0
+        self._kinds = layout.kinds
         number, *others = layout.header
-        verdicts, kept = others[: len(layout.platforms)], others[len(layout.platforms) :]
-        fields = [(number, pa.string()), *((name, pa.dictionary(pa.int16(), pa.string())) for name in verdicts)]
+        types = [*map(_type, layout.kinds), *[pa.string()] * len(layout.columns)]
+        fields = [(number, pa.string()), *zip(others, types, strict=True)]
         metadata = {BANNER_KEY: layout.banner} if layout.banner else None
-        self._schema = pa.schema([*fields, *((name, pa.string()) for name in kept)], metadata=metadata)
-        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=[*verdicts, *kept])
+        self._schema = pa.schema(fields, metadata=metadata)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=others)
         self._waiting: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -80,9 +83,9 @@ class ParquetSink:
             self._waiting.clear()
 
     def _table(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> Any:
-        verdicts = [self._verdicts(column) for column in block.columns]
+        cells = [_array(column, kind) for column, kind in zip(block.in_order, self._kinds, strict=True)]
         texts = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)]
-        return pa.Table.from_arrays([self._numbers(block.numbers), *verdicts, *texts], schema=self._schema)
+        return pa.Table.from_arrays([self._numbers(block.numbers), *cells, *texts], schema=self._schema)
 
     def _numbers(self, numbers: NDArray[np.int64]) -> Any:
         """Return the numbers as text, without making an object of each."""
@@ -92,6 +95,21 @@ class ParquetSink:
         signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
         return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
 
-    def _verdicts(self, column: VerdictColumn) -> Any:
-        codes = pa.array(column.codes.astype(np.int16))
-        return pa.DictionaryArray.from_arrays(codes, pa.array(column.words, pa.string()))
+
+def _type(kind: Kind | None) -> Any:
+    if kind in (Kind.WHOLE, Kind.DECIMAL):
+        return pa.int64() if kind is Kind.WHOLE else pa.float64()
+    # Of verdicts there are few different ones; a column of texts may have another one in each row.
+    return pa.dictionary(pa.int16() if kind is None else pa.int32(), pa.string())
+
+
+def _array(column: CodedColumn, kind: Kind | None) -> Any:
+    if kind in (Kind.WHOLE, Kind.DECIMAL):
+        read = int if kind is Kind.WHOLE else float
+        return pa.array([read(word) if word else None for word in column.words], _type(kind)).take(
+            pa.array(column.codes)
+        )
+    # Empty cells are null by their codes: pyarrow joins no dictionaries with a null in them.
+    empty = None if kind is None else np.array([not word for word in column.words])[column.codes]
+    codes = pa.array(column.codes.astype(np.int32), mask=empty).cast(_type(kind).index_type)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(column.words, pa.string()))

@@ -18,7 +18,7 @@ from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
 from orchestrator.jobdir.verdict_files import OWN_WORDS
-from orchestrator.master.base_chunks import MAX_BYTE_WORDS, ResolvedChunk, VerdictColumn, base_blocks, read_cells
+from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk, base_blocks, code_type, read_cells, read_further
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
 class Overlay:
     """A chunk of a later generation: one platform's new cells for some rows of the list.
 
-    `rows` is its row file, beside which its chunk file lies. `cells` is a verdict file or one word for all rows.
+    `rows` is its row file, beside which its chunk file lies. `cells` is a verdict file or one word for all rows, and
+    `extras` the extra file, if there is one.
     """
 
     platform: str
     generation: int
     rows: Path
     cells: Path | str
+    extras: Path | None = None
 
 
 Chunks = Callable[[], Iterable["MasterChunk"]]
@@ -54,53 +56,57 @@ def no_overlays() -> Iterable[Overlay]:
 
 
 def resolved(
-    platforms: Sequence[str], chunks: Iterable[MasterChunk], overlays: Overlays = no_overlays
+    platforms: Sequence[str],
+    chunks: Iterable[MasterChunk],
+    overlays: Overlays = no_overlays,
+    extras: Sequence[int] = (),
 ) -> Iterator[ResolvedChunk]:
     """Yield the list in order, a base chunk in one or more blocks of some 80,000 rows, every cell resolved.
 
-    Overlays of platforms that are not asked for are passed over. Memory is that of a chunk, and one overlay chunk for
-    each platform and generation. Raises `StorageError` when a file is missing, altered, or its rows or numbers are not
+    `extras` is how many further columns each platform has, none of them when it is left out. Overlays of platforms that
+    are not asked for are passed over. Memory is that of a chunk, and one overlay chunk for each platform and
+    generation. Raises `StorageError` when a file is missing, altered, or its rows or numbers are not
     those of the list.
     """
-    lanes = _lanes(platforms, overlays)
+    counts = extras or (0,) * len(platforms)
+    # Per platform its generations in order; finding them costs one pass over the overlays.
+    keys = sorted({(overlay.platform, overlay.generation) for overlay in overlays()})
+    lanes = [
+        [_Lane(overlays(), key, count) for key in keys if key[0] == platform]
+        for platform, count in zip(platforms, counts, strict=True)
+    ]
     row = 0
     for chunk in chunks:
-        for block in base_blocks(chunk, row):
+        for block in base_blocks(chunk, row, extras):
             row += len(block.numbers)
-            yield _overlaid(block, lanes)
+            further = block.extras or ((),) * len(platforms)
+            patched = [_patched(block, *columns) for columns in zip(block.columns, further, lanes, strict=True)]
+            columns = tuple(column for column, *_ in patched)
+            yield ResolvedChunk(block.first_row, block.numbers, columns, tuple(tuple(its) for _, *its in patched))
     for lane in (lane for by_generation in lanes for lane in by_generation):
         lane.must_be_over()
 
 
-def _lanes(platforms: Sequence[str], overlays: Overlays) -> list[list[_Lane]]:
-    """Return per platform its generations in order; finding them costs one pass over the overlays."""
-    keys = sorted({(overlay.platform, overlay.generation) for overlay in overlays()})
-    return [[_Lane(_of(overlays(), *key)) for key in keys if key[0] == platform] for platform in platforms]
-
-
-def _of(overlays: Iterable[Overlay], platform: str, generation: int) -> Iterator[Overlay]:
-    return (o for o in overlays if o.platform == platform and o.generation == generation)
-
-
 class _Cells(NamedTuple):
-    """Rows of the list with their numbers, where these are known, and their new cells."""
+    """Rows of the list with their numbers, where these are known, and their new cells, verdicts first."""
 
     rows: NDArray[np.int64]
     numbers: NDArray[np.int64] | None
-    column: VerdictColumn
+    columns: tuple[CodedColumn, ...]
 
     def cut(self, first: int, last: int) -> _Cells:
         numbers = None if self.numbers is None else self.numbers[first:last]
-        return _Cells(self.rows[first:last], numbers, self.column.cut(first, last))
+        return _Cells(self.rows[first:last], numbers, tuple(column.cut(first, last) for column in self.columns))
 
 
 class _Lane:
-    """One platform's one generation; `take` moves forward only."""
+    """One platform's one generation, out of all `overlays`; `take` moves forward only."""
 
-    def __init__(self, overlays: Iterable[Overlay]) -> None:
-        self._overlays = iter(overlays)
+    def __init__(self, overlays: Iterable[Overlay], key: tuple[str, int], extras: int) -> None:
+        self._overlays = (overlay for overlay in overlays if (overlay.platform, overlay.generation) == key)
+        self._extras = extras
         self._overlay: Overlay | None = None
-        self._cells = _Cells(np.empty(0, np.int64), None, VerdictColumn(("",), np.empty(0, np.uint8)))
+        self._cells = _Cells(np.empty(0, np.int64), None, ())
         self._row = 0
         self._next_file()
 
@@ -124,52 +130,63 @@ class _Lane:
         self._overlay = next(self._overlays, None)
         if self._overlay is None:
             return
-        self._cells = _read(self._overlay)
+        self._cells = _read(self._overlay, self._extras)
         rows = self._cells.rows
         if len(rows) and rows[0] < self._row:
             raise StorageError(f"{self._overlay.rows}: its rows are out of order; {_RETRY}")
         self._row = int(rows[-1]) + 1 if len(rows) else self._row
 
 
-def _read(overlay: Overlay) -> _Cells:
+def _read(overlay: Overlay, extras: int) -> _Cells:
     """Read one overlay. Verdicts must belong to the chunk file beside the rows; its numbers are compared later."""
     rows = read_rows(overlay.rows)
     column, sha256 = read_cells(overlay.cells, len(rows))
+    columns = (column, *read_further(overlay.extras, extras, len(rows)))
     if isinstance(overlay.cells, str):
-        return _Cells(rows, None, column)
+        return _Cells(rows, None, columns)
     path = chunk_path_beside(overlay.rows)
     chunk = read_chunk(path)
     if len(chunk.numbers) != len(rows) or sha256 not in ("", chunk.sha256):
         raise StorageError(f"{path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
-    return _Cells(rows, chunk.numbers, column)
+    return _Cells(rows, chunk.numbers, columns)
 
 
-def _overlaid(block: ResolvedChunk, lanes: list[list[_Lane]]) -> ResolvedChunk:
-    columns = tuple(
-        _patched(block, column, by_generation) if by_generation else column
-        for column, by_generation in zip(block.columns, lanes, strict=True)
-    )
-    return ResolvedChunk(block.first_row, block.numbers, columns)
-
-
-def _patched(block: ResolvedChunk, column: VerdictColumn, lanes: list[_Lane]) -> VerdictColumn:
-    """Lay the generations over a column, in order, so that the highest has the last word.
+def _patched(
+    block: ResolvedChunk, verdicts: CodedColumn, extras: Sequence[CodedColumn], lanes: list[_Lane]
+) -> list[CodedColumn]:
+    """Lay the generations over a platform's columns, in order, so that the highest has the last word.
 
     A verdict gives way to verdicts only: one that was fetched again after a retry was planned is paid for, and a retry
-    that came to nothing says nothing against it.
+    that came to nothing says nothing against it. What stands beside a verdict goes with it.
     """
-    words = {word: code for code, word in enumerate(column.words)}
-    codes = column.codes.astype(np.uint16)
+    if not lanes:
+        return [verdicts, *extras]
+    columns = [_Patched(column) for column in (verdicts, *extras)]
     end = block.first_row + len(block.numbers)
     for overlay, cells in (taken for lane in lanes for taken in lane.take(end)):
         rows = cells.rows - block.first_row
         if cells.numbers is not None and (block.numbers[rows] != cells.numbers).any():
             raise StorageError(f"{overlay.rows}: names rows of other numbers; {_RETRY}")
-        recoded = np.array([words.setdefault(word, len(words)) for word in cells.column.words], np.uint16)
-        new, there = recoded[cells.column.codes], codes[rows]
-        ours = np.array([word in OWN_WORDS for word in words], dtype=bool)
-        codes[rows] = np.where(ours[new] & ~ours[there], there, new)
-    return VerdictColumn(tuple(words), codes.astype(np.uint8) if len(words) <= MAX_BYTE_WORDS else codes)
+        new, there = columns[0].recoded(cells.columns[0]), columns[0].codes[rows]
+        ours = np.array([word in OWN_WORDS for word in columns[0].words], dtype=bool)
+        wins = ~ours[new] | ours[there]
+        for column, further in zip(columns, cells.columns, strict=True):
+            column.codes[rows] = np.where(wins, column.recoded(further), column.codes[rows])
+    return [CodedColumn(tuple(one.words), one.codes.astype(code_type(len(one.words)))) for one in columns]
+
+
+class _Patched:
+    """A column on its way to further words."""
+
+    def __init__(self, column: CodedColumn) -> None:
+        self.words = {word: code for code, word in enumerate(column.words)}
+        self.codes = column.codes.astype(np.uint32)
+
+    def recoded(self, column: CodedColumn) -> NDArray[np.uint32]:
+        """Return the codes of another column in the words of this one, which learns those that it lacks."""
+        codes = np.array([self.words.setdefault(word, len(self.words)) for word in column.words], np.uint32)
+        recoded: NDArray[np.uint32] = codes[column.codes]
+        return recoded
 
 
 _RETRY = "the job's chunks folder was altered; bring it back from a copy"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.base_chunks import VerdictColumn
+    from orchestrator.master.base_chunks import CodedColumn
 
 _MOST_COMBINATIONS: Final = 4096
 """Verdicts of several platforms are one piece as long as there are few ways to combine them."""
@@ -84,25 +84,26 @@ def _by_value(values: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]
         yield int(values[place[0]]), place
 
 
-def verdict_pieces(columns: Sequence[VerdictColumn], cell: Callable[[str], bytes]) -> list[Piece]:
-    """Return the verdicts of all platforms as few pieces: what occurs together is one entry."""
+def column_pieces(columns: Sequence[CodedColumn], cells: Sequence[Callable[[str], bytes]]) -> list[Piece]:
+    """Return the cells of all columns as few pieces: what occurs together is one entry. `cells` format them."""
     pieces: list[Piece] = []
+    formats = iter(cells)
     for group in _groups(columns):
         shape = tuple(len(column.words) for column in group)
         combined = np.ravel_multi_index([column.codes for column in group], shape)
         present = np.flatnonzero(np.bincount(combined))
         dense = np.empty(present.max(initial=-1) + 1, np.intp)
         dense[present] = np.arange(len(present))
-        words = [[cell(word) for word in column.words] for column in group]
+        words = [list(map(next(formats), column.words)) for column in group]
         parts = np.unravel_index(present, shape)
         texts = (map(table.__getitem__, codes.tolist()) for table, codes in zip(words, parts, strict=True))
         pieces.append(Piece([b"".join(row) for row in zip(*texts, strict=True)], dense[combined]))
     return pieces
 
 
-def _groups(columns: Sequence[VerdictColumn]) -> Iterator[list[VerdictColumn]]:
+def _groups(columns: Sequence[CodedColumn]) -> Iterator[list[CodedColumn]]:
     """Yield neighbours whose words can be combined in few ways, or single columns."""
-    group: list[VerdictColumn] = []
+    group: list[CodedColumn] = []
     for column in columns:
         if group and prod(len(one.words) for one in (*group, column)) > _MOST_COMBINATIONS:
             yield group

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.master.row_text import Piece, assemble, enclosed, verdict_pieces
+from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,8 @@ class CsvSink:
     def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
         """Append the rows."""
         self.rows += len(block.numbers)
-        pieces = verdict_pieces(block.columns, _cell)
+        columns = block.in_order
+        pieces = column_pieces(columns, [_cell] * len(columns))
         if kept:
             pieces.append(Piece([b"".join(map(_cell, cells)) for cells in kept], np.arange(len(kept))))
         text = assemble(block.numbers, enclosed(pieces, b"", _ROW_END + _NUMBER))

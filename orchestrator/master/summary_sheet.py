@@ -9,6 +9,7 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
+from orchestrator.jobdir.verdict_files import ANSWERED
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
 from orchestrator.master.xml_text import legal, literal
@@ -31,6 +32,7 @@ MEANINGS: Final = {
     "yes": "The number has an account on this platform.",
     "no": "The number has no account on this platform.",
     "ban": "The vendor says that the number's account is banned.",
+    ANSWERED: "The vendor gave columns for this number; the platform has no verdict.",
     "unknown": "The vendor could not tell. This is not a no.",
     "n/a": "The vendor could not tell. This is not a no.",
     "unanswered": "The task is done, but the vendor said nothing about this number. This is not a no.",

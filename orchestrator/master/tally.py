@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.base_chunks import ResolvedChunk, VerdictColumn
+    from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk
 
 _LEADING: Final = 1000
 _INTERNATIONAL: Final = "001"
@@ -68,7 +68,7 @@ class Tally:
         return dict(sorted(table.items(), key=lambda item: (-sum(item[1].values()), item[0])))
 
 
-def _count(leading: NDArray[np.int64], column: VerdictColumn) -> list[tuple[str, NDArray[np.int64]]]:
+def _count(leading: NDArray[np.int64], column: CodedColumn) -> list[tuple[str, NDArray[np.int64]]]:
     words = len(column.words)
     keys = column.codes * np.int64(_LEADING) + leading
     grid = np.bincount(keys, minlength=_LEADING * words).reshape(words, _LEADING)

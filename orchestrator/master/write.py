@@ -22,9 +22,10 @@ from orchestrator.master.tally import Tally
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from orchestrator.jobdir.extra_files import Kind
     from orchestrator.master.base_chunks import ResolvedChunk
     from orchestrator.master.resolved import Chunks, Overlays
 
@@ -37,7 +38,8 @@ class MasterRequest:
 
     `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
     rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
-    inputs. `limits` are the workbook's. `rows` is how many numbers there are.
+    inputs. `limits` are the workbook's. `rows` is how many numbers there are. `extras` are for each platform its extra
+    columns and what they hold, nothing when nobody wants any.
     """
 
     directory: Path
@@ -47,6 +49,7 @@ class MasterRequest:
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
+    extras: tuple[Mapping[str, Kind], ...] = ()
     limits: BookLimits = BookLimits()  # noqa: RUF009 - frozen, so one for all is safe
 
 
@@ -80,18 +83,21 @@ def write_master(
     generations. Raises `UsageError` for more columns than a sheet takes, and `StorageError`; then
     the files of an earlier run are untouched.
     """
-    check_width(request.platforms, request.columns, request.formats)
+    check_width(request.platforms, request.columns, request.formats, [tuple(its) for its in request.extras])
     make_private_directory(request.directory)
     tally = Tally(request.platforms)
     with ExitStack() as stack:
         targets = [master_path(request.directory, output, partial=partial) for output in request.formats]
         files = [stack.enter_context(replacing(target)) for target in targets]
         sheets = sheet_rows(request.rows, request.limits)
-        layout = MasterLayout(request.platforms, request.rows, sheets, request.banner, request.facts, request.columns)
+        layout = MasterLayout(
+            request.platforms, request.rows, sheets, request.banner, request.facts, request.columns, request.extras
+        )
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
         kept = KeptCells(chunks() if request.columns else (), len(request.columns))
-        _stream(resolved(request.platforms, chunks(), overlays), kept, tally, sinks)
+        blocks = resolved(request.platforms, chunks(), overlays, tuple(map(len, request.extras)))
+        _stream(blocks, kept, tally, sinks)
         written = tuple(
             MasterFile(target.name, sha256_so_far(file), sink.rows)
             for target, file, sink in zip(targets, files, sinks, strict=True)

@@ -13,15 +13,16 @@ from typing import IO, TYPE_CHECKING, Final, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
+from orchestrator.jobdir.extra_files import Kind
 from orchestrator.master.book import build
 from orchestrator.master.master_layout import HEADER_STYLE, TEXT_STYLE, MasterLayout
-from orchestrator.master.row_text import Piece, assemble, enclosed, verdict_pieces
+from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 from orchestrator.master.tally import Tally
 from orchestrator.master.xml_text import escaped
 from orchestrator.master.zip_writer import ZipWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orchestrator.master.base_chunks import ResolvedChunk
 
@@ -47,6 +48,7 @@ class XlsxSink:
         self._sheet = 0
         self._left = 0
         self._archive = ZipWriter(file)
+        self._formats = [_FORMATS.get(kind, _kept_cell) for kind in layout.kinds]
 
     def __enter__(self) -> Self:
         self._archive.__enter__()
@@ -84,7 +86,7 @@ class XlsxSink:
 
     def _write_rows(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
         """Format rows: what ends one row and begins the next is part of the last piece."""
-        pieces = verdict_pieces(block.columns, _cell)
+        pieces = column_pieces(block.in_order, self._formats)
         if kept:
             pieces.append(Piece([b"".join(map(_kept_cell, cells)) for cells in kept], np.arange(len(kept))))
         text = assemble(block.numbers, enclosed(pieces, _NUMBER_END, _ROW_END + _ROW))
@@ -104,8 +106,12 @@ class XlsxSink:
 
 
 @cache
-def _cell(word: str) -> bytes:
+def _verdict_cell(word: str) -> bytes:
     return _kept_cell(word)
+
+
+def _number_cell(text: str) -> bytes:
+    return f"<c><v>{text}</v></c>".encode() if text else b"<c/>"
 
 
 def _kept_cell(text: str, style: int | None = None) -> bytes:
@@ -116,6 +122,14 @@ def _kept_cell(text: str, style: int | None = None) -> bytes:
         style = TEXT_STYLE if csv_safe(text) != text else 0
     mark = f' s="{style}"' if style else ""
     return f'<c{mark} t="str"><v>{escaped(_fitting(text))}</v></c>'.encode()
+
+
+_FORMATS: Final[dict[Kind | None, Callable[[str], bytes]]] = {
+    None: _verdict_cell,
+    Kind.WHOLE: _number_cell,
+    Kind.DECIMAL: _number_cell,
+}
+"""How the cells of a column are written that are no text."""
 
 
 def _fitting(text: str) -> str:

@@ -5,13 +5,17 @@ content and not by name (`tables`), and whatever does not fit the chunk is count
 """
 
 from orchestrator.results.check import ResultCheck, ResultReport, check_limits
+from orchestrator.results.extras import ExtrasOrder, ExtrasReport, take_extras
 from orchestrator.results.keeping import altered, set_aside, take_results
 
 __all__ = [
+    "ExtrasOrder",
+    "ExtrasReport",
     "ResultCheck",
     "ResultReport",
     "altered",
     "check_limits",
     "set_aside",
+    "take_extras",
     "take_results",
 ]

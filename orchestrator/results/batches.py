@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from orchestrator.jobdir.verdict_files import ANSWERED
 from orchestrator.results.numbers import as_numbers
 
 if TYPE_CHECKING:
@@ -25,15 +26,23 @@ _FEWEST_NUMBERS: Final = 0.5
 """The share of cells that are numbers, in a column that is not named as one of numbers."""
 
 
-class Batch(NamedTuple):
-    """Rows, in any order: int64 as `as_numbers` gives them, and verdict cells as the parser gave them.
+class Cells(NamedTuple):
+    """A column's cells as the parser gave them, each different one once: row i has `cells[which[i]]`."""
 
-    There are few different cells: row i has `cells[which[i]]`.
+    cells: Sequence[object]
+    which: NDArray[np.intp]
+
+
+class Batch(NamedTuple):
+    """Rows, in any order: int64 as `as_numbers` gives them, verdict cells, and those of further columns.
+
+    There are few different verdicts: row i has `cells[which[i]]`.
     """
 
     numbers: NDArray[np.int64]
     cells: Sequence[object]
     which: NDArray[np.intp]
+    extras: tuple[Cells, ...] = ()
 
     @property
     def verdicts(self) -> list[object]:
@@ -45,34 +54,52 @@ Table = list[Batch]
 """All rows of a table; without any, it has a header only."""
 
 
-def batch(numbers: Sequence[object], verdicts: Sequence[object]) -> Batch:
-    """Return a batch of cells; both columns have the same length."""
-    cells = list(dict.fromkeys(verdicts))
+def batch(numbers: Sequence[object], verdicts: Sequence[object], *extras: Sequence[object]) -> Batch:
+    """Return a batch of cells; all columns have the same length."""
+    return Batch(as_numbers(numbers), *_distinct(verdicts), tuple(map(_distinct, extras)))
+
+
+def _distinct(column: Sequence[object]) -> Cells:
+    cells = list(dict.fromkeys(column))
     places = {cell: place for place, cell in enumerate(cells)}
-    return Batch(as_numbers(numbers), cells, np.fromiter(map(places.__getitem__, verdicts), np.intp, len(verdicts)))
+    return Cells(cells, np.fromiter(map(places.__getitem__, column), np.intp, len(column)))
 
 
 def read_rows(rows: Iterable[Sequence[object]], wanted: Wanted) -> Table | None:
     """Find the header, then read the two columns below it; None when there is no such header."""
     rows = iter(rows)
-    head = list(islice(filter(_is_filled, rows), HEADER_WITHIN_ROWS))
+    head = list(islice((row for row in rows if any(map(_is_filled, row))), HEADER_WITHIN_ROWS))
     header = wanted.find(head)
     if header is None:
         return None
     below = chain(head[header.row + 1 :], rows)
     number: int | None = None
+    extras: list[int | None] = []
     table = []
     while some := list(islice(below, BATCH_ROWS)):
         if number is None:
             number = max(header.numbers, key=partial(_share, some))  # of two that are named alike, one may be an index
             if not header.named and _share(some, number) < _FEWEST_NUMBERS:
                 return None
-        table.append(batch(_column(some, number), _column(some, header.verdict)))
+            extras = [max(places, key=partial(_filled, some), default=None) for places in header.extras]
+        verdicts = _answered(some, number) if header.verdict is None else _column(some, header.verdict)
+        further = [[""] * len(some) if place is None else _column(some, place) for place in extras]
+        table.append(batch(_column(some, number), verdicts, *further))
     return table if header.named or table else None
 
 
-def _is_filled(row: Sequence[object]) -> bool:
-    return any(cell not in ("", None) for cell in row)
+def _is_filled(cell: object) -> bool:
+    return cell not in ("", None)
+
+
+def _filled(rows: list[Sequence[object]], place: int) -> int:
+    """Return how many of the first cells of a column say something."""
+    return sum(map(_is_filled, _column(rows[:_SAMPLE], place)))
+
+
+def _answered(rows: list[Sequence[object]], number: int) -> list[object]:
+    """Return the verdicts of a platform that has none: whether there is anything beside the number."""
+    return [ANSWERED if any(map(_is_filled, (*row[:number], *row[number + 1 :]))) else "" for row in rows]
 
 
 def _share(rows: list[Sequence[object]], place: int) -> float:

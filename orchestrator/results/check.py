@@ -43,7 +43,8 @@ class ResultCheck:
 
     `columns` are further names of the verdict column; `success` is the vendor's count, None when unknown.
     `chunk_sha256` is what the chunk file must have, "" when that is not known. `settle` takes what a suspect file says.
-    `keep_as` is where the file belongs once it is taken, whatever its ending; by default beside itself.
+    `keep_as` is where the file belongs once it is taken, whatever its ending; by default beside itself. A platform
+    `without_verdict` has further columns only.
     """
 
     result: Path
@@ -56,6 +57,7 @@ class ResultCheck:
     chunk_sha256: str = ""
     settle: bool = False
     keep_as: Path | None = None
+    without_verdict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Res
 
     Returns the hash of the very bytes that were read, the suffix of their kind, and how many rows have odd verdicts.
     """
-    wanted = Wanted(check.platform, check.columns)
+    wanted = Wanted(check.platform, check.columns, without_verdict=check.without_verdict)
     found, rows, odd = False, 0, 0
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -156,8 +158,7 @@ def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Res
         with damage():
             suffix = suffix_of(file)
     if not found:
-        names = ", ".join(wanted.spellings)
-        raise DamagedResultError(f"no table with a column for numbers and one for verdicts (named one of: {names})")
+        raise DamagedResultError(f"no table with {wanted.shown}")
     if odd > rows // 2:
         raise DamagedResultError(f"{odd:,} of {rows:,} rows have no verdict where it should be: {words.oddity}")
     return sha256, suffix, odd

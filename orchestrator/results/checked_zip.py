@@ -142,7 +142,7 @@ class CheckedZip:
 
 
 def _directory_start(file: IO[bytes], limits: ResultLimits) -> int:
-    """Return where the zip's directory starts, which reaches to the end of the file, save for a comment."""
+    """Return where the zip's directory starts, which reaches to the end of the file, or to a comment."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _END.size - _LONGEST_COMMENT))
     tail = file.read()

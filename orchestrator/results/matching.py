@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 class Matcher:
     """Collects the verdicts of one chunk; memory is some 30 bytes a number of the chunk.
 
-    `codes` holds a code a number, 0 where nothing was said; `own` counts rows of the chunk (doubled ones too),
-    `foreign` all others save blank ones. Of further tables, only what they add counts: `overruled` are rows of theirs
-    that say something else than an earlier table did.
+    `codes` holds a code a number, of a `kind` that has room for all codes, 0 where nothing was said; `own` counts rows
+    of the chunk (doubled ones too), `foreign` all others but blank ones. Of further tables, only what they add counts:
+    `overruled` are rows of theirs that say something else than an earlier table did.
     """
 
-    def __init__(self, numbers: NDArray[np.int64]) -> None:
+    def __init__(self, numbers: NDArray[np.int64], kind: type[np.unsignedinteger[Any]] = np.uint8) -> None:
         self._order = np.argsort(numbers)
         self._sorted = numbers[self._order]
         self._seen = np.zeros(len(numbers), np.bool_)
         self._contradicted = np.zeros(len(numbers), np.bool_)
-        self._said = np.zeros(len(numbers), np.uint8)
+        self._said = np.zeros(len(numbers), kind)
         self._earlier: NDArray[np.bool_] | None = None
         self.own = 0
         self.foreign = 0
@@ -35,7 +35,7 @@ class Matcher:
         """Take what follows for another table, in which what was said already may stand again."""
         self._earlier = self._seen.copy()
 
-    def place(self, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+    def place(self, numbers: NDArray[np.int64], codes: NDArray[np.unsignedinteger[Any]]) -> None:
         """Take rows: `numbers[i]` was said to be `codes[i]`; code 0 is an empty cell."""
         turn = np.argsort(numbers)  # a search in their order is several times as fast, and order means nothing here
         numbers, codes = numbers[turn], codes[turn]
@@ -54,7 +54,7 @@ class Matcher:
         self._seen[places] = True
         self._say(places, codes)
 
-    def _say(self, places: NDArray[np.intp], codes: NDArray[np.uint8]) -> None:
+    def _say(self, places: NDArray[np.intp], codes: NDArray[np.unsignedinteger[Any]]) -> None:
         """Write the codes, then read them back: a row that finds another code than its own was contradicted.
 
         That covers doubled rows within this batch and with earlier ones. An empty cell says nothing, so it
@@ -67,9 +67,9 @@ class Matcher:
         self._contradicted[places[self._said[places] != codes]] = True
 
     @property
-    def codes(self) -> NDArray[np.uint8]:
+    def codes(self) -> NDArray[np.unsignedinteger[Any]]:
         """The codes, in chunk order; contradicted numbers are 0."""
-        return np.where(self._contradicted, np.uint8(0), self._said)
+        return np.where(self._contradicted, self._said.dtype.type(0), self._said)
 
     @property
     def complete(self) -> bool:

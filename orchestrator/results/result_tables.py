@@ -91,7 +91,7 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
     found, stumble = False, None
     for name in sorted(files, key=_preference):
         if _base(name) in _LISTS:
-            tables = iter([_list(archive.read(name), _LISTS[_base(name)])])
+            tables = iter([] if wanted.without_verdict else [_list(archive.read(name), _LISTS[_base(name)], wanted)])
         else:
             tables = _tables(archive.read(name), limits, wanted, depth)
         try:
@@ -116,7 +116,7 @@ def _preference(name: str) -> tuple[int, str]:
     return len(_PREFERRED) + (not base.endswith(_TABLES)) + (base in _LISTS), name
 
 
-def _list(content: bytes, word: str) -> Table:
+def _list(content: bytes, word: str, wanted: Wanted) -> Table:
     """Return a bare list of numbers that share one verdict; a number in no list stays unanswered."""
     lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
-    return [batch(lines, [word if line else "" for line in lines])]
+    return [batch(lines, [word if line else "" for line in lines], *[[""] * len(lines)] * len(wanted.extras))]

@@ -24,7 +24,40 @@ _SAME_NAME = (
     *("signal", "tiktok", "snapchat", "microsoft", "netflix", "airbnb", "shopee", "Binance", "temu"),
 )
 
-TASK_TYPES = {"ws": "whatsapp", "tg": "telegram"} | {name: name.lower() for name in _SAME_NAME}
+_CARRIER = ("number_type", "country_code", "carrier", "underlying_carrier", "region", "city")
+FURTHER_COLUMNS = {
+    "whatsapp_active": ("activetime", "activedays", "business"),
+    "whatsapp_avatar": ("age", "avatar", "category", "gender", "hair_color", "skin_color"),
+    "whatsapp_business": ("business",),
+    "telegram_avatar": ("avatar", "gender", "age", "hair", "skin"),
+    "telegram_active": ("telegram_days",),
+    "carrier": _CARRIER,
+    "us_carrier": _CARRIER,
+}
+"""Platform → what its results have beside the number and the verdict."""
+VERDICT_HEADERS = {
+    "whatsapp_active": "activated",
+    "whatsapp_avatar": "activated",
+    "whatsapp_business": "whatsapp",
+    "telegram_avatar": "telegram",
+    "telegram_active": "",
+    "carrier": "",
+    "us_carrier": "",
+    "active_check": "ActiveStatus",
+    "high_value_users": "Result",
+}
+"""Platform → what the verdicts' column is called, where that is not the platform's name; "" without verdicts."""
+
+TASK_TYPES = {
+    "ws": "whatsapp",
+    "tg": "telegram",
+    **{name: name.lower() for name in _SAME_NAME},
+    **{f"ws_{kind}": f"whatsapp_{kind}" for kind in ("active", "avatar", "business")},
+    **{f"tg_{kind}": f"telegram_{kind}" for kind in ("active", "avatar")},
+    "globalCarrier": "carrier",
+    "us_carrier_premium": "us_carrier",
+    **{name: name for name in ("active_check", "high_value_users")},
+}
 """`task_type` → platform; case-sensitive, as at the vendor."""
 
 SIMPLE_WORDS = {name.lower(): name.lower() for name in _SAME_NAME} | {

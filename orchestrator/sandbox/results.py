@@ -17,7 +17,7 @@ from orchestrator.sandbox.chance import hash64, mix_all
 from orchestrator.sandbox.faults import strikes
 from orchestrator.sandbox.shapes import NumberForm, RowOrder, Shape, shape_of
 from orchestrator.sandbox.uploads import read_numbers
-from orchestrator.sandbox.verdicts import foreign_rows, missing_mask, verdict_codes
+from orchestrator.sandbox.verdicts import foreign_rows, further_cells, missing_mask, verdict_codes
 from orchestrator.sandbox.workbook import write_workbook
 
 if TYPE_CHECKING:
@@ -86,14 +86,16 @@ def write_result(order: ResultOrder, file: IO[bytes]) -> None:
     turn = _turn(order, shape, rows.numbers)
     mark = "+" if shape.form is NumberForm.PLUS else ""
     numbers = [f"{mark}{number}" for number in rows.numbers[turn].tolist()]
-    words = [shape.words[code] for code in rows.codes[turn].tolist()]
+    words = [shape.words[code] for code in rows.codes[turn].tolist()] if shape.verdict_header else []
+    further = [further_cells(order.seed, order.platform, name, rows.numbers[turn]) for name in shape.further]
+    columns = [*([words] if words else []), *further]
     match order.extension:
         case ".csv":
-            file.writelines(_csv(shape, numbers, words))
+            file.writelines(_csv(shape, numbers, columns))
         case ".xlsx":
-            write_workbook(file, shape, numbers, words)
+            write_workbook(file, shape, numbers, columns)
         case _:
-            _write_zip(order.task_id, file, shape, numbers, words)
+            _write_zip(order.task_id, file, shape, numbers, columns)
 
 
 def result_bytes(order: ResultOrder) -> bytes:
@@ -127,16 +129,20 @@ def _turn(order: ResultOrder, shape: Shape, numbers: NDArray[np.int64]) -> NDArr
             return np.argsort(mix_all(hash64(order.seed, "shuffle", order.task_id), numbers))
 
 
-def _csv(shape: Shape, numbers: Sequence[str], words: Sequence[str]) -> Iterator[bytes]:
-    yield f"\ufeff{shape.number_header},{shape.verdict_header}\n".encode()
+def _csv(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]]) -> Iterator[bytes]:
+    yield ("\ufeff" + ",".join(shape.headers) + "\n").encode()
     for start in range(0, len(numbers), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        yield "".join(f"{n},{w}\n" for n, w in zip(numbers[block], words[block], strict=True)).encode()
+        rows = zip(numbers[block], *(column[block] for column in columns), strict=True)
+        yield "".join(f"{','.join(row)}\n" for row in rows).encode()
 
 
-def _write_zip(task_id: str, file: IO[bytes], shape: Shape, numbers: Sequence[str], words: Sequence[str]) -> None:
+def _write_zip(
+    task_id: str, file: IO[bytes], shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]]
+) -> None:
     """Write the same rows several times, as the vendor does: whoever reads all members counts them twice or more."""
     folder = f"{task_id}/" if shape.folder else ""
+    words = columns[0] if shape.verdict_header else [""] * len(numbers)
     yes, no = (
         "".join(f"{n}\n" for n, w in zip(numbers, words, strict=True) if w == word).encode() for word in shape.words[:2]
     )
@@ -144,9 +150,9 @@ def _write_zip(task_id: str, file: IO[bytes], shape: Shape, numbers: Sequence[st
         ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
         tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as book,
     ):
-        write_workbook(book, shape, numbers, words)
+        write_workbook(book, shape, numbers, columns)
         book.seek(0)
-        _put(archive, f"{folder}all.csv", _csv(shape, numbers, words))
+        _put(archive, f"{folder}all.csv", _csv(shape, numbers, columns))
         _put(archive, f"{folder}result.xlsx", iter(lambda: book.read(_COPY_BYTES), b""))
         _put(archive, f"{folder}{shape.registered}", iter([yes]))
         _put(archive, f"{folder}unregistered.txt", iter([no]))

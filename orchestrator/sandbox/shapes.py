@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from orchestrator.sandbox.catalog import ApiStyle
+from orchestrator.sandbox.catalog import FURTHER_COLUMNS, VERDICT_HEADERS, ApiStyle
 from orchestrator.sandbox.chance import chance, pick
 from orchestrator.sandbox.verdicts import WORDS
 
@@ -42,7 +42,10 @@ class Dimension(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The layout of one task's result; `words` spell `verdicts.WORDS`, position by position."""
+    """The layout of one task's result; `words` spell `verdicts.WORDS`, position by position.
+
+    Without a `verdict_header` there are no verdicts, and `further` are the headers of other columns.
+    """
 
     number_header: str
     verdict_header: str
@@ -54,6 +57,12 @@ class Shape:
     cell_references: bool
     shared_strings: bool
     dimension: Dimension
+    further: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of all columns."""
+        return (self.number_header, *filter(None, (self.verdict_header,)), *self.further)
 
 
 _DOCUMENTED_SHARE = 0.4
@@ -70,7 +79,8 @@ def shape_of(seed: int, task_id: str, style: ApiStyle, platform: str) -> Shape:
     words = _SPANISH if spanish else _YES_NO
     if chance(seed, "documented", task_id) < _DOCUMENTED_SHARE:
         return _documented(platform, words[0])
-    headers = (platform, platform.upper(), platform.capitalize(), "activated", "Activated")
+    own = VERDICT_HEADERS.get(platform, platform)
+    headers = (own, own.upper(), own.capitalize(), *(("activated", "Activated") if own == platform else ()))
     return Shape(
         number_header=pick(_NUMBER_HEADERS, seed, "number header", task_id),
         verdict_header=pick(headers, seed, "verdict header", task_id),
@@ -82,13 +92,14 @@ def shape_of(seed: int, task_id: str, style: ApiStyle, platform: str) -> Shape:
         cell_references=pick((True, False), seed, "references", task_id),
         shared_strings=pick((True, False), seed, "strings", task_id),
         dimension=pick(tuple(Dimension), seed, "dimension", task_id),
+        further=FURTHER_COLUMNS.get(platform, ()),
     )
 
 
 def _documented(platform: str, yes_no: tuple[str, str]) -> Shape:
     return Shape(
         number_header="Number",
-        verdict_header=platform,
+        verdict_header=VERDICT_HEADERS.get(platform, platform),
         words=(*yes_no, *WORDS[2:]),
         form=NumberForm.PLUS,
         order=RowOrder.AS_SENT,
@@ -97,4 +108,5 @@ def _documented(platform: str, yes_no: tuple[str, str]) -> Shape:
         cell_references=True,
         shared_strings=True,
         dimension=Dimension.RIGHT,
+        further=FURTHER_COLUMNS.get(platform, ()),
     )

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 WORDS = ("yes", "no", "ban", "unknown", "N/A")
 """Every verdict; the first two make up all but 150 in 10,000."""
 
+_FURTHER: dict[str, tuple[str, ...]] = {
+    "activetime": tuple(f"2026-{month:02}-15" for month in range(1, 13)),
+    "activedays": tuple(map(str, range(366))),
+    "telegram_days": ("1", "7", "30", "N/A"),
+    "number_type": ("mobile", "landline", "voip"),
+    "country_code": ("CH", "US", "DE"),
+    "avatar": tuple(f"https://pictures.example/{place}.jpg" for place in range(1000)),
+    "age": ("18-24", "25-34", "35-44", "45-54"),
+}
+"""What further columns hold; the others have `yes`, `no` and a blank."""
+_OTHERS = ("yes", "no", "")
+
 _BOUNDS = (5_500, 9_850, 9_900, 9_950, 10_000)
 _PARTS = 10_000
 _MISSING_PER_10_000 = 50
@@ -37,6 +49,13 @@ def verdict_codes(seed: int, platform: str, numbers: NDArray[np.int64]) -> NDArr
     """Return the positions in `WORDS` of all verdicts, in the order of `numbers`."""
     shares = mix_all(hash64(seed, "verdict", platform), numbers) % np.uint64(_PARTS)
     return np.searchsorted(np.array(_BOUNDS, dtype=np.uint64), shares, side="right")
+
+
+def further_cells(seed: int, platform: str, column: str, numbers: NDArray[np.int64]) -> list[str]:
+    """Return what stands in a further column of a platform's result, in the order of `numbers`."""
+    words = _FURTHER.get(column, _OTHERS)
+    places = mix_all(hash64(seed, "further", platform, column), numbers) % np.uint64(len(words))
+    return [words[place] for place in places.tolist()]
 
 
 def missing_mask(seed: int, task_id: str, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:

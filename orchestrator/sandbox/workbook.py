@@ -1,10 +1,11 @@
-"""A two-column .xlsx, written as text into a zip: twenty times as fast as the usual writers, and the same bytes again.
+"""An .xlsx of two columns or more, written as text into a zip: twenty times as fast as the usual writers.
 
 Sheets roll over after a million rows, each with its header. Member times are fixed, so equal rows give equal files.
 """
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import IO, TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -22,15 +23,16 @@ _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 _KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
-def write_workbook(file: IO[bytes], shape: Shape, numbers: Sequence[str], words: Sequence[str]) -> None:
-    """Write the rows (`numbers` spelt already) under the headers of `shape`."""
+def write_workbook(file: IO[bytes], shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Write the rows (`numbers` spelt already) under the headers of `shape`; its verdicts lead the `columns`."""
     starts = range(0, len(numbers), ROWS_A_SHEET) or range(1)
     with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         for name, text in _frame(len(starts), shared=shape.shared_strings):
             _put(archive, name, [text])
         for sheet, start in enumerate(starts, 1):
             part = slice(start, start + ROWS_A_SHEET)
-            _put(archive, f"xl/worksheets/sheet{sheet}.xml", _sheet(shape, numbers[part], words[part], start))
+            cells = [column[part] for column in columns]
+            _put(archive, f"xl/worksheets/sheet{sheet}.xml", _sheet(shape, numbers[part], cells, start))
         if shape.shared_strings:
             _put(archive, "xl/sharedStrings.xml", _strings(shape, numbers))
 
@@ -67,15 +69,15 @@ def _relations(targets: list[tuple[str, str]]) -> str:
     return f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{entries}</Relationships>'
 
 
-def _sheet(shape: Shape, numbers: Sequence[str], words: Sequence[str], first: int) -> Iterator[str]:
+def _sheet(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]], first: int) -> Iterator[str]:
     """Yield one sheet; `first` is the position of its first row among all rows."""
-    sizes = {Dimension.RIGHT: f"A1:B{len(numbers) + 1}", Dimension.WRONG: "A1:B2"}
+    last = ascii_uppercase[len(columns)]
+    sizes = {Dimension.RIGHT: f"A1:{last}{len(numbers) + 1}", Dimension.WRONG: f"A1:{last}2"}
     dimension = f'<dimension ref="{sizes[shape.dimension]}"/>' if shape.dimension in sizes else ""
     yield f'{_XML}<worksheet xmlns="{_MAIN}">{dimension}<sheetData>'
-    texts = (shape.number_header, shape.verdict_header, *shape.words)
+    texts = (*shape.headers, *shape.words)
     places = {text: _text(str(n) if shape.shared_strings else text, shape) for n, text in enumerate(_distinct(texts))}
-    yield _row(1, places[shape.number_header], places[shape.verdict_header], shape)
-    cells = {word: places[word] for word in shape.words}
+    yield _row(1, [places[header] for header in shape.headers], shape)
     fixed = len(places)
     for start in range(0, len(numbers), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
@@ -85,15 +87,20 @@ def _sheet(shape: Shape, numbers: Sequence[str], words: Sequence[str], first: in
             left = [f' t="s"><v>{fixed + n}</v></c>' for n in range(first + start, first + start + len(numbers[block]))]
         else:
             left = [f' t="inlineStr"><is><t>{number}</t></is></c>' for number in numbers[block]]
-        right = [cells[word] for word in words[block]]
-        yield "".join(_row(n, a, b, shape) for n, (a, b) in enumerate(zip(left, right, strict=True), start + 2))
+        right = [[places[word] if word in places else _further(word) for word in column[block]] for column in columns]
+        yield "".join(_row(n, cells, shape) for n, cells in enumerate(zip(left, *right, strict=True), start + 2))
     yield "</sheetData></worksheet>"
 
 
-def _row(row: int, left: str, right: str, shape: Shape) -> str:
+def _row(row: int, cells: Sequence[str], shape: Shape) -> str:
     if shape.cell_references:
-        return f'<row r="{row}"><c r="A{row}"{left}<c r="B{row}"{right}</row>'
-    return f"<row><c{left}<c{right}</row>"
+        text = "".join(f'<c r="{letter}{row}"{cell}' for letter, cell in zip(ascii_uppercase, cells, strict=False))
+        return f'<row r="{row}">{text}</row>'
+    return "<row>" + "".join(f"<c{cell}" for cell in cells) + "</row>"
+
+
+def _further(text: str) -> str:
+    return f"><v>{text}</v></c>" if text.isdecimal() else f' t="inlineStr"><is><t>{text}</t></is></c>'
 
 
 def _text(content: str, shape: Shape) -> str:
@@ -108,7 +115,7 @@ def _distinct(texts: tuple[str, ...]) -> list[str]:
 
 def _strings(shape: Shape, numbers: Sequence[str]) -> Iterator[str]:
     """Yield the table of strings: headers and words first, then one entry a number, where numbers are text."""
-    texts = _distinct((shape.number_header, shape.verdict_header, *shape.words))
+    texts = _distinct((*shape.headers, *shape.words))
     count = len(texts) + (0 if shape.form is NumberForm.NUMERIC else len(numbers))
     yield f'{_XML}<sst xmlns="{_MAIN}" uniqueCount="{count}">'
     yield "".join(f"<si><t>{text}</t></si>" for text in texts)

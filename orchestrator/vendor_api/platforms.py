@@ -27,6 +27,17 @@ def _seen_elsewhere(task_type: str, *columns: str, **limits: int) -> dict[str, A
     }
 
 
+def _with_columns(task_type: str, extras: tuple[str, ...], *columns: str) -> dict[str, Any]:
+    """Return a platform whose results have more columns than the number and, if there are `columns`, a verdict.
+
+    What says something of a person's body or face (`age`, `gender`, `avatar`, `hair_color`, `skin_color`) is in the
+    master of those only who name it.
+    """
+    return _seen_elsewhere(task_type) | {"result_columns": columns, "extra_columns": extras}
+
+
+_CARRIER: Final = ("number_type", "country_code", "carrier", "underlying_carrier", "region", "city")
+
 DOCUMENTED: Final[dict[str, dict[str, Any]]] = {
     "instagram": {
         "style": Style.SIMPLE.value,
@@ -66,6 +77,15 @@ SEEN_ELSEWHERE: Final[dict[str, dict[str, Any]]] = {
     "shopee": _seen_elsewhere("shopee"),
     "binance": _seen_elsewhere("Binance", "binance"),
     "temu": _seen_elsewhere("temu", max_rows=100_000),
+    "whatsapp_active": _with_columns("ws_active", ("activetime", "activedays", "business"), ACTIVATED),
+    "whatsapp_avatar": _with_columns("ws_avatar", ("category",), ACTIVATED),
+    "whatsapp_business": _with_columns("ws_business", ("business",), "whatsapp", ACTIVATED),
+    "telegram_avatar": _with_columns("tg_avatar", (), "telegram", ACTIVATED),
+    "telegram_active": _with_columns("tg_active", ("telegram_days",)),
+    "carrier": _with_columns("globalCarrier", _CARRIER),
+    "us_carrier": _with_columns("us_carrier_premium", _CARRIER),
+    "active_check": _with_columns("active_check", (), "ActiveStatus"),
+    "high_value_users": _with_columns("high_value_users", (), "Result"),
 }
 
 KNOWN: Final = DOCUMENTED | SEEN_ELSEWHERE
@@ -79,5 +99,12 @@ ALSO_CALLED: Final = {
     "fb": "facebook",
     "x": "twitter",
     "linkedin_phone": "linkedin",
+    "ws_active": "whatsapp_active",
+    "ws_avatar": "whatsapp_avatar",
+    "ws_business": "whatsapp_business",
+    "tg_avatar": "telegram_avatar",
+    "tg_active": "telegram_active",
+    "globalcarrier": "carrier",
+    "us_carrier_premium": "us_carrier",
 }
 """Words for platforms in paths, task types and people's mouths, too far from the names to be guessed."""

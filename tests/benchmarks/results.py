@@ -89,7 +89,8 @@ def by_sandbox(rows: Rows, *, references: bool = True, shared: bool = True) -> b
         dimension=shapes.Dimension.RIGHT,
     )
     packed = io.BytesIO()
-    workbook.write_workbook(packed, shape, *map(list, zip(*rows, strict=True)))
+    numbers, words = map(list, zip(*rows, strict=True))
+    workbook.write_workbook(packed, shape, numbers, [words])
     return packed.getvalue()
 
 

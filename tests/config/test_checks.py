@@ -99,6 +99,11 @@ BAD = [
         'keep_columns = ["city", "city"]',
         'config.toml:11: [output] keep_columns, item 2: expected each column once, found "city" again',
     ),
+    (
+        "platforms.amazon",
+        'extra_columns = ["Age", "age"]',
+        'config.toml:10: [platforms.amazon] extra_columns, item 2: expected each column once, found "age" again',
+    ),
 ]
 
 

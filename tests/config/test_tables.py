@@ -115,7 +115,10 @@ BAD = [
     (
         "platforms.amazon",
         "result_columns = []",
-        "config.toml:10: [platforms.amazon] result_columns: expected a list of at least one text, found an empty list",
+        (
+            "config.toml:10: [platforms.amazon] result_columns: empty, so the platform gives no verdict; "
+            "expected a name, or columns to take instead in extra_columns"
+        ),
     ),
     (
         "polling",

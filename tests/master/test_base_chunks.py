@@ -12,7 +12,7 @@ from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import verdict_path
 from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.master import MasterChunk
-from orchestrator.master.base_chunks import ROWS_AT_ONCE, ResolvedChunk, VerdictColumn, base_blocks, gathered
+from orchestrator.master.base_chunks import ROWS_AT_ONCE, CodedColumn, ResolvedChunk, base_blocks, gathered
 from tests.results.written import write_verdicts
 
 Chunk = Callable[..., MasterChunk]
@@ -35,7 +35,7 @@ def test_blocks_cover_the_chunk(chunk: Chunk) -> None:
 
 def block_of(first_row: int, *cells: tuple[tuple[str, ...], list[int]], rows: int = 2) -> ResolvedChunk:
     """Make a block whose numbers are its rows; `cells` are words and codes, platform by platform."""
-    columns = tuple(VerdictColumn(words, np.array(codes, np.uint8)) for words, codes in cells)
+    columns = tuple(CodedColumn(words, np.array(codes, np.uint8)) for words, codes in cells)
     return ResolvedChunk(first_row, np.arange(first_row, first_row + rows), columns)
 
 
@@ -77,7 +77,7 @@ def test_cut(chunk: Chunk) -> None:
     assert (cut.first_row, cut.numbers.tolist()) == (11, [12025550123, 5001234])
     assert cut.words == (("unanswered", "yes", "no"), ("held",))
     assert [codes.tolist() for codes in cut.codes] == [[2, 1], [0, 0]]
-    assert isinstance(cut.columns[0], VerdictColumn)
+    assert isinstance(cut.columns[0], CodedColumn)
 
 
 def test_chunk_out_of_place(chunk: Chunk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
+from orchestrator.jobdir.extra_files import ExtraColumn, Extras, extras_bytes
 from orchestrator.jobdir.verdict_files import OWN_WORDS, Verdicts
 from orchestrator.master import MasterChunk, Overlay, ResolvedChunk, resolved
 from tests.results.written import write_verdicts
@@ -53,6 +55,26 @@ def test_a_verdict_gives_way_to_verdicts_only(chunk: Chunk, overlay: MakeOverlay
         overlay("a", 4, [1], NUMBERS, ours),
     ]
     assert cells(resolved(("a",), base, lambda: overlays)) == ["yes", "no", ours, "vendor:failed"]
+
+
+def test_what_stands_beside_a_verdict_goes_with_it(tmp_path: Path, chunk: Chunk, overlay: MakeOverlay) -> None:
+    """Extra cells of a later generation win where its verdict does; a retry that came to nothing takes none away."""
+
+    def extras(name: str, words: list[str]) -> Path:
+        known = tuple(dict.fromkeys(("", *words)))
+        codes = np.array([known.index(word) for word in words], np.uint32)
+        (tmp_path / name).write_bytes(extras_bytes(Extras((ExtraColumn("days", known, codes),), "x"), len(words)))
+        return tmp_path / name
+
+    base = replace(chunk(NUMBERS[:4], ["yes", "no", "unanswered", "yes"]), extras=(extras("a", ["1", "2", "", "4"]),))
+    overlays = [
+        replace(overlay("a", 2, [1, 2], NUMBERS, ["yes", "yes"]), extras=extras("b", ["20", "30"])),
+        overlay("a", 3, [3], NUMBERS, "failed"),
+    ]
+    (block,) = resolved(("a",), [base], lambda: overlays, extras=(1,))
+    verdicts, days = block.in_order
+    assert [verdicts.words[code] for code in verdicts.codes] == ["yes", "yes", "yes", "yes"]
+    assert [days.words[code] for code in days.codes] == ["1", "20", "30", "4"]
 
 
 @given(

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.master.base_chunks import VerdictColumn
-from orchestrator.master.row_text import Piece, assemble, enclosed, verdict_pieces
+from orchestrator.master.base_chunks import CodedColumn
+from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 
 
 @st.composite
@@ -43,8 +43,8 @@ def test_verdicts_are_combined(data: st.DataObject, sizes: list[int], rows: int)
     for platform, size in enumerate(sizes):
         words = tuple(f"{platform}:{word}" for word in range(size))
         codes = data.draw(st.lists(st.integers(0, size - 1), min_size=rows, max_size=rows))
-        columns.append(VerdictColumn(words, np.array(codes, np.uint8)))
-    made = enclosed(verdict_pieces(columns, lambda word: b"<%s>" % word.encode()), b"[", b"]")
+        columns.append(CodedColumn(words, np.array(codes, np.uint8)))
+    made = enclosed(column_pieces(columns, [lambda word: b"<%s>" % word.encode()] * len(columns)), b"[", b"]")
     assert len(made) <= len(columns)
     for row in range(rows):
         text = b"".join(piece.entries[piece.codes[row]] for piece in made)
@@ -53,7 +53,7 @@ def test_verdicts_are_combined(data: st.DataObject, sizes: list[int], rows: int)
 
 def test_few_combinations_are_one_piece() -> None:
     """Platforms with a handful of words each take one copy a row; words that don't occur cost nothing."""
-    columns = [VerdictColumn(("unanswered", "yes", "no", "ban"), np.array([1, 2, 1], np.uint8))] * 5
-    (piece,) = verdict_pieces(columns, str.encode)
+    columns = [CodedColumn(("unanswered", "yes", "no", "ban"), np.array([1, 2, 1], np.uint8))] * 5
+    (piece,) = column_pieces(columns, [str.encode] * len(columns))
     assert piece.entries == [b"yes" * 5, b"no" * 5]
     assert piece.codes.tolist() == [0, 1, 0]

@@ -35,6 +35,16 @@ def test_places(header: list[object], places: tuple[int, int] | None) -> None:
     assert (None if found is None or not found.named else (found.numbers[0], found.verdict)) == places
 
 
+def test_further_columns() -> None:
+    """They are found by name, all of one name; without a verdict a header needs a name of numbers and one beside it."""
+    wanted = Wanted("carrier", extras=("City", "region"), without_verdict=True)
+    found = wanted.find([["Carriers"], ["number"], ["Phone", "city", "CITY", "x"]])
+    assert found is not None
+    assert (found.row, found.numbers, found.verdict, found.extras) == (2, (0,), None, ((1, 2), ()))
+    assert wanted.find([["city", "region"]]) is None
+    assert wanted.shown.startswith("a column for numbers (named number")
+
+
 def test_spellings_name_what_was_looked_for() -> None:
     """The names are listed, the best first, for messages."""
     assert INSTAGRAM.spellings == ("instagram", "ins", "IG Status", "activated")

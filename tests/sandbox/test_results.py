@@ -6,13 +6,14 @@ from dataclasses import replace
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import openpyxl
 import pytest
 
-from orchestrator.sandbox.catalog import ApiStyle
+from orchestrator.sandbox.catalog import FURTHER_COLUMNS, ApiStyle
 from orchestrator.sandbox.results import ResultFormat, ResultOrder, result_bytes, result_path, result_rows
 from orchestrator.sandbox.shapes import shape_of
-from orchestrator.sandbox.verdicts import WORDS, missing_numbers, verdict
+from orchestrator.sandbox.verdicts import WORDS, further_cells, missing_numbers, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,3 +119,25 @@ def test_files_are_made_once_and_the_same_again(order: ResultOrder, tmp_path: Pa
     faulty = result_path(replace(order, faults=frozenset({"missing_rows"})), folder)
     assert set(folder.iterdir()) == {path, faulty}
     assert faulty.read_bytes() != first
+
+
+@pytest.mark.parametrize("task", TASKS[:6])
+@pytest.mark.parametrize("platform", ["whatsapp_active", "telegram_active", "carrier"])
+def test_further_columns(order: ResultOrder, lines: list[str], task: str, platform: str) -> None:
+    """They stand behind the verdict, or without one behind the number, the same in csv and workbook."""
+    order = replace(order, task_id=task, platform=platform)
+    shape = shape_of(5, task, ApiStyle.V1, platform)
+    assert shape.further == FURTHER_COLUMNS[platform]
+    assert bool(shape.verdict_header) == (platform == "whatsapp_active")
+    with zipfile.ZipFile(BytesIO(result_bytes(order))) as archive:
+        folder = f"{task}/" if shape.folder else ""
+        header, *rows = csv.reader(StringIO(archive.read(f"{folder}all.csv").decode("utf-8-sig")))
+        sheet = openpyxl.load_workbook(BytesIO(archive.read(f"{folder}result.xlsx"))).worksheets[0]
+    assert tuple(header) == shape.headers
+    assert rows == [
+        ["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(min_row=2, values_only=True)
+    ]
+    assert sorted(row[0].lstrip("+") for row in rows) == sorted(line[1:] for line in lines)
+    column = shape.further[0]
+    numbers = np.array([int(row[0]) for row in rows])
+    assert [row[header.index(column)] for row in rows] == further_cells(5, platform, column, numbers)

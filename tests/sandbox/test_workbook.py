@@ -24,7 +24,7 @@ NUMBERS = [str(41_790_000_000 + n) for n in range(50)]
 
 def written(shape: Shape, numbers: list[str]) -> BytesIO:
     file = BytesIO()
-    write_workbook(file, shape, numbers, [shape.words[n % 5] for n in range(len(numbers))])
+    write_workbook(file, shape, numbers, [[shape.words[n % 5] for n in range(len(numbers))]])
     file.seek(0)
     return file
 

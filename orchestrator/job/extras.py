@@ -1,0 +1,138 @@
+"""The extra files that a master needs: made of the raw results that are there, whenever other columns are wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from orchestrator.errors import PieceDiedError
+from orchestrator.files import make_private_directory
+from orchestrator.jobdir.extra_files import Kind, read_extras_head
+from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
+from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.ledger import Ledger
+    from orchestrator.settings import Settings
+    from orchestrator.workers import Workers
+
+log = structlog.get_logger()
+
+ROWS_A_PIECE: Final = 20_000
+FILES_A_PIECE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """The extra files of a master: an order for each with the rows of its chunk, and the columns of each platform."""
+
+    orders: list[tuple[ExtrasOrder, int]]
+    columns: dict[str, tuple[str, ...]]
+
+
+def order_extras(ledger: Ledger, settings: Settings, into: Path) -> Extras | None:
+    """Order the extra files of every result that was read, to lie below `into`; None when nobody wants any."""
+    columns = {name: platform.extra_columns for name, platform in settings.platforms.items()}
+    if not any(columns.values()):
+        return None
+    rows = {chunk.chunk: chunk.rows for chunk in ledger.plan.chunks()}
+    orders = []
+    for key, _, _, _, result_sha256 in ledger.tasks.evidence():
+        if not columns.get(key.platform):
+            continue
+        stem = result_stem(settings.job.directory, key.platform, key.chunk)
+        order = ExtrasOrder(
+            result=raw_result(stem) or stem,
+            chunk=chunk_path(settings.job.directory, key.chunk),
+            target=extras_path(into, key.platform, key.chunk),
+            platform=key.platform,
+            columns=settings.platforms[key.platform].result_columns,
+            names=columns[key.platform],
+            result_sha256=result_sha256,
+            without_verdict=not settings.platforms[key.platform].result_columns,
+        )
+        orders.append((order, rows[key.chunk]))
+    return Extras(orders, columns)
+
+
+async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind], ...]:
+    """Write the extra files that are missing, or have other columns; return for each platform what its columns hold.
+
+    A result that can't be read any more has none: its cells are empty, and that is said.
+    """
+    wanted = await asyncio.to_thread(lambda: [order for order in extras.orders if not _is_made(order[0])])
+    for folder in {order.target.parent for order, _ in wanted}:
+        await asyncio.to_thread(make_private_directory, folder)
+    outcomes = await asyncio.gather(*(_take(workers, *piece) for piece in _pieces(wanted)))
+    _tell([outcome for outcomes_of_piece in outcomes for outcome in outcomes_of_piece])
+    return await asyncio.to_thread(_kinds, extras)
+
+
+def _kinds(extras: Extras) -> tuple[dict[str, Kind], ...]:
+    kinds = {platform: dict.fromkeys(names, Kind.NOTHING) for platform, names in extras.columns.items()}
+    for order, _ in extras.orders:
+        if (head := read_extras_head(order.target)) is not None:
+            known = kinds[order.platform]
+            known |= {name: max(known[name], kind) for name, kind in zip(head.names, head.kinds, strict=True)}
+    return tuple(kinds.values())
+
+
+def _is_made(order: ExtrasOrder) -> bool:
+    head = read_extras_head(order.target)
+    return head is not None and (head.names, head.result_sha256) == (order.names, order.result_sha256)
+
+
+def _pieces(orders: list[tuple[ExtrasOrder, int]]) -> Iterator[tuple[list[ExtrasOrder], int]]:
+    """Yield orders together, with the rows of their chunks: a call to a worker costs more than a small file."""
+    piece: list[ExtrasOrder] = []
+    sum_rows = 0
+    for order, more in orders:
+        if piece and (len(piece) == FILES_A_PIECE or sum_rows + more > ROWS_A_PIECE):
+            yield piece, sum_rows
+            piece, sum_rows = [], 0
+        piece.append(order)
+        sum_rows += more
+    if piece:
+        yield piece, sum_rows
+
+
+async def _take(
+    workers: Workers, orders: list[ExtrasOrder], rows: int
+) -> list[tuple[ExtrasOrder, ExtrasReport | Exception]]:
+    try:
+        return list(zip(orders, await workers.run(take_extras, orders, limits=check_limits(rows)), strict=True))
+    except PieceDiedError as error:
+        if len(orders) == 1:
+            return [(orders[0], error)]
+    # One of them broke the worker: by themselves, the others come through.
+    alone = await asyncio.gather(*(_take(workers, [order], rows) for order in orders))
+    return [outcome for outcomes in alone for outcome in outcomes]
+
+
+def _tell(outcomes: list[tuple[ExtrasOrder, ExtrasReport | Exception]]) -> None:
+    missing: dict[tuple[str, str], list[int]] = defaultdict(list)
+    there: dict[tuple[str, str], tuple[str, ...]] = {}
+    for order, outcome in outcomes:
+        task = f"{order.platform}/{order.chunk.stem}"
+        if not isinstance(outcome, ExtrasReport):
+            order.target.unlink(missing_ok=True)
+            log.warning("extra_columns_not_read", task=task, reason=str(outcome))
+            continue
+        for name in outcome.missing:
+            missing[order.platform, name].append(int(order.chunk.stem))
+            there[order.platform, name] = outcome.there
+    for (platform, name), chunks in missing.items():
+        log.warning(
+            "extra_column_not_there",
+            platform=platform,
+            column=name,
+            results=len(chunks),
+            there=", ".join(there[platform, name]),
+        )

@@ -1,0 +1,135 @@
+"""Columns beside the verdict: in the master of whoever names them, before or after the job has ended."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openpyxl
+import pytest
+from pyarrow import parquet as pq
+
+from orchestrator.job.merge import merge_job
+from orchestrator.job.purge import purge_job
+from orchestrator.job.verify import verify_job
+from orchestrator.sandbox.verdicts import further_cells
+from tests.job.conftest import CONFIG, Case
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NUMBERS = np.arange(41_790_000_000, 41_790_000_010)
+ACTIVE = CONFIG.replace("[platforms.instagram]", "[platforms.whatsapp_active]\nmin_rows = 1")
+CARRIER = CONFIG.replace("[platforms.instagram]", "[platforms.carrier]")
+
+
+def further(platform: str, column: str) -> list[str]:
+    return further_cells(0, platform, column, NUMBERS)
+
+
+def columns(case: Case, name: str = "master.csv") -> dict[str, list[str]]:
+    with (case.directory / name).open(newline="") as file:
+        header, *rows = csv.reader(file)
+    return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def spoil(path: Path, harm: str) -> None:
+    if harm == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+
+
+async def test_a_known_platform_brings_its_columns(case: Case) -> None:
+    """They stand behind its verdicts, and `verify` makes them once more from the raw results."""
+    case.config = ACTIVE
+    assert await case.run() == 0
+    master = columns(case)
+    own = ["activetime", "activedays", "business"]
+    assert list(master) == ["Number", "whatsapp_active", *(f"whatsapp_active.{name}" for name in own)]
+    for name in own:
+        assert master[f"whatsapp_active.{name}"] == further("whatsapp_active", name)
+    report = await verify_job(case.settings(), case.world())
+    assert (report.findings, report.not_compared) == ((), ())
+    assert report.right["master rows"] == 10
+
+
+async def test_columns_that_are_asked_for_afterwards(case: Case) -> None:
+    """Merge takes them from the raw results; nothing is sent, and a name that no result has is told."""
+    case.config = ACTIVE
+    case.overrides = ["platforms.whatsapp_active.extra_columns=[]"]
+    assert await case.run() == 0
+    assert list(columns(case)) == ["Number", "whatsapp_active"]
+    charged = case.charged()
+    case.overrides = ['platforms.whatsapp_active.extra_columns=["ActiveDays", "age"]']
+    stderr = io.StringIO()
+    await merge_job(case.settings(), case.world(stderr))
+    master = columns(case)
+    assert master["whatsapp_active.ActiveDays"] == further("whatsapp_active", "activedays")
+    assert master["whatsapp_active.age"] == [""] * 10
+    assert "column=age" in stderr.getvalue()
+    assert ", activetime, activedays, business" in stderr.getvalue()
+    assert case.charged() == charged
+
+
+async def test_a_platform_without_a_verdict(case: Case) -> None:
+    """Its own column says whether there was an answer; numbers and texts are told apart in every format."""
+    case.config = CARRIER + '[platforms.telegram_active]\nextra_columns = ["telegram_days"]\n'
+    case.overrides = ['output.formats=["xlsx", "csv", "parquet"]', 'platforms.carrier.extra_columns=["city", "region"]']
+    assert await case.run() == 0
+    master = columns(case)
+    assert set(master["carrier"]) == {"answered"}
+    assert master["carrier.city"] == further("carrier", "city")
+    table = pq.read_table(case.directory / "master.parquet").to_pydict()
+    assert [cell or "" for cell in table["carrier.region"]] == further("carrier", "region")
+    sheet = openpyxl.load_workbook(case.directory / "master.xlsx")["Master"]
+    assert [cell.value or "" for cell in sheet["C"][1:]] == further("carrier", "city")
+
+
+async def test_numbers_are_numbers(case: Case) -> None:
+    """A column of whole numbers is one in the workbook and in parquet."""
+    case.config = ACTIVE
+    case.overrides = ['output.formats=["xlsx", "parquet"]', 'platforms.whatsapp_active.extra_columns=["activedays"]']
+    assert await case.run() == 0
+    days = list(map(int, further("whatsapp_active", "activedays")))
+    assert pq.read_table(case.directory / "master.parquet").to_pydict()["whatsapp_active.activedays"] == days
+    sheet = openpyxl.load_workbook(case.directory / "master.xlsx")["Master"]
+    assert [cell.value for cell in sheet["C"][1:]] == days
+
+
+@pytest.mark.parametrize("harm", ["lost", "altered"])
+async def test_a_result_that_is_not_there_any_more(case: Case, harm: str) -> None:
+    """Its cells are empty, and it is named; the verdicts stay."""
+    case.config = ACTIVE
+    assert await case.run() == 0
+    raw = next((case.directory / "results" / "whatsapp_active").glob("000002.*"))
+    spoil(raw, harm)
+    case.overrides = ['platforms.whatsapp_active.extra_columns=["activedays"]']
+    stderr = io.StringIO()
+    await merge_job(case.settings(), case.world(stderr))
+    days = further("whatsapp_active", "activedays")
+    assert columns(case)["whatsapp_active.activedays"] == [*days[:3], "", "", "", *days[6:]]
+    assert "task=whatsapp_active/000002" in stderr.getvalue()
+    assert "" not in columns(case)["whatsapp_active"]
+
+
+async def test_an_extra_file_that_was_altered(case: Case) -> None:
+    """It is no file of the ledger's: once it is removed, the next merge makes it anew."""
+    case.config = ACTIVE
+    assert await case.run() == 0
+    before = columns(case)
+    path = case.directory / "verdicts" / "whatsapp_active" / "000002.extras"
+    spoil(path, "lost")
+    await merge_job(case.settings(), case.world())
+    assert columns(case) == before
+    assert path.exists()
+
+
+async def test_purge_removes_them(case: Case) -> None:
+    """They hold what the results hold."""
+    case.config = ACTIVE
+    assert await case.run() == 0
+    await purge_job(case.settings(), case.world(), yes=True)
+    assert not list(case.directory.rglob("*.extras"))
