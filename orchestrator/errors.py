@@ -6,7 +6,7 @@
     ├── VendorStopError     4    key or balance: a person has to act at the vendor
     ├── BudgetError         5    the planned cost does not fit max_cost
     ├── LockedError         6    another run holds this job
-    └── StorageError       74    disk or ledger failed: mend it and run again
+    └── StorageError       74    disk or ledger failed: repair it and run again
     CallError                    one call to the vendor failed; never ends a run by itself
     ├── TemporaryError           the same call may succeed later
     │   ├── NoSuchHostError      the vendor's name is not found: most likely base_url is wrong

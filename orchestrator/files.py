@@ -72,7 +72,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        way_out = _WAYS_OUT.get(error.errno or 0, "mend the disk")
+        way_out = _WAYS_OUT.get(error.errno or 0, "repair the disk")
         raise StorageError(f"{path}: {reason}; {way_out} and run the same command again") from error
 
 
@@ -101,7 +101,7 @@ def failed_machine(error: Exception) -> str:
     if place and error.errno in _WAYS_OUT:  # without a path it may be about a socket or a process
         return f"{place}{error.strerror}; {_WAYS_OUT[error.errno]} and run the same command again"
     if error.errno in _FAILED:
-        return f"{place}{error.strerror}; mend the disk and run the same command again"
+        return f"{place}{error.strerror}; repair the disk and run the same command again"
     return ""
 
 

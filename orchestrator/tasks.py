@@ -129,7 +129,7 @@ UNFINISHED = frozenset({State.PLANNED, State.RELEASED, State.SUBMITTED})
 """States that a run works on; their cells are `pending`."""
 
 
-def after(state: State, event: Event) -> State:
+def state_after(state: State, event: Event) -> State:
     """Return the state that follows, or raise `IllegalTransitionError`."""
     try:
         return TRANSITIONS[state, event]

@@ -110,7 +110,7 @@ class _Process:
         except (EOFError, OSError) as error:
             raise StorageError(
                 f"no worker process can be started: it ended with {self._process.wait()} before it had begun, and may "
-                "have said why above; mend that, or give the machine more memory, and run the same command again"
+                "have said why above; repair that, or give the machine more memory, and run the same command again"
             ) from error
 
     def ask(self, call: bytes) -> tuple[Any, Exception | None, str]:

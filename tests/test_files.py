@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     ("error", "reason"),
     [
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files; raise the limit"),
-        (OSError(errno.EIO, "Input/output error", "/a/b"), "/a/b: Input/output error; mend the disk"),
-        (OSError(errno.ENOSPC, "No space left on device", b"/a"), "/a: No space left on device; mend the disk"),
-        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system; mend the disk"),
+        (OSError(errno.EIO, "Input/output error", "/a/b"), "/a/b: Input/output error; repair the disk"),
+        (OSError(errno.ENOSPC, "No space left on device", b"/a"), "/a: No space left on device; repair the disk"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system; repair the disk"),
         (OSError(errno.EACCES, "Permission denied", "/a"), "/a: Permission denied; give this user the right to it"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "/a"), "/a: File name too long; choose another directory"),
         (OSError(errno.EACCES, "Permission denied"), ""),
@@ -209,7 +209,7 @@ def test_a_full_disk_keeps_the_old_file(small_disk: Path) -> None:
     """On a full disk the error names the file and says what to do, and the old file is whole."""
     path = small_disk / "summary.json"
     path.write_bytes(b"old")
-    with pytest.raises(StorageError, match=r"summary\.json: No space left on device; mend the disk"):  # noqa: SIM117
+    with pytest.raises(StorageError, match=r"summary\.json: No space left on device; repair the disk"):  # noqa: SIM117
         with replacing(path) as file:
             file.write(bytes(2 << 20))
     assert path.read_bytes() == b"old"
@@ -258,7 +258,7 @@ def test_a_directory_that_can_not_be_made(tmp_path: Path) -> None:
 
 def test_an_error_without_a_text_of_the_system_keeps_its_own() -> None:
     """The message says why, whatever kind of `OSError` it was; the cause stays attached."""
-    with pytest.raises(StorageError, match="a: worn out; mend") as caught, disk_errors(Path("a")):
+    with pytest.raises(StorageError, match="a: worn out; repair") as caught, disk_errors(Path("a")):
         raise OSError("worn out")
     assert isinstance(caught.value.__cause__, OSError)
 
@@ -358,6 +358,6 @@ def test_files_together(tmp_path: Path, calls: list[str]) -> None:
 def test_a_full_disk_keeps_the_old_files(small_disk: Path) -> None:
     """The error names the file that did not fit; no temporary file is left, and nothing was replaced."""
     (small_disk / "a").write_bytes(b"old")
-    with pytest.raises(StorageError, match=r"/b: No space left on device; mend the disk"):
+    with pytest.raises(StorageError, match=r"/b: No space left on device; repair the disk"):
         replace_together(small_disk, [("a", b"new"), ("b", bytes(2 << 20)), ("c", b"")])
     assert {path.name: path.read_bytes() for path in small_disk.iterdir()} == {"a": b"old"}

@@ -16,9 +16,9 @@ from orchestrator.tasks import (
     IllegalTransitionError,
     State,
     TaskKey,
-    after,
     mermaid,
     origins,
+    state_after,
     undone,
 )
 
@@ -73,9 +73,9 @@ def test_every_pair_of_state_and_event(state: State, event: Event) -> None:
     target = EXPECTED.get((state.value, event.value))
     if target is None:
         with pytest.raises(IllegalTransitionError, match=f"a {state} task can't take the event {event}"):
-            after(state, event)
+            state_after(state, event)
     else:
-        assert after(state, event) is State(target)
+        assert state_after(state, event) is State(target)
 
 
 def test_only_two_events_lead_to_a_second_release() -> None:

@@ -41,7 +41,7 @@ EXIT_CODES: Final = {
     ExitCode.OVER_BUDGET: "over budget",
     ExitCode.LOCKED: "another run holds this job",
     ExitCode.INTERNAL: "internal error",
-    ExitCode.STORAGE: "disk or ledger failed: mend it and run again",
+    ExitCode.STORAGE: "disk or ledger failed: repair it and run again",
     ExitCode.AGAIN: "stopped in good order, or the vendor is out of reach; run again",
 }
 

@@ -74,7 +74,7 @@ class Poller:
         else:
             at, heard = self._context.clock(), report
             progressed = await self._context.ledger.record(
-                lambda ledger: ledger.transitions.look(
+                lambda ledger: ledger.transitions.note_status(
                     watch.key, status=heard.status, total=heard.total, success=heard.success, at=at, calls=calls
                 )
             )

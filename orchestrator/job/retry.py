@@ -138,7 +138,7 @@ def _told(settings: Settings, name: str, quarantined: list[TaskKey], to_refetch:
         yield (
             f"{name}: left out {_tasks(quarantined)} whose results are paid for and can't be read; they are kept in "
             f"{quarantine_folder(settings.job.directory)}, and a run of a newer version, or with the right "
-            "result_columns, reads them, free; one that was mended by hand is taken with orchestrator resolve TASK "
+            "result_columns, reads them, free; one that was repaired by hand is taken with orchestrator resolve TASK "
             f"--result FILE -c {config}; retry --all plans to pay for them again"
         )
 

@@ -73,4 +73,4 @@ def _values(file: BufferedReader, dtype: np.dtype[Any], count: int) -> npt.NDArr
 
 
 def _cut_short(name: str) -> StorageError:
-    return StorageError(f"{name}: it has been cut short; mend the disk and run the same command again")
+    return StorageError(f"{name}: it has been cut short; repair the disk and run the same command again")

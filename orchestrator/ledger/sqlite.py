@@ -268,7 +268,7 @@ class _Errors:
 
 def _failed(path: Path, error: sqlite3.Error) -> StorageError:
     damaged = _code(error) & 0xFF in _DAMAGED  # the low byte is the kind, without its variety
-    return StorageError(f"{path}: {error}; {RESTORE if damaged else 'mend the disk and run the same command again'}")
+    return StorageError(f"{path}: {error}; {RESTORE if damaged else 'repair the disk and run the same command again'}")
 
 
 def _code(error: sqlite3.Error) -> int:

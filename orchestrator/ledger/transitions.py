@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import BudgetError, UsageError
-from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, after, undone
+from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, state_after, undone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +116,7 @@ class Transitions:
 
     # --- at the vendor -----------------------------------------------------------------------------------------------
 
-    def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int = 1) -> bool:
+    def note_status(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int = 1) -> bool:
         """Count status calls and note what the last one said; return whether that is progress since the ones before.
 
         What was seen before is no progress: a task that goes to and fro must not be waited for without end. So the
@@ -173,7 +173,7 @@ class Transitions:
         without an id. `decided` says that a person wished it, which can be taken back.
         """
         state, task_id = self._of(key, "state", "task_id")
-        after(State(state), Event.REFETCH)
+        state_after(State(state), Event.REFETCH)
         if task_id is None:
             raise UsageError(
                 f"{key}: no task id of the vendor is known, so there is nothing to fetch; --adopt TASK_ID names one, "
@@ -300,7 +300,7 @@ class Transitions:
         before = dict(zip(_BEFORE, row, strict=True))
         origin = State(before["state"])
         note = json.dumps(before | {"serial": self._runs.serial, "event": event}) if decided else None
-        columns = {"decided": note, **columns, "state": after(origin, event), "reason": reason}
+        columns = {"decided": note, **columns, "state": state_after(origin, event), "reason": reason}
         told = dict(detail or {}) | ({"reason": reason} if reason else {})
         return self._move(key, event, origin, at=at, detail=told, columns=columns)
 

@@ -114,7 +114,7 @@ def put(text: str) -> None:
         _discard(sys.stdout)
         if not left:
             raise StorageError(
-                f"standard output: {error.strerror}; mend the disk and run the same command again"
+                f"standard output: {error.strerror}; repair the disk and run the same command again"
             ) from error
 
 

@@ -38,17 +38,17 @@ _NEXT = {
         "{failed} failed for good: orchestrator status --held {arguments} says why, and shows what can be decided on "
         "each; orchestrator retry {arguments} plans their numbers again"
     ),
-    ExitCode.USAGE: "this run sent nothing: mend what the reason names, then {again}",
+    ExitCode.USAGE: "this run sent nothing: correct what the reason names, then {again}",
     ExitCode.HELD: (
         "{held} held, which the vendor may or may not have: orchestrator status --held {arguments}, look at the "
         "vendor, then orchestrator resolve TASK {arguments} with --adopt TASK_ID, --resubmit, --result FILE or "
         "--give-up, then {again}"
     ),
-    ExitCode.VENDOR_STOP: "mend the key or the balance at the vendor, then {again}",
+    ExitCode.VENDOR_STOP: "put the key or the balance right at the vendor, then {again}",
     ExitCode.OVER_BUDGET: "if the rest is worth it, raise [budget] max_cost{above} in {config}, then {again}",
     ExitCode.LOCKED: "wait for the other run to end, or stop it, then {again}",
     ExitCode.INTERNAL: "this is a fault of the program, and run.jsonl has it; nothing is lost, and {again} goes on",
-    ExitCode.STORAGE: "mend the disk, then {again}",
+    ExitCode.STORAGE: "repair the disk, then {again}",
     ExitCode.AGAIN: "{again}",
 }
 

@@ -27,7 +27,7 @@ def one_by_one(ledger: Ledger, done: int, accepted: int) -> None:
             ledger.transitions.release(key, cost_nano=million.COST_NANO, max_cost_nano=None, at=million.AT)
             ledger.transitions.accept(key, f"{platform}-{chunk}", total=1, at=million.AT)
             if chunk <= done:
-                ledger.transitions.look(key, status="exported", total=1, success=1, at=million.AT)
+                ledger.transitions.note_status(key, status="exported", total=1, success=1, at=million.AT)
                 detail = {"result": million.HASH, "verdicts": million.HASH}
                 ledger.transitions.finish(key, {"yes": 1}, at=million.AT, detail=detail)
     ledger.runs.end(1, at=million.AT, exit_code=75, reason="stopped by SIGTERM")

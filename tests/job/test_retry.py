@@ -37,7 +37,7 @@ def bench(case: Case) -> Bench:
             ledger.transitions.release(key, cost_nano=100, max_cost_nano=None, at=1.0)
             ledger.transitions.accept(key, f"t{key.chunk}", total=3, at=2.0)
         ledger.transitions.fail(FAILED, "its result is damaged", at=3.0)
-        ledger.transitions.look(VENDOR_FAILED, status="failed", total=3, success=0, at=3.0)
+        ledger.transitions.note_status(VENDOR_FAILED, status="failed", total=3, success=0, at=3.0)
         ledger.transitions.fail(VENDOR_FAILED, "the vendor reports the task as failed", at=3.0)
 
     made.change(happen)

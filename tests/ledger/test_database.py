@@ -360,7 +360,7 @@ def test_a_full_ledger_changes_nothing(ledger: Ledger) -> None:
     pages = ledger.connection.value("PRAGMA page_count")
     sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {pages}")
     before = everything(ledger)
-    with pytest.raises(StorageError, match=r"ledger\.sqlite: database or disk is full; mend the disk"):
+    with pytest.raises(StorageError, match=r"ledger\.sqlite: database or disk is full; repair the disk"):
         ledger.commit([release(2), grow])
     assert everything(ledger) == before
     sqlite_of(ledger)._sql.execute(f"PRAGMA max_page_count = {10 * pages}")

@@ -133,7 +133,7 @@ def test_a_sync_that_fails_is_an_error(tmp_path: Path, make_plan: MakePlan, star
     output, errors = start_child(COMMIT_FOR_EVER, tmp_path, under=strace).communicate(timeout=60)
     acknowledged = [int(line) for line in output.split()]
     assert "StorageError" in errors
-    assert "disk I/O error; mend the disk" in errors
+    assert "disk I/O error; repair the disk" in errors
     with Ledger.open(path) as ledger:
         found = [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
         assert found[: len(acknowledged)] == acknowledged

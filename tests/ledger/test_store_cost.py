@@ -58,7 +58,7 @@ def life(chunk: int) -> Callable[[Ledger], None]:
     events: list[Callable[[Ledger], Any]] = [
         lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=10**9, at=1.0),
         lambda it: it.transitions.accept(key, f"id-{chunk}", total=10, at=2.0),
-        lambda it: it.transitions.look(key, status="processing", total=10, success=5, at=3.0),
+        lambda it: it.transitions.note_status(key, status="processing", total=10, success=5, at=3.0),
         lambda it: it.transitions.finish(key, {"yes": 4, "no": 6}, at=4.0, detail={}),
     ]
 

@@ -128,12 +128,12 @@ DECISIONS[Event.REFETCH] = lambda it, key: it.transitions.refetch(key, at=AT, de
 def test_a_decision_that_is_taken_back_was_never_made(ledger: Ledger, reach: Reach, state: State, event: Event) -> None:
     """Task, sums and verdicts are what they were; only the events still tell of it."""
     reach(ledger, KEY, state)
-    ledger.change(lambda it: it.transitions.look(KEY, status="exported", total=9, success=8, at=50.0))
+    ledger.change(lambda it: it.transitions.note_status(KEY, status="exported", total=9, success=8, at=50.0))
     before, standing = task_of(ledger), ledger.platforms.standing()
     ledger.change(lambda it: DECISIONS[event](it, KEY))
     assert [task.key for task in ledger.tasks.decided(serial=1)] == [KEY]
     assert ledger.tasks.decided(serial=2) == []
-    ledger.change(lambda it: it.transitions.look(KEY, status="pending", total=3, success=3, at=60.0, calls=0))
+    ledger.change(lambda it: it.transitions.note_status(KEY, status="pending", total=3, success=3, at=60.0, calls=0))
     ledger.change(lambda it: it.transitions.undo(KEY, at=AT + 1))
     assert task_of(ledger) == before
     assert [s.cost_nano for s in ledger.platforms.standing().values()] == [s.cost_nano for s in standing.values()]
@@ -284,13 +284,13 @@ def test_a_foreign_id_is_not_adopted(ledger: Ledger, reach: Reach, state: State)
 def test_an_adopted_task_starts_afresh(ledger: Ledger, reach: Reach) -> None:
     """It is watched from now on, with nothing of the progress of the id that it had; its own id is fine too."""
     reach(ledger, KEY, State.SUBMITTED)
-    ledger.change(lambda it: it.transitions.look(KEY, status="processing", total=10, success=6, at=50.0))
+    ledger.change(lambda it: it.transitions.note_status(KEY, status="processing", total=10, success=6, at=50.0))
     ledger.change(lambda it: it.transitions.stall(KEY, "no progress", at=60.0))
     ledger.change(lambda it: it.transitions.adopt(KEY, "id-instagram/000001", at=AT))
     task = task_of(ledger)
     assert (task.state, task.task_id, task.reason) == (State.SUBMITTED, "id-instagram/000001", "")
     assert (task.submitted_at, task.progress_at, task.total, task.success) == (AT, AT, 0, 0)
-    assert ledger.change(lambda it: it.transitions.look(KEY, status="processing", total=10, success=6, at=101.0))
+    assert ledger.change(lambda it: it.transitions.note_status(KEY, status="processing", total=10, success=6, at=101.0))
 
 
 def test_a_resubmitted_task_forgets_its_id(ledger: Ledger, reach: Reach) -> None:
@@ -352,9 +352,9 @@ def test_a_look_counts_and_tells_progress(
 ) -> None:
     """Every look is counted; a further status or a higher count is progress, which moves the moment of the last one."""
     reach(ledger, KEY, State.SUBMITTED)
-    assert ledger.change(lambda it: it.transitions.look(KEY, status="pending", total=10, success=0, at=50.0))
+    assert ledger.change(lambda it: it.transitions.note_status(KEY, status="pending", total=10, success=0, at=50.0))
     assert (
-        ledger.change(lambda it: it.transitions.look(KEY, status=status, total=total, success=success, at=AT))
+        ledger.change(lambda it: it.transitions.note_status(KEY, status=status, total=total, success=success, at=AT))
         is progress
     )
     task = task_of(ledger)
@@ -395,7 +395,7 @@ def test_going_to_and_fro_is_no_progress(ledger: Ledger, reach: Reach) -> None:
 
     def look(status: str, success: int) -> bool:
         return bool(
-            ledger.change(lambda it: it.transitions.look(KEY, status=status, total=10, success=success, at=50.0))
+            ledger.change(lambda it: it.transitions.note_status(KEY, status=status, total=10, success=success, at=50.0))
         )
 
     seen = [look(*words) for words in swing]

@@ -268,7 +268,7 @@ class LedgerWalk(RuleBasedStateMachine):
         """Look at a task, which changes no state; or close, open and begin a run, as after a crash."""
         if success:
             self.ledger.change(
-                lambda it: it.transitions.look(key, status="processing", total=10, success=success, at=1.0)
+                lambda it: it.transitions.note_status(key, status="processing", total=10, success=success, at=1.0)
             )
             return
         self.ledger.close()

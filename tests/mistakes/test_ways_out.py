@@ -571,8 +571,8 @@ STAGES = ("cli", "dispatch", "job", "ledger", "master", "report", "results", "ve
 call reads it as any other; the mistakes of `test_mistakes` take these, as far as they have a `mend`."""
 WAY = re.compile(
     r"orchestrator [a-z]+ |(?<![\w-])--[a-z]|(?:[;,:(] ?|^|and |or |then )(?:set|remove|restore|put|bring|raise|choose|"
-    r"check|mend|name|save|top|look|add|begin|start|wait|see|take|give|make|copy|use|leave|go on|install|ask|move|"
-    r"decide|settle|run) "
+    r"check|repair|correct|name|save|top|look|add|begin|start|wait|see|take|give|make|copy|use|leave|go on|install|ask|"
+    r"move|decide|settle|run) "
 )
 
 TRIED: dict[str, str] = {
@@ -622,10 +622,10 @@ TRIED: dict[str, str] = {
     "held, which the vendor may or may not have": "test_the_end_of_a_run_with_a_held_task",
     "raise [budget] max_cost": "the_budget_is_raised",
     "this run sent nothing": "mistake: no budget",
-    "mend the key or the balance": "mistake: a key that the vendor refuses",
+    "put the key or the balance right": "mistake: a key that the vendor refuses",
     "wait for the other run": "mistake: another run",
     "wait for its end": "mistake: another run",
-    "mend the disk": "mistake: a full disk",
+    "repair the disk": "mistake: a full disk",
     "run the same command again": "mistake: a vendor out of reach",
     "restore the job's directory from its last run": "mistake: a damaged ledger",
     "where the ledger is not safe": "mistake: a network file system",

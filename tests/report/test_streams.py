@@ -124,7 +124,7 @@ def test_a_disk_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path
 
         monkeypatch.setattr(stream, "flush", fail)
         monkeypatch.setattr(sys, "stdout", stream)
-        with pytest.raises(StorageError, match="Input/output error; mend the disk"):
+        with pytest.raises(StorageError, match="Input/output error; repair the disk"):
             streams.put("data")
         monkeypatch.undo()
 

@@ -14,7 +14,7 @@ from orchestrator.dispatch.platform_run import PlatformRun
 from orchestrator.dispatch.watching import Fail, Hold, NextStep, Watch, Watcher
 from orchestrator.errors import BudgetError, TemporaryError
 from orchestrator.records import Memory, Standing, Task
-from orchestrator.tasks import Event, State, TaskKey, after
+from orchestrator.tasks import Event, State, TaskKey, state_after
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.caution import Caution
@@ -80,7 +80,7 @@ class ModelLedger:
         row = self.rows[key]
         if row.state is State.FAILED:
             self.remember(key.platform, Memory())
-        row.state = after(row.state, event)
+        row.state = state_after(row.state, event)
         self.told(key, event)
         return row.state
 
@@ -137,7 +137,7 @@ class ModelLedger:
         self.rows[key].doubted = True
         return self.change(key, Event.DOUBT)
 
-    def look(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int) -> bool:
+    def note_status(self, key: TaskKey, *, status: str, total: int, success: int, at: float, calls: int) -> bool:
         self.status_calls += calls
         row = self.rows[key]
         best = (max(row.looked[0], status), max(row.looked[1], total), max(row.looked[2], success))
