@@ -26,43 +26,75 @@ _MOST_COMBINATIONS: Final = 4096
 
 
 class Piece(NamedTuple):
-    """A part of every row: row i has `entries[codes[i]]`, which is never empty."""
+    """A part of every row: row i has `entries[codes[i]]`."""
 
     entries: Sequence[bytes]
     codes: NDArray[np.integer[Any]]
 
+    def lengths(self) -> NDArray[np.intp]:
+        """Return how long the part is in each row."""
+        lengths: NDArray[np.intp] = _lengths(self.entries)[self.codes]
+        return lengths
+
+    def place(self, text: NDArray[np.uint8], starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> None:
+        """Write the part of each row to where it starts in `text`."""
+        tables = dict(_by_value(_lengths(self.entries)))
+        place_in_table = np.empty(len(self.entries), np.intp)
+        for size, rows in _by_value(lengths):
+            codes = tables[size]
+            place_in_table[codes] = np.arange(len(codes))
+            table = np.frombuffer(b"".join(map(self.entries.__getitem__, codes.tolist())), f"V{size}")
+            _items(text, size)[starts[rows]] = table[place_in_table[self.codes[rows]]]
+
+
+class Digits(NamedTuple):
+    """A part of every row that is a number; nothing where that is 0."""
+
+    numbers: NDArray[np.int64]
+
+    def lengths(self) -> NDArray[np.intp]:
+        """Return how long the part is in each row."""
+        return np.where(self.numbers, count_digits(self.numbers), 0)
+
+    def place(self, text: NDArray[np.uint8], starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> None:
+        """Write the part of each row to where it starts in `text`."""
+        written = digit_rows(self.numbers)
+        for size, rows in _by_value(lengths):
+            cut = np.ascontiguousarray(written[rows, ROW_WIDTH - size :]).view(f"V{size}")
+            _items(text, size)[starts[rows]] = cut[:, 0]
+
+
+class Cut(NamedTuple):
+    """A part of every row that is copied: row i has the `sizes[i]` bytes of `data` from `begins[i]` on."""
+
+    data: NDArray[np.uint8]
+    begins: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    def lengths(self) -> NDArray[np.intp]:
+        """Return how long the part is in each row."""
+        return self.sizes
+
+    def place(self, text: NDArray[np.uint8], starts: NDArray[np.intp], lengths: NDArray[np.intp]) -> None:
+        """Write the part of each row to where it starts in `text`."""
+        for size, rows in _by_value(lengths):
+            _items(text, size)[starts[rows]] = _items(self.data, size)[self.begins[rows]]
+
 
 def assemble(numbers: NDArray[np.int64], pieces: Sequence[Piece]) -> NDArray[np.uint8]:
     """Return the bytes of all rows: the digits of each number, then its entry of each piece."""
-    digits = count_digits(numbers)
-    lengths = [_lengths(piece.entries)[piece.codes] for piece in pieces]
-    ends = np.cumsum(sum(lengths, digits))
+    return joined((Digits(numbers), *pieces))
+
+
+def joined(parts: Sequence[Piece | Digits | Cut]) -> NDArray[np.uint8]:
+    """Return the bytes of all rows: the parts of each, in order."""
+    lengths = [part.lengths() for part in parts]
+    ends = np.cumsum(sum(lengths))
     text = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-    for piece, length in zip(reversed(pieces), reversed(lengths), strict=True):
+    for part, length in zip(reversed(parts), reversed(lengths), strict=True):
         ends = ends - length
-        _place_entries(text, ends, piece, length)
-    _place_digits(text, ends - digits, numbers, digits)
+        part.place(text, ends, length)
     return text
-
-
-def _place_entries(text: NDArray[np.uint8], starts: NDArray[np.intp], piece: Piece, length: NDArray[np.intp]) -> None:
-    tables = dict(_by_value(_lengths(piece.entries)))
-    place_in_table = np.empty(len(piece.entries), np.intp)
-    for size, rows in _by_value(length):
-        codes = tables[size]
-        place_in_table[codes] = np.arange(len(codes))
-        table = np.frombuffer(b"".join(map(piece.entries.__getitem__, codes.tolist())), f"V{size}")
-        _items(text, size)[starts[rows]] = table[place_in_table[piece.codes[rows]]]
-
-
-def _place_digits(
-    text: NDArray[np.uint8], starts: NDArray[np.intp], numbers: NDArray[np.int64], digits: NDArray[np.intp]
-) -> None:
-    written = digit_rows(numbers)
-    for size, rows in _by_value(digits):
-        _items(text, size)[starts[rows]] = np.ascontiguousarray(written[rows, ROW_WIDTH - size :]).view(f"V{size}")[
-            :, 0
-        ]
 
 
 def _items(text: NDArray[np.uint8], size: int) -> NDArray[np.void]:
@@ -75,13 +107,14 @@ def _lengths(entries: Sequence[bytes]) -> NDArray[np.intp]:
 
 
 def _by_value(values: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Yield each value that occurs, and where, ascending."""
+    """Yield each value above 0 that occurs, and where, ascending."""
     narrow = values.astype(np.uint16) if values.max(initial=0) < 1 << 16 else values  # sixteen bits sort by counting
     order = np.argsort(narrow, kind="stable")
     ordered = values[order]
     edges = np.flatnonzero(np.diff(ordered)) + 1
     for place in np.split(order, edges) if len(order) else ():
-        yield int(values[place[0]]), place
+        if values[place[0]]:  # nothing has no items
+            yield int(values[place[0]]), place
 
 
 def column_pieces(columns: Sequence[CodedColumn], cells: Sequence[Callable[[str], bytes]]) -> list[Piece]:

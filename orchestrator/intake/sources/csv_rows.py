@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
 from orchestrator.intake.sources.number_column import is_header
 from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, end_of_lines, first_end
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, lay_out, looks_like_number
-from orchestrator.intake.sources.table_rows import FaultyCell, Row, cell_block, wanted_cells
+from orchestrator.intake.sources.table_rows import FaultyCell, cell_block, wanted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +28,19 @@ DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
 _SEVEN_DIGITS = re.compile(r"(?:\d\W*){7}")
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvRecord:
+    """A record: its first line, counted from 0, the line after its last, its cells, and how many fields it has.
+
+    One cell may stand for a record that can't be read as a row of its table.
+    """
+
+    begin: int
+    end: int
+    cells: Sequence[str]
+    fields: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +55,43 @@ class TableBlock:
 
     def parsed(self) -> CellBlock:
         """Return the cells in it."""
+        rows = ((self.first_line + row.begin, row.cells) for row in self.rows())
+        return cell_block(list(wanted_cells(rows, self.layout)), self.layout, first=self.first)
+
+    def rows(self) -> Iterator[CsvRecord]:
+        """Yield the rows that are not blank; what a stray quote brought together is taken apart."""
         lines = self.data.splitlines(keepends=True)
-        rows: list[Row] = []
         for record in _parsed(lines, 0, self.delimiter):
             span = lines[record.begin : record.end]
             is_odd = len(span) > 1 or span[0].count(b'"') % 2
             if is_odd and _is_torn(span, record.cells, self.delimiter, self.layout):
-                rows += _line_by_line(span, self.delimiter, self.layout, self.first_line + record.begin)
+                yield from _line_by_line(span, self.delimiter, self.layout, record.begin)
             else:
-                rows.append((self.first_line + record.begin, _within(record.cells, self.delimiter, self.layout)))
-        return cell_block(list(wanted_cells(rows, self.layout)), self.layout, first=self.first)
+                yield replace(record, cells=_within(record.cells, self.delimiter, self.layout))
+
+
+@dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A csv file of which the beginning was read.
+
+    `above` is what stands above the header, and `header` that record, both as they are; empty where there is none.
+    """
+
+    above: bytes
+    header: bytes
+    delimiter: str
+    layout: TableLayout
+    buffer: RecordBuffer
+
+    def blocks(self) -> Iterator[TableBlock | CellBlock]:
+        """Yield the records below the header."""
+        first = True
+        for block in self.buffer.blocks():
+            if isinstance(block, CellBlock):
+                yield block
+            else:
+                yield TableBlock(*block, self.delimiter, self.layout, first)
+                first = False
 
 
 def read_csv(
@@ -62,9 +102,18 @@ def read_csv(
     The delimiter is the one that the first line has most of, unless that line says it (`sep=;`). A record above
     `MAX_LINE_BYTES` is a cell with a fault.
     """
+    table = open_csv(stream, options, block_bytes, delimiter=delimiter)
+    if table is not None:
+        yield from table.blocks()
+
+
+def open_csv(
+    stream: Peeked, options: TableOptions, block_bytes: int, *, delimiter: str | None = None
+) -> CsvTable | None:
+    """Read the beginning of a csv file, header included; None where nothing is in it. Raises `UsageError`."""
     start = _look_at(stream.head, delimiter)
     if not start.records:
-        return
+        return None
     layout = lay_out([record.cells for record in start.records], options)
     header = start.records[0]
     skipped = start.lines[: header.begin if layout.column.headerless else header.end]
@@ -73,13 +122,8 @@ def read_csv(
     body = stream.buffered()
     body.read(sum(map(len, skipped)))
     buffer = RecordBuffer(LineBuffer(body, block_bytes, len(skipped) + 1), start.delimiter, options.source)
-    first = True
-    for block in buffer.blocks():
-        if isinstance(block, CellBlock):
-            yield block
-        else:
-            yield TableBlock(*block, start.delimiter, layout, first)
-            first = False
+    above = skipped[: header.begin]
+    return CsvTable(b"".join(above), b"".join(skipped[header.begin :]), start.delimiter, layout, buffer)
 
 
 def is_table(head: bytes, column: str | None) -> bool:
@@ -175,21 +219,12 @@ class RecordBuffer:
 
 
 @dataclass(frozen=True, slots=True)
-class _CsvRecord:
-    """A record: its first line, counted from 0, the line after its last, and its cells."""
-
-    begin: int
-    end: int
-    cells: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Start:
     """The lines that a csv file begins with, and the records in them that are not blank."""
 
     lines: Sequence[bytes]
     delimiter: str
-    records: Sequence[_CsvRecord]
+    records: Sequence[CsvRecord]
 
 
 def _look_at(head: bytes, delimiter: str | None) -> _Start:
@@ -203,7 +238,7 @@ def _look_at(head: bytes, delimiter: str | None) -> _Start:
     return _Start(lines, delimiter, list(islice(_parsed(lines, begin, delimiter), LOOK_ROWS + 1)))
 
 
-def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_CsvRecord]:
+def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[CsvRecord]:
     """Yield the records that are not blank."""
     csv.field_size_limit(2 * MAX_LINE_BYTES)  # of the process: its default is below what a record may have
     reader = csv.reader(map(text_of, lines[begin:]), delimiter=delimiter)
@@ -211,7 +246,7 @@ def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[_Csv
     for cells in reader:
         end = begin + reader.line_num
         if any(map(str.strip, cells)):
-            yield _CsvRecord(line, end, cells)
+            yield CsvRecord(line, end, cells, len(cells))
         line = end
 
 
@@ -232,7 +267,7 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     return False
 
 
-def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, first_line: int) -> Iterator[Row]:
+def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, first_line: int) -> Iterator[CsvRecord]:
     """Read each line for itself: as a record, else with its quotes as plain signs; what is neither is rejected."""
     for number, line in enumerate(map(text_of, lines), first_line):
         if not line.strip():
@@ -242,8 +277,10 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
         except csv.Error:
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
             if len(cells) != layout.width:
-                cells = [FaultyCell.of(line.strip(), Reason.TORN)] * (layout.column.index + 1)
-        yield number, _within(cells, delimiter, layout)
+                torn = [FaultyCell.of(line.strip(), Reason.TORN)] * (layout.column.index + 1)
+                yield CsvRecord(number, number + 1, torn, len(cells))
+                continue
+        yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
 
 
 def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:
