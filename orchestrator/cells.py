@@ -8,8 +8,10 @@ hides a digit for punctuation, and so makes somebody else's number.
     digits             of any script; a plus, brackets, dashes, dots, slashes, blanks and apostrophes of any kind
     passed over        what can't be seen, escapes of spreadsheets (`_x000D_`), quotes, `=`, and other signs around
     whole forms        floats, with all digits there; `tel:` and its parameters; `…@c.us` and `…@s.whatsapp.net`
-    passed over, and   words in front or behind, where no digits follow; extensions of up to six digits
+    passed over, and   words in front or behind; extensions of up to six digits
     said to be beside
+    several numbers    kept apart by `;` `,` `|`, a word, or what is read as an extension and is too long for one; by a
+                       slash or a line end, where either side is long enough for a number
     faults             see `Fault`: nothing that could be another number is dropped in silence
 
 Shortcuts elsewhere (`intake.numbers.lookup`, `results.numbers`) read whole blocks at once, and only what gives the same
@@ -22,6 +24,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 MAX_DIGITS: Final = 15
 """Where E.164 ends. `phonenumbers` calls longer ones valid in some countries; nobody can call them, nor check them."""
 
-LONGEST_CELL: Final = 250
-"""Characters that are looked at; `phonenumbers` has the same limit."""
+LONGEST_CELL: Final = 1_000
+"""Characters that are looked at."""
 
 _LONGEST_EXTENSION: Final = 6
 """More digits can be a whole number."""
@@ -44,7 +47,6 @@ class Fault(StrEnum):
     EMPTY = "empty cell"
     NOT_A_NUMBER = "not a number"
     HIDDEN = "some digits are hidden"
-    EXTENSION = "an extension as long as a number"
     ROUNDED = "rounded by a spreadsheet"
     LINE_TOO_LONG = "line too long"
 
@@ -67,22 +69,29 @@ _COMMON: Final = re.compile(r"[ =\"'(]*(\+?[0-9](?:[0-9()/ ]|-(?!--))*)[ \"';,]*
 """What most cells look like that are not plain, so that they need none of the rest."""
 _ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _SCHEME: Final = re.compile(r"[\W_]*(?:tel|callto|sms|whatsapp):/{0,2}", re.IGNORECASE)
-_AROUND: Final = " =\"'();,<>"
+_AROUND: Final = " \n=\"'();,<>|"
 _WHOLE: Final = re.compile(r"(\+?[0-9]{5,})[.,]0+")
 _FRACTION: Final = re.compile(r"[0-9]{8,}[.,][0-9]{1,2}")
 _POWER: Final = re.compile(r"(\+?[0-9])(?:[.,]([0-9]+))?[eE]\+?(0?[5-9]|[1-9][0-9])")
 _THOUSANDS: Final = re.compile(r"\+?[0-9]{1,3}(?:,[0-9]{3}){2,}")
 _ACCOUNT: Final = re.compile(r"\+?([0-9]{5,})(?:[.:_][0-9]+)*@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r";\s*([a-z][a-z0-9-]*)=([^;]*)", re.IGNORECASE)
-_RUN: Final = re.compile(r"(?:\+[ \-./()+]*)?[0-9](?:[ \-./()']*[0-9])*")
+_RUN: Final = re.compile(r"(?:\+[ \n\-./()+]*)?[0-9](?:[ \n\-./()']*[0-9])*")
+_SOFT: Final = re.compile(r"[/\n]")
+"""What stands within a number as often as between two."""
+_HARD: Final = re.compile(r"[;,|/\n]")
 _SEVERAL_DIGITS: Final = 7
 """Digits of what may be a number of its own."""
+_MORE_THAN_CODES: Final = 8
+"""Digits that calling code and area code together never have, so that a slash behind them parts two numbers."""
+_OR: Final = re.compile(r"[\W_]*(?:or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya)[\W_]*", re.IGNORECASE)
 _LETTER: Final = re.compile(r"[^\W\d_]")
-_APART: Final = re.compile(r"[ (),;:|\"']")
+_APART: Final = re.compile(r"[ \n(),;:|\"']")
 _EXTENSION: Final = re.compile(
-    r"[ ,;.\-(]*(ext(?:ension|n)?|xtn?|x|доб(?:авочный)?|anexo|int(?:erno)?|poste|durchwahl|#|,+|;)[ .:=#)]*",
+    r"[ \n,;.\-(]*(ext(?:ension|n)?|xtn?|x|доб(?:авочный)?|anexo|int(?:erno)?|poste|durchwahl|#|,+|;)[ .:=#)]*",
     re.IGNORECASE,
 )
+"""What stands between a number and its extension."""
 _HIDDEN_BEFORE: Final = re.compile(r"\*{2,}|(?<![^\W\d_])x{2,}(?![^\W\d_])", re.IGNORECASE)
 _HIDDEN_BEHIND: Final = re.compile(
     r"\*|\.{2,}|-{3,}|[?_]{2,}|(?<![^\W\d_])(?:x{2,}|x(?=[\W_]*$))(?![^\W\d_])", re.IGNORECASE
@@ -100,6 +109,7 @@ _ALIKE: Final = {
     **dict.fromkeys(
         "\u2022\u25cf\u25e6\u25aa\u25a0\u25cb\u2217\uff0a\u204e\u2731\u2026\u22ef\u2588\u2592", "*"
     ),  # what hides digits
+    **dict.fromkeys("\n\r\x85\u2028\u2029", "\n"),
     **dict.fromkeys("\u115f\u1160\u2800\u3164\uffa0", " "),  # letters, and a symbol, that look like blanks
     **dict.fromkeys("\u034f\u17b4\u17b5\u180b\u180c\u180d\u180f\u20e3", ""),  # marks that can't be seen, or are keys
     **dict.fromkeys(map(chr, range(0xFE00, 0xFE10)), ""),
@@ -158,7 +168,7 @@ def read_text(text: str) -> Cell:
     if len(text) > LONGEST_CELL:
         return Cell(fault=Fault.LINE_TOO_LONG)
     if common := _COMMON.fullmatch(text):
-        return Cell((_digits(common[1]),))
+        return Cell(tuple(map(_digits, _parted(common[1]))))
     text = _ESCAPE.sub(_escaped, text)
     if scheme := _SCHEME.match(text):
         text = unquote(text[scheme.end() :])
@@ -202,16 +212,19 @@ def _of_uri(text: str) -> Cell:
         return _of_text(text)
     cell = _of_text(text[: first.start()])
     context = ""
+    more: list[str] = []
     for name, value in _PARAMETER.findall(text, first.start()):
         digits = "".join(filter(str.isdigit, value))
         if name.lower() == "phone-context" and value.startswith("+"):
             context = "+" + digits
+        elif len(digits) > _LONGEST_EXTENSION and name.lower() == "ext":
+            more.append(digits)
         elif len(digits) > _LONGEST_EXTENSION:
-            return Cell(fault=Fault.EXTENSION if name.lower() == "ext" else Fault.NOT_A_NUMBER)
+            return Cell(fault=Fault.NOT_A_NUMBER)
         else:
             cell = Cell(cell.numbers, cell.fault, beside=True)
     numbers = tuple(number if number.startswith("+") else context + number for number in cell.numbers)
-    return Cell(numbers, cell.fault, cell.beside)
+    return Cell((*numbers, *more) if numbers else (), cell.fault, cell.beside)
 
 
 def _of_text(text: str) -> Cell:
@@ -222,30 +235,68 @@ def _of_text(text: str) -> Cell:
     before, behind = text[: first.start()], text[first.end() :]
     if _HIDDEN_BEFORE.search(before) or _HIDDEN_BEHIND.search(text, first.start()):
         return Cell(fault=Fault.HIDDEN)
+    if any(map(_is_attached, _gaps(text, runs))) or "#" in (behind if len(runs) == 1 else ""):
+        return Cell(fault=Fault.NOT_A_NUMBER)
     if len(runs) > 1:
         return _of_runs(text, runs)
-    label = _LETTER.search(behind)
-    if label and not _APART.search(behind, 0, label.start()):
-        return Cell(fault=Fault.NOT_A_NUMBER)
-    if "#" in behind:
-        return Cell(fault=Fault.NOT_A_NUMBER)
-    return Cell((_digits(first[0]),), beside=bool(label or _LETTER.search(before)))
+    return Cell(tuple(map(_digits, _parted(first[0]))), beside=bool(_LETTER.search(before) or _LETTER.search(behind)))
+
+
+def _gaps(text: str, runs: list[re.Match[str]]) -> list[str]:
+    """Return what stands behind each run of digits, up to the next one."""
+    ends = [*(run.start() for run in runs[1:]), len(text)]
+    return [text[run.end() : end] for run, end in zip(runs, ends, strict=True)]
+
+
+def _is_attached(gap: str) -> bool:
+    """Whether letters follow digits at once: they are part of what is written there, and no label of a number."""
+    label = _LETTER.search(gap)
+    return bool(label and not _APART.search(gap, 0, label.start()) and not _EXTENSION.fullmatch(gap))
 
 
 def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
     """Return what runs of digits are that other signs keep apart: a number and its extension, or several numbers."""
-    first, second = runs[:2]
-    between = text[first.end() : second.start()]
-    marked = _EXTENSION.fullmatch(between)
-    if len(runs) == 2 and marked and not second[0].startswith("+") and not _LETTER.search(text, second.end()):  # noqa: PLR2004
-        if _count(second[0]) <= _LONGEST_EXTENSION:
-            return Cell((_digits(first[0]),), beside=True)
-        if marked[1][0] not in ",;":
-            return Cell(fault=Fault.EXTENSION)
-    numbers = [_digits(run[0]) for run in runs if _count(run[0]) >= _SEVERAL_DIGITS]
+    gaps = _gaps(text, runs)
+    number, *others = (run[0] for run in runs)
+    if len(others) == 1 and _EXTENSION.fullmatch(gaps[0]) and not _LETTER.search(gaps[1]):
+        (extension,) = others
+        if _count(extension) <= _LONGEST_EXTENSION and not extension.startswith("+"):
+            return Cell(tuple(map(_digits, _parted(number))), beside=True)
+    for (run, after), gap in zip(pairwise(runs), gaps, strict=False):
+        # A word within a number: what stands before it may be valid, and somebody else's.
+        is_word = _LETTER.search(gap) and not (_HARD.search(gap) or _OR.fullmatch(gap) or _EXTENSION.fullmatch(gap))
+        least = min(_count(run[0]), _count(after[0]))
+        if is_word and after[0][0] not in "+0" and least >= _SEVERAL_DIGITS and _count(run[0] + after[0]) <= MAX_DIGITS:
+            return Cell(fault=Fault.NOT_A_NUMBER)
+    parts = [part for run in runs for part in _parted(run[0])]
+    numbers = [_digits(part) for part in parts if _count(part) >= _SEVERAL_DIGITS]
     if len(numbers) > 1:
-        return Cell(tuple(numbers), beside=len(numbers) < len(runs) or bool(_LETTER.search(text)))
+        return Cell(tuple(numbers), beside=len(numbers) < len(parts) or bool(_LETTER.search(text)))
     return Cell(fault=Fault.NOT_A_NUMBER)
+
+
+def _parted(run: str) -> list[str]:
+    """Cut a run of digits at slashes and line ends between two numbers, and at blanks in what is too long for one."""
+    if len(run) < _MORE_THAN_CODES + _SEVERAL_DIGITS:
+        return [run]
+    first, *others = _SOFT.split(run)
+    parts = [first]
+    for other in others:
+        if _significant(parts[-1]) >= _MORE_THAN_CODES and _count(other) >= _SEVERAL_DIGITS:
+            parts.append(other)
+        else:
+            parts[-1] += f" {other}"
+    if len(parts) == 1 and _significant(run) > MAX_DIGITS:
+        words = re.split(r"[ \n\-./]+", run)
+        if all(_count(word) >= _SEVERAL_DIGITS for word in words):
+            return words
+    return parts
+
+
+def _significant(run: str) -> int:
+    """Count digits but for those in front of a calling code, or in brackets behind it."""
+    plain = re.sub(r"[^0-9(]", "", run).replace("(0", "").replace("(", "")
+    return len(plain.removeprefix("00"))
 
 
 def _digits(run: str) -> str:

@@ -15,7 +15,7 @@ N = "+41798284651"
 SIGNS = [chr(code) for code in range(sys.maxunicode + 1)]
 DIGITS = [[sign for sign in SIGNS if unicodedata.decimal(sign, None) == digit] for digit in range(10)]
 DASHES = [sign for sign in SIGNS if unicodedata.category(sign) == "Pd"]
-BLANKS = [*(sign for sign in SIGNS if unicodedata.category(sign) == "Zs"), "\t", "\r\n", "_x000D_", "_x00A0_"]
+BLANKS = [*(sign for sign in SIGNS if unicodedata.category(sign) == "Zs"), "\t", "_x0009_", "_x00A0_"]
 UNSEEN = [*(sign for sign in SIGNS if unicodedata.category(sign) == "Cf"), "\ufe0f", "_x200E_"]
 BRACKETS = ["()", "[]", "\uff08\uff09", "\uff3b\uff3d", "\u3010\u3011", "{}"]
 PLUSES = ["+", "\uff0b", "\ufe62", "\u207a"]
@@ -61,6 +61,11 @@ DOTS = [".", "\u00b7", "\uff0e", "\u3002", "\u30fb"]
         (f"+ +{N[1:]}", N),
         (f"({N[:3]}) {N[3:]}", N),
         ("+41 (0)79 828 46 51", "+41(0798284651"),
+        ("+49 33841/1234567", "+49338411234567"),
+        ("0049 (0)33841 / 1234567", "00490338411234567"),
+        ("0721/123456", "0721123456"),
+        ("+41 79\n828 46 51", N),
+        ("+41\u202f79\u2009828\t46\u200e51_x000D_", N),
         (f"* {N}", N),
         (f"Tel......: {N}", N),
         (41798284651, "41798284651"),
@@ -122,9 +127,9 @@ def test_one_number(value: object, expected: str) -> None:
         ("+49 30 1234 ---", Fault.HIDDEN),
         ("+49 30 1234__", Fault.HIDDEN),
         ("+49 30 1234??", Fault.HIDDEN),
-        (f"{N} ext. 1234567", Fault.EXTENSION),
-        (f"{N};ext=1234567", Fault.EXTENSION),
-        (f"{N} x 34612345677", Fault.EXTENSION),
+        ("+4930123 abc 4567890", Fault.NOT_A_NUMBER),
+        ("+32 475 qsdfqs 123456", Fault.NOT_A_NUMBER),
+        (f"{N}abc; {N}", Fault.NOT_A_NUMBER),
         (f"{N};id=1234567", Fault.NOT_A_NUMBER),
         ("7" * (LONGEST_CELL + 1), Fault.LINE_TOO_LONG),
     ],
@@ -171,6 +176,22 @@ def test_what_stands_beside(text: str, is_beside: bool) -> None:  # noqa: FBT001
         (f"{N} or {N} (home 2)", (N, N)),
         (f"{N}\u3001{N}", (N, N)),
         (f"{N} ~ 0798284652", (N, "0798284652")),
+        (f"{N} ext. 1234567", (N, "1234567")),
+        (f"{N};ext=1234567", (N, "1234567")),
+        (f"{N} x 34612345677", (N, "34612345677")),
+        ("079 221 53 86 / 079 221 11 22", ("0792215386", "0792211122")),
+        ("0792215386/0792211122", ("0792215386", "0792211122")),
+        ("+49 30/1234567/7654321", ("+49301234567", "7654321")),
+        ("0792215386\n0792211122", ("0792215386", "0792211122")),
+        ("0792215386_x000D_\n0792211122", ("0792215386", "0792211122")),
+        ("0792215386\u20280792211122", ("0792215386", "0792211122")),
+        ("0792215386 0792211122", ("0792215386", "0792211122")),
+        ("0792215386 - 0792211122", ("0792215386", "0792211122")),
+        ("0792215386 | 0792211122", ("0792215386", "0792211122")),
+        ("0792215386 or 0792211122", ("0792215386", "0792211122")),
+        ("5551234 oder 5551235", ("5551234", "5551235")),
+        (f"{N} Anna, 0798284652 Beat", (N, "0798284652")),
+        (f"{N};{N};12", (N, N)),
     ],
 )
 def test_several_numbers(text: str, numbers: tuple[str, ...]) -> None:

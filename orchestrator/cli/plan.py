@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 
 HELP_WITH = {
-    "not a number": "is it a table? [job] column names the right column",
+    "empty cell": "[job] column names the right column, or several of them",
     "no country code": 'if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
+    "unknown country code": "a number without a plus sign needs [job] default_region, one with it a code that exists",
     "excluded calling code": "[job] exclude_calling_codes keeps them out",
+    "rounded by a spreadsheet": "export the list anew, with the column formatted as text",
+    "a date": "[job] column names the right column",
+    "a formula without a value": "open the workbook in a spreadsheet program and save it",
+    "some digits are hidden": "export the list with all of its digits",
+    "more digits beside the number than an extension has": "put a semicolon between two numbers",
+    "a quote that is opened and not closed": "close it, or write two for one that is meant",
+    "a row that ends before the column of numbers": "give the row as many cells as the first one has",
+    "line too long": "the list needs one number a line, or a table",
 }
 """The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""
 

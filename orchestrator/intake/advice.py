@@ -151,6 +151,12 @@ _SENTENCES = {
 
 
 def _by_reason(plan: ReadList) -> Iterable[str]:
+    not_numbers = plan.counts.rejected_by_reason.get(Reason.NOT_A_NUMBER, 0)
+    if not_numbers > plan.counts.read * WORTH_A_SENTENCE and plan.observed.fields >= WORTH_A_SETTING:
+        yield (
+            f"{not_numbers:,} lines look like the rows of a table: give the file a name that ends with .csv, and name "
+            "the column of numbers with [job] column"
+        )
     for reason, sentence in _SENTENCES.items():
         count = plan.counts.rejected_by_reason.get(reason, 0)
         if count > plan.counts.read * WORTH_A_SENTENCE:

@@ -134,14 +134,17 @@ codecs.register_error(_LATIN, _as_latin)
 class Rows:
     """Rows of the list, four sequences of the same length.
 
+    A cell with several numbers gives as many rows; `cells` says which cell each row is of, None where each has one row.
     `numbers` are E.164 numbers without the plus sign, 0 for a rejected row; `lines` are line numbers; `codes` are
-    described above; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number.
+    described above; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number. A cell with
+    several numbers gives as many rows: then `cells` has for each row the place of its cell, None where each has one.
     """
 
     numbers: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
     codes: npt.NDArray[np.uint16]
     raws: Sequence[bytes]
+    cells: npt.NDArray[np.int64] | None = None
 
     @property
     def first_line(self) -> int | None:

@@ -217,9 +217,7 @@ async def _review(source: Source, scanned: Scanned, unique: Unique, workers: Wor
     rejected = scanned.rejected
     parts = [rejects.SourceRows(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
-    sample, lists, repeated = await workers.run(
-        rejects.write_rejects, parts, numberlike, unique.duplicates_file, directory
-    )
+    written = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, directory)
     counts = ListCounts(
         read=scanned.read,
         accepted=unique.accepted,
@@ -227,10 +225,11 @@ async def _review(source: Source, scanned: Scanned, unique: Unique, workers: Wor
         rejected=sum(rejected.values()),
         from_text=unique.from_text,
         rejected_by_reason={str(reason): count for reason, count in rejected.items()},
-        inputs=accounts(source.inputs, scanned, repeated),
+        inputs=accounts(source.inputs, scanned, written.repeated),
     )
-    observed = await workers.run(observe, sample, scanned.looks, unique.accepted_file)
-    return ReadList(Listed(tuple(one.file for one in scanned.drawn), counts, lists), observed=observed)
+    observed = await workers.run(observe, written.sample, scanned.looks, unique.accepted_file)
+    observed = replace(observed, fields=written.fields / max(written.not_numbers, 1))
+    return ReadList(Listed(tuple(one.file for one in scanned.drawn), counts, written.hashes), observed=observed)
 
 
 def _columns(source: Source, scanned: Scanned) -> tuple[str, ...]:

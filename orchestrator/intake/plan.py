@@ -24,13 +24,15 @@ class Observed:
 
     `sampled` texts were looked at: `with_plus` of them would be valid with a plus sign in front, `with_zeros` with one
     in place of the zeros in front, and `by_region` counts those that a default region would make valid, best first.
-    `columns` names, per table, a column that looks more like numbers than the chosen one: source, chosen, other.
+    `fields` is the share of what is not a number that looks like rows of a table. `columns` names, per table, a column
+    that looks more like numbers than the chosen one: source, chosen, other.
     """
 
     sampled: int = 0
     with_plus: int = 0
     with_zeros: int = 0
     by_region: tuple[tuple[str, int], ...] = ()
+    fields: float = 0.0
     columns: tuple[tuple[str, str, str], ...] = ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 from orchestrator.files import CSV_LINE_END, csv_safe, disk_errors, replacing, sha256_so_far
 from orchestrator.intake.blocks import FIRST_REASON, Rows, read_rows
 from orchestrator.intake.duplicates.in_memory import FIRST_LINE, FIRST_POSITION, POSITION, starts
-from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS
+from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS, Reason
 from orchestrator.jobdir.digits import lines_of
 from orchestrator.jobdir.layout import DUPLICATES, REJECTED
 
@@ -29,6 +30,8 @@ SAMPLE = 200
 """How many of the rejected texts are looked at for advice."""
 
 Record = tuple[str, ...]
+_NOT_A_NUMBER = FIRST_REASON + REASONS.index(Reason.NOT_A_NUMBER)
+_FIELDS = re.compile(r"[^,;\t|][,;\t|][^,;\t|]")
 _NUMBERLIKE = [FIRST_REASON + code for code, reason in enumerate(REASONS) if reason in NUMBERLIKE]
 
 
@@ -41,20 +44,33 @@ class SourceRows:
     source: str
 
 
-def write_rejects(
-    parts: Sequence[SourceRows], numberlike: int, duplicates_file: Path, directory: Path
-) -> tuple[list[str], dict[str, str], list[int]]:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was seen while the tables were written.
+
+    `sample` has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out of all. Of `not_numbers` texts
+    that are none, the first ones of the list, `fields` look like rows of a table. `hashes` are those of the tables, and
+    `repeated` says how many duplicates each part has.
+    """
+
+    sample: tuple[str, ...]
+    not_numbers: int
+    fields: int
+    hashes: dict[str, str]
+    repeated: tuple[int, ...]
+
+
+def write_rejects(parts: Sequence[SourceRows], numberlike: int, duplicates_file: Path, directory: Path) -> Written:
     """Write both tables into `directory`: a piece; raises `StorageError`.
 
-    Returns a sample, the hashes of the tables, and how many duplicates each part has. `parts` are in list
-    order. The sample has texts that were rejected for one of the `NUMBERLIKE` reasons, evenly out
-    of all, of which there are `numberlike`.
+    `parts` are in list order; `numberlike` is how many texts the sample is of.
     """
     begins = np.array(starts([part.rows for part in parts]), np.int64)
     names = list(dict.fromkeys(csv_safe(part.source) for part in parts))
     owners = np.array([names.index(csv_safe(part.source)) for part in parts], np.int64)
     wanted = {i * numberlike // SAMPLE for i in range(SAMPLE)}
     sample: list[str] = []
+    others: list[str] = []
     repeated_rows: list[int] = []
     seen = 0
     with replacing(directory / REJECTED) as rejected, replacing(directory / DUPLICATES) as repeated:
@@ -75,8 +91,12 @@ def write_rejects(
             found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
             seen += len(found)
+            if len(others) < SAMPLE:
+                codes = np.flatnonzero(rows.codes == _NOT_A_NUMBER).tolist()
+                others += [rows.raw(row) for row in codes[: SAMPLE - len(others)]]
         hashes = {REJECTED: sha256_so_far(rejected), DUPLICATES: sha256_so_far(repeated)}
-    return sample, hashes, repeated_rows
+    fields = sum(len(_FIELDS.findall(text)) > 0 for text in others)
+    return Written(tuple(sample), len(others), fields, hashes, tuple(repeated_rows))
 
 
 def _rejected(rows: Rows, source: str) -> Iterator[Record]:

@@ -71,5 +71,6 @@ def store_block(block: Block, rules: NumberRules, path: Path, tables: LookupTabl
     if not isinstance(block, CellBlock):
         return stored
     if block.names:
-        write_kept(path, block.kept)
+        kept = block.kept if rows.cells is None else [block.kept[cell] for cell in rows.cells.tolist()]
+        write_kept(path, kept)
     return replace(stored, columns=block.names, look=block.look)

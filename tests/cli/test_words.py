@@ -44,7 +44,6 @@ def test_the_plan_says_numbers_rejects_chunks_and_cost() -> None:
         "not a number     500",
         "no country code   60",
         "too short          7",
-        "not a number: is it a table? [job] column names the right column",
         'no country code: if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
         "",
         "60 chunks",

@@ -113,6 +113,12 @@ def test_other_readings(observed: Observed, region: str | None, expected: str) -
     assert sentences(100, {Reason.NO_COUNTRY_CODE: 60}, observed, region) == expected
 
 
+def test_rows_of_a_table() -> None:
+    """Lines that are no numbers are called rows of a table only where most of them look like some."""
+    assert sentences(100, {Reason.NOT_A_NUMBER: 60}, Observed(fields=0.4)) == ""
+    assert sentences(100, {Reason.NOT_A_NUMBER: 60}, Observed(fields=0.9)).startswith("60 lines look like the rows of")
+
+
 def test_another_column() -> None:
     """A better column comes first."""
     observed = Observed(columns=(("a.csv", "id", "Mobile"),))

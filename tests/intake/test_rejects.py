@@ -50,9 +50,10 @@ def write(tmp_path: Path) -> Path:
     stored = [store_block(block, RULES, tmp_path / f"{i}") for i, (_, block) in enumerate(blocks)]
     parts = [SourceRows(rows.path, rows.rows, source) for rows, (source, _) in zip(stored, blocks, strict=True)]
     duplicates_file = drop_duplicates([part.path for part in parts], tmp_path).duplicates_file
-    sample, hashes, repeated = write_rejects(parts, 1, duplicates_file, tmp_path)
-    assert (sample, repeated) == (["+4179"], [0, 1, 2])
-    assert hashes == {name: sha256_of(tmp_path / name) for name in ("rejected.csv", "duplicates.csv")}
+    written = write_rejects(parts, 1, duplicates_file, tmp_path)
+    assert (written.sample, written.repeated) == (("+4179",), (0, 1, 2))
+    assert (written.not_numbers, written.fields) == (3, 1)
+    assert written.hashes == {name: sha256_of(tmp_path / name) for name in ("rejected.csv", "duplicates.csv")}
     return tmp_path
 
 

@@ -17,12 +17,15 @@ from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.line_ends import split_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from orchestrator.intake.blocks import Block
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
 
     Ints = npt.NDArray[np.int64]
+    Decided = tuple[int, int, bytes]
 
 
 def decide_block(block: Block, rules: NumberRules, tables: LookupTables) -> Rows:
@@ -39,15 +42,15 @@ def _of_lines(block: LineBlock, rules: NumberRules, tables: LookupTables) -> Row
     numbers = accept_block(block.data, starts, ends, tables, rules.excluded)
     raws = _shown(block.data, starts, ends, numbers)
     codes = _codes(numbers)
+    more: dict[int, list[Decided]] = {}
     for row in np.flatnonzero(filled & (numbers == UNDECIDED)).tolist():
         if raw := text_of(block.data[starts[row] : ends[row]]).strip():
-            numbers[row], codes[row], raws[row] = decide(raw, rules)
+            (numbers[row], codes[row], raws[row]), *others = decide(raw, rules)
+            if others:
+                more[row] = others
         else:
             filled[row] = False
-    if not filled.all():
-        numbers, lines, codes = numbers[filled], lines[filled], codes[filled]
-        raws = list(compress(raws, filled.tolist()))
-    return _finished(numbers, lines, codes, raws)
+    return _finished(numbers, lines, codes, raws, filled, more)
 
 
 def _of_cells(block: CellBlock, rules: NumberRules, tables: LookupTables) -> Rows:
@@ -59,9 +62,13 @@ def _of_cells(block: CellBlock, rules: NumberRules, tables: LookupTables) -> Row
     numbers[list(block.faults)] = UNDECIDED
     raws = _shown(text, starts, ends, numbers)
     codes = _codes(numbers)
+    more: dict[int, list[Decided]] = {}
     for row in np.flatnonzero(numbers == UNDECIDED).tolist():
-        numbers[row], codes[row], raws[row] = decide(block.texts[row].strip(), rules, block.faults.get(row))
-    return _finished(numbers, np.array(block.lines, np.int64), codes, raws)
+        found, *others = decide(block.texts[row].strip(), rules, block.faults.get(row))
+        numbers[row], codes[row], raws[row] = found
+        if others:
+            more[row] = others
+    return _finished(numbers, np.array(block.lines, np.int64), codes, raws, np.ones(len(numbers), np.bool_), more)
 
 
 def _codes(numbers: Ints) -> npt.NDArray[np.uint16]:
@@ -81,6 +88,29 @@ def _shown(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> list[bytes]:
     return raws
 
 
-def _finished(numbers: Ints, lines: Ints, codes: npt.NDArray[np.uint16], raws: list[bytes]) -> Rows:
+def _finished(
+    numbers: Ints,
+    lines: Ints,
+    codes: npt.NDArray[np.uint16],
+    raws: list[bytes],
+    filled: npt.NDArray[np.bool_],
+    more: Mapping[int, list[Decided]],
+) -> Rows:
+    """Return the rows of filled lines or cells, with `more` of them behind those of cells with several numbers."""
     numbers[numbers == EXCLUDED] = 0
+    if more:
+        counts = filled.astype(np.int64)
+        for row, others in more.items():
+            counts[row] += len(others)
+        owners = np.repeat(np.arange(len(counts)), counts)
+        numbers, lines, codes = numbers[owners], lines[owners], codes[owners]
+        raws = [raws[owner] for owner in owners.tolist()]
+        ends = np.cumsum(counts)
+        for row, others in more.items():
+            for place, found in enumerate(others, int(ends[row]) - len(others)):
+                numbers[place], codes[place], raws[place] = found
+        return Rows(numbers, lines, codes, raws, (np.cumsum(filled) - 1)[owners])
+    if not filled.all():
+        numbers, lines, codes = numbers[filled], lines[filled], codes[filled]
+        raws = list(compress(raws, filled.tolist()))
     return Rows(numbers, lines, codes, raws if any(raws) else Texts(len(raws)))

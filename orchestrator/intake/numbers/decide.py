@@ -21,6 +21,7 @@ A rejected text that is written like a date is called one.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,20 +29,22 @@ import numpy as np
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
 
-from orchestrator.cells import MAX_DIGITS, read_text
+from orchestrator.cells import LONGEST_CELL, MAX_DIGITS, Cell, Fault, read_text
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Rows
 from orchestrator.intake.numbers.reasons import REASONS, Reason, not_valid_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.intake.blocks import Block
     from orchestrator.settings import JobSettings
 
 if hasattr(phonenumbers, "enable_pattern_cache"):  # else a list of many regions compiles patterns at every number
     phonenumbers.enable_pattern_cache()
 
-RAW_LIMIT = 200
-"""Characters of a raw text that are kept."""
+RAW_LIMIT = LONGEST_CELL
+"""Characters of a raw text that are kept: all that can hold numbers."""
 
 _PARSE_REASONS = {
     NumberParseException.NOT_A_NUMBER: Reason.NOT_A_NUMBER,
@@ -58,6 +61,9 @@ CODES = {reason: FIRST_REASON + i for i, reason in enumerate(REASONS)}
 """The codes of reasons in `Rows`."""
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{2}){1,2}")
+_SEVERAL_DIGITS = 7
+"""Digits of what may be a number of its own."""
+_SEVEN_DIGITS = re.compile(r"[0-9](?:[ \t()./-]*[0-9]){6,}")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LAST_BYTE = 0xFF
 _ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that is no UTF-8
@@ -80,41 +86,66 @@ class NumberRules:
 
 
 def normalise(raw: str, rules: NumberRules) -> int | str:
-    """Return the E.164 number in `raw` without its plus sign, or the reason why there is none."""
-    return _read(raw, rules)[0]
+    """Return the first E.164 number in `raw` without its plus sign, or the reason why there is none."""
+    number, code, _ = decide(raw, rules)[0]
+    return number or REASONS[code - FIRST_REASON]
 
 
 def decide_cells(block: Block, rules: NumberRules) -> Rows:
     """Decide about every cell of a block, one by one; pure."""
     faults = block.faults if isinstance(block, CellBlock) else {}
-    numbers, lines, codes, raws = [], [], [], []
-    for row, (line, raw) in enumerate(block.cells()):
-        number, code, shown = decide(raw, rules, faults.get(row))
-        numbers.append(number)
-        lines.append(line)
-        codes.append(code)
-        raws.append(shown)
-    return Rows(np.array(numbers, np.int64), np.array(lines, np.int64), np.array(codes, np.uint16), raws)
+    numbers, lines, codes, raws, cells = [], [], [], [], []
+    for cell, (line, raw) in enumerate(block.cells()):
+        for number, code, shown in decide(raw, rules, faults.get(cell)):
+            numbers.append(number)
+            lines.append(line)
+            codes.append(code)
+            raws.append(shown)
+            cells.append(cell)
+    return Rows(
+        np.array(numbers, np.int64),
+        np.array(lines, np.int64),
+        np.array(codes, np.uint16),
+        raws,
+        np.array(cells, np.int64) if cells and cells[-1] + 1 < len(cells) else None,
+    )
 
 
-def decide(raw: str, rules: NumberRules, fault: str | None = None) -> tuple[int, int, bytes]:
-    """Return number, code and raw text of a row, see `Rows`; `fault` is a reason to reject it unread."""
-    found, is_beside = (fault, False) if fault else _read(raw, rules)
-    if isinstance(found, str):
-        return 0, CODES[found], _visible(raw)
-    return found, FROM_TEXT if is_beside else PLAIN, b"" if raw == f"+{found}" else _visible(raw)
+def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple[int, int, bytes]]:
+    """Return number, code and raw text of each number in a cell, see `Rows`, one row at least.
+
+    `fault` is a reason to reject the cell unread.
+    """
+    cell = Cell(fault=Fault.NOT_A_NUMBER) if fault else read_text(raw)
+    reason = fault or cell.fault
+    if reason is None and _has_more_digits(raw, cell.numbers):
+        reason = Reason.MORE_DIGITS
+    rows = []
+    for text in cell.numbers if reason is None else [""]:
+        found = reason if reason is not None else _valid(text, rules)
+        if not fault and isinstance(found, str) and _DATE.fullmatch(raw):
+            found = Reason.DATE
+        shown = raw if reason is not None or len(cell.numbers) == 1 else text.replace("(", "")
+        if isinstance(found, str):
+            rows.append((0, CODES[found], _visible(shown)))
+        else:
+            code = FROM_TEXT if cell.beside else PLAIN
+            rows.append((found, code, b"" if shown == f"+{found}" else _visible(shown)))
+    return rows
 
 
-def _read(raw: str, rules: NumberRules) -> tuple[int | str, bool]:
-    """Return the number or the reason, and whether something else stood beside the number."""
-    cell = read_text(raw)
-    if cell.fault is not None:
-        found: int | str = Reason(cell.fault.value)
-    elif len(cell.numbers) > 1:
-        found = Reason.SEVERAL
-    else:
-        found = _valid(cell.numbers[0], rules)
-    return Reason.DATE if isinstance(found, str) and _DATE.fullmatch(raw) else found, cell.beside
+def _has_more_digits(raw: str, numbers: Sequence[str]) -> bool:
+    """Whether seven digits or more stand in a cell that are in none of the numbers which were read out of it.
+
+    None are known to do so. This is counted without the reader of cells, so that what it may get wrong is rejected, and
+    seen, and no number vanishes.
+    """
+    if len(numbers) == 1 and len(raw) <= len(numbers[0]) + _SEVERAL_DIGITS:
+        return False
+    read = "".join("".join(filter(str.isdigit, number)) for number in numbers)
+    plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in raw)
+    runs = ("".join(filter(str.isdigit, run)) for run in _SEVEN_DIGITS.findall(plain))
+    return any(run.rstrip("0") not in read for run in runs)
 
 
 def _valid(text: str, rules: NumberRules) -> int | str:

@@ -28,8 +28,7 @@ class Reason(StrEnum):
     DATE = "a date"
     FORMULA = "a formula without a value"
     HIDDEN = Fault.HIDDEN.value
-    SEVERAL = "several numbers in one cell"
-    EXTENSION = Fault.EXTENSION.value
+    MORE_DIGITS = "more digits beside the number than an extension has"
     TORN = "a quote that is opened and not closed"
     SHORT_ROW = "a row that ends before the column of numbers"
     LINE_TOO_LONG = Fault.LINE_TOO_LONG.value

@@ -20,7 +20,8 @@ LINES = [
     "+41798284651", " +41798284651\t", "079 828 46 51", "call 079 828 46 51", "", "  ", "\x1c", "+8613912345678",
     "0086 139 1234 5678", "12", "J\u00fcrg", "+41798284651.0", "4.1798284651E+10", "2024-01-31", "(079) 828-46-51",
     "\u0664\u0661", "+12002000000", "'+41798284651;", "41798284651", "+41 (0)79 828 46 51", "x" * 300, "+41 79",
-    "+1\x002015550123",
+    "+1\x002015550123", "+41798284651;+41798284652", "079 828 46 51/0798284652", "0798284651 or 12345678", "x;y",
+    "+49 33841/1234567", "0798284651 0798284652",
 ]  # fmt: skip
 
 
@@ -37,6 +38,8 @@ def check(block: Block, rules: NumberRules, folder: Path) -> Rows:
     assert found.lines.tolist() == expected.lines.tolist()
     assert found.codes.tolist() == expected.codes.tolist()
     assert list(found.raws) == list(expected.raws)
+    cells = [None if rows.cells is None else rows.cells.tolist() for rows in (found, expected)]
+    assert cells[0] == cells[1]
     assert [array.dtype for array in (found.numbers, found.lines, found.codes)] == ["int64", "int64", "uint16"]
     return found
 
@@ -71,7 +74,13 @@ def test_cells_of_all_kinds(folder: Path) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(LINES), st.text(max_size=12)), max_size=12), st.booleans())
+@given(
+    st.lists(
+        st.one_of(st.sampled_from(LINES), st.text(max_size=12), st.text("+0123456789 /-", min_size=12, max_size=24)),
+        max_size=12,
+    ),
+    st.booleans(),
+)
 def test_any_cells(folder: Path, texts: list[str], lines: bool) -> None:  # noqa: FBT001 - drawn by hypothesis
     """The same for any texts, in lines and in cells."""
     rules = NumberRules("CH", frozenset({86}))

@@ -9,8 +9,9 @@ def test_the_list_of_reasons_is_closed() -> None:
     assert list(REASONS[: len(Reason)]) == [
         "not a number", "empty cell", "no country code", "unknown country code", "too short", "too long",
         "too long: E.164 ends at 15 digits", "excluded calling code", "rounded by a spreadsheet", "a date",
-        "a formula without a value", "some digits are hidden", "several numbers in one cell",
-        "an extension as long as a number", "line too long",
+        "a formula without a value", "some digits are hidden",
+        "more digits beside the number than an extension has", "a quote that is opened and not closed",
+        "a row that ends before the column of numbers", "line too long",
     ]  # fmt: skip
     assert all(reason.startswith("not a valid number of ") for reason in REASONS[len(Reason) :])
     assert len(set(REASONS)) == len(REASONS) < (1 << 16) - FIRST_REASON

@@ -41,7 +41,10 @@ EXCLUDED = -1
 
 LONGEST_LINE = 64
 """Bytes of a line that is worth a try; `phonenumbers` gives up at 250 characters."""
-MAX_DIGITS = 20
+MAX_DIGITS = 15
+"""More digits are no number, or several, or have zeros in front."""
+TWO_NUMBERS = 15
+"""Fewer digits are not two numbers on both sides of a slash, see `cells`."""
 BATCH = 20_000
 """Lines that are looked at together: their arrays fit the processor's cache."""
 FEW = 4
@@ -49,8 +52,15 @@ FEW = 4
 
 _PLUS = ord("+")
 _ZERO = ord("0")
-_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER = range(6)
-_KINDS_OF = {_DIGIT: b"0123456789", _SIGN: b"+", _DOT: b".", _INSIDE: b" -/()[]", _AROUND: b"\t\"'`,;:|<>{}=!?$%&@^_"}
+_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER, _SLASH = range(7)
+_KINDS_OF = {
+    _DIGIT: b"0123456789",
+    _SIGN: b"+",
+    _DOT: b".",
+    _INSIDE: b" -()[]",
+    _SLASH: b"/",
+    _AROUND: b"\t\"'`,;:|<>{}=!?$%&@^_",
+}
 _KINDS = bytes(next((kind for kind, chars in _KINDS_OF.items() if char in chars), _OTHER) for char in range(256))
 _NO_DIGITS = bytes(char for char in range(256) if _KINDS[char] != _DIGIT)
 
@@ -58,7 +68,7 @@ _HIDING = (b"..", b"---", b"??", b"__", b"?_", b"_?")
 """Signs in a row that may stand for digits."""
 
 _SIGNS, _OTHERS, _FIELD = 21, 42, (1 << 21) - 1
-_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS], np.int64)
+_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0], np.int64)
 """What a character of each kind adds to three counters in one integer: digits, signs, others."""
 
 _POWERS = 10 ** np.arange(19, dtype=np.int64)
@@ -257,6 +267,9 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
     if _DOT in kinds:
         dots = np.concatenate(([0], np.cumsum(kinds == _DOT)))
         is_clean &= dots[ends] - dots[starts] != 1  # it may be a spreadsheet's float, such as `41798284651.0`
+    if _SLASH in kinds:
+        slashes = np.concatenate(([0], np.cumsum(kinds == _SLASH)))
+        is_clean &= (slashes[ends] == slashes[starts]) | (counts < TWO_NUMBERS)
     for hiding in _HIDING:
         if hiding in text:
             is_clean &= ~_holds(text, hiding, starts, ends)
