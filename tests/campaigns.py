@@ -90,10 +90,10 @@ CAMPAIGNS = (
     ),
     Campaign(
         "benchmarks",
-        "speed and memory beside what a user would write without the program; the table of the README",
+        "speed and memory beside what a user would write without the program; the table of the manual's page on speed",
         ("tests.benchmarks",),
         "20 min",
-        "see the README",
+        "see the manual: speed",
     ),
 )
 

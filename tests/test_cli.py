@@ -28,7 +28,7 @@ from orchestrator.tasks import TaskKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = ["init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "sandbox"]
+COMMANDS = ["init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "help", "sandbox"]
 """In the order of a job's life, which is that of the help."""
 LIST = "+41798284651\n+41798284652\n+41798284651\n+393331234567\nno number\n\n+447911123456\n"
 CONFIG = """\

@@ -18,6 +18,7 @@ import click
 
 from orchestrator.cli import (  # noqa: F401 - they add the commands
     init,
+    manual,
     merge,
     plan,
     purge,
