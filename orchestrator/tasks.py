@@ -69,6 +69,7 @@ class Event(StrEnum):
     ADOPT = "adopt"  # a person named the vendor's task id
     GIVE_UP = "give_up"  # a person decided to do without
     RETRY = "retry"  # its numbers are planned again, in a further generation
+    TAKE_BACK = "take_back"  # a retry that was not sent, when a result that may answer its numbers comes first
     REFETCH = "refetch"  # its result is to be fetched again, under the id that is known
     UNDO = "undo"  # a person took back a decision of which nothing had come
 
@@ -79,6 +80,7 @@ class IllegalTransitionError(Exception):
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PLANNED, Event.RELEASE): State.RELEASED,
+    (State.PLANNED, Event.TAKE_BACK): State.FAILED,
     (State.PLANNED, Event.REFUSE): State.FAILED,  # an early refusal, while the body was still being sent
     (State.RELEASED, Event.PUT_OFF): State.PLANNED,
     (State.RELEASED, Event.ACCEPT): State.SUBMITTED,

@@ -24,6 +24,7 @@ from orchestrator.tasks import (
 
 ALLOWED = """
 planned    release   released
+planned    take_back failed
 planned    refuse    failed
 released   put_off   planned
 released   accept    submitted

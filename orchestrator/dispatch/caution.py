@@ -44,7 +44,7 @@ class SubmitOutcome(StrEnum):
 class PlatformStop(StrEnum):
     """Why nothing more of a platform is sent until somebody has decided, and what there is to decide."""
 
-    DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and settle them with resolve"
+    DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and decide with resolve"
     REFUSALS = f"the vendor refused {IN_A_ROW} submits in a row; change the setting that its reason names, or retry"
     LOSSES = (
         f"{IN_A_ROW} results in a row came to nothing; if their column has another name set result_columns, then retry"
@@ -53,7 +53,7 @@ class PlatformStop(StrEnum):
         "the first result says hardly anything, so the rest was not sent; if its column has another name set "
         "result_columns, or retry; canary = false sends the rest all the same"
     )
-    STALLED = "the first task is held, so the rest was not sent; see status --held, and settle it with resolve"
+    STALLED = "the first task is held, so the rest was not sent; see status --held, and decide with resolve"
 
 
 class Caution:

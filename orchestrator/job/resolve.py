@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
+import numpy as np
+
 from orchestrator.dispatch.result_links import names_in
 from orchestrator.dispatch.result_versions import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
@@ -19,7 +21,9 @@ from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
 from orchestrator.job.ledger_plan import NANO
 from orchestrator.job.platform_names import with_former_names
-from orchestrator.jobdir.layout import LOG
+from orchestrator.jobdir.arrays import unpack_places
+from orchestrator.jobdir.layout import LOG, rows_path
+from orchestrator.jobdir.row_files import read_rows
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
@@ -32,9 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
-    from orchestrator.records import Task
+    from orchestrator.records import Chunk, Task
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings
@@ -132,11 +138,15 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ResolveReport:
-    """What `resolve` did; `decided` is how many decisions since the last run can be taken back now."""
+    """What `resolve` did; `decided` is how many decisions since the last run can be taken back now.
+
+    `taken_back` are retries that were planned and not sent: a result that comes first may answer their numbers.
+    """
 
     settled: tuple[Settled, ...]
     left_out: tuple[LeftOut, ...] = ()
     decided: int = 0
+    taken_back: tuple[str, ...] = ()
 
 
 async def resolve_tasks(
@@ -162,10 +172,14 @@ async def resolve_tasks(
         for task in tasks:
             _check(task, decision)
         change, missing = await _change(settings, ledger, decision, tasks, world)
+        retries: list[TaskKey] = []
         if tasks:
-            ledger.change(partial(_each, tasks, change, isinstance(decision, Undo), world.clock()))
+            if isinstance(decision, Refetch | Adopt | UseResult):
+                retries = _retries_of(ledger, settings.job.directory, [task.key for task in tasks])
+            ledger.change(partial(_each, tasks, change, isinstance(decision, Undo), world.clock(), retries))
         settled = tuple(_settled(settings, task, decision, missing) for task in tasks)
-        return ResolveReport(settled, tuple(left_out), len(ledger.tasks.decided(serial=ledger.runs.serial)))
+        decided = len(ledger.tasks.decided(serial=ledger.runs.serial))
+        return ResolveReport(settled, tuple(left_out), decided, tuple(map(str, retries)))
 
 
 def _hold_what_was_cut_off(ledger: Ledger, at: float) -> None:
@@ -285,6 +299,7 @@ def _each(
     settle: Callable[[Ledger, TaskKey], object],
     undoes: bool,  # noqa: FBT001 - called by `partial` only
     at: float,
+    retries: Sequence[TaskKey],
     ledger: Ledger,
 ) -> None:
     """Settle each task, in the place of an earlier decision of which nothing has come."""
@@ -295,6 +310,33 @@ def _each(
             settle(ledger, task.key)
         except IllegalTransitionError as error:
             raise UsageError(f"{task.key}: {error}") from error
+    for key in retries:
+        reason = f"taken back, since {', '.join(str(task.key) for task in tasks)} may answer it"
+        ledger.transitions.take_back(key, reason, at=at)
+
+
+def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> list[TaskKey]:
+    """Return the retries that ask for numbers of `keys` once more, and are not sent: they would be paid twice."""
+    waiting = {task.key for key in keys for task in ledger.tasks.select(State.PLANNED, platform=key.platform)}
+    chunks = {chunk.chunk: chunk for chunk in ledger.plan.chunks()}
+    rows = {number: _rows_of(directory, chunks[number]) for number in {key.chunk for key in (*keys, *waiting)}}
+    return sorted(
+        retry
+        for retry in waiting
+        if chunks[retry.chunk].only is not None
+        and any(
+            key.platform == retry.platform and np.isin(rows[retry.chunk], rows[key.chunk], assume_unique=True).any()
+            for key in keys
+        )
+    )
+
+
+def _rows_of(directory: Path, chunk: Chunk) -> NDArray[np.int64]:
+    if chunk.only is None:
+        return np.arange(chunk.first_row, chunk.first_row + chunk.rows)
+    if chunk.places is None:  # planned by an earlier version
+        return read_rows(rows_path(directory, chunk.chunk))
+    return unpack_places(chunk.places)
 
 
 def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -> Settled:

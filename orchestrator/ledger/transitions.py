@@ -252,6 +252,10 @@ class Transitions:
         """Note that a failed task's numbers are planned again, in a further generation."""
         self._take(key, Event.RETRY, at=at)
 
+    def take_back(self, key: TaskKey, reason: str, *, at: float) -> None:
+        """Let a retry that was not sent yet come to nothing; `retry` plans what its numbers still lack."""
+        self._take(key, Event.TAKE_BACK, at=at, reason=reason)
+
     def undo(self, key: TaskKey, *, at: float, replaced: bool = False) -> None:
         """Make a task what it was before a decision of which nothing has come; `UsageError` when its id has gone.
 

@@ -14,7 +14,7 @@ from orchestrator.job.retry import retry_job
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.results import check
 from orchestrator.tasks import State, TaskKey
-from tests.dispatch.harness import VENDOR, Bench, InThreads
+from tests.dispatch.harness import VENDOR, Answer, Bench, InThreads, Made, Script, result, serving
 from tests.ledgers import sqlite_of
 
 if TYPE_CHECKING:
@@ -133,3 +133,34 @@ async def test_what_has_no_record_is_read_too(case: Case, versions: None, monkey
     monkeypatch.setattr(VERSION, "1b")
     assert await case.run() == 0
     assert case.charged() == 4
+
+
+async def test_a_retry_is_taken_back_when_its_numbers_may_come_for_free(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A result that is fetched again, and has grown, answers numbers of a retry that was planned before it was sent."""
+    for command in ("run", "retry", "resolve"):
+        monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)
+    case.numbers(6)
+
+    async def on_status(made: Made) -> Answer:
+        return vendor.standing(made, success=2)
+
+    async def on_result(made: Made) -> Answer:
+        return result(made, rows=2)
+
+    async with serving(Script(takes_s=0.0, on_status=on_status, on_result=on_result)) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+        assert case.cells().count("unanswered") == 2
+        assert (await retry_job(case.settings(), case.world())).numbers == {"instagram": 2}
+        vendor.on_status = vendor.on_result = None
+        report = await resolve_tasks(case.settings(), Refetch(), ["instagram/000001"], case.world())
+        assert report.taken_back == ("instagram/000003",)
+        assert await case.run() == 1
+        assert vendor.submits == [1, 2]
+        assert case.cells().count("failed") == 1
+        assert (await retry_job(case.settings(), case.world())).numbers == {"instagram": 1}
+        assert await case.run() == 0
+    assert case.cells() == ["yes"] * 6
+    assert vendor.submits == [1, 2, 4]
