@@ -32,6 +32,13 @@ class WhenTooSmall(StrEnum):
     SKIP = "skip"
 
 
+class CsvStyle(StrEnum):
+    """How master.csv is written: with commas, or as an Excel opens it where the comma is a decimal sign."""
+
+    PLAIN = "plain"
+    EXCEL = "excel"
+
+
 class OutputFormat(StrEnum):
     """Formats of the master."""
 
@@ -135,9 +142,14 @@ class BudgetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
-    """What the master is written as. `keep_columns` is true for all other columns of an input table, or their names."""
+    """What the master is written as. `keep_columns` is true for all other columns of an input table, or their names.
+
+    `lists` are verdicts of which there is a bare list of numbers for each platform.
+    """
 
     formats: Annotated[tuple[OutputFormat, ...], MinLen(1)] = (OutputFormat.XLSX, OutputFormat.CSV)
+    csv: CsvStyle = CsvStyle.PLAIN
+    lists: tuple[str, ...] = ()
     keep_columns: bool | Annotated[tuple[str, ...], MinLen(1)] = False
 
 

@@ -503,7 +503,7 @@ def test_a_whole_job_in_one_command(directory: Path) -> None:
     done = run(directory, "run")
     assert done.returncode == 0, done.stderr
     assert re.search(r"instagram +4 +4 ", done.stdout)
-    assert "wrote master.csv, 4 numbers" in done.stdout
+    assert "/master.csv, 4 numbers" in done.stdout
     assert len(re.findall(r" accepted  platform=instagram chunk=00000\d task_id=\S+\n", done.stderr)) == 4
     assert "+41798284651" not in done.stdout + done.stderr
     assert (directory / "runs" / "config" / "master.csv").exists()
@@ -650,7 +650,7 @@ def test_merge_builds_what_is_there(held: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert main(["merge"]) == 0
     out, err = capsys.readouterr()
-    assert "wrote master.partial.csv, 4 numbers" in out
+    assert "/master.partial.csv, 4 numbers" in out
     assert "3 cells are pending; orchestrator run -c config.toml goes on" in err
     assert main(["merge", "--json"]) == 0
     content = last_line(capsys.readouterr().out)

@@ -11,6 +11,7 @@ from orchestrator.report.printed import count, master_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
@@ -29,7 +30,7 @@ def merge(settings: Settings, *, as_json: bool) -> int:
 
     report = until_done(merge_job(settings, real_world()))
     content = as_content(report)
-    put_either(content, as_text(content), as_json=as_json)
+    put_either(content, as_text(content, settings.job.directory), as_json=as_json)
     if report.pending:
         again = f"orchestrator run {streams.job_arguments(settings)}"
         streams.say(f"{count(report.pending)} cells are pending; {again} goes on")
@@ -46,6 +47,6 @@ def as_content(report: MasterReport) -> dict[str, Any]:
     }
 
 
-def as_text(content: Mapping[str, Any]) -> str:
+def as_text(content: Mapping[str, Any], directory: Path) -> str:
     """Name the files of the master."""
-    return "\n".join(master_lines(content["master"]))
+    return "\n".join(master_lines(content["master"], directory))

@@ -59,7 +59,7 @@ def run(
         outcome = until_done(work)
     finally:
         gc.unfreeze()
-    put_either(outcome.summary, summary_text(outcome.summary, text_width()), as_json=as_json)
+    put_either(outcome.summary, summary_text(outcome.summary, settings.job.directory, text_width()), as_json=as_json)
     for message in filter(None, (outcome.summary["reason"], summary.advice(outcome.summary))):
         streams.say(message)
     return outcome.exit_code

@@ -35,7 +35,7 @@ def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
     content = as_content(report, settings)
     if list_held:
         content |= held_content(report, settings)
-    text = held_text(content) if list_held else summary_text(content, text_width())
+    text = held_text(content) if list_held else summary_text(content, settings.job.directory, text_width())
     put_either(content, text, as_json=as_json)
     failed = any(platform["failed"] for platform in content["platforms"].values())
     return ExitCode.SOME_FAILED if report.held or report.findings or failed else ExitCode.DONE

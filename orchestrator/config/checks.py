@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
+from orchestrator.jobdir.layout import list_name
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.vendor_api.paid_calls import call_of
 from orchestrator.vendor_api.platforms import KNOWN
@@ -117,8 +118,9 @@ def check_backoff(draft: Draft, backoff: BackoffSettings) -> None:
 
 
 def check_output(draft: Draft, output: OutputSettings) -> None:
-    """Check that no format and no kept column is named twice."""
+    """Check that no format, no list and no kept column is named twice."""
     _check_once(draft, ("output", "formats"), output.formats, "format")
+    _check_once(draft, ("output", "lists"), list(map(list_name, output.lists)), "verdict")
     if not isinstance(output.keep_columns, bool):
         _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
 

@@ -267,6 +267,9 @@ RULES: dict[tuple[type, str], Rule] = {
     (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
     (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,
     (BackoffSettings, "max_delay_s"): _FINITE_POSITIVE,
+    (OutputSettings, "lists"): Rule(
+        'a verdict such as "yes" (it becomes part of a file\'s name)', looks_like(r"[a-z0-9][a-z0-9 /:_-]{0,31}")
+    ),
     (OutputSettings, "keep_columns"): Rule(
         "text that is not empty", lambda value: isinstance(value, bool) or is_header(value)
     ),

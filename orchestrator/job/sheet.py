@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,17 @@ from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
 from orchestrator.job.extras import Extras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
-from orchestrator.jobdir.layout import chunk_path, columns_path, extras_path, rows_path, verdict_path
-from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, write_master
+from orchestrator.jobdir.layout import (
+    DUPLICATES,
+    REJECTED,
+    chunk_path,
+    columns_path,
+    extras_path,
+    rows_path,
+    verdict_path,
+)
+from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
+from orchestrator.settings import CsvStyle
 from orchestrator.tasks import HELD, UNFINISHED, State
 
 if TYPE_CHECKING:
@@ -38,6 +48,7 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
             if any(extras := [list(its.extra_columns) for its in settings.platforms.values()])
             else {}
         ),
+        **({"csv": settings.output.csv.value} if settings.output.csv is not CsvStyle.PLAIN else {}),
     }
 
 
@@ -81,14 +92,27 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         banner="" if ledger.platforms.made_up().isdisjoint(platforms) else SANDBOX_BANNER,
         facts=(
             ("Job", settings.job.name),
+            *_checked_on(ledger),
             ("Lines read", f"{counts.read:,}"),
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
         ),
         columns=kept_columns(counts, settings),
+        rejects=(
+            RejectSheet("Rejected", settings.job.directory / REJECTED, counts.rejected),
+            RejectSheet("Duplicates", settings.job.directory / DUPLICATES, counts.duplicates),
+        ),
+        lists=settings.output.lists,
+        csv=settings.output.csv,
     )
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
+
+
+def _checked_on(ledger: Ledger) -> list[tuple[str, str]]:
+    """Return the day of the last run: verdicts age, and a sheet is passed on without its job."""
+    last = ledger.runs.last()
+    return [("Checked", f"{datetime.fromtimestamp(last.started_at, UTC):%Y-%m-%d}")] if last is not None else []
 
 
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:

@@ -49,6 +49,7 @@ VERIFYING: Final = ".verify-"
 _CHUNKS: Final = "chunks"
 _RESULTS: Final = "results"
 _VERDICTS: Final = "verdicts"
+_WORD_LISTS: Final = "lists"
 _QUARANTINE: Final = "quarantine"
 _SANDBOX: Final = "sandbox"
 _CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING = ".txt", ".columns.csv", ".rows"
@@ -66,6 +67,7 @@ FOLDERS: Final = {
     _CHUNKS: _CHUNK_FILE,
     _RESULTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}|{_QUARANTINE}/{_QUARANTINED.pattern}"),
     _VERDICTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}"),
+    _WORD_LISTS: re.compile(rf"{_PLATFORM}-[a-z0-9_-]+\.txt(?:\.part)?"),
     _SANDBOX: re.compile(rf"(?:tasks|requests|breaches)\.jsonl|(?:uploads|results)/[A-Za-z0-9_-]+{_ENDING}"),
 }
 """What the files in our folders are called, from there; other ones are not ours even there."""
@@ -165,6 +167,16 @@ def extras_path(directory: Path, platform: str, chunk: int) -> Path:
 @lru_cache(64)  # a path costs more than it looks, and every task wants these
 def _of_platform(directory: Path, folder: str, platform: str) -> Path:
     return directory / folder / platform
+
+
+def list_name(word: str) -> str:
+    """Return what a verdict is called in the name of its list."""
+    return re.sub(r"[^a-z0-9_-]", "-", word)
+
+
+def word_list_path(directory: Path, platform: str, word: str) -> Path:
+    """Return where the numbers are listed that have a verdict on a platform."""
+    return directory / _WORD_LISTS / f"{platform}-{list_name(word)}.txt"
 
 
 def sandbox_folder(directory: Path) -> Path:

@@ -1,6 +1,7 @@
 """Verdicts of all platforms → one sheet, as a workbook and as csv, in one pass and in bounded memory."""
 
 from orchestrator.master.base_chunks import MasterChunk, ResolvedChunk
+from orchestrator.master.reject_sheets import RejectSheet
 from orchestrator.master.resolved import Overlay, resolved
 from orchestrator.master.write import MasterFile, MasterReport, MasterRequest, write_master
 
@@ -10,6 +11,7 @@ __all__ = [
     "MasterReport",
     "MasterRequest",
     "Overlay",
+    "RejectSheet",
     "ResolvedChunk",
     "resolved",
     "write_master",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from openpyxl import Workbook
+from openpyxl.formatting.rule import Rule
 from openpyxl.styles import Alignment, Font, PatternFill
+from openpyxl.styles.differential import DifferentialStyle
 
 from orchestrator.master.summary_sheet import FONT, fill
 
@@ -27,6 +29,23 @@ _CORE_XML: Final = (
 """Without dates, which openpyxl takes from the clock: the same verdicts give the same bytes."""
 
 
+class VerdictStyle(NamedTuple):
+    """The colours of a cell, and the verdicts that have them."""
+
+    ink: str
+    fill: str
+    words: tuple[str, ...]
+
+
+VERDICT_STYLES: Final = {
+    "good": VerdictStyle("1E5C38", "D8EFDF", ("yes",)),
+    "bad": VerdictStyle("8A2A1C", "F7D9D3", ("ban", "failed")),
+    "open": VerdictStyle("7A5A00", "FFF0C2", ("unknown", "n/a", "unanswered", "held", "pending", "skipped")),
+}
+"""Rules of the sheet colour the verdicts, so that they do when a person sorts, filters or corrects them. A plain no has
+no colour: it is what most cells say."""
+
+
 def build(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
     """Return the workbook's parts by name; the Master sheets have a header only, to be replaced by the rows."""
     book = Workbook()
@@ -34,6 +53,11 @@ def build(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
     for place, rows in enumerate(layout.sheet_rows, start=1):
         _master(book.create_sheet("Master" if place == 1 else f"Master {place}"), layout, rows)
     fill(book.create_sheet("Summary"), layout, tally)
+    for rejects in layout.rejects:
+        sheet = book.create_sheet(rejects.title)
+        header = next(iter(rejects.records()), ())
+        sheet.auto_filter.ref = rejects.filter_range(len(header) or 1)
+        sheet.print_title_rows = "1:1"
     packed = io.BytesIO()
     book.save(packed)
     with zipfile.ZipFile(packed) as archive:
@@ -42,9 +66,10 @@ def build(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
 
 
 def _master(sheet: Worksheet, layout: MasterLayout, rows: int) -> None:
-    """Register the two styles, `HEADER_STYLE` and `TEXT_STYLE`, first: their places follow from that.
+    """Register the two styles, `HEADER_STYLE` and `TEXT_STYLE`, first, and those of verdicts in their order.
 
-    The filter's range stands in the workbook part as well.
+    The places of all of them follow from that. What is said here of the sheet itself is replaced with the rows, save
+    for the filter's range and the rows that are printed on each page, which stand in the workbook part.
     """
     header = sheet.cell(1, 1)
     header.font = Font(FONT, size=11, bold=True)
@@ -52,3 +77,7 @@ def _master(sheet: Worksheet, layout: MasterLayout, rows: int) -> None:
     header.alignment = Alignment(vertical="center")
     sheet.cell(1, 2).number_format = "@"
     sheet.auto_filter.ref = layout.filter_range(rows)
+    sheet.print_title_rows = "1:1"
+    for style in VERDICT_STYLES.values():
+        look = DifferentialStyle(font=Font(color=style.ink), fill=PatternFill(bgColor=style.fill))
+        sheet.conditional_formatting.add("B2", Rule(type="cellIs", dxf=look, operator="equal", formula=['""']))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
-from orchestrator.settings import OutputFormat
+from orchestrator.settings import CsvStyle, OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from orchestrator.jobdir.extra_files import Kind
+    from orchestrator.master.reject_sheets import RejectSheet
 
 NUMBER: Final = "Number"
 """The first column's header; the platforms follow, each before its extra columns, then what is kept from the inputs."""
@@ -43,6 +44,7 @@ class MasterLayout:
 
     `sheet_rows` is empty when the list is too long for a workbook; `rows` is the whole list then too. `columns` are
     the names of the columns kept from the inputs, `extras` for each platform the names and kinds of its extra columns.
+    `rejects` are the sheets of what is not in the master.
     """
 
     platforms: tuple[str, ...]
@@ -52,6 +54,8 @@ class MasterLayout:
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
     extras: tuple[Mapping[str, Kind], ...] = ()
+    csv: CsvStyle = CsvStyle.PLAIN
+    rejects: tuple[RejectSheet, ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -63,6 +67,11 @@ class MasterLayout:
         """Return what the columns between the numbers and the kept ones hold; None for verdicts."""
         further = self.extras or ({},) * len(self.platforms)
         return tuple(kind for its in further for kind in (None, *its.values()))
+
+    def verdict_range(self, rows: int) -> str:
+        """Return the cells with verdicts of a sheet of `rows` rows, such as `B2:B11 D2:D11`."""
+        columns = (column_letters(place) for place, kind in enumerate(self.kinds, start=2) if kind is None)
+        return " ".join(f"{column}2:{column}{rows + 1}" for column in columns)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
 from orchestrator.files import csv_safe
+from orchestrator.jobdir.extra_files import Kind
 from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
+from orchestrator.settings import CsvStyle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +43,20 @@ class Sink(Protocol):
 
 
 class CsvSink:
-    """UTF-8, commas, CRLF, RFC 4180; what a spreadsheet could take for a formula gets an apostrophe."""
+    """UTF-8, commas, CRLF, RFC 4180; what a spreadsheet could take for a formula gets an apostrophe.
+
+    For an Excel whose decimal sign is a comma there are semicolons, and a byte order mark, without which it takes the
+    text for one of its old code pages.
+    """
 
     def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
         self.rows = 0
         self._file = file
-        file.write(",".join(map(_field, layout.header)).encode() + _ROW_END)
+        self._delimiter = ";" if layout.csv is CsvStyle.EXCEL else ","
+        decimal = self._decimal if layout.csv is CsvStyle.EXCEL else self._cell
+        self._formats = [decimal if kind is Kind.DECIMAL else self._cell for kind in layout.kinds]
+        file.write(codecs.BOM_UTF8 if layout.csv is CsvStyle.EXCEL else b"")
+        file.write(b"".join(map(self._cell, layout.header))[1:] + _ROW_END)
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +67,9 @@ class CsvSink:
     def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
         """Append the rows."""
         self.rows += len(block.numbers)
-        columns = block.in_order
-        pieces = column_pieces(columns, [_cell] * len(columns))
+        pieces = column_pieces(block.in_order, self._formats)
         if kept:
-            pieces.append(Piece([b"".join(map(_cell, cells)) for cells in kept], np.arange(len(kept))))
+            pieces.append(Piece([b"".join(map(self._cell, cells)) for cells in kept], np.arange(len(kept))))
         text = assemble(block.numbers, enclosed(pieces, b"", _ROW_END + _NUMBER))
         self._file.write(_NUMBER)
         self._file.write(text.data[: -len(_NUMBER)])
@@ -67,11 +77,12 @@ class CsvSink:
     def finish(self, tally: Tally) -> None:
         """Nothing follows the rows."""
 
+    def _cell(self, text: str) -> bytes:
+        """Return a field behind the delimiter that keeps it apart from the one before."""
+        safe = csv_safe(text)
+        if any(mark in safe for mark in (self._delimiter, '"', "\r", "\n")):
+            safe = '"' + safe.replace('"', '""') + '"'
+        return (self._delimiter + safe).encode()
 
-def _cell(text: str) -> bytes:
-    return b"," + _field(text).encode()
-
-
-def _field(text: str) -> str:
-    safe = csv_safe(text)
-    return '"' + safe.replace('"', '""') + '"' if any(mark in safe for mark in ',"\r\n') else safe
+    def _decimal(self, text: str) -> bytes:
+        return self._cell(text.replace(".", ","))

@@ -11,7 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
-from orchestrator.files import disk_errors, make_private_directory, replacing, sha256_so_far, sync_directory
+from orchestrator.files import (
+    disk_errors,
+    lies_at,
+    make_private_directory,
+    replacing,
+    sha256_so_far,
+    sync_directory,
+)
 from orchestrator.jobdir.layout import master_path
 from orchestrator.master.base_chunks import gathered
 from orchestrator.master.kept_cells import KeptCells
@@ -19,14 +26,15 @@ from orchestrator.master.master_layout import BookLimits, MasterLayout, check_wi
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
-from orchestrator.settings import OutputFormat
+from orchestrator.master.word_lists import WordLists
+from orchestrator.settings import CsvStyle, OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from orchestrator.jobdir.extra_files import Kind
-    from orchestrator.master.base_chunks import ResolvedChunk
+    from orchestrator.master.reject_sheets import RejectSheet
     from orchestrator.master.resolved import Chunks, Overlays
 
 PENDING: Final = "pending"
@@ -39,7 +47,8 @@ class MasterRequest:
     `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
     rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
     inputs. `limits` are the workbook's. `rows` is how many numbers there are. `extras` are for each platform its extra
-    columns and what they hold, nothing when nobody wants any.
+    columns and what they hold, nothing when nobody wants any. `rejects` are the sheets of what is not in the master,
+    and `lists` the verdicts of which bare lists are wanted.
     """
 
     directory: Path
@@ -50,6 +59,9 @@ class MasterRequest:
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
     extras: tuple[Mapping[str, Kind], ...] = ()
+    rejects: tuple[RejectSheet, ...] = ()
+    lists: tuple[str, ...] = ()
+    csv: CsvStyle = CsvStyle.PLAIN
     limits: BookLimits = BookLimits()  # noqa: RUF009 - frozen, so one for all is safe
 
 
@@ -91,19 +103,41 @@ def write_master(
         files = [stack.enter_context(replacing(target)) for target in targets]
         sheets = sheet_rows(request.rows, request.limits)
         layout = MasterLayout(
-            request.platforms, request.rows, sheets, request.banner, request.facts, request.columns, request.extras
+            platforms=request.platforms,
+            rows=request.rows,
+            sheet_rows=sheets,
+            banner=request.banner,
+            facts=request.facts,
+            columns=request.columns,
+            extras=request.extras,
+            csv=request.csv,
+            rejects=tuple(sheet for sheet in request.rejects if sheet.rows and lies_at(sheet.path)),
         )
+        # Only of a whole master: whoever takes such a list goes by what is in it.
+        lists = WordLists(request.directory, request.platforms, () if partial else request.lists)
+        stack.enter_context(lists)
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
         kept = KeptCells(chunks() if request.columns else (), len(request.columns))
         blocks = resolved(request.platforms, chunks(), overlays, tuple(map(len, request.extras)))
-        _stream(blocks, kept, tally, sinks)
+        for block in gathered(blocks):
+            tally.add(block)
+            lists.write(block)
+            cells = kept.take(len(block.numbers))
+            for sink in sinks:
+                sink.write(block, cells)
+        kept.must_be_over()
+        for sink in sinks:
+            sink.finish(tally)
         written = tuple(
             MasterFile(target.name, sha256_so_far(file), sink.rows)
             for target, file, sink in zip(targets, files, sinks, strict=True)
         )
     if not partial:
-        _remove_partial(request.directory)
+        with disk_errors(request.directory):
+            for output in OutputFormat:
+                master_path(request.directory, output, partial=True).unlink(missing_ok=True)
+            sync_directory(request.directory)
     pending = sum(counts.get(PENDING, 0) for counts in tally.counts.values())
     return MasterReport(written, tally.counts, pending)
 
@@ -123,21 +157,3 @@ def _sink(file: IO[bytes], output: OutputFormat, layout: MasterLayout) -> Sink:
             return ParquetSink(file, layout)
         case _:
             assert_never(output)
-
-
-def _stream(blocks: Iterable[ResolvedChunk], kept: KeptCells, tally: Tally, sinks: list[Sink]) -> None:
-    for block in gathered(blocks):
-        tally.add(block)
-        cells = kept.take(len(block.numbers))
-        for sink in sinks:
-            sink.write(block, cells)
-    kept.must_be_over()
-    for sink in sinks:
-        sink.finish(tally)
-
-
-def _remove_partial(directory: Path) -> None:
-    with disk_errors(directory):
-        for output in OutputFormat:
-            master_path(directory, output, partial=True).unlink(missing_ok=True)
-        sync_directory(directory)

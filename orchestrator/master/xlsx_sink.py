@@ -14,8 +14,9 @@ import numpy as np
 
 from orchestrator.files import csv_safe
 from orchestrator.jobdir.extra_files import Kind
-from orchestrator.master.book import build
+from orchestrator.master.book import VERDICT_STYLES, build
 from orchestrator.master.master_layout import HEADER_STYLE, TEXT_STYLE, MasterLayout
+from orchestrator.master.reject_sheets import OTHER_WIDTH, WIDTHS, RejectSheet
 from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 from orchestrator.master.tally import Tally
 from orchestrator.master.xml_text import escaped
@@ -33,6 +34,7 @@ _ROW: Final = b'<row><c s="%d" t="str"><v>+' % TEXT_STYLE
 _NUMBER_END: Final = b"</v></c>"
 _ROW_END: Final = b"</row>"
 _SHEET: Final = "xl/worksheets/sheet{}.xml"
+_RECORDS_AT_ONCE: Final = 10_000
 _CONTENT_TYPES: Final = "[Content_Types].xml"
 
 
@@ -79,6 +81,11 @@ class XlsxSink:
         """Close the last sheet and add every other part of the workbook."""
         self._end_sheet()
         written = {_CONTENT_TYPES, *(_SHEET.format(place) for place in range(1, self._sheet + 1))}
+        for place, rejects in enumerate(self._layout.rejects, start=self._sheet + 2):  # the Summary is before them
+            written.add(_SHEET.format(place))
+            self._archive.begin(_SHEET.format(place))
+            self._write_rejects(rejects)
+            self._archive.end()
         for name, content in build(self._layout, tally).items():
             if name not in written:
                 self._archive.add(name, content)
@@ -93,15 +100,37 @@ class XlsxSink:
         self._archive.write(_ROW)
         self._archive.write(text.data[: -len(_ROW)])
 
+    def _write_rejects(self, rejects: RejectSheet) -> None:
+        header, *records = rejects.records()
+        widths = [WIDTHS.get(name, OTHER_WIDTH) for name in header]
+        self._archive.write(_head(header, widths, selected=False))
+        numeric = [name in ("line", "first_line") for name in header]
+        for first in range(0, len(records), _RECORDS_AT_ONCE):
+            rows = (
+                b"".join(
+                    _number_cell(text) if is_line and text.isdecimal() else _kept_cell(text)
+                    for is_line, text in zip(numeric, record, strict=False)
+                )
+                for record in records[first : first + _RECORDS_AT_ONCE]
+            )
+            self._archive.write(b"".join(b"<row>" + row + _ROW_END for row in rows))
+        if rejects.rows > rejects.shown:
+            note = f"and {rejects.rows - rejects.shown:,} more in {rejects.path.name}"
+            self._archive.write(b"<row>" + _kept_cell(note) + _ROW_END)
+        self._archive.write(_foot(rejects.filter_range(len(header))))
+
     def _begin_sheet(self) -> None:
         self._left = self._layout.sheet_rows[self._sheet]
         self._sheet += 1
         self._archive.begin(_SHEET.format(self._sheet))
-        self._archive.write(_head(self._layout, selected=self._sheet == 1))
+        self._archive.write(_head(self._layout.header, self._layout.widths, selected=self._sheet == 1))
 
     def _end_sheet(self) -> None:
         if self._sheet:
-            self._archive.write(_foot(self._layout.filter_range(self._layout.sheet_rows[self._sheet - 1])))
+            rows = self._layout.sheet_rows[self._sheet - 1]
+            self._archive.write(
+                _foot(self._layout.filter_range(rows), self._layout.verdict_range(rows) if rows else "")
+            )
             self._archive.end()
 
 
@@ -139,18 +168,19 @@ def _fitting(text: str) -> str:
     return text.encode("utf-16-le", "replace")[: MAX_CELL_UNITS * 2].decode("utf-16-le", "ignore")
 
 
-def _head(layout: MasterLayout, *, selected: bool) -> bytes:
+def _head(texts: Sequence[str], widths: Sequence[int], *, selected: bool) -> bytes:
     """Format everything before the rows, and the header row: bold, frozen."""
     columns = "".join(
         f'<col min="{place}" max="{place}" width="{width}" customWidth="1"/>'
-        for place, width in enumerate(layout.widths, start=1)
+        for place, width in enumerate(widths, start=1)
     )
     selection = ' tabSelected="1"' if selected else ""
-    header = b"".join(_kept_cell(text, HEADER_STYLE) for text in layout.header)
+    header = b"".join(_kept_cell(text, HEADER_STYLE) for text in texts)
     return (
         (
             '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-            '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetViews>'
+            '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+            '<sheetPr><pageSetUpPr fitToPage="1"/></sheetPr><sheetViews>'
             f'<sheetView workbookViewId="0"{selection}>'
             '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
             '<selection pane="bottomLeft" activeCell="A2" sqref="A2"/></sheetView></sheetViews>'
@@ -161,9 +191,24 @@ def _head(layout: MasterLayout, *, selected: bool) -> bytes:
     )
 
 
-def _foot(cells: str) -> bytes:
-    """Format everything after the rows: the filter, and that text which looks like a number is meant."""
+def _foot(cells: str, verdicts: str = "") -> bytes:
+    """Format everything after the rows: the filter, the colours of verdicts, how it prints.
+
+    Last that text which looks like a number is meant.
+    """
+    rules = "".join(
+        f'<cfRule type="cellIs" dxfId="{style}" priority="{priority}" operator="equal">'
+        f"<formula>&quot;{word}&quot;</formula></cfRule>"
+        for priority, (style, word) in enumerate(_RULES, start=1)
+    )
+    colours = f'<conditionalFormatting sqref="{verdicts}">{rules}</conditionalFormatting>' if verdicts else ""
     return (
-        f'</sheetData><autoFilter ref="{cells}"/><ignoredErrors>'
-        f'<ignoredError sqref="{cells}" numberStoredAsText="1"/></ignoredErrors></worksheet>'
+        f'</sheetData><autoFilter ref="{cells}"/>{colours}'
+        '<pageMargins left="0.5" right="0.5" top="0.6" bottom="0.7" header="0.3" footer="0.3"/>'
+        '<pageSetup paperSize="9" orientation="landscape" fitToHeight="0"/>'
+        "<headerFooter><oddFooter>&amp;L&amp;A&amp;RPage &amp;P of &amp;N</oddFooter></headerFooter>"
+        f'<ignoredErrors><ignoredError sqref="{cells}" numberStoredAsText="1"/></ignoredErrors></worksheet>'
     ).encode()
+
+
+_RULES: Final = [(place, word) for place, style in enumerate(VERDICT_STYLES.values()) for word in style.words]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
 WIDTH = 60
 SHOWN_INPUTS = 50
@@ -58,20 +59,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WID
     return lines
 
 
-def summary_text(summary: Mapping[str, Any], width: int = WIDTH) -> str:
-    """Say where a job stands, from the content of summary.json."""
+def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH) -> str:
+    """Say where the job in `directory` stands, from the content of summary.json."""
     lines = [_headline(summary), "", *inputs_table(summary.get("inputs", ()), width)]
     lines += numbers_table(summary["numbers"], width)
     if platforms := summary["platforms"]:
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
-    cost = f"cost so far {money(summary['cost'])}"
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
-    return "\n".join([*lines, "", cost + limit, *master_lines(summary["master"]), *findings(summary)])
+    cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
+    written = master_lines(summary["master"], directory)
+    return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *findings(summary)])
 
 
-def master_lines(files: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the files of the master."""
-    return [f"wrote {file['path']}, {count(file['rows'])} numbers" for file in files]
+def master_lines(files: Iterable[Mapping[str, Any]], directory: Path) -> list[str]:
+    """Name the files of the master, which lie in `directory`, as they can be opened from anywhere."""
+    return [f"wrote {directory / file['path']}, {count(file['rows'])} numbers" for file in files]
 
 
 def size(size_bytes: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,7 +227,10 @@ def test_settled_tasks_and_files_of_the_master_stand_one_a_line() -> None:
     ]
     unpriced = [settled | {"cost": None} for settled in decisions]
     assert "in all, this may cost unknown" in settled_text({"decisions": unpriced, "left_out": []})
-    assert merge_text({"master": [{"path": "master.csv", "rows": 7}]}) == "wrote master.csv, 7 numbers"
+    assert (
+        merge_text({"master": [{"path": "master.csv", "rows": 7}]}, Path("/jobs"))
+        == "wrote /jobs/master.csv, 7 numbers"
+    )
 
 
 def test_a_held_task_tells_how_to_find_it() -> None:

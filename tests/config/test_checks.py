@@ -100,6 +100,11 @@ BAD = [
         'config.toml:11: [output] keep_columns, item 2: expected each column once, found "city" again',
     ),
     (
+        "output",
+        'lists = ["n/a", "n-a"]',
+        'config.toml:11: [output] lists, item 2: expected each verdict once, found "n-a" again',
+    ),
+    (
         "platforms.amazon",
         'extra_columns = ["Age", "age"]',
         'config.toml:10: [platforms.amazon] extra_columns, item 2: expected each column once, found "age" again',

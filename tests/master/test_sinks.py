@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+
+from orchestrator.jobdir.extra_files import Kind
 from orchestrator.master import MasterChunk
-from orchestrator.master.base_chunks import base_blocks
+from orchestrator.master.base_chunks import CodedColumn, base_blocks
 from orchestrator.master.master_layout import MasterLayout
 from orchestrator.master.sinks import CsvSink
 from orchestrator.master.tally import Tally
+from orchestrator.settings import CsvStyle
 
 Chunk = Callable[..., MasterChunk]
 
@@ -27,3 +32,17 @@ def test_bytes(chunk: Chunk) -> None:
     expected = ['Number,instagram,"\'=x,"', *(f"{n},{w},held" for n, w in zip(numbers, shown, strict=True)), ""]
     assert file.getvalue().decode() == "\r\n".join(expected)
     assert sink.rows == len(words)
+
+
+def test_a_csv_for_excel(chunk: Callable[..., MasterChunk]) -> None:
+    """Semicolons, a byte order mark, decimals with a comma; a comma needs no quotes then, a semicolon does."""
+    made = chunk(["+41798284651", "+12025550123"], ["yes", "a;b"])
+    block = next(iter(base_blocks(made, 0, (1,))))
+    days = CodedColumn(("", "1.5", "12"), np.array([1, 2], np.uint32))
+    layout = MasterLayout(("p",), 2, (2,), columns=("name",), extras=({"days": Kind.DECIMAL},), csv=CsvStyle.EXCEL)
+    file = io.BytesIO()
+    CsvSink(file, layout).write(replace(block, extras=((days,),)), [["Zürich, CH"], ["=1"]])
+    assert file.getvalue().decode("utf-8-sig") == (
+        'Number;p;p.days;name\r\n+41798284651;yes;1,5;Zürich, CH\r\n+12025550123;"a;b";12;\'=1\r\n'
+    )
+    assert file.getvalue().startswith(b"\xef\xbb\xbf")

@@ -14,7 +14,8 @@ import pytest
 import python_calamine
 from openpyxl.workbook import Workbook
 
-from orchestrator.master import MasterChunk
+from orchestrator.jobdir.extra_files import Kind
+from orchestrator.master import MasterChunk, RejectSheet
 from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.book import build
 from orchestrator.master.master_layout import BookLimits, MasterLayout, sheet_rows
@@ -68,6 +69,68 @@ def test_formats(book: Workbook) -> None:
     assert not sheet["A2"].font.b
 
 
+def test_it_prints_well(book: Workbook) -> None:
+    """Landscape, as wide as a page, the header on each of them, and the page's number below."""
+    sheet = book["Master"]
+    assert sheet.page_setup.orientation == "landscape"
+    assert sheet.sheet_properties.pageSetUpPr is not None
+    assert sheet.sheet_properties.pageSetUpPr.fitToPage
+    assert sheet.page_setup.fitToHeight == 0
+    assert sheet.print_title_rows == "$1:$1"
+    assert sheet.oddFooter is not None
+    assert "Page &P of &N" in str(sheet.oddFooter)
+
+
+def test_rules_colour_the_verdicts(chunk: Chunk) -> None:
+    """Yes, what went wrong and what is open differ by rules of the sheet; what stands beside a verdict has none."""
+    made = chunk(NUMBERS[:2], ["yes", "ban"], ["no", "held"])
+    layout = MasterLayout(("a", "b"), 2, (2,), extras=({"days": Kind.WHOLE}, {}))
+    block = next(iter(base_blocks(made, 0, (1, 0))))
+    file = io.BytesIO()
+    with XlsxSink(file, layout) as sink:
+        sink.write(block, ())
+        sink.finish(Tally(("a", "b")))
+    sheet = openpyxl.load_workbook(file)["Master"]
+    (formatting,) = sheet.conditional_formatting
+    assert str(formatting.sqref) == "B2:B3 D2:D3"
+    fills = {rule.formula[0].strip('"'): rule.dxf.fill.bgColor.rgb for rule in formatting.rules}
+    assert len({fills["yes"], fills["ban"], fills["held"]}) == 3
+    assert fills["failed"] == fills["ban"]
+    assert "no" not in fills
+
+
+def test_rejects_and_duplicates_are_sheets(tmp_path: Path) -> None:
+    """Behind the Summary stand the records of the csv files, texts as they were, lines as numbers, up to a limit."""
+    rejected = tmp_path / "rejected.csv"
+    rejected.write_text("line,raw,reason,source\r\n3,'=1+1,not a number,a.csv\r\n12,\"x, y\",'it is,a.csv\r\n")
+    layout = MasterLayout(("a",), 0, (0,), rejects=(RejectSheet("Rejected", rejected, 2),))
+    file = io.BytesIO()
+    with XlsxSink(file, layout) as sink:
+        sink.finish(Tally(("a",)))
+    book = openpyxl.load_workbook(file)
+    assert book.sheetnames == ["Master", "Summary", "Rejected"]
+    sheet = book["Rejected"]
+    assert list(sheet.iter_rows(values_only=True)) == [
+        ("line", "raw", "reason", "source"),
+        (3, "=1+1", "not a number", "a.csv"),
+        (12, "x, y", "'it is", "a.csv"),
+    ]
+    assert sheet["B2"].data_type == "s"
+    assert (sheet.auto_filter.ref, sheet.freeze_panes, sheet.print_title_rows) == ("A1:D3", "A2", "$1:$1")
+
+
+def test_a_long_list_of_rejects_says_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sheet holds so many records, and the last line names the file with all."""
+    monkeypatch.setattr("orchestrator.master.reject_sheets.MOST_ROWS", 2)
+    rejected = tmp_path / "rejected.csv"
+    rejected.write_text("line,raw\n1,a\n2,b\n3,c\n4,d\n")
+    file = io.BytesIO()
+    with XlsxSink(file, MasterLayout(("a",), 0, (), rejects=(RejectSheet("Rejected", rejected, 4),))) as sink:
+        sink.finish(Tally(("a",)))
+    rows = list(openpyxl.load_workbook(file)["Rejected"].iter_rows(values_only=True))
+    assert rows == [("line", "raw"), (1, "a"), (2, "b"), ("and 2 more in rejected.csv", None)]
+
+
 def test_header_stays_and_filters(content: bytes, book: Workbook) -> None:
     """The header is frozen and filtered over all rows, and columns are wide enough to read."""
     sheet = book["Master"]
@@ -86,7 +149,8 @@ def test_no_mark_on_numbers_stored_as_text(content: bytes) -> None:
     assert ignored is not None
     assert ignored.attrib == {"sqref": f"A1:C{len(WORDS) + 1}", "numberStoredAsText": "1"}
     order = [element.tag.removeprefix(MAIN) for element in sheet]
-    assert order == ["sheetViews", "sheetFormatPr", "cols", "sheetData", "autoFilter", "ignoredErrors"]
+    before = ["sheetPr", "sheetViews", "sheetFormatPr", "cols", "sheetData", "autoFilter", "conditionalFormatting"]
+    assert order == [*before, "pageMargins", "pageSetup", "headerFooter", "ignoredErrors"]
 
 
 def test_no_clock_in_the_file(content: bytes) -> None:

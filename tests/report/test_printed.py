@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from orchestrator.report.printed import (
     table,
 )
 
+HERE = Path("/jobs/spring")
 PLATFORM: dict[str, Any] = {
     "tasks": 2,
     "done": 1,
@@ -111,7 +113,7 @@ def test_tables_keep_to_the_width(numbers: list[list[int]], width: int) -> None:
 
 def test_the_end_of_a_run_fits_on_a_few_lines() -> None:
     """What `run` and `status` print: the run, the numbers, tasks and verdicts of each platform, cost, master."""
-    assert summary_text(SUMMARY).splitlines() == [
+    assert summary_text(SUMMARY, HERE).splitlines() == [
         "spring: run 3 ended 2026-11-21T20:15:02Z, exit code 3",
         "",
         "numbers  read  accepted  duplicates  rejected",
@@ -124,38 +126,41 @@ def test_the_end_of_a_run_fits_on_a_few_lines() -> None:
         "instagram    3   3           1",
         "",
         "cost so far 0.0007 USD of at most 50.00 USD",
-        "wrote master.csv, 7 numbers",
+        "wrote /jobs/spring/master.csv, 7 numbers",
     ]
 
 
 def test_a_run_without_an_end_is_not_called_finished() -> None:
     """While a run lasts, or after it was killed, there is no exit code to show."""
-    assert summary_text(SUMMARY | {"exit_code": None}).startswith("spring: run 3 running, or killed\n")
+    assert summary_text(SUMMARY | {"exit_code": None}, HERE).startswith("spring: run 3 running, or killed\n")
 
 
 def test_a_job_without_a_run_says_so() -> None:
     """After `plan` alone there is a list, and nothing else."""
-    text = summary_text(SUMMARY | {"serial": 0, "platforms": {}, "master": [], "max_cost": None, "cost": 0.0})
+    text = summary_text(SUMMARY | {"serial": 0, "platforms": {}, "master": [], "max_cost": None, "cost": 0.0}, HERE)
     assert text.startswith("spring: not begun\n")
     assert text.endswith("\n\ncost so far 0.00 USD")
 
 
 def test_before_the_first_verdict_there_is_no_table_of_them() -> None:
     """A job that has just begun shows its tasks only."""
-    text = summary_text(SUMMARY | {"platforms": {"instagram": PLATFORM | {"verdicts": {}}}})
+    text = summary_text(SUMMARY | {"platforms": {"instagram": PLATFORM | {"verdicts": {}}}}, HERE)
     assert "instagram" in text
     assert "verdicts" not in text
 
 
 def test_made_up_verdicts_are_marked() -> None:
     """Nobody takes the embedded vendor's verdicts for real ones."""
-    assert "(sandbox: no verdict is real)" in summary_text(SUMMARY | {"sandbox": True})
+    text = summary_text(SUMMARY | {"sandbox": True}, HERE)
+    assert "(sandbox: no verdict is real)" in text
+    assert "cost: none, the embedded vendor is free" in text
+    assert "USD" not in text
 
 
 @pytest.mark.parametrize("width", [30, 40])
 def test_the_summary_keeps_to_a_narrow_terminal(width: int) -> None:
     """Every table follows the width that it is given; only sentences may be longer."""
-    tables = [line for line in summary_text(SUMMARY, width).splitlines() if "  " in line]
+    tables = [line for line in summary_text(SUMMARY, HERE, width).splitlines() if "  " in line]
     assert tables
     assert max(map(len, tables)) <= width
 
@@ -164,13 +169,13 @@ def test_a_huge_job_keeps_to_the_width() -> None:
     """A hundred million numbers on ten platforms still fit 60 columns."""
     big = dict.fromkeys(PLATFORM, 100_000_000) | {"verdicts": dict.fromkeys(("yes", "no", "ban"), 10**8), "cost": 1e5}
     platforms = {f"platform{i}": big for i in range(10)}
-    text = summary_text(SUMMARY | {"platforms": platforms, "numbers": dict.fromkeys(SUMMARY["numbers"], 10**9)})
+    text = summary_text(SUMMARY | {"platforms": platforms, "numbers": dict.fromkeys(SUMMARY["numbers"], 10**9)}, HERE)
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
 def test_files_of_the_master_are_named() -> None:
     """Each with its rows."""
-    assert master_lines(SUMMARY["master"]) == ["wrote master.csv, 7 numbers"]
+    assert master_lines(SUMMARY["master"], HERE) == ["wrote /jobs/spring/master.csv, 7 numbers"]
 
 
 @pytest.mark.parametrize(
