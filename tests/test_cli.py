@@ -28,7 +28,20 @@ from orchestrator.tasks import TaskKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMANDS = ["init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "help", "sandbox"]
+COMMANDS = [
+    "init",
+    "plan",
+    "run",
+    "status",
+    "resolve",
+    "retry",
+    "merge",
+    "enrich",
+    "verify",
+    "purge",
+    "help",
+    "sandbox",
+]
 """In the order of a job's life, which is that of the help."""
 LIST = "+41798284651\n+41798284652\n+41798284651\n+393331234567\nno number\n\n+447911123456\n"
 CONFIG = """\
@@ -52,7 +65,18 @@ count = 1
 
 Child = subprocess.Popen[str]
 
-BUT_INIT = ["status", "plan", "run --after 1", "run", "resolve --all --give-up", "retry", "merge", "verify", "purge"]
+BUT_INIT = [
+    "status",
+    "plan",
+    "run --after 1",
+    "run",
+    "resolve --all --give-up",
+    "retry",
+    "merge",
+    "enrich",
+    "verify",
+    "purge",
+]
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
 
 

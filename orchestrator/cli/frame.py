@@ -52,7 +52,10 @@ START: Final = {
     "orchestrator --help": "all commands and exit codes",
 }
 
-ORDER: Final = ("init", "plan", "run", "status", "resolve", "retry", "merge", "verify", "purge", "help", "sandbox")
+ORDER: Final = (
+    *("init", "plan", "run", "status", "resolve", "retry", "merge", "enrich", "verify", "purge", "help"),
+    "sandbox",
+)
 """The commands in the order in which a job needs them, which is that of the help."""
 
 MIN_WIDTH: Final = 30

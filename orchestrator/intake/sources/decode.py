@@ -28,10 +28,14 @@ _FEWEST_PAIRS = 4
 
 
 class Peeked(io.RawIOBase):
-    """A readable stream whose first bytes are known as `head`, and are read again."""
+    """A readable stream whose first bytes are known as `head`, and are read again.
 
-    def __init__(self, stream: BinaryIO, head_bytes: int = HEAD_BYTES) -> None:
+    `mark` is what a file of this text begins with that is to be read as the one it comes from was.
+    """
+
+    def __init__(self, stream: BinaryIO, head_bytes: int = HEAD_BYTES, mark: bytes = b"") -> None:
         super().__init__()
+        self.mark = mark
         self.head = stream.read(head_bytes)
         self._stream = stream
         self._at = 0
@@ -63,8 +67,8 @@ def as_utf8(stream: BinaryIO) -> Peeked:
     rest = peeked.buffered()
     rest.read(len(mark))
     if encoding:
-        return Peeked(io.BufferedReader(_Transcoded(rest, encoding), _PIECE_BYTES))
-    return Peeked(rest)
+        return Peeked(io.BufferedReader(_Transcoded(rest, encoding), _PIECE_BYTES), mark=codecs.BOM_UTF8)
+    return Peeked(rest, mark=mark)
 
 
 class _Transcoded(io.RawIOBase):

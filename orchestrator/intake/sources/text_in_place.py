@@ -1,0 +1,171 @@
+"""Csv files and lists of lines as they are: every row in its place, with what its cells of numbers hold.
+
+What reads a list passes over what is no row of it. A table that comes back has all of it: each byte belongs to a row or
+to what stands between two.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.errors import UsageError
+from orchestrator.intake.blocks import CellBlock, LineBlock, Rows, Texts
+from orchestrator.intake.numbers.decide import CODES
+from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.sources.csv_rows import TableBlock
+from orchestrator.intake.sources.line_ends import split_lines
+from orchestrator.intake.sources.table_layout import cell_at
+from orchestrator.intake.sources.table_rows import FaultyCell
+from orchestrator.intake.stored_rows import normalise_block
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from orchestrator.intake.numbers.decide import NumberRules
+    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
+    from orchestrator.intake.sources.csv_rows import CsvRecord
+
+    Ints = npt.NDArray[np.int64]
+
+_TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
+
+
+@dataclass(frozen=True, slots=True)
+class TextInPlace:
+    """Some records of a csv file.
+
+    Row i is `data[starts[i]:ends[i]]`, without its line end; it has `fields[i]` fields, 0 where it is blank. `columns`
+    has the numbers of each column of them; a row's line is its place here.
+    """
+
+    data: bytes
+    starts: Ints
+    ends: Ints
+    fields: Ints
+    columns: tuple[Rows, ...]
+
+
+def in_place(
+    block: TableBlock | LineBlock | CellBlock, rules: NumberRules, tables: LookupTables | None, source: str
+) -> TextInPlace:
+    """Return the rows of a block, decided; raises `UsageError` for one that is too long to be kept."""
+    match block:
+        case TableBlock() if b'"' in block.data or not block.delimiter.isascii():
+            return _of_records(block, rules, tables)
+        case TableBlock():
+            return _of_lines(block, rules, tables)
+        case LineBlock():
+            rows = normalise_block(replace(block, first_line=0), rules, tables)
+            data = _TO_QUOTE.sub(_quoted, block.data)
+            starts, ends = split_lines(data)
+            fields = np.zeros(len(starts), np.int64)
+            fields[rows.lines] = 1
+            return TextInPlace(data, starts, ends, fields, (rows,))
+        case CellBlock():
+            raise UsageError(f"{source}: line {block.lines[0]} is too long to be written back; shorten it")
+
+
+def _quoted(line: re.Match[bytes]) -> bytes:
+    """Return a line as the one field of a record."""
+    return b'"' + line[0].replace(b'"', b'""') + b'"'
+
+
+def _of_lines(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
+    """Read records without a quote, each of which is a line: as arrays."""
+    starts, ends = split_lines(block.data)
+    marks = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord(block.delimiter))
+    first, behind = np.searchsorted(marks, starts), np.searchsorted(marks, ends)
+    fields = behind - first + 1
+    marks = np.append(marks, len(block.data))
+    fields[ends - starts < fields] = 0  # nothing but delimiters
+    columns = []
+    for place in (block.layout.column.index,):
+        begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
+        stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
+        short = fields <= place
+        begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
+        columns.append(_decided(block, (begins, stops), (starts, ends), fields, rules, tables))
+    return TextInPlace(block.data, starts, ends, fields, tuple(columns))
+
+
+def _decided(
+    block: TableBlock,
+    cells: tuple[Ints, Ints],
+    lines: tuple[Ints, Ints],
+    fields: Ints,
+    rules: NumberRules,
+    tables: LookupTables | None,
+) -> Rows:
+    """Decide about the cells of a column that stand at these places; most of them at once."""
+    begins, stops = cells
+    undecided = fields > 0
+    numbers = np.zeros(len(begins), np.int64)
+    codes = np.zeros(len(begins), np.uint16)
+    if tables is not None:
+        from orchestrator.intake.numbers.lookup.accept import EXCLUDED, UNDECIDED, accept_block  # noqa: PLC0415 - small tables need none of it
+
+        found = accept_block(block.data, begins, stops, tables, rules.excluded)
+        numbers = np.where(found > 0, found, 0)
+        codes[found == EXCLUDED] = CODES[Reason.EXCLUDED]
+        undecided &= (found == UNDECIDED) | (begins == stops)
+    rest = np.flatnonzero(undecided)
+    starts, ends = lines
+    records: list[tuple[int, CsvRecord]] = []
+    for row in rest.tolist():
+        # One by one they go the way that they go in a list, so that a row means the same in both.
+        found_rows = list(replace(block, data=block.data[starts[row] : ends[row]]).rows())
+        records += [(row, record) for record in found_rows]
+        fields[row] *= bool(found_rows)
+    slow = _decided_one_by_one(records, block.layout.column.index, rules)
+    fast = np.flatnonzero((fields > 0) & ~undecided)
+    return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), slow)
+
+
+def _together(one: Rows, other: Rows) -> Rows:
+    lines = np.concatenate((one.lines, other.lines))
+    order = np.argsort(lines, kind="stable")
+    numbers, codes = np.concatenate((one.numbers, other.numbers)), np.concatenate((one.codes, other.codes))
+    return Rows(numbers[order], lines[order], codes[order], Texts(len(order)))
+
+
+def _decided_one_by_one(
+    records: Sequence[tuple[int, CsvRecord]], place: int, rules: NumberRules, tables: LookupTables | None = None
+) -> Rows:
+    texts = [cell_at(record.cells, place) for _, record in records]
+    faults = {number: text.reason for number, text in enumerate(texts) if isinstance(text, FaultyCell)}
+    return normalise_block(CellBlock([row for row, _ in records], texts, faults), rules, tables)
+
+
+def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
+    """Read records some of which have quotes: one by one."""
+    limits = [0, *accumulate(map(len, block.data.splitlines(keepends=True)))]
+    starts: list[int] = []
+    ends: list[int] = []
+    fields: list[int] = []
+    records: list[tuple[int, CsvRecord]] = []
+
+    def stand(begin: int, end: int, width: int) -> None:
+        """Add the row on these lines, which has so many fields."""
+        starts.append(limits[begin])
+        ends.append(limits[begin] + len(block.data[limits[begin] : limits[end]].rstrip(b"\r\n")))
+        fields.append(width)
+
+    line = 0
+    for record in block.rows():
+        for blank in range(line, record.begin):
+            stand(blank, blank + 1, 0)
+        records.append((len(starts), record))
+        stand(record.begin, record.end, record.fields)
+        line = record.end
+    for blank in range(line, len(limits) - 1):
+        stand(blank, blank + 1, 0)
+    columns = (_decided_one_by_one(records, place, rules, tables) for place in (block.layout.column.index,))
+    places = [np.array(found, np.int64) for found in (starts, ends, fields)]
+    return TextInPlace(block.data, places[0], places[1], places[2], tuple(columns))

@@ -1,0 +1,71 @@
+"""`enrich`: a table back, every row in its place, with the verdicts of its numbers beside it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.files import disk_errors
+from orchestrator.job.access import opened_to_read
+from orchestrator.job.enriched_table import enrich_table
+from orchestrator.job.extras import make_extras
+from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.sheet import master_chunks, order_master, overlays
+from orchestrator.jobdir.aside import folder_aside
+from orchestrator.jobdir.layout import is_ours, names_inside
+from orchestrator.master.number_index import NumberIndex, build_index
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from orchestrator.job.enriched_table import EnrichReport
+    from orchestrator.job.sheet import MasterOrder
+    from orchestrator.ledger import Ledger
+    from orchestrator.settings import Settings
+
+
+async def enrich_file(settings: Settings, path: Path, target: Path) -> EnrichReport:
+    """Write the table at `path` to `target`, with verdicts; changes nothing of the job, and needs no lock.
+
+    Raises `UsageError` when there is no job, for a table that can't be read, and for a target that may not be written.
+    """
+    with opened_to_read(settings) as ledger:
+        if ledger.runs.closed:
+            raise UsageError(f"{settings.job.directory}: this job was purged; there are no verdicts left")
+        _check_target(ledger, settings, path, target)
+        with folder_aside(settings.job.directory) as folder:
+            settings = with_former_names(ledger, settings)
+            order = order_master(ledger, settings, into=folder)
+            async with Workers(1) as workers:
+                index = await job_index(order, workers, folder)
+                return await workers.run(enrich_table, settings.job, index, str(path), target, folder)
+
+
+def _check_target(ledger: Ledger, settings: Settings, path: Path, target: Path) -> None:
+    """Refuse to write over an input, or over what else the job needs."""
+    inputs = [Path(record.path) for record in ledger.plan.inputs() if record.path != "-"]
+    with disk_errors(target):
+        if target.is_dir():
+            raise UsageError(f"{target}: this is a directory; name a file in it")
+        if not target.parent.is_dir():
+            raise UsageError(f"{target}: there is no such directory; make it, or give -o another name")
+        if target.exists() and any(one.exists() and target.samefile(one) for one in (path, *inputs)):
+            raise UsageError(f"{target}: this is the table itself, or an input of the job; give -o another name")
+    name = names_inside(settings.job.directory)(target)
+    if name is not None and is_ours(name):
+        raise UsageError(f"{target}: the job keeps something else there; give -o another name")
+
+
+async def job_index(order: MasterOrder, workers: Workers, folder: Path) -> NumberIndex:
+    """Write into `folder` what every number of the job is looked up in."""
+    request = order.request
+    extras = request.directory if order.extras else None
+    return await workers.run(
+        build_index,
+        folder,
+        request.platforms,
+        await make_extras(order.extras, workers) if order.extras else (),
+        partial(master_chunks, order.place, request.platforms, extras=extras),
+        partial(overlays, order.place, request.platforms, extras=extras),
+    )

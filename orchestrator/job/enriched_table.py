@@ -1,0 +1,217 @@
+"""One table with verdicts beside its rows: reads it as a list is read, and writes it as it came."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, assert_never
+
+import numpy as np
+
+from orchestrator.errors import UsageError
+from orchestrator.files import CSV_LINE_END, replacing
+from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, text_of
+from orchestrator.intake.numbers.decide import NumberRules
+from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
+from orchestrator.intake.sources.csv_rows import is_table, open_csv
+from orchestrator.intake.sources.decode import as_utf8
+from orchestrator.intake.sources.find import Input, Kind
+from orchestrator.intake.sources.plain_text import read_text
+from orchestrator.intake.sources.table_layout import TableOptions
+from orchestrator.intake.sources.text_in_place import in_place
+from orchestrator.intake.sources.unpack import unpacked
+from orchestrator.master.added_cells import CellAdder, NumberCells, added_header
+from orchestrator.master.enriched_text import field, with_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.intake.blocks import CellBlock, LineBlock, Rows
+    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
+    from orchestrator.intake.sources.csv_rows import TableBlock
+    from orchestrator.intake.sources.unpack import InputContent
+    from orchestrator.master.number_index import NumberIndex
+    from orchestrator.settings import JobSettings
+
+LINE: Final = "line"
+"""What the one column is called of a list without a header, which comes back with one."""
+REASON_WORDS: Final = ("",) * FIRST_REASON + REASONS
+_SEPARATOR: Final = b"sep="
+
+ENDINGS: Final = {
+    Kind.TEXT: (".csv", ".txt"),
+    Kind.CSV: (".csv", ".txt"),
+    Kind.TSV: (".tsv", ".tab", ".txt"),
+    Kind.WORKBOOK: (".xlsx", ".xlsm"),
+    Kind.PARQUET: (".parquet", ".pq"),
+}
+"""How the names of tables end that come back, the usual one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrichReport:
+    """What was written where: rows below the header, the numbers in them, and how many of these the job has."""
+
+    path: Path
+    rows: int
+    numbers: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrichment:
+    """What is needed to bring one table back: the job's reading, and what its numbers are looked up in."""
+
+    options: TableOptions
+    rules: NumberRules
+    tables: LookupTables | None
+    index: NumberIndex
+    adder: CellAdder
+    target: Path
+
+
+def enrich_table(job: JobSettings, index: NumberIndex, path: str, target: Path, folder: Path) -> EnrichReport:
+    """Write one table, in blocks: a piece. `folder` is for what is needed on the way.
+
+    A `target` without an ending gets that of the table. Raises `UsageError`, `StorageError`.
+    """
+    rules = NumberRules.of(job)
+    with _table_errors(path):
+        size = Path(path).stat().st_size
+    tables = _tables(rules, size)
+    width = 0
+    while True:
+        with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
+            named = _named(target, content.kind, path)
+            adder = CellAdder(index, folder / "met")
+            work = Enrichment(TableOptions(path, job.column, job.sheet), rules, tables, index, adder, named)
+            try:
+                return _write(content, work, width)
+            except _TooNarrowError as error:
+                width = error.width  # once more from the beginning: hardly a table has such rows
+
+
+@contextmanager
+def _table_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; name a table that can be read") from error
+
+
+def _tables(rules: NumberRules, size: int) -> LookupTables | None:
+    """Return what decides about most numbers at once, where that is worth loading it."""
+    if size < SMALL_BYTES:
+        return None
+    from orchestrator.intake.numbers.lookup.lookup_tables import are_kept, cache_folder, load_tables  # noqa: PLC0415 - small tables need none of it
+
+    cache = cache_folder()
+    is_worth_it = size >= LARGE_BYTES or are_kept(rules.default_region, cache)
+    return load_tables(rules.default_region, cache) if is_worth_it else None
+
+
+def _named(target: Path, kind: Kind, source: str) -> Path:
+    """Return where the table goes; raises `UsageError` for a name that says another kind of file."""
+    endings = ENDINGS[kind]
+    if not target.suffix:
+        own = Path(source).suffix.lower()
+        return target.with_name(target.name + (own if own in endings and kind is not Kind.TEXT else endings[0]))
+    if target.suffix.lower() not in endings:
+        raise UsageError(
+            f"{target}: {source} comes back as the kind of file that it is; give -o a name that ends with {endings[0]}"
+        )
+    return target
+
+
+def _write(content: InputContent, work: Enrichment, width: int) -> EnrichReport:
+    match content.kind:
+        case Kind.TEXT | Kind.CSV | Kind.TSV:
+            return _Text(content, work).write(width)
+        case Kind.WORKBOOK | Kind.PARQUET:
+            raise UsageError(f"{work.options.source}: not yet")
+        case _:
+            assert_never(content.kind)
+
+
+class _TooNarrowError(Exception):
+    """A row has more fields than there was room for in front of the added ones."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.width = width
+
+
+class _Text:
+    """A csv file, or a list of lines, which comes back as one."""
+
+    def __init__(self, content: InputContent, work: Enrichment) -> None:
+        if content.stream is None:
+            raise AssertionError("what is text is read as a stream")
+        stream = as_utf8(content.stream)
+        self._work = work
+        self._mark = stream.mark
+        self._above = self._header = b""
+        self._delimiter = ","
+        self._names: tuple[str, ...] = (LINE,)
+        self._blocks: Iterable[TableBlock | LineBlock | CellBlock] = ()
+        if content.kind is Kind.TEXT and not is_table(stream.head, work.options.column):
+            self._blocks = read_text(stream.buffered(), LARGE_BLOCK_BYTES)
+            return
+        delimiter = "\t" if content.kind is Kind.TSV else None
+        table = open_csv(stream, work.options, LARGE_BLOCK_BYTES, delimiter=delimiter)
+        if table is None:
+            return
+        self._blocks = table.blocks()
+        self._above, self._header, self._delimiter = table.above, table.header, table.delimiter
+        if not table.layout.column.headerless:
+            self._names = (table.layout.look.headers[table.layout.column.index],)
+
+    def write(self, width: int) -> EnrichReport:
+        """Write all of it, the added fields behind `width` fields, or behind those of the header if they are more."""
+        work = self._work
+        header = self._header or (LINE + CSV_LINE_END).encode()
+        own = header.rstrip(b"\r\n")
+        fields = len(next(csv.reader(io.StringIO(text_of(own), newline=""), delimiter=self._delimiter)))
+        width = widest = max(fields, width)
+        added = [name for column in self._names for name in added_header(column, work.index)]
+        # The lines above count, save one that only tells programs the delimiter; then the header.
+        row = len([line for line in self._above.splitlines() if not line.lower().startswith(_SEPARATOR)]) + 1
+        rows = 0
+        with replacing(work.target) as file:
+            file.write(self._mark + self._above + own + self._delimiter.encode() * (width - fields))
+            file.write(self._encoded("".join(self._delimiter + field(name, self._delimiter) for name in added)))
+            file.write(header[len(own) :])
+            for block in self._blocks:
+                text = in_place(block, work.rules, work.tables, work.options.source)
+                widest = max(widest, int(text.fields.max(initial=0)))
+                if widest > width:
+                    continue  # the whole table is looked at, so that it is begun anew once
+                shown_rows = np.arange(row + 1, row + 1 + len(text.fields))
+                cells = [number_cells(column) for column in text.columns]
+                filled = (text.starts, text.ends, text.fields)
+                file.write(with_fields(text.data, filled, width, work.adder.add(shown_rows, cells), self._delimiter))
+                row += len(text.fields)
+                rows += int(np.count_nonzero(text.fields))
+            if widest > width:
+                raise _TooNarrowError(widest)
+        return EnrichReport(work.target, rows, work.adder.numbers, work.adder.known)
+
+    def _encoded(self, text: str) -> bytes:
+        """Return what stands behind the header in its encoding."""
+        if self._mark:
+            return text.encode()
+        try:
+            self._header.decode()
+        except UnicodeDecodeError:
+            return text.encode("cp1252", "replace")
+        return text.encode()
+
+
+def number_cells(rows: Rows) -> NumberCells:
+    """Return numbers that were read in the form in which they are looked up."""
+    return NumberCells(rows.lines, rows.numbers, rows.codes, REASON_WORDS)
