@@ -64,6 +64,9 @@ _MAX_ROWS, _MAX_PRICE, _MAX_COST = 1_000_000_000, 10_000, 1_000_000_000
 
 _MAX_WORKERS = 4096
 
+_MAX_WAIT_S, _MIN_RATE = 86_400, 0.001
+"""A day, and a request in a quarter of an hour: beyond these a run waits without a word, for what looks like ever."""
+
 
 def no_hint(_value: object) -> str:
     """Say nothing."""
@@ -201,6 +204,10 @@ def is_finite(number: float) -> bool:
         return False
 
 
+def _is_a_wait(seconds: float) -> bool:
+    return seconds <= _MAX_WAIT_S
+
+
 def regions() -> Collection[str]:
     """Return the ISO 3166 codes that the numbering plans know."""
     from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - its metadata takes a while, and few jobs set a region
@@ -220,6 +227,8 @@ def fault_hint(value: object) -> str:
 
 
 _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
+_PAUSE = Rule(f"a number > 0, up to {_MAX_WAIT_S:,}", _is_a_wait)
+_RATE = Rule(f"a number ≥ {_MIN_RATE:g}, or inf", lambda rate: rate >= _MIN_RATE)
 _FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
 _FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
 _FILLED = Rule("text that is not empty", is_plain)
@@ -252,6 +261,8 @@ RULES: dict[tuple[type, str], Rule] = {
         'a host such as "files.example.com", without scheme and path', lambda text: _HOST.fullmatch(text) is not None
     ),
     (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy, proxy_hint),
+    (VendorSettings, "requests_per_second"): _RATE,
+    (PlatformSettings, "requests_per_second"): _RATE,
     (PlatformSettings, "path"): Rule(
         'a URL path such as "/v1/tasks": with "/" in front, none at the end, no query',
         looks_like(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+"),
@@ -263,10 +274,10 @@ RULES: dict[tuple[type, str], Rule] = {
     (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
     (PlatformSettings, "result_columns"): _HEADER,
     (PlatformSettings, "extra_columns"): _HEADER,
-    (PollingSettings, "min_interval_s"): _FINITE,
-    (PollingSettings, "max_interval_s"): _FINITE_POSITIVE,
-    (BackoffSettings, "base_delay_s"): _FINITE_POSITIVE,
-    (BackoffSettings, "max_delay_s"): _FINITE_POSITIVE,
+    (PollingSettings, "min_interval_s"): Rule(f"a number from 0 to {_MAX_WAIT_S:,}", _is_a_wait),
+    (PollingSettings, "max_interval_s"): _PAUSE,
+    (BackoffSettings, "base_delay_s"): _PAUSE,
+    (BackoffSettings, "max_delay_s"): _PAUSE,
     (OutputSettings, "lists"): Rule(
         'a verdict such as "yes" (it becomes part of a file\'s name)', looks_like(r"[a-z0-9][a-z0-9 /:_-]{0,31}")
     ),

@@ -74,12 +74,27 @@ BAD = [
     (
         "vendors.main",
         "requests_per_second = 0",
-        "config.toml:5: [vendors.main] requests_per_second: expected a number > 0, found 0",
+        "config.toml:5: [vendors.main] requests_per_second: expected a number ≥ 0.001, or inf, found 0",
+    ),
+    (
+        "vendors.main",
+        "requests_per_second = 1e-300",
+        "config.toml:5: [vendors.main] requests_per_second: expected a number ≥ 0.001, or inf, found 1e-300",
+    ),
+    (
+        "polling",
+        "min_interval_s = 1e300",
+        "config.toml:11: [polling] min_interval_s: expected a number from 0 to 86,400, found 1e+300",
+    ),
+    (
+        "backoff",
+        "base_delay_s = 1e300",
+        "config.toml:11: [backoff] base_delay_s: expected a number > 0, up to 86,400, found 1e+300",
     ),
     (
         "vendors.main",
         "requests_per_second = nan",
-        "config.toml:5: [vendors.main] requests_per_second: expected a number > 0, found nan",
+        "config.toml:5: [vendors.main] requests_per_second: expected a number ≥ 0.001, or inf, found nan",
     ),
     (
         "vendors.main",
