@@ -61,7 +61,8 @@ class JobSettings:
     inputs: Annotated[tuple[str, ...], MinLen(1)]
     directory: Path
     chunk_size: Annotated[int, Ge(1)] = 20_000
-    column: str | None = None
+    column: str | Annotated[tuple[str, ...], MinLen(1)] | None = None
+    header_row: Annotated[int, Ge(1), Le(50)] | None = None
     sheet: str | None = None
     default_region: str | None = None
     exclude_calling_codes: tuple[Annotated[int, Ge(1), Le(999)], ...] = ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -98,4 +100,4 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 def _without_none(hint: Any) -> Any:
     arms = [arm for arm in _arms(hint) if arm is not NoneType]
-    return arms[0] if len(arms) == 1 else hint
+    return reduce(or_, arms) if arms else hint

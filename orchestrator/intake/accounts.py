@@ -34,11 +34,15 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) ->
     whole = InputAccount(name, read, accepted, duplicates, rejected)
     declared = next((stored.declared for stored, _ in files if stored.declared is not None), None)
     parts: tuple[InputAccount, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    above = next((stored.look.above for stored, _ in files if stored.look is not None), 0)
+    titles = (Unread("what stands above the header", above, "titles are no rows of the table"),) if above else ()
+    unread: tuple[Unread, ...] = titles
     if declared is not None:
-        unread = (*declared.unread, *(one for other in declared.others for one in other.unread))
+        unread = (*titles, *declared.unread, *(one for other in declared.others for one in other.unread))
         if declared.sheet:
-            parts = (replace(whole, name=declared.sheet, unread=declared.unread, is_hidden=declared.is_hidden),)
+            parts = (
+                replace(whole, name=declared.sheet, unread=(*titles, *declared.unread), is_hidden=declared.is_hidden),
+            )
         parts += declared.others
     elif member:
         parts = (replace(whole, name=member),)

@@ -84,10 +84,11 @@ def _regions_of(accepted_file: Path) -> list[str]:
 
 def _better_column(look: Look) -> tuple[str, str, str] | None:
     """Return source, chosen column and another one with far more cells that look like numbers."""
-    best = max(range(len(look.likely)), key=look.likely.__getitem__, default=look.index)
-    if best == look.index or look.likely[best] <= 2 * look.likely[look.index]:
+    chosen = look.indexes[0]
+    best = max(range(len(look.likely)), key=look.likely.__getitem__, default=chosen)
+    if best in look.indexes or look.likely[best] <= 2 * look.likely[chosen]:
         return None
-    return look.source, look.headers[look.index], look.headers[best]
+    return look.source, look.headers[chosen], look.headers[best]
 
 
 def _other_columns(plan: ReadList) -> Iterable[str]:

@@ -63,12 +63,16 @@ class LineBlock:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A first look at a table, see `layout`. `likely` says, column by column, how many cells look like numbers."""
+    """A first look at a table, see `layout`. `likely` says, column by column, how many cells look like numbers.
+
+    `indexes` are the columns of numbers, and `above` counts the rows above the header.
+    """
 
     source: str
     headers: tuple[str, ...]
-    index: int
+    indexes: tuple[int, ...]
     likely: tuple[int, ...]
+    above: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,17 @@ SHOWN_INPUTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the list comes from. `stdin` stands for "-"; None means the standard input of this process."""
+    """Where the list comes from. `stdin` stands for "-"; None means the standard input of this process.
+
+    `every` takes all columns of numbers of its tables, and not one.
+    """
 
     job: JobSettings
     inputs: Sequence[Input]
     stdin: BinaryIO | None = None
     block_bytes: int = BLOCK_BYTES
     keep: Keep = False
+    every: bool = False
 
     @property
     def named(self) -> str:
@@ -81,7 +85,9 @@ def draw_parts(
     set, drawing raises `InterruptedError`, or something that comes of it.
     """
     for number, found in enumerate(source.inputs):
-        options = TableOptions(found.source, source.job.column, source.job.sheet, source.keep)
+        options = TableOptions(
+            found.source, source.job.column, source.job.sheet, source.keep, source.job.header_row, source.every
+        )
         with input_errors(found.path), unpacked(found, source.stdin, stopped, folder / f"copy{number:06d}") as content:
             stream = None if content.stream is None else as_utf8(content.stream)
             for part in _parts(content, stream, options, source.block_bytes):

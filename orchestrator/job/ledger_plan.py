@@ -216,7 +216,8 @@ def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
 def _reading(settings: Settings) -> dict[str, object]:
     job = settings.job
     return {
-        "column": job.column,
+        "column": list(job.column) if isinstance(job.column, tuple) else job.column,
+        "header_row": job.header_row,
         "sheet": job.sheet,
         "default_region": job.default_region,
         "exclude_calling_codes": sorted(job.exclude_calling_codes),

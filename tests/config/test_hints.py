@@ -16,7 +16,7 @@ WORDS = [
     (JobSettings, "inputs", "a list of at least one text"),
     (JobSettings, "directory", "a path"),
     (JobSettings, "chunk_size", "a whole number ≥ 1"),
-    (JobSettings, "column", "text"),
+    (JobSettings, "column", "text or a list of at least one text"),
     (JobSettings, "exclude_calling_codes", "a list of whole numbers from 1 to 999"),
     (VendorSettings, "requests_per_second", "a number > 0"),
     (VendorSettings, "result_hosts", "a list of texts"),

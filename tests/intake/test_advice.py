@@ -64,13 +64,13 @@ def test_nothing_to_look_at(accepted: Path) -> None:
 )
 def test_a_better_column(accepted: Path, likely: tuple[int, ...], found: tuple[tuple[str, str, str], ...]) -> None:
     """A column with more than twice as many cells that look like numbers is named."""
-    look = Look("a.csv", ("mobile", "x", "id"), 2, likely)
+    look = Look("a.csv", ("mobile", "x", "id"), (2,), likely)
     assert observe([], [look], accepted).columns == found
 
 
 def test_headerless_tables_have_no_better_column(accepted: Path) -> None:
     """Where there are no headers, there is nothing to name."""
-    assert observe([], [Look("a.csv", (), 0, ())], accepted).columns == ()
+    assert observe([], [Look("a.csv", (), (0,), ())], accepted).columns == ()
 
 
 @pytest.mark.parametrize(

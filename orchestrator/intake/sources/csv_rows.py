@@ -16,9 +16,18 @@ from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import MAX_LINE_BYTES, CellBlock, text_of
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
-from orchestrator.intake.sources.number_column import is_header
+from orchestrator.intake.sources.number_column import Wanted, is_header
 from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, end_of_lines, first_end
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, lay_out, looks_like_number
+from orchestrator.intake.sources.table_layout import (
+    HEADER_ROWS,
+    LOOK_ROWS,
+    Row,
+    TableLayout,
+    TableOptions,
+    header_place,
+    lay_out,
+    looks_like_number,
+)
 from orchestrator.intake.sources.table_rows import FaultyCell, cell_block, wanted_cells
 
 if TYPE_CHECKING:
@@ -111,11 +120,11 @@ def open_csv(
     stream: Peeked, options: TableOptions, block_bytes: int, *, delimiter: str | None = None
 ) -> CsvTable | None:
     """Read the beginning of a csv file, header included; None where nothing is in it. Raises `UsageError`."""
-    start = _look_at(stream.head, delimiter)
+    start = _look_at(stream.head, options, delimiter)
     if not start.records:
         return None
-    layout = lay_out([record.cells for record in start.records], options)
-    header = start.records[0]
+    layout = lay_out(start.rows, options)
+    header = start.records[layout.header]
     skipped = start.lines[: header.begin if layout.column.headerless else header.end]
     if header.end == len(start.lines) and len(stream.head) == HEAD_BYTES:
         raise UsageError(f"{options.source}: the first row is longer than {HEAD_BYTES:,} bytes; is this a table?")
@@ -126,11 +135,16 @@ def open_csv(
     return CsvTable(b"".join(above), b"".join(skipped[header.begin :]), start.delimiter, layout, buffer)
 
 
-def is_table(head: bytes, column: str | None) -> bool:
+def is_table(head: bytes, column: Wanted) -> bool:
     """Whether text that begins with `head` is a table with a header, although its name does not say so."""
-    lines = head.splitlines()
-    line = text_of(next((line for line in lines if line.strip()), b""))
-    return is_header(next(csv.reader([line], delimiter=sniff(line)), []), column)
+    filled = (text_of(line) for line in head.splitlines() if line.strip())
+    for line in islice(filled, HEADER_ROWS):
+        cells = next(csv.reader([line], delimiter=sniff(line)), [])
+        if is_header(cells, column):
+            return True
+        if any(map(looks_like_number, cells)):
+            return False
+    return False
 
 
 def sniff(header: str) -> str:
@@ -226,16 +240,29 @@ class _Start:
     delimiter: str
     records: Sequence[CsvRecord]
 
+    @property
+    def rows(self) -> list[Row]:
+        """The records with their lines."""
+        return [(record.begin + 1, record.cells) for record in self.records]
 
-def _look_at(head: bytes, delimiter: str | None) -> _Start:
+
+def _look_at(head: bytes, options: TableOptions, delimiter: str | None) -> _Start:
     lines = head.splitlines(keepends=True)
     begin = next((place for place, line in enumerate(lines) if line.strip()), len(lines))
     first = text_of(lines[begin]) if begin < len(lines) else ""
     if (said := _SEPARATOR.fullmatch(first.strip(" \r\n"))) is not None:  # the tab stays, which may be what it says
         delimiter, begin = said[1], begin + 1
-    elif delimiter is None:
-        delimiter = sniff(first)
-    return _Start(lines, delimiter, list(islice(_parsed(lines, begin, delimiter), LOOK_ROWS + 1)))
+    delimiters = [delimiter]
+    if delimiter is None:
+        # A title above the table may have none in it, or another: the first one with which there is a header is it.
+        likely = sniff(first)
+        delimiters = [likely, *(one for one in DELIMITERS if one != likely)]
+    starts = [_Start(lines, one, list(islice(_parsed(lines, begin, one), LOOK_ROWS + 1))) for one in delimiters if one]
+    if not starts[0].records:
+        return starts[0]
+    with_header = (one for one in starts if one.records and header_place(one.rows, options) is not None)
+    widest = max(starts, key=lambda start: max((len(record.cells) for record in start.records), default=0))
+    return next(with_header, widest)
 
 
 def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[CsvRecord]:
@@ -255,15 +282,16 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
 
     Either it does not end as a quoted field does, or one of its lines but the last is a row of this table by itself.
     """
-    place = layout.column.index
     try:
         list(csv.reader(map(text_of, lines), delimiter=delimiter, strict=True))
     except csv.Error:
         return True
     for line in lines[:-1]:
         cells = next(csv.reader([text_of(line)], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
-        if len(cells) == layout.width > 1 and looks_like_number(cells[place]) and cells[place] not in record:
-            return True
+        if len(cells) == layout.width > 1:
+            numbers = [cells[place] for place in layout.column.indexes if looks_like_number(cells[place])]
+            if any(number not in record for number in numbers):
+                return True
     return False
 
 
@@ -277,7 +305,7 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
         except csv.Error:
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
             if len(cells) != layout.width:
-                torn = [FaultyCell.of(line.strip(), Reason.TORN)] * (layout.column.index + 1)
+                torn = [*[""] * min(layout.column.indexes), FaultyCell.of(line.strip(), Reason.TORN)]
                 yield CsvRecord(number, number + 1, torn, len(cells))
                 continue
         yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
@@ -285,7 +313,7 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
 
 def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:
     """Return a row; one that ends before the column of numbers, and holds one elsewhere, is rejected as a whole."""
-    place = layout.column.index
+    place = min(layout.column.indexes)
     if len(cells) > place or not _SEVEN_DIGITS.search(row := delimiter.join(cells)):
         return cells
-    return [FaultyCell.of(row, Reason.SHORT_ROW)] * (place + 1)
+    return [*[""] * place, FaultyCell.of(row, Reason.SHORT_ROW)]

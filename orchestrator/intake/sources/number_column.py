@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,32 +46,70 @@ _FEWEST_DIGITS = 5
 _LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code page was taken for the Western one
 
 
+Wanted = str | tuple[str, ...] | None
+"""What `column` names: one column, several, or none."""
+
+
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """Where the numbers stand, counted from 0; a headerless list begins with its first row."""
+    """Where the numbers stand, counted from 0, in one column or more; a headerless list begins with its first row."""
 
-    index: int
+    indexes: tuple[int, ...]
     headerless: bool = False
 
+    @property
+    def index(self) -> int:
+        """The first of them."""
+        return self.indexes[0]
 
-def find_column(first_row: Sequence[str], wanted: str | None, source: str) -> NumberColumn:
-    """Find the column that `wanted` names, or the one whose header says that it holds numbers.
 
-    Raises `UsageError`, listing the headers, when there is none or more than one.
+def headers_of(row: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for every column but empty ones at the end: its header, and a count where others have the same."""
+    filled = [place for place, cell in enumerate(row, 1) if cell.strip()]
+    seen: Counter[str] = Counter()
+    names = []
+    for place, cell in enumerate(row[: filled[-1] if filled else 0], 1):
+        header = " ".join(cell.split()) or f"Column {place}"
+        seen[header] += 1
+        names.append(header if seen[header] == 1 else f"{header}#{seen[header]}")
+    return tuple(names)
+
+
+def is_headerless(first_row: Sequence[str]) -> bool:
+    """Whether a table is a list of numbers without a header: a single column that begins with one."""
+    cells = [cell for cell in first_row if cell.strip()]
+    return len(cells) == 1 and bool(first_row[0].strip()) and _holds_number(first_row[0])
+
+
+def find_columns(headers: Sequence[str], wanted: Wanted) -> tuple[int, ...] | None:
+    """Return the columns that `wanted` names, or that headers call numbers; None where this can't be a header row.
+
+    Raises `ValueError`, with the reason, when it can't be told which columns are meant.
     """
-    headers = [header.strip() for header in first_row]
-    if len(headers) == 1 and _holds_number(headers[0]):
-        return NumberColumn(0, headerless=True)
-    found = _guess(headers) if wanted is None else named(headers, wanted)
-    if len(found) == 1:
-        return NumberColumn(found[0])
-    raise UsageError(f"{source}: {_complaint(headers, wanted, len(found))}. The first row has: {shown(headers)}")
+    if wanted is None:
+        found = _guess(headers)
+        if len(found) > 1:
+            raise ValueError("several columns may hold the numbers; name one with `column`, or several as a list")
+        return tuple(found) or None
+    places = []
+    for name in (wanted,) if isinstance(wanted, str) else wanted:
+        found = named(headers, name)
+        if len(found) > 1:
+            raise ValueError(f"several columns are called {name!r}; set `column` to one that is there")
+        places += found
+    count = 1 if isinstance(wanted, str) else len(wanted)
+    return tuple(dict.fromkeys(places)) if len(places) == count else None
 
 
-def is_header(cells: Sequence[str], wanted: str | None) -> bool:
+def every_column(headers: Sequence[str], wanted: Wanted) -> tuple[int, ...] | None:
+    """Return all columns that headers call numbers, or that `wanted` names."""
+    names = (wanted,) if isinstance(wanted, str) else wanted or ()
+    return tuple(sorted({*_guess(headers), *(place for name in names for place in named(headers, name))})) or None
+
+
+def is_header(cells: Sequence[str], wanted: Wanted) -> bool:
     """Whether cells are the header of a table: several, one of which says that it holds numbers, or is `wanted`."""
-    headers = [cell.strip() for cell in cells]
-    return len(headers) > 1 and bool(_guess(headers) or (wanted is not None and named(headers, wanted)))
+    return len(headers_of(cells)) > 1 and every_column(headers_of(cells), wanted) is not None
 
 
 def named(headers: Sequence[str], wanted: str) -> list[int]:
@@ -82,7 +119,7 @@ def named(headers: Sequence[str], wanted: str) -> list[int]:
 
 
 def _guess(headers: Sequence[str]) -> list[int]:
-    return [i for i, header in enumerate(headers) if _plain(header) in _KNOWN]
+    return [i for i, header in enumerate(headers) if is_known(header)]
 
 
 def _plain(header: str) -> str:
@@ -90,14 +127,9 @@ def _plain(header: str) -> str:
     return _PUNCTUATION.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip()
 
 
-def _complaint(headers: Sequence[str], wanted: str | None, found: int) -> str:
-    if wanted is not None:
-        return (
-            f"{'several columns are' if found else 'no column is'} called {wanted!r}; set `column` to one that is there"
-        )
-    if any(map(_holds_number, headers)):
-        return "the first row holds a number where headers should be; add a row of headers, and name one with `column`"
-    return f"{'several columns' if found else 'no column'} may hold the numbers; name the one with `column`"
+def is_known(header: str) -> bool:
+    """Whether a header says that its column holds numbers."""
+    return _plain(header.partition("#")[0]) in _KNOWN
 
 
 def _holds_number(text: str) -> bool:

@@ -7,6 +7,7 @@ to memory it shall do to a worker process.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
@@ -14,14 +15,14 @@ from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.find import input_errors, is_damage
 from orchestrator.intake.sources.number_column import shown
-from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
+from orchestrator.intake.sources.table_rows import FaultyCell, table_blocks, text_of_value
 from orchestrator.records import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.intake.blocks import CellBlock
-    from orchestrator.intake.sources.table_layout import TableOptions
+    from orchestrator.intake.sources.table_layout import Row, TableOptions
 
 BATCH_ROWS = 4096
 BUFFER_BYTES = 1 << 20
@@ -40,7 +41,7 @@ def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator
     with input_errors(path), _damage(options.source, pa.ArrowException):
         pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
         with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
-            yield from table_blocks(_rows(file, options.source), options, block_bytes)
+            yield from table_blocks(_rows(file, options.source), replace(options, header_row=None), block_bytes)
             nested = [field.name for field in file.schema_arrow if field.type.num_fields]
             unread = (Unread(f"columns {shown(nested)}", 0, "they hold lists or records"),) if nested else ()
             yield Declared(unread=unread)

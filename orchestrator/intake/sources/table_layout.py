@@ -6,22 +6,37 @@ The first rows decide: the same ones whatever the size of blocks.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import Look
-from orchestrator.intake.sources.number_column import NumberColumn, find_column, named
+from orchestrator.intake.sources.number_column import (
+    NumberColumn,
+    Wanted,
+    every_column,
+    find_columns,
+    headers_of,
+    is_headerless,
+    named,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOOK_ROWS = 50
 """Rows below the header that the first look goes over."""
+HEADER_ROWS = 20
+"""Rows among which the header is looked for."""
 
 _NUMBER = re.compile(r"\(?\+?\(?[0-9][0-9\s().\-/\xa0]{5,}")
+_DATE = re.compile(r"\s*(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\1[0-9]{2,4})\b")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = range(7, 16)
+
+Row = tuple[int, "Sequence[str]"]
+"""A row's line, and its cells."""
 
 Keep = bool | tuple[str, ...]
 """Which columns are kept: none, all but that of the numbers, or those named so."""
@@ -29,46 +44,108 @@ Keep = bool | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """How to read one table; `source` names it in messages."""
+    """How to read one table; `source` names it in messages. `every` takes all columns of numbers, and not one."""
 
     source: str
-    column: str | None = None
+    column: Wanted = None
     sheet: str | None = None
     keep: Keep = False
+    header_row: int | None = None
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
     """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`.
 
-    `width` is how many cells the first row has.
+    `header` is which of the first rows is the header, and `width` how many cells it has.
     """
 
     column: NumberColumn
     kept: tuple[int, ...]
     names: tuple[str, ...]
     look: Look
+    header: int = 0
     width: int = 0
 
 
-def lay_out(rows: Sequence[Sequence[str]], options: TableOptions) -> TableLayout:
-    """Return the layout of a table that begins with `rows`, none of them blank, the first with or without headers.
+def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
+    """Return the layout of a table that begins with `rows`, none of them blank, with or without a header.
 
-    Raises `UsageError` when the column of numbers can't be told.
+    Raises `UsageError` when the columns of numbers can't be told.
     """
-    first = _without_tail(rows[0])
-    column = find_column(first, options.column, options.source)
-    headers = () if column.headerless else _headers(first)
-    kept = _kept(headers, column.index, options.keep)
-    below = rows[: LOOK_ROWS + 1] if column.headerless else rows[1 : LOOK_ROWS + 1]
+    header, column = _find_header(rows, options)
+    first = rows[header or 0][1]
+    headers = () if column.headerless else headers_of(first)
+    kept = _kept(headers, column.indexes, options.keep)
+    below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
     return TableLayout(
         column=column,
         kept=tuple(kept.values()),
         names=tuple(kept),
-        look=Look(options.source, headers, column.index, likely),
-        width=len(rows[0]),
+        look=Look(options.source, headers, column.indexes, likely, header),
+        header=header,
+        width=len(first),
     )
+
+
+def header_place(rows: Sequence[Row], options: TableOptions) -> int | None:
+    """Return which of `rows` is the header, None where none is, or where it can't be told which columns are meant."""
+    try:
+        return _find_header(rows, options)[0]
+    except UsageError:
+        return None
+
+
+def _find_header(rows: Sequence[Row], options: TableOptions) -> tuple[int, NumberColumn]:
+    """Return which row is the header, and which columns hold the numbers.
+
+    People write titles above a table. A row of one cell is the header only where no wider one is.
+    """
+    if options.header_row is None and is_headerless(rows[0][1]):
+        return 0, NumberColumn((0,), headerless=True)
+    looked = rows[:HEADER_ROWS]
+    if options.header_row is not None:
+        looked = [row for row in rows if row[0] == options.header_row]
+    found: list[tuple[int, NumberColumn]] = []
+    widest = max((row for row in looked), key=lambda row: len(headers_of(row[1])), default=None)
+    for line, row in looked:
+        headers = headers_of(row)
+        try:
+            columns = (every_column if options.every else find_columns)(headers, options.column)
+        except ValueError as error:
+            raise UsageError(f"{options.source}: {error}. Row {line} has: {shown(headers)}") from None
+        if columns is not None:
+            found.append((rows.index((line, row)), NumberColumn(columns)))
+            if len(headers) > 1:
+                break
+        if len(headers) > 1 and any(looks_like_number(cell) and not _DATE.match(cell) for cell in row):
+            break  # a row of data
+    if found:
+        return found[-1] if len(headers_of(rows[found[-1][0]][1])) > 1 else found[0]
+    if widest is None:
+        raise UsageError(f"{options.source}: header_row = {options.header_row}: that row is blank, or not there")
+    raise UsageError(
+        f"{options.source}: {_complaint(looked, options)}. Row {widest[0]} has: {shown(headers_of(widest[1]))}"
+    )
+
+
+def _complaint(looked: Sequence[Row], options: TableOptions) -> str:
+    """Say what no header was found for, and where it was looked for."""
+    where = f"row {looked[0][0]}" if len(looked) == 1 else f"the first {len(looked)} rows"
+    if options.every:
+        return f"no column in {where} may hold the numbers to exclude; save it as text, with one number a line"
+    if options.column is not None:
+        names = (options.column,) if isinstance(options.column, str) else options.column
+        missing = [name for name in names if not any(named(headers_of(row), name) for _, row in looked)] or list(names)
+        return f"no column is called {missing[0]!r} in {where}; set `column` to one that is there"
+    if any(map(looks_like_number, looked[0][1])):
+        return (
+            f"row {looked[0][0]} holds a number where headers should be; add a row of headers, and name one with "
+            "`column`"
+        )
+    return f"no column in {where} may hold the numbers; name the one with `column`, and its row with `header_row`"
 
 
 def cell_at(row: Sequence[str], index: int) -> str:
@@ -81,26 +158,9 @@ def looks_like_number(text: str) -> bool:
     return _NUMBER.fullmatch(text.strip()) is not None and len(_DIGIT.findall(text)) in _DIGITS
 
 
-def _headers(first: Sequence[str]) -> tuple[str, ...]:
-    """Return a name for every column: its header, told apart from another one by a count."""
-    seen: Counter[str] = Counter()
-    names = []
-    for place, cell in enumerate(first, 1):
-        header = " ".join(cell.split()) or f"Column {place}"
-        seen[header] += 1
-        names.append(header if seen[header] == 1 else f"{header} {seen[header]}")
-    return tuple(names)
-
-
-def _kept(headers: tuple[str, ...], number: int, keep: Keep) -> dict[str, int]:
+def _kept(headers: tuple[str, ...], numbers: tuple[int, ...], keep: Keep) -> dict[str, int]:
     """Return name and position of the kept columns."""
     if isinstance(keep, bool):
-        return {name: place for place, name in enumerate(headers) if keep and place != number}
+        return {name: place for place, name in enumerate(headers) if keep and place not in numbers}
     found = {name: named(headers, name) for name in keep}
     return {name: places[0] for name, places in found.items() if places}
-
-
-def _without_tail(row: Sequence[str]) -> Sequence[str]:
-    """Return a row without the empty cells at its end, which spreadsheets like to add."""
-    filled = [place for place, cell in enumerate(row) if cell.strip()]
-    return row[: filled[-1] + 1]

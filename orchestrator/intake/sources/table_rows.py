@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 from orchestrator.cells import read_cell
 from orchestrator.intake.blocks import CellBlock
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableLayout, TableOptions, cell_at, lay_out
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, Row, TableLayout, TableOptions, cell_at, lay_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 ROW_BYTES = 16
 """What a row counts towards the size of a block beside its text: its line number and the rest."""
-
-Row = tuple[int, "Sequence[str]"]
-"""A row's line, and its cells."""
 
 Wanted = tuple[int, str, "Sequence[str]"]
 """A row's line, its cell in the column of numbers, and those of kept columns."""
@@ -50,8 +47,8 @@ def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -
     first_rows = list(islice(rows, LOOK_ROWS + 1))
     if not first_rows:
         return
-    layout = lay_out([row for _, row in first_rows], options)
-    below = chain(first_rows if layout.column.headerless else first_rows[1:], rows)
+    layout = lay_out(first_rows, options)
+    below = chain(first_rows[0 if layout.column.headerless else layout.header + 1 :], rows)
     for number, block in enumerate(_cut(wanted_cells(below, layout), block_bytes)):
         yield cell_block(block, layout, first=not number)
 
@@ -74,9 +71,16 @@ def text_of_value(value: object) -> str:
 
 
 def wanted_cells(rows: Iterable[Row], layout: TableLayout) -> Iterator[Wanted]:
-    """Take out of rows what matters; the rest of a row may be large."""
+    """Take out of rows what matters; the rest of a row may be large.
+
+    A row has a cell for each column of numbers with something in it, and one where there is nothing in any.
+    """
+    places = layout.column.indexes
     for line, row in rows:
-        yield line, cell_at(row, layout.column.index), [cell_at(row, place) for place in layout.kept]
+        kept = [cell_at(row, place) for place in layout.kept]
+        texts = [cell_at(row, place) for place in places]
+        for text in [text for text in texts if text.strip()] or texts[:1]:
+            yield line, text, kept
 
 
 def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:

@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.find import input_errors, is_damage
-from orchestrator.intake.sources.table_rows import FaultyCell, Row, table_blocks, text_of_value
+from orchestrator.intake.sources.table_rows import FaultyCell, table_blocks, text_of_value
 from orchestrator.records import InputAccount, Unread
 from orchestrator.workbooks import declared_sheets, filled_rows, needs_respelling, opened, packed, respelled
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
     from orchestrator.intake.blocks import CellBlock
-    from orchestrator.intake.sources.table_layout import TableOptions
+    from orchestrator.intake.sources.table_layout import Row, TableOptions
     from orchestrator.workbooks import DeclaredSheet
 
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384

@@ -207,7 +207,7 @@ def test_faults_of_cells() -> None:
 
 def test_stored_cells_with_kept_columns(tmp_path: Path) -> None:
     """Kept cells are written beside the rows; names and first look are handed on."""
-    look = Look("a.csv", ("phone", "name"), 0, (1, 0))
+    look = Look("a.csv", ("phone", "name"), (0,), (1, 0))
     block = CellBlock([2, 3], ["+41798284651", "x"], names=("name",), kept=[["Anna"], ["a\nb"]], look=look)
     stored = store_block(block, SWISS, tmp_path / "rows")
     assert (stored.columns, stored.look) == (("name",), look)

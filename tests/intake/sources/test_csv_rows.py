@@ -17,20 +17,21 @@ from orchestrator.intake.sources import csv_rows as table
 from orchestrator.intake.sources import plain_text as text_module
 from orchestrator.intake.sources.csv_rows import RecordBuffer, TableBlock, is_table, read_csv, sniff
 from orchestrator.intake.sources.decode import HEAD_BYTES, as_utf8
+from orchestrator.intake.sources.number_column import Wanted
 from orchestrator.intake.sources.plain_text import LineBuffer
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
 from orchestrator.intake.sources.table_rows import table_blocks
 
 
 def blocks(
-    data: str | bytes, column: str | None = None, block_bytes: int = 1 << 18, *, keep: Keep = False
+    data: str | bytes, column: Wanted = None, block_bytes: int = 1 << 18, *, keep: Keep = False
 ) -> list[CellBlock]:
     raw = data if isinstance(data, bytes) else data.encode()
     found = read_csv(as_utf8(io.BytesIO(raw)), TableOptions("a.csv", column, keep=keep), block_bytes)
     return [block.parsed() if isinstance(block, TableBlock) else block for block in found]
 
 
-def cells(data: str | bytes, column: str | None = None, block_bytes: int = 1 << 18) -> list[tuple[int, str]]:
+def cells(data: str | bytes, column: Wanted = None, block_bytes: int = 1 << 18) -> list[tuple[int, str]]:
     return [cell for block in blocks(data, column, block_bytes) for cell in block.cells()]
 
 
@@ -76,7 +77,7 @@ def test_nothing_in_it(data: str) -> None:
 
 def test_no_column() -> None:
     """A header that does not tell is an error that names the file."""
-    with pytest.raises(UsageError, match=r"a\.csv: no column may hold the numbers"):
+    with pytest.raises(UsageError, match=r"a\.csv: no column in .* may hold the numbers"):
         cells("a,b\n1,2\n")
 
 
@@ -133,6 +134,16 @@ def test_a_line_that_names_the_delimiter(first: str) -> None:
     """Excel's own first line says what the delimiter is, and is no header."""
     lines = first.count("\n")
     assert cells(first + "a,b,c,phone;d\n+41;x\n", "a,b,c,phone") == [(lines + 2, "+41")]
+
+
+def test_titles_above_a_table() -> None:
+    """Titles, whose delimiters are others, are no part of the table; quoted ones may have several lines."""
+    text = 'Call report, November; all\n\n"Generated\n2026-11-01 10:00"\nName;Phone;Phone\nx;+41;+42\ny;;+43\n'
+    assert cells(text, ("Phone", "Phone#2")) == [(6, "+41"), (6, "+42"), (7, "+43")]
+    assert is_table(text.encode(), None)
+    (block,) = blocks(text, "Phone")
+    assert block.look is not None
+    assert block.look.above == 2
 
 
 def test_a_line_that_names_the_tab() -> None:

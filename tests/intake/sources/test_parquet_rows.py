@@ -88,9 +88,9 @@ def test_empty_table(tmp_path: Path) -> None:
 
 def test_no_column(tmp_path: Path) -> None:
     """A table whose names don't tell is the same error as in any table; an unnamed column has a name to show."""
-    with pytest.raises(UsageError, match=r"a\.parquet: no column may hold the numbers.*'a', 'Column 2'"):
+    with pytest.raises(UsageError, match=r"a\.parquet: no column in .* may hold the numbers.*'a', 'Column 2'"):
         blocks(write(tmp_path / "a.parquet", **{"a": [1], "": [2]}))
-    with pytest.raises(UsageError, match=r"a\.parquet: no column may hold the numbers.*'Column 1'"):
+    with pytest.raises(UsageError, match=r"a\.parquet: no column in .* may hold the numbers.*'Column 1'"):
         blocks(write(tmp_path / "a.parquet", **{" ": [1]}))
     with pytest.raises(UsageError, match=r"a\.parquet: no column has plain values; write it with the numbers in"):
         blocks(write(tmp_path / "a.parquet", phones=[["+41"], ["+42"]]))

@@ -3,10 +3,23 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.sources.number_column import NumberColumn
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, Keep, TableOptions, cell_at, lay_out, looks_like_number
+from orchestrator.intake.sources.number_column import NumberColumn, Wanted
+from orchestrator.intake.sources.table_layout import (
+    HEADER_ROWS,
+    LOOK_ROWS,
+    Keep,
+    Row,
+    TableOptions,
+    cell_at,
+    lay_out,
+    looks_like_number,
+)
 
 ROWS = [["Name", "Phone", "City"], ["Anna", "+41 79 828 46 51", "Bern"], ["Bob", "", "0798284651"], ["Carl"]]
+
+
+def numbered(rows: list[list[str]]) -> list[Row]:
+    return list(enumerate(rows, 1))
 
 
 @pytest.mark.parametrize(
@@ -21,35 +34,90 @@ ROWS = [["Name", "Phone", "City"], ["Anna", "+41 79 828 46 51", "Bern"], ["Bob",
 )
 def test_kept_columns(keep: Keep, kept: dict[str, int]) -> None:
     """None, all but that of the numbers, or those named, in the order and spelling of the setting."""
-    layout = lay_out(ROWS, TableOptions("a.csv", keep=keep))
-    assert (layout.column, dict(zip(layout.names, layout.kept, strict=True))) == (NumberColumn(1), kept)
+    layout = lay_out(numbered(ROWS), TableOptions("a.csv", keep=keep))
+    assert (layout.column, dict(zip(layout.names, layout.kept, strict=True))) == (NumberColumn((1,)), kept)
 
 
 def test_headers_of_columns_without_one() -> None:
     """Every column has a name of its own; empty ones at the end of the first row are none."""
     rows = [["a", "", "phone", "a", " b \n c ", "", ""]]
-    layout = lay_out(rows, TableOptions("a.csv", keep=True))
-    assert layout.names == ("a", "Column 2", "a 2", "b c")
+    layout = lay_out(numbered(rows), TableOptions("a.csv", keep=True))
+    assert layout.names == ("a", "Column 2", "a#2", "b c")
 
 
 def test_the_first_look() -> None:
     """The look counts, column by column, cells that look like numbers, in the first rows below the header."""
-    look = lay_out(ROWS, TableOptions("a.csv")).look
-    assert (look.source, look.headers, look.index, look.likely) == ("a.csv", ("Name", "Phone", "City"), 1, (0, 1, 1))
+    look = lay_out(numbered(ROWS), TableOptions("a.csv")).look
+    assert (look.source, look.headers, look.indexes, look.likely) == (
+        "a.csv",
+        ("Name", "Phone", "City"),
+        (1,),
+        (0, 1, 1),
+    )
     many = [["phone", "x"], *([["+41798284651", "1"]] * (LOOK_ROWS + 10))]
-    assert lay_out(many, TableOptions("a.csv")).look.likely == (LOOK_ROWS, 0)
+    assert lay_out(numbered(many), TableOptions("a.csv")).look.likely == (LOOK_ROWS, 0)
 
 
 def test_headerless() -> None:
     """A single column of numbers has no header, and nothing to keep."""
-    layout = lay_out([["+41798284651", ""]], TableOptions("a.csv", keep=True))
-    assert (layout.column, layout.names, layout.look.headers) == (NumberColumn(0, headerless=True), (), ())
+    layout = lay_out([(1, ["+41798284651", ""])], TableOptions("a.csv", keep=True))
+    assert (layout.column, layout.names, layout.look.headers) == (NumberColumn((0,), headerless=True), (), ())
 
 
-def test_a_column_that_cant_be_told() -> None:
-    """The error is that of the header."""
-    with pytest.raises(UsageError, match=r"a\.csv: no column may hold"):
-        lay_out([["a", "b"]], TableOptions("a.csv"))
+@pytest.mark.parametrize(
+    ("rows", "column", "message"),
+    [
+        ([["Name", "City"]], None, r"a\.csv: no column in row 1 may.*`header_row`\. Row 1 has: 'Name', 'City'"),
+        ([["Report"], ["Name", "City"]], None, r"no column in the first 2 rows may.* Row 2 has: 'Name', 'City'"),
+        ([["Name", "City"]], "phone", "no column is called 'phone' in row 1; set `column`.* Row 1 has: 'Name', 'City'"),
+        ([["Phone", "City"]], ("Phone", "Office"), "no column is called 'Office' in row 1"),
+        ([["Phone", "Mobile"]], None, "several columns may.*`column`.* Row 1 has: 'Phone', 'Mobile'"),
+        ([["Anna", "+41 79 828 46 51"]], None, "row 1 holds a number.*what looks like a person's data"),
+        ([["Anna", "anna@example.org"]], None, "no column in row 1 may.*what looks like a person's data"),
+        ([["x" * 100] * 40], None, "'x{40}', [.]{3}$"),
+    ],
+)
+def test_a_column_that_cant_be_told(rows: list[list[str]], column: Wanted, message: str) -> None:
+    """The message says where the header was looked for, lists it, but no row of a person, and names the key."""
+    with pytest.raises(UsageError, match=message) as caught:
+        lay_out(numbered(rows), TableOptions("a.csv", column))
+    assert "828" not in str(caught.value)
+    assert "Anna" not in str(caught.value)
+
+
+TITLED = [
+    ["Call report", ""],
+    ["Generated", "2026-11-01"],
+    ["Phone"],
+    ["Name", "Phone", "Phone"],
+    ["x", "+41798284651", ""],
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "header_row", "header", "indexes"),
+    [
+        ("Phone", None, 3, (1,)),
+        (("Phone", "Phone#2"), None, 3, (1, 2)),
+        ("Phone", 4, 3, (1,)),
+        ("Phone", 3, 2, (0,)),
+        ("call report", None, 0, (0,)),
+    ],
+)
+def test_titles_above_the_header(column: Wanted, header_row: int | None, header: int, indexes: tuple[int, ...]) -> None:
+    """The header is looked for below titles; the widest row that has the columns is it, unless its row is named."""
+    layout = lay_out(numbered(TITLED), TableOptions("a.csv", column, header_row=header_row))
+    assert (layout.header, layout.column.indexes, layout.look.above) == (header, indexes, header)
+
+
+def test_where_no_header_is_looked_for() -> None:
+    """Neither below a row of data, nor below the first rows; a row that is named has to be there."""
+    with pytest.raises(UsageError, match="no column"):
+        lay_out(numbered([["a", "b"], ["+41798284651", "x"], ["phone", "b"]]), TableOptions("a.csv"))
+    with pytest.raises(UsageError, match=f"no column in the first {HEADER_ROWS} rows"):
+        lay_out(numbered([["a", "b"]] * HEADER_ROWS + [["phone", "b"]]), TableOptions("a.csv"))
+    with pytest.raises(UsageError, match="header_row = 9: that row is blank, or not there"):
+        lay_out(numbered(TITLED), TableOptions("a.csv", header_row=9))
 
 
 @pytest.mark.parametrize("text", ["+41798284651", "(079) 828 46 51", " 079/828-46-51 ", "0041.79.828.46.51", "1234567"])
