@@ -74,13 +74,16 @@ class Submitter:
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
         attempt = Attempt(platform, task, place, platform.settings.cost_nano(task.rows), sent_name, self._context.now)
 
-        async def release(sha256: str) -> None:
-            await self._release(attempt, sha256)
+        async def ready(sha256: str) -> None:
+            await self._wait_for_place(attempt, sha256)
+
+        async def release(_sha256: str) -> None:
+            await self._release(attempt)
 
         chunk_file = chunk_path(self._context.directory, task.key.chunk)
         try:
             answer = await platform.vendor.client.submit(
-                platform.settings, chunk_file, sent_name, leave=leave, release=release
+                platform.settings, chunk_file, sent_name, leave=leave, ready=ready, release=release
             )
             await self._record(attempt, answer)
         except NotNowError:
@@ -93,9 +96,8 @@ class Submitter:
             await self._cut_off(attempt)
             raise
 
-    async def _release(self, attempt: Attempt, sha256: str) -> None:
-        """Commit that the task is released, and its cost; until this returns, its last bytes are held back."""
-        platform, task = attempt.platform, attempt.task
+    async def _wait_for_place(self, attempt: Attempt, sha256: str) -> None:
+        task = attempt.task
         # The hash of what was sent: the file may have been altered after any look at it.
         if sha256 != task.sha256:
             raise StorageError(
@@ -103,6 +105,10 @@ class Submitter:
                 "remove it, and the next run builds it anew from the list"
             )
         await attempt.place.release(now=self._context.now)
+
+    async def _release(self, attempt: Attempt) -> None:
+        """Commit that the task is released, and its cost; until this returns, its last bytes are held back."""
+        platform, task = attempt.platform, attempt.task
         # Looked at after the wait for a place: any of it may have come meanwhile.
         if self._context.stopping.is_set() or platform.blocked or platform.is_too_late(self._context.now):
             raise NotNowError

@@ -49,6 +49,10 @@ _UNANSWERED: Final = "no whole answer"
 _STALLED: Final = "no progress of the upload"
 
 
+async def _at_once(_sha256: str) -> None:
+    """Have nothing to wait for."""
+
+
 class VendorClient:
     """One vendor, as an async context manager.
 
@@ -96,13 +100,15 @@ class VendorClient:
         file_name: str,
         *,
         leave: Leave,
+        ready: Callable[[str], Awaitable[None]] = _at_once,
         release: Callable[[str], Awaitable[None]],
     ) -> SubmitAnswer:
         """Send a chunk file as a new task.
 
-        `release` gets the SHA-256 of the file's bytes once all but the last bytes were handed to the socket; those
-        leave only after it returned. It runs in the caller's task. What it raises comes out unchanged, with the
-        connection aborted and the last bytes unsent; so does what `leave` raises. Raises `StorageError` for a chunk
+        `ready` gets the SHA-256 of the file's bytes once all but the last bytes were handed to the socket, and may take
+        a while. Then `release` gets it, if the vendor has not closed the connection meanwhile; the last bytes leave
+        only after it returned. Both run in the caller's task. What they raise comes out unchanged, with the connection
+        aborted and the last bytes unsent; so does what `leave` raises. Raises `StorageError` for a chunk
         file that can't be read or changes meanwhile: nothing was made at the vendor then.
 
         `InDoubt` is only ever returned after the last bytes left.
@@ -112,7 +118,7 @@ class VendorClient:
         async with open_upload(file) as upload:
             body = HeldBody(request.fields, upload, file_name, call=call, times=self._times)
             try:
-                answer = await self._send_held(request, call, body, release)
+                answer = await self._send_held(request, call, body, ready, release)
             finally:
                 body.abort()  # a fresh connection each: there is nothing left to keep or to flush
         if isinstance(answer, HttpAnswer):
@@ -153,12 +159,19 @@ class VendorClient:
         await fetch(self._sessions.results(reach), target, part, max_bytes=max_bytes, times=self._times)
 
     async def _send_held(
-        self, request: dialects.Request, call: HttpCall, body: HeldBody, release: Callable[[str], Awaitable[None]]
+        self,
+        request: dialects.Request,
+        call: HttpCall,
+        body: HeldBody,
+        ready: Callable[[str], Awaitable[None]],
+        release: Callable[[str], Awaitable[None]],
     ) -> HttpAnswer | Silence:
         """Run the exchange beside the release: an early answer may end the one, but never cancels the other."""
         async with _running(self._exchange(self._sessions.submits, request, call, body)) as exchange:
             await body.held_or_over(exchange)
             if not exchange.done():
+                await ready(body.sha256)
+            if not exchange.done():  # what is committed for a connection that is lost has to be taken back
                 await release(body.sha256)
                 body.let_go()
             return await exchange

@@ -42,11 +42,19 @@ PAYING: Final = (
     ),
     Ablation(
         "the hash of what was sent is checked before the release",
-        "Submitter._release",
+        "Submitter._wait_for_place",
         "if sha256 != task.sha256:",
         "if False:",
         "dispatch/test_submitting.py::test_a_chunk_file_that_was_changed_is_not_released",
         "A chunk file that was altered is paid for, and its verdicts stand beside other numbers.",
+    ),
+    Ablation(
+        "what lost its connection is not released",
+        "VendorClient._send_held",
+        "if not exchange.done(): # what is committed",
+        "if True: # what is committed",
+        "dispatch/test_places.py::test_one_that_waits_and_loses_its_connection_is_not_released",
+        "Money is reserved, and given back by another commit, for what provably was not sent.",
     ),
     Ablation(
         "a stop keeps what was not released",

@@ -137,11 +137,13 @@ class ModelVendor:
         file_name: str,
         *,
         leave: Leave,
+        ready: Callable[[str], Awaitable[None]],
         release: Callable[[str], Awaitable[None]],
     ) -> SubmitAnswer:
         del file_name
         await leave()
         await asyncio.sleep(SUBMIT_S)
+        await ready(SHA256)
         await release(SHA256)
         now = asyncio.get_running_loop().time()
         made = Made(platform.task_type, now, self.course(platform.task_type, int(file.stem)))

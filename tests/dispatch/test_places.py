@@ -6,10 +6,12 @@ import asyncio
 from collections import Counter
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
 from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces, VendorPlaces
+from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Memory
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
@@ -143,6 +145,28 @@ async def test_those_that_wait_when_the_platform_stops(bench: Bench) -> None:
     assert Counter(bench.states()) == {DONE: 1, IN_DOUBT: 3, PLANNED: 16}
     assert vendor.most_begun == AT_ONCE
     assert vendor.charged().total() == 1 + DOUBTS
+
+
+async def test_one_that_waits_and_loses_its_connection_is_not_released(bench: Bench) -> None:
+    """Nothing is committed for it that would have to be taken back: it is sent once more, over another connection."""
+
+    class Closing(Script):
+        async def submit(self, request: web.Request) -> Answer:
+            if len(self.arrived) == 5 + 1 and request.transport is not None:  # beside three without an answer
+                asyncio.get_running_loop().call_later(3.0, request.transport.abort)
+            return await super().submit(request)
+
+    async def on_made(made: Made) -> None:
+        await asyncio.sleep(0.0 if made.chunk == 1 else 10.0)
+
+    bench.plan(5)
+    async with serving(Closing(on_made=on_made, takes_s=1000.0)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [DONE] * 5
+    assert len([at for at in vendor.arrived if at < 20.0]) > 1 + 5
+    with Ledger.open_to_read(ledger_path(bench.directory)) as ledger:
+        events = Counter(event[4] for event in ledger.tasks.events())
+    assert (events["release"], events["put_off"]) == (5, 0)
 
 
 async def test_those_that_wait_are_not_released_by_a_stop(bench: Bench) -> None:

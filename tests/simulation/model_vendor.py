@@ -38,6 +38,8 @@ class World(NamedTuple):
 
 SUBMIT_FAULTS = (
     "cut",
+    "lost while it waits",
+    "lost while it waits",
     "early refusal",
     "early stop",
     "throttled",
@@ -89,7 +91,14 @@ class ModelVendor:
         return [task_id for task_id, (made, _, _) in self._made.items() if made == key and task_id not in taken]
 
     async def submit(
-        self, platform: PlatformSettings, file: Path, file_name: str, *, leave: Leave, release: Callable[[str], Any]
+        self,
+        platform: PlatformSettings,
+        file: Path,
+        file_name: str,
+        *,
+        leave: Leave,
+        ready: Callable[[str], Any],
+        release: Callable[[str], Any],
     ) -> SubmitAnswer:
         del file_name
         key = TaskKey(platform.task_type, int(file.stem))
@@ -103,6 +112,9 @@ class ModelVendor:
             case "early stop":
                 return Stopped("early", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
             case fault:
+                await ready(SHA256)
+                if fault == "lost while it waits":
+                    return PutOff("lost")
                 await release(SHA256)
                 await self._latency()
                 return await self._answer(key, fault)
