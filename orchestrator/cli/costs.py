@@ -9,7 +9,7 @@ from orchestrator.report.printed import count, money, without_zeros
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchestrator.job.ledger_plan import PlannedCost
+    from orchestrator.job.budget import PlannedCost
 
 
 def costs_content(platforms: Iterable[PlannedCost]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orchestrator.report.printed import WIDTH, count, findings, inputs_table, nu
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.job.ledger_plan import PlanReport
+    from orchestrator.job.plan import PlanReport
     from orchestrator.settings import Settings
 
 

@@ -64,28 +64,22 @@ def as_content(report: StatusReport, settings: Settings) -> dict[str, Any]:
 
 def held_content(report: StatusReport, settings: Settings) -> dict[str, Any]:
     """Return what waits for a decision, what failed, and what was decided since the last run, a task at a time."""
+    from orchestrator.job.budget import cost_again
+
     config = streams.as_argument(settings.source)
     return {
-        "held_tasks": [_waiting(task, settings, config) for task in report.held],
-        "failed_tasks": [_waiting(task, settings, config) for task in report.failed],
+        "held_tasks": [held_task(task, config, again_usd=cost_again(settings, task)) for task in report.held],
+        "failed_tasks": [held_task(task, config, again_usd=cost_again(settings, task)) for task in report.failed],
         "decided_tasks": [decided_task(task, config) for task in report.decided],
     }
 
 
-def _waiting(task: Task, settings: Settings, config: str) -> dict[str, Any]:
-    platform = settings.platforms.get(task.key.platform)
-    known = platform is not None and (settings.is_sandbox or platform.price_per_10000 is not None)
-    again = platform.cost_nano(task.rows) if platform is not None and known else None
-    return held_task(task, config, again_nano=again)
-
-
-def held_task(task: Task, config: str, *, again_nano: int | None) -> dict[str, Any]:
+def held_task(task: Task, config: str, *, again_usd: float | None) -> dict[str, Any]:
     """Return what a person needs to find a held or failed task at the vendor, and the ways out, to be copied.
 
-    `config` is as the user would name it behind `-c`; `again_nano` is what another submit would cost, None for unknown.
+    `config` is as the user would name it behind `-c`; `again_usd` is what another submit would cost, None for unknown.
     """
     takes = [event for event in DECISIONS[task.state] if event is not Event.REFETCH or task.task_id is not None]
-    again = None if again_nano is None else summary.usd(again_nano)
     return {
         "task": str(task.key),
         "state": task.state.replace("_", " "),
@@ -98,8 +92,8 @@ def held_task(task: Task, config: str, *, again_nano: int | None) -> dict[str, A
         "ways_out": [
             {
                 "decision": event.value,
-                "when": _WAYS_OUT[event][1].format(again=money(again), twice=_TWICE if task.task_id else ""),
-                "cost": again if event is Event.RESUBMIT else 0.0,
+                "when": _WAYS_OUT[event][1].format(again=money(again_usd), twice=_TWICE if task.task_id else ""),
+                "cost": again_usd if event is Event.RESUBMIT else 0.0,
                 "command": f"orchestrator resolve {task.key} {_WAYS_OUT[event][0]} -c {config}",
             }
             for event in takes

@@ -17,7 +17,6 @@ from orchestrator.report.streams import job_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from orchestrator.records import Token
     from orchestrator.settings import Settings
@@ -60,7 +59,8 @@ def opened(
         refuse_inside(settings.job)
     refuse_foreign(settings.job.directory)
     with job_lock(settings.job.directory):
-        _close_to_others(settings.job.directory)
+        for file in ours(settings.job.directory):  # not the directory itself, which may be one that people share
+            make_private(file)
         sweep_aside(settings.job.directory)
         with place.open() if place.exists() else place.create() as ledger:
             if after is not None and ledger.runs.token < after:
@@ -81,18 +81,14 @@ def opened(
                 summary.renew_token(settings.job.directory, ledger.runs.token)
 
 
-def _close_to_others(directory: Path) -> None:
-    """Make what the job has in its directory private again; the directory itself may be one that people share."""
-    for path in ours(directory):
-        make_private(path)
-
-
 def no_ledger(settings: Settings) -> str:
     """Say that the job has not been run here, or has lost its ledger."""
     place = ledger_place(settings)
     if left := left_without_ledger(settings.job.directory):
+        more = f" and {len(left) - SHOWN_NAMES} more" if len(left) > SHOWN_NAMES else ""
+        lie = f"{', '.join(left[:SHOWN_NAMES])}{more} {'lies' if len(left) == 1 else 'lie'}"
         return (
-            f"{place}: no ledger, but {_listed(left)} in its directory; if the job ran before, restore the directory "
+            f"{place}: no ledger, but {lie} in its directory; if the job ran before, restore the directory "
             "that its last run left, or everything would be paid again; if not, move these files elsewhere, or set "
             "another [job] directory"
         )
@@ -100,8 +96,3 @@ def no_ledger(settings: Settings) -> str:
         f"{place}: no ledger; if the job ran before, restore the directory that its last run left; if not, begin with "
         f"orchestrator plan {job_arguments(settings)}"
     )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    return f"{', '.join(names[:SHOWN_NAMES])}{more} {'lies' if len(names) == 1 else 'lie'}"

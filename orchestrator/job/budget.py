@@ -1,26 +1,88 @@
-"""What a job still costs against what it may cost: one judgement for `plan`, `run` and `retry`. Pure."""
+"""What a job still costs against what it may cost: one reckoning and one judgement for all commands."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import ExitCode
-from orchestrator.job.ledger_plan import NANO, total_cost
+from orchestrator.report.printed import money
+from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from orchestrator.job.ledger_plan import PlannedCost
+    from orchestrator.ledger import Ledger
+    from orchestrator.records import Task
     from orchestrator.settings import Settings
+
+NANO: Final = 1_000_000_000
+"""The ledger counts money in 1e-9 USD: sums of floats would drift away from max_cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCost:
+    """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price."""
+
+    platform: str
+    tasks: int
+    rows: int
+    skipped: int
+    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a run would not send what is planned: `code` is how it would end, `text` names the way out."""
+    """Why a run would not send what is planned: `code` is how it would end, `text` names the way out.
+
+    `needed_usd` is the max_cost that would do, None where another thing is missing.
+    """
 
     code: ExitCode
     text: str
+    needed_usd: float | None = None
+
+    @property
+    def finding_code(self) -> ExitCode:
+        """How a command that only plans ends: what it needs itself is all there, so nothing is wrong with its use."""
+        return ExitCode.SOME_FAILED if self.code is ExitCode.USAGE else self.code
+
+
+def planned_costs(
+    ledger: Ledger, settings: Settings, *, further: Mapping[str, Sequence[int]] | None = None
+) -> tuple[PlannedCost, ...]:
+    """Return, per platform in config order, what is still to be sent, with tasks of `further` sizes, if any."""
+    standing = ledger.platforms.standing()
+    costs = []
+    for name, platform in settings.platforms.items():
+        sizes = Counter(ledger.tasks.planned_sizes(name)) + Counter((further or {}).get(name, ()))
+        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
+        costs.append(
+            PlannedCost(
+                platform=name,
+                tasks=sum(sizes.values()),
+                rows=sum(rows * tasks for rows, tasks in sizes.items()),
+                skipped=standing[name].tasks(State.SKIPPED),
+                cost_usd=None if platform.price_per_10000 is None else nano / NANO,
+            )
+        )
+    return tuple(costs)
+
+
+def total_cost(costs: Sequence[PlannedCost]) -> float | None:
+    """Return the planned cost in USD; None when a platform that has tasks to send has no price."""
+    due = [cost.cost_usd for cost in costs if cost.tasks]
+    known = [cost for cost in due if cost is not None]
+    return round(sum(known), 9) if len(known) == len(due) else None
+
+
+def cost_again(settings: Settings, task: Task) -> float | None:
+    """Return what another submit of a task would cost in USD; None where no price is known."""
+    platform = settings.platforms.get(task.key.platform)
+    if platform is None or (platform.price_per_10000 is None and not settings.is_sandbox):
+        return None
+    return platform.cost_nano(task.rows) / NANO
 
 
 def objection(settings: Settings, costs: Sequence[PlannedCost], spent_nano: int) -> Objection | None:
@@ -30,21 +92,27 @@ def objection(settings: Settings, costs: Sequence[PlannedCost], spent_nano: int)
     """
     if settings.is_sandbox or not any(cost.tasks for cost in costs):
         return None
-    if unpriced := [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]:
+    cost_usd, max_cost, spent_usd = total_cost(costs), settings.budget.max_cost, spent_nano / NANO
+    if cost_usd is None:
+        unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
         return Objection(
             ExitCode.USAGE,
             f"no price is known for {', '.join(unpriced)}, so no budget can hold; set its price_per_10000",
         )
-    cost_usd, max_cost, spent_usd = total_cost(tuple(costs)) or 0.0, settings.budget.max_cost, spent_nano / NANO
+    needed_usd = round(spent_usd + cost_usd, 9)
     if max_cost is None:
         return Objection(
             ExitCode.USAGE,
-            f"[budget] max_cost is not set, and without it nothing is sent; the plan costs {cost_usd:.4f} USD; set "
-            "max_cost to what it may cost",
+            f"[budget] max_cost is not set, and without it nothing is sent; the plan costs {money(cost_usd)}; set "
+            f"max_cost to {money(needed_usd)} or more if it is worth it",
         )
-    if spent_usd + cost_usd > max_cost + 1 / NANO:
-        spent = f", {spent_usd:.4f} USD are spent" if spent_nano else ""
+    if needed_usd > max_cost + 1 / NANO:
+        spent = f", {money(spent_usd)} are spent" if spent_nano else ""
         return Objection(
-            ExitCode.OVER_BUDGET, f"the plan costs {cost_usd:.4f} USD{spent}, and max_cost is {max_cost:g} USD"
+            ExitCode.OVER_BUDGET,
+            f"what is left to send costs {money(cost_usd)}{spent}, and [budget] max_cost is {money(max_cost)}: "
+            f"{money(round(needed_usd - max_cost, 9))} are missing; set max_cost to {money(needed_usd)} or more if it "
+            "is worth it",
+            needed_usd,
         )
     return None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.dispatch.platform_run import PlatformRun
+    from orchestrator.job.budget import Objection
     from orchestrator.records import Standing, Task
 
 MASTER_CODES = frozenset(
@@ -28,12 +29,14 @@ UNREACHABLE_WAIT_S = 600.0
 class Ending:
     """How a run ends, in a code and a sentence; `again_after_s` says when another run makes sense by itself.
 
-    The sentence is kept in the ledger and the summary, so it is redacted here, whoever worded it.
+    `needed_usd` is the max_cost that would do after exit code 5. The sentence is kept in the ledger and the summary, so
+    it is redacted here, whoever worded it.
     """
 
     code: ExitCode
     reason: str
     again_after_s: float | None = None
+    needed_usd: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", redacted(mask_numbers(self.reason)))
@@ -45,56 +48,63 @@ def ending(
     *,
     stop_reason: str,
     first_failed: Task | None = None,
+    objected: Objection | None = None,
 ) -> Ending:
     """Return 75 while work remains that a later run can do by itself, else the first of 4, 5, 3, 1, 0 that holds.
 
-    `stop_reason` says why the run was told to stop, "" when it was not; `first_failed` is the task whose reason is
-    told when some failed for good.
+    The reason names all that is open, that of the code first: who reads "stopped by the deadline" alone does not look
+    for what is held. `stop_reason` says why the run was told to stop, "" when it was not; `first_failed` is the task
+    whose reason is told when some failed for good; `objected` says what is missing where platforms are over budget.
     """
-    if any(_work_remains(platform, standings[platform.name]) for platform in platforms):
-        unreachable = _unreachable(platforms)
-        wait_s = UNREACHABLE_WAIT_S if unreachable else 0.0
-        return Ending(ExitCode.AGAIN, unreachable or stop_reason or "work remains", wait_s)
-    if denials := _denials(platform for platform in platforms if standings[platform.name].unfinished):
-        return Ending(ExitCode.VENDOR_STOP, denials)
-    if over := [platform.name for platform in platforms if platform.over_budget]:
-        return Ending(ExitCode.OVER_BUDGET, f"max_cost does not cover what is left to send for {', '.join(over)}")
-    held = sum(standings[platform.name].held for platform in platforms)
-    stopped = [
-        platform for platform in platforms if platform.caution.stopped and standings[platform.name].tasks(State.PLANNED)
-    ]
-    if held or stopped:
-        tasks = f"{held:,} task{'s' * (held != 1)} held for a decision" if held else ""
-        return Ending(
-            ExitCode.HELD, "; ".join(filter(None, (tasks, *(f"{s.name}: {s.caution.stopped}" for s in stopped))))
-        )
-    if failed := sum(standings[platform.name].tasks(State.FAILED) for platform in platforms):
-        tasks = f"{failed:,} task{'s' * (failed != 1)} failed for good"
-        return Ending(ExitCode.SOME_FAILED, f"{tasks}{_first(first_failed, failed)}")
-    return Ending(ExitCode.DONE, "")
-
-
-def _denials(platforms: Iterable[PlatformRun]) -> str:
-    denials = [
+    open_ends: dict[ExitCode, list[str]] = {
+        ExitCode.AGAIN: [],
+        ExitCode.VENDOR_STOP: [],
+        ExitCode.OVER_BUDGET: [],
+        ExitCode.HELD: [],
+        ExitCode.SOME_FAILED: [],
+    }
+    troubles = {platform.vendor.name: platform.vendor.trouble for platform in platforms if platform.vendor.unreachable}
+    unreachable = "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(troubles.items()))
+    for platform in platforms:
+        standing = standings[platform.name]
+        to_send = standing.tasks(State.PLANNED) > 0 and not platform.blocked
+        to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.unpolled
+        if to_send or to_fetch:
+            open_ends[ExitCode.AGAIN] = [unreachable or stop_reason or "work remains"]
+    open_ends[ExitCode.VENDOR_STOP] = [
         f"vendor {platform.vendor.name} says stop: {platform.vendor.denied}"
         if platform.vendor.denied
         else f"the vendor denies {platform.name}: {platform.denied}"
         for platform in platforms
-        if platform.vendor.denied or platform.denied
+        if standings[platform.name].unfinished and (platform.vendor.denied or platform.denied)
     ]
-    return "; ".join(dict.fromkeys(denials))
+    if over := [platform.name for platform in platforms if platform.over_budget]:
+        missing = f": {objected.text}" if objected else ""
+        open_ends[ExitCode.OVER_BUDGET] = [f"over budget for {', '.join(over)}{missing}"]
+    open_ends[ExitCode.HELD], open_ends[ExitCode.SOME_FAILED] = what_waits(standings.values(), first_failed)
+    open_ends[ExitCode.HELD] += [
+        f"{platform.name}: {platform.caution.stopped}"
+        for platform in platforms
+        if platform.caution.stopped and standings[platform.name].tasks(State.PLANNED)
+    ]
+    code = next((code for code, reasons in open_ends.items() if reasons), ExitCode.DONE)
+    wait_s = UNREACHABLE_WAIT_S if unreachable else 0.0
+    return Ending(
+        code,
+        "; ".join(dict.fromkeys(reason for reasons in open_ends.values() for reason in reasons)),
+        again_after_s=wait_s if code is ExitCode.AGAIN else None,
+        needed_usd=objected.needed_usd if objected and code is ExitCode.OVER_BUDGET else None,
+    )
 
 
-def _first(task: Task | None, failed: int) -> str:
-    return f"; {'the first, ' * (failed > 1)}{task.key}: {task.reason}" if task is not None else ""
-
-
-def _work_remains(platform: PlatformRun, standing: Standing) -> bool:
-    to_send = standing.tasks(State.PLANNED) > 0 and not platform.blocked
-    to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.unpolled
-    return to_send or to_fetch
-
-
-def _unreachable(platforms: Sequence[PlatformRun]) -> str:
-    vendors = {platform.vendor.name: platform.vendor.trouble for platform in platforms if platform.vendor.unreachable}
-    return "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(vendors.items()))
+def what_waits(standings: Iterable[Standing], first_failed: Task | None) -> tuple[list[str], list[str]]:
+    """Say what is held, and what failed for good, whatever else ends the run."""
+    standings = tuple(standings)
+    held = sum(standing.held for standing in standings)
+    failed = sum(standing.tasks(State.FAILED) for standing in standings)
+    why = []
+    if failed:
+        why = [f"{failed:,} task{'s' * (failed != 1)} failed for good"]
+        if first_failed is not None:
+            why += [f"{'the first, ' * (failed > 1)}{first_failed.key}: {first_failed.reason}"]
+    return [f"{held:,} task{'s' * (held != 1)} held for a decision"] if held else [], why

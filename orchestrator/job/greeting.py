@@ -7,6 +7,7 @@ the dispatcher's business, which repeats its calls; here it is only told early.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,31 +30,22 @@ async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool
     Raises `UsageError` when a job that has not `begun` can't have the right address.
     """
     for vendor in dict.fromkeys(vendors):
-        if not settings.vendors[vendor.name].is_sandbox:
-            await _greet(vendor, settings, begun=begun)
+        if settings.vendors[vendor.name].is_sandbox:
+            continue
+        try:
+            vendor.answered = await vendor.client.balance(leave=partial(leave, vendor.pace)) is not None
+        except CallError as error:
+            if isinstance(error, NoSuchHostError | CertificateError) and not begun:
+                raise UsageError(check_the_address(vendor.name, error, settings)) from None
+            log.warning(
+                "no_balance_from_vendor",
+                vendor=vendor.name,
+                reason=str(error),
+                give_up_after_s=settings.backoff.give_up_after_s,
+            )
 
 
-async def _greet(vendor: VendorRun, settings: Settings, *, begun: bool) -> None:
-    try:
-        vendor.answered = await vendor.client.balance(leave=lambda: leave(vendor.pace)) is not None
-    except (NoSuchHostError, CertificateError) as error:
-        if not begun:
-            raise UsageError(check_the_address(vendor.name, error, settings)) from None
-        _tell(vendor, error, settings)
-    except CallError as error:
-        _tell(vendor, error, settings)
-
-
-def _tell(vendor: VendorRun, error: CallError, settings: Settings) -> None:
-    log.warning(
-        "no_balance_from_vendor",
-        vendor=vendor.name,
-        reason=str(error),
-        give_up_after_s=settings.backoff.give_up_after_s,
-    )
-
-
-def check_the_address(vendor: str, error: NoSuchHostError | CertificateError, settings: Settings) -> str:
+def check_the_address(vendor: str, error: CallError, settings: Settings) -> str:
     """Say what to do about an address that can't be right."""
     proxy = " and proxy" if settings.vendors[vendor].proxy else ""
     way_out = f"check base_url{proxy}"

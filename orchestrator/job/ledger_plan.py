@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
 
-from orchestrator.errors import ChangedError, ExitCode, UsageError
+from orchestrator.errors import ChangedError, UsageError
 from orchestrator.intake import ChunkLimits, advice, read_list
 from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.sources.find import STANDARD_INPUT
@@ -19,51 +19,20 @@ from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.master.master_layout import check_width
-from orchestrator.records import ListCounts, Plan
+from orchestrator.records import Plan
 from orchestrator.settings import OutputFormat, WhenTooSmall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.intake import ReadList
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
 
 log = structlog.get_logger()
 
-NANO = 1_000_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class PlannedCost:
-    """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price."""
-
-    platform: str
-    tasks: int
-    rows: int
-    skipped: int
-    cost_usd: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PlanReport:
-    """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget.
-
-    `advice` are sentences about rejected lines and the settings that would help; a begun job gets none.
-    """
-
-    counts: ListCounts
-    chunks: int
-    platforms: tuple[PlannedCost, ...]
-    cost_usd: float | None
-    max_cost: float | None
-    findings: tuple[str, ...]
-    exit_code: ExitCode
-    advice: tuple[str, ...] = ()
-
-
-async def settle_plan(
+async def bring_in_step(
     writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
 ) -> tuple[str, ...]:
     """Bring the ledger's plan and the chunk files in step with the settings; return advice about rejected lines.
@@ -82,23 +51,19 @@ async def settle_plan(
     else:
         inputs_present = await _check_inputs(writer, settings)
         await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
-    await writer.do(partial(_complete_platforms, settings=settings))
+
+    def complete(ledger: Ledger) -> None:
+        """Plan what a platform that joined, or came back, has no task for yet."""
+        known = ledger.platforms.fixed()
+        for name, platform in settings.platforms.items():
+            if name not in known:
+                _check_sizes(ledger, name, platform)
+                log.info("platform_added", platform=name)
+            ledger.plan.add_platform(planned_platform(settings, name))
+
+    await writer.do(complete)
     await writer.do(partial(_check_width, settings=settings))
     return ()
-
-
-def _check_width(ledger: Ledger, settings: Settings) -> None:
-    check_width(settings.platforms, kept_columns(ledger.plan.counts(), settings), settings.output.formats)
-
-
-def _complete_platforms(ledger: Ledger, settings: Settings) -> None:
-    """Plan what a platform that joined, or came back, has no task for yet."""
-    known = ledger.platforms.fixed()
-    for name, platform in settings.platforms.items():
-        if name not in known:
-            _check_sizes(ledger, name, platform)
-            log.info("platform_added", platform=name)
-        ledger.plan.add_platform(planned_platform(settings, name))
 
 
 async def _plan_anew(
@@ -107,7 +72,14 @@ async def _plan_anew(
     log.info("reading", inputs=len(settings.job.inputs))
     keep = settings.output.keep_columns
     read = await read_list(settings.job, partial(limits, settings), workers, stdin, keep=keep)
-    await writer.do(partial(_replace_plan, settings=settings, read=read))
+    plan = Plan(
+        name=settings.job.name,
+        reading=_reading(settings) | keeping(settings),
+        listed=read.listed,
+        chunks=read.chunks,
+        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
+    )
+    await writer.do(lambda ledger: ledger.plan.replace(plan))
     await writer.do(partial(_check_width, settings=settings))
     log.info(
         "planned",
@@ -125,15 +97,8 @@ async def _plan_anew(
     )
 
 
-def _replace_plan(ledger: Ledger, settings: Settings, read: ReadList) -> None:
-    plan = Plan(
-        name=settings.job.name,
-        reading=_reading(settings) | keeping(settings),
-        listed=read.listed,
-        chunks=read.chunks,
-        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
-    )
-    ledger.plan.replace(plan)
+def _check_width(ledger: Ledger, settings: Settings) -> None:
+    check_width(settings.platforms, kept_columns(ledger.plan.counts(), settings), settings.output.formats)
 
 
 async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
@@ -142,14 +107,14 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     generation, first_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
     chunks = await writer.do(base_chunks)
     listed = await writer.do(lambda ledger: ledger.plan.listed())
-    reading = await writer.do(lambda ledger: ledger.plan.reading())
     columns = listed.counts.columns
     if lost := await asyncio.to_thread(lost_chunks, directory, [c.chunk for c in chunks], columns=bool(columns)):
         raise UsageError(
             f"{chunk_path(directory, lost[0])}: it, or its kept columns, are missing; before the list can be extended, "
             "bring it back as it was and run once without --extend"
         )
-    kept = ColumnsToKeep(_as_setting(reading.get("keep_columns")), columns)
+    keep = (await writer.do(lambda ledger: ledger.plan.reading())).get("keep_columns")
+    kept = ColumnsToKeep(tuple(map(str, keep)) if isinstance(keep, list) else bool(keep), columns)
     extension = await extend_list(settings.job, partial(limits, settings), workers, chunks, first_chunk, kept, stdin)
     longer = extension.listed
     added = [replace(chunk, generation=generation) for chunk in extension.chunks]
@@ -158,10 +123,6 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     log.info("extended", accepted=longer.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
     present = all(record.path != STANDARD_INPUT for record in longer.inputs)
     await restore(writer, settings, workers, inputs_present=present)
-
-
-def _as_setting(keep: object) -> bool | tuple[str, ...]:
-    return tuple(map(str, keep)) if isinstance(keep, list) else bool(keep)
 
 
 def limits(settings: Settings, total: int) -> ChunkLimits:
@@ -186,33 +147,6 @@ def limits(settings: Settings, total: int) -> ChunkLimits:
     )
 
 
-def planned_costs(ledger: Ledger, settings: Settings) -> tuple[PlannedCost, ...]:
-    """Return, per platform in config order, what is still to be sent."""
-    standing = ledger.platforms.standing()
-    costs = []
-    for name, platform in settings.platforms.items():
-        sizes = ledger.tasks.planned_sizes(name)
-        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
-        skipped = sum(t for state, t in standing[name].tasks_by_state.items() if state == "skipped")
-        costs.append(
-            PlannedCost(
-                platform=name,
-                tasks=sum(sizes.values()),
-                rows=sum(rows * tasks for rows, tasks in sizes.items()),
-                skipped=skipped,
-                cost_usd=None if platform.price_per_10000 is None else nano / NANO,
-            )
-        )
-    return tuple(costs)
-
-
-def total_cost(costs: tuple[PlannedCost, ...]) -> float | None:
-    """Return the planned cost in USD; None when a platform that has tasks to send has no price."""
-    due = [cost.cost_usd for cost in costs if cost.tasks]
-    known = [cost for cost in due if cost is not None]
-    return round(sum(known), 9) if len(known) == len(due) else None
-
-
 def _reading(settings: Settings) -> dict[str, object]:
     job = settings.job
     return {
@@ -229,32 +163,28 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     """Compare what may not change once a job has begun, with chunks that are all there.
 
     A platform of whose tasks none can be at the vendor may ask something else: it is planned anew. So a path that was
-    wrong, for which the vendor refused everything, can be mended.
+    wrong, for which the vendor refused everything, can be put right.
     """
+
+    def compare(section: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:
+        changes = [f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in now if then.get(key) != now[key]]
+        if changes:
+            raise ChangedError(
+                f"{settings.source}: [{section}] {'; '.join(changes)}: this job has begun and goes on with what it "
+                "began with; put the old value back, or start a new job with another [job] directory than "
+                f"{settings.job.directory}"
+            )
+
     ledger.plan.check_chunks()
-    then = ledger.plan.reading()
-    _compare("job", then, _reading(settings), settings)
+    compare("job", ledger.plan.reading(), _reading(settings))
     for name, known in ledger.platforms.fixed().items():
         if name in settings.platforms:
             now = planned_platform(settings, name).fixed
             if known_call(known) == known_call(now):
                 continue
             if ledger.platforms.has_history(name):
-                _compare(f"platforms.{name}", known, now, settings)
+                compare(f"platforms.{name}", known, now)
             ledger.platforms.forget(name)
-
-
-def _compare(section: str, then: Mapping[str, object], now: Mapping[str, object], settings: Settings) -> None:
-    changes = [f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in now if then.get(key) != now[key]]
-    if changes:
-        raise ChangedError(f"{settings.source}: [{section}] {'; '.join(changes)}: {_ways_out(settings)}")
-
-
-def _ways_out(settings: Settings) -> str:
-    return (
-        "this job has begun and goes on with what it began with; put the old value back, or start a new job with "
-        f"another [job] directory than {settings.job.directory}"
-    )
 
 
 async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:

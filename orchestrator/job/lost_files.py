@@ -6,7 +6,6 @@ Chunk files are looked for by name only, since a job may have a million: each is
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import structlog
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.intake.list_reading import Rebuilt
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.records import Chunk, InputFile, ListCounts, Listed
     from orchestrator.settings import Settings
@@ -57,6 +55,11 @@ def keeping(settings: Settings) -> dict[str, object]:
     return {"keep_columns": list(keep) if isinstance(keep, tuple) else keep}
 
 
+def base_chunks(ledger: Ledger) -> list[Chunk]:
+    """Return the chunks that cover the list, in order."""
+    return [chunk for chunk in ledger.plan.chunks() if chunk.only is None]
+
+
 async def restore(
     writer: LedgerWriter,
     settings: Settings,
@@ -70,10 +73,11 @@ async def restore(
     The files of kept columns are made anew as well when others are wanted than before. Raises `UsageError` when chunk
     files or wanted columns are lost, and so is the list; rejected.csv and duplicates.csv are missed, and that is all.
     """
-    directory = settings.job.directory
+    directory, keep = settings.job.directory, settings.output.keep_columns
     listed = await writer.do(lambda ledger: ledger.plan.listed())
     columns = kept_columns(listed.counts, settings)
-    others = bool(settings.output.keep_columns) and await writer.do(partial(_keeps_others, settings=settings))
+    kept_so_far = (await writer.do(lambda ledger: ledger.plan.reading())).get("keep_columns", False)
+    others = bool(keep) and kept_so_far != keeping(settings)["keep_columns"]
     base = await writer.do(lambda ledger: ledger.plan.chunk_numbers())
     lost = await asyncio.to_thread(lost_chunks, directory, base, columns=bool(columns))
     lists = await asyncio.to_thread(_lost_lists, settings, listed)
@@ -84,34 +88,22 @@ async def restore(
         log.warning("rebuilding_chunk_files", lost=len(lost), from_standard_input=from_stdin)
     if lost or others or (lists and inputs_present):
         planned = Planned(await writer.do(base_chunks), None if others else columns, listed.order, lists)
-        rebuilt = await rebuild(settings.job, workers, planned, stdin, keep=settings.output.keep_columns)
-        await writer.do(partial(_note, settings=settings, rebuilt=rebuilt, lists=listed.lists))
+        rebuilt = await rebuild(settings.job, workers, planned, stdin, keep=keep)
+
+        def note(ledger: Ledger) -> None:
+            if rebuilt.columns_sha256:
+                ledger.plan.note_columns(rebuilt.columns, keeping(settings), rebuilt.columns_sha256)
+            if rebuilt.lists:
+                log.warning("lists_rebuilt", names=sorted(rebuilt.lists))
+                ledger.plan.note_lists({**listed.lists, **rebuilt.lists})
+
+        await writer.do(note)
         lists = {name: records for name, records in lists.items() if name not in rebuilt.lists}
     if lists:
         log.warning("lists_lost", names=sorted(lists), help="they come back once the list is there as it was planned")
     if await writer.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)):
-        await asyncio.to_thread(_restore_retries, directory, await writer.do(_chunks))
-
-
-def _keeps_others(ledger: Ledger, settings: Settings) -> bool:
-    return ledger.plan.reading().get("keep_columns", False) != keeping(settings)["keep_columns"]
-
-
-def _chunks(ledger: Ledger) -> list[Chunk]:
-    return list(ledger.plan.chunks())
-
-
-def base_chunks(ledger: Ledger) -> list[Chunk]:
-    """Return the chunks that cover the list, in order."""
-    return [chunk for chunk in ledger.plan.chunks() if chunk.only is None]
-
-
-def _note(ledger: Ledger, settings: Settings, rebuilt: Rebuilt, lists: Mapping[str, str]) -> None:
-    if rebuilt.columns_sha256:
-        ledger.plan.note_columns(rebuilt.columns, keeping(settings), rebuilt.columns_sha256)
-    if rebuilt.lists:
-        log.warning("lists_rebuilt", names=sorted(rebuilt.lists))
-        ledger.plan.note_lists({**lists, **rebuilt.lists})
+        chunks = await writer.do(lambda ledger: list(ledger.plan.chunks()))
+        await asyncio.to_thread(_restore_retries, directory, chunks)
 
 
 def _restore_retries(directory: Path, chunks: Sequence[Chunk]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.job.access import opened
 from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.platform_names import with_former_names
-from orchestrator.job.repair import mend_directly
+from orchestrator.job.repair import repair_directly
 from orchestrator.job.sheet import build_master, made_of, order_master, planned_standing
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
@@ -18,7 +18,6 @@ from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from orchestrator.job.world import World
-    from orchestrator.ledger import Ledger
     from orchestrator.master import MasterReport
     from orchestrator.settings import Settings
 
@@ -37,20 +36,16 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
             if ledger.runs.begun:
-                await _restore(ledger, settings, workers, world.stdin)
-            await mend_directly(ledger, settings, workers, world)
+                try:
+                    present = not changed_inputs(ledger.plan.inputs(), settings)
+                except UsageError:
+                    present = False
+                writer = LedgerWriter(ledger)
+                try:
+                    await restore(writer, settings, workers, inputs_present=present, stdin=world.stdin)
+                finally:
+                    await writer.close()
+            await repair_directly(ledger, settings, workers, world)
             report = await build_master(order_master(ledger, settings), workers)
         summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
     return report
-
-
-async def _restore(ledger: Ledger, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
-    try:
-        present = not changed_inputs(ledger.plan.inputs(), settings)
-    except UsageError:
-        present = False
-    writer = LedgerWriter(ledger)
-    try:
-        await restore(writer, settings, workers, inputs_present=present, stdin=stdin)
-    finally:
-        await writer.close()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
 from orchestrator.job.access import opened
-from orchestrator.job.budget import objection
+from orchestrator.job.budget import PlannedCost, objection, planned_costs, total_cost
 from orchestrator.job.greeting import check_the_address
-from orchestrator.job.ledger_plan import PlannedCost, PlanReport, planned_costs, settle_plan, total_cost
+from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
@@ -21,16 +22,31 @@ from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from orchestrator.job.world import World
+    from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
 CLOCK_TOLERANCE_S = 300.0
 BYTES_A_CELL = 64
 """Disk that a number takes on a platform: its share of result file, verdicts and master, generously."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget.
+
+    `advice` are sentences about rejected lines and the settings that would help; a begun job gets none.
+    """
+
+    counts: ListCounts
+    chunks: int
+    platforms: tuple[PlannedCost, ...]
+    cost_usd: float | None
+    max_cost: float | None
+    findings: tuple[str, ...]
+    exit_code: ExitCode
+    advice: tuple[str, ...] = ()
 
 
 async def plan_job(settings: Settings, world: World) -> PlanReport:
@@ -42,51 +58,41 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)
             try:
-                helps = await settle_plan(writer, settings, workers, world.stdin)
+                helps = await bring_in_step(writer, settings, workers, world.stdin)
                 costs = await writer.do(partial(planned_costs, settings=settings))
                 chunks = await writer.do(lambda it: sum(1 for _ in it.plan.chunks()))
                 if any(cost.tasks for cost in costs) and not settings.is_sandbox:
                     await rehearse(workers, settings.job.directory)
             finally:
                 await writer.close()
-        cost_usd = total_cost(costs)
         counts = ledger.plan.counts()
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
-            keys = read_keys(settings, world.environ)
-            findings += await _look_at_vendors(settings, keys, world, costs, begun=ledger.runs.begun)
+            async with vendor_clients(settings, read_keys(settings, world.environ), world) as clients:
+                for name, client in clients.items():
+                    own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
+                    findings += await _look_at_vendor(
+                        name, client, settings, world, total_cost(own), begun=ledger.runs.begun
+                    )
         if objected := objection(settings, costs, ledger.platforms.spent_nano()):
-            code = ExitCode.SOME_FAILED if objected.code is ExitCode.USAGE else objected.code
-            findings.append((code, objected.text))
-        findings += _look_at_disk(settings.job.directory, counts.accepted * len(settings.platforms) * BYTES_A_CELL)
+            findings.append((objected.finding_code, objected.text))
+        free_bytes = shutil.disk_usage(settings.job.directory).free
+        needed_bytes = counts.accepted * len(settings.platforms) * BYTES_A_CELL
+        if free_bytes < needed_bytes:
+            text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
+            findings.append((ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}"))
+    codes = {code for code, _ in findings}
+    worst_first = (ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED)
     return PlanReport(
         counts=counts,
         chunks=chunks,
         platforms=costs,
-        cost_usd=cost_usd,
+        cost_usd=total_cost(costs),
         max_cost=settings.budget.max_cost,
         findings=tuple(text for _, text in findings),
-        exit_code=_exit_code([code for code, _ in findings]),
+        exit_code=next((code for code in worst_first if code in codes), ExitCode.DONE),
         advice=helps,
     )
-
-
-def _exit_code(codes: list[ExitCode]) -> ExitCode:
-    for code in (ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED):
-        if code in codes:
-            return code
-    return ExitCode.DONE
-
-
-async def _look_at_vendors(
-    settings: Settings, keys: dict[str, str], world: World, costs: Sequence[PlannedCost], *, begun: bool
-) -> list[tuple[ExitCode, str]]:
-    findings = []
-    async with vendor_clients(settings, keys, world) as clients:
-        for name, client in clients.items():
-            own = tuple(cost for cost in costs if settings.platforms[cost.platform].vendor == name)
-            findings += await _look_at_vendor(name, client, settings, world, total_cost(own), begun=begun)
-    return findings
 
 
 async def _look_at_vendor(
@@ -98,11 +104,10 @@ async def _look_at_vendor(
         balance = await client.balance(leave=lambda: leave(pace))
     except DeniedError as error:
         return [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
-    except (NoSuchHostError, CertificateError) as error:
-        text = str(error) if begun else check_the_address(name, error, settings)
-        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
     except CallError as error:
-        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {error}")]
+        surely = isinstance(error, NoSuchHostError | CertificateError) and not begun
+        text = check_the_address(name, error, settings) if surely else str(error)
+        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
     if balance is not None and cost_usd is not None and balance < cost_usd:
         text = f"vendor {name}: the balance is {balance:.2f} USD, the plan costs {cost_usd:.4f} USD; top it up"
         findings.append((ExitCode.VENDOR_STOP, text))
@@ -112,11 +117,3 @@ async def _look_at_vendor(
             text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
             findings.append((ExitCode.SOME_FAILED, text))
     return findings
-
-
-def _look_at_disk(directory: Path, needed_bytes: int) -> list[tuple[ExitCode, str]]:
-    free_bytes = shutil.disk_usage(directory).free
-    if free_bytes >= needed_bytes:
-        return []
-    text = f"{directory}: {free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
-    return [(ExitCode.SOME_FAILED, text)]

@@ -19,7 +19,7 @@ from orchestrator.report import summary
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
@@ -45,7 +45,15 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
         files = [file for path in left for file in _files(path)]
         paths = tuple(dict.fromkeys(directory / path.relative_to(directory).parts[0] for path in left))
         size_bytes = sum(file.lstat().st_size for file in files)
-        out_of_reach = (*_others(paths, frozenset(files)), *_out_of_reach(ledger, settings))
+        foreign = {path: len({*_files(path)} - {*files}) for path in paths}
+        out_of_reach = (
+            *(
+                f"{others:,} file{'s' * (others > 1)} in {path} that this program did not write"
+                for path, others in foreign.items()
+                if others
+            ),
+            *_out_of_reach(ledger, settings),
+        )
         report = PurgeReport(paths, len(files), size_bytes, out_of_reach, done=yes)
         if yes:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
@@ -65,13 +73,6 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (file for file in path.rglob("*") if not file.is_dir())
     else:
         yield path
-
-
-def _others(paths: Sequence[Path], ours: Container[Path]) -> Iterator[str]:
-    """Name our folders that hold files which this program did not make."""
-    for path in paths:
-        if others := sum(file not in ours for file in _files(path)):
-            yield f"{others:,} file{'s' * (others > 1)} in {path} that this program did not write"
 
 
 def _remove(left: Sequence[Path], tops: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import failed_machine, make_private_directory, replacing
 from orchestrator.jobdir.layout import REHEARSAL
-from orchestrator.results import ResultCheck, ResultReport, check_limits, take_results
+from orchestrator.results import ResultCheck, check_limits, take_results
 from orchestrator.sandbox import ApiStyle, ResultFormat, verdict
 from orchestrator.sandbox.results import ResultOrder, result_bytes
 
@@ -42,14 +42,27 @@ async def rehearse(workers: Workers, directory: Path) -> None:
     Raises `StorageError` when one of them can't be read.
     """
     folder = directory / REHEARSAL
+    expected = Counter(verdict(0, _NAME, number) for number in _NUMBERS)
     shutil.rmtree(folder, ignore_errors=True)  # a killed run left it
     try:
         checks = _prepared(folder)
         outcomes = await workers.run(take_results, checks, limits=check_limits(len(checks) * len(_NUMBERS)))
         for check, outcome in zip(checks, outcomes, strict=True):
-            _believe(check.result.stem, outcome)
+            if isinstance(outcome, DamagedResultError):
+                raise DamagedResultError(f"{check.result.stem}: {outcome}")
+            if isinstance(outcome, StorageError):
+                raise outcome
+            if outcome.counts != expected:
+                raise DamagedResultError(f"{check.result.stem}: its verdicts come out wrong")
     except Exception as error:
-        raise StorageError(f"{_reason(error)} (a rehearsal, before anything was sent)") from error
+        ours = isinstance(error, StorageError | DamagedResultError | PieceDiedError)  # what others say quotes anything
+        said = str(error) if ours else type(error).__name__
+        reason = said if isinstance(error, StorageError) else failed_machine(error)
+        reason = reason or (
+            f"this machine can't read a small result ({said}); install the program anew, in an environment of its own, "
+            "or use another machine, and run the same command again"
+        )
+        raise StorageError(f"{reason} (a rehearsal, before anything was sent)") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,23 +83,3 @@ def _prepared(folder: Path) -> tuple[ResultCheck, ...]:
         verdicts = folder / f"{kind}.verdicts"
         checks.append(ResultCheck(result, chunk, verdicts, _NAME, ("activated",), "rehearsal", len(_NUMBERS)))
     return tuple(checks)
-
-
-def _believe(kind: str, outcome: ResultReport | DamagedResultError | StorageError) -> None:
-    if isinstance(outcome, DamagedResultError):
-        raise DamagedResultError(f"{kind}: {outcome}")
-    if isinstance(outcome, StorageError):
-        raise outcome
-    if outcome.counts != Counter(verdict(0, _NAME, number) for number in _NUMBERS):
-        raise DamagedResultError(f"{kind}: its verdicts come out wrong")
-
-
-def _reason(error: Exception) -> str:
-    """Say what is wrong with the machine, and the way out."""
-    if isinstance(error, StorageError):
-        return str(error)
-    said = str(error) if isinstance(error, DamagedResultError | PieceDiedError) else type(error).__name__
-    return failed_machine(error) or (
-        f"this machine can't read a small result ({said}); install the program anew, in an environment of its own, or "
-        "use another machine, and run the same command again"
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.records import Task
     from orchestrator.settings import Settings
     from orchestrator.tasks import TaskKey
     from orchestrator.workers import Workers
@@ -42,37 +40,61 @@ _LOST: Final = (
 )
 
 
-async def mend_directly(ledger: Ledger, settings: Settings, workers: Workers, world: World) -> None:
-    """Do what `mend` does where nothing else uses the ledger."""
+async def repair_directly(ledger: Ledger, settings: Settings, workers: Workers, world: World) -> None:
+    """Do what `repair` does where nothing else uses the ledger."""
     writer = LedgerWriter(ledger)
     try:
-        await mend(ResultVersions(settings.job.directory, writer, workers, world.clock), settings)
+        await repair(ResultVersions(settings.job.directory, writer, workers, world.clock), settings)
     finally:
         await writer.close()
 
 
-async def mend(versions: ResultVersions, settings: Settings) -> bool:
+async def repair(versions: ResultVersions, settings: Settings) -> bool:
     """Make anew what is lost or altered of tasks that are done; return whether any of them is not done any more.
 
     Raises `StorageError`, and `UsageError` when a chunk file is lost with the list that it was built from.
     """
-    chunks = await versions.ledger.do(partial(_chunk_files, directory=versions.directory))
-    if lost := await _altered(versions.workers, chunks):
+
+    def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
+        return [(chunk_path(versions.directory, chunk.chunk), chunk.sha256) for chunk in ledger.plan.chunks()]
+
+    def verdict_files(ledger: Ledger) -> dict[Path, tuple[TaskKey, str, str]]:
+        return {
+            verdict_path(versions.directory, key.platform, key.chunk): (key, verdicts_sha256, result_sha256)
+            for key, _, _, verdicts_sha256, result_sha256 in ledger.tasks.evidence()
+            if key.platform in settings.platforms
+        }
+
+    # Chunk files first: verdicts are made anew by comparing a result with its chunk.
+    if lost := await _altered(versions.workers, await versions.ledger.do(chunk_files)):
         await _rebuild(versions, settings, lost)
-    evidence = await versions.ledger.do(partial(_evidence, settings=settings))
-    by_path = {verdict_path(versions.directory, key.platform, key.chunk): key for key, _, _ in evidence}
-    files = [(path, sha256) for path, (_, sha256, _) in zip(by_path, evidence, strict=True)]
+    evidence = await versions.ledger.do(verdict_files)
+    files = [(path, sha256) for path, (_, sha256, _) in evidence.items()]
     lost = await _altered(versions.workers, files)
-    results = {key: sha256 for key, _, sha256 in evidence}
-    again = [await _make_anew(versions, settings, by_path[path], results[by_path[path]]) for path in lost]
+    again = [await _make_anew(versions, settings, evidence[path][0], evidence[path][2]) for path in lost]
     return not all(again)
+
+
+async def _altered(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[Path]:
+    """Return those of `files` that are not there or have another hash than the one beside them."""
+    batches = [files[first : first + FILES_A_PIECE] for first in range(0, len(files), FILES_A_PIECE)]
+    found = await asyncio.gather(*(workers.run(altered, batch) for batch in batches))
+    return [path for paths in found for path in paths]
 
 
 async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:
     """Build chunk files anew: those of a retry out of the others, these out of the list."""
+
+    def list_is_there(ledger: Ledger) -> bool:
+        inputs = ledger.plan.inputs()
+        try:
+            return not changed_inputs(inputs, settings) and all(record.path != STANDARD_INPUT for record in inputs)
+        except UsageError:
+            return False
+
     retried = set(await versions.ledger.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)))
     listed = [path for path in lost if int(path.stem) not in retried]
-    if listed and not await versions.ledger.do(partial(_list_is_there, settings=settings)):
+    if listed and not await versions.ledger.do(list_is_there):
         raise UsageError(
             f"{listed[0]}: lost or altered, and the list that it was built from is not there as it was; put either "
             "back, or, where it came through standard input, remove the file and pipe it in once more with run"
@@ -83,28 +105,29 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
     await restore(versions.ledger, settings, versions.workers, inputs_present=True)
 
 
-def _list_is_there(ledger: Ledger, settings: Settings) -> bool:
-    inputs = ledger.plan.inputs()
-    try:
-        return not changed_inputs(inputs, settings) and all(record.path != STANDARD_INPUT for record in inputs)
-    except UsageError:
-        return False
-
-
 async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey, result_sha256: str) -> bool:
     """Make a task's verdicts anew, out of its result if that is as it was fetched; return whether it is done still."""
-    task = await versions.ledger.do(partial(_task, key=key))
+    task = await versions.ledger.do(lambda ledger: ledger.tasks.get(key))
+    if task is None:
+        raise AssertionError(f"{key} is not in the plan")
     check = check_of_task(versions.directory, task, settings.platforms[key.platform])
     log.warning("verdicts_lost", task=str(key), file=str(check.verdicts))
-    for path in await versions.ledger.do(partial(_places, key=key, directory=versions.directory)):
-        if await asyncio.to_thread(_has, path, result_sha256):
-            try:
-                await versions.take(replace(check, result=path, settle=True), key, task.rows)
-            except (DamagedResultError, PieceDiedError) as error:
-                log.warning("not_made_anew", task=str(key), reason=str(error))
-                break
-            log.info("verdicts_made_anew", task=str(key))
-            return True
+    # It lies with the others, or in quarantine, if a crash cut off its replacement.
+    raw = raw_result(result_stem(versions.directory, key.platform, key.chunk))
+    aside = await versions.ledger.do(lambda ledger: ledger.quarantine.versions(key))
+    for path in [*([raw] if raw else []), *(versions.directory / version.path for version in aside)]:
+        try:
+            if await asyncio.to_thread(sha256_of, path) != result_sha256:
+                continue
+        except OSError:
+            continue
+        try:
+            await versions.take(replace(check, result=path, settle=True), key, task.rows)
+        except (DamagedResultError, PieceDiedError) as error:
+            log.warning("not_made_anew", task=str(key), reason=str(error))
+            break
+        log.info("verdicts_made_anew", task=str(key))
+        return True
     at = versions.clock()
     if task.task_id is None:
         await versions.ledger.record(lambda ledger: ledger.transitions.fail(key, _LOST, at=at))
@@ -113,42 +136,3 @@ async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey,
         await versions.ledger.record(lambda ledger: ledger.transitions.refetch(key, at=at, lost=True))
         log.warning("result_lost", task=str(key), task_id=task.task_id, next="it is fetched from the vendor again")
     return False
-
-
-async def _altered(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[Path]:
-    """Return those of `files` that are not there or have another hash than the one beside them."""
-    batches = [files[first : first + FILES_A_PIECE] for first in range(0, len(files), FILES_A_PIECE)]
-    found = await asyncio.gather(*(workers.run(altered, batch) for batch in batches))
-    return [path for paths in found for path in paths]
-
-
-def _chunk_files(ledger: Ledger, directory: Path) -> list[tuple[Path, str]]:
-    return [(chunk_path(directory, chunk.chunk), chunk.sha256) for chunk in ledger.plan.chunks()]
-
-
-def _evidence(ledger: Ledger, settings: Settings) -> list[tuple[TaskKey, str, str]]:
-    return [
-        (key, verdicts_sha256, result_sha256)
-        for key, _, _, verdicts_sha256, result_sha256 in ledger.tasks.evidence()
-        if key.platform in settings.platforms
-    ]
-
-
-def _places(ledger: Ledger, key: TaskKey, directory: Path) -> list[Path]:
-    """Return where a task's result may lie: with the others, or in quarantine, if a crash cut off its replacement."""
-    raw = raw_result(result_stem(directory, key.platform, key.chunk))
-    return [*([raw] if raw else []), *(directory / version.path for version in ledger.quarantine.versions(key))]
-
-
-def _has(path: Path, sha256: str) -> bool:
-    try:
-        return sha256_of(path) == sha256
-    except OSError:
-        return False
-
-
-def _task(ledger: Ledger, key: TaskKey) -> Task:
-    task = ledger.tasks.get(key)
-    if task is None:
-        raise AssertionError(f"{key} is not in the plan")
-    return task

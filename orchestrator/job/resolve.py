@@ -1,4 +1,4 @@
-"""A person's decisions on tasks, written into the ledger for the next run to act on.
+"""`resolve`: a person's decisions on tasks, written into the ledger for the next run to act on.
 
 Which state takes which decision stands in `tasks.DECISIONS`. As long as nothing has come of a decision, a new one takes
 its place: it counts as if the earlier one had never been made.
@@ -10,7 +10,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from orchestrator.dispatch.result_versions import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
-from orchestrator.job.ledger_plan import NANO
+from orchestrator.job.budget import NANO, cost_again
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
@@ -33,7 +33,7 @@ from orchestrator.vendor_api.dialects import is_task_id
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -149,68 +149,128 @@ class ResolveReport:
     taken_back: tuple[str, ...] = ()
 
 
+class _Brought(NamedTuple):
+    """What a result file says that a person brought, and how many of the chunk's numbers it lacks."""
+
+    check: ResultCheck
+    report: ResultReport
+    missing: int
+
+
 async def resolve_tasks(
     settings: Settings, decision: Decision, names: Sequence[str] | None, world: World
 ) -> ResolveReport:
-    """Settle the named tasks, or every held one when `names` is None.
+    """Decide on the named tasks, or on every held one when `names` is None.
 
     All or none: raises `UsageError` when a task does not exist, does not take this decision, or when the id or file
     does not fit.
     """
+    at = world.clock()
     with (
         opened(settings, create=False) as ledger,
         logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
         settings = with_former_names(ledger, settings)
-        _hold_what_was_cut_off(ledger, world.clock())
-        if names is None:
-            tasks, left_out = _every(ledger, decision)
-        else:
-            tasks, left_out = [_named(ledger, name) for name in dict.fromkeys(names)], ()
+        # What a killed run left without an answer: nobody else is running, so none will come.
+        cut_off = ledger.tasks.select(State.RELEASED)
+
+        def hold(changed: Ledger) -> None:
+            for task in cut_off:
+                changed.transitions.doubt(task.key, "the run ended between release and answer", at=at)
+
+        if cut_off:
+            ledger.change(hold)
+        tasks, left_out = _chosen(ledger, decision, names)
         if len(tasks) != 1 and isinstance(decision, Adopt | UseResult):
             raise UsageError("a task id or a result file belongs to exactly one task; name that one")
         for task in tasks:
             _check(task, decision)
-        change, missing = await _change(settings, ledger, decision, tasks, world)
+        if isinstance(decision, Adopt) and not (
+            is_task_id(decision.task_id) and redacted(decision.task_id) == decision.task_id
+        ):
+            raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
+        brought = None
+        if isinstance(decision, UseResult):
+            brought = await _take_result(settings, ledger, decision, tasks[0])
         retries: list[TaskKey] = []
         if tasks:
             if isinstance(decision, Refetch | Adopt | UseResult):
                 retries = _retries_of(ledger, settings.job.directory, [task.key for task in tasks])
-            ledger.change(partial(_each, tasks, change, isinstance(decision, Undo), world.clock(), retries))
-        settled = tuple(_settled(settings, task, decision, missing) for task in tasks)
-        decided = len(ledger.tasks.decided(serial=ledger.runs.serial))
-        return ResolveReport(settled, tuple(left_out), decided, tuple(map(str, retries)))
+            change = partial(_decide, tasks=tasks, decision=decision, brought=brought, retries=retries, at=at)
+            ledger.change(change)
+        missing = brought.missing if brought else 0
+        return ResolveReport(
+            tuple(_settled(settings, task, decision, missing) for task in tasks),
+            tuple(left_out),
+            len(ledger.tasks.decided(serial=ledger.runs.serial)),
+            tuple(map(str, retries)),
+        )
 
 
-def _hold_what_was_cut_off(ledger: Ledger, at: float) -> None:
-    """Hold submits that a killed run left without an answer: nobody else is running, so none will come."""
-    cut_off = ledger.tasks.select(State.RELEASED)
+def _decide(
+    ledger: Ledger,
+    tasks: Sequence[Task],
+    decision: Decision,
+    brought: _Brought | None,
+    retries: Sequence[TaskKey],
+    *,
+    at: float,
+) -> None:
+    """Decide on each task, in the place of an earlier decision of which nothing has come, and take `retries` back."""
+    transitions = ledger.transitions
+    for task in tasks:
+        try:
+            if task.decided is not None and not isinstance(decision, Undo):
+                transitions.undo(task.key, at=at, replaced=True)
+            match decision:
+                case Undo():
+                    transitions.undo(task.key, at=at)
+                case Resubmit():
+                    transitions.resubmit(task.key, at=at)
+                case GiveUp():
+                    transitions.give_up(task.key, at=at)
+                case Refetch():
+                    transitions.refetch(task.key, at=at, decided=True)
+                case Adopt(task_id):
+                    transitions.adopt(task.key, task_id, at=at)
+                case UseResult():
+                    if brought is not None:
+                        note_result(ledger, brought.check, task.key, brought.report, at=at, decided=True)
+                case _:
+                    assert_never(decision)
+        except IllegalTransitionError as error:
+            raise UsageError(f"{task.key}: {error}") from error
+    for key in retries:
+        reason = f"taken back, since {', '.join(str(task.key) for task in tasks)} may answer it"
+        transitions.take_back(key, reason, at=at)
 
-    def hold(changed: Ledger) -> None:
-        for task in cut_off:
-            changed.transitions.doubt(task.key, "the run ended between release and answer", at=at)
 
-    if cut_off:
-        ledger.change(hold)
-
-
-def _every(ledger: Ledger, decision: Decision) -> tuple[list[Task], Sequence[LeftOut]]:
-    """Return the tasks that `--all` means, and what it passes over because of their ids."""
+def _chosen(
+    ledger: Ledger, decision: Decision, names: Sequence[str] | None
+) -> tuple[Sequence[Task], Sequence[LeftOut]]:
+    """Return the tasks that are meant, and what `--all` passes over because of their ids."""
+    if names is not None:
+        tasks = []
+        for name in dict.fromkeys(names):
+            try:
+                task = ledger.tasks.get(TaskKey.parse(name))
+            except ValueError as error:
+                raise UsageError(f"{error}; see status --held") from error
+            if task is None:
+                raise UsageError(f"{name}: the job has no such task; see status --held")
+            tasks.append(task)
+        return tasks, ()
+    if isinstance(decision, Undo):
+        return ledger.tasks.decided(serial=ledger.runs.serial), ()
+    held = ledger.tasks.select(*HELD)
+    unknown, known = [t for t in held if t.task_id is None], [t for t in held if t.task_id is not None]
     match decision:
-        case Undo():
-            return ledger.tasks.decided(serial=ledger.runs.serial), ()
         case Refetch():
-            tasks = ledger.tasks.select(*HELD, State.FAILED)
-            known = [task for task in tasks if task.task_id is not None]
-            rest = [task for task in tasks if task.task_id is None and task.state in HELD]
-            return known, [LeftOut(str(task.key), None, _NO_ID) for task in rest]
+            failed = [task for task in ledger.tasks.select(State.FAILED) if task.task_id is not None]
+            return [*known, *failed], [LeftOut(str(task.key), None, _NO_ID) for task in unknown]
         case Resubmit():
-            tasks = ledger.tasks.select(*HELD)
-            known = [task for task in tasks if task.task_id is not None]
-            rest = [task for task in tasks if task.task_id is None]
-            return rest, [LeftOut(str(task.key), task.task_id, _PAID_FOR) for task in known]
-        case _:
-            return ledger.tasks.select(*HELD), ()
+            return unknown, [LeftOut(str(task.key), task.task_id, _PAID_FOR) for task in known]
+    return held, ()
 
 
 _NO_ID = "no task id of the vendor is known, so there is nothing to fetch; --adopt TASK_ID names one"
@@ -218,17 +278,6 @@ _PAID_FOR = (
     "it has a task id, so it was paid for; every run looks at it once more, --refetch fetches it again, and to pay for "
     "it twice name it"
 )
-
-
-def _named(ledger: Ledger, name: str) -> Task:
-    try:
-        key = TaskKey.parse(name)
-    except ValueError as error:
-        raise UsageError(f"{error}; see status --held") from error
-    task = ledger.tasks.get(key)
-    if task is None:
-        raise UsageError(f"{name}: the job has no such task; see status --held")
-    return task
 
 
 def before(task: Task) -> tuple[State, str | None, str]:
@@ -250,69 +299,19 @@ def _check(task: Task, decision: Decision) -> None:
     event = _EVENTS[type(decision)]
     if event in takes:
         return
-    if event is Event.REFETCH and task_id is None and takes:
-        reason = "no task id of the vendor is known, so there is nothing to fetch"
-    elif takes:
-        reason = f"it is {_said(task, state)}, so {OPTIONS[event].partition(' ')[0]} makes no sense"
-    else:
+    if not takes:
         raise UsageError(f"{task.key}: {_NOTHING_TO_DECIDE[state]}")
-    raise UsageError(f"{task.key}: {reason}; it takes {_either([OPTIONS[event] for event in takes])}")
-
-
-def _said(task: Task, state: State) -> str:
-    if state is State.SUBMITTED:
-        return f"at the vendor under the task id {task.task_id}, where the next run looks for it"
-    return {State.IN_DOUBT: "in doubt"}.get(state, state.value)
-
-
-def _either(options: Sequence[str]) -> str:
-    return options[0] if len(options) == 1 else f"{', '.join(options[:-1])} or {options[-1]}"
-
-
-async def _change(
-    settings: Settings, ledger: Ledger, decision: Decision, tasks: Sequence[Task], world: World
-) -> tuple[Callable[[Ledger, TaskKey], object], int]:
-    """Return what is to be done with each task, and how many of its numbers a result file lacks."""
-    at = world.clock()
-    match decision:
-        case Undo():
-            return lambda ledger, key: ledger.transitions.undo(key, at=at), 0
-        case Resubmit():
-            return lambda ledger, key: ledger.transitions.resubmit(key, at=at), 0
-        case GiveUp():
-            return lambda ledger, key: ledger.transitions.give_up(key, at=at), 0
-        case Refetch():
-            return lambda ledger, key: ledger.transitions.refetch(key, at=at, decided=True), 0
-        case Adopt(task_id):
-            if not is_task_id(task_id) or redacted(task_id) != task_id:
-                raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
-            return lambda ledger, key: ledger.transitions.adopt(key, task_id, at=at), 0
-        case UseResult():
-            check, report, missing = await _take_result(settings, ledger, decision, tasks[0])
-            return lambda ledger, key: note_result(ledger, check, key, report, at=at, decided=True), missing
-        case _:
-            assert_never(decision)
-
-
-def _each(
-    tasks: Sequence[Task],
-    settle: Callable[[Ledger, TaskKey], object],
-    undoes: bool,  # noqa: FBT001 - called by `partial` only
-    at: float,
-    retries: Sequence[TaskKey],
-    ledger: Ledger,
-) -> None:
-    """Settle each task, in the place of an earlier decision of which nothing has come."""
-    for task in tasks:
-        try:
-            if task.decided is not None and not undoes:
-                ledger.transitions.undo(task.key, at=at, replaced=True)
-            settle(ledger, task.key)
-        except IllegalTransitionError as error:
-            raise UsageError(f"{task.key}: {error}") from error
-    for key in retries:
-        reason = f"taken back, since {', '.join(str(task.key) for task in tasks)} may answer it"
-        ledger.transitions.take_back(key, reason, at=at)
+    if event is Event.REFETCH and task_id is None:
+        reason = "no task id of the vendor is known, so there is nothing to fetch"
+    else:
+        said = {
+            State.SUBMITTED: f"at the vendor under the task id {task.task_id}, where the next run looks for it",
+            State.IN_DOUBT: "in doubt",
+        }.get(state, state.value)
+        reason = f"it is {said}, so {OPTIONS[event].partition(' ')[0]} makes no sense"
+    *others, last = (OPTIONS[event] for event in takes)
+    options = f"{', '.join(others)} or {last}" if others else last
+    raise UsageError(f"{task.key}: {reason}; it takes {options}")
 
 
 def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> list[TaskKey]:
@@ -340,17 +339,13 @@ def _rows_of(directory: Path, chunk: Chunk) -> NDArray[np.int64]:
 
 
 def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -> Settled:
+    """Say what was decided, of a task as it was before."""
     _, task_id, earlier = before(task)
     event = Event.UNDO if isinstance(decision, Undo) else _EVENTS[type(decision)]
-    cost: float | None = 0.0
-    if event is Event.RESUBMIT:
-        platform = settings.platforms.get(task.key.platform)
-        known = platform is not None and (settings.is_sandbox or platform.price_per_10000 is not None)
-        cost = platform.cost_nano(task.rows) / NANO if platform is not None and known else None
     return Settled(
         task=str(task.key),
         decision=event,
-        cost=cost,
+        cost=cost_again(settings, task) if event is Event.RESUBMIT else 0.0,
         paid=task.cost_nano / NANO,
         task_id=decision.task_id if isinstance(decision, Adopt) else task_id,
         replaced=earlier,
@@ -358,9 +353,7 @@ def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -
     )
 
 
-async def _take_result(
-    settings: Settings, ledger: Ledger, decision: UseResult, task: Task
-) -> tuple[ResultCheck, ResultReport, int]:
+async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, task: Task) -> _Brought:
     """Read a result file that a person brought, keep it, and write its verdicts; `UsageError` when it does not fit."""
     directory, key, path = settings.job.directory, task.key, decision.path
     platform = settings.platforms.get(key.platform)
@@ -369,8 +362,14 @@ async def _take_result(
     others = {name: (name, *other.result_columns) for name, other in settings.platforms.items() if name != key.platform}
     _, task_id, _ = before(task)
     check = check_of(directory, key, platform, task_id=task_id or "", chunk_sha256=task.sha256, success=None)
-    _copy(path, check.result)
-    make_private_directory(check.verdicts.parent)
+    for file in (check.result, check.verdicts):
+        make_private_directory(file.parent)
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    with source, replacing(check.result) as copy:
+        shutil.copyfileobj(source, copy)
     try:
         async with Workers(1) as workers:
             found = await workers.run(look_into, check, others, limits=check_limits(task.rows))
@@ -384,7 +383,7 @@ async def _take_result(
     except UsageError:
         check.result.unlink(missing_ok=True)
         raise
-    return check, report, found.rows - found.matched
+    return _Brought(check, report, missing=found.rows - found.matched)
 
 
 def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFile) -> None:
@@ -411,13 +410,3 @@ def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFi
             f"{path}: it has {found.matched:,} of the {found.rows:,} numbers of {key}; see whether it is whole, or "
             f"take it with --partial: the other {missing:,} become unanswered"
         )
-
-
-def _copy(source: Path, target: Path) -> None:
-    make_private_directory(target.parent)
-    try:
-        file = source.open("rb")
-    except OSError as error:
-        raise UsageError(f"{source}: {error.strerror or error}") from error
-    with file, replacing(target) as copy:
-        shutil.copyfileobj(file, copy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ from orchestrator.intake import ChunkLimits
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.generations import write_retry
 from orchestrator.job.access import ledger_place, opened
-from orchestrator.job.ledger_plan import NANO, planned_costs, total_cost
+from orchestrator.job.budget import objection, planned_costs, total_cost
 from orchestrator.job.platform_names import planned_platform, with_former_names
-from orchestrator.job.repair import mend_directly
+from orchestrator.job.repair import repair_directly
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, quarantine_folder
+from orchestrator.ledger import Ledger
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import as_argument
@@ -25,13 +27,12 @@ from orchestrator.tasks import TaskKey
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from orchestrator.job.ledger_plan import PlannedCost
+    from orchestrator.job.budget import PlannedCost
     from orchestrator.job.world import World
-    from orchestrator.ledger import Ledger
     from orchestrator.master import MasterChunk, Overlay
     from orchestrator.settings import Settings
 
@@ -62,19 +63,20 @@ class RetryReport:
 
 
 class _Lacking(NamedTuple):
-    """Numbers of one platform to ask for again, their rows in the list, and the sizes of their chunks."""
+    """Numbers of one platform to ask for again, their rows in the list, and how they may be cut."""
 
     numbers: NDArray[np.int64]
     rows: NDArray[np.int64]
     limits: ChunkLimits
 
     @property
-    def sizes(self) -> list[int]:
-        return chunk_sizes(len(self.numbers), self.limits) if self.enough and len(self.numbers) else []
+    def too_few(self) -> bool:
+        return 0 < len(self.numbers) < self.limits.min_rows
 
     @property
-    def enough(self) -> bool:
-        return len(self.numbers) >= self.limits.min_rows
+    def sizes(self) -> list[int]:
+        """Return the sizes of their chunks; none where there is nothing to ask for, or too little."""
+        return [] if self.too_few or not len(self.numbers) else chunk_sizes(len(self.numbers), self.limits)
 
 
 async def retry_job(settings: Settings, world: World, *, every: bool = False) -> RetryReport:
@@ -91,102 +93,81 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
-            await mend_directly(ledger, settings, workers, world)
-        free = {name: _free(ledger, name) for name in settings.platforms if not every}
-        left_out = frozenset(key for kinds in free.values() for keys in kinds for key in keys)
+            await repair_directly(ledger, settings, workers, world)
+        findings: list[str] = []
+        left_out: frozenset[TaskKey] = frozenset()
+        for name in settings.platforms if not every else ():
+            quarantined = ledger.quarantine.quarantined(name)
+            to_refetch = [key for key in ledger.quarantine.to_refetch(name) if key not in quarantined]
+            findings += _for_free(settings, name, quarantined, to_refetch)
+            left_out |= {*quarantined, *to_refetch}
         lacking = _lacking(settings, left_out)
-        costs = tuple(_cost(settings, cost, lacking[cost.platform].sizes) for cost in planned_costs(ledger, settings))
-        findings = [
-            *(finding for name, kinds in free.items() for finding in _told(settings, name, *kinds)),
-            *(_too_few(name, its) for name, its in lacking.items() if len(its.numbers) and not its.enough),
+        findings += [
+            f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
+            f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
+            f"{len(its.numbers)}, and retry"
+            for name, its in lacking.items()
+            if its.too_few
         ]
-        over = any(its.sizes for its in lacking.values()) and _over_budget(
-            settings, costs, ledger.platforms.spent_nano() / NANO
-        )
-        if over:
-            findings.append(over)
+        wanted = {name: its for name, its in lacking.items() if its.sizes}
+        sizes = {name: its.sizes for name, its in lacking.items()}
+        costs = planned_costs(ledger, settings, further=sizes)
+        # A job that is finished must stay so: what no run would send is not even planned.
+        objected = objection(settings, costs, ledger.platforms.spent_nano()) if wanted else None
+        if objected:
+            findings.append(f"nothing was planned: {objected.text}, and retry")
         else:
-            for name, its in lacking.items():
-                if its.sizes:
-                    _plan(ledger, settings, name, its, left_out, world.clock())
+            for name, its in wanted.items():
+                generation, first_chunk = ledger.plan.next_chunk()
+                chunks = write_retry(settings.job.directory, its.numbers, its.rows, its.limits, first_chunk)
+                records = [replace(chunk, generation=generation, only=name) for chunk in chunks]
+                platform = planned_platform(settings, name)
+                ledger.change(
+                    partial(Ledger.plan_retry, platform=platform, chunks=records, left_out=left_out, at=world.clock())
+                )
+                log.info("retry_planned", platform=name, numbers=len(its.numbers), chunks=len(chunks))
     return RetryReport(
         numbers={name: len(its.numbers) for name, its in lacking.items()},
         platforms=costs,
         cost_usd=total_cost(costs),
         max_cost=None if settings.is_sandbox else settings.budget.max_cost,
         findings=tuple(findings),
-        exit_code=ExitCode.OVER_BUDGET if over else ExitCode.SOME_FAILED if findings else ExitCode.DONE,
-        planned=not over,
+        exit_code=objected.finding_code if objected else ExitCode.SOME_FAILED if findings else ExitCode.DONE,
+        planned=objected is None,
     )
 
 
-def _free(ledger: Ledger, platform: str) -> tuple[list[TaskKey], list[TaskKey]]:
-    """Return the failed tasks whose results lie in quarantine, and those whose results can be fetched again."""
-    quarantined = ledger.quarantine.quarantined(platform)
-    return quarantined, [key for key in ledger.quarantine.to_refetch(platform) if key not in quarantined]
+def _for_free(
+    settings: Settings, name: str, quarantined: Sequence[TaskKey], to_refetch: Sequence[TaskKey]
+) -> Iterator[str]:
+    """Say which failed tasks' results could be had without another payment, and how."""
 
+    def tasks(keys: Sequence[TaskKey]) -> str:
+        return f"{keys[0]}" if len(keys) == 1 else f"{len(keys):,} failed tasks ({keys[0]}, …)"
 
-def _told(settings: Settings, name: str, quarantined: list[TaskKey], to_refetch: list[TaskKey]) -> Iterator[str]:
-    """Say what could be had for free, and how."""
     config = as_argument(settings.source)
     if to_refetch:
         yield (
-            f"{name}: left out {_tasks(to_refetch)} with a task id at the vendor: orchestrator resolve --all --refetch "
+            f"{name}: left out {tasks(to_refetch)} with a task id at the vendor: orchestrator resolve --all --refetch "
             f"-c {config}, and the next run fetches the results again, free; retry --all plans to pay for them again"
         )
     if quarantined:
         yield (
-            f"{name}: left out {_tasks(quarantined)} whose results are paid for and can't be read; they are kept in "
+            f"{name}: left out {tasks(quarantined)} whose results are paid for and can't be read; they are kept in "
             f"{quarantine_folder(settings.job.directory)}, and a run of a newer version, or with the right "
             "result_columns, reads them, free; one that was repaired by hand is taken with orchestrator resolve TASK "
             f"--result FILE -c {config}; retry --all plans to pay for them again"
         )
 
 
-def _tasks(keys: list[TaskKey]) -> str:
-    return f"{keys[0]}" if len(keys) == 1 else f"{len(keys):,} failed tasks ({keys[0]}, …)"
-
-
-def _too_few(name: str, lacking: _Lacking) -> str:
-    least = lacking.limits.min_rows
-    return f"{name}: {len(lacking.numbers):,} numbers lack a verdict, and it takes {least:,} at least"
-
-
-def _cost(settings: Settings, planned: PlannedCost, sizes: list[int]) -> PlannedCost:
-    """Add to what is planned already what the chunks of a retry would cost."""
-    platform = settings.platforms[planned.platform]
-    usd = planned.cost_usd
-    return replace(
-        planned,
-        tasks=planned.tasks + len(sizes),
-        rows=planned.rows + sum(sizes),
-        cost_usd=None if usd is None else usd + sum(map(platform.cost_nano, sizes)) / NANO,
-    )
-
-
-def _over_budget(settings: Settings, costs: tuple[PlannedCost, ...], spent_usd: float) -> str:
-    """Say why a run could not send what would be planned, "" when it can: a finished job must stay finished."""
-    if settings.is_sandbox:
-        return ""
-    cost_usd, max_cost = total_cost(costs), settings.budget.max_cost
-    if cost_usd is None:
-        unpriced = ", ".join(cost.platform for cost in costs if cost.tasks and cost.cost_usd is None)
-        return f"no price is known for {unpriced}, so nothing was planned; set its price_per_10000, and retry"
-    if max_cost is None:
-        return f"[budget] max_cost is not set, so nothing was planned; this costs {cost_usd:.4f} USD"
-    if spent_usd + cost_usd <= max_cost + 1 / NANO:
-        return ""
-    return (
-        f"{spent_usd:.4f} USD are spent, this costs {cost_usd:.4f} USD, and max_cost is {max_cost:g} USD: nothing was "
-        "planned; if it is worth it, raise max_cost, and retry"
-    )
-
-
 def _lacking(settings: Settings, left_out: frozenset[TaskKey]) -> dict[str, _Lacking]:
-    """Return, per platform, the numbers to ask for again and their rows in the list."""
+    """Return, per platform, the numbers to ask for again and their rows in the list.
+
+    They are read where the master reads its cells, so that what it shows as failed or unanswered is what is asked for.
+    """
     platforms = tuple(settings.platforms)
-    numbers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in platforms}
-    rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in platforms}
+    numbers: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, np.int64)] for name in platforms}
+    rows: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, np.int64)] for name in platforms}
     place = ledger_place(settings)
 
     def chunks() -> Iterator[MasterChunk]:
@@ -207,24 +188,9 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey]) -> dict[str, _Lac
             rows[name].append(np.flatnonzero(wanted) + part.first_row)
     return {
         name: _Lacking(
-            _joined(numbers[name]),
-            _joined(rows[name]),
+            np.concatenate(numbers[name]),
+            np.concatenate(rows[name]),
             ChunkLimits(settings.job.chunk_size, platform.min_rows, platform.max_rows),
         )
         for name, platform in settings.platforms.items()
     }
-
-
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *parts])
-
-
-def _plan(
-    ledger: Ledger, settings: Settings, name: str, lacking: _Lacking, left_out: frozenset[TaskKey], at: float
-) -> None:
-    generation, first_chunk = ledger.plan.next_chunk()
-    chunks = write_retry(settings.job.directory, lacking.numbers, lacking.rows, lacking.limits, first_chunk)
-    records = [replace(chunk, generation=generation, only=name) for chunk in chunks]
-    platform = planned_platform(settings, name)
-    ledger.change(lambda changed: changed.plan_retry(platform, records, left_out=left_out, at=at))
-    log.info("retry_planned", platform=name, numbers=len(lacking.numbers), chunks=len(chunks))

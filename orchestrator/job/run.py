@@ -1,4 +1,7 @@
-"""One run of a job, from the lock to the summary."""
+"""`run`: one run of a job, from the lock to the summary.
+
+`_Run` reads from top to bottom: `go` is the frame of a run, `_work` what is done in it, `_dispatch` what is sent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import hashlib
 import math
 import os
 import socket
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,13 +27,13 @@ from orchestrator.dispatch.result_versions import ResultVersions, read_quarantin
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
-from orchestrator.job.budget import objection
-from orchestrator.job.ending import MASTER_CODES, Ending, ending
+from orchestrator.job.budget import NANO, objection, planned_costs
+from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.greeting import greet
-from orchestrator.job.ledger_plan import NANO, PlannedCost, planned_costs, settle_plan
+from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.rehearsal import rehearse
-from orchestrator.job.repair import mend
+from orchestrator.job.repair import repair
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -45,11 +48,12 @@ from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Coroutine, Iterator, Mapping
 
+    from orchestrator.job.budget import Objection, PlannedCost
     from orchestrator.job.world import World
     from orchestrator.master import MasterReport
-    from orchestrator.records import Memory, Standing, Task, Token
+    from orchestrator.records import Standing, Task, Token
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
@@ -90,7 +94,7 @@ class StoppedError(Exception):
 
 
 @dataclass(slots=True)
-class Stop:
+class StopWish:
     """The wish to stop, and why."""
 
     wished: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +111,7 @@ class Stop:
 async def run_job(settings: Settings, options: RunOptions, world: World) -> RunReport:
     """Run the job, going on with a begun one, until nothing is left for this run.
 
-    Raises `OrchestratorError` when the job could not be opened at all; every later end is an `Outcome`.
+    Raises `OrchestratorError` when the job could not be opened at all; every later end is a `RunReport`.
     """
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
@@ -136,11 +140,11 @@ class _Run:
         self._world = world
         self._keys = keys
         self._sink = sink
-        self._stop = Stop()
+        self._stop = StopWish()
         self._deadline_at = math.inf
         self._started_at = world.clock()
         self._serial = 0
-        self._settled = False
+        self._planned = False
         self._master: MasterReport | None = None
 
     async def go(self) -> RunReport:
@@ -150,102 +154,130 @@ class _Run:
         log.info("run", serial=self._serial, job=self._settings.job.name)
         with handled(self._stop.wish), self._deadline():
             try:
-                end = await self._work_to_an_end()
+                summary.write(self._settings.job.directory, await self._writer.do(self._summary))
+                end = await self._work()
+            except StoppedError:
+                waiting: tuple[list[str], ...] = ()
+                with suppress(StorageError):  # that the ledger failed is found out when the end is noted
+                    waiting = await self._writer.do(lambda ledger: what_waits(*self._waiting(ledger)))
+                reasons = (f"stopped by {self._stop.reason}", *(words for part in waiting for words in part))
+                end = Ending(ExitCode.AGAIN, "; ".join(reasons))
+            except OrchestratorError as error:
+                end = Ending(error.exit_code, str(error))
+            except Exception as error:
+                if reason := failed_machine(error):
+                    log.exception("machine_failed")
+                    end = Ending(ExitCode.STORAGE, reason)
+                else:
+                    log.exception("internal_error")
+                    end = Ending(ExitCode.INTERNAL, f"internal error: {type(error).__name__}")
             finally:
                 await self._writer.close()  # from here on the ledger is used directly again
-            self._note_end(end)
+            say = log.info if end.code is ExitCode.DONE else log.warning
+            say("run_ended", exit_code=int(end.code), reason=end.reason)
+            ended_at = self._world.clock()
+            try:
+                self._ledger.change(
+                    lambda ledger: ledger.runs.end(self._serial, at=ended_at, exit_code=end.code, reason=end.reason)
+                )
+            except StorageError as error:
+                log.error("end_not_recorded", reason=str(error))
             content = self._summary(self._ledger, end)
         with suppress(StorageError):
             summary.write(self._settings.job.directory, content)
         return RunReport(end.code, content)
 
-    async def _work_to_an_end(self) -> Ending:
+    @contextmanager
+    def _deadline(self) -> Iterator[None]:
+        if self._options.deadline_s is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        self._deadline_at = loop.time() + self._options.deadline_s
+        timer = loop.call_at(self._deadline_at, self._stop.wish, "the deadline")
         try:
-            summary.write(self._settings.job.directory, await self._writer.do(self._summary))
-            return await self._work()
-        except StoppedError:
-            return Ending(ExitCode.AGAIN, f"stopped by {self._stop.reason}")
-        except OrchestratorError as error:
-            return Ending(error.exit_code, str(error))
-        except Exception as error:
-            if reason := failed_machine(error):
-                log.exception("machine_failed")
-                return Ending(ExitCode.STORAGE, reason)
-            log.exception("internal_error")
-            return Ending(ExitCode.INTERNAL, f"internal error: {type(error).__name__}; run.jsonl has the traceback")
-
-    def _note_end(self, end: Ending) -> None:
-        say = log.info if end.code is ExitCode.DONE else log.warning
-        say("run_ended", exit_code=int(end.code), reason=end.reason)
-        try:
-            self._ledger.change(
-                lambda ledger: ledger.runs.end(
-                    self._serial, at=self._world.clock(), exit_code=end.code, reason=end.reason
-                )
-            )
-        except StorageError as error:
-            log.error("end_not_recorded", reason=str(error))
+            yield
+        finally:
+            timer.cancel()
 
     async def _work(self) -> Ending:
-        async with AsyncExitStack() as stack:
-            workers = await stack.enter_async_context(Workers(self._settings.workers.count))
-            plan = settle_plan(self._writer, self._settings, workers, self._world.stdin, extend=self._options.extend)
+        settings, writer = self._settings, self._writer
+        async with Workers(settings.workers.count) as workers:
+            plan = bring_in_step(writer, settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
-            self._settled = True
-            versions = ResultVersions(self._settings.job.directory, self._writer, workers, self._world.clock)
-            await self._unless_stopped(read_quarantine(versions, self._settings.platforms))
-            end = await self._to_the_master(workers, versions)
-            if end.code in MASTER_CODES:
-                log.info("writing_master")
-                order = await self._writer.do(partial(order_master, settings=self._settings))
-                self._master = await self._unless_stopped(build_master(order, workers))
-            return end
-
-    async def _to_the_master(self, workers: Workers, versions: ResultVersions) -> Ending:
-        """Dispatch until there is a master to be made, out of files that are as they were written."""
-        for _ in range(2):
-            costs = await self._writer.do(partial(planned_costs, settings=self._settings))
-            end = await self._dispatch(workers, costs, over_budget=await self._exceeds_budget(costs))
-            if end.code not in MASTER_CODES or not await self._unless_stopped(mend(versions, self._settings)):
-                return end
+            self._planned = True
+            versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock)
+            # What a newer version can read of it needs no second payment, so it comes before anything is sent.
+            await self._unless_stopped(read_quarantine(versions, settings.platforms))
+            for _ in range(2):  # the second time for what the repair of files has sent back to the vendor
+                end = await self._dispatch(workers)
+                if end.code not in MASTER_CODES:
+                    return end
+                if not await self._unless_stopped(repair(versions, settings)):
+                    log.info("writing_master")
+                    order = await writer.do(partial(order_master, settings=settings))
+                    self._master = await self._unless_stopped(build_master(order, workers))
+                    return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
-    async def _exceeds_budget(self, costs: tuple[PlannedCost, ...]) -> bool:
-        """Return whether the planned cost exceeds what is left; `UsageError` when nobody knows the one or the other."""
-        spent_nano = await self._writer.do(lambda ledger: ledger.platforms.spent_nano())
-        objected = objection(self._settings, costs, spent_nano)
-        if objected is None:
-            return False
-        if objected.code is ExitCode.USAGE:
-            raise UsageError(f"{self._settings.source}: {objected.text} (nothing was sent)")
-        log.error("over_budget", reason=objected.text)
-        return True
-
-    async def _dispatch(self, workers: Workers, costs: tuple[PlannedCost, ...], *, over_budget: bool) -> Ending:
+    async def _dispatch(self, workers: Workers) -> Ending:
+        """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
+        settings = self._settings
+        costs, objected = await self._writer.do(self._reckoned)
+        if objected and objected.code is ExitCode.USAGE:
+            raise UsageError(f"{settings.source}: {objected.text} (nothing was sent)")
+        if objected:
+            log.error("over_budget", reason=objected.text)
         due = {cost.platform for cost in costs if cost.tasks}
-        if due and not over_budget:
-            await self._unless_stopped(rehearse(workers, self._settings.job.directory))
-        async with vendor_clients(self._settings, self._keys, self._world) as clients:
+        if due and not objected:
+            await self._unless_stopped(rehearse(workers, settings.job.directory))
+        async with vendor_clients(settings, self._keys, self._world) as clients:
             platforms = await self._platform_runs(clients)
             for platform in platforms:
-                platform.over_budget = over_budget and platform.name in due
+                platform.over_budget = objected is not None and platform.name in due
             greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
-            await self._unless_stopped(greet(greeted, self._settings, begun=begun))
-            dispatcher = Dispatcher(self._context(workers), platforms, downloads=DOWNLOADS)
+            await self._unless_stopped(greet(greeted, settings, begun=begun))
+            max_cost = None if settings.is_sandbox else settings.budget.max_cost
+            context = RunContext(
+                job_name=settings.job.name,
+                directory=settings.job.directory,
+                ledger=self._writer,
+                workers=workers,
+                polling=settings.polling,
+                backoff=settings.backoff,
+                max_cost_nano=None if max_cost is None or math.isinf(max_cost) else round(max_cost * NANO),
+                clock=self._world.clock,
+                random=self._world.random,
+                stopping=self._stop.wished,
+            )
+            dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
-        stop_reason = f"stopped by {self._stop.reason}" if self._stop.reason else self._said_too_late(platforms)
-        if not stop_reason and self._options.submit_only:
-            stop_reason = "all is submitted"
-        standings = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        first_failed = await self._writer.do(partial(_first_failed, platforms=tuple(self._settings.platforms)))
-        return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed)
-
-    def _said_too_late(self, platforms: Sequence[PlatformRun]) -> str:
-        """Say why a run ends before its deadline, with work left; "" when that is not why."""
         now = asyncio.get_running_loop().time()
         late = [platform.caution.answer_s for platform in platforms if platform.is_too_late(now)]
-        return f"too near to the deadline: an answer to a submit may take {max(late):.0f} s" if late else ""
+        if self._stop.reason:
+            stop_reason = f"stopped by {self._stop.reason}"
+        elif late:
+            stop_reason = f"too near to the deadline: an answer to a submit may take {max(late):.0f} s"
+        else:
+            stop_reason = "all is submitted" if self._options.submit_only else ""
+        _, objected = await self._writer.do(self._reckoned)  # anew: a budget may also run out on the way
+        standings = await self._writer.do(lambda ledger: ledger.platforms.standing())
+        _, first_failed = await self._writer.do(self._waiting)
+        return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed, objected=objected)
+
+    def _reckoned(self, ledger: Ledger) -> tuple[tuple[PlannedCost, ...], Objection | None]:
+        costs = planned_costs(ledger, self._settings)
+        return costs, objection(self._settings, costs, ledger.platforms.spent_nano())
+
+    def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
+        """Return where the platforms stand, and the first task of theirs that failed."""
+        standings = ledger.platforms.standing()
+        tasks = (ledger.tasks.select(State.FAILED, platform=name, most=1) for name in self._settings.platforms)
+        return (
+            [standings[name] for name in self._settings.platforms if name in standings],
+            next((task for first in tasks for task in first), None),
+        )
 
     async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
@@ -254,35 +286,21 @@ class _Run:
             now = await self._writer.do(lambda ledger: ledger.platforms.standing())
             return {name: now[name] for name in self._settings.platforms}
 
+        async def keep_summary() -> None:
+            while True:
+                await asyncio.sleep(SUMMARY_INTERVAL_S)
+                content = await self._writer.do(self._summary)
+                write = partial(summary.write, self._settings.job.directory, content)
+                await asyncio.get_running_loop().run_in_executor(None, write)
+
         with progress(standings, self._sink, self._world.environ) as shown:
-            beside = [asyncio.create_task(shown.run()), asyncio.create_task(self._keep_summary())]
+            beside = [asyncio.create_task(shown.run()), asyncio.create_task(keep_summary())]
             try:
                 await work
             finally:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
-
-    async def _keep_summary(self) -> None:
-        while True:
-            await asyncio.sleep(SUMMARY_INTERVAL_S)
-            content = await self._writer.do(self._summary)
-            await asyncio.get_running_loop().run_in_executor(None, summary.write, self._settings.job.directory, content)
-
-    def _context(self, workers: Workers) -> RunContext:
-        max_cost = None if self._settings.is_sandbox else self._settings.budget.max_cost
-        return RunContext(
-            job_name=self._settings.job.name,
-            directory=self._settings.job.directory,
-            ledger=self._writer,
-            workers=workers,
-            polling=self._settings.polling,
-            backoff=self._settings.backoff,
-            max_cost_nano=None if max_cost is None or math.isinf(max_cost) else round(max_cost * NANO),
-            clock=self._world.clock,
-            random=self._world.random,
-            stopping=self._stop.wished,
-        )
 
     async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
         now = asyncio.get_running_loop().time()
@@ -297,7 +315,10 @@ class _Run:
             for name, client in clients.items()
         }
         standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        memories = await self._writer.do(partial(_memories, settings=self._settings))
+        terms = {name: _terms(self._settings, name) for name in self._settings.platforms}
+        memories = await self._writer.do(
+            lambda ledger: {name: ledger.platforms.agree(name, its) for name, its in terms.items()}
+        )
         return [
             PlatformRun(
                 name=name,
@@ -306,7 +327,9 @@ class _Run:
                 pace=Pace(platform.requests_per_second, now=now),
                 caution=Caution(
                     memories[name],
-                    canary=platform.canary and _needs_canary(standing[name]),
+                    canary=platform.canary
+                    and standing[name].tasks() - standing[name].tasks(State.DONE, State.RETRIED, State.SKIPPED)
+                    >= CANARY_FROM_TASKS,
                     waiting=standing[name].tasks(State.IN_DOUBT),
                 ),
                 deadline_at=self._deadline_at,
@@ -328,19 +351,6 @@ class _Run:
                 one.cancel()
             await asyncio.gather(task, stopping, return_exceptions=True)
 
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        if self._options.deadline_s is None:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        self._deadline_at = loop.time() + self._options.deadline_s
-        timer = loop.call_at(self._deadline_at, self._stop.wish, "the deadline")
-        try:
-            yield
-        finally:
-            timer.cancel()
-
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> dict[str, Any]:
         standings = ledger.platforms.standing()
         facts = summary.RunFacts(
@@ -349,7 +359,7 @@ class _Run:
             serial=self._serial,
             config=as_argument(self._settings.source),
             arguments=job_arguments(self._settings),
-            options=self._options.to_repeat(extended=self._settled),
+            options=self._options.to_repeat(extended=self._planned),
             token=ledger.runs.token,
             sandbox=not ledger.platforms.made_up().isdisjoint(self._settings.platforms),
             started_at=self._started_at,
@@ -358,6 +368,7 @@ class _Run:
             reason=end.reason if end else "",
             again_after_s=end.again_after_s if end else None,
             max_cost=self._settings.budget.max_cost,
+            needed_usd=end.needed_usd if end else None,
         )
         configured = [standings[name] for name in self._settings.platforms if name in standings]
         findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
@@ -365,18 +376,6 @@ class _Run:
             facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
         )
         return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
-
-
-def _first_failed(ledger: Ledger, platforms: Sequence[str]) -> Task | None:
-    return next((task for name in platforms for task in ledger.tasks.select(State.FAILED, platform=name, most=1)), None)
-
-
-def _needs_canary(standing: Standing) -> bool:
-    return standing.tasks() - standing.tasks(State.DONE, State.RETRIED, State.SKIPPED) >= CANARY_FROM_TASKS
-
-
-def _memories(ledger: Ledger, settings: Settings) -> dict[str, Memory]:
-    return {name: ledger.platforms.agree(name, _terms(settings, name)) for name in settings.platforms}
 
 
 def _terms(settings: Settings, name: str) -> str:

@@ -43,7 +43,14 @@ async def vendor_clients(
             pace=settings.sandbox.pace,
             clock=world.clock,
         )
-        await _start(sandbox, settings)
+        try:
+            await sandbox.start()
+        except BlockingIOError as error:
+            raise LockedError(
+                f"{settings.job.directory / 'sandbox'}: another embedded vendor uses it; end that one"
+            ) from error
+        except OSError as error:
+            raise StorageError(f"the embedded vendor can't start: {error.strerror or error}") from error
     clients = {}
     try:
         for name, key in keys.items():
@@ -58,14 +65,3 @@ async def vendor_clients(
             await client.__aexit__(None, None, None)
         if sandbox:
             await sandbox.stop()
-
-
-async def _start(sandbox: Sandbox, settings: Settings) -> None:
-    try:
-        await sandbox.start()
-    except BlockingIOError as error:
-        raise LockedError(
-            f"{settings.job.directory / 'sandbox'}: another embedded vendor uses it; end that one"
-        ) from error
-    except OSError as error:
-        raise StorageError(f"the embedded vendor can't start: {error.strerror or error}") from error

@@ -134,7 +134,8 @@ class _Check:
         for name, expected in zip(LISTS, (listed.counts.rejected, listed.counts.duplicates), strict=True):
             path = self._directory / name
             try:
-                found = _records(path)
+                with path.open(encoding="utf-8", newline="") as file:
+                    found = sum(1 for _ in csv.reader(file, strict=True)) - 1
                 altered = sha256_of(path) != listed.lists.get(name, "") != ""
             except OSError as error:
                 self.findings.append(f"{path}: {error.strerror}")
@@ -185,21 +186,18 @@ class _Check:
                 "run or merge writes it anew"
             )
         else:
-            await self._rewrite(expected)
-
-    async def _rewrite(self, expected: dict[str, str]) -> None:
-        formats = tuple(f for f in self._settings.output.formats if any(n.endswith(f".{f}") for n in expected))
-        with folder_aside(self._directory) as scratch:
+            formats = tuple(f for f in self._settings.output.formats if any(n.endswith(f".{f}") for n in expected))
             output = replace(self._settings.output, formats=formats)
             settings = replace(self._settings, output=output)
-            async with Workers(1) as workers:
-                report = await build_master(order_master(self._ledger, settings, into=scratch), workers)
-            for file in report.files:
-                there, again = self._directory / file.path, scratch / file.path
-                if file.sha256 == expected.get(file.path) or _same_members(there, again):
-                    self.right["master rows"] = file.rows
-                else:
-                    self.findings.append(f"{there}: not what chunks and verdicts give")
+            with folder_aside(self._directory) as scratch:
+                async with Workers(1) as workers:
+                    report = await build_master(order_master(self._ledger, settings, into=scratch), workers)
+                for file in report.files:
+                    there, again = self._directory / file.path, scratch / file.path
+                    if file.sha256 == expected.get(file.path) or _same_members(there, again):
+                        self.right["master rows"] = file.rows
+                    else:
+                        self.findings.append(f"{there}: not what chunks and verdicts give")
 
     def _hash(self, kind: str, path: Path, sha256: str, way_out: str = "") -> bool:
         how = f"; {way_out}" if way_out else ""
@@ -215,18 +213,13 @@ class _Check:
         return True
 
 
-def _records(path: Path) -> int:
-    with path.open(encoding="utf-8", newline="") as file:
-        return sum(1 for _ in csv.reader(file, strict=True)) - 1
-
-
 def _same_members(one: Path, other: Path) -> bool:
     """Whether two zips hold the same: another release of a compressor packs the same content into other bytes."""
+
+    def members(path: Path) -> list[tuple[str, int, int]]:
+        with zipfile.ZipFile(path) as packed:
+            return [(member.filename, member.file_size, member.CRC) for member in packed.infolist()]
+
     with disk_errors(one), suppress(zipfile.BadZipFile, NotImplementedError, ValueError):
-        return zipfile.is_zipfile(one) and zipfile.is_zipfile(other) and _members(one) == _members(other)
+        return zipfile.is_zipfile(one) and zipfile.is_zipfile(other) and members(one) == members(other)
     return False
-
-
-def _members(path: Path) -> list[tuple[str, int, int]]:
-    with zipfile.ZipFile(path) as packed:
-        return [(member.filename, member.file_size, member.CRC) for member in packed.infolist()]

@@ -45,7 +45,7 @@ _NEXT = {
         "--give-up, then {again}"
     ),
     ExitCode.VENDOR_STOP: "put the key or the balance right at the vendor, then {again}",
-    ExitCode.OVER_BUDGET: "if the rest is worth it, raise [budget] max_cost{above} in {config}, then {again}",
+    ExitCode.OVER_BUDGET: "if the rest is worth it, set [budget] max_cost{enough} in {config}, then {again}",
     ExitCode.LOCKED: "wait for the other run to end, or stop it, then {again}",
     ExitCode.INTERNAL: "this is a fault of the program, and run.jsonl has it; nothing is lost, and {again} goes on",
     ExitCode.STORAGE: "repair the disk, then {again}",
@@ -68,8 +68,9 @@ class RunFacts:
     """What a run knows about itself. Times are seconds since the epoch; `max_cost` is in USD.
 
     `config` is the file as the user would name it, `arguments` what names the job behind any command, and `options`
-    what the next run is to have behind that; `token` says how far the ledger is. `exit_code` is None while the run
-    lasts; serial 0 and `started_at` None mean that there was no run yet.
+    what the next run is to have behind that; `token` says how far the ledger is. `needed_usd` is the max_cost that
+    would do after exit code 5. `exit_code` is None while the run lasts; serial 0 and `started_at` None mean that there
+    was no run yet.
     """
 
     job: str
@@ -86,6 +87,7 @@ class RunFacts:
     again_after_s: float | None = None
     options: str = ""
     max_cost: float | None = None
+    needed_usd: float | None = None
 
 
 def build(
@@ -221,7 +223,6 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
     if facts.exit_code is None:
         return ""
     standings = list(standings)
-    limit = facts.max_cost
     stopped = facts.exit_code is ExitCode.HELD and not any(standing.held for standing in standings)
     return (_STOPPED if stopped else _NEXT[facts.exit_code]).format(
         again=f"orchestrator run {facts.arguments}{facts.options} --after {facts.token}",
@@ -229,7 +230,7 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         config=facts.config,
         held=_tasks(sum(standing.held for standing in standings)),
         failed=_tasks(sum(standing.tasks(State.FAILED) for standing in standings)),
-        above="" if limit is None else f" above {money(limit)}",
+        enough="" if facts.needed_usd is None else f" to {money(facts.needed_usd)} or more",
     )
 
 

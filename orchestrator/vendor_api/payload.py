@@ -188,7 +188,7 @@ class HeldBody(_OurPayload):
             await self._go.wait()
             if transport is None or transport.is_closing():
                 lost = "the connection was lost while the last bytes were held back"
-                raise aiohttp.ClientConnectionResetError(lost)  # noqa: TRY301 - it ends as if the library had raised it
+                raise aiohttp.ClientConnectionResetError(lost)
             # Nothing awaits between here and the transport, so `whole_sent` is true exactly if it got them.
             self.whole_sent = True
             self._call.deadline.within(self._times.answer_s, _UNANSWERED)

@@ -114,7 +114,7 @@ FILES: Final = (
     ),
     Ablation(
         "verdict files are compared with the ledger's hashes",
-        "mend",
+        "repair",
         "lost = await _altered(versions.workers, files)",
         "lost = []",
         "job/test_repair.py::test_verdicts_are_made_anew_from_the_result[words exchanged]",
@@ -123,8 +123,8 @@ FILES: Final = (
     Ablation(
         "a result that verdicts are made from is the one that was fetched",
         "_make_anew",
-        "if await asyncio.to_thread(_has, path, result_sha256):",
-        "if path.exists():",
+        "if await asyncio.to_thread(sha256_of, path) != result_sha256:",
+        "if not path.exists():",
         "job/test_repair.py::test_a_lost_result_is_fetched_again[run-another task's]",
         "A result file that was altered is believed, and its verdicts stand in the master.",
     ),

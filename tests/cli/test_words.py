@@ -235,7 +235,7 @@ def test_settled_tasks_and_files_of_the_master_stand_one_a_line() -> None:
 
 def test_a_held_task_tells_how_to_find_it() -> None:
     """Its file's name at the vendor, the time it was sent, its id and its reason, without numbers."""
-    told = held_task(make_task(reason="reset at 41798284651"), "spring.toml", again_nano=2_000_000_000)
+    told = held_task(make_task(reason="reset at 41798284651"), "spring.toml", again_usd=2.0)
     ways_out = told.pop("ways_out")
     assert told == {
         "task": "instagram/000017",
@@ -259,7 +259,7 @@ def test_a_held_task_tells_how_to_find_it() -> None:
         "cost": 2.0,
         "command": "orchestrator resolve instagram/000017 --resubmit -c spring.toml",
     }
-    stalled = held_task(make_task(state=State.STALLED, task_id="3f1b"), "spring.toml", again_nano=None)["ways_out"]
+    stalled = held_task(make_task(state=State.STALLED, task_id="3f1b"), "spring.toml", again_usd=None)["ways_out"]
     assert (stalled[0]["decision"], stalled[0]["cost"]) == ("refetch", 0.0)
     assert stalled[3]["when"] == "send it again, for unknown, although it has a task id and was paid for"
 

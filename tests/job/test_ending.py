@@ -11,6 +11,7 @@ from orchestrator.dispatch.caution import Caution, SubmitOutcome
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import ExitCode
+from orchestrator.job.budget import Objection
 from orchestrator.job.ending import MASTER_CODES, ending
 from orchestrator.records import Memory, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
@@ -36,7 +37,9 @@ class Case:
     outcomes: list[SubmitOutcome] = field(default_factory=list)
 
 
-def end(*cases: Case, stop_reason: str = "", first_failed: Task | None = None) -> Any:
+def end(
+    *cases: Case, stop_reason: str = "", first_failed: Task | None = None, objected: Objection | None = None
+) -> Any:
     """Return how a run with these platforms, each at a vendor of its own, ends."""
     platforms, standings = [], {}
     for number, case in enumerate(cases):
@@ -50,7 +53,7 @@ def end(*cases: Case, stop_reason: str = "", first_failed: Task | None = None) -
             caution.answered(outcome)
         platforms.append(PlatformRun(name, PLATFORM, vendor, Pace(1.0, now=now), caution, over_budget=case.over_budget))
         standings[name] = Standing(name, case.tasks, {}, {}, 0, 0, 0)
-    return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed)
+    return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed, objected=objected)
 
 
 THREE_DOUBTS, THREE_REFUSALS = [SubmitOutcome.DOUBTED] * 3, [SubmitOutcome.REFUSED] * 3
@@ -122,6 +125,18 @@ async def test_reasons_say_what_is_the_matter() -> None:
     assert "1 task failed" in end(Case({FAILED: 1})).reason
     assert "platform0: the vendor refused 3" in end(Case({FAILED: 3, PLANNED: 1}, outcomes=THREE_REFUSALS)).reason
     assert end(Case({PLANNED: 1}), stop_reason="stopped by SIGTERM").reason == "stopped by SIGTERM"
+
+
+async def test_all_that_is_open_is_named() -> None:
+    """Whoever reads why a run ended also reads what waits for a person, and the sum that is missing."""
+    case = Case({PLANNED: 1, STALLED: 9, FAILED: 2})
+    said = end(case, stop_reason="stopped by the deadline").reason
+    assert said == "stopped by the deadline; 9 tasks held for a decision; 2 tasks failed for good"
+    objected = Objection(ExitCode.OVER_BUDGET, "0.50 USD are missing", 1.5)
+    over = end(Case({PLANNED: 1, FAILED: 1}, over_budget=True), objected=objected)
+    assert over.reason == "over budget for platform0: 0.50 USD are missing; 1 task failed for good"
+    assert (over.code, over.needed_usd) == (5, 1.5)
+    assert end(Case({IN_DOUBT: 1}), objected=objected).needed_usd is None
 
 
 async def test_the_first_reason_of_those_that_failed() -> None:

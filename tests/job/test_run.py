@@ -97,7 +97,7 @@ async def test_nothing_is_sent_without_a_budget(case: Case) -> None:
         case.config = case.config.replace("max_cost = 1.0", "")
         outcome = await case.outcome()
         assert outcome.exit_code == 2
-        assert "0.0010 USD" in outcome.summary["reason"]
+        assert "set max_cost to 0.001 USD or more" in outcome.summary["reason"]
         case.config = case.config.replace("[platforms.instagram]", '[platforms.other]\nstyle = "simple"\npath = "/o"')
         case.overrides = ["budget.max_cost=1.0"]
         outcome = await case.outcome()
@@ -107,6 +107,8 @@ async def test_nothing_is_sent_without_a_budget(case: Case) -> None:
         case.overrides = ["budget.max_cost=0.0005"]
         outcome = await case.outcome()
         assert outcome.exit_code == 5
+        assert "0.0005 USD are missing; set max_cost to 0.001 USD or more" in outcome.summary["reason"]
+        assert "set [budget] max_cost to 0.001 USD or more in " in outcome.summary["next"]
         assert case.cells("master.partial.csv") == ["pending"] * 10
         assert vendor.submits == []
         case.overrides = ["budget.max_cost=0.001"]
@@ -370,7 +372,7 @@ async def test_a_ledger_across_a_network_does_not_hold_up_the_loop(case: Case, m
 
         return wrapper
 
-    work = _Run._work_to_an_end
+    work = _Run._work
 
     async def watched_work(run: _Run) -> Any:
         nonlocal works
@@ -381,7 +383,7 @@ async def test_a_ledger_across_a_network_does_not_hold_up_the_loop(case: Case, m
             works = False
 
     monkeypatch.setattr(SQLite, "is_remote", True)
-    monkeypatch.setattr(_Run, "_work_to_an_end", watched_work)
+    monkeypatch.setattr(_Run, "_work", watched_work)
     for name in ("run", "run_many", "row", "rows"):
         monkeypatch.setattr(SQLite, name, watched(getattr(SQLite, name)))
     case.numbers(30)

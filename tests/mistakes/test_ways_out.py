@@ -294,7 +294,8 @@ def the_budget_is_raised(job: Job) -> None:
     job.edit("max_cost = 1.0", "max_cost = 0.0002")
     code, message = job.call("run")
     assert code == 5
-    assert "raise [budget] max_cost" in message
+    assert "0.0001 USD are missing; set max_cost to 0.0003 USD or more if it is worth it" in message
+    assert "set [budget] max_cost to 0.0003 USD or more in config.toml, then orchestrator run -c config.toml" in message
     job.edit("max_cost = 0.0002", "max_cost = 0.0003")
     assert job.call("run")[0] == 0
 
@@ -517,6 +518,42 @@ def one_task_or_all(job: Job) -> None:
     assert job.call("run")[0] == 0
 
 
+def part_is_unanswered(job: Job) -> None:
+    """End a job with 2 of its 3 numbers unanswered."""
+    in_doubt(job)
+    job.file("part.csv", f"Number,instagram\n{NUMBERS[0]},yes\n")
+    assert job.call("resolve", str(TASK), "--result", "part.csv", "--partial")[0] == 0
+    assert job.call("run")[0] == 0
+
+
+def too_few_for_a_retry(job: Job) -> None:
+    job.edit("[platforms.instagram]\n", "[platforms.instagram]\nmin_rows = 3\n")
+    part_is_unanswered(job)
+    code, message = job.call("retry")
+    assert code == 1
+    assert "if the vendor takes so few, set [platforms.instagram] min_rows to 2, and retry" in message
+    job.edit("min_rows = 3", "min_rows = 2")
+    code, message = job.call("retry")
+    assert (code, message) == (0, "orchestrator: next: orchestrator run -c config.toml")
+    assert job.call("run")[0] == 0
+    assert [task.rows for task in job.vendor.charged()][1:] == [2]
+
+
+def a_retry_over_budget(job: Job) -> None:
+    """Nothing is planned, so the job stays finished; with what the message names, all of it is."""
+    part_is_unanswered(job)
+    job.edit("max_cost = 1.0", "max_cost = 0.0003")
+    code, message = job.call("retry")
+    assert code == 5
+    assert "nothing was planned: " in message
+    assert "0.0002 USD are missing; set max_cost to 0.0005 USD or more if it is worth it, and retry" in message
+    assert job.call("run")[0] == 0
+    job.edit("max_cost = 0.0003", "max_cost = 0.0005")
+    assert job.call("retry")[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -554,6 +591,8 @@ SCENARIOS = [
     a_task_that_is_misspelt,
     what_init_says,
     one_task_or_all,
+    too_few_for_a_retry,
+    a_retry_over_budget,
 ]
 
 
@@ -623,7 +662,9 @@ TRIED: dict[str, str] = {
     "retry --all plans to pay for them again": "test_the_end_of_a_run_with_a_failed_task",
     "failed for good": "test_the_end_of_a_run_with_a_failed_task",
     "held, which the vendor may or may not have": "test_the_end_of_a_run_with_a_held_task",
-    "raise [budget] max_cost": "the_budget_is_raised",
+    "set [budget] max_cost": "the_budget_is_raised",
+    "are missing; set max_cost to {} or more": "the_budget_is_raised",
+    "numbers lack a verdict, and it takes {} at least": "too_few_for_a_retry",
     "this run sent nothing": "mistake: no budget",
     "put the key or the balance right": "mistake: a key that the vendor refuses",
     "wait for the other run": "mistake: another run",
@@ -651,7 +692,6 @@ NOT_TRIED: dict[str, str] = {
     " --set {}": "no scenario yet",
     "orchestrator run {}{} --after {}": "no scenario yet",
     " --after {}": "no scenario yet",
-    "nothing was planned; if it is worth it, raise max_cost": "no scenario yet",
     "submits are in doubt; see status --held": "no scenario yet; decisions on one doubt are tried",
     "the first task is held, so the rest": "no scenario yet; decisions on a stalled task are tried",
     "lost or altered, and the list that it was built from": "no scenario yet",
@@ -682,6 +722,9 @@ NOT_TRIED: dict[str, str] = {
     "orchestrator status --held lists what to decide": "the meaning of a word, in the workbook",
     "run again to go on": "the meaning of a word, in the workbook",
     "if they are all of one country": "of a list; the next plan reads it anew",
+    "open the workbook in a spreadsheet program": "of a list; the next plan reads it anew",
+    "put a semicolon between two numbers": "of a list; the next plan reads it anew",
+    "give the row as many cells": "of a list; the next plan reads it anew",
     "stood inside other text": "of a list; nothing is refused",
 }
 """Messages whose way out no test takes, with the reason."""

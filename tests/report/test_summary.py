@@ -233,8 +233,8 @@ def test_the_next_step_knows_figures(standing: MakeStanding) -> None:
     assert advice(told) == f"run the same command again, in 10m or later: {command}"
     assert advice(told | {"again_after_s": 0.0}) == f"run the same command again: {command}"
     assert advice(told | {"exit_code": 3}) == command
-    assert "max_cost above 50.00 USD" in next_step(facts(ExitCode.OVER_BUDGET), [])
-    assert "max_cost in spring.toml" in next_step(facts(ExitCode.OVER_BUDGET, max_cost=None), [])
+    assert "max_cost to 60.00 USD or more in spring.toml" in next_step(facts(ExitCode.OVER_BUDGET, needed_usd=60.0), [])
+    assert "max_cost in spring.toml" in next_step(facts(ExitCode.OVER_BUDGET), [])
 
 
 def test_the_parts_of_the_list_add_up() -> None:
