@@ -67,29 +67,24 @@ def add_stacked(area: Area, place: Place, title: str, axes: tuple[str, str], *, 
         chart.x_axis.scaling.orientation = "maxMin"
         chart.y_axis.crosses = "max"  # at the bottom again, now that the other axis is turned round
     chart.y_axis.number_format = "#,##0"
-    chart.y_axis.majorGridlines = ChartLines(spPr=_line("E3E8ED"))
+    faint = GraphicalProperties()
+    faint.line.solidFill = "E3E8ED"
+    chart.y_axis.majorGridlines = ChartLines(spPr=faint)
     chart.legend.position = "r"
     if area.words and area.last > area.header:
-        _add_series(chart, area)
-    chart.anchor = _anchor(place)  # type: ignore[assignment]  # openpyxl takes an anchor or a cell name
-    area.sheet.add_chart(chart)
-
-
-def _add_series(chart: BarChart, area: Area) -> None:
-    counts = Reference(area.sheet, min_col=2, max_col=area.words + 1, min_row=area.header, max_row=area.last)
-    chart.add_data(counts, titles_from_data=True)
-    chart.set_categories(Reference(area.sheet, min_col=1, min_row=area.header + 1, max_row=area.last))
-    for place, series in enumerate(chart.series):
-        word = str(area.sheet.cell(area.header, place + 2).value)
-        series.graphicalProperties.solidFill = _COLOURS.get(word, _FURTHER[place % len(_FURTHER)])
-        series.graphicalProperties.line.noFill = True
-
-
-def _anchor(place: Place) -> TwoCellAnchor:
-    """Pin a chart to cells, with a gap to its left: a size in centimetres drifts with the reader's fonts."""
+        counts = Reference(area.sheet, min_col=2, max_col=area.words + 1, min_row=area.header, max_row=area.last)
+        chart.add_data(counts, titles_from_data=True)
+        chart.set_categories(Reference(area.sheet, min_col=1, min_row=area.header + 1, max_row=area.last))
+        for number, series in enumerate(chart.series):
+            word = str(area.sheet.cell(area.header, number + 2).value)
+            series.graphicalProperties.solidFill = _COLOURS.get(word, _FURTHER[number % len(_FURTHER)])
+            series.graphicalProperties.line.noFill = True
+    # Pinned to cells, with a gap to its left: a size in centimetres drifts with the reader's fonts.
     first = AnchorMarker(col=place.column - 1, colOff=_GAP, row=place.row - 1)
     last = AnchorMarker(col=place.column - 1 + place.columns, row=place.row - 1 + place.rows)
-    return TwoCellAnchor(editAs="oneCell", _from=first, to=last)
+    anchor = TwoCellAnchor(editAs="oneCell", _from=first, to=last)
+    chart.anchor = anchor  # type: ignore[assignment]  # openpyxl takes an anchor or a cell name
+    area.sheet.add_chart(chart)
 
 
 def _title(text: str, size: int) -> Title:
@@ -98,9 +93,3 @@ def _title(text: str, size: int) -> Title:
     run = RegularTextRun(rPr=look, t=text)
     paragraph = Paragraph(pPr=ParagraphProperties(defRPr=look), r=[run])
     return Title(tx=Text(rich=RichText(p=[paragraph])), overlay=False)
-
-
-def _line(colour: str) -> GraphicalProperties:
-    properties = GraphicalProperties()
-    properties.line.solidFill = colour
-    return properties

@@ -69,7 +69,10 @@ class ParquetSink:
             part = block.cut(first, last)
             if sum(map(len, self._waiting)) + len(part.numbers) > ROWS_PER_GROUP:
                 self._write_group()
-            self._waiting.append(self._table(part, kept[first:last]))
+            cells = [_array(column, kind) for column, kind in zip(part.in_order, self._kinds, strict=True)]
+            texts = [pa.array(column, pa.string()) for column in zip(*kept[first:last], strict=True)]
+            columns = [_signed(part.numbers), *cells, *texts]
+            self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
         self.rows += len(block.numbers)
 
     def finish(self, tally: Tally) -> None:  # noqa: ARG002 - every sink is told
@@ -82,18 +85,14 @@ class ParquetSink:
             self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries(), ROWS_PER_GROUP)
             self._waiting.clear()
 
-    def _table(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> Any:
-        cells = [_array(column, kind) for column, kind in zip(block.in_order, self._kinds, strict=True)]
-        texts = [pa.array(column, pa.string()) for column in zip(*kept, strict=True)]
-        return pa.Table.from_arrays([self._numbers(block.numbers), *cells, *texts], schema=self._schema)
 
-    def _numbers(self, numbers: NDArray[np.int64]) -> Any:
-        """Return the numbers as text, without making an object of each."""
-        lengths = count_digits(numbers) + 1
-        ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-        text = assemble(numbers, [Piece([b"+"], np.zeros(len(numbers), np.uint8))])  # the next number's sign
-        signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
-        return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
+def _signed(numbers: NDArray[np.int64]) -> Any:
+    """Return the numbers as text, without making an object of each."""
+    lengths = count_digits(numbers) + 1
+    ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    text = assemble(numbers, [Piece([b"+"], np.zeros(len(numbers), np.uint8))])  # the next number's sign
+    signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
+    return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
 
 
 def _type(kind: Kind | None) -> Any:

@@ -39,13 +39,9 @@ class RejectSheet:
         """
         with disk_errors(self.path), self.path.open(encoding="utf-8", errors="replace", newline="") as file:
             for record in islice(csv.reader(file), self.shown + 1):
-                yield [_as_it_was(text) for text in record]
+                # Without the apostrophe that keeps a text from being a formula there: here it is text anyway.
+                yield [text[1:] if text.startswith("'") and csv_safe(text[1:]) == text else text for text in record]
 
     def filter_range(self, columns: int) -> str:
         """Return the cells of the header and the records, such as `A1:D11`."""
         return f"A1:{column_letters(columns)}{self.shown + 1}"
-
-
-def _as_it_was(text: str) -> str:
-    """Return a cell without the apostrophe that keeps it from being a formula in a csv file."""
-    return text[1:] if text.startswith("'") and csv_safe(text[1:]) == text else text

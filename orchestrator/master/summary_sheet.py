@@ -78,9 +78,16 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
     _page(sheet, max(map(len, layout.platforms)))
     _put(sheet, 1, 1, "Summary").font = _TITLE
     row = _notes(sheet, 2, layout, tally)
-    below_facts = _facts(sheet, row + 1, (*layout.facts, ("Numbers in the master", str(tally.rows or layout.rows))))
-    tables_at = max(below_facts, row + 1 + _CHART_ROWS) + 1
-    words = _shown(tally.words)
+    facts = (*layout.facts, ("Numbers in the master", str(tally.rows or layout.rows)))
+    for place, (label, value) in enumerate(facts, start=row + 1):
+        _put(sheet, place, 1, label)
+        cell = _put(sheet, place, 2, int(value) if value.isascii() and value.isdecimal() else value)
+        cell.font, cell.alignment = _BOLD, Alignment(horizontal="right")
+    tables_at = max(row + 1 + len(facts), row + 1 + _CHART_ROWS) + 1
+    words = tuple(tally.words)
+    if len(words) > TOP_WORDS:  # the rest are taken together
+        top = sorted(words, key=lambda word: (word not in MEANINGS, -tally.words[word]))[: TOP_WORDS - 1]
+        words = (*(word for word in words if word in top), OTHER_WORDS)
     by_platform = _CountTable("Platform", words, {p: _folded(c, words) for p, c in tally.counts.items()})
     by_code = _CountTable("Calling code", words, _top_codes(tally.by_calling_code, words))
     area, next_row = _counts(sheet, tables_at, "Verdicts per platform", by_platform)
@@ -90,7 +97,10 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
     next_row = _shares(sheet, next_row, by_platform)
     area, next_row = _counts(sheet, next_row, "Verdicts per calling code, all platforms together", by_code)
     add_stacked(area, right, "Verdicts per calling code", ("Calling code", "Verdicts, all platforms"), lying=True)
-    _meanings(sheet, next_row, words)
+    _put(sheet, next_row, 1, "What each word means").font = _HEADING
+    for place, word in enumerate(words, start=next_row + 1):
+        _put(sheet, place, 1, word).font = _BOLD
+        _put(sheet, place, 2, MEANINGS.get(word, _VENDOR_WORD))
 
 
 def _page(sheet: Worksheet, longest_label: int) -> None:
@@ -125,16 +135,6 @@ def _notes(sheet: Worksheet, row: int, layout: MasterLayout, tally: Tally) -> in
     return row
 
 
-def _facts(sheet: Worksheet, row: int, facts: Sequence[tuple[str, str]]) -> int:
-    """Write label and value, one a row; values that are counts become numbers. Return the row below."""
-    for label, value in facts:
-        _put(sheet, row, 1, label)
-        cell = _put(sheet, row, 2, int(value) if value.isascii() and value.isdecimal() else value)
-        cell.font, cell.alignment = _BOLD, Alignment(horizontal="right")
-        row += 1
-    return row
-
-
 def _counts(sheet: Worksheet, row: int, title: str, table: _CountTable) -> tuple[Area, int]:
     """Write a table of counts with its sums; return where a chart finds it, and the next free row."""
     _put(sheet, row, 1, title).font = _HEADING
@@ -160,13 +160,6 @@ def _shares(sheet: Worksheet, row: int, table: _CountTable) -> int:
     return row + len(table.rows) + 2
 
 
-def _meanings(sheet: Worksheet, row: int, words: Sequence[str]) -> None:
-    _put(sheet, row, 1, "What each word means").font = _HEADING
-    for place, word in enumerate(words, start=row + 1):
-        _put(sheet, place, 1, word).font = _BOLD
-        _put(sheet, place, 2, MEANINGS.get(word, _VENDOR_WORD))
-
-
 def _header(sheet: Worksheet, row: int, texts: Sequence[str]) -> None:
     for column, text in enumerate(texts, start=1):
         cell = _put(sheet, row, column, text)
@@ -184,14 +177,6 @@ def _put(sheet: Worksheet, row: int, column: int, value: str | float) -> Cell:
         cell.value = value
         cell.number_format = "#,##0"
     return cell
-
-
-def _shown(counts: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the words that get a column of their own, in their order, and the rest as one."""
-    if len(counts) <= TOP_WORDS:
-        return tuple(counts)
-    top = sorted(counts, key=lambda word: (word not in MEANINGS, -counts[word]))[: TOP_WORDS - 1]
-    return (*(word for word in counts if word in top), OTHER_WORDS)
 
 
 def _folded(counts: Mapping[str, int], words: Sequence[str]) -> dict[str, int]:

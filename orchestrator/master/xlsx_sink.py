@@ -72,7 +72,14 @@ class XlsxSink:
                 self._end_sheet()
                 self._begin_sheet()
             part = block.cut(first, first + self._left)
-            self._write_rows(part, kept[first : first + self._left])
+            pieces = column_pieces(part.in_order, self._formats)
+            if kept:
+                cells = kept[first : first + self._left]
+                pieces.append(Piece([b"".join(map(_kept_cell, its)) for its in cells], np.arange(len(cells))))
+            # What ends one row and begins the next is part of the last piece.
+            text = assemble(part.numbers, enclosed(pieces, _NUMBER_END, _ROW_END + _ROW))
+            self._archive.write(_ROW)
+            self._archive.write(text.data[: -len(_ROW)])
             first += len(part.numbers)
             self._left -= len(part.numbers)
             self.rows += len(part.numbers)
@@ -90,15 +97,6 @@ class XlsxSink:
             if name not in written:
                 self._archive.add(name, content)
         self._archive.finish()
-
-    def _write_rows(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
-        """Format rows: what ends one row and begins the next is part of the last piece."""
-        pieces = column_pieces(block.in_order, self._formats)
-        if kept:
-            pieces.append(Piece([b"".join(map(_kept_cell, cells)) for cells in kept], np.arange(len(kept))))
-        text = assemble(block.numbers, enclosed(pieces, _NUMBER_END, _ROW_END + _ROW))
-        self._archive.write(_ROW)
-        self._archive.write(text.data[: -len(_ROW)])
 
     def _write_rejects(self, rejects: RejectSheet) -> None:
         header, *records = rejects.records()
@@ -150,7 +148,9 @@ def _kept_cell(text: str, style: int | None = None) -> bytes:
     if style is None:
         style = TEXT_STYLE if csv_safe(text) != text else 0
     mark = f' s="{style}"' if style else ""
-    return f'<c{mark} t="str"><v>{escaped(_fitting(text))}</v></c>'.encode()
+    if len(text) * 2 > MAX_CELL_UNITS:
+        text = text.encode("utf-16-le", "replace")[: MAX_CELL_UNITS * 2].decode("utf-16-le", "ignore")
+    return f'<c{mark} t="str"><v>{escaped(text)}</v></c>'.encode()
 
 
 _FORMATS: Final[dict[Kind | None, Callable[[str], bytes]]] = {
@@ -159,13 +159,6 @@ _FORMATS: Final[dict[Kind | None, Callable[[str], bytes]]] = {
     Kind.DECIMAL: _number_cell,
 }
 """How the cells of a column are written that are no text."""
-
-
-def _fitting(text: str) -> str:
-    """Return as much of `text` as a cell takes."""
-    if len(text) * 2 <= MAX_CELL_UNITS:
-        return text
-    return text.encode("utf-16-le", "replace")[: MAX_CELL_UNITS * 2].decode("utf-16-le", "ignore")
 
 
 def _head(texts: Sequence[str], widths: Sequence[int], *, selected: bool) -> bytes:

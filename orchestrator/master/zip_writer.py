@@ -110,7 +110,7 @@ class ZipWriter:
 
     def end(self) -> None:
         """Complete the member, its header last: only now its sizes are known."""
-        self._waiting.append(self._thread.submit(self._flush))
+        self._waiting.append(self._thread.submit(lambda: self._store(self._deflate.flush())))
         while self._waiting:
             self._waiting.popleft().result()
         member = self._members[-1]
@@ -133,9 +133,6 @@ class ZipWriter:
         member.crc = fast.crc32(data, member.crc)
         member.size += len(data)
         self._store(self._deflate.compress(data))
-
-    def _flush(self) -> None:
-        self._store(self._deflate.flush())
 
     def _store(self, packed: bytes) -> None:
         self._members[-1].packed += len(packed)

@@ -59,7 +59,11 @@ def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> Brough
         report, _ = check_result(check)
     except DamagedResultError as error:
         raise DamagedResultError(f"{error}; its column is named after {other}" if other else str(error)) from error
-    return BroughtFile(rows, report.rows, _members(check), other)
+    members: tuple[str, ...] = ()
+    if zipfile.is_zipfile(check.result):
+        with zipfile.ZipFile(check.result) as archive:
+            members = tuple(archive.namelist()[:MAX_MEMBERS])
+    return BroughtFile(rows, report.rows, members, other)
 
 
 def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: ResultLimits) -> str:
@@ -82,10 +86,3 @@ def _tables(check: ResultCheck, names: set[str], limits: ResultLimits) -> int:
             return sum(1 for _ in read_tables(file, limits, wanted))
     except DamagedResultError:
         return 0
-
-
-def _members(check: ResultCheck) -> tuple[str, ...]:
-    if not zipfile.is_zipfile(check.result):
-        return ()
-    with zipfile.ZipFile(check.result) as archive:
-        return tuple(archive.namelist()[:MAX_MEMBERS])

@@ -116,7 +116,12 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     finding = _finding(check, matcher, rows=len(chunk.numbers))
     if finding and not check.settle:
         raise SuspectResultError(finding)
-    words, codes = _only_used(table.words, matcher.codes)
+    # Words that only foreign rows had are left out, and the others sorted: the same verdicts give the same bytes,
+    # however they were written. `unanswered` stays word 0.
+    used = np.flatnonzero(np.bincount(matcher.codes, minlength=len(table.words))).tolist()
+    words = (UNANSWERED, *sorted(table.words[code] for code in used if code))
+    renumbered = {word: code for code, word in enumerate(words)}
+    codes = np.array([renumbered.get(word, 0) for word in table.words], np.uint8)[matcher.codes]
     content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
     report = ResultReport(
@@ -174,16 +179,3 @@ def _finding(check: ResultCheck, matcher: Matcher, *, rows: int) -> str:
     if matcher.matched * 100 < promised * (100 - MISSING_PERCENT):
         return f"holds {matcher.matched:,} numbers of the chunk; the vendor reported {promised:,}"
     return ""
-
-
-def _only_used(
-    words: list[str], codes: np.typing.NDArray[np.uint8]
-) -> tuple[tuple[str, ...], np.typing.NDArray[np.uint8]]:
-    """Leave out words that only foreign rows had, and sort: the same verdicts give the same bytes, however written.
-
-    `unanswered` stays word 0.
-    """
-    used = (np.bincount(codes, minlength=len(words)) > 0).tolist()
-    kept = [UNANSWERED, *sorted(word for word, has in zip(words[1:], used[1:], strict=True) if has)]
-    renumbered = [kept.index(word) if word in kept else 0 for word in words]
-    return tuple(kept), np.array(renumbered, np.uint8)[codes]

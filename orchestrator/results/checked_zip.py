@@ -71,7 +71,8 @@ class CheckedZip:
         members = zipfile.ZipFile(file).infolist()
         for member in members:
             _refuse_member(member)
-        self._members = {_plain_name(member): member for member in members}
+        # With the slashes that the standard wants: writers of Windows have put backslashes there.
+        self._members = {member.filename.replace("\\", "/"): member for member in members}
         if len({name.casefold() for name in self._members}) < len(members):
             raise DamagedResultError("the zip has two members of one name")
         total = sum(member.file_size for member in members)
@@ -163,7 +164,14 @@ def _directory_start(file: IO[bytes], limits: ResultLimits) -> int:
     if start + directory_size != end:
         raise DamagedResultError("the zip's directory is not where it declares")
     file.seek(start)
-    if _count_entries(file.read(directory_size)) != members:
+    entries = file.read(directory_size)
+    at = count = 0
+    while at < len(entries):
+        at += _ENTRY_BYTES + sum(_ENTRY_LENGTHS.unpack_from(entries, at))
+        count += 1
+    if at != len(entries):  # `zipfile` takes a last entry that reaches beyond
+        raise DamagedResultError("the zip's directory is not as long as it declares")
+    if count != members:
         raise DamagedResultError("the zip's directory does not hold what it declares")
     file.seek(0)
     return int(start)
@@ -182,26 +190,6 @@ def _end_64(file: IO[bytes], end: int) -> tuple[int, ...] | None:
     if magic != _END_64_MAGIC:
         raise DamagedResultError("the zip's end is not where it declares")
     return end - _LOCATOR.size - _END_64.size, *said
-
-
-def _count_entries(directory: bytes) -> int:
-    """Return how many entries fill the directory exactly; `zipfile` takes a last one that reaches beyond it."""
-    place = count = 0
-    while place < len(directory):
-        place += _ENTRY_BYTES + sum(_ENTRY_LENGTHS.unpack_from(directory, place))
-        count += 1
-    if place != len(directory):
-        raise DamagedResultError("the zip's directory is not as long as it declares")
-    return count
-
-
-def _raw_name(member: zipfile.ZipInfo) -> bytes:
-    return member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")
-
-
-def _plain_name(member: zipfile.ZipInfo) -> str:
-    """Return a name as the standard has it: writers of Windows have put backslashes there."""
-    return member.filename.replace("\\", "/")
 
 
 def _refuse_member(member: zipfile.ZipInfo) -> None:
@@ -225,18 +213,15 @@ def _starts(file: IO[bytes], members: list[zipfile.ZipInfo], directory: int) -> 
         if member.header_offset < end:
             raise DamagedResultError("members of the zip overlap")
         file.seek(member.header_offset)
-        name_length, extra_length = _local_lengths(file.read(_LOCAL.size), member)
-        if file.read(name_length) != _raw_name(member):
+        header = _LOCAL.unpack(file.read(_LOCAL.size))
+        magic, _, flags, method, _, _, _, _, _, name_length, extra_length = header
+        other_flags = (flags ^ member.flag_bits) & (_ENCRYPTED | _UTF8)
+        if magic != _LOCAL_MAGIC or method != member.compress_type or other_flags:
+            raise DamagedResultError("a member of the zip is not as its directory declares")
+        if file.read(name_length) != member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437"):
             raise DamagedResultError("a member of the zip has two names")
         starts[member.filename] = member.header_offset + _LOCAL.size + name_length + extra_length
         end = starts[member.filename] + member.compress_size
     if end > directory:
         raise DamagedResultError("members of the zip overlap with its directory")
     return starts
-
-
-def _local_lengths(header: bytes, member: zipfile.ZipInfo) -> tuple[int, int]:
-    magic, _, flags, method, _, _, _, _, _, name_length, extra_length = _LOCAL.unpack(header)
-    if magic != _LOCAL_MAGIC or method != member.compress_type or (flags ^ member.flag_bits) & (_ENCRYPTED | _UTF8):
-        raise DamagedResultError("a member of the zip is not as its directory declares")
-    return name_length, extra_length

@@ -52,14 +52,8 @@ class Matcher:
         self.own += len(places)
         self.foreign += foreign
         self._seen[places] = True
-        self._say(places, codes)
-
-    def _say(self, places: NDArray[np.intp], codes: NDArray[np.unsignedinteger[Any]]) -> None:
-        """Write the codes, then read them back: a row that finds another code than its own was contradicted.
-
-        That covers doubled rows within this batch and with earlier ones. An empty cell says nothing, so it
-        contradicts nothing.
-        """
+        # The codes are written, then read back: a row that finds another code than its own was contradicted, be it by
+        # another row of this batch or by an earlier one. An empty cell says nothing, so it contradicts nothing.
         spoken = codes != 0
         places, codes = places[spoken], codes[spoken]
         fresh = self._said[places] == 0

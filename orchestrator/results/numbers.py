@@ -7,6 +7,7 @@ whole numbers, with their calling codes, so digits alone are such a number too.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,7 +36,10 @@ def as_numbers(cells: Sequence[object]) -> NDArray[np.int64]:
     """
     kinds = set(map(type, cells))
     if kinds == {float}:
-        return _whole_floats(np.array(cells, np.float64))
+        values = np.array(cells, np.float64)
+        # With a fraction, or beyond 15 digits and so rounded, a float could hit somebody else's number.
+        whole = (values >= 1) & (values < _END) & (np.floor(values) == values)
+        return np.where(whole, values, NOT_A_NUMBER).astype(np.int64)
     if kinds == {str}:
         text = "\n".join(cells) + "\n"  # type: ignore[arg-type]  # every one is a str, as just seen
         numbers = plain_numbers(text.encode(errors="replace"), len(cells))
@@ -61,12 +65,6 @@ def plain_numbers(lines: bytes, count: int) -> NDArray[np.int64] | None:
     return numbers if numbers.min() >= _FIRST and numbers.max() < _END else None
 
 
-def _whole_floats(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Refuse floats with a fraction, or beyond 15 digits: rounded, they could hit somebody else's number."""
-    whole = (values >= 1) & (values < _END) & (np.floor(values) == values)
-    return np.where(whole, values, NOT_A_NUMBER).astype(np.int64)
-
-
 def _as_number(cell: object) -> int:
     # What most cells are, in a column that holds something else too.
     if isinstance(cell, str) and _PLAIN.fullmatch(cell):
@@ -80,16 +78,10 @@ def _as_number(cell: object) -> int:
         return NOT_A_NUMBER
     (text,) = found.numbers
     if "(" in text:
-        text = _without_trunk_zero(text)
+        # A zero in brackets is left out where the country does: `+41 (0)79…` is `+4179…`, `+39 (0)6…` keeps it.
+        import phonenumbers  # noqa: PLC0415 - hardly any result needs it
+
+        with suppress(phonenumbers.NumberParseException):
+            text = phonenumbers.format_number(phonenumbers.parse(text), phonenumbers.PhoneNumberFormat.E164)
     number = _NUMBER.fullmatch(text)
     return int(number[1]) if number else NOT_A_NUMBER
-
-
-def _without_trunk_zero(text: str) -> str:
-    """Leave a zero in brackets out where the country does: `+41 (0)79…` is `+4179…`, `+39 (0)6…` keeps it."""
-    import phonenumbers  # noqa: PLC0415 - hardly any result needs it
-
-    try:
-        return str(phonenumbers.format_number(phonenumbers.parse(text), phonenumbers.PhoneNumberFormat.E164))
-    except phonenumbers.NumberParseException:
-        return text

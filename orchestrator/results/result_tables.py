@@ -91,7 +91,11 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
     found, stumble = False, None
     for name in sorted(files, key=_preference):
         if _base(name) in _LISTS:
-            tables = iter([] if wanted.without_verdict else [_list(archive.read(name), _LISTS[_base(name)], wanted)])
+            # A bare list of numbers that share one verdict; a number in no list stays unanswered.
+            lines = [line.strip() for line in archive.read(name).decode("utf-8-sig").splitlines()]
+            verdicts = [_LISTS[_base(name)] if line else "" for line in lines]
+            further = [[""] * len(lines)] * len(wanted.extras)
+            tables = iter([] if wanted.without_verdict else [[batch(lines, verdicts, *further)]])
         else:
             tables = _tables(archive.read(name), limits, wanted, depth)
         try:
@@ -114,9 +118,3 @@ def _preference(name: str) -> tuple[int, str]:
     if base in _PREFERRED:
         return _PREFERRED.index(base), name
     return len(_PREFERRED) + (not base.endswith(_TABLES)) + (base in _LISTS), name
-
-
-def _list(content: bytes, word: str, wanted: Wanted) -> Table:
-    """Return a bare list of numbers that share one verdict; a number in no list stays unanswered."""
-    lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
-    return [batch(lines, [word if line else "" for line in lines], *[[""] * len(lines)] * len(wanted.extras))]

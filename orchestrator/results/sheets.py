@@ -42,20 +42,15 @@ def read_workbook(archive: CheckedZip, limits: ResultLimits, wanted: Wanted) -> 
     for read in readers:
         try:
             with damage():
-                table = _joined(read(parts, limits.rows), wanted)
+                tables = [read_rows(sheet, wanted) for sheet in read(parts, limits.rows)]
         except DamagedResultError as error:
             stumbles.append(error)
-        else:
-            if table is not None:
-                return table
+            continue
+        if any(table is not None for table in tables):
+            return [batch for table in tables if table is not None for batch in table]
     if len(stumbles) == len(readers):
         raise stumbles[0]
     return None
-
-
-def _joined(sheets: Iterable[Sheet], wanted: Wanted) -> Table | None:
-    tables = [table for sheet in sheets if (table := read_rows(sheet, wanted)) is not None]
-    return [batch for table in tables for batch in table] if tables else None
 
 
 def by_calamine(parts: Mapping[str, bytes], _rows: int) -> Iterator[Sheet]:
@@ -73,7 +68,7 @@ def by_openpyxl(parts: Mapping[str, bytes], rows: int) -> Iterator[Sheet]:
         book_file = packed(respelled(parts))
         with closing(opened(book_file)) as book:
             for sheet in book.worksheets:
-                sheet.reset_dimensions()
+                sheet.reset_dimensions()  # what it says of its own size is wrong at times, and costs rows
                 yield _values(sheet.iter_rows(), rows)
 
 

@@ -72,17 +72,14 @@ class WordTable:
     def codes(self, cells: Sequence[object]) -> NDArray[np.uint8]:
         """Return one code a cell; raises `DamagedResultError` when the file has too many different words."""
         for cell in sorted(set(cells).difference(self._codes), key=str):  # the same file gives the same codes
-            self._learn(cell)
+            try:
+                word = verdict(cell)
+            except OddWordError as error:
+                self.oddity = str(error)
+                continue
+            if word not in self.words:
+                self.words.append(word)
+            self._codes[cell] = self.words.index(word)
+            if len(self.words) > MAX_WORDS or len(self._codes) > MAX_SPELLINGS:
+                raise DamagedResultError(f"the verdict column holds more than {MAX_WORDS} different words")
         return np.frombuffer(bytes(self._codes.get(cell, ODD) for cell in cells), np.uint8)
-
-    def _learn(self, cell: object) -> None:
-        try:
-            word = verdict(cell)
-        except OddWordError as error:
-            self.oddity = str(error)
-            return
-        if word not in self.words:
-            self.words.append(word)
-        self._codes[cell] = self.words.index(word)
-        if len(self.words) > MAX_WORDS or len(self._codes) > MAX_SPELLINGS:
-            raise DamagedResultError(f"the verdict column holds more than {MAX_WORDS} different words")

@@ -162,7 +162,13 @@ class Api:
             user_id=form.fields.get("user_id", _ANONYMOUS),
             created_at=self._clock(),
         )
-        self._admit(task)
+        try:
+            self._state.admit(task)
+        except NoMoneyError:
+            raise Refusal(402, "insufficient_balance", "the balance does not cover this task") from None
+        except TooManyTasksError as error:
+            wait_s = min(math.ceil(error.wait_s), 60)
+            raise Refusal(429, "too_many_tasks", "too many unfinished tasks", retry_after_s=wait_s) from None
         form.upload.path.replace(self._state.upload_of(task.id))
         await self._state.charge(task)
         return task
@@ -178,15 +184,6 @@ class Api:
             limits = f"between {least} and {most} valid rows are needed, the file has {rows}"
             raise Refusal(400, "invalid_batch_size", limits)
         return rows
-
-    def _admit(self, task: TaskRecord) -> None:
-        try:
-            self._state.admit(task)
-        except NoMoneyError:
-            raise Refusal(402, "insufficient_balance", "the balance does not cover this task") from None
-        except TooManyTasksError as error:
-            wait_s = min(math.ceil(error.wait_s), 60)
-            raise Refusal(429, "too_many_tasks", "too many unfinished tasks", retry_after_s=wait_s) from None
 
     async def _status_simple(self, request: web.Request) -> web.StreamResponse:
         if request.query.keys() - {"user_id"}:
@@ -217,7 +214,10 @@ class Api:
         await _befall(request, entry_fate, Moment.EARLY)
         now = self._clock()
         progress = state.course_of(task).at(now)
-        success, failure = await self._tally(task)
+        # The rows that are really in the result, and those that are missing; (0, 0) if the file is lost.
+        if task.id not in self._tallies:
+            self._tallies[task.id] = await self._near(task.size_bytes, _tally_of, state.order_of(task), task.rows)
+        success, failure = self._tallies[task.id]
         status = progress.status if success or failure else Status.FAILED
         style_stamp = _timestamp if task.style is ApiStyle.SIMPLE else _short_timestamp
         answer: dict[str, Any] = {
@@ -233,20 +233,11 @@ class Api:
         if status is Status.EXPORTED:
             expired = link_is_expired(state.seed, state.faults, task.id, entry.nth)
             entry.fault = entry.fault or ("expired_link" if expired else "")
-            answer["result_url"] = self._link(task, now, expired=expired)
+            lifetime_s = state.options.link_lifetime_s
+            signed_at = now - lifetime_s - 60 if expired else now
+            path = f"/externalcheck/{task.id}/{task.id}{state.order_of(task).extension}"
+            answer["result_url"] = signed_link(self._secret, self.result_host, path, signed_at, lifetime_s)
         return web.json_response(answer)
-
-    def _link(self, task: TaskRecord, now: float, *, expired: bool) -> str:
-        lifetime_s = self._state.options.link_lifetime_s
-        signed_at = now - lifetime_s - 60 if expired else now
-        path = f"/externalcheck/{task.id}/{task.id}{self._state.order_of(task).extension}"
-        return signed_link(self._secret, self.result_host, path, signed_at, lifetime_s)
-
-    async def _tally(self, task: TaskRecord) -> tuple[int, int]:
-        """Return the rows that are really in the result, and those that are missing; (0, 0) if the file is lost."""
-        if task.id not in self._tallies:
-            self._tallies[task.id] = await self._near(task.size_bytes, _tally_of, self._state.order_of(task), task.rows)
-        return self._tallies[task.id]
 
     async def _near(self, size_bytes: int, work: Any, *arguments: Any) -> Any:
         """Run `work` here when its file is small, else in the builder's thread."""

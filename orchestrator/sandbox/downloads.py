@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from orchestrator.sandbox.middleware import Clock
-    from orchestrator.sandbox.record import TaskRecord
     from orchestrator.sandbox.state import VendorState
 
 _INLINE_ROWS = {ResultFormat.DOCUMENTED: 500, ResultFormat.CSV: 5_000}
@@ -68,7 +67,14 @@ class ResultHost:
         damaged = download_is_damaged(state.seed, state.faults, task.id, entry.nth)
         entry.fault = "truncated_file" if damaged else ""
         breaks = chance(state.seed, "breaks off", task.id, entry.nth) < 1 / 2
-        return await self._send(request, await self._file(task), damaged=damaged, breaks=breaks)
+        order = state.order_of(task)
+        content: bytes | Path
+        if task.rows <= _INLINE_ROWS[order.result_format]:
+            content = result_bytes(order)
+        else:
+            loop = asyncio.get_running_loop()
+            content = await loop.run_in_executor(self._builder, result_path, order, state.results)
+        return await self._send(request, content, damaged=damaged, breaks=breaks)
 
     def _watch(self, request: web.Request) -> None:
         """Refuse and note a request that carries what belongs to the API only."""
@@ -80,18 +86,11 @@ class ResultHost:
             self._state.breaches.append(line)
             raise Refusal(400, "bad_request", "this host must not be told the key")
 
-    async def _file(self, task: TaskRecord) -> bytes | Path:
-        order = self._state.order_of(task)
-        if task.rows <= _INLINE_ROWS[order.result_format]:
-            return result_bytes(order)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._builder, result_path, order, self._state.results)
-
     async def _send(
         self, request: web.Request, content: bytes | Path, *, damaged: bool, breaks: bool
     ) -> web.StreamResponse:
         """Send a file; a `damaged` one by half: it `breaks` off, or it comes as if this were all of it."""
-        size = _size(content)
+        size = content.stat().st_size if isinstance(content, Path) else len(content)  # noqa: ASYNC240 - at hand
         sent = size // 2 if damaged else size
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = size if breaks else sent
@@ -101,21 +100,13 @@ class ResultHost:
         if isinstance(content, bytes):
             await response.write(content[:sent])
         else:
-            await _stream(response, content, sent)
+            with content.open("rb") as file:  # from the page cache: a thread for each block would cost more
+                while sent > 0:
+                    block = file.read(min(_BLOCK_BYTES, sent))
+                    await response.write(block)
+                    sent -= len(block)
         await response.write_eof()
         return response
-
-
-def _size(content: bytes | Path) -> int:
-    return content.stat().st_size if isinstance(content, Path) else len(content)
-
-
-async def _stream(response: web.StreamResponse, path: Path, size_bytes: int) -> None:
-    with path.open("rb") as file:  # from the page cache: a thread for each block would cost more
-        while size_bytes > 0:
-            block = file.read(min(_BLOCK_BYTES, size_bytes))
-            await response.write(block)
-            size_bytes -= len(block)
 
 
 def _denial(status: int, code: str, message: str) -> web.Response:

@@ -3,6 +3,9 @@
 A body counts as whole with the `--` of its closing delimiter. What follows (the customary line break) is no part of
 the form, and a vendor may well act without waiting for it; so a client that holds back no more than that has already
 bought a task. Anything less than the closing delimiter makes no task.
+
+No library does this: aiohttp's own reader and `multipart` 2.0 wait for what follows the delimiter, and around the
+callbacks of `python-multipart` 0.0.34 as many lines are needed as here (176 against 182), with a dependency.
 """
 
 from __future__ import annotations

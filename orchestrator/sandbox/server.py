@@ -75,19 +75,16 @@ class Sandbox:
         self._state = VendorState(self.directory, self._seed, self._faults, self._pace, self._options)
         self._builder = ThreadPoolExecutor(1, "sandbox-builder")
         try:
-            await self._serve(self._state, self._builder)
+            self._api = api = Api(self._state, self._clock, self._key, self._builder)
+            result_host = ResultHost(self._state, self._clock, self._key, self._builder)
+            api_port = await self._listen(api.application(), self._port)
+            result_port = await self._listen_near(result_host.application(), api_port)
+            self.base_url = f"http://{self._host}:{api_port}"
+            api.result_host = f"{self._host}:{result_port}"
+            self.result_url = f"http://{api.result_host}"
         except BaseException:
             await self.stop()
             raise
-
-    async def _serve(self, state: VendorState, builder: ThreadPoolExecutor) -> None:
-        self._api = api = Api(state, self._clock, self._key, builder)
-        downloads = ResultHost(state, self._clock, self._key, builder)
-        api_port = await self._listen(api.application(), self._port)
-        result_port = await self._listen_near(downloads.application(), api_port)
-        self.base_url = f"http://{self._host}:{api_port}"
-        api.result_host = f"{self._host}:{result_port}"
-        self.result_url = f"http://{api.result_host}"
 
     async def stop(self) -> None:
         """Stop serving; requests on their way get half a second. Does nothing when not started."""

@@ -39,7 +39,9 @@ def read_numbers(path: Path) -> NDArray[np.int64]:
         _append(blocks, rest + b"\n", lines)
     if not blocks:
         raise BadFileError("the file is empty")
-    return _without_duplicates(np.concatenate(blocks))
+    numbers = np.concatenate(blocks)
+    _, first = np.unique(numbers, return_index=True)
+    return numbers if len(first) == len(numbers) else numbers[np.sort(first)]
 
 
 def _append(blocks: list[NDArray[np.int64]], text: bytes, lines: int) -> int:
@@ -51,8 +53,3 @@ def _append(blocks: list[NDArray[np.int64]], text: bytes, lines: int) -> int:
     if text:
         blocks.append(np.fromstring(text.decode(), dtype=np.int64, sep="\n"))
     return lines + text.count(b"\n")
-
-
-def _without_duplicates(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    _, first = np.unique(numbers, return_index=True)
-    return numbers if len(first) == len(numbers) else numbers[np.sort(first)]

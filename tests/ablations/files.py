@@ -67,7 +67,7 @@ FILES: Final = (
     Ablation(
         "rows that contradict each other are no verdict",
         "Matcher.codes",
-        "return np.where(self._contradicted, np.uint8(0), self._said)",
+        "return np.where(self._contradicted, self._said.dtype.type(0), self._said)",
         "return self._said",
         "results/test_check.py::test_doubled_rows_that_contradict",
         "A number that the vendor calls both yes and no gets whichever came first.",
@@ -212,7 +212,7 @@ FILES: Final = (
     Ablation(
         "no cell far outside of its table",
         "inspect_part",
-        "if area.rows > rows or area.rows * area.columns > COLUMNS * rows:",
+        "if last_row > rows or last_row * last_column > COLUMNS * rows:",
         "if False:",
         "results/test_gate.py::test_far_cell_across_blocks",
         "One cell makes the parser ask for 550 GB.",
