@@ -1,9 +1,8 @@
 """Everything that can go wrong, as one tree; the class says what to do next.
 
-    OrchestratorError            ends the run; carries its exit code
+    OrchestratorError            ends the run, or in dispatch its platform; carries the exit code
     ├── UsageError          2    the command, the configuration or the list is wrong: nothing was sent
     │   └── ChangedError    2    the list or a fixed setting is not what the job began with
-    ├── VendorStopError     4    key or balance: a person has to act at the vendor
     ├── BudgetError         5    the planned cost does not fit max_cost
     ├── LockedError         6    another run holds this job
     └── StorageError       74    disk or ledger failed: repair it and run again
@@ -55,12 +54,6 @@ class UsageError(OrchestratorError):
 
 class ChangedError(UsageError):
     """The list or a fixed setting is not what the job began with."""
-
-
-class VendorStopError(OrchestratorError):
-    """The vendor wants a person to act: a key or a balance."""
-
-    exit_code = ExitCode.VENDOR_STOP
 
 
 class BudgetError(OrchestratorError):

@@ -1,7 +1,7 @@
 """The life of a task: states, events, and the one table that joins them. Pure.
 
-Dispatch, ledger and the README's diagram all come from `TRANSITIONS`. An event that the table does not allow raises
-and changes nothing.
+Dispatch, ledger and the manual's diagram all come from `TRANSITIONS`. An event that the table does not allow raises and
+changes nothing.
 
 A task is *released* in the moment its submit becomes complete at the vendor: before that it provably does not exist
 there, after it only an answer tells. So RELEASED without a recorded answer means "in doubt", and nothing but a
@@ -155,7 +155,7 @@ def origins(event: Event) -> frozenset[State]:
 
 
 def mermaid() -> str:
-    """Draw the table as a Mermaid state diagram, as the README shows it."""
+    """Draw the table as a Mermaid state diagram, as the manual shows it."""
     lines = ["stateDiagram-v2", "    [*] --> planned", "    [*] --> skipped"]
     lines += [f"    {state} --> {target}: {event}" for (state, event), target in TRANSITIONS.items()]
     lines += [f"    {end} --> [*]" for end in (State.DONE, State.SKIPPED, State.RETRIED)]

@@ -21,7 +21,7 @@ import pytest
 import orchestrator
 from orchestrator import cli
 from orchestrator.cli import main, parse_duration
-from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError, VendorStopError
+from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import TaskKey
 
@@ -269,7 +269,6 @@ def test_an_error_is_json_too(directory: Path, capsys: pytest.CaptureFixture[str
     ("error", "code"),
     [
         (UsageError("mend it"), 2),
-        (VendorStopError("mend it"), 4),
         (BudgetError("mend it"), 5),
         (LockedError("mend it"), 6),
         (StorageError("mend it"), 74),

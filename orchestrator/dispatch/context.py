@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class RunContext:
     """One run's means. `clock` is the wall clock (epoch seconds); everything else is timed by the event loop.
 
-    `max_cost_nano` is in 1e-9 USD, None for the embedded vendor. Once `stopping` is set nothing more is released.
+    `max_cost_nano` is in 1e-9 USD, None without a limit. Once `stopping` is set nothing more is released.
     """
 
     job_name: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
-from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
+from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.lost_files import changed_inputs, restore
@@ -52,7 +52,7 @@ async def repair_directly(ledger: Ledger, settings: Settings, workers: Workers, 
 async def repair(versions: ResultVersions, settings: Settings) -> bool:
     """Make anew what is lost or altered of tasks that are done; return whether any of them is not done any more.
 
-    Raises `StorageError`, and `UsageError` when a chunk file is lost with the list that it was built from.
+    Raises `StorageError`, also when a chunk file is lost with the list that it was built from.
     """
 
     def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
@@ -95,7 +95,8 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
     retried = set(await versions.ledger.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)))
     listed = [path for path in lost if int(path.stem) not in retried]
     if listed and not await versions.ledger.do(list_is_there):
-        raise UsageError(
+        # No mistake of the one who types: after something was sent, 2 would say that nothing was.
+        raise StorageError(
             f"{listed[0]}: lost or altered, and the list that it was built from is not there as it was; put either "
             "back, or, where it came through standard input, remove the file and pipe it in once more with run"
         )

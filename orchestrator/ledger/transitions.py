@@ -70,7 +70,8 @@ class Transitions:
     ) -> None:
         """Reserve the cost and note that the last bytes of a submit, a file called `sent_name`, are about to leave.
 
-        Raises `BudgetError` when the cost does not fit any more; `max_cost_nano` None is for the embedded vendor.
+        Raises `BudgetError` when the cost does not fit any more. With `max_cost_nano` None nothing
+        is checked: for the embedded vendor, without a limit, and for a task that the vendor has made already.
         """
         if max_cost_nano is not None and self._platforms.spent_nano() + cost_nano > max_cost_nano:
             raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")

@@ -170,7 +170,7 @@ def quotable(text: str, hide: Hide) -> str:
 
 
 def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, whole_sent: bool) -> SubmitAnswer:
-    """Say what the answer to a submit means (design, section 6); `whole_sent`: the last bytes had gone out."""
+    """Say what the answer to a submit means; `whole_sent`: the last bytes had gone out."""
     status, wait_s = answer.status, retry_after_s(answer)
     if status in _STOPS:
         return Stopped(_quoted(answer, _STOPS[status]), status, answer.content is not None)

@@ -6,7 +6,7 @@ Spellings that a server could take for the same count as one: what is told apart
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 from urllib.parse import unquote
 
 from yarl import URL
@@ -40,4 +40,11 @@ def call_of(base_url: str, style: str, path: str, task_type: str) -> PaidCall:
             del walked[-1:]
         elif name not in ("", "."):
             walked.append(name)
-    return PaidCall(server, tuple(walked), str(style), task_type if style == Style.V1 else "")
+    match Style(style):
+        case Style.SIMPLE:
+            sent = ""
+        case Style.V1:
+            sent = task_type
+        case unknown:
+            assert_never(unknown)
+    return PaidCall(server, tuple(walked), str(style), sent)
