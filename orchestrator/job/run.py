@@ -111,7 +111,7 @@ class StopWish:
 async def run_job(settings: Settings, options: RunOptions, world: World) -> RunReport:
     """Run the job, going on with a begun one, until nothing is left for this run.
 
-        Raises `OrchestratorError` when the job could not be opened at all; every later end is a `RunReport`.
+    Raises `OrchestratorError` when the job could not be opened at all; every later end is a `RunReport`.
     """
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
