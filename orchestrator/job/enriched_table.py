@@ -6,14 +6,15 @@ import csv
 import io
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.files import CSV_LINE_END, replacing
+from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, replacing
 from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, text_of
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.numbers.reasons import REASONS
@@ -22,10 +23,11 @@ from orchestrator.intake.sources.csv_rows import is_table, open_csv
 from orchestrator.intake.sources.decode import as_utf8
 from orchestrator.intake.sources.find import Input, Kind
 from orchestrator.intake.sources.plain_text import read_text
-from orchestrator.intake.sources.table_layout import TableOptions
-from orchestrator.intake.sources.text_in_place import in_place
+from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableOptions, lay_out
+from orchestrator.intake.sources.text_in_place import decided, in_place, number_places, without_empty
 from orchestrator.intake.sources.unpack import unpacked
-from orchestrator.master.added_cells import CellAdder, NumberCells, added_header
+from orchestrator.jobdir.extra_files import Kind as ColumnKind
+from orchestrator.master.added_cells import CellAdder, NumberCells, added_header, columns_of
 from orchestrator.master.enriched_text import field, with_fields
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.intake.blocks import CellBlock, LineBlock, Rows
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
     from orchestrator.intake.sources.csv_rows import TableBlock
+    from orchestrator.intake.sources.table_layout import TableLayout
     from orchestrator.intake.sources.unpack import InputContent
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings
@@ -42,6 +45,7 @@ LINE: Final = "line"
 """What the one column is called of a list without a header, which comes back with one."""
 REASON_WORDS: Final = ("",) * FIRST_REASON + REASONS
 _SEPARATOR: Final = b"sep="
+BATCH_ROWS: Final = 20_000
 
 ENDINGS: Final = {
     Kind.TEXT: (".csv", ".txt"),
@@ -81,6 +85,7 @@ def enrich_table(job: JobSettings, index: NumberIndex, path: str, target: Path, 
     A `target` without an ending gets that of the table. Raises `UsageError`, `StorageError`.
     """
     rules = NumberRules.of(job)
+    options = TableOptions(path, job.column, job.sheet, header_row=job.header_row)
     with _table_errors(path):
         size = Path(path).stat().st_size
     tables = _tables(rules, size)
@@ -89,7 +94,7 @@ def enrich_table(job: JobSettings, index: NumberIndex, path: str, target: Path, 
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
             named = _named(target, content.kind, path)
             adder = CellAdder(index, folder / "met")
-            work = Enrichment(TableOptions(path, job.column, job.sheet), rules, tables, index, adder, named)
+            work = Enrichment(options, rules, tables, index, adder, named)
             try:
                 return _write(content, work, width)
             except _TooNarrowError as error:
@@ -132,8 +137,10 @@ def _write(content: InputContent, work: Enrichment, width: int) -> EnrichReport:
     match content.kind:
         case Kind.TEXT | Kind.CSV | Kind.TSV:
             return _Text(content, work).write(width)
-        case Kind.WORKBOOK | Kind.PARQUET:
-            raise UsageError(f"{work.options.source}: not yet")
+        case Kind.WORKBOOK:
+            return _write_workbook(content.path, work)
+        case Kind.PARQUET:
+            return _write_parquet(content.path, work)
         case _:
             assert_never(content.kind)
 
@@ -168,17 +175,17 @@ class _Text:
             return
         self._blocks = table.blocks()
         self._above, self._header, self._delimiter = table.above, table.header, table.delimiter
-        if not table.layout.column.headerless:
-            self._names = (table.layout.look.headers[table.layout.column.index],)
+        self._names = tuple(column_names(table.layout))
 
     def write(self, width: int) -> EnrichReport:
         """Write all of it, the added fields behind `width` fields, or behind those of the header if they are more."""
         work = self._work
         header = self._header or (LINE + CSV_LINE_END).encode()
         own = header.rstrip(b"\r\n")
-        fields = len(next(csv.reader(io.StringIO(text_of(own), newline=""), delimiter=self._delimiter)))
+        taken = next(csv.reader(io.StringIO(text_of(own), newline=""), delimiter=self._delimiter))
+        fields = len(taken)
         width = widest = max(fields, width)
-        added = [name for column in self._names for name in added_header(column, work.index)]
+        added, _ = _added_columns(self._names, work.index, taken)
         # The lines above count, save one that only tells programs the delimiter; then the header.
         row = len([line for line in self._above.splitlines() if not line.lower().startswith(_SEPARATOR)]) + 1
         rows = 0
@@ -210,6 +217,92 @@ class _Text:
         except UnicodeDecodeError:
             return text.encode("cp1252", "replace")
         return text.encode()
+
+
+def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
+    """Copy a workbook, with cells added to one sheet of it; raises `UsageError` where that can't be done."""
+    from orchestrator.intake.sources.xlsx_rows import MAX_COLUMNS, sheet_in_place  # noqa: PLC0415 - a large library
+    from orchestrator.master.enriched_sheet import AddedColumns, add_columns, rows_of  # noqa: PLC0415
+    from orchestrator.master.zip_writer import ZipWriter  # noqa: PLC0415
+
+    source = work.options.source
+    with sheet_in_place(path, work.options) as sheet:
+        head = list(islice(sheet.rows, LOOK_ROWS + 1))
+        layout = lay_out(head, work.options)
+        below = head[0 if layout.column.headerless else layout.header + 1 :]
+        width = max(len(row) for _, row in head)
+        added = []
+        while batch := below or list(islice(sheet.rows, BATCH_ROWS)):
+            below = []
+            width = max(width, *(len(row) for _, row in batch))
+            cells = [(place, row) for place, (_, row) in enumerate(batch)]
+            columns = without_empty([decided(cells, place, work.rules, work.tables) for place in number_places(layout)])
+            lines = [line for line, _ in batch]
+            added.append((lines, work.adder.add(np.array(lines), list(map(number_cells, columns)))))
+        names, kinds = _added_columns(column_names(layout), work.index, layout.look.headers)
+        if width + len(names) > MAX_COLUMNS:
+            raise UsageError(f"{source}: there is no room for {len(names)} more columns; save it as .csv")
+        header_row = 0 if layout.column.headerless else head[layout.header][0]
+        rows = (row for lines, cells in added for row in rows_of(lines, cells))
+        with replacing(work.target) as file, ZipWriter(file) as archive:
+            for name in sheet.archive.namelist():
+                if name.endswith("/"):
+                    continue
+                archive.begin(name)
+                with sheet.archive.open(name) as part:
+                    if name == sheet.part:
+                        add_columns(part, archive.write, AddedColumns(width, header_row, names, kinds), rows)
+                    else:
+                        while block := part.read(BLOCK_BYTES):
+                            archive.write(block)
+                archive.end()
+            archive.finish()
+    return EnrichReport(work.target, sum(len(lines) for lines, _ in added), work.adder.numbers, work.adder.known)
+
+
+def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
+    """Copy a parquet file batch by batch, with columns of text added; raises `UsageError`."""
+    from orchestrator.intake.sources.parquet_rows import opened_parquet, plain_columns, texts_of  # noqa: PLC0415 - a large library
+    from orchestrator.master.enriched_parquet import ParquetCopy  # noqa: PLC0415
+
+    source = work.options.source
+    with opened_parquet(path, source) as file:
+        plain, headers = plain_columns(file, source)
+        head = next(file.iter_batches(LOOK_ROWS), None)
+        looked = [] if head is None else zip(*(texts_of(head.column(place)) for place in plain), strict=True)
+        filled = [(line, row) for line, row in enumerate(looked, 1) if any(map(str.strip, row))]
+        layout = lay_out([(0, headers), *filled], replace(work.options, header_row=None))
+        numbers = [plain[place] for place in number_places(layout)]
+        names, _ = _added_columns(column_names(layout), work.index, file.schema_arrow.names)
+        row = 1  # that of the header
+        with replacing(work.target) as target, ParquetCopy(target, file.schema_arrow, names) as copy:
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+                cells = [list(enumerate(zip(texts_of(batch.column(place))))) for place in numbers]
+                columns = without_empty([decided(column, 0, work.rules, work.tables) for column in cells])
+                lines = np.arange(row + 1, row + 1 + batch.num_rows)
+                copy.write(batch, columns_of(work.adder.add(lines, list(map(number_cells, columns)))))
+                row += batch.num_rows
+    return EnrichReport(work.target, row - 1, work.adder.numbers, work.adder.known)
+
+
+def column_names(layout: TableLayout) -> list[str]:
+    """Return what the columns of numbers are called."""
+    headers = layout.look.headers
+    return [headers[place] if place < len(headers) else LINE for place in number_places(layout)]
+
+
+def _added_columns(
+    columns: Iterable[str], index: NumberIndex, taken: Iterable[str]
+) -> tuple[list[str], list[ColumnKind]]:
+    """Return names and kinds of all columns that are added; a name that is `taken` is counted on."""
+    used = set(taken)
+    names = []
+    for name in (name for column in columns for name in added_header(column, index)):
+        free = next(one for one in chain([name], (f"{name}#{turn}" for turn in count(2))) if one not in used)
+        used.add(free)
+        names.append(free)
+    kinds = [ColumnKind.TEXT, *index.kinds, ColumnKind.TEXT]
+    return names, kinds * (len(names) // len(kinds))
 
 
 def number_cells(rows: Rows) -> NumberCells:

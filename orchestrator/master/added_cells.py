@@ -62,6 +62,18 @@ def added_header(column: str, index: NumberIndex) -> tuple[str, ...]:
     return tuple(f"{column}.{name}" for name in (NUMBER, *index.columns, NOTE))
 
 
+def columns_of(added: Sequence[AddedCells]) -> list[list[str]]:
+    """Return the texts of the added cells, column by column."""
+    columns: list[list[str]] = []
+    for cells in added:
+        numbers = [f"+{number}" if number else "" for number in cells.numbers.tolist()]
+        for row, text in cells.several.items():
+            numbers[row] = text
+        columns.append(numbers)
+        columns += [list(map(column.words.__getitem__, column.codes.tolist())) for column in cells.columns]
+    return columns
+
+
 class CellAdder:
     """Looks up the numbers of one table, block by block in its order.
 

@@ -30,21 +30,28 @@ BUFFER_BYTES = 1 << 20
 
 def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock | Declared]:
     """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`."""
+    with opened_parquet(path, options.source) as file:
+        yield from table_blocks(_rows(file, options.source), replace(options, header_row=None), block_bytes)
+        nested = [field.name for field in file.schema_arrow if field.type.num_fields]
+        unread = (Unread(f"columns {shown(nested)}", 0, "they hold lists or records"),) if nested else ()
+        yield Declared(unread=unread)
+
+
+@contextmanager
+def opened_parquet(path: str, source: str) -> Iterator[Any]:
+    """Have a `ParquetFile`; raises `UsageError`, also for what turns out to be damaged while it is read."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - see above
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         raise UsageError(
-            f"{options.source}: reading parquet needs a library: pip install 'numbercheck-orchestrator[parquet]', "
+            f"{source}: reading parquet needs a library: pip install 'numbercheck-orchestrator[parquet]', "
             "or save it as .csv"
         ) from error
-    with input_errors(path), _damage(options.source, pa.ArrowException):
+    with input_errors(path), _damage(source, pa.ArrowException):
         pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
         with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
-            yield from table_blocks(_rows(file, options.source), replace(options, header_row=None), block_bytes)
-            nested = [field.name for field in file.schema_arrow if field.type.num_fields]
-            unread = (Unread(f"columns {shown(nested)}", 0, "they hold lists or records"),) if nested else ()
-            yield Declared(unread=unread)
+            yield file
 
 
 @contextmanager
@@ -65,14 +72,11 @@ def _rows(file: Any, source: str) -> Iterator[Row]:
 
     Raises `UsageError` when no column is left.
     """
-    schema = file.schema_arrow
-    places = [place for place, field in enumerate(schema) if not field.type.num_fields]
-    if not places:
-        raise UsageError(f"{source}: no column has plain values; write it with the numbers in a column of their own")
-    yield 0, [schema.field(place).name.strip() or f"Column {place + 1}" for place in places]
+    places, headers = plain_columns(file, source)
+    yield 0, headers
     line = 0
     for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-        columns = [_texts(batch.column(place)) for place in places]
+        columns = [texts_of(batch.column(place)) for place in places]
         for row in zip(*columns, strict=True):
             line += 1
             if any(map(str.strip, row)):
@@ -83,7 +87,16 @@ def _rows(file: Any, source: str) -> Iterator[Row]:
         )
 
 
-def _texts(column: Any) -> list[str]:
+def plain_columns(file: Any, source: str) -> tuple[list[int], list[str]]:
+    """Return which columns have plain values, and their headers; raises `UsageError` when none has."""
+    schema = file.schema_arrow
+    places = [place for place, field in enumerate(schema) if not field.type.num_fields]
+    if not places:
+        raise UsageError(f"{source}: no column has plain values; write it with the numbers in a column of their own")
+    return places, [schema.field(place).name.strip() or f"Column {place + 1}" for place in places]
+
+
+def texts_of(column: Any) -> list[str]:
     """Return a column's cells; where one is a time that Python does not know, all are as the library writes them."""
     try:
         return list(map(_text, column.to_pylist()))

@@ -30,11 +30,19 @@ if TYPE_CHECKING:
 
     from orchestrator.intake.numbers.decide import NumberRules
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
-    from orchestrator.intake.sources.csv_rows import CsvRecord
+    from orchestrator.intake.sources.table_layout import TableLayout
 
     Ints = npt.NDArray[np.int64]
 
 _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
+
+
+_EMPTY = CODES[Reason.EMPTY]
+
+
+def number_places(layout: TableLayout) -> tuple[int, ...]:
+    """Return which columns hold numbers."""
+    return layout.column.indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +94,18 @@ def _of_lines(block: TableBlock, rules: NumberRules, tables: LookupTables | None
     marks = np.append(marks, len(block.data))
     fields[ends - starts < fields] = 0  # nothing but delimiters
     columns = []
-    for place in (block.layout.column.index,):
+    for place in number_places(block.layout):
         begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
         stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
         short = fields <= place
         begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
-        columns.append(_decided(block, (begins, stops), (starts, ends), fields, rules, tables))
-    return TextInPlace(block.data, starts, ends, fields, tuple(columns))
+        columns.append(_decided_at(block, place, (begins, stops), (starts, ends), fields, rules, tables))
+    return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
 
 
-def _decided(
+def _decided_at(
     block: TableBlock,
+    place: int,
     cells: tuple[Ints, Ints],
     lines: tuple[Ints, Ints],
     fields: Ints,
@@ -117,13 +126,13 @@ def _decided(
         undecided &= (found == UNDECIDED) | (begins == stops)
     rest = np.flatnonzero(undecided)
     starts, ends = lines
-    records: list[tuple[int, CsvRecord]] = []
+    records: list[tuple[int, Sequence[str]]] = []
     for row in rest.tolist():
         # One by one they go the way that they go in a list, so that a row means the same in both.
         found_rows = list(replace(block, data=block.data[starts[row] : ends[row]]).rows())
-        records += [(row, record) for record in found_rows]
+        records += [(row, record.cells) for record in found_rows]
         fields[row] *= bool(found_rows)
-    slow = _decided_one_by_one(records, block.layout.column.index, rules)
+    slow = decided(records, place, rules)
     fast = np.flatnonzero((fields > 0) & ~undecided)
     return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), slow)
 
@@ -135,12 +144,29 @@ def _together(one: Rows, other: Rows) -> Rows:
     return Rows(numbers[order], lines[order], codes[order], Texts(len(order)))
 
 
-def _decided_one_by_one(
-    records: Sequence[tuple[int, CsvRecord]], place: int, rules: NumberRules, tables: LookupTables | None = None
+def decided(
+    rows: Sequence[tuple[int, Sequence[str]]], place: int, rules: NumberRules, tables: LookupTables | None = None
 ) -> Rows:
-    texts = [cell_at(record.cells, place) for _, record in records]
+    """Decide about the cells of one column, in rows with their places."""
+    texts = [cell_at(cells, place) for _, cells in rows]
     faults = {number: text.reason for number, text in enumerate(texts) if isinstance(text, FaultyCell)}
-    return normalise_block(CellBlock([row for row, _ in records], texts, faults), rules, tables)
+    return normalise_block(CellBlock([row for row, _ in rows], texts, faults), rules, tables)
+
+
+def without_empty(columns: Sequence[Rows]) -> tuple[Rows, ...]:
+    """Return columns without their empty cells, of which a row has one where all of its cells are empty: the first."""
+    first, *others = columns
+    if not others:
+        return (first,)
+    filled = np.unique(np.concatenate([rows.lines[rows.codes != _EMPTY] for rows in columns]))
+    return (
+        _cut(first, (first.codes != _EMPTY) | ~np.isin(first.lines, filled)),
+        *(_cut(rows, rows.codes != _EMPTY) for rows in others),
+    )
+
+
+def _cut(rows: Rows, kept: npt.NDArray[np.bool_]) -> Rows:
+    return Rows(rows.numbers[kept], rows.lines[kept], rows.codes[kept], Texts(int(kept.sum())))
 
 
 def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
@@ -149,7 +175,7 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
     starts: list[int] = []
     ends: list[int] = []
     fields: list[int] = []
-    records: list[tuple[int, CsvRecord]] = []
+    records: list[tuple[int, Sequence[str]]] = []
 
     def stand(begin: int, end: int, width: int) -> None:
         """Add the row on these lines, which has so many fields."""
@@ -161,11 +187,11 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
     for record in block.rows():
         for blank in range(line, record.begin):
             stand(blank, blank + 1, 0)
-        records.append((len(starts), record))
+        records.append((len(starts), record.cells))
         stand(record.begin, record.end, record.fields)
         line = record.end
     for blank in range(line, len(limits) - 1):
         stand(blank, blank + 1, 0)
-    columns = (_decided_one_by_one(records, place, rules, tables) for place in (block.layout.column.index,))
+    columns = [decided(records, place, rules, tables) for place in number_places(block.layout)]
     places = [np.array(found, np.int64) for found in (starts, ends, fields)]
-    return TextInPlace(block.data, places[0], places[1], places[2], tuple(columns))
+    return TextInPlace(block.data, places[0], places[1], places[2], without_empty(columns))

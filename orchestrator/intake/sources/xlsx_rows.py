@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections import Counter
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,31 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
                             f"something in them, and {counted['filled']:,} could be read; save it anew, or as .csv"
                         )
                 yield _declared(declared, filled, sheet.title if sheet else None)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetInPlace:
+    """The sheet of a workbook to be read: its part in `archive`, and its rows that are not blank, with their lines."""
+
+    archive: ZipFile
+    part: str
+    rows: Iterator[Row]
+
+
+@contextmanager
+def sheet_in_place(path: str, options: TableOptions) -> Iterator[SheetInPlace]:
+    """Have the same sheet as `read_workbook` reads; raises `UsageError`, also while its rows are drawn."""
+    with input_errors(path), _damage(options.source), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Path(path).open("rb") as file, ZipFile(file) as archive:
+            plain = file if not needs_respelling(archive) else packed(respelled(_parts(archive)))
+            hidden = {one.title for one in declared_sheets(archive) if one.is_hidden}
+            with closing(opened(plain)) as workbook, ZipFile(plain) as parts:
+                sheet = _sheet(workbook, options, hidden)
+                if sheet is None:
+                    raise UsageError(f"{options.source}: {_NO_SHEET}")
+                part: Any = sheet
+                yield SheetInPlace(parts, part._worksheet_path.removeprefix("/"), _rows(sheet))  # noqa: SLF001 - as above
 
 
 def _parts(archive: ZipFile) -> dict[str, bytes]:

@@ -1,0 +1,231 @@
+"""Cells that are added to the rows of a workbook's sheet, all else of which stays as it is, byte by byte.
+
+The sheet's own XML is copied, with insertions where its elements end, which expat tells to the byte: so formats, merged
+cells, formulas, filters and what no library knows come back. What the sheet says of its own size, and of its rows',
+is put right, since readers believe it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from xml.parsers import expat
+
+from orchestrator.jobdir.extra_files import Kind
+from orchestrator.master.added_cells import BETWEEN, columns_of
+from orchestrator.master.master_layout import column_letters
+from orchestrator.master.xml_text import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from orchestrator.master.added_cells import AddedCells
+
+_BLOCK_BYTES: Final = 1 << 20
+_SPANS: Final = re.compile(rb"\s+spans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_LETTERS: Final = re.compile(r"[A-Z]+")
+_WIDTH: Final = 18
+
+SheetRow = tuple[int, "Sequence[str]"]
+"""A row's number, and the texts of its added cells."""
+
+
+class AddedColumns(NamedTuple):
+    """Where cells are added: behind so many columns, with these headers in this row, and what each column holds."""
+
+    width: int
+    header_row: int
+    names: Sequence[str]
+    kinds: Sequence[Kind]
+
+
+def rows_of(shown_rows: Sequence[int], added: Sequence[AddedCells]) -> Iterator[SheetRow]:
+    """Yield the rows of a block with the texts of the added cells."""
+    yield from zip(shown_rows, zip(*columns_of(added), strict=True), strict=True)
+
+
+def add_columns(
+    source: IO[bytes], write: Callable[[bytes], object], columns: AddedColumns, rows: Iterable[SheetRow]
+) -> None:
+    """Copy the XML of a sheet and add cells to its rows, which come in the order in which they stand there.
+
+    Raises `ValueError` for XML that this can't be done with.
+    """
+    copy = _Copy(write, columns, iter(rows))
+    while block := source.read(_BLOCK_BYTES):
+        copy.feed(block)
+    copy.finish()
+
+
+class _Copy:
+    """Passes bytes on; every handler is called while the bytes of its tag are still held."""
+
+    def __init__(self, write: Callable[[bytes], object], columns: AddedColumns, rows: Iterator[SheetRow]) -> None:
+        self._write = write
+        self._columns = columns
+        self._rows = rows
+        self._next = next(rows, None)
+        self._held = b""
+        self._begin = 0  # where the held bytes begin in the part
+        self._row = self._column = self._widest = 0
+        self._cut: int | None = None
+        self._header_style = ""
+        self._has_columns = False
+        self._last = columns.width + len(columns.names)
+        self._letters = [column_letters(columns.width + 1 + place) for place in range(len(columns.names))]
+        self._parser = expat.ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.XmlDeclHandler = self._declared
+        self._parser.StartDoctypeDeclHandler = self._refused
+
+    def feed(self, block: bytes) -> None:
+        """Take further bytes."""
+        self._held += block
+        self._parse(block, is_last=False)
+        # What is parsed, and needs no change any more, goes on; of a row that is to be cut, the rest waits.
+        if self._cut is None:
+            self._pass(min(self._parser.CurrentByteIndex, self._begin + len(self._held)))
+
+    def finish(self) -> None:
+        """Pass on what is left."""
+        self._parse(b"", is_last=True)
+        self._pass(self._begin + len(self._held))
+        if self._next is not None:
+            raise ValueError("rows are left that the sheet does not have")
+
+    def _parse(self, block: bytes, *, is_last: bool) -> None:
+        try:
+            self._parser.Parse(block, is_last)
+        except expat.ExpatError as error:
+            raise ValueError("a sheet is no XML") from error
+
+    def _pass(self, end: int) -> None:
+        self._write(self._held[: end - self._begin])
+        self._drop(end)
+
+    def _drop(self, end: int) -> None:
+        self._held = self._held[end - self._begin :]
+        self._begin = end
+
+    def _tag(self) -> bytes:
+        """Pass on what stands before the tag of this moment, take it off, and return it."""
+        self._pass(self._parser.CurrentByteIndex)
+        size = _tag_end(self._held)
+        tag = self._held[:size]
+        self._drop(self._begin + size)
+        return tag
+
+    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if (encoding or "utf-8").lower() not in {"utf-8", "us-ascii", "ascii"}:
+            raise ValueError("a sheet in another encoding")
+
+    def _refused(self, *_: object) -> None:
+        raise ValueError("a sheet with a document type")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        prefix, _, local = name.rpartition(":")
+        match local:
+            case "c":
+                self._cell(attributes)
+            case "row":
+                self._row = int(attributes.get("r", self._row + 1))
+                self._column = 0
+                if "spans" in attributes:
+                    self._write(_SPANS.sub(b"", self._tag()))
+            case "dimension":
+                self._tag_without_content(self._dimension(attributes.get("ref", ""), prefix))
+            case "col":
+                self._widest = max(self._widest, int(attributes.get("max", "0")))
+            case "cols":
+                self._has_columns = True
+            case "sheetData" if not self._has_columns:
+                self._pass(self._parser.CurrentByteIndex)
+                self._write(f"<{_named(prefix, 'cols')}>{self._widths(prefix)}</{_named(prefix, 'cols')}>".encode())
+
+    def _cell(self, attributes: dict[str, str]) -> None:
+        place = attributes.get("r")
+        self._column = _column_of(place) if place else self._column + 1
+        if self._column > self._columns.width:
+            # An empty cell with a format, where an added one goes: nothing with a value stands so far to the right.
+            if self._cut is None:
+                self._cut = self._parser.CurrentByteIndex
+        elif self._row == self._columns.header_row:
+            self._header_style = attributes.get("s", "")
+
+    def _end(self, name: str) -> None:
+        prefix, _, local = name.rpartition(":")
+        if local == "cols" and self._widest <= self._columns.width:
+            self._pass(self._parser.CurrentByteIndex)
+            self._write(self._widths(prefix).encode())
+        elif local == "row":
+            self._end_row(prefix)
+
+    def _end_row(self, prefix: str) -> None:
+        end = self._parser.CurrentByteIndex
+        texts: Sequence[str] = ()
+        kinds: Sequence[Kind] = self._columns.kinds
+        style = ""
+        if self._row == self._columns.header_row:
+            texts, kinds, style = self._columns.names, [Kind.TEXT] * len(self._columns.names), self._header_style
+        elif self._next is not None and self._next[0] == self._row:
+            texts = self._next[1]
+            self._next = next(self._rows, None)
+        if texts:
+            self._pass(end if self._cut is None else self._cut)
+            self._drop(end)
+            cells = zip(self._letters, texts, kinds, strict=True)
+            tag = _named(prefix, "c"), _named(prefix, "v")
+            self._write(
+                "".join(
+                    _added_cell(f"{at}{self._row}", text, kind, style, tag) for at, text, kind in cells if text
+                ).encode()
+            )
+        self._cut = None
+
+    def _dimension(self, ref: str, prefix: str) -> str:
+        first, _, last = ref.partition(":")
+        row = re.sub("[^0-9]", "", last or first) or "1"
+        return f'<{_named(prefix, "dimension")} ref="{first or "A1"}:{column_letters(self._last)}{row}"/>'
+
+    def _tag_without_content(self, tag: str) -> None:
+        """Write an empty element in place of the one that begins."""
+        old = self._tag()
+        self._write(tag.encode() if old.endswith(b"/>") else tag.replace("/>", ">").encode())
+
+    def _widths(self, prefix: str) -> str:
+        first = self._columns.width + 1
+        return f'<{_named(prefix, "col")} min="{first}" max="{self._last}" width="{_WIDTH}" customWidth="1"/>'
+
+
+def _tag_end(text: bytes) -> int:
+    """Return how long the tag is that `text` begins with; a value may hold what else ends a tag."""
+    quote = 0
+    for place, sign in enumerate(text):
+        if quote:
+            quote = 0 if sign == quote else quote
+        elif sign in b"\"'":
+            quote = sign
+        elif sign == ord(">"):
+            return place + 1
+    raise ValueError("a tag without end")
+
+
+def _named(prefix: str, local: str) -> str:
+    return f"{prefix}:{local}" if prefix else local
+
+
+def _column_of(place: str) -> int:
+    column = 0
+    found = _LETTERS.match(place)
+    for letter in found[0] if found else "":
+        column = column * 26 + ord(letter) - ord("A") + 1
+    return column
+
+
+def _added_cell(at: str, text: str, kind: Kind, style: str, tag: tuple[str, str]) -> str:
+    cell, value = tag
+    mark = f' s="{style}"' if style else ""
+    if kind in {Kind.WHOLE, Kind.DECIMAL} and BETWEEN.strip() not in text:
+        return f'<{cell} r="{at}"{mark}><{value}>{text}</{value}></{cell}>'
+    return f'<{cell} r="{at}"{mark} t="str"><{value}>{escaped(text)}</{value}></{cell}>'
