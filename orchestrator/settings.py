@@ -39,6 +39,23 @@ class CsvStyle(StrEnum):
     EXCEL = "excel"
 
 
+class LineType(StrEnum):
+    """What `phonenumbers` calls the kinds of numbers."""
+
+    MOBILE = "mobile"
+    FIXED_LINE = "fixed_line"
+    FIXED_LINE_OR_MOBILE = "fixed_line_or_mobile"
+    TOLL_FREE = "toll_free"
+    PREMIUM_RATE = "premium_rate"
+    SHARED_COST = "shared_cost"
+    VOIP = "voip"
+    PERSONAL_NUMBER = "personal_number"
+    PAGER = "pager"
+    UAN = "uan"
+    VOICEMAIL = "voicemail"
+    UNKNOWN = "unknown"
+
+
 class OutputFormat(StrEnum):
     """Formats of the master."""
 
@@ -54,6 +71,8 @@ Positive = Annotated[float, Gt(0)]
 class JobSettings:
     """One list, in one directory. `directory` is absolute; `inputs` are absolute paths, globs or "-".
 
+    Numbers of the lists in `exclude` (absolute paths or globs) are rejected, and those of no type in `line_types`.
+
     `max_rejected` is the share of the lines read that may be rejected before a run refuses to send anything.
     """
 
@@ -66,6 +85,8 @@ class JobSettings:
     sheet: str | None = None
     default_region: str | None = None
     exclude_calling_codes: tuple[Annotated[int, Ge(1), Le(999)], ...] = ()
+    exclude: tuple[str, ...] = ()
+    line_types: tuple[LineType, ...] = ()
     max_rejected: Annotated[float, Ge(0), Le(1)] = 0.5
 
 

@@ -8,7 +8,7 @@ from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
 from orchestrator.report import summary
-from orchestrator.report.printed import WIDTH, count, findings, inputs_table, numbers_table, table
+from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +63,8 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "inputs": summary.inputs(report.counts),
         "numbers": summary.numbers(report.counts),
         "rejected_by_reason": dict(report.counts.rejected_by_reason),
+        "left_out": report.left_out,
+        "saved": report.saved_usd,
         "advice": list(report.advice),
         "from_text": report.counts.from_text,
         "chunks": report.chunks,
@@ -80,6 +82,9 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
         *numbers_table(plan["numbers"], width),
         *_rejects(plan["rejected_by_reason"], plan.get("advice", ()), width),
     ]
+    if left_out := plan.get("left_out", 0):
+        saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
+        lines += ["", f"left out by exclude and line_types: {count(left_out)} number{'s' * (left_out != 1)}{saved}"]
     if from_text := plan["from_text"]:
         lines += ["", f"{count(from_text)} accepted numbers stood inside other text: see that they are meant"]
     lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *cost_lines(plan, width)]

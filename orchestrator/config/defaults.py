@@ -28,8 +28,9 @@ def job_table(draft: Draft) -> dict[str, Any]:
     name = table["name"] if isinstance(table["name"], str) else draft.path.stem  # another type is refused later
     table.setdefault("directory", f"runs/{name}")
     table["directory"] = _resolved(folder, table["directory"])
-    if isinstance(table.get("inputs"), list):
-        table["inputs"] = [_resolved_input(folder, text) for text in table["inputs"]]
+    for key in ("inputs", "exclude"):
+        if isinstance(table.get(key), list):
+            table[key] = [_resolved_input(folder, text) for text in table[key]]
     return table
 
 

@@ -242,6 +242,11 @@ RULES: dict[tuple[type, str], Rule] = {
         looks_like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     ),
     (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_path, path_hint),
+    (JobSettings, "exclude"): Rule(
+        "a file or a glob",
+        lambda text: is_path(text) and text != "-",
+        lambda value: "" if value == "-" else path_hint(value),
+    ),
     (JobSettings, "directory"): Rule("a directory's path", is_path, path_hint),
     (JobSettings, "chunk_size"): _COUNT,
     (JobSettings, "column"): _HEADER,

@@ -13,11 +13,15 @@ The way of one number through the modules:
 from orchestrator.intake.advice import advice
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.list_reading import Planned, read_list, rebuild
-from orchestrator.intake.numbers.reasons import Reason
+from orchestrator.intake.numbers.reasons import EXCLUDED_BY, LINE_TYPE, Reason
 from orchestrator.intake.plan import ChunkLimits, Observed, ReadList
 from orchestrator.intake.sources.find import fingerprint
 
+LEFT_OUT = (EXCLUDED_BY, LINE_TYPE)
+"""What the reasons begin with of valid numbers that `exclude` and `line_types` leave out."""
+
 __all__ = [
+    "LEFT_OUT",
     "ChunkLimits",
     "Observed",
     "Planned",

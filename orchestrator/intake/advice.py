@@ -15,7 +15,7 @@ import phonenumbers
 from orchestrator.files import disk_errors
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 from orchestrator.intake.numbers.decide import NumberRules, normalise
-from orchestrator.intake.numbers.reasons import NUMBERLIKE, Reason
+from orchestrator.intake.numbers.reasons import LINE_TYPE, NUMBERLIKE, Reason
 from orchestrator.intake.plan import Observed, ReadList
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def advice(plan: ReadList, job: JobSettings) -> tuple[str, ...]:
     """Return sentences that say what would help with the rejected lines of a list, the most helpful first."""
     if plan.counts.rejected <= plan.counts.read * WORTH_A_SENTENCE:
         return ()
-    return (*_other_columns(plan), *_other_readings(plan, job), *_by_reason(plan))
+    return (*_other_columns(plan), *_other_readings(plan, job), *_line_types(plan), *_by_reason(plan))
 
 
 def _valid(texts: Iterable[str], rules: NumberRules) -> int:
@@ -134,6 +134,17 @@ def _or_plus(seen: Observed) -> str:
 def _share(count: int, seen: Observed) -> str:
     """Return a share of the sample, rounded down, so that 100 % means all."""
     return f"{100 * count // seen.sampled} %"
+
+
+def _line_types(plan: ReadList) -> Iterable[str]:
+    """Name the type that most of those numbers have that `line_types` turns away."""
+    found = {reason: count for reason, count in plan.counts.rejected_by_reason.items() if reason.startswith(LINE_TYPE)}
+    if sum(found.values()) > plan.counts.read * WORTH_A_SENTENCE:
+        most = max(found, key=found.__getitem__)
+        yield (
+            f"line_types turns {sum(found.values()):,} numbers away, {found[most]:,} of them of the type "
+            f'"{most.removeprefix(LINE_TYPE)}": add it where those are wanted'
+        )
 
 
 _SENTENCES = {

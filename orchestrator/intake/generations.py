@@ -12,11 +12,12 @@ import numpy as np
 
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
+from orchestrator.intake.blocks import private_file
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.list_reading import read_list, take_over
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.sources.find import find_inputs
-from orchestrator.jobdir.arrays import pack_places, unpack_places
+from orchestrator.jobdir.arrays import pack_places, save_array, unpack_places
 from orchestrator.jobdir.chunk_files import read_chunk, write_chunk
 from orchestrator.jobdir.column_files import read_columns, write_columns
 from orchestrator.jobdir.layout import EXTENDING, chunk_folder, chunk_path, columns_path, rows_path
@@ -124,16 +125,21 @@ async def extend_list(
     make_private_directory(scratch)
     try:
         uncut = partial(_uncut, job.chunk_size)
-        read = await read_list(replace(job, inputs=inputs, directory=scratch), uncut, workers, stdin, keep=kept.keep)
+        old = np.concatenate([_numbers(job.directory, chunk) for chunk in known])
+        with disk_errors(scratch), private_file(scratch / "known") as file:
+            save_array(file, old)
+        longer = replace(job, inputs=inputs, directory=scratch)
+        read = await read_list(longer, uncut, workers, stdin, keep=kept.keep, save_for=scratch / "known")
         _check_columns(read.counts.columns, kept.columns)
         listed = np.concatenate([_numbers(scratch, chunk) for chunk in read.chunks])
-        old = np.concatenate([_numbers(job.directory, chunk) for chunk in known])
         places = _places(old, listed)
         is_new = np.ones(len(listed), np.bool_)
         is_new[places] = False
         chunks = _write_added(job, scratch, read, is_new, limits, first_chunk) if is_new.any() else []
         order = np.concatenate([places, np.flatnonzero(is_new)])
         _remove(chunk_folder(scratch))
+        with disk_errors(scratch):
+            (scratch / "known").unlink()
     except BaseException:
         _remove(scratch)
         raise

@@ -23,8 +23,9 @@ from orchestrator.intake.accounts import accounts
 from orchestrator.intake.advice import advice, observe
 from orchestrator.intake.cutting import Stretch, chunk_sizes, cut_chunks, cut_columns, sync
 from orchestrator.intake.duplicates.in_memory import AT_ONCE_ROWS, Unique, drop_duplicates, in_order, starts
+from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.kept_columns import united
-from orchestrator.intake.numbers.reasons import NUMBERLIKE
+from orchestrator.intake.numbers.reasons import EXCLUDED_BY, LINE_TYPE, NUMBERLIKE
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.scanning import Scanned, scan, source_of
 from orchestrator.intake.sources.number_column import shown
@@ -66,17 +67,20 @@ async def read_list(
     *,
     keep: Keep = False,
     block_bytes: int | None = None,
+    save_for: Path | None = None,
 ) -> ReadList:
     """Read the list of a job and write its chunk files, rejected.csv and duplicates.csv; those of an earlier plan go.
 
     `limits` is asked with the count of accepted numbers, since a platform may do without a list that is too small.
-    `keep` says which columns of tables are kept, in a file beside each chunk file (`columns_path`).
+    `keep` says which columns of tables are kept, in a file beside each chunk file (`columns_path`). Numbers in the file
+    `save_for` stay, although a list of `exclude` has them.
     Raises `UsageError` for inputs that can't be read, a list without a number, one of which more than `max_rejected`
     was rejected, or one that the limits can't cut, and `StorageError`.
     """
     source = source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
-        scanned = await scan(source, workers, folder)
+        exclude, said = await read_exclude(job, workers, folder, save_for)
+        scanned = await scan(source, workers, folder, exclude)
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
         if not _is_enough(scanned, unique, job):
@@ -92,7 +96,7 @@ async def read_list(
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
     empty = tuple(account.name for account in plan.counts.inputs if not account.read)
     counts = replace(plan.counts, columns=columns)
-    return replace(plan, listed=replace(plan.listed, counts=counts), chunks=tuple(chunks), empty=empty)
+    return replace(plan, listed=replace(plan.listed, counts=counts), chunks=tuple(chunks), empty=empty, said=said)
 
 
 async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
@@ -158,7 +162,8 @@ async def rebuild(
         return Rebuilt(planned.columns or ())
     source = source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
-        scanned = await scan(source, workers, folder)
+        exclude, _ = await read_exclude(job, workers, folder)
+        scanned = await scan(source, workers, folder, exclude)
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         plan = await _review(source, scanned, unique, workers, folder)
@@ -167,8 +172,9 @@ async def rebuild(
         if not await _fits(lost, stretches, ordered, workers, folder) or planned.columns not in (None, found):
             raise ChangedError(
                 f"{source.named}: this is not the list that the job began with, or another release reads it "
-                f"differently, and {len(lost)} lost chunk files can't be built from it; bring the list back as it was, "
-                "run it with the release that planned it, or begin a new job in another directory"
+                f"differently, and {len(lost)} lost chunk files can't be built from it; bring the list, and those of "
+                "`exclude`, back as they were, run it with the release that planned it, or begin a new job in another "
+                "directory"
             )
         hashes: dict[int, str] = {}
         if found:
@@ -217,7 +223,9 @@ async def _review(source: Source, scanned: Scanned, unique: Unique, workers: Wor
     rejected = scanned.rejected
     parts = [rejects.SourceRows(stored.path, stored.rows, found.source) for found, stored in scanned.rows]
     numberlike = sum(count for reason, count in rejected.items() if reason in NUMBERLIKE)
-    written = await workers.run(rejects.write_rejects, parts, numberlike, unique.duplicates_file, directory)
+    written = await workers.run(
+        rejects.write_rejects, parts, numberlike, unique.duplicates_file, directory, scanned.rules.reasons
+    )
     counts = ListCounts(
         read=scanned.read,
         accepted=unique.accepted,
@@ -310,8 +318,9 @@ def _remove(folder: Path) -> None:
 
 
 def _is_enough(scanned: Scanned, unique: Unique, job: JobSettings) -> bool:
-    """Whether so much of the list was accepted that it may be cut into chunks."""
-    return unique.accepted > 0 and sum(scanned.rejected.values()) <= scanned.read * job.max_rejected
+    """Whether so much of the list was accepted that it may be cut; what is left out on purpose is no fault."""
+    wrong = sum(count for reason, count in scanned.rejected.items() if not reason.startswith((EXCLUDED_BY, LINE_TYPE)))
+    return unique.accepted > 0 and wrong <= scanned.read * job.max_rejected
 
 
 def _complaint(plan: ReadList, source: Source) -> str:

@@ -40,13 +40,14 @@ class Observed:
 class ReadList:
     """The whole list. `observed` is what `advice` is made of.
 
-    `empty` names the inputs that have nothing in them.
+    `empty` names the inputs that have nothing in them. `said` are sentences about the lists of `exclude`.
     """
 
     listed: Listed
     chunks: tuple[Chunk, ...] = ()
     observed: Observed = Observed()
     empty: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def counts(self) -> ListCounts:

@@ -60,10 +60,16 @@ class Written:
     repeated: tuple[int, ...]
 
 
-def write_rejects(parts: Sequence[SourceRows], numberlike: int, duplicates_file: Path, directory: Path) -> Written:
+def write_rejects(
+    parts: Sequence[SourceRows],
+    numberlike: int,
+    duplicates_file: Path,
+    directory: Path,
+    reasons: Sequence[str] = REASONS,
+) -> Written:
     """Write both tables into `directory`: a piece; raises `StorageError`.
 
-    `parts` are in list order; `numberlike` is how many texts the sample is of.
+    `parts` are in list order; `numberlike` is how many texts the sample is of, and `reasons` are in order of codes.
     """
     begins = np.array(starts([part.rows for part in parts]), np.int64)
     names = list(dict.fromkeys(csv_safe(part.source) for part in parts))
@@ -86,7 +92,7 @@ def write_rejects(parts: Sequence[SourceRows], numberlike: int, duplicates_file:
             if rows.are_plain and (firsts == firsts[0]).all():
                 repeated.write(_plain_duplicates(rows, begin, here, names[owner], names[firsts[0]]))
                 continue
-            _write(rejected, _rejected(rows, names[owner]))
+            _write(rejected, _rejected(rows, names[owner], reasons))
             _write(repeated, _duplicates(rows, begin, here, names[owner], [names[i] for i in firsts.tolist()]))
             found = np.flatnonzero(np.isin(rows.codes, _NUMBERLIKE)).tolist()
             sample += [rows.raw(row) for place, row in enumerate(found, seen) if place in wanted]
@@ -99,10 +105,10 @@ def write_rejects(parts: Sequence[SourceRows], numberlike: int, duplicates_file:
     return Written(tuple(sample), len(others), fields, hashes, tuple(repeated_rows))
 
 
-def _rejected(rows: Rows, source: str) -> Iterator[Record]:
+def _rejected(rows: Rows, source: str, reasons: Sequence[str]) -> Iterator[Record]:
     for row in np.flatnonzero(rows.codes >= FIRST_REASON).tolist():
-        reason = REASONS[int(rows.codes[row]) - FIRST_REASON]
-        yield str(rows.lines[row]), csv_safe(rows.raws[row].decode()), reason, source
+        reason = reasons[int(rows.codes[row]) - FIRST_REASON]
+        yield str(rows.lines[row]), csv_safe(rows.raws[row].decode()), csv_safe(reason), source
 
 
 def _plain_duplicates(rows: Rows, begin: int, table: npt.NDArray[np.int64], source: str, first_source: str) -> bytes:

@@ -7,13 +7,12 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.errors import PieceDiedError, UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, LARGE_BLOCK_BYTES
-from orchestrator.intake.numbers.decide import NumberRules
-from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.intake.numbers.decide import ExcludeList, NumberRules
 from orchestrator.intake.parts import DrawnInput, FilePart, ListPart, Source, draw_parts, size_of, store_part
 from orchestrator.intake.preparing import LARGE_BYTES, Preparation, announced_bytes
 from orchestrator.intake.sources.find import Input, find_inputs
@@ -35,6 +34,7 @@ class Scanned:
 
     drawn: tuple[DrawnInput, ...]
     rows: tuple[tuple[Input, StoredRows], ...]
+    rules: NumberRules
 
     @property
     def files(self) -> list[StoredRows]:
@@ -50,7 +50,7 @@ class Scanned:
     def rejected(self) -> dict[str, int]:
         """How many were rejected, by reason."""
         total = sum((stored.rejected for _, stored in self.rows), Counter[str]())
-        return {reason: total[reason] for reason in REASONS if total[reason]}
+        return {reason: total[reason] for reason in self.rules.reasons if total[reason]}
 
     @property
     def looks(self) -> list[Look]:
@@ -66,12 +66,14 @@ def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes:
     return Source(job, inputs, stdin, block_bytes, keep)
 
 
-async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
+async def scan(
+    source: Source, workers: Workers, folder: Path, exclude: tuple[ExcludeList, ...] = (), *, may_be_empty: bool = False
+) -> Scanned:
     """Turn all inputs into files of rows."""
     drawn: list[DrawnInput] = []
     owners: list[Input] = []
     files: list[str] = []
-    rules = NumberRules.of(source.job)
+    rules = replace(NumberRules.of(source.job), exclude=exclude)
     stopped = threading.Event()
     preparation = Preparation(rules.default_region, announced_bytes(source.inputs), workers, folder)
 
@@ -91,7 +93,7 @@ async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
         # Text is read in small blocks; what a worker can die of is a workbook that takes too much memory.
         raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
     rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
-    scanned = Scanned(tuple(drawn), rows)
+    scanned = Scanned(tuple(drawn), rows, rules)
     filled = {found for found, stored in rows if stored.rows}
     declared = {found: stored.declared for found, stored in rows if stored.declared is not None}
     for found, one in zip(source.inputs, drawn, strict=True):
@@ -101,7 +103,7 @@ async def scan(source: Source, workers: Workers, folder: Path) -> Scanned:
                 f"{found.source}: there is something in it, and no row could be read: it has a header only, or is no "
                 "list; bring it right, or take it out of `inputs`"
             )
-    if not scanned.read:
+    if not scanned.read and not may_be_empty:
         raise UsageError(f"{source.named}: the list is empty")
     return scanned
 

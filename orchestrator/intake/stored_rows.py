@@ -10,8 +10,8 @@ import numpy as np
 
 from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, CellBlock, Declared, Look, Rows, write_rows
 from orchestrator.intake.kept_columns import write_kept
-from orchestrator.intake.numbers.decide import CODES, NumberRules, decide_cells
-from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.intake.numbers.decide import NumberRules, decide_cells
+from orchestrator.intake.numbers.turned_away import turn_away
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,13 +57,13 @@ def normalise_block(block: Block, rules: NumberRules, tables: LookupTables | Non
 
 def store_block(block: Block, rules: NumberRules, path: Path, tables: LookupTables | None = None) -> StoredRows:
     """Normalise a block and write its rows to `path`, kept columns beside it: a piece; raises `StorageError`."""
-    rows = normalise_block(block, rules, tables)
+    rows = turn_away(normalise_block(block, rules, tables), rules)
     write_rows(path, rows)
-    counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(REASONS)).tolist()
+    counts = np.bincount(rows.codes, minlength=FIRST_REASON + len(rules.reasons)).tolist()
     stored = StoredRows(
         path,
         len(rows.lines),
-        Counter({reason: counts[code] for reason, code in CODES.items() if counts[code]}),
+        Counter({reason: counts[code] for code, reason in enumerate(rules.reasons, FIRST_REASON) if counts[code]}),
         from_text=counts[FROM_TEXT],
         largest=int(rows.numbers.max(initial=0)),
         first_line=rows.first_line,

@@ -93,6 +93,7 @@ async def _plan_anew(
         log.warning("input_without_rows", input=name, help="it is empty")
     return (
         *(f"{name}: it is empty, so nothing was read from it" for name in read.empty),
+        *read.said,
         *advice(read, settings.job),
     )
 
@@ -155,6 +156,7 @@ def _reading(settings: Settings) -> dict[str, object]:
         "sheet": job.sheet,
         "default_region": job.default_region,
         "exclude_calling_codes": sorted(job.exclude_calling_codes),
+        "line_types": sorted(job.line_types) or None,  # an earlier version had none, and noted nothing
         "chunk_size": job.chunk_size,
     }
 

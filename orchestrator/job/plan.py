@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
+from orchestrator.intake import LEFT_OUT
 from orchestrator.job.access import opened
-from orchestrator.job.budget import PlannedCost, objection, planned_costs, total_cost
+from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, total_cost
 from orchestrator.job.greeting import check_the_address
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.rehearsal import rehearse
@@ -36,7 +37,9 @@ BYTES_A_CELL = 64
 class PlanReport:
     """What `plan` found. `findings` are sentences about key, balance, disk, clock and budget.
 
-    `advice` are sentences about rejected lines and the settings that would help; a begun job gets none.
+    `advice` are sentences about rejected lines and the settings that would help; a begun job gets none. `left_out`
+    counts the numbers that `exclude` and `line_types` leave out, and `saved_usd` is what they would cost at most, None
+    where that is not known.
     """
 
     counts: ListCounts
@@ -47,6 +50,8 @@ class PlanReport:
     findings: tuple[str, ...]
     exit_code: ExitCode
     advice: tuple[str, ...] = ()
+    left_out: int = 0
+    saved_usd: float | None = None
 
 
 async def plan_job(settings: Settings, world: World) -> PlanReport:
@@ -81,6 +86,8 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
         if free_bytes < needed_bytes:
             text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
             findings.append((ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}"))
+    left_out = sum(lines for reason, lines in counts.rejected_by_reason.items() if reason.startswith(LEFT_OUT))
+    prices = [platform.price_per_10000 for platform in settings.platforms.values()]
     codes = {code for code, _ in findings}
     worst_first = (ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED)
     return PlanReport(
@@ -92,6 +99,8 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
         findings=tuple(text for _, text in findings),
         exit_code=next((code for code in worst_first if code in codes), ExitCode.DONE),
         advice=helps,
+        left_out=left_out,
+        saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )
 
 

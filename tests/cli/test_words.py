@@ -264,6 +264,13 @@ def test_a_held_task_tells_how_to_find_it() -> None:
     assert stalled[3]["when"] == "send it again, for unknown, although it has a task id and was paid for"
 
 
+def test_what_is_left_out_and_saved() -> None:
+    """`exclude` and `line_types` leave numbers out, which saves something where the prices are known."""
+    text = plan_text(PLAN | {"left_out": 1_200, "saved": 0.12})
+    assert "\n\nleft out by exclude and line_types: 1,200 numbers, which saves up to 0.12 USD\n" in text
+    assert "line_types: 1 number\n" in plan_text(PLAN | {"left_out": 1, "saved": None})
+
+
 def test_each_input_has_a_line_and_what_was_left_unread() -> None:
     """Sheets stand below their workbook, hidden ones are called so, and what was not read says why."""
     counts = {"read": 5, "accepted": 4, "duplicates": 1, "rejected": 0}

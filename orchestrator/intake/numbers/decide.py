@@ -32,13 +32,14 @@ from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResu
 from orchestrator.cells import LONGEST_CELL, MAX_DIGITS, Cell, Fault, read_text
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import FIRST_REASON, FROM_TEXT, PLAIN, CellBlock, Rows
-from orchestrator.intake.numbers.reasons import REASONS, Reason, not_valid_in
+from orchestrator.intake.numbers.reasons import EXCLUDED_BY, REASONS, Reason, not_valid_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from orchestrator.intake.blocks import Block
-    from orchestrator.settings import JobSettings
+    from orchestrator.settings import JobSettings, LineType
 
 if hasattr(phonenumbers, "enable_pattern_cache"):  # else a list of many regions compiles patterns at every number
     phonenumbers.enable_pattern_cache()
@@ -70,11 +71,26 @@ _ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that i
 
 
 @dataclass(frozen=True, slots=True)
+class ExcludeList:
+    """A list of numbers that are never sent: its name, and the file of them, sorted."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class NumberRules:
-    """The settings that decide what is accepted."""
+    """The settings that decide what is accepted; without `line_types` all are."""
 
     default_region: str | None
     excluded: frozenset[int]
+    line_types: frozenset[LineType] = frozenset()
+    exclude: tuple[ExcludeList, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """All reasons, in the order of their codes."""
+        return (*REASONS, *(f"{EXCLUDED_BY}{one.name}" for one in self.exclude))
 
     @classmethod
     def of(cls, job: JobSettings) -> NumberRules:
@@ -82,7 +98,7 @@ class NumberRules:
         region = job.default_region
         if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
             raise UsageError(f"default_region = {region!r}: there is no such region; two capital letters, such as CH")
-        return cls(region, frozenset(job.exclude_calling_codes))
+        return cls(region, frozenset(job.exclude_calling_codes), frozenset(job.line_types))
 
 
 def normalise(raw: str, rules: NumberRules) -> int | str:

@@ -11,6 +11,7 @@ from enum import StrEnum
 import phonenumbers
 
 from orchestrator.cells import MAX_DIGITS, Fault
+from orchestrator.settings import LineType
 
 
 class Reason(StrEnum):
@@ -47,8 +48,15 @@ def not_valid_in(calling_code: int) -> str:
     return NOT_VALID + (region if region.isalpha() else f"+{calling_code}")
 
 
-REASONS: tuple[str, ...] = (*Reason, *sorted(map(not_valid_in, phonenumbers.COUNTRY_CODE_TO_REGION_CODE)))
+LINE_TYPE = "line type "
+"""What the reasons of `line_types` begin with; the type follows."""
+
+EXCLUDED_BY = "excluded by "
+"""What the reasons of `exclude` begin with; the list's name follows. They have the codes behind those of `REASONS`."""
+
+_NOT_VALID = tuple(sorted(map(not_valid_in, phonenumbers.COUNTRY_CODE_TO_REGION_CODE)))
+REASONS: tuple[str, ...] = (*Reason, *(f"{LINE_TYPE}{kind}" for kind in LineType), *_NOT_VALID)
 """All reasons, in the order in which they are shown. Rows keep the position of theirs as a code, see `blocks`."""
 
-NUMBERLIKE = frozenset((Reason.NO_COUNTRY_CODE, Reason.TOO_SHORT, Reason.TOO_LONG, *REASONS[len(Reason) :]))
+NUMBERLIKE = frozenset((Reason.NO_COUNTRY_CODE, Reason.TOO_SHORT, Reason.TOO_LONG, *_NOT_VALID))
 """The reasons of what another reading might accept."""

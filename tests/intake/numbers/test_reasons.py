@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from orchestrator.intake.blocks import FIRST_REASON
 from orchestrator.intake.numbers.reasons import NUMBERLIKE, REASONS, Reason, not_valid_in
+from orchestrator.settings import LineType
 
 
 def test_the_list_of_reasons_is_closed() -> None:
@@ -13,7 +14,10 @@ def test_the_list_of_reasons_is_closed() -> None:
         "more digits beside the number than an extension has", "a quote that is opened and not closed",
         "a row that ends before the column of numbers", "line too long",
     ]  # fmt: skip
-    assert all(reason.startswith("not a valid number of ") for reason in REASONS[len(Reason) :])
+    others = REASONS[len(Reason) :]
+    types = [f"line type {kind}" for kind in LineType]
+    assert list(others[: len(types)]) == types
+    assert all(reason.startswith("not a valid number of ") for reason in others[len(types) :])
     assert len(set(REASONS)) == len(REASONS) < (1 << 16) - FIRST_REASON
 
 
