@@ -278,7 +278,9 @@ RULES: dict[tuple[type, str], Rule] = {
     (PlatformSettings, "billing_block"): _COUNT,
     (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
     (PlatformSettings, "result_columns"): _HEADER,
-    (PlatformSettings, "extra_columns"): _HEADER,
+    (PlatformSettings, "extra_columns"): Rule(
+        "a column's name, with a letter or a digit in it", lambda text: any(map(str.isalnum, text)) and is_header(text)
+    ),
     (PollingSettings, "min_interval_s"): Rule(f"a number from 0 to {_MAX_WAIT_S:,}", _is_a_wait),
     (PollingSettings, "max_interval_s"): _PAUSE,
     (BackoffSettings, "base_delay_s"): _PAUSE,

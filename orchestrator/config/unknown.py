@@ -44,9 +44,12 @@ def unknown_key(key: str, cls: type, table: dict[str, Any]) -> str:
     if is_secret(key):
         return secret_message(table)
     names = keys_of(cls)
+    home = _home(key)
+    if home and guess(key, names):  # `give_up_after_s` among the times of polling may be either
+        return f"unknown key; {home}{did_you_mean(key, names).replace(';', ', or')}"
     if guess(key, names):
         return f"unknown key{did_you_mean(key, names)}"
-    return f"unknown key; {_home(key) or f'known here: {listed(names)}'}"
+    return f"unknown key; {home or f'known here: {listed(names)}'}"
 
 
 def check_top(draft: Draft) -> None:

@@ -2,7 +2,7 @@ r"""The extra file: what one task's result says of its numbers beside the verdic
 
 One line of ASCII, then for each column one code a number, as little-endian 32-bit integers:
 
-    numbercheck-extras 1 {"columns": [{"name": "activedays", "words": ["", "7", …]}], "rows": 20000, …}\n
+    numbercheck-extras 1 {"columns": [{"name": "activedays", "kind": 1, "words": ["", "7", …]}], "rows": 20000, …}\n
     <4 bytes a number of each column, each an index into the column's words>
 
 It holds nothing that its raw result does not: it is made anew whenever other columns are asked for, and no ledger knows
@@ -88,7 +88,9 @@ def extras_bytes(extras: Extras, rows: int) -> bytes:
     """Return what the extra file of a chunk of `rows` numbers holds."""
     codes = b"".join(column.codes.astype(_CODES).tobytes() for column in extras.columns)
     header = {
-        "columns": [{"name": column.name, "words": column.words} for column in extras.columns],
+        "columns": [
+            {"name": column.name, "kind": kind_of(column.words), "words": column.words} for column in extras.columns
+        ],
         "rows": rows,
         "sha256": hashlib.sha256(codes).hexdigest(),
         "result_sha256": extras.result_sha256,
@@ -102,7 +104,7 @@ def read_extras_head(path: Path) -> ExtrasHead | None:
         with path.open("rb") as file:
             header = _header(file.readline())
         columns = header["columns"]
-        kinds = tuple(kind_of(column["words"]) for column in columns)
+        kinds = tuple(Kind(column["kind"]) for column in columns)
         return ExtrasHead(tuple(column["name"] for column in columns), kinds, header["result_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -54,7 +54,12 @@ class CodedColumn:
 
     def cut(self, first: int, last: int) -> CodedColumn:
         """Return the rows from `first` to before `last`."""
-        return CodedColumn(self.words, self.codes[first:last])
+        codes = self.codes[first:last]
+        if len(self.words) <= max(len(codes), MANY_WORDS):
+            return CodedColumn(self.words, codes)
+        # A large chunk may have another text in each row: a block of it would pay for those of all others.
+        used, codes = np.unique(codes, return_inverse=True)
+        return CodedColumn(tuple(self.words[code] for code in used.tolist()), codes.astype(np.uint32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +190,4 @@ def read_further(path: Path | None, count: int, rows: int) -> tuple[CodedColumn,
 
 
 ROWS_AT_ONCE: Final = 20_000
+MANY_WORDS: Final = 256

@@ -100,6 +100,14 @@ BAD = [
         'config.toml:11: [output] keep_columns, item 2: expected each column once, found "city" again',
     ),
     (
+        "platforms.amazon",
+        'extra_columns = ["--"]',
+        (
+            "config.toml:10: [platforms.amazon] extra_columns, item 1: "
+            'expected a column\'s name, with a letter or a digit in it, found "--"'
+        ),
+    ),
+    (
         "output",
         'lists = ["n/a", "n-a"]',
         'config.toml:11: [output] lists, item 2: expected each verdict once, found "n-a" again',

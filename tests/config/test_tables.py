@@ -65,6 +65,14 @@ BAD = [
         "config.toml:2: [job] exclude_calling_codes: expected a list of whole numbers from 1 to 999, found 86",
     ),
     ("job", "chunksize = 100", "config.toml:2: [job] chunksize: unknown key; did you mean chunk_size?"),
+    (
+        "polling",
+        "give_up_after_s = 5.0",
+        (
+            "config.toml:11: [polling] give_up_after_s: unknown key; it belongs under [backoff], or did you mean "
+            "give_up_after_h?"
+        ),
+    ),
     ("job", "formats = []", "config.toml:2: [job] formats: unknown key; it belongs under [output]"),
     (
         "workers",

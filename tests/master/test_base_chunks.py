@@ -127,3 +127,15 @@ def test_verdicts_without_a_chunk_hash(chunk: Chunk, tmp_path: Path) -> None:
     write_verdicts(verdict_path(tmp_path, "p0", 1), Verdicts(("unanswered", "no"), b"\1"))
     (block,) = base_blocks(ours, 0)
     assert block.words[0][block.codes[0][0]] == "no"
+
+
+def test_a_block_pays_for_its_own_words_only() -> None:
+    """Of a column with another text in each row, a part has the texts of its rows, and small columns are left alone."""
+    words = ("", *(f"w{place}" for place in range(999)))
+    column = CodedColumn(words, np.arange(1000, dtype=np.uint32)[::-1])
+    part = column.cut(10, 400)
+    assert len(part.words) == 390
+    assert [part.words[code] for code in part.codes] == [words[code] for code in column.codes[10:400]]
+    assert column.cut(0, 1000).words is words
+    few = CodedColumn(("", "yes"), np.zeros(10, np.uint8))
+    assert few.cut(0, 1).words == ("", "yes")
