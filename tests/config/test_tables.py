@@ -53,7 +53,7 @@ BAD = [
             " digit (it becomes part of file names), found a date or a time"
         ),
     ),
-    ("job", "column = 3", "config.toml:2: [job] column: expected text that is not empty, found 3"),
+    ("job", "column = 3", "config.toml:2: [job] column: expected text or a list of at least one text, found 3"),
     (
         "job",
         "exclude_calling_codes = [86, 1000]",
@@ -215,8 +215,8 @@ def test_a_bad_value_is_named_with_what_was_expected_and_found(
 
 def test_lists_in_lists_without_end_are_lists(complaint_about: Callable[[str, str], str]) -> None:
     """However deep a list goes, it is a list in the place of something else."""
-    complaint = complaint_about("job", f"column = {'[' * 220}{']' * 220}")
-    assert complaint.endswith("[job] column: expected text that is not empty, found a list")
+    complaint = complaint_about("job", f"sheet = {'[' * 220}{']' * 220}")
+    assert complaint.endswith("[job] sheet: expected text that is not empty, found a list")
 
 
 def test_a_missing_key_is_named_at_its_table(complaints: Callable[..., list[str]], good: str) -> None:
