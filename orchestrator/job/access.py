@@ -10,15 +10,16 @@ from orchestrator.files import make_private
 from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.platform_names import follow_names
 from orchestrator.jobdir.aside import sweep_aside
-from orchestrator.jobdir.layout import left_without_ledger, ours
+from orchestrator.jobdir.layout import SUMMARY, left_without_ledger, ours
 from orchestrator.ledger import Ledger, LedgerPlace, job_lock, refuse_foreign
+from orchestrator.records import Token
 from orchestrator.report import summary
 from orchestrator.report.streams import job_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.records import Token
+    from orchestrator.ledger.run_table import RunTable
     from orchestrator.settings import Settings
 
 SHOWN_NAMES = 4
@@ -69,6 +70,7 @@ def opened(
                     "is an older copy, and going on with it could pay twice; restore the directory that the last run "
                     "left"
                 )
+            _refuse_another(place, ledger.runs)
             if ledger.runs.closed and not closed:
                 raise UsageError(
                     f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
@@ -79,6 +81,27 @@ def opened(
             yield ledger
             with suppress(StorageError):  # a lower token does no harm
                 summary.renew_token(settings.job.directory, ledger.runs.token)
+
+
+def _refuse_another(place: LedgerPlace, runs: RunTable) -> None:
+    """Raise `UsageError` when the summary in the directory was written from another ledger than this one, or a later.
+
+    Each is told from the other's file, not from its own: a directory put together of two copies, or of two jobs, would
+    go on with what was paid for in one of them unknown. Without a summary that can be read nothing is compared.
+    """
+    try:
+        left = summary.read(place.directory)
+        job_id, known = left["job_id"], Token.parse(str(left["after"]))
+    except (OSError, LookupError, ValueError, RecursionError):
+        return
+    if job_id == runs.job_id and known <= runs.token:
+        return
+    why = "an older copy of it" if job_id == runs.job_id else "another job's"
+    raise UsageError(
+        f"{place}: not the ledger that {SUMMARY} beside it was written from, but {why}, and going on with it could pay "
+        f"twice; restore the directory that the last run left, or, if it is {SUMMARY} that is not of this job's last "
+        "run, remove that"
+    )
 
 
 def no_ledger(settings: Settings) -> str:

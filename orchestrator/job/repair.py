@@ -16,8 +16,16 @@ from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.job.lost_files import changed_inputs, restore
-from orchestrator.jobdir.layout import chunk_path, raw_result, result_stem, verdict_path
+from orchestrator.job.lost_files import changed_inputs, kept_columns, restore
+from orchestrator.jobdir.layout import (
+    chunk_of,
+    chunk_path,
+    columns_path,
+    holds_columns,
+    raw_result,
+    result_stem,
+    verdict_path,
+)
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.results import altered
 
@@ -56,7 +64,13 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
     """
 
     def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
-        return [(chunk_path(versions.directory, chunk.chunk), chunk.sha256) for chunk in ledger.plan.chunks()]
+        directory, columns = versions.directory, kept_columns(ledger.plan.counts(), settings)
+        files = []
+        for chunk in ledger.plan.chunks():
+            files.append((chunk_path(directory, chunk.chunk), chunk.sha256))
+            if columns and chunk.columns_sha256:  # an earlier version noted none
+                files.append((columns_path(directory, chunk.chunk), chunk.columns_sha256))
+        return files
 
     def verdict_files(ledger: Ledger) -> dict[Path, tuple[TaskKey, str, str]]:
         return {
@@ -93,12 +107,14 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
             return False
 
     retried = set(await versions.ledger.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)))
-    listed = [path for path in lost if int(path.stem) not in retried]
+    listed = [path for path in lost if chunk_of(path) not in retried]
     if listed and not await versions.ledger.do(list_is_there):
+        without = ", or set [output] keep_columns = false for a master without columns of the list"
         # No mistake of the one who types: after something was sent, 2 would say that nothing was.
         raise StorageError(
             f"{listed[0]}: lost or altered, and the list that it was built from is not there as it was; put either "
-            "back, or, where it came through standard input, remove the file and pipe it in once more with run"
+            f"back{without if holds_columns(listed[0]) else ''}, or, where it came through standard input, remove the "
+            "file and pipe it in once more with run"
         )
     for path in lost:
         with disk_errors(path):

@@ -108,6 +108,16 @@ def chunk_names(chunk: int, *, columns: bool) -> tuple[str, ...]:
     return (name + _CHUNK_ENDING, name + _COLUMNS_ENDING) if columns else (name + _CHUNK_ENDING,)
 
 
+def chunk_of(path: Path) -> int:
+    """Return the number of the chunk that a file of ours in the folder of chunks belongs to."""
+    return int(path.name.partition(".")[0])
+
+
+def holds_columns(path: Path) -> bool:
+    """Whether a file in the folder of chunks is one of kept columns."""
+    return path.name.endswith(_COLUMNS_ENDING)
+
+
 def rows_path(directory: Path, chunk: int) -> Path:
     """Return the row file of a retry's chunk."""
     return chunk_path(directory, chunk).with_suffix(_ROWS_ENDING)

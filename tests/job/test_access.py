@@ -260,6 +260,25 @@ async def test_a_copy_made_during_a_run(case: Case, monkeypatch: pytest.MonkeyPa
         shutil.rmtree(case.directory)
 
 
+async def test_an_older_ledger_beside_a_later_summary(case: Case) -> None:
+    """A directory that was put together of two copies is refused, whatever the command."""
+    assert await case.run(RunOptions(submit_only=True)) == 75
+    path = ledger_path(case.directory)
+    older = path.read_bytes()
+    assert await case.run() == 0
+    later = path.read_bytes()
+    path.write_bytes(older)
+    for command in (case.run, lambda: merge_job(case.settings(), case.world())):
+        with pytest.raises(UsageError, match="beside it was written from, but an older copy"):
+            await command()
+    path.write_bytes(later)
+    assert await case.run() == 0
+    path.write_bytes(older)
+    (case.directory / "summary.json").unlink()
+    assert await case.run() == 0
+    assert case.charged() == 4
+
+
 async def test_what_comes_after_a_run(case: Case) -> None:
     """The summary keeps up with the ledger, so that a copy from before a decision or a retry is an older one."""
     case.numbers(600)
