@@ -157,3 +157,23 @@ async def same(case: Case) -> bytes:
     """Run the job to its end, and return the master."""
     assert await case.run() == 0, case.said
     return (case.directory / "master.csv").read_bytes()
+
+
+async def test_altered_columns_without_the_list(jobs: dict[str, tuple[Case, Case]], tmp_path: Path) -> None:
+    """Either of them is put back, or the master does without the columns."""
+    case = copied(jobs["finished"][0], tmp_path / "job")
+    columns, numbers = case.directory / "chunks/000001.columns.csv", case.folder / "crm.csv"
+    whole, content = (case.directory / "master.csv").read_bytes(), columns.read_bytes()
+    listed = numbers.rename(case.folder / "elsewhere.csv")
+    columns.write_bytes(content[:-1])
+    code, said = await call(case, "run")
+    assert code == 74
+    assert "put either back, or set [output] keep_columns = false for a master without columns of the list" in said
+    case.overrides = ["output.keep_columns=false"]
+    assert await case.run() == 0
+    case.overrides = []
+    columns.write_bytes(content)
+    assert await same(case) == whole
+    columns.write_bytes(content[:-1])
+    listed.rename(numbers)
+    assert await same(case) == whole

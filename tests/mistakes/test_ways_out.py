@@ -647,6 +647,9 @@ TRIED: dict[str, str] = {
     "{}: no ledger; if the job ran before": "nothing_planned_is_planned",
     "in its directory; if the job ran before": "without_a_ledger_the_files_are_moved",
     "it is an older copy": "an_older_copy_is_replaced",
+    "keep_columns = false for a master without columns of the list": (
+        "tests/job/test_damaged_files.py::test_altered_columns_without_the_list"
+    ),
     "not the ledger that {} beside it": "tests/job/test_access.py::test_an_older_ledger_beside_a_later_summary",
     "this job was purged": "a_purged_job_begins_anew_elsewhere",
     "goes on with what it began with; put": "a_changed_setting_is_a_new_job",
