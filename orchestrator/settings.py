@@ -166,12 +166,14 @@ class BudgetSettings:
 class OutputSettings:
     """What the master is written as. `keep_columns` is true for all other columns of an input table, or their names.
 
+    `enrich` has every input come back with verdicts.
     `lists` are verdicts of which there is a bare list of numbers for each platform.
     """
 
     formats: Annotated[tuple[OutputFormat, ...], MinLen(1)] = (OutputFormat.XLSX, OutputFormat.CSV)
     csv: CsvStyle = CsvStyle.PLAIN
     lists: tuple[str, ...] = ()
+    enrich: bool = False
     keep_columns: bool | Annotated[tuple[str, ...], MinLen(1)] = False
 
 

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import UsageError
-from orchestrator.files import disk_errors
+import structlog
+
+from orchestrator.errors import PieceDiedError, UsageError
+from orchestrator.files import disk_errors, make_private_directory
+from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enriched_table import enrich_table
 from orchestrator.job.extras import make_extras
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.sheet import master_chunks, order_master, overlays
 from orchestrator.jobdir.aside import folder_aside
-from orchestrator.jobdir.layout import is_ours, names_inside
+from orchestrator.jobdir.layout import ENRICHED, enriched_folder, is_ours, names_inside
 from orchestrator.master.number_index import NumberIndex, build_index
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orchestrator.intake.sources.find import Input
     from orchestrator.job.enriched_table import EnrichReport
     from orchestrator.job.sheet import MasterOrder
     from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
+
+
+log = structlog.get_logger()
+
+_ENDINGS = re.compile(
+    r"(?:\.(?:csv|tsv|tab|txt|xlsx|xlsm|parquet|pq))?(?:\.(?:gz|gzip|zst|zstd|zip))*\Z", re.IGNORECASE
+)
 
 
 async def enrich_file(settings: Settings, path: Path, target: Path) -> EnrichReport:
@@ -53,8 +69,48 @@ def _check_target(ledger: Ledger, settings: Settings, path: Path, target: Path) 
         if target.exists() and any(one.exists() and target.samefile(one) for one in (path, *inputs)):
             raise UsageError(f"{target}: this is the table itself, or an input of the job; give -o another name")
     name = names_inside(settings.job.directory)(target)
-    if name is not None and is_ours(name):
+    if name is not None and is_ours(name) and not name.startswith(f"{ENRICHED}/"):
         raise UsageError(f"{target}: the job keeps something else there; give -o another name")
+
+
+async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> None:
+    """Write every input with verdicts into the job's directory, as `[output] enrich` has it; raises `StorageError`.
+
+    What can't be read any more is left out, and that is said: the master is there, and nothing of it depends on this.
+    """
+    directory = settings.job.directory
+    try:
+        found = find_inputs(settings.job)
+    except UsageError as error:
+        log.warning("inputs_not_enriched", reason=str(error))
+        return
+    await asyncio.to_thread(make_private_directory, enriched_folder(directory))
+    with folder_aside(directory) as folder:
+        index = await job_index(order, workers, folder)
+
+        async def enrich(number: int, one: Input, stem: str) -> None:
+            try:
+                if one.is_standard_input:
+                    raise UsageError("standard input can't be read again; keep the list in a file")
+                target, aside = enriched_folder(directory) / stem, folder / f"{number:06d}"
+                report = await workers.run(enrich_table, settings.job, index, one.path, target, aside, True)  # noqa: FBT003 - as above
+            except (UsageError, PieceDiedError) as error:
+                log.warning("input_not_enriched", input=one.source, reason=str(error))
+            else:
+                log.info("input_enriched", input=one.source, path=str(report.path), rows=report.rows)
+
+        stems = zip(found, _stems(found), strict=True)
+        await asyncio.gather(*(enrich(number, one, stem) for number, (one, stem) in enumerate(stems)))
+
+
+def _stems(inputs: Sequence[Input]) -> Iterator[str]:
+    """Yield how the tables are called, without their endings: each by another name, whatever the case."""
+    taken: Counter[str] = Counter()
+    for one in inputs:
+        stem = _ENDINGS.sub("", Path(one.path).name) or "list"
+        taken[stem.casefold()] += 1
+        turn = taken[stem.casefold()]
+        yield stem if turn == 1 else f"{stem} ({turn})"
 
 
 async def job_index(order: MasterOrder, workers: Workers, folder: Path) -> NumberIndex:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, replacing
+from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, DIRECTORY_MODE, disk_errors, replacing
 from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, text_of
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.numbers.reasons import REASONS
@@ -79,11 +79,20 @@ class Enrichment:
     target: Path
 
 
-def enrich_table(job: JobSettings, index: NumberIndex, path: str, target: Path, folder: Path) -> EnrichReport:
-    """Write one table, in blocks: a piece. `folder` is for what is needed on the way.
+def enrich_table(
+    job: JobSettings,
+    index: NumberIndex,
+    path: str,
+    target: Path,
+    folder: Path,
+    is_stem: bool = False,  # noqa: FBT001, FBT002 - a piece's arguments have no names
+) -> EnrichReport:
+    """Write one table, in blocks: a piece. `folder` is made for what is needed on the way.
 
-    A `target` without an ending gets that of the table. Raises `UsageError`, `StorageError`.
+    Where `target` is but a stem, the ending follows from the table. Raises `UsageError`, `StorageError`.
     """
+    with disk_errors(folder):
+        folder.mkdir(DIRECTORY_MODE, exist_ok=True)
     rules = NumberRules.of(job)
     options = TableOptions(path, job.column, job.sheet, header_row=job.header_row)
     with _table_errors(path):
@@ -92,7 +101,7 @@ def enrich_table(job: JobSettings, index: NumberIndex, path: str, target: Path, 
     width = 0
     while True:
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
-            named = _named(target, content.kind, path)
+            named = _stem_named(target, content.kind, path) if is_stem else _checked(target, content.kind, path)
             adder = CellAdder(index, folder / "met")
             work = Enrichment(options, rules, tables, index, adder, named)
             try:
@@ -120,12 +129,15 @@ def _tables(rules: NumberRules, size: int) -> LookupTables | None:
     return load_tables(rules.default_region, cache) if is_worth_it else None
 
 
-def _named(target: Path, kind: Kind, source: str) -> Path:
+def _stem_named(stem: Path, kind: Kind, source: str) -> Path:
+    """Return where a table goes that keeps its ending if that says what it is; a list of lines comes back as csv."""
+    own = Path(source).suffix.lower()
+    return stem.with_name(stem.name + (own if own in ENDINGS[kind] and kind is not Kind.TEXT else ENDINGS[kind][0]))
+
+
+def _checked(target: Path, kind: Kind, source: str) -> Path:
     """Return where the table goes; raises `UsageError` for a name that says another kind of file."""
     endings = ENDINGS[kind]
-    if not target.suffix:
-        own = Path(source).suffix.lower()
-        return target.with_name(target.name + (own if own in endings and kind is not Kind.TEXT else endings[0]))
     if target.suffix.lower() not in endings:
         raise UsageError(
             f"{target}: {source} comes back as the kind of file that it is; give -o a name that ends with {endings[0]}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.job.access import opened
+from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_directly
@@ -46,6 +47,9 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
                 finally:
                     await writer.close()
             await repair_directly(ledger, settings, workers, world)
-            report = await build_master(order_master(ledger, settings), workers)
+            order = order_master(ledger, settings)
+            report = await build_master(order, workers)
+            if settings.output.enrich:
+                await enrich_inputs(order, settings, workers)
         summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
     return report

@@ -29,6 +29,7 @@ from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
 from orchestrator.job.budget import NANO, objection, planned_costs
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
+from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.greeting import greet
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.platform_names import with_former_names
@@ -217,6 +218,8 @@ class _Run:
                     log.info("writing_master")
                     order = await writer.do(partial(order_master, settings=settings))
                     self._master = await self._unless_stopped(build_master(order, workers))
+                    if settings.output.enrich:
+                        await self._unless_stopped(enrich_inputs(order, settings, workers))
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 

@@ -1,4 +1,4 @@
-"""Folders in which `verify` writes: beside a run, so without the job's lock.
+"""Folders in which `verify` and `enrich` write: beside a run, so without the job's lock.
 
 While one is in use its user holds a lock on the folder itself, which the operating system drops when that dies. So
 what a killed one has left, with numbers in it, is told from what is in use.

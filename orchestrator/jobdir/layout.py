@@ -44,12 +44,13 @@ EXTENDING: Final = ".extending"
 REHEARSAL: Final = ".rehearsal"
 SCRATCH: Final = (READING, _READ, EXTENDING, REHEARSAL)
 VERIFYING: Final = ".verify-"
-"""How the names of folders begin that `verify` makes and removes; a killed one leaves them."""
+"""How the names of folders begin that `verify` and `enrich` make and remove; a killed one leaves them."""
 
 _CHUNKS: Final = "chunks"
 _RESULTS: Final = "results"
 _VERDICTS: Final = "verdicts"
 _WORD_LISTS: Final = "lists"
+ENRICHED: Final = "enriched"
 _QUARANTINE: Final = "quarantine"
 _SANDBOX: Final = "sandbox"
 _CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING = ".txt", ".columns.csv", ".rows"
@@ -68,6 +69,7 @@ FOLDERS: Final = {
     _RESULTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}|{_QUARANTINE}/{_QUARANTINED.pattern}"),
     _VERDICTS: re.compile(rf"{_PLATFORM}/{_CHUNK}{_ENDING}"),
     _WORD_LISTS: re.compile(rf"{_PLATFORM}-[a-z0-9_-]+\.txt(?:\.part)?"),
+    ENRICHED: re.compile(r"[^/]+\.(?:csv|tsv|tab|txt|xlsx|xlsm|parquet|pq)(?:\.part)?"),
     _SANDBOX: re.compile(rf"(?:tasks|requests|breaches)\.jsonl|(?:uploads|results)/[A-Za-z0-9_-]+{_ENDING}"),
 }
 """What the files in our folders are called, from there; other ones are not ours even there."""
@@ -187,6 +189,11 @@ def list_name(word: str) -> str:
 def word_list_path(directory: Path, platform: str, word: str) -> Path:
     """Return where the numbers are listed that have a verdict on a platform."""
     return directory / _WORD_LISTS / f"{platform}-{list_name(word)}.txt"
+
+
+def enriched_folder(directory: Path) -> Path:
+    """Return the folder of the tables that came back with verdicts."""
+    return directory / ENRICHED
 
 
 def sandbox_folder(directory: Path) -> Path:
