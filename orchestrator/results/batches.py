@@ -82,7 +82,11 @@ def read_rows(rows: Iterable[Sequence[object]], wanted: Wanted) -> Table | None:
             if not header.named and _share(some, number) < _FEWEST_NUMBERS:
                 return None
             extras = [max(places, key=partial(_filled, some), default=None) for places in header.extras]
-        verdicts = _answered(some, number) if header.verdict is None else _column(some, header.verdict)
+        if header.verdict is None:  # then it is one whether there is anything beside the number
+            beside = [(*row[:number], *row[number + 1 :]) for row in some]
+            verdicts: list[object] = [ANSWERED if any(map(_is_filled, cells)) else "" for cells in beside]
+        else:
+            verdicts = _column(some, header.verdict)
         further = [[""] * len(some) if place is None else _column(some, place) for place in extras]
         table.append(batch(_column(some, number), verdicts, *further))
     return table if header.named or table else None
@@ -95,11 +99,6 @@ def _is_filled(cell: object) -> bool:
 def _filled(rows: list[Sequence[object]], place: int) -> int:
     """Return how many of the first cells of a column say something."""
     return sum(map(_is_filled, _column(rows[:_SAMPLE], place)))
-
-
-def _answered(rows: list[Sequence[object]], number: int) -> list[object]:
-    """Return the verdicts of a platform that has none: whether there is anything beside the number."""
-    return [ANSWERED if any(map(_is_filled, (*row[:number], *row[number + 1 :]))) else "" for row in rows]
 
 
 def _share(rows: list[Sequence[object]], place: int) -> float:

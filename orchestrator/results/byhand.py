@@ -54,7 +54,13 @@ def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> Brough
     Raises `DamagedResultError` when it is no result of the chunk.
     """
     rows = len(read_chunk(check.chunk).numbers)
-    other = _other(check, others, ResultLimits.for_rows(rows))
+    limits = ResultLimits.for_rows(rows)
+    # A name that two platforms share says nothing, nor does one that any platform's column may have.
+    own = {name.casefold() for name in (check.platform, *check.columns)} - {ALWAYS_A_VERDICT}
+    theirs = {platform: {name.casefold() for name in names} - {ALWAYS_A_VERDICT} for platform, names in others.items()}
+    other = ""
+    if not _has_column(check, own.difference(*theirs.values()), limits):
+        other = next((other for other, names in theirs.items() if _has_column(check, names - own, limits)), "")
     try:
         report, _ = check_result(check)
     except DamagedResultError as error:
@@ -64,15 +70,6 @@ def look_into(check: ResultCheck, others: Mapping[str, Sequence[str]]) -> Brough
         with zipfile.ZipFile(check.result) as archive:
             members = tuple(archive.namelist()[:MAX_MEMBERS])
     return BroughtFile(rows, report.rows, members, other)
-
-
-def _other(check: ResultCheck, others: Mapping[str, Sequence[str]], limits: ResultLimits) -> str:
-    """Return the platform that names the column; a name that two platforms share says nothing."""
-    own = {name.casefold() for name in (check.platform, *check.columns)} - {ALWAYS_A_VERDICT}
-    theirs = {platform: {name.casefold() for name in names} - {ALWAYS_A_VERDICT} for platform, names in others.items()}
-    if _has_column(check, own.difference(*theirs.values()), limits):
-        return ""
-    return next((other for other, names in theirs.items() if _has_column(check, names - own, limits)), "")
 
 
 def _has_column(check: ResultCheck, names: set[str], limits: ResultLimits) -> bool:

@@ -10,6 +10,8 @@ import codecs
 import csv
 import io
 import re
+from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.results.batches import read_rows
@@ -30,7 +32,16 @@ _LEGACY: Final = ("gb18030", "latin-1")
 
 def read_csv(content: bytes, wanted: Wanted) -> Table | None:
     """Return the two columns; None when no line near the top names them."""
-    return next((table for text in _texts(content) if (table := _read_text(text, wanted)) is not None), None)
+    for text in _texts(content):
+        delimiters, body = _DELIMITERS, text
+        if (told := _SEPARATOR_LINE.match(text)) is not None:
+            delimiters, body = told[1], text[told.end() :]
+        for read, delimiter in product((_records, _lines), delimiters):
+            with suppress(csv.Error):
+                table = read_rows(read(body, delimiter), wanted)
+                if table is not None:
+                    return table
+    return None
 
 
 def _texts(content: bytes) -> Iterator[str]:
@@ -45,21 +56,6 @@ def _texts(content: bytes) -> Iterator[str]:
                 yield content.decode(encoding)
             except UnicodeDecodeError:
                 continue
-
-
-def _read_text(text: str, wanted: Wanted) -> Table | None:
-    delimiters = _DELIMITERS
-    if (told := _SEPARATOR_LINE.match(text)) is not None:
-        delimiters, text = told[1], text[told.end() :]
-    for read in (_records, _lines):
-        for delimiter in delimiters:
-            try:
-                table = read_rows(read(text, delimiter), wanted)
-            except csv.Error:
-                continue
-            if table is not None:
-                return table
-    return None
 
 
 def _records(text: str, delimiter: str) -> Iterator[Sequence[str]]:

@@ -89,7 +89,14 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
     """Yield the tables, then the lists of yes and no; one that can't be read counts only if no other can be."""
     files = [name for name in archive.names if not name.endswith("/") and _base(name)[:1] not in ("", ".")]
     found, stumble = False, None
-    for name in sorted(files, key=_preference):
+
+    def preference(name: str) -> tuple[int, str]:
+        base = _base(name)
+        if base in _PREFERRED:
+            return _PREFERRED.index(base), name
+        return len(_PREFERRED) + (not base.endswith(_TABLES)) + (base in _LISTS), name
+
+    for name in sorted(files, key=preference):
         if _base(name) in _LISTS:
             # A bare list of numbers that share one verdict; a number in no list stays unanswered.
             lines = [line.strip() for line in archive.read(name).decode("utf-8-sig").splitlines()]
@@ -111,10 +118,3 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
 
 def _base(name: str) -> str:
     return PurePosixPath(name).name.lower()
-
-
-def _preference(name: str) -> tuple[int, str]:
-    base = _base(name)
-    if base in _PREFERRED:
-        return _PREFERRED.index(base), name
-    return len(_PREFERRED) + (not base.endswith(_TABLES)) + (base in _LISTS), name

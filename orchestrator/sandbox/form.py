@@ -109,14 +109,11 @@ async def _read_head(body: _Body) -> tuple[str, str]:
     for line in head.decode("utf-8", "replace").split("\r\n"):
         header, _, value = line.partition(":")
         if header.strip().lower() == "content-disposition" and value.strip().lower().startswith("form-data;"):
-            found = {key.lower(): _unquoted(quoted, bare) for key, quoted, bare in _PARAMETER.findall(value)}
+            parameters = _PARAMETER.findall(value)
+            found = {key.lower(): bare or re.sub(r"\\(.)", r"\1", quoted) for key, quoted, bare in parameters}
             if "name" in found:
                 return found["name"], found.get("filename", "")
     raise BadFormError("a part without a name")
-
-
-def _unquoted(quoted: str, bare: str) -> str:
-    return bare or re.sub(r"\\(.)", r"\1", quoted)
 
 
 async def _store(body: _Body, delimiter: bytes, part: Path, file_name: str, max_bytes: int) -> UploadedFile:

@@ -87,7 +87,10 @@ def _sheet(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]
             left = [f' t="s"><v>{fixed + n}</v></c>' for n in range(first + start, first + start + len(numbers[block]))]
         else:
             left = [f' t="inlineStr"><is><t>{number}</t></is></c>' for number in numbers[block]]
-        right = [[places[word] if word in places else _further(word) for word in column[block]] for column in columns]
+        for word in {word for column in columns for word in column[block]}.difference(places):
+            number, text = f"><v>{word}</v></c>", f' t="inlineStr"><is><t>{word}</t></is></c>'
+            places[word] = number if word.isdecimal() else text
+        right = [[places[word] for word in column[block]] for column in columns]
         yield "".join(_row(n, cells, shape) for n, cells in enumerate(zip(left, *right, strict=True), start + 2))
     yield "</sheetData></worksheet>"
 
@@ -97,10 +100,6 @@ def _row(row: int, cells: Sequence[str], shape: Shape) -> str:
         text = "".join(f'<c r="{letter}{row}"{cell}' for letter, cell in zip(ascii_uppercase, cells, strict=False))
         return f'<row r="{row}">{text}</row>'
     return "<row>" + "".join(f"<c{cell}" for cell in cells) + "</row>"
-
-
-def _further(text: str) -> str:
-    return f"><v>{text}</v></c>" if text.isdecimal() else f' t="inlineStr"><is><t>{text}</t></is></c>'
 
 
 def _text(content: str, shape: Shape) -> str:
