@@ -103,12 +103,12 @@ class ResultVersions:
             version.sha256: version.path for version in await self.ledger.do(lambda it: it.quarantine.versions(key))
         }
         used = await self.ledger.do(lambda it: it.tasks.result_sha256(key))
-        there = raw_result(result_stem(self.directory, key.platform, key.chunk)) if sha256 == used else None
-        if sha256 in known and (self.directory / known[sha256]).exists():
-            there = self.directory / known[sha256]
-        if there is not None:
-            await _in_thread(check.result.unlink)
-            return True
+        raw = raw_result(result_stem(self.directory, key.platform, key.chunk)) if sha256 == used else None
+        for there in (raw, self.directory / known[sha256] if sha256 in known else None):
+            # It may be lost or altered, and this is what brings it back.
+            if there is not None and there.is_file() and await _in_thread(partial(_hash, there)) == sha256:
+                await _in_thread(check.result.unlink)
+                return True
         name = quarantine_name(key.platform, key.chunk)
         path = await _in_thread(partial(set_aside, check.result, name, self.directory))
         version = Version(sha256, self._place(path))
@@ -140,7 +140,8 @@ class ResultVersions:
         if best is None:
             return None
         _, tried, report = best
-        if report.result_sha256 == used_sha256:
+        is_used = report.result_sha256 == used_sha256
+        if is_used and raw is not None and await _in_thread(partial(_hash, raw)) == used_sha256:
             return Taken(report, again=True)
         return Taken(await self.take(tried, key, rows), again=False)
 

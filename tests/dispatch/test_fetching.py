@@ -262,6 +262,25 @@ async def test_a_done_task_that_is_fetched_again(bench: Bench, then: str, verdic
     assert len(vendor.tasks) == 1
 
 
+@pytest.mark.parametrize("harm", ["lost", "altered"])
+async def test_a_result_that_is_lost_or_altered_is_brought_back(bench: Bench, harm: str) -> None:
+    """The same bytes as before, fetched again, take its place, and what was altered is kept in quarantine."""
+    bench.plan(1)
+    raw = bench.directory / "results" / "instagram" / "000001.csv"
+    async with serving(Script(takes_s=0.0)) as vendor:
+        await bench.run(vendor.base_url)
+        content = raw.read_bytes()
+        raw.unlink()
+        if harm == "altered":
+            raw.write_bytes(content + b"#")
+        await refetch(bench)
+        await bench.run(vendor.base_url)
+    assert raw.read_bytes() == content
+    assert [path.read_bytes() for path in quarantined(bench)] == [content + b"#"] * (harm == "altered")
+    assert bench.states() == [State.DONE]
+    assert bench.standing().verdicts == {"yes": 3}
+
+
 async def test_a_task_that_was_given_the_id_of_another(bench: Bench) -> None:
     """Its result holds no number of the chunk; with the right id the paid one is read, and nothing is sent again."""
 
