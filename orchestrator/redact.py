@@ -12,6 +12,8 @@ from functools import lru_cache
 from urllib.parse import quote
 
 HIDDEN = "***"
+AS_BEFORE = "<as before>"
+"""Stands for a secret in a command that is to be typed again: no shell takes it, so nobody pastes it unseen."""
 
 MIN_SECRET_CHARS = 4
 """Shorter secrets are not looked for: they would blot out ordinary words, and no vendor hands out such a key."""

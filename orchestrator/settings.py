@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 API_KEY_ENV = "EKYCPRO_API_KEY"
 """The environment variable that has the key, unless another is named."""
+
 SANDBOX = "sandbox"
 """The `base_url` that means the embedded vendor."""
 
@@ -197,7 +198,7 @@ class SandboxSettings:
 class Settings:
     """One job's whole configuration; platforms stand in the order of the file, which is the master's.
 
-    `overrides` are those of the command line, without any that may be secret.
+    `overrides` are those of the command line; `AS_BEFORE` stands for a value that is secret.
     """
 
     source: Path

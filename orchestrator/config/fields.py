@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 import os
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -109,9 +111,11 @@ def is_path(text: str) -> bool:
 
 
 def path_hint(value: object) -> str:
-    """Return the way out for a path that only its encoding is wrong with."""
-    if not isinstance(value, str) or not is_plain(value):
+    """Return the way out for a path that only its spelling is wrong with; it may be that of the configuration."""
+    if not isinstance(value, str) or not value.strip():
         return ""
+    if part := next(filter(_CONTROL.search, Path(value).parts), None):
+        return f"; rename {json.dumps(part)}, which holds a line end or another sign that no name here may have"
     return f"; it can't be spelt in {sys.getfilesystemencoding()}, so set LC_ALL=C.UTF-8, or rename it"
 
 

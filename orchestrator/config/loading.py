@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.config import checks, defaults
 from orchestrator.config.draft import Draft
-from orchestrator.config.fields import PRIVATE
 from orchestrator.config.overrides import parse_override
 from orchestrator.config.tables import TableReader
 from orchestrator.config.unknown import check_named, check_top
+from orchestrator.redact import AS_BEFORE
 from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
@@ -67,8 +67,20 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         output=_sure(output),
         workers=_sure(workers),
         sandbox=_sure(sandbox),
-        overrides=tuple(text for text in overrides if PRIVATE.isdisjoint(parse_override(text)[0])),
+        overrides=tuple(map(_repeatable, overrides)),
     )
+
+
+def _repeatable(override: str) -> str:
+    """Return an override as it may be printed: a path to a key and a variable's name are no secrets, these are."""
+    place, value = parse_override(override)
+    leaves, secret = [(place[-1], value)], False
+    while leaves:
+        name, value = leaves.pop()
+        if isinstance(value, dict):
+            leaves += value.items()
+        secret |= (name == "user_id" and value != "") or (name == "proxy" and "@" in str(value))
+    return f"{override.partition('=')[0].strip()}={AS_BEFORE}" if secret else override
 
 
 def _plain(draft: Draft, name: str, cls: type[T]) -> T | None:

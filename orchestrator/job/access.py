@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import StorageError, UsageError
+from orchestrator.errors import LockedError, OrchestratorError, StorageError, UsageError
 from orchestrator.files import make_private
 from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.platform_names import follow_names
@@ -59,7 +59,7 @@ def opened(
             raise UsageError(no_ledger(settings))
         refuse_inside(settings.job)
     refuse_foreign(settings.job.directory)
-    with job_lock(settings.job.directory):
+    with _locked(settings):
         for file in ours(settings.job.directory):  # not the directory itself, which may be one that people share
             make_private(file)
         sweep_aside(settings.job.directory)
@@ -102,6 +102,26 @@ def _refuse_another(place: LedgerPlace, runs: RunTable) -> None:
         f"twice; restore the directory that the last run left, or, if it is {SUMMARY} that is not of this job's last "
         "run, remove that"
     )
+
+
+@contextmanager
+def _locked(settings: Settings) -> Iterator[None]:
+    """Hold the job's lock; the `LockedError` says which run seems to have it, so that a person can look there."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(job_lock(settings.job.directory))
+        except LockedError as error:
+            run = None
+            with suppress(OrchestratorError), opened_to_read(settings) as ledger:
+                run = ledger.runs.last()
+            if run is None or run.ended_at is not None:  # a plan or a merge takes the lock, and leaves no record
+                raise
+            since = summary.utc(run.started_at)
+            raise LockedError(
+                f"{error}; the last one, run {run.serial} on {run.host} as process {run.pid} since {since}, has not "
+                "noted its end"
+            ) from None
+        yield
 
 
 def no_ledger(settings: Settings) -> str:

@@ -40,7 +40,7 @@ from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.report import summary
+from orchestrator.report import streams, summary
 from orchestrator.report.log import LogSink, logging_to
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
@@ -171,7 +171,9 @@ class _Run:
                     end = Ending(ExitCode.STORAGE, reason)
                 else:
                     log.exception("internal_error")
-                    end = Ending(ExitCode.INTERNAL, f"internal error: {type(error).__name__}")
+                    end = Ending(
+                        ExitCode.INTERNAL, f"internal error: {type(error).__name__} in {streams.this_version()}"
+                    )
             finally:
                 await self._writer.close()  # from here on the ledger is used directly again
             say = log.info if end.code is ExitCode.DONE else log.warning

@@ -18,15 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors
+from orchestrator.jobdir.verdict_words import UNANSWERED
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-UNANSWERED: Final = "unanswered"
-OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
-"""Words that only this program may write into a cell."""
-ANSWERED: Final = "answered"
-"""What stands for a verdict on a platform that has none, but further columns only."""
 
 MAGIC: Final = b"numbercheck-verdicts 1 "
 _MAX_HEADER_BYTES: Final = 1 << 20

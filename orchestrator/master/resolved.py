@@ -17,7 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
-from orchestrator.jobdir.verdict_files import OWN_WORDS
+from orchestrator.jobdir.verdict_words import OWN_WORDS
 from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk, base_blocks, code_type, read_cells, read_further
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from orchestrator.jobdir.verdict_files import ANSWERED
+from orchestrator.jobdir.verdict_words import ANSWERED
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
 from orchestrator.master.xml_text import legal, literal

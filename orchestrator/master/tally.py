@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.jobdir.digits import leading_digits
-from orchestrator.jobdir.verdict_files import OWN_WORDS
+from orchestrator.jobdir.verdict_words import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _LEADING: Final = 1000
 _INTERNATIONAL: Final = "001"
-_FIRST: Final = ("yes", "no")
 
 
 class Tally:
@@ -42,7 +41,7 @@ class Tally:
     def counts(self) -> dict[str, dict[str, int]]:
         """Return platform → verdict → rows: yes and no, then the vendor's words by frequency, then our own."""
         return {
-            platform: _in_order({word: int(by_leading.sum()) for word, by_leading in known.items()})
+            platform: in_order({word: int(by_leading.sum()) for word, by_leading in known.items()})
             for platform, known in zip(self.platforms, self._by_leading, strict=True)
         }
 
@@ -53,7 +52,7 @@ class Tally:
         for counts in self.counts.values():
             for word, count in counts.items():
                 total[word] = total.get(word, 0) + count
-        return _in_order(total)
+        return in_order(total)
 
     @property
     def by_calling_code(self) -> dict[int, dict[str, int]]:
@@ -73,14 +72,6 @@ def _count(leading: NDArray[np.int64], column: CodedColumn) -> list[tuple[str, N
     keys = column.codes * np.int64(_LEADING) + leading
     grid = np.bincount(keys, minlength=_LEADING * words).reshape(words, _LEADING)
     return [(word, row) for word, row in zip(column.words, grid, strict=True) if row.any()]
-
-
-def _in_order(counts: dict[str, int]) -> dict[str, int]:
-    def place(word: str) -> tuple[int, int, str]:
-        fixed = (*_FIRST, "", *OWN_WORDS)
-        return (fixed.index(word), 0, "") if word in fixed else (len(_FIRST), -counts[word], word)
-
-    return {word: counts[word] for word in sorted(counts, key=place)}
 
 
 @cache

@@ -6,7 +6,10 @@ are one line each, which a terminal wraps and a program can take apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from orchestrator.jobdir.verdict_words import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -125,7 +128,10 @@ def _tasks(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
 
 
 def _verdicts(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
-    words = list(dict.fromkeys(word for entry in platforms.values() for word in entry["verdicts"]))
+    total: Counter[str] = Counter()
+    for entry in platforms.values():
+        total.update(entry["verdicts"])
+    words = in_order(total)
     if not words:
         return []
     rows = [(name, *(count(entry["verdicts"].get(word, 0)) for word in words)) for name, entry in platforms.items()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import shlex
 import stat
 import sys
@@ -20,8 +21,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orchestrator import __version__
 from orchestrator.errors import StorageError
-from orchestrator.redact import Redactor, mask_numbers
+from orchestrator.redact import AS_BEFORE, Redactor, mask_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -157,7 +159,15 @@ def crash(error: BaseException) -> str:
     """Say where the program broke, without the exception's own words, which may hold a key or a number."""
     frames = traceback.extract_tb(error.__traceback__)
     places = "".join(f"\n    {Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"internal error, a fault of the program: {type(error).__name__} at{places}"
+    return (
+        f"internal error, a fault of the program ({this_version()}): report it, with these lines, to whoever gave it "
+        f"to you: {type(error).__name__} at{places}"
+    )
+
+
+def this_version() -> str:
+    """Name the program and what runs it, for a report."""
+    return f"orchestrator {__version__} with Python {platform.python_version()}"
 
 
 def as_argument(path: Path) -> str:
@@ -171,8 +181,11 @@ def as_argument(path: Path) -> str:
 
 def job_arguments(settings: Settings) -> str:
     """Write which job a command is about as it can be typed in a shell, from here: the file, and its overrides."""
-    overrides = (f" --set {shlex.quote(text)}" for text in settings.overrides)
-    return f"-c {as_argument(settings.source)}{''.join(overrides)}"
+    arguments = f"-c {as_argument(settings.source)}"
+    for override in settings.overrides:
+        shown, secret, _ = override.partition(AS_BEFORE)
+        arguments += f" --set {shlex.quote(shown)}{secret}"
+    return arguments
 
 
 def _discard(stream: TextIO) -> None:

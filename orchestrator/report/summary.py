@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
 from orchestrator.jobdir.layout import SUMMARY
+from orchestrator.jobdir.verdict_words import in_order
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.printed import count, duration, money
 from orchestrator.tasks import State
@@ -47,7 +48,10 @@ _NEXT = {
     ExitCode.VENDOR_STOP: "put the key or the balance right at the vendor, then {again}",
     ExitCode.OVER_BUDGET: "if the rest is worth it, set [budget] max_cost{enough} in {config}, then {again}",
     ExitCode.LOCKED: "wait for the other run to end, or stop it, then {again}",
-    ExitCode.INTERNAL: "this is a fault of the program, and run.jsonl has it; nothing is lost, and {again} goes on",
+    ExitCode.INTERNAL: (
+        "this is a fault of the program: report it, with the reason and run.jsonl, to whoever gave it to you; nothing "
+        "is lost, and {again} goes on"
+    ),
     ExitCode.STORAGE: "repair the disk, then {again}",
     ExitCode.AGAIN: "{again}",
 }
@@ -264,7 +268,7 @@ def _platform(standing: Standing, verdicts: Mapping[str, int]) -> dict[str, Any]
         "skipped": standing.tasks(State.SKIPPED),
         "planned": planned,
         "at_the_vendor": standing.unfinished - planned,
-        "verdicts": {word: number for word, number in verdicts.items() if number},
+        "verdicts": in_order({word: number for word, number in verdicts.items() if number}),
         "submits": standing.submits,
         "status_calls": standing.status_calls,
         "cost": usd(standing.cost_nano),

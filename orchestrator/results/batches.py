@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from orchestrator.jobdir.verdict_files import ANSWERED
+from orchestrator.jobdir.verdict_words import ANSWERED
 from orchestrator.results.numbers import as_numbers
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import numpy as np
 from orchestrator.errors import DamagedResultError, StorageError, SuspectResultError
 from orchestrator.files import disk_errors
 from orchestrator.jobdir.chunk_files import read_chunk
-from orchestrator.jobdir.verdict_files import UNANSWERED, Verdicts, verdict_bytes
+from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
+from orchestrator.jobdir.verdict_words import UNANSWERED
 from orchestrator.pieces import PieceLimits
 from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import Wanted

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.jobdir.verdict_files import OWN_WORDS, UNANSWERED
+from orchestrator.jobdir.verdict_words import OWN_WORDS, UNANSWERED
 from orchestrator.redact import mask_numbers
 
 if TYPE_CHECKING:

@@ -35,7 +35,14 @@ BAD = [
     ("job", f"name = 0x{'f' * 5000}", f"config.toml:2: [job] name: {_NAME}, found a very large number"),
     ("job", 'column = " "', 'config.toml:2: [job] column: expected text that is not empty, found " "'),
     ("job", 'directory = ""', 'config.toml:2: [job] directory: expected a directory\'s path, found ""'),
-    ("job", 'directory = "a\\u0000"', 'config.toml:2: [job] directory: expected a directory\'s path, found "a\\u0000"'),
+    (
+        "job",
+        'directory = "a\\u0000"',
+        (
+            'config.toml:2: [job] directory: expected a directory\'s path, found "a\\u0000"; rename "a\\u0000", which '
+            "holds a line end or another sign that no name here may have"
+        ),
+    ),
     (
         "job",
         'default_region = "ch"',

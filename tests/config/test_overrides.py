@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator.config.overrides import OverrideError, parse_override
+from orchestrator.report.streams import job_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,3 +121,28 @@ def test_problems_of_overrides_come_last_in_their_order(complaints: Callable[...
         "--set job.column",
         "--set",
     ]
+
+
+def test_what_is_no_secret_is_repeated(loaded: Callable[..., Settings], good: str) -> None:
+    """A command that is to be typed again has a path to a key, and names a secret without showing it."""
+    plain = (
+        "vendors.main.api_key_file=key.txt",
+        "vendors.main.proxy=http://proxy.example.com:3128",
+        "job.chunk_size=500",
+    )
+    assert loaded(good, *plain).overrides == plain
+    secret = (
+        "vendors.main.proxy=http://user:pass@proxy.example.com:3128",
+        "vendors.main.user_id=u-12345",
+        'vendors.main={base_url="https://a.example.com",user_id="u-12345"}',
+    )
+    settings = loaded(good, *secret)
+    assert settings.overrides == (
+        "vendors.main.proxy=<as before>",
+        "vendors.main.user_id=<as before>",
+        "vendors.main=<as before>",
+    )
+    assert job_arguments(settings) == (
+        "-c config.toml --set vendors.main.proxy=<as before> --set vendors.main.user_id=<as before> "
+        "--set vendors.main=<as before>"
+    )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import LockedError, UsageError
+from orchestrator.job.access import ledger_place
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
 from orchestrator.job.purge import purge_job
@@ -19,7 +20,7 @@ from orchestrator.job.run import RunOptions
 from orchestrator.job.status import job_status
 from orchestrator.job.verify import verify_job
 from orchestrator.jobdir.layout import is_ours
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger import Ledger, job_lock, ledger_path
 from orchestrator.records import Token
 
 if TYPE_CHECKING:
@@ -303,8 +304,8 @@ async def test_what_comes_after_a_run(case: Case) -> None:
 
 
 async def test_the_whole_next_command(case: Case) -> None:
-    """With the overrides, save secret ones, the deadline and the token; it goes on as it stands there."""
-    case.overrides = ["job.chunk_size=4", "output.formats=['csv']", "vendors.main.user_id=secret"]
+    """With the overrides, the deadline and the token; it goes on as it stands there."""
+    case.overrides = ["job.chunk_size=4", "output.formats=['csv']"]
     outcome = await case.outcome(RunOptions(deadline_s=19_805.0, submit_only=True, extend=True))
     assert outcome.exit_code == 75
     _, command, _, config, *rest = shlex.split(outcome.summary["next"])
@@ -313,3 +314,15 @@ async def test_the_whole_next_command(case: Case) -> None:
     assert rest == [*expected.split(), outcome.summary["after"]]
     assert said(case)["next"] == outcome.summary["next"]
     assert await after(case, rest[-1]) == 0
+
+
+async def test_whoever_is_locked_out_reads_by_whom(case: Case) -> None:
+    """Host, process and start of the other run, when it is a run; nothing that may be wrong otherwise."""
+    assert await case.run() == 0
+    with job_lock(case.directory), pytest.raises(LockedError, match=r"wait for its end, or stop it first$"):
+        await case.run()
+    with ledger_place(case.settings()).open() as ledger:
+        ledger.change(lambda it: it.begin_run(at=1_763_756_102.0, host="runner-7", pid=4711))
+    said = "run 2 on runner-7 as process 4711 since 2025-11-21T20:15:02Z, has not noted its end"
+    with job_lock(case.directory), pytest.raises(LockedError, match=said):
+        await case.run()

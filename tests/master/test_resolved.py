@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.extra_files import ExtraColumn, Extras, extras_bytes
-from orchestrator.jobdir.verdict_files import OWN_WORDS, Verdicts
+from orchestrator.jobdir.verdict_files import Verdicts
+from orchestrator.jobdir.verdict_words import OWN_WORDS
 from orchestrator.master import MasterChunk, Overlay, ResolvedChunk, resolved
 from tests.results.written import write_verdicts
 

@@ -9,7 +9,7 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart
 from openpyxl.worksheet.worksheet import Worksheet
 
-from orchestrator.jobdir.verdict_files import OWN_WORDS
+from orchestrator.jobdir.verdict_words import OWN_WORDS
 from orchestrator.master import MasterChunk
 from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.master_layout import MasterLayout

@@ -10,9 +10,11 @@ import ast
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -554,6 +556,53 @@ def a_retry_over_budget(job: Job) -> None:
     assert len(job.vendor.charged()) == 2
 
 
+def the_next_command_is_whole(job: Job) -> None:
+    """Type what is printed: deadline, path to the key and what else was overridden are all there."""
+    job.file("key", KEY).chmod(0o600)
+    key = os.environ.pop("EKYCPRO_API_KEY")
+    job.undo.append(lambda: os.environ.update(EKYCPRO_API_KEY=key))
+    settings = ("--set", "vendors.main.api_key_file=key", "--set", "job.chunk_size=2")
+    next_step = json_of("run", "--submit-only", "--deadline", "5h", *settings)["next"]
+    assert f" {' '.join(settings)} --deadline 5h --after " in next_step
+    assert job.call(*shlex.split(next_step)[1:])[0] == 0
+    assert job.call("merge", *settings)[0] == 0
+    summary = json.loads((job.directory / "summary.json").read_text())
+    assert job.call("run", *settings, "--after", summary["after"])[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def the_next_command_names_what_is_secret(job: Job) -> None:
+    secret = ("--set", "vendors.main.user_id=u-12345")
+    next_step = json_of("run", "--submit-only", *secret)["next"]
+    assert "--set vendors.main.user_id=<as before> --after " in next_step
+    pasted = subprocess.run(["/bin/sh", "-c", next_step], capture_output=True, check=False)  # noqa: S603 - ours
+    assert pasted.returncode not in (0, 75)
+    _, *typed = shlex.split(next_step.replace("<as before>", "u-12345"))
+    assert job.call(*typed)[0] == 0
+
+
+def the_next_command_extends(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    job.list.write_text("+41798284653\n")
+    next_step = json_of("run", "--extend")["next"]
+    assert "run -c config.toml --extend --after " in next_step
+    job.list.write_text(LIST + "+41798284653\n")
+    assert job.call(*shlex.split(next_step.partition("then orchestrator ")[2]))[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def a_folder_with_a_line_end(job: Job) -> None:
+    folder = job.folder / "d\ne"
+    folder.mkdir()
+    for path in (job.config, job.list):
+        shutil.copy(path, folder)
+    code, message = job.call("plan", "-c", str(folder / "config.toml"))
+    assert code == 2
+    assert 'rename "d\\ne", which holds a line end' in message
+    folder.rename(job.folder / "de")
+    assert job.call("run", "-c", "de/config.toml")[0] == 0
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -593,6 +642,10 @@ SCENARIOS = [
     one_task_or_all,
     too_few_for_a_retry,
     a_retry_over_budget,
+    the_next_command_is_whole,
+    the_next_command_names_what_is_secret,
+    the_next_command_extends,
+    a_folder_with_a_line_end,
 ]
 
 
@@ -615,6 +668,11 @@ WAY = re.compile(
 )
 
 TRIED: dict[str, str] = {
+    " --extend": "the_next_command_extends",
+    "{} --deadline {}": "the_next_command_is_whole",
+    " --set {}": "the_next_command_is_whole",
+    "orchestrator run {}{} --after {}": "the_next_command_is_whole",
+    " --after {}": "the_next_command_is_whole",
     "next: orchestrator plan -c {}": "what_init_says",
     "orchestrator run {}": "pending_cells_are_run",
     "orchestrator purge --yes {}": "purge_says_how",
@@ -691,11 +749,11 @@ TRIED: dict[str, str] = {
 or a test elsewhere."""
 
 NOT_TRIED: dict[str, str] = {
-    " --extend": "no scenario yet",
-    "{} --deadline {}": "no scenario yet",
-    " --set {}": "no scenario yet",
-    "orchestrator run {}{} --after {}": "no scenario yet",
-    " --after {}": "no scenario yet",
+    " --extend": "the_next_command_extends",
+    "{} --deadline {}": "the_next_command_is_whole",
+    " --set {}": "the_next_command_is_whole",
+    "orchestrator run {}{} --after {}": "the_next_command_is_whole",
+    " --after {}": "the_next_command_is_whole",
     "submits are in doubt; see status --held": "no scenario yet; decisions on one doubt are tried",
     "the first task is held, so the rest": "no scenario yet; decisions on a stalled task are tried",
     "lost or altered, and the list that it was built from": "no scenario yet",
@@ -708,6 +766,12 @@ NOT_TRIED: dict[str, str] = {
     "stopped in good order, or the vendor": "the meaning of an exit code, in the help",
     "orchestrator --help": "in the help",
     "the whole job; stop it and run it again": "in the help",
+    "has not noted its end": "says who; to wait is tried by the mistake: another run",
+    "; give -o ": "of enrich; it is typed anew, and nothing of the job stands in the way",
+    "or give -o another name": "of enrich; it is typed anew, and nothing of the job stands in the way",
+    "name a file in it": "of enrich; it is typed anew, and nothing of the job stands in the way",
+    "there is no room for {} more columns": "of enrich; it is typed anew, and nothing of the job stands in the way",
+    "name a table that can be read": "of enrich; it is typed anew, and nothing of the job stands in the way",
     "put off": "the name of an outcome, no message",
     "{}: run {} {}{}": "the headline of a run, no message",
     "differ by {} s; set the clock": "a clock is not set by a test",

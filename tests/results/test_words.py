@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.jobdir.verdict_files import OWN_WORDS
+from orchestrator.jobdir.verdict_words import OWN_WORDS
 from orchestrator.results.words import MAX_SPELLINGS, MAX_WORDS, ODD, OddWordError, WordTable, verdict
 
 
