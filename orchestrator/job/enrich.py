@@ -13,6 +13,7 @@ import structlog
 
 from orchestrator.errors import PieceDiedError, UsageError
 from orchestrator.files import disk_errors, make_private_directory
+from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enriched_table import enrich_table
@@ -21,17 +22,19 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.sheet import master_chunks, order_master, overlays
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import ENRICHED, enriched_folder, is_ours, names_inside
-from orchestrator.master.number_index import NumberIndex, build_index
+from orchestrator.master.number_index import build_index
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from orchestrator.intake.numbers.decide import ExcludeList
     from orchestrator.intake.sources.find import Input
     from orchestrator.job.enriched_table import EnrichReport
     from orchestrator.job.sheet import MasterOrder
     from orchestrator.ledger import Ledger
-    from orchestrator.settings import Settings
+    from orchestrator.master.number_index import NumberIndex
+    from orchestrator.settings import JobSettings, Settings
 
 
 log = structlog.get_logger()
@@ -54,8 +57,8 @@ async def enrich_file(settings: Settings, path: Path, target: Path) -> EnrichRep
             settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)
             async with Workers(1) as workers:
-                index = await job_index(order, workers, folder)
-                return await workers.run(enrich_table, settings.job, index, str(path), target, folder)
+                known = await _known(order, settings.job, workers, folder)
+                return await workers.run(enrich_table, settings.job, known, str(path), target, folder / "table")
 
 
 def _check_target(ledger: Ledger, settings: Settings, path: Path, target: Path) -> None:
@@ -86,14 +89,14 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
         return
     await asyncio.to_thread(make_private_directory, enriched_folder(directory))
     with folder_aside(directory) as folder:
-        index = await job_index(order, workers, folder)
+        known = await _known(order, settings.job, workers, folder)
 
         async def enrich(number: int, one: Input, stem: str) -> None:
             try:
                 if one.is_standard_input:
                     raise UsageError("standard input can't be read again; keep the list in a file")
                 target, aside = enriched_folder(directory) / stem, folder / f"{number:06d}"
-                report = await workers.run(enrich_table, settings.job, index, one.path, target, aside, True)  # noqa: FBT003 - as above
+                report = await workers.run(enrich_table, settings.job, known, one.path, target, aside, True)  # noqa: FBT003 - as above
             except (UsageError, PieceDiedError) as error:
                 log.warning("input_not_enriched", input=one.source, reason=str(error))
             else:
@@ -113,11 +116,18 @@ def _stems(inputs: Sequence[Input]) -> Iterator[str]:
         yield stem if turn == 1 else f"{stem} ({turn})"
 
 
-async def job_index(order: MasterOrder, workers: Workers, folder: Path) -> NumberIndex:
-    """Write into `folder` what every number of the job is looked up in."""
+async def _known(
+    order: MasterOrder, job: JobSettings, workers: Workers, folder: Path
+) -> tuple[NumberIndex, tuple[ExcludeList, ...]]:
+    """Write into `folder` what every number of the job is looked up in, and what `exclude` has left out."""
+    exclude: tuple[ExcludeList, ...] = ()
+    try:
+        exclude, _ = await read_exclude(job, workers, folder)
+    except UsageError as error:  # verdicts don't depend on it: its numbers are said to be "not in the job" then
+        log.warning("exclude_not_read", reason=str(error))
     request = order.request
     extras = request.directory if order.extras else None
-    return await workers.run(
+    index = await workers.run(
         build_index,
         folder,
         request.platforms,
@@ -125,3 +135,4 @@ async def job_index(order: MasterOrder, workers: Workers, folder: Path) -> Numbe
         partial(master_chunks, order.place, request.platforms, extras=extras),
         partial(overlays, order.place, request.platforms, extras=extras),
     )
+    return index, exclude

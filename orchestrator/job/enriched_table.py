@@ -17,7 +17,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, DIRECTORY_MODE, disk_errors, replacing
 from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, text_of
 from orchestrator.intake.numbers.decide import NumberRules
-from orchestrator.intake.numbers.reasons import REASONS
+from orchestrator.intake.numbers.reasons import EXCLUDED_BY, REASONS
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
 from orchestrator.intake.sources.csv_rows import is_table, open_csv
 from orchestrator.intake.sources.decode import as_utf8
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orchestrator.intake.blocks import CellBlock, LineBlock, Rows
+    from orchestrator.intake.numbers.decide import ExcludeList
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
     from orchestrator.intake.sources.csv_rows import TableBlock
     from orchestrator.intake.sources.table_layout import TableLayout
@@ -81,18 +82,22 @@ class Enrichment:
 
 def enrich_table(
     job: JobSettings,
-    index: NumberIndex,
+    known: tuple[NumberIndex, tuple[ExcludeList, ...]],
     path: str,
     target: Path,
     folder: Path,
     is_stem: bool = False,  # noqa: FBT001, FBT002 - a piece's arguments have no names
 ) -> EnrichReport:
-    """Write one table, in blocks: a piece. `folder` is made for what is needed on the way.
+    """Write one table, in blocks: a piece.
 
-    Where `target` is but a stem, the ending follows from the table. Raises `UsageError`, `StorageError`.
+    `known` is what the job knows of its numbers, and the lists for which it may lack others. `folder` is made for what
+    is needed on the way. Where `target` is but a stem, the ending follows from the table.
+    Raises `UsageError`, `StorageError`.
     """
     with disk_errors(folder):
         folder.mkdir(DIRECTORY_MODE, exist_ok=True)
+    index, lists = known
+    exclude = [(f"{EXCLUDED_BY}{one.name}", np.load(one.path, "r")) for one in lists]
     rules = NumberRules.of(job)
     options = TableOptions(path, job.column, job.sheet, header_row=job.header_row)
     with _table_errors(path):
@@ -102,7 +107,7 @@ def enrich_table(
     while True:
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
             named = _stem_named(target, content.kind, path) if is_stem else _checked(target, content.kind, path)
-            adder = CellAdder(index, folder / "met")
+            adder = CellAdder(index, folder / "met", [(why, numbers) for why, numbers in exclude if len(numbers)])
             work = Enrichment(options, rules, tables, index, adder, named)
             try:
                 return _write(content, work, width)

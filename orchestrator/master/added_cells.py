@@ -78,10 +78,12 @@ class CellAdder:
     """Looks up the numbers of one table, block by block in its order.
 
     `memory` is a file for the row in which each number of the job was first met. `numbers` counts those that were
-    looked up, `known` those of them that the job has.
+    looked up, `known` those of them that the job has. `exclude` are lists of numbers, ascending, with what the note
+    says of those that are in them and not in the job.
     """
 
-    def __init__(self, index: NumberIndex, memory: Path) -> None:
+    def __init__(self, index: NumberIndex, memory: Path, exclude: Sequence[tuple[str, Ints]] = ()) -> None:
+        self._exclude = exclude
         self.numbers = self.known = 0
         self._numbers, *self._codes = index.arrays()
         self._words = [(*words, "") for words in index.words]
@@ -135,7 +137,7 @@ class CellAdder:
             column = np.full(len(places), len(words) - 1, np.uint32)
             column[there] = codes[places[there]]
             columns.append(CodedColumn(words, column))
-        columns.append(_notes(cells, there, earlier, columns))
+        columns.append(self._notes(cells, there, earlier, columns))
         counts = np.bincount(cells.rows, minlength=rows)
         alone = counts[cells.rows] == 1
         numbers = np.zeros(rows, np.int64)
@@ -148,19 +150,26 @@ class CellAdder:
             tuple(_by_row(column, rows, cells.rows, alone, several) for column in columns),
         )
 
-
-def _notes(cells: NumberCells, there: NDArray[np.bool_], earlier: Ints, columns: Sequence[CodedColumn]) -> CodedColumn:
-    """Return why there is no verdict, or whose it is."""
-    words = [*cells.words, NOT_IN_JOB, PENDING]
-    not_in_job, pending = len(cells.words), len(cells.words) + 1
-    codes = np.where(cells.numbers == 0, cells.reasons, np.where(there, 0, not_in_job)).astype(np.uint32)
-    for column in columns:
-        if PENDING in column.words:
-            codes[column.codes == column.words.index(PENDING)] = pending
-    again = np.flatnonzero(earlier)
-    met, of_row = np.unique(earlier[again], return_inverse=True)
-    codes[again] = len(words) + of_row
-    return CodedColumn((*words, *(f"duplicate of row {row}" for row in met.tolist())), codes)
+    def _notes(
+        self, cells: NumberCells, there: NDArray[np.bool_], earlier: Ints, columns: Sequence[CodedColumn]
+    ) -> CodedColumn:
+        """Return why there is no verdict, or whose it is."""
+        words = [*cells.words, NOT_IN_JOB, PENDING]
+        not_in_job, pending = len(cells.words), len(cells.words) + 1
+        codes = np.where(cells.numbers == 0, cells.reasons, np.where(there, 0, not_in_job)).astype(np.uint32)
+        for why, numbers in self._exclude:
+            missing = np.flatnonzero(codes == not_in_job)
+            found = np.searchsorted(numbers, cells.numbers[missing])
+            at = np.minimum(found, len(numbers) - 1)
+            codes[missing[numbers[at] == cells.numbers[missing]]] = len(words)
+            words.append(why)
+        for column in columns:
+            if PENDING in column.words:
+                codes[column.codes == column.words.index(PENDING)] = pending
+        again = np.flatnonzero(earlier)
+        met, of_row = np.unique(earlier[again], return_inverse=True)
+        codes[again] = len(words) + of_row
+        return CodedColumn((*words, *(f"duplicate of row {row}" for row in met.tolist())), codes)
 
 
 def _several(rows: Ints, counts: Ints) -> Iterator[tuple[int, slice]]:

@@ -1,0 +1,284 @@
+"""A table comes back with every row in its place: compared with a dictionary and `csv`, which share no code with it."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from orchestrator.errors import ExitCode, UsageError
+from orchestrator.job.enrich import enrich_file
+from orchestrator.job.enriched_table import EnrichReport
+from tests.job.conftest import Case
+
+REGION = 'job.default_region="CH"'
+REJECTS = (("abc", "not a number"), ("+41 79", "too short"), ("2024-05-01", "a date"))
+
+
+@pytest.fixture
+async def done(case: Case) -> Case:
+    """Give a job of 40 numbers that has ended."""
+    case.numbers(40)
+    assert await case.run() == ExitCode.DONE
+    return case
+
+
+async def enriched(case: Case, path: Path, target: Path, *overrides: str) -> EnrichReport:
+    case.overrides = list(overrides)
+    return await enrich_file(case.settings(), path, target)
+
+
+def records_of(path: Path, delimiter: str = ",") -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), delimiter=delimiter))
+
+
+def verdicts(case: Case) -> dict[str, str]:
+    with (case.directory / "master.csv").open(newline="") as file:
+        return {row["Number"]: row["instagram"] for row in csv.DictReader(file)}
+
+
+@dataclass
+class Oracle:
+    """What a table should have beside its rows: looked up in a dictionary, number by number."""
+
+    verdicts: dict[str, str]
+    first_rows: dict[str, int] = field(default_factory=dict)
+
+    def cells(self, row: int, numbers: list[tuple[str, str]]) -> list[str]:
+        """Return number, verdict and note; a cell's numbers come with the reason where there is none."""
+        found, words, notes = [], [], []
+        for number, reason in numbers:
+            found.append(number)
+            words.append(self.verdicts.get(number, ""))
+            if number in self.first_rows:
+                notes.append(f"duplicate of row {self.first_rows[number]}")
+            elif number in self.verdicts:
+                self.first_rows[number] = row
+                notes.append("")
+            else:
+                notes.append("not in the job" if number else reason)
+        return [joined(found), joined(words), joined(notes)]
+
+
+def joined(values: list[str]) -> str:
+    return "; ".join(values) if any(values) else ""
+
+
+def cell(dice: random.Random) -> tuple[str, list[tuple[str, str]]]:
+    """Return a cell as people write it, and what it should give."""
+    digits = f"4179{dice.randrange(60):07d}"
+    number = f"+{digits}"
+    other = f"+4179{dice.randrange(60):07d}"
+    return dice.choice(
+        [
+            (number, [(number, "")]),
+            (f"+41 79 {digits[4:7]} {digits[7:9]} {digits[9:]}", [(number, "")]),
+            (f"0041-{digits[2:]}", [(number, "")]),
+            (f"{number}; {other}", [(number, ""), (other, "")]),
+            (f"{number} / {other}", [(number, ""), (other, "")]),
+            ("", []),
+            *((text, [("", reason)]) for text, reason in REJECTS),
+        ]
+    )
+
+
+def table(dice: random.Random, rows: int) -> tuple[list[list[str]], list[list[list[tuple[str, str]]]]]:
+    """Return rows with two columns of numbers, blank ones among them, and what each of these cells should give."""
+    records: list[list[str]] = []
+    wanted: list[list[list[tuple[str, str]]]] = []
+    for row in range(rows):
+        cells = [cell(dice), cell(dice)]
+        if not cells[0][1] and not cells[1][1]:
+            cells[0] = "", [("", "empty cell")]
+        name = dice.choice([f"N {row}", "Müller, Ann", 'the "x"', "a;b", "two\nlines", "=1+1", "_x0041_", "007", ""])
+        if dice.random() < 0.1:
+            records.append([])
+            wanted.append([])
+            continue
+        if not any([name, cells[0][0], cells[1][0]]):
+            name = "somebody"
+        records.append([name, cells[0][0], cells[1][0], *(["more"] if dice.random() < 0.2 else [])])
+        wanted.append([numbers for _, numbers in cells])
+    return records, wanted
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_csv_files_of_every_kind(done: Case, seed: int) -> None:
+    """Delimiters, quotes, encodings, line ends, titles, ragged and blank rows: all stays, with its cells beside it."""
+    dice = random.Random(seed)  # noqa: S311 - a table for a test
+    delimiter, encoding = dice.choice(",;\t|"), dice.choice(["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+    end, quotes_all = dice.choice(["\n", "\r\n"]), dice.random() < 0.5
+    records, wanted = table(dice, dice.choice([5, 60, 400]))
+    titles = [["Export of 2024"], []] if seed % 2 else []
+    head = [*titles, ["Näme", "Mobile", "Home"]]
+    text = io.StringIO(newline="")
+    csv.writer(
+        text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
+    ).writerows([*head, *records])
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_bytes(text.getvalue().encode(encoding))
+    before = source.read_bytes()
+
+    report = await enriched(done, source, target, 'job.column=["Mobile", "Home"]', REGION)
+
+    assert source.read_bytes() == before
+    kept = encoding if encoding == "latin-1" else "utf-8-sig"
+    content = target.read_bytes()
+    assert content.startswith(codecs.BOM_UTF8) == (encoding in {"utf-8-sig", "utf-16"})
+    found = list(csv.reader(io.StringIO(content.decode(kept), newline=""), delimiter=delimiter))
+    width = max(len(record) for record in (head[-1], *records))
+    names = [f"{column}.{name}" for column in ("Mobile", "Home") for name in ("number", "instagram", "note")]
+    assert found[: len(titles)] == titles
+    assert found[len(titles)] == [*head[-1], *[""] * (width - 3), *names]
+    oracle = Oracle(verdicts(done))
+    rows = found[len(head) :]
+    assert len(rows) == len(records)
+    for row, (record, numbers, there) in enumerate(zip(records, wanted, rows, strict=True), len(head) + 1):
+        if not record:
+            assert there == []
+            continue
+        added = [value for cells in numbers for value in oracle.cells(row, cells)]
+        assert there == [*record, *[""] * (width - len(record)), *added], row
+    assert report.rows == sum(map(bool, records))
+
+
+async def test_a_list_of_lines_comes_back_as_csv(done: Case) -> None:
+    """The line is the one column; rows count below the header."""
+    (done.folder / "more.txt").write_text('+41790000001\n\nabc, "d"\n+41790000001\n+41790009999\n')
+    target = done.folder / "back.csv"
+
+    await enriched(done, done.folder / "more.txt", target)
+
+    word = verdicts(done)["+41790000001"]
+    assert records_of(target) == [
+        ["line", "line.number", "line.instagram", "line.note"],
+        ["+41790000001", "+41790000001", word, ""],
+        [],
+        ['abc, "d"', "", "", "not a number"],
+        ["+41790000001", "+41790000001", word, "duplicate of row 2"],
+        ["+41790009999", "+41790009999", "", "not in the job"],
+    ]
+
+
+async def test_what_is_pending_says_so(case: Case) -> None:
+    """Before anything was asked every number of the job is pending."""
+    from orchestrator.job.run import RunOptions  # noqa: PLC0415
+
+    case.overrides = ["sandbox.pace=0.001"]
+    await case.run(RunOptions(submit_only=True))
+    target = case.folder / "back.csv"
+    await enriched(case, case.folder / "numbers.txt", target)
+    _, *rows = records_of(target)
+    assert {tuple(row[2:]) for row in rows} == {("pending", "pending")}
+
+
+async def test_a_workbook_keeps_all_that_it_has(done: Case) -> None:
+    """Formats, formulas, merged cells, filters, hidden sheets, and a format of an empty cell where cells are added."""
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Our people"])
+    sheet.merge_cells("A1:C1")
+    sheet.append(["Name", "Mobile", "Home"])
+    sheet["B2"].font = openpyxl.styles.Font(bold=True)
+    sheet["C2"].font = openpyxl.styles.Font(bold=True)
+    sheet.append(["=1+1", 41790000001, "+41790000002 or +41790000003"])
+    sheet.append(["_x005F_x0041_ & <b>", "+41790000001", None])
+    sheet["F4"].fill = openpyxl.styles.PatternFill("solid", start_color="FF0000")
+    sheet["A9"], sheet["B9"] = "late", "abc"
+    sheet.auto_filter.ref = "A2:C9"
+    sheet.freeze_panes = "A3"
+    sheet.column_dimensions["A"].width = 33
+    hidden = book.create_sheet("Hidden")
+    hidden.sheet_state = "hidden"
+    hidden["A1"] = "secret"
+    source, target = done.folder / "crm.xlsx", done.folder / "back.xlsx"
+    book.save(source)
+
+    await enriched(done, source, target, 'job.column=["Mobile", "Home"]', 'job.sheet="Sheet"', REGION)
+
+    back = openpyxl.load_workbook(target)
+    there = back["Sheet"]
+    known = verdicts(done)
+    rows = {row[0].row: [one.value for one in row] for row in there.iter_rows()}
+    assert rows[1] == ["Our people", *[None] * 8]
+    assert rows[2][3:] == [f"{c}.{n}" for c in ("Mobile", "Home") for n in ("number", "instagram", "note")]
+    one, two, three = (known[f"+4179000000{n}"] for n in (1, 2, 3))
+    assert rows[3] == [
+        "=1+1", 41790000001, "+41790000002 or +41790000003",
+        "+41790000001", one, None, "+41790000002; +41790000003", f"{two}; {three}", None,
+    ]  # fmt: skip
+    assert rows[4] == [
+        "_x005F_x0041_ & <b>",
+        "+41790000001",
+        None,
+        "+41790000001",
+        one,
+        "duplicate of row 3",
+        *[None] * 3,
+    ]
+    assert rows[9] == ["late", "abc", None, None, None, "not a number", *[None] * 3]
+    assert there["D2"].font.b
+    assert there.auto_filter.ref == "A2:C9"
+    assert there.freeze_panes == "A3"
+    assert there.column_dimensions["A"].width == 33
+    assert [str(one) for one in there.merged_cells.ranges] == ["A1:C1"]
+    assert there.dimensions == "A1:I9"
+    assert back["Hidden"].sheet_state == "hidden"
+    assert back["Hidden"]["A1"].value == "secret"
+
+
+async def test_a_parquet_file_gets_columns(done: Case) -> None:
+    """Its own columns keep their types, nested ones too."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    own = {"phone": ["+41790000001", None, "+41790000001", "x"], "n": [1, 2, 3, 4], "l": [[1], [], None, [2, 3]]}
+    source, target = done.folder / "crm.parquet", done.folder / "back.parquet"
+    pq.write_table(pa.table(own), source)
+
+    await enriched(done, source, target)
+
+    back = pq.read_table(target)
+    word = verdicts(done)["+41790000001"]
+    assert {name: back[name].to_pylist() for name in own} == own
+    assert back["n"].type == pa.int64()
+    assert back["phone.number"].to_pylist() == ["+41790000001", None, "+41790000001", None]
+    assert back["phone.instagram"].to_pylist() == [word, None, word, None]
+    assert back["phone.note"].to_pylist() == [None, "empty cell", "duplicate of row 2", "not a number"]
+
+
+@pytest.mark.parametrize("name", ["numbers.txt", "out/master.csv", "out/summary.json", "out", "nowhere/back.csv"])
+async def test_what_is_never_written_over(done: Case, name: str) -> None:
+    """Not an input, not what the job keeps, and no directory is made."""
+    (done.folder / "crm.csv").write_text("Mobile\n+41790000001\n")
+    before = {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError):
+        await enriched(done, done.folder / "crm.csv", done.folder / name)
+    assert {path: path.read_bytes() for path in done.folder.rglob("*") if path.is_file()} | {
+        done.folder / "config.toml": b""
+    } == before | {done.folder / "config.toml": b""}
+
+
+async def test_inputs_come_back_with_the_master(case: Case) -> None:
+    """`[output] enrich`: one table for each input, by other names where these are the same; purge removes them."""
+    (case.folder / "more").mkdir()
+    (case.folder / "more" / "numbers.csv").write_text("Mobile;x\n+41790000003;1\n+41791234567;2\n")
+    case.config = case.config.replace('"numbers.txt"', '"numbers.txt", "more/numbers.csv"').replace(
+        "[output]", "[output]\nenrich = true"
+    )
+    assert await case.run() == ExitCode.DONE
+    made = case.directory / "enriched"
+    assert sorted(path.name for path in made.iterdir()) == ["numbers (2).csv", "numbers.csv"]
+    rows = records_of(made / "numbers (2).csv", ";")
+    known = verdicts(case)
+    assert rows == [
+        ["Mobile", "x", "Mobile.number", "Mobile.instagram", "Mobile.note"],
+        ["+41790000003", "1", "+41790000003", known["+41790000003"], ""],
+        ["+41791234567", "2", "+41791234567", known["+41791234567"], ""],
+    ]
