@@ -196,6 +196,13 @@ def enriched_folder(directory: Path) -> Path:
     return directory / ENRICHED
 
 
+def word_lists(directory: Path) -> list[Path]:
+    """Return the lists of numbers that lie there, by whatever verdict."""
+    folder = directory / _WORD_LISTS
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if FOLDERS[_WORD_LISTS].fullmatch(path.name))
+
+
 def sandbox_folder(directory: Path) -> Path:
     """Return where the embedded vendor of a job keeps its state."""
     return directory / _SANDBOX

@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.jobdir.digits import lines_of
-from orchestrator.jobdir.layout import word_list_path
+from orchestrator.jobdir.layout import word_list_path, word_lists
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ class WordLists:
 
     def __init__(self, directory: Path, platforms: tuple[str, ...], words: tuple[str, ...]) -> None:
         self._stack = ExitStack()
+        self._directory = directory
         self._paths = {
             (place, word): word_list_path(directory, name, word)
             for place, name in enumerate(platforms)
@@ -37,6 +38,11 @@ class WordLists:
 
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)  # type: ignore[arg-type]  # the three that it was given
+
+    def remove_others(self) -> None:
+        """Remove lists that are not wanted any more: they would go on saying what was true of an earlier master."""
+        for path in set(word_lists(self._directory)).difference(self._paths.values()):
+            path.unlink(missing_ok=True)
 
     def write(self, block: ResolvedChunk) -> None:
         """Append the numbers of a block to the lists that they belong to."""

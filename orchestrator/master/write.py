@@ -137,6 +137,7 @@ def write_master(
         with disk_errors(request.directory):
             for output in OutputFormat:
                 master_path(request.directory, output, partial=True).unlink(missing_ok=True)
+            lists.remove_others()
             sync_directory(request.directory)
     pending = sum(counts.get(PENDING, 0) for counts in tally.counts.values())
     return MasterReport(written, tally.counts, pending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.master import MasterChunk, MasterRequest, write_master
@@ -22,6 +23,18 @@ def test_lists_by_word_and_platform(chunk: Callable[..., MasterChunk], tmp_path:
         "b-yes.txt": [],
         "b-n-a.txt": [NUMBERS[2]],
     }
+
+
+def test_lists_that_are_not_wanted_any_more(chunk: Callable[..., MasterChunk], tmp_path: Path) -> None:
+    """They go with the next whole master, which may say something else; a file of somebody else's stays."""
+    request = MasterRequest(tmp_path, ("a",), (OutputFormat.CSV,), 1, lists=("yes", "no"))
+    made = [chunk(NUMBERS[:1], ["yes"])]
+    write_master(request, lambda: made, partial=False)
+    (tmp_path / "lists" / "mine.csv").touch()
+    write_master(replace(request, lists=("no",)), lambda: made, partial=True)
+    assert len(list((tmp_path / "lists").iterdir())) == 3
+    write_master(replace(request, lists=("no",)), lambda: made, partial=False)
+    assert sorted(path.name for path in (tmp_path / "lists").iterdir()) == ["a-no.txt", "mine.csv"]
 
 
 def test_a_partial_master_has_no_lists(chunk: Callable[..., MasterChunk], tmp_path: Path) -> None:
