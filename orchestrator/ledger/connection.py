@@ -81,7 +81,7 @@ class Connection(ABC):
 
     @abstractmethod
     def rewrite_texts(self, rewrite: Callable[[str], str], *, leave: Container[str]) -> None:
-        """Put every text through `rewrite`, save for those of keys and of the columns in `leave`."""
+        """Put every text through `rewrite`, except for those of keys and of the columns in `leave`."""
 
     @abstractmethod
     def compact(self) -> None:

@@ -86,6 +86,7 @@ class Ledger:
         try:
             outcomes = [self._attempt(change) for change in changes]
             if self.unsealed:
+                # In the same commit, so that no two states of a ledger have one position: an older copy is told by it.
                 self.connection.run("UPDATE job SET position = position + 1")
         except BaseException:
             self._roll_back()
@@ -147,7 +148,7 @@ class Ledger:
         at: float,
         left_out: Container[TaskKey] = frozenset(),
     ) -> None:
-        """Plan `chunks`, which are this platform's only, and settle its failed tasks, save those that are `left_out`.
+        """Plan `chunks`, which are this platform's only, in the place of its failed tasks, except those `left_out`.
 
         The numbers of the others are in the chunks.
         """

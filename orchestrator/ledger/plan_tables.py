@@ -112,18 +112,15 @@ class PlanTables:
             return dict(json.loads(of_job(self._connection, "reading")))
 
     def inputs(self) -> tuple[InputFile, ...]:
-        """Return the input files of the plan, in their order."""
         return tuple(InputFile(*row) for row in self._connection.rows(_INPUTS))
 
     def listed(self) -> Listed:
-        """Return what is known of the list's files."""
         with self._connection.understood():
             noted = json.loads(of_job(self._connection, "lists"))
             lists = {str(name): str(sha256) for name, sha256 in noted.items()}
         return Listed(self.inputs(), self.counts(), lists, of_job(self._connection, "list_order"))
 
     def counts(self) -> ListCounts:
-        """Return how the lines of the planned list were read."""
         with self._connection.understood():
             counts = json.loads(of_job(self._connection, "counts"))
             columns = tuple(map(str, counts.pop("columns", ())))
@@ -150,6 +147,7 @@ class PlanTables:
     def next_chunk(self) -> tuple[int, int]:
         """Return the generation and the chunk number with which the next generation begins."""
         row = self._connection.row(_NEXT_CHUNK)
+        # Without chunks the row is there, and empty.
         return (1, 1) if row is None or row[0] is None else (int(row[0]), int(row[1]))
 
     def is_complete(self, platform: str) -> bool:

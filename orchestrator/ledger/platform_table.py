@@ -100,6 +100,7 @@ class PlatformTable:
 
     def forget(self, platform: str) -> None:
         """Take a platform out of the plan of whose tasks none can be at the vendor."""
+        # The tally too: its triggers count down to nothing, and leave rows that say so.
         for table, column in (("tasks", "platform"), ("tally", "platform"), ("platforms", "name")):
             self._connection.run(f"DELETE FROM {table} WHERE {column} = ?", (platform,))
 
@@ -203,7 +204,7 @@ class PlatformTable:
         self._connection.run(_REMEMBER, values)
 
     def begin_anew(self, platform: str) -> None:
-        """Forget a platform's caution, save for what is known of the vendor's pace."""
+        """Forget a platform's caution, but not what is known of the vendor's pace."""
         self.remember(platform, Memory(slowest_s=self.memory(platform).slowest_s))
 
 

@@ -79,11 +79,9 @@ class RunTable:
         return serial
 
     def end(self, serial: int, *, at: float, exit_code: int, reason: str) -> None:
-        """Note how a run ended."""
         self._connection.run(_END_RUN, (at, exit_code, reason, serial))
 
     def last(self) -> RunRecord | None:
-        """Return the newest run."""
         row = self._connection.row(_LAST_RUN)
         if row is None:
             return None

@@ -24,6 +24,7 @@ _ERRORS_OF_A_CHANGE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3
 """A violated constraint says nothing about the disk; every other error of SQLite fails the transaction as a whole."""
 
 _CLOSE_PATIENCE_MS = 500
+"""A reader in the middle of reading keeps the log from the file: an end must not wait for it for long."""
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
@@ -106,6 +107,7 @@ class SQLite(Connection):
     def _to_wal(self) -> None:
         if self.value("PRAGMA journal_mode = WAL") != "wal":
             raise StorageError(f"{self.path}: this file system can't hold a ledger; use a directory on a local disk")
+        # NORMAL is the usual choice beside WAL, and loses the last commits when the power goes.
         self._sql.execute("PRAGMA synchronous = FULL")
         self._sql.execute("PRAGMA foreign_keys = ON")
 
@@ -172,7 +174,6 @@ class SQLite(Connection):
     # --- statements --------------------------------------------------------------------------------------------------
 
     def run(self, statement: str, values: Sequence[object] = ()) -> int:
-        """Run a statement that changes something, and return how many rows it changed."""
         try:
             return self._sql.execute(statement, values).rowcount
         except _ERRORS_OF_A_CHANGE:
@@ -181,7 +182,6 @@ class SQLite(Connection):
             raise _failed(self.path, error) from error
 
     def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run a statement for each of `rows`."""
         try:
             self._sql.executemany(statement, rows)
         except _ERRORS_OF_A_CHANGE:
@@ -190,48 +190,40 @@ class SQLite(Connection):
             raise _failed(self.path, error) from error
 
     def row(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """Return the first row of a reading."""
         with _Errors(self.path):
             row: tuple[Any, ...] | None = self._sql.execute(statement, values).fetchone()
         return row
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a reading, as they come."""
         with _Errors(self.path):
             for row in self._sql.execute(statement, values):  # noqa: UP028 - `yield from` would close it once more
                 yield row
 
     def begin(self) -> None:
-        """Begin a transaction that no other writer can come between."""
+        # The lock is taken now: a plain BEGIN takes it at the first change, which may then fail for another writer.
         self.run("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make the transaction durable; whatever keeps it from that is `StorageError`."""
         with _Errors(self.path):
             self._sql.execute("COMMIT")
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
         return self._sql.in_transaction
 
     @property
     def changed_rows(self) -> int:
-        """How many rows were changed since the connection was opened, those included that were changed back."""
         return self._sql.total_changes
 
     # --- what other databases say in another way ---------------------------------------------------------------------
 
     def by_index(self, index: str) -> str:
-        """Return what behind a table's name makes the planner take an index."""
         return f"INDEXED BY {index}"
 
     def defer_references(self) -> None:
-        """Check references between tables when the transaction ends."""
         self._sql.execute("PRAGMA defer_foreign_keys = ON")
 
     def rewrite_texts(self, rewrite: Callable[[str], str], *, leave: Container[str]) -> None:
-        """Put every text through `rewrite`, save for those of keys and of the columns in `leave`."""
         self._sql.create_function("rewritten", 1, lambda text: text and rewrite(text))
         for (table,) in list(self.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")):
             for _, column, kind, _, _, key in list(self.rows(f"PRAGMA table_info({table})")):
@@ -283,5 +275,6 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         raise StorageError(f"{path}: {error}; is the job's directory complete?") from error
+    # One who only reads holds a writer up for a moment, when the log goes into the file; and the other way round.
     connection.execute("PRAGMA busy_timeout = 5000")
     return connection

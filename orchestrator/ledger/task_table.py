@@ -48,7 +48,8 @@ class TaskTable:
 
     def select(self, *states: State, platform: str | None = None, most: int = ALL) -> list[Task]:
         """Return all tasks in `states`, or the first `most` of them, by platform and chunk."""
-        # Without the hint SQLite walks all tasks of a platform, for the order's sake.
+        # Without the hint SQLite walks all tasks of a platform, for the order's sake; and the index begins with the
+        # platform, so all of these are named where none is asked for.
         rows = self._connection.rows(
             f"SELECT {_COLUMNS} FROM tasks {self._connection.by_index('tasks_by_state')} JOIN chunks USING (chunk) "
             "WHERE platform IN (SELECT name FROM platforms WHERE name = coalesce(?, name)) "
@@ -86,11 +87,13 @@ class TaskTable:
         `once` also finds one that had it before it was sent again or given another: only stalled, failed and given-up
         tasks can lose theirs, and the events in which they became so still name it. `anywhere` looks at all tasks.
         """
+        # All vendors are named, though it says nothing: the index of ids begins with the vendor.
         had = (
             "SELECT platform, chunk, vendor FROM tasks WHERE vendor IN (SELECT vendor FROM platforms) "
             f"AND task_id IN ({marks(task_ids)})"
         )
         if once:
+            # The words stand in the statement, and are no values of it: so the index of just these events is taken.
             had += (
                 " UNION ALL SELECT platform, chunk, vendor FROM events JOIN tasks USING (platform, chunk) "
                 f"WHERE event IN ('stall', 'fail', 'give_up') AND events.task_id IN ({marks(task_ids)})"

@@ -170,7 +170,7 @@ class Transitions:
     def refetch(self, key: TaskKey, *, at: float, lost: bool = False, decided: bool = False) -> None:
         """Have the result of a task fetched again, under the id that is known.
 
-        A task that was done is done as before if nothing comes of it, save when its files are `lost`. `UsageError`
+        A task that was done is done as before if nothing comes of it, unless its files are `lost`. `UsageError`
         without an id. `decided` says that a person wished it, which can be taken back.
         """
         state, task_id = self._of(key, "state", "task_id")
@@ -238,7 +238,7 @@ class Transitions:
         self._runs.begin_job(at=at)
 
     def give_up(self, key: TaskKey, *, at: float) -> None:
-        """Settle a task as failed, on a person's decision; its task id, if it has one, stays known.
+        """End a task as failed, on a person's decision; its task id, if it has one, stays known.
 
         One that was done before it was fetched again is done as it was.
         """
@@ -272,7 +272,7 @@ class Transitions:
         task_id = columns["task_id"]
         if task_id is not None and (taken := self._tasks.owner_of(key, task_id)):
             if not replaced:
-                raise UsageError(f"{key}: its task id {task_id} was given to {taken} since; settle that one first")
+                raise UsageError(f"{key}: its task id {task_id} was given to {taken} since; decide on that one first")
             columns["task_id"] = None
         self._uncount(key)
         self._move(key, Event.UNDO, State(state), at=at, detail={"undone": event}, columns=columns | {"decided": None})
@@ -328,12 +328,13 @@ class Transitions:
             f"UPDATE tasks SET {assignments} WHERE platform = ? AND chunk = ? AND state = ?",
             (*columns.values(), key.platform, key.chunk, origin),
         )
+        # Another process can't have changed it, for the job is locked: this notices errors of the program.
         if changed != 1:
             raise IllegalTransitionError(f"{key} is no longer {origin}")
         self._connection.run(_ADD_EVENT, (at, event, origin, target, json.dumps(detail), key.platform, key.chunk))
         if origin is State.FAILED:  # nothing but a decision leads on from there
             self._platforms.begin_anew(key.platform)
-        elif event is Event.REFETCH:
+        elif event is Event.REFETCH:  # what it lost before may be had after all
             memory = self._platforms.memory(key.platform)
             self._platforms.remember(key.platform, replace(memory, losses=0))
         return target

@@ -699,7 +699,7 @@ TRIED: dict[str, str] = {
     "a task id or a result file belongs to": "tests/job/test_resolve.py::test_a_result_for_all_of_none",
     "this can't be a task id of the vendor": "a_mistyped_id",
     "belongs to {}; look at the vendor": "tests/job/test_resolve.py::test_decisions_that_make_no_sense",
-    "was given to {} since; settle that one first": (
+    "was given to {} since; decide on that one first": (
         "tests/ledger/test_store_transitions.py::test_an_id_that_went_to_another_task_does_not_come_back"
     ),
     "{}: no ledger; if the job ran before": "nothing_planned_is_planned",
