@@ -6,7 +6,6 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.config.lines import key_lines
 from orchestrator.config.overrides import OverrideError, parse_override, put
 from orchestrator.config.problems import Place, Problem, dotted, shown, titled
 from orchestrator.errors import UsageError
@@ -92,6 +91,8 @@ class Draft:
         """Raise `UsageError` with one line for each problem, in the order of the file; overrides come last."""
         if not self._problems and not self._unplaced:
             return
+        from orchestrator.config.key_lines import key_lines  # noqa: PLC0415 - tomlkit, which a right file does without
+
         lines = key_lines(self.text)
         worded = sorted((self._order(problem.place, lines), self._worded(problem, lines)) for problem in self._problems)
         raise UsageError("\n".join(dict.fromkeys([*(text for _, text in worded), *self._unplaced])))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from orchestrator.config import checks, defaults
 from orchestrator.config.draft import Draft
 from orchestrator.config.overrides import parse_override
-from orchestrator.config.tables import TableReader
+from orchestrator.config.table_reader import TableReader
 from orchestrator.config.unknown import check_named, check_top
 from orchestrator.redact import AS_BEFORE
 from orchestrator.settings import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.config.lines import key_lines
+from orchestrator.config.key_lines import key_lines
 
 TEXT = """\
 # [job] in a comment
