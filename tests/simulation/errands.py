@@ -52,6 +52,9 @@ class Errands(Runs):
         self.asked_again: Counter[tuple[str, str]] = Counter()
         self.growths = list(self.scenario.growth)
         self.copied = Token(0)
+        self.remembered: dict[int, list[str]] = {}
+        self.altered = False
+        self.lost_results: set[TaskKey] = set()
 
     @property
     def names(self) -> list[str]:
@@ -85,6 +88,7 @@ class Errands(Runs):
             "merge": self._merge,
             "verify": self._verify,
             "status": self._status,
+            "lose": self._lose,
         }
         self.note("errand", name=name)
         await errands[name]()
@@ -167,6 +171,48 @@ class Errands(Runs):
                 await resolve_tasks(settings, again, [str(task.key)], self.world())
                 self.note("mended", task=task.key)
 
+    async def _lose(self) -> None:
+        """Lose files of the job, or have them altered, as disks, tidy people and half a restore do.
+
+        Chunk files are only lost: one that was altered ends the run that would send it, which names it.
+        """
+        if not self.begun() or self.owes_extension():
+            return
+        for chunk in self.chunks():
+            self.remembered[chunk] = self.chunk_numbers(chunk)
+        by_hand = {f"{key.chunk:06d}" for key in self.by_hand}  # nobody could bring those back
+        found = [
+            path
+            for name in ("chunks", "results", "verdicts")
+            for path in sorted((self.directory / name).rglob("*"))
+            if path.is_file() and (name == "chunks" or path.name.partition(".")[0] not in by_hand)
+        ]
+        found += [path for name in ("master.csv", "duplicates.csv") if (path := self.directory / name).is_file()]
+        for path in self.chance.sample(found, min(len(found), self.chance.choice((1, 1, 2, 5)))):
+            content = path.read_bytes()
+            lost = "chunks" in path.parts or not content or self.chance.random() < 0.5
+            if lost:
+                path.unlink()
+            else:
+                at = self.chance.randrange(len(content))
+                shorter = self.chance.random() < 0.5
+                path.write_bytes(content[:at] if shorter else content[:at] + b"#" + content[at + 1 :])
+            self.note("lost" if lost else "altered", path=path.relative_to(self.directory))
+            if path.parent.parent.name == "results" and path.parent.name in self.names:
+                self.lost_results.add(TaskKey(path.parent.name, int(path.name.partition(".")[0])))
+        self.altered = True
+
+    async def refetch_lost(self) -> int:
+        """Do as `verify` says where a result is lost whose verdicts are there; return how many there were."""
+        settings, refetched = self.settings(healed=self.healed), 0
+        for task in self._tasks(State.DONE):
+            if task.key in self.lost_results and task.task_id is not None:
+                await resolve_tasks(settings, Refetch(), [str(task.key)], self.world())
+                self.note("refetched", task=task.key)
+                refetched += 1
+        self.lost_results.clear()
+        return refetched
+
     # --- what must not be taken --------------------------------------------------------------------------------------
 
     async def _older_copy(self) -> None:
@@ -218,9 +264,12 @@ class Errands(Runs):
             deed = await self.do(merge_job(settings, self.world()))
             promise(deed.code is ExitCode.DONE, f"merge ends with {deed.code}: {deed.error}")
             check_master(self, partial=deed.result.pending > 0)
+            self.altered = False
 
     async def _verify(self) -> None:
         settings = self.settings(healed=self.healed)
+        if self.altered:  # it has every reason to find something, until a run or a merge has made it anew
+            return
         if self.serial() is None:
             await self.refused(verify_job(settings, self.world()), ExitCode.USAGE, "no ledger to verify")
         elif self.begun() and not self.owes_extension():
@@ -240,6 +289,10 @@ class Errands(Runs):
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
+    def served(self, sha256: str) -> dict[str, str] | None:
+        """Return what each number has by a result that is not as the sandbox wrote it."""
+        raise NotImplementedError
+
     @property
     def vendor(self) -> Path:
         """The vendor's own directory."""
@@ -255,6 +308,8 @@ class Errands(Runs):
 
     def chunk_numbers(self, chunk: int) -> list[str]:
         """Return the numbers of a chunk file."""
+        if chunk in self.remembered:
+            return self.remembered[chunk]
         return (self.directory / "chunks" / f"{chunk:06d}.txt").read_text().split()
 
     def chunks(self) -> dict[int, str]:

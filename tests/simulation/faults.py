@@ -9,6 +9,7 @@ The names are the rows of the table of faults. Each has the place where it strik
     after             the vendor has acted, and what comes back of its answer is this
     spell             something about a task that stays as it is
     link, file        the result link, and what it leads to
+    result            a file with other words and headers, or for a part of the numbers
     idle              a kept connection is closed from the other side
     name, tls         the vendor's name is not found, or its certificate does not hold
 """
@@ -68,6 +69,11 @@ OF_TASK = tuple(f"spell: {what}" for what in SPELLS)
 OF_LINK = tuple(f"link: {what}" for what in LINKS)
 OF_FILE = tuple(f"file: {what}" for what in FILES)
 
+OF_RESULT = ("result: respelt", "result: a part")
+OF_ACCESS = ("spell: denied",)
+BEYOND = (*OF_RESULT, *OF_ACCESS)
+"""No rows of the table of faults: what a vendor may do by right, or to one task alone."""
+
 OF_NAME = ("name: not found", "name: no answer")
 OF_CERTIFICATE = (
     "tls: certificate of another host",
@@ -97,6 +103,9 @@ class Mischief:
 
     def between(self, least: float, most: float) -> float:
         return self._chance.uniform(least, most)
+
+    def dice(self) -> random.Random:
+        return self._chance
 
     def pick(self, options: Sequence[int]) -> int:
         return self._chance.choice(options)

@@ -7,6 +7,7 @@ did not hand on whole was not charged.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from typing import Any
 
 from tests.simulation.address import NAME, Address
 from tests.simulation.door import Door
-from tests.simulation.faults import OF_CONNECTION, OF_FILE, OF_STATUS, OF_SUBMIT, Mischief
+from tests.simulation.faults import OF_CONNECTION, OF_FILE, OF_RESULT, OF_STATUS, OF_SUBMIT, Mischief
 from tests.simulation.gateway import Gateway, Note
 from tests.simulation.hostile import HOSTILE, Truth, drip, hostile_file, pour
+from tests.simulation.respelt import part, respelt
 from tests.simulation.wire import (
     Answer,
     Ask,
@@ -35,7 +37,8 @@ class Front:
     """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform).
 
     `truth` gives, by task id, the platform and the rows that a result should have, from which the `hostile` files are
-    made. At an `address` it speaks TLS.
+    made. At an `address` it speaks TLS. A slow one takes up to `slow_s` to answer a submit. `served` has, by the hash
+    of a result that is not as the sandbox wrote it, what each number has by it.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Front:
         self.blade: Callable[[], Blow | None] = lambda: None
         self.truth: Callable[[str], tuple[str, Truth]] | None = None
         self.hostile = HOSTILE
+        self.slow_s = 0.0
+        self.served: dict[str, dict[str, str]] = {}
 
     @property
     def base_url(self) -> str:
@@ -186,6 +191,8 @@ class Front:
         answer = await self._hand_on(line, self._api, ask)
         task_id = field_of(answer.body, "task_id")
         self._note("submitted", status=answer.status, task=task_id, fault=fault)
+        if self.slow_s:
+            await asyncio.sleep(self._mischief.between(0.5, 1.0) * self.slow_s)
         if task_id:
             self.gateway.owners[task_id] = ask.platform
         await self._garbled(line, ask, answer, how if what == "after" else "")
@@ -252,6 +259,8 @@ class Front:
         if how == "stall":
             raise await line.stalled()
         answer = await self._hand_on(line, self._results, ask)
+        if answer.status == 200 and self.truth is not None and (result := self._mischief.draw(OF_RESULT)):
+            answer.body = self._other_result(self.truth, ask, result)
         self._note("fetched", status=answer.status, size=len(answer.body), whole=answer.whole)
         await self._damaged(line, ask, answer, how)
 
@@ -300,6 +309,15 @@ class Front:
         self._broken.add(file)
         await line.send(answer.raw(close=False)[: -len(answer.body) // 2])
         raise line.reset()
+
+    def _other_result(self, truth: Callable[[str], tuple[str, Truth]], ask: Ask, result: str) -> bytes:
+        """Write what the vendor has otherwise, and note what each number has by it."""
+        task_id = ask.target.split("/")[2]
+        make = respelt if result == "result: respelt" else part
+        content, cells = make(self._mischief.dice(), *truth(task_id))
+        self.served[hashlib.sha256(content).hexdigest()] = cells
+        self._note("fault", fault=result, about=task_id[:20])
+        return content
 
     def _hostile(self, truth: Callable[[str], tuple[str, Truth]], ask: Ask) -> bytes:
         fault = self.hostile[self._mischief.pick(range(len(self.hostile)))]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.simulation.faults import OF_LINK, OF_TASK, Mischief
+from tests.simulation.faults import OF_ACCESS, OF_LINK, OF_TASK, Mischief
 from tests.simulation.hostile import bomb_answer
 from tests.simulation.wire import Answer, content_of
 
@@ -38,7 +38,7 @@ class Gateway:
         if answer.status != 200 or content is None:
             return
         if task_id not in self._spells:
-            self._spells[task_id] = self._mischief.draw(OF_TASK)
+            self._spells[task_id] = self._mischief.draw((*OF_TASK, *OF_ACCESS))
         if not self._mischief.healed:
             self._spell(answer, content, self._spells[task_id].partition(": ")[2], task_id)
         if content.get("result_url"):
@@ -64,6 +64,8 @@ class Gateway:
                 content["total"] = self._mischief.pick((0, 1, 5, 10**6, -4))
             case "absurd counts":
                 content.update(total=10**400, success=[1], failure="many")
+            case "denied":
+                answer.status, answer.body = 403, b'{"error":"forbidden"}'
             case "gone":
                 answer.status, answer.body = 404, b'{"error":"not_found"}'
             case "completed for ever" if ended:

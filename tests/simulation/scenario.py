@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.sandbox import FAULTS, Options
-from tests.simulation.faults import OF_ADDRESS, drawn_names
+from tests.simulation.faults import BEYOND, OF_ADDRESS, drawn_names
 from tests.simulation.listing import KINDS, Keep, drawn_lines, grown, numbers_in
 
 KEY = "k-simulated-0123456789abcdef"
@@ -80,7 +80,8 @@ class Scenario:
 
     `growth` are later states of the list, `newcomer` a platform that may join. `embedded` means base_url = "sandbox",
     `secured` that vendors go by a name and speak TLS. `errands` are done once all is finished, each followed by runs to
-    the next end; `curiosity` is the chance of one before each of the faulty runs.
+    the next end; `curiosity` is the chance of one before each of the faulty runs. The vendor takes up to `slow_s` to
+    answer a submit; a faulty run that says so is repeated up to `repeats` times before anybody looks.
     """
 
     seed: int
@@ -112,6 +113,8 @@ class Scenario:
     curiosity: float = 0.0
     errands: tuple[str, ...] = ()
     purged: bool = False
+    slow_s: float = 0.0
+    repeats: int = 0
 
     @property
     def chunks(self) -> int:
@@ -142,7 +145,14 @@ class Scenario:
         tasks = max(tasks, self.chunks * len(self.platforms))
         _, longest_s, _ = self.polling
         each_s = self.takes_s * 1.25 + 2 * longest_s + 30
-        return 300.0 + (2 + tasks / at_once) * each_s + tasks * 40 / slowest + 3600.0 * self.heals_in_a_run
+        each_s += self.slow_s
+        return (
+            300.0
+            + (2 + tasks / at_once) * each_s
+            + tasks * self.slow_s
+            + tasks * 40 / slowest
+            + 3600.0 * self.heals_in_a_run
+        )
 
     def toml(
         self, base_urls: dict[str, str], *, healed: bool = False, platforms: Sequence[PlatformDraw] | None = None
@@ -205,6 +215,12 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
     longest_s = max(least_s + chance.choice((2.0, 30.0, 300.0)), takes_s / 10)  # or a seed is nothing but polling
     table, keep = _form(life)
     errands, growth = _errands(life, lines)
+    beyond = stream(seed, "beyond")
+    if faults is None and not embedded and beyond.random() < 0.25:
+        names = (*names, *beyond.sample(BEYOND, beyond.choice((1, 1, 2, 3))))
+        drawn_rate = drawn_rate or beyond.choice((0.2, 0.6))
+    if beyond.random() < 0.25:
+        errands = (*errands, *("lose",) * beyond.choice((1, 1, 2)))
     return Scenario(
         seed=seed,
         lines=lines,
@@ -239,6 +255,8 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         curiosity=life.choice((0.0, 0.0, 0.3, 0.8)),
         errands=errands,
         purged=life.random() < 0.2,
+        slow_s=beyond.choices((0.0, 6.0, 25.0), (85, 10, 5))[0] if not embedded else 0.0,
+        repeats=beyond.choices((0, 5, 15), (80, 12, 8))[0],
     )
 
 

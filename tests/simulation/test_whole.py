@@ -14,6 +14,7 @@ from orchestrator.jobdir import layout
 from orchestrator.vendor_api import dialects
 from orchestrator.vendor_api.meanings import PutOff, SubmitAnswer
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.faults import BEYOND
 from tests.simulation.listing import KINDS
 from tests.simulation.playing import play
 from tests.simulation.scenario import ERRANDS, drawn
@@ -51,7 +52,7 @@ def test_the_trace_does_not_depend_on_the_process() -> None:
 def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that sends again what may have arrived is caught, with the one command that shows it."""
 
-    def hopeful(reason: str, *, left: bool) -> SubmitAnswer:
+    def hopeful(reason: str, *, whole_sent: bool) -> SubmitAnswer:
         return PutOff(reason)
 
     monkeypatch.setattr(dialects, "read_silence", hopeful)
@@ -63,10 +64,11 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
 def test_the_seeds_have_everything() -> None:
     """Every errand, every kind of list and every format happens among the seeds of a test run, and so does the rest."""
     scenarios = [drawn(seed) for seed in range(SEEDS)]
-    assert {errand for scenario in scenarios for errand in scenario.errands} == set(ERRANDS)
+    assert {errand for scenario in scenarios for errand in scenario.errands} == {*ERRANDS, "lose"}
+    assert {name for scenario in scenarios for name in scenario.faults}.issuperset(BEYOND)
     assert {scenario.table for scenario in scenarios} == set(KINDS)
     assert {kind for scenario in scenarios for kind in scenario.formats} == {"csv", "xlsx", "parquet"}
-    for some in ("keep", "embedded", "nights", "jumps", "curiosity", "purged", "slow_disk"):
+    for some in ("keep", "embedded", "nights", "jumps", "curiosity", "purged", "slow_disk", "slow_s", "repeats"):
         assert 5 < sum(bool(getattr(scenario, some)) for scenario in scenarios) < SEEDS - 5, some
 
 

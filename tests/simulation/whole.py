@@ -161,7 +161,7 @@ class Operator(Errands):
         address = Address(self.loop, self.mischief, self.note) if self.scenario.secured else None
         for name in self.scenario.vendors:
             self.fronts[name] = front = Front(api, results, self.mischief, self.note, address=address)
-            front.gateway.trap, front.truth = trap, self.truth
+            front.gateway.trap, front.truth, front.slow_s = trap, self.truth, self.scenario.slow_s
             await front.start()
         try:
             with address.known() if address else nullcontext():
@@ -206,10 +206,13 @@ class Operator(Errands):
             if self.chance.random() < self.scenario.curiosity:
                 await self.errand(self.chance.choice(ERRANDS))
             settings = self.settings(healed=False)
-            await self._run(settings, self._drawn_options(), self.drawn_end())
-            self._check_doubts()
-            if not self.scenario.embedded:  # the embedded vendor's money is not counted
-                check_budget(self.charged(), self.scenario.max_cost(healed=False))
+            for _ in range(1 + self.scenario.repeats):  # as a loop does that looks at the exit code alone
+                code = await self._run(settings, self._drawn_options(), self.drawn_end())
+                self._check_doubts()
+                if not self.scenario.embedded:  # the embedded vendor's money is not counted
+                    check_budget(self.charged(), self.scenario.max_cost(healed=False))
+                if code not in {None, ExitCode.AGAIN}:
+                    break
             await asyncio.sleep(self.chance.choice((0.0, 1.0, 100.0)))
             await self._decide(settings, hurry=False)
 
@@ -226,8 +229,9 @@ class Operator(Errands):
             self._heal()
             self._check_doubts()
             ended = code in FINAL and not self._of_now(*UNFINISHED)
+            self.altered = self.altered and code not in FINAL
             decided = await self._decide(settings, hurry=True)
-            if ended and not decided:
+            if ended and not decided and not await self.refetch_lost():
                 return
             if code is ExitCode.HELD and not ended and not self._of_now(*HELD):
                 await self.errand("retry")  # what failed, so that a platform that was stopped for it goes on
@@ -317,6 +321,10 @@ class Operator(Errands):
 
     def may_be_misled(self) -> bool:
         return self.scenario.secured and not self.mischief.healed
+
+    def served(self, sha256: str) -> dict[str, str] | None:
+        """Return what each number has by a result that is not as the sandbox wrote it."""
+        return next((front.served[sha256] for front in self.fronts.values() if sha256 in front.served), None)
 
     def sent(self) -> object:
         return len(self.charged()), [len(front.arrivals) for front in self.fronts.values()]
