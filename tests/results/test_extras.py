@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import hashlib
+import io
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.extra_files import Kind, read_extras, read_extras_head
@@ -121,3 +126,48 @@ def test_a_result_that_was_altered(tmp_path: Path, numbers: list[str], csv_text:
     assert head is not None
     assert head.kinds == (Kind.WHOLE,)
     assert not altered.target.exists()
+
+
+WORDS = st.text(st.sampled_from("wW0179.,;-+@'\"<&ähñ 是"), max_size=6)
+"""Without an equals sign, of which openpyxl would make a formula."""
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from([-1, 0, 1, 2, 399]), WORDS, WORDS), max_size=40),
+    as_workbook=st.booleans(),
+    order=st.permutations(["number", "activated", "city", "days"]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_table(
+    take: Take,
+    numbers: list[str],
+    xlsx: Callable[..., bytes],
+    rows: list[tuple[int, str, str]],
+    as_workbook: bool,  # noqa: FBT001 - drawn
+    order: list[str],
+) -> None:
+    """Whatever stands in the cells, a number has the one text that its rows say, and nothing where they differ."""
+    table = [
+        {
+            "number": numbers[place] if place >= 0 else f"+1202555{place + 9990}",
+            "activated": "yes",
+            "city": one,
+            "days": two,
+        }
+        for place, one, two in rows
+    ]
+    cells = [order, *([row[name] for name in order] for row in table)]
+    if as_workbook:
+        content = xlsx(cells)
+    else:
+        text = io.StringIO(newline="")
+        csv.writer(text, quoting=csv.QUOTE_ALL).writerows(cells)
+        content = text.getvalue().encode()
+    _, found = take(content, "city", "days")
+    for name, column in zip(("city", "days"), found, strict=True):
+        said: dict[str, set[str]] = defaultdict(set)
+        for row in table:
+            said[row["number"]].add(" ".join(row[name].split()))
+        for number, cell in zip(numbers, column, strict=True):
+            texts = said[number] - {""}
+            assert cell == (texts.pop() if len(texts) == 1 else "")
