@@ -25,6 +25,7 @@ from orchestrator.intake.sources.table_layout import (
     TableLayout,
     TableOptions,
     header_place,
+    holds_number,
     lay_out,
     looks_like_number,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
+_BLANKS_BEHIND_QUOTE = re.compile(rb'(?<=")[ \t]+(?=[,;|\r\n]|\Z)')
 _SEVEN_DIGITS = re.compile(r"(?:\d\W*){7}")
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
@@ -132,7 +134,10 @@ def open_csv(
     body.read(sum(map(len, skipped)))
     buffer = RecordBuffer(LineBuffer(body, block_bytes, len(skipped) + 1), start.delimiter, options.source)
     above = skipped[: header.begin]
-    return CsvTable(b"".join(above), b"".join(skipped[header.begin :]), start.delimiter, layout, buffer)
+    own = b"".join(skipped[header.begin :])
+    if header.end == header.begin + 1 and not _ends_well([own], start.delimiter):
+        own = own.replace(b'"', b"")  # as it was read: a stray quote would swallow what is written behind it
+    return CsvTable(b"".join(above), own, start.delimiter, layout, buffer)
 
 
 def is_table(head: bytes, column: Wanted) -> bool:
@@ -257,12 +262,51 @@ def _look_at(head: bytes, options: TableOptions, delimiter: str | None) -> _Star
         # A title above the table may have none in it, or another: the first one with which there is a header is it.
         likely = sniff(first)
         delimiters = [likely, *(one for one in DELIMITERS if one != likely)]
-    starts = [_Start(lines, one, list(islice(_parsed(lines, begin, one), LOOK_ROWS + 1))) for one in delimiters if one]
+    starts = [
+        _Start(lines, one, list(islice(_first_records(lines, begin, one), LOOK_ROWS + 1))) for one in delimiters if one
+    ]
     if not starts[0].records:
         return starts[0]
     with_header = (one for one in starts if one.records and header_place(one.rows, options) is not None)
     widest = max(starts, key=lambda start: max((len(record.cells) for record in start.records), default=0))
     return next(with_header, widest)
+
+
+def _first_records(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[CsvRecord]:
+    """Yield the records that are not blank; one that a stray quote makes of several lines ends with its first.
+
+    It can't be told by the layout yet, as one of these is the header, which would take the rows with it.
+    """
+    line: int | None = begin
+    while line is not None:
+        begin, line = line, None
+        for record in _parsed(lines, begin, delimiter):
+            span = lines[record.begin : record.end]
+            if len(span) == 1 or not _goes_on_over_rows(span, delimiter):
+                yield record
+                continue
+            line = record.begin + 1
+            bare = text_of(span[0]).replace('"', "")
+            (cells,) = csv.reader([bare], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+            if any(map(str.strip, cells)):
+                yield CsvRecord(record.begin, line, cells, len(cells))
+            break
+
+
+def _goes_on_over_rows(lines: Sequence[bytes], delimiter: str) -> bool:
+    """Whether a record does not end as a quoted field does, or there is a number on a line of it behind the first."""
+    plain = _BLANKS_BEHIND_QUOTE.sub(b"", b"".join(lines)).splitlines(keepends=True)
+    cells = (cell for line in lines[1:] for cell in text_of(line).split(delimiter))
+    return not _ends_well(plain, delimiter) or any(map(holds_number, cells))
+
+
+def _ends_well(lines: Sequence[bytes], delimiter: str) -> bool:
+    """Whether each quote that is opened in a record is closed at the end of its field."""
+    try:
+        list(csv.reader(map(text_of, lines), delimiter=delimiter, strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[CsvRecord]:
@@ -280,11 +324,10 @@ def _parsed(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterator[CsvR
 def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layout: TableLayout) -> bool:
     """Whether a record of several lines is one because of a stray quote, which swallows other records.
 
-    Either it does not end as a quoted field does, or one of its lines but the last is a row of this table by itself.
+    Either it does not end as a quoted field does, and its cells are not in their places, or one of its lines but the
+    last is a row of this table by itself.
     """
-    try:
-        list(csv.reader(map(text_of, lines), delimiter=delimiter, strict=True))
-    except csv.Error:
+    if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
     for line in lines[:-1]:
         cells = next(csv.reader([text_of(line)], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
@@ -293,6 +336,15 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
             if any(number not in record for number in numbers):
                 return True
     return False
+
+
+def _is_in_place(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layout: TableLayout) -> bool:
+    """Whether a record's cells are where they belong, although something stands behind a closing quote, as a blank."""
+    is_open = len(list(csv.reader([*map(text_of, lines), ""], delimiter=delimiter))) == 1
+    if len(lines) == 1 or is_open or not len(record) == layout.width > 1:
+        return False
+    numbers = {place for place, cell in enumerate(record) if _SEVEN_DIGITS.search(cell)}
+    return bool(numbers) and numbers <= {*layout.column.indexes}
 
 
 def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, first_line: int) -> Iterator[CsvRecord]:

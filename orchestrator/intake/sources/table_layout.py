@@ -32,6 +32,12 @@ HEADER_ROWS = 20
 
 _NUMBER = re.compile(r"\(?\+?\(?[0-9][0-9\s().\-/\xa0]{5,}")
 _DATE = re.compile(r"\s*(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\1[0-9]{2,4})\b")
+_DATES = re.compile(
+    r"(?<![0-9][-./])\b(?:[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}"
+    r"|(?:19|20)[0-9]{2} ?[-/\u2013] ?(?:19|20)[0-9]{2})\b(?![-./][0-9])"
+)
+"""Dates, and two years: what titles have."""
+_SEVEN_DIGITS = re.compile(r"[0-9](?:[\s().\-/\xa0]*[0-9]){6}")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = range(7, 16)
 
@@ -156,6 +162,11 @@ def cell_at(row: Sequence[str], index: int) -> str:
 def looks_like_number(text: str) -> bool:
     """Whether a cell has the look of a phone number, with or without country code."""
     return _NUMBER.fullmatch(text.strip()) is not None and len(_DIGIT.findall(text)) in _DIGITS
+
+
+def holds_number(text: str) -> bool:
+    """Whether there may be a phone number in a cell, whatever else is in it: seven digits that are no date's."""
+    return _SEVEN_DIGITS.search(_DATES.sub("|", text)) is not None
 
 
 def _kept(headers: tuple[str, ...], numbers: tuple[int, ...], keep: Keep) -> dict[str, int]:

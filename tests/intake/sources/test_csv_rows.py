@@ -110,6 +110,49 @@ def test_a_stray_quote(end: str, rows: int) -> None:
     assert [i for i in range(rows) if NUMBER.format(i) not in found] == []
 
 
+SWALLOWED = "+41791110001,Bob\n+41791110002,{}\n+41791110003,Cy\n"
+
+
+@pytest.mark.parametrize("end", ['"Al"', 'Al"', '"Al', "Al", '7 inch 3"'])
+@pytest.mark.parametrize("above", ["", "List of May\n\n"])
+def test_a_stray_quote_in_the_header(above: str, end: str) -> None:
+    """The header ends with its line where rows stand in what a quote of it brings together; none of them is lost."""
+    begin = above.count("\n") + 2
+    for header in ('phone,"name', '"phone,name', 'phone,name,"'):
+        found = cells(f"{above}{header}\n{SWALLOWED.format(end)}")
+        assert [(line, number[:12]) for line, number in found if number] == [
+            (begin, "+41791110001"), (begin + 1, "+41791110002"), (begin + 2, "+41791110003"),
+        ]  # fmt: skip
+        assert {block.look.headers for block in blocks(f"{above}{header}\n{SWALLOWED.format(end)}") if block.look} <= {
+            ("phone", "name"), ("phone", "name", "Column 3"),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "header",
+    ['phone,"name\n(in full)"', '"name\n(in full)",phone', '"name\n(in full)" ,phone', 'x,phone,"sales\n2024 - 2025"',
+     'phone,"from\n01.11.2026 10:00"', '"phone\nnumber",name'],
+)  # fmt: skip
+def test_a_header_of_several_lines(header: str) -> None:
+    """A line break that is meant in the name of a column is a part of it."""
+    place = next(place for place, name in enumerate(next(csv.reader([header]))) if "phone" in name)
+    row = ["a"] * len(next(csv.reader(io.StringIO(header))))
+    row[place] = "+41791110001"
+    found = blocks(f"{header}\n{','.join(row)}\n", keep=True)
+    assert [list(block.cells()) for block in found] == [[(3, "+41791110001")]]
+    assert len(found[0].names) == len(row) - 1
+
+
+def test_blanks_behind_a_closing_quote() -> None:
+    """A record whose cells are all in their places is one, although its quotes are not as they should be."""
+    assert cells('a,b,phone\nx,"a\nb" ,+41791110001\ny,"a\nb"c,+41791110002\n') == [
+        (2, "+41791110001"),
+        (4, "+41791110002"),
+    ]
+    swallowed = 'a,b,phone\nx,"a,+41791110001\ny,b"c,+41791110002\n'
+    assert "+41791110001" in "".join(text for _, text in cells(swallowed))
+
+
 def test_fields_of_several_lines() -> None:
     """Fields with line ends of their own are what quotes are for, whether or not there are numbers in them."""
     text = 'phone,note\n+41791112233,"call 0791112244\nor, 0791112255\n"\n+41791112266,"a\nb"\n'
