@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from orchestrator.settings import PlatformSettings, Style, VendorSettings
 from orchestrator.vendor_api.client import VendorClient
@@ -151,6 +153,15 @@ async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIte
     finally:
         listener.close()
         await listener.wait_closed()
+
+
+@asynccontextmanager
+async def taking(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """Serve a handler for every request, by a server that reads them as any would; yield its address."""
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handler)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
 
 
 class Leaves:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from orchestrator.errors import DeniedError, RefusedError, TemporaryError, UsageError
 from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor_api.meanings import TaskReport
+from tests.vendor_api.conftest import taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ REPORT = {"task_id": "abc", "status": "processing", "total": 10, "success": 3, "
 READ = TaskReport("abc", "processing", 10, 3, 0, None)
 
 
-def answering(status: int, content: object = None, *headers: str) -> Script:
+def answering_each(status: int, content: object = None, *headers: str) -> Script:
     """Answer every request of a connection."""
 
     async def script(seen: Seen) -> None:
@@ -46,9 +46,7 @@ class TestWhatTheVendorGets:
             got["form"] = dict(await request.post())
             return web.json_response(REPORT)
 
-        app = web.Application()
-        app.router.add_route("*", "/{tail:.*}", handler)
-        async with TestServer(app) as server, connect(str(server.make_url("")), vendor=vendor) as client:
+        async with taking(handler) as base_url, connect(base_url, vendor=vendor) as client:
             assert await client.status(platform, "abc", leave=leave) == READ
         return got
 
@@ -86,7 +84,7 @@ class TestWhatTheVendorGets:
 
     async def test_no_key(self, serve: Callable[..., Any], connect: Callable[..., Any], leave: Leaves) -> None:
         """A vendor that needs no key is sent no key."""
-        async with serve(answering(404)) as server, connect(server.base_url, key="") as client:
+        async with serve(answering_each(404)) as server, connect(server.base_url, key="") as client:
             await client.balance(leave=leave)
         assert b"x-api-key" not in bytes(server.seen[0].data).lower()
 
@@ -129,7 +127,7 @@ class TestStatus:
         kind: type[Exception],
     ) -> None:
         """What is no report raises what says what to do next, in both styles."""
-        script = answering(status, content, "Connection: close")
+        script = answering_each(status, content, "Connection: close")
         async with serve(script) as server, connect(server.base_url) as client:
             for platform in platforms.values():
                 with pytest.raises(kind) as caught:
@@ -141,7 +139,7 @@ class TestStatus:
         self, serve: Callable[..., Any], connect: Callable[..., Any], instagram: PlatformSettings, leave: Leaves
     ) -> None:
         """429 says how long to wait."""
-        async with serve(answering(429, None, "Retry-After: 17")) as server, connect(server.base_url) as client:
+        async with serve(answering_each(429, None, "Retry-After: 17")) as server, connect(server.base_url) as client:
             with pytest.raises(TemporaryError) as caught:
                 await client.status(instagram, "abc", leave=leave)
         assert (caught.value.retry_after_s, caught.value.throttled) == (17.0, True)
@@ -235,8 +233,8 @@ class TestStatus:
         leave: Leaves,
     ) -> None:
         """A redirect is not followed, so the key reaches nobody else."""
-        async with serve(answering(200, REPORT)) as other:
-            script = answering(307, None, f"Location: {other.base_url}/")
+        async with serve(answering_each(200, REPORT)) as other:
+            script = answering_each(307, None, f"Location: {other.base_url}/")
             async with serve(script) as server, connect(server.base_url) as client:
                 for platform in platforms.values():
                     with pytest.raises(TemporaryError):
@@ -247,7 +245,7 @@ class TestStatus:
         self, serve: Callable[..., Any], connect: Callable[..., Any], instagram: PlatformSettings, leave: Leaves
     ) -> None:
         """A cookie that the vendor sets is never sent back; from a bare address nobody would keep one anyway."""
-        script = answering(200, REPORT, "Set-Cookie: a=b; Path=/")
+        script = answering_each(200, REPORT, "Set-Cookie: a=b; Path=/")
         async with serve(script) as server, connect(f"http://localhost:{server.port}") as client:
             for _ in range(2):
                 await client.status(instagram, "abc", leave=leave)
@@ -283,7 +281,7 @@ class TestLeave:
     ) -> None:
         """Looks share a connection, and each waits for its turn before a byte of it is sent."""
         seen_at_leave: list[int] = []
-        async with serve(answering(200, REPORT)) as server, connect(server.base_url) as client:
+        async with serve(answering_each(200, REPORT)) as server, connect(server.base_url) as client:
 
             async def look() -> None:
                 await asyncio.sleep(3)  # below the time that a connection is kept
@@ -326,7 +324,7 @@ class TestLeave:
     ) -> None:
         """What `leave` raises comes out unchanged, and nothing was sent."""
         leave.error = error
-        async with serve(answering(200, REPORT)) as server, connect(server.base_url) as client:
+        async with serve(answering_each(200, REPORT)) as server, connect(server.base_url) as client:
             with pytest.raises(type(error)) as caught:
                 await client.status(instagram, "abc", leave=leave)
             await asyncio.sleep(0.1)
@@ -339,7 +337,7 @@ class TestBalance:
         self, serve: Callable[..., Any], connect: Callable[..., Any], leave: Leaves, key: str
     ) -> None:
         """The balance is asked for at its page, and the vendor's clock is noted."""
-        script = answering(200, {"balance": "12.50"}, "Date: Fri, 21 Nov 2025 15:58:08 GMT")
+        script = answering_each(200, {"balance": "12.50"}, "Date: Fri, 21 Nov 2025 15:58:08 GMT")
         async with serve(script) as server, connect(server.base_url + "/") as client:
             assert client.last_date is None
             assert await client.balance(leave=leave) == 12.5
@@ -351,13 +349,13 @@ class TestBalance:
 
     async def test_no_page(self, serve: Callable[..., Any], connect: Callable[..., Any], leave: Leaves) -> None:
         """A vendor without that page has no balance to tell."""
-        async with serve(answering(404)) as server, connect(server.base_url) as client:
+        async with serve(answering_each(404)) as server, connect(server.base_url) as client:
             assert await client.balance(leave=leave) is None
 
     async def test_wrong_key(self, serve: Callable[..., Any], connect: Callable[..., Any], leave: Leaves) -> None:
         """A wrong key is told, and the key is not shown even if the vendor repeats it."""
         content = {"message": "key key-0123456789abcdef is unknown"}
-        async with serve(answering(401, content)) as server, connect(server.base_url) as client:
+        async with serve(answering_each(401, content)) as server, connect(server.base_url) as client:
             with pytest.raises(DeniedError) as caught:
                 await client.balance(leave=leave)
         assert "0123456789" not in str(caught.value)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from orchestrator.errors import StorageError
 from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped
+from tests.vendor_api.conftest import taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,9 +84,7 @@ class TestWhatTheVendorGets:
             got.update(path=request.path, headers=request.headers)
             return web.json_response(MADE)
 
-        app = web.Application()
-        app.router.add_post("/{tail:.*}", handler)
-        async with TestServer(app) as server, connect(str(server.make_url("")), vendor=vendor) as client:
+        async with taking(handler) as base_url, connect(base_url, vendor=vendor) as client:
             got["answer"] = await client.submit(platform, chunk, "a-b-1.txt", leave=no_leave, release=no_release)
         return got
 
