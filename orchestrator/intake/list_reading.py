@@ -163,7 +163,7 @@ async def rebuild(
     source = source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         exclude, _ = await read_exclude(job, workers, folder)
-        scanned = await scan(source, workers, folder, exclude)
+        scanned = await scan(source, workers, folder, exclude, again=True)  # what it was then, is for then
         found = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(found))
         plan = await _review(source, scanned, unique, workers, folder)

@@ -67,9 +67,15 @@ def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes:
 
 
 async def scan(
-    source: Source, workers: Workers, folder: Path, exclude: tuple[ExcludeList, ...] = (), *, may_be_empty: bool = False
+    source: Source,
+    workers: Workers,
+    folder: Path,
+    exclude: tuple[ExcludeList, ...] = (),
+    *,
+    may_be_empty: bool = False,
+    again: bool = False,
 ) -> Scanned:
-    """Turn all inputs into files of rows."""
+    """Turn all inputs into files of rows; `again` says that the list was taken before, without a row of some input."""
     drawn: list[DrawnInput] = []
     owners: list[Input] = []
     files: list[str] = []
@@ -98,7 +104,7 @@ async def scan(
     declared = {found: stored.declared for found, stored in rows if stored.declared is not None}
     for found, one in zip(source.inputs, drawn, strict=True):
         has_content = declared[found].has_content if one.has_content is None else one.has_content
-        if has_content and found not in filled:
+        if has_content and found not in filled and not again:
             raise UsageError(
                 f"{found.source}: there is something in it, and no row could be read: it has a header only, or is no "
                 "list; bring it right, or take it out of `inputs`"

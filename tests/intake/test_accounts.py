@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from orchestrator.errors import UsageError
 from orchestrator.intake import read_list
+from orchestrator.intake.list_reading import Planned, rebuild
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.sources import parquet_rows, xlsx_rows
 from orchestrator.intake.sources.table_layout import TableOptions
@@ -82,6 +83,19 @@ async def test_content_without_a_row(
     parquet.write_table(pa.table({"phone": pa.array([], pa.string())}), tmp_path / "header.parquet")
     with pytest.raises(UsageError, match=f"^{name}: there is something in it, and no row could be read"):
         await accounts(workers, make_job, "a.txt", name)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_content_without_a_row_in_a_begun_job(workers: Workers, make_job: MakeJob, write: Write) -> None:
+    """A job that began beside such an input, when that was no error, has its lost chunk files built all the same."""
+    write("a.txt", f"{N[0]}\n")
+    write("header.csv", "phone\n")
+    job = make_job("a.txt")
+    read = await read_list(job, lambda _: ChunkLimits(100, 1, 1000), workers)
+    lost = job.directory / "chunks" / "000001.txt"
+    lost.unlink()
+    await rebuild(make_job("a.txt", "header.csv"), workers, Planned(read.chunks))
+    assert lost.read_text() == f"{N[0]}\n"
 
 
 def test_fewer_rows_than_the_workbook_declares(write_workbook: WriteWorkbook, monkeypatch: pytest.MonkeyPatch) -> None:
