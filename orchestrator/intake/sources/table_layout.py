@@ -17,6 +17,7 @@ from orchestrator.intake.sources.number_column import (
     every_column,
     find_columns,
     headers_of,
+    is_header,
     is_headerless,
     named,
     shown,
@@ -31,7 +32,6 @@ HEADER_ROWS = 20
 """Rows among which the header is looked for."""
 
 _NUMBER = re.compile(r"\(?\+?\(?[0-9][0-9\s().\-/\xa0]{5,}")
-_DATE = re.compile(r"\s*(?:[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\1[0-9]{2,4})\b")
 _DATES = re.compile(
     r"(?<![0-9][-./])\b(?:[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}"
     r"|(?:19|20)[0-9]{2} ?[-/\u2013] ?(?:19|20)[0-9]{2})\b(?![-./][0-9])"
@@ -109,9 +109,13 @@ def _find_header(rows: Sequence[Row], options: TableOptions) -> tuple[int, Numbe
 
     People write titles above a table. A row of one cell is the header only where no wider one is.
     """
-    if options.header_row is None and is_headerless(rows[0][1]):
-        return 0, NumberColumn((0,), headerless=True)
     looked = rows[:HEADER_ROWS]
+    if (
+        options.header_row is None
+        and is_headerless(rows[0][1])
+        and not any(is_header(row, options.column) for _, row in looked)
+    ):
+        return 0, NumberColumn((0,), headerless=True)
     if options.header_row is not None:
         looked = [row for row in rows if row[0] == options.header_row]
     found: list[tuple[int, NumberColumn]] = []
@@ -126,10 +130,18 @@ def _find_header(rows: Sequence[Row], options: TableOptions) -> tuple[int, Numbe
             found.append((rows.index((line, row)), NumberColumn(columns)))
             if len(headers) > 1:
                 break
-        if len(headers) > 1 and any(looks_like_number(cell) and not _DATE.match(cell) for cell in row):
+        if len(headers) > 1 and any(looks_like_number(cell) and holds_number(cell) for cell in row):
             break  # a row of data
     if found:
-        return found[-1] if len(headers_of(rows[found[-1][0]][1])) > 1 else found[0]
+        place, column = found[-1] if len(headers_of(rows[found[-1][0]][1])) > 1 else found[0]
+        # Titles are passed over, a number never is; where its own row is named, the user has seen what is above.
+        over = (line for line, row in rows[:place] if options.header_row is None and any(map(holds_number, row)))
+        if (line := next(over, None)) is not None:
+            raise UsageError(
+                f"{options.source}: row {line} holds a number, and stands above the header, which is row "
+                f"{rows[place][0]}; put it below, or set `header_row = {rows[place][0]}` if it belongs to a title"
+            )
+        return place, column
     if widest is None:
         raise UsageError(f"{options.source}: header_row = {options.header_row}: that row is blank, or not there")
     raise UsageError(

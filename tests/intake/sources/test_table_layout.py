@@ -11,6 +11,7 @@ from orchestrator.intake.sources.table_layout import (
     Row,
     TableOptions,
     cell_at,
+    holds_number,
     lay_out,
     looks_like_number,
 )
@@ -108,6 +109,29 @@ def test_titles_above_the_header(column: Wanted, header_row: int | None, header:
     """The header is looked for below titles; the widest row that has the columns is it, unless its row is named."""
     layout = lay_out(numbered(TITLED), TableOptions("a.csv", column, header_row=header_row))
     assert (layout.header, layout.column.indexes, layout.look.above) == (header, indexes, header)
+
+
+@pytest.mark.parametrize("above", ["+41791110001", "Anna 079 111 00 01", "+41791110001; 0791110002"])
+@pytest.mark.parametrize("title", [[["List", ""]], [], [["Phone"]]])
+def test_a_number_above_the_header(title: list[list[str]], above: str) -> None:
+    """A number is never passed over as a title, unless the row of the header is named."""
+    rows = numbered([*title, [above], ["Name", "Phone"], ["x", "+41798284651"]])
+    header = len(title) + 2
+    with pytest.raises(UsageError, match=rf"row {header - 1} holds a number.*row {header}; .*`header_row = {header}`"):
+        lay_out(rows, TableOptions("a.csv"))
+    assert lay_out(rows, TableOptions("a.csv", header_row=header)).header == header - 1
+
+
+@pytest.mark.parametrize("title", ["2026-11-01 10:00:00", "1.11.2026 - 30.11.2026", "2025-2026", "01/11/26 08:15"])
+def test_dates_above_the_header(title: str) -> None:
+    """Dates are no numbers, and stand in titles."""
+    assert lay_out(numbered([["Report", title], ["Name", "Phone"]]), TableOptions("a.csv")).header == 1
+
+
+@pytest.mark.parametrize("number", ["06.12.34.56.78", "06-12-34-56-78", "079/828.46.51", "+41 79 2012 345"])
+def test_numbers_that_are_no_dates(number: str) -> None:
+    """What has more groups than a date is none."""
+    assert holds_number(number)
 
 
 def test_where_no_header_is_looked_for() -> None:
