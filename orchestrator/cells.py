@@ -263,6 +263,9 @@ def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
         if _count(extension) <= _LONGEST_EXTENSION and not extension.startswith("+"):
             return Cell(tuple(map(_digits, _parted(number))), beside=True)
     for (run, after), gap in zip(pairwise(runs), gaps, strict=False):
+        is_apart = _APART.search(gap) or _HARD.search(gap) or _LETTER.search(gap) or _EXTENSION.fullmatch(gap)
+        if gap and not is_apart and after[0][0] != "+":
+            return Cell(fault=Fault.NOT_A_NUMBER)  # a sign that keeps no two numbers apart, so one that is broken
         # A word within a number: what stands before it may be valid, and somebody else's.
         is_word = _LETTER.search(gap) and not (_HARD.search(gap) or _OR.fullmatch(gap) or _EXTENSION.fullmatch(gap))
         least = min(_count(run[0]), _count(after[0]))

@@ -128,6 +128,8 @@ def test_one_number(value: object, expected: str) -> None:
         ("+49 30 1234__", Fault.HIDDEN),
         ("+49 30 1234??", Fault.HIDDEN),
         ("+4930123 abc 4567890", Fault.NOT_A_NUMBER),
+        (f"+49?30708211?05; {N}", Fault.NOT_A_NUMBER),
+        (f"0792211122~0792211133; {N}", Fault.NOT_A_NUMBER),
         ("+32 475 qsdfqs 123456", Fault.NOT_A_NUMBER),
         (f"{N}abc; {N}", Fault.NOT_A_NUMBER),
         (f"{N};id=1234567", Fault.NOT_A_NUMBER),

@@ -28,7 +28,7 @@ HELP_WITH = {
     "some digits are hidden": "export the list with all of its digits",
     "more digits beside the number than an extension has": "put a semicolon between two numbers",
     "a quote that is opened and not closed": "close it, or write two for one that is meant",
-    "a row that ends before the column of numbers": "give the row as many cells as the first one has",
+    "a row with more or fewer cells than the first one": "put quotes around cells with the delimiter in them",
     "line too long": "the list needs one number a line, or a table",
 }
 """The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""

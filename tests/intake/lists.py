@@ -127,7 +127,7 @@ def text_cases() -> list[Case]:
         case("nul run.txt", b"\0" * 5000 + f"\n{A}\n".encode(), A, rejected={"line too long": 1}),
         case("long line.txt", f"{A}\n" + "7" * 2 * LONG + f"\n{B}\n", A, B, rejected={"line too long": 1}),
         case("no lines.txt", "7" * 2 * LONG, error="no number was accepted .line too long: 1.*one number a line"),
-        case("binary.bin", bytes(range(14, 256)) * 3 + f"\n{A}".encode(), A, rejected={"line too long": 1}),
+        case("binary.bin", bytes(range(14, 256)) * 5 + f"\n{A}".encode(), A, rejected={"line too long": 1}),
         case("empty.txt", "", error="the list is empty"),
         case("blank.txt", "\ufeff \n\t\r\n", error="the list is empty"),
         case("words.txt", "hello\nworld\n", error="no number was accepted .not a number: 2"),
@@ -166,7 +166,7 @@ def table_cases() -> list[Case]:
              rejected=BEYOND),
         case("quoted.csv", f'"Name","Phone"\n"two\nlines","{A}"\n"a ""b"", c","{B}"\n', A, B),
         case("stray quotes.csv", f'Name,Phone\n5" pipe,{A}\n6" pipe,{B}\n', A, B),
-        case("open quote.csv", f'Name,Phone\n"Anna,{A}\nBob,{B}\n', error="line 2: a quote is opened there and never"),
+        case("open quote.csv", f'Name,Phone\n"Anna,{A}\nBob,{B}\n', A, B),
         case("short rows.csv", f"Name,Phone\nAnna\nBob,{A},x,y\n", A, rejected={"empty cell": 1}),
         case("headerless.csv", f"{A}\n{B}\n", A, B),
         case("headerless wide.csv", f"Anna,{A}\n", error="row 1 holds a number where headers should be"),
@@ -179,7 +179,7 @@ def table_cases() -> list[Case]:
         case("missing column.csv", TABLE, column="Handy", error="no column is called 'Handy'.*'Name', 'Phone'"),
         case("pandas.csv", f"phone\n{A[1:]}.0\n\n{B[1:]}.0\n", A, B, default_region="CH"),
         case("nul.csv", f"phone,x\n{A}\0,\0\n", A),
-        case("only a header.csv", "Name;Phone\n", error="the list is empty"),
+        case("only a header.csv", "Name;Phone\n", error="there is something in it, and no row could be read"),
     ]  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def test_fewer_rows_than_the_parquet_file_declares(tmp_path: Path, monkeypatch: 
 
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"phone": N}), path)
-    monkeypatch.setattr(parquet_rows, "_texts", lambda column: [str(value) for value in column.to_pylist()][:7])
+    monkeypatch.setattr(parquet_rows, "texts_of", lambda column: [str(value) for value in column.to_pylist()][:7])
     with pytest.raises(UsageError, match=r"a\.parquet: the file declares 20 rows, and 7 could be read"):
         list(parquet_rows.read_parquet(str(path), TableOptions("a.parquet"), 1 << 20))
 

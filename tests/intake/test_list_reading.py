@@ -122,7 +122,7 @@ def a_long_list(seed: int) -> list[str]:
     for _ in range(600):
         written = source.choice(valid)
         spaced = f" {written[:3]} {written[3:5]} {written[5:]} "
-        lines.append(source.choice([written, spaced, written[1:], f"tel {written}", "", "x", written[:9], written * 2]))
+        lines.append(source.choice([written, spaced, written[1:], f"tel {written}", "", "x", written[:9], written[:5]]))
     return lines
 
 

@@ -64,7 +64,7 @@ CODES = {reason: FIRST_REASON + i for i, reason in enumerate(REASONS)}
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([./-])[0-9]{1,2}\1(?:[0-9]{2}){1,2}")
 _SEVERAL_DIGITS = 7
 """Digits of what may be a number of its own."""
-_SEVEN_DIGITS = re.compile(r"[0-9](?:[ \t()./-]*[0-9]){6,}")
+_SEVEN_DIGITS = re.compile(r"[0-9](?:[^\w;,|]*[0-9]){6,}")
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LAST_BYTE = 0xFF
 _ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that is no UTF-8
@@ -161,7 +161,14 @@ def _has_more_digits(raw: str, numbers: Sequence[str]) -> bool:
     read = "".join("".join(filter(str.isdigit, number)) for number in numbers)
     plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in raw)
     runs = ("".join(filter(str.isdigit, run)) for run in _SEVEN_DIGITS.findall(plain))
-    return any(run.rstrip("0") not in read for run in runs)
+    return any(run.rstrip("0") not in read and _is_more(run, numbers) for run in runs)
+
+
+def _is_more(run: str, numbers: Sequence[str]) -> bool:
+    """Whether seven digits of a run are left beside the numbers; zeros may be a float's."""
+    for number in numbers:
+        run = run.replace("".join(filter(str.isdigit, number)), "", 1)
+    return len(run.strip("0")) >= _SEVERAL_DIGITS
 
 
 def _valid(text: str, rules: NumberRules) -> int | str:

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     HIDDEN = Fault.HIDDEN.value
     MORE_DIGITS = "more digits beside the number than an extension has"
     TORN = "a quote that is opened and not closed"
-    SHORT_ROW = "a row that ends before the column of numbers"
+    MOVED = "a row with more or fewer cells than the first one"
     LINE_TOO_LONG = Fault.LINE_TOO_LONG.value
 
 

@@ -24,6 +24,7 @@ from orchestrator.intake.sources.table_layout import (
     Row,
     TableLayout,
     TableOptions,
+    cell_at,
     header_place,
     holds_number,
     lay_out,
@@ -327,6 +328,8 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     Either it does not end as a quoted field does, and its cells are not in their places, or one of its lines but the
     last is a row of this table by itself.
     """
+    if len(lines) == 1:
+        return True  # with a quote too many, or one too few
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
     for line in lines[:-1]:
@@ -348,24 +351,40 @@ def _is_in_place(lines: Sequence[bytes], record: Sequence[str], delimiter: str, 
 
 
 def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, first_line: int) -> Iterator[CsvRecord]:
-    """Read each line for itself: as a record, else with its quotes as plain signs; what is neither is rejected."""
+    """Read each line for itself: as a record, else with its quotes as plain signs.
+
+    Where the quotes of a line are no field's, it is a row only if it has as many cells as the header, and numbers in no
+    other columns: they may have come there because of the quotes. Other lines are rejected as they stand.
+    """
     for number, line in enumerate(map(text_of, lines), first_line):
         if not line.strip():
             continue
         try:
             (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
+            is_row = True
         except csv.Error:
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
-            if len(cells) != layout.width:
-                torn = [*[""] * min(layout.column.indexes), FaultyCell.of(line.strip(), Reason.TORN)]
-                yield CsvRecord(number, number + 1, torn, len(cells))
-                continue
-        yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
+            is_row = len(cells) == layout.width
+        others = [cell for place, cell in enumerate(cells) if place not in layout.column.indexes]
+        is_moved = len(cells) == layout.width and '"' in line and any(map(_SEVEN_DIGITS.search, others))
+        if is_row and not is_moved:
+            yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
+        else:
+            torn = [*[""] * min(layout.column.indexes), FaultyCell.of(line.strip(), Reason.TORN)]
+            yield CsvRecord(number, number + 1, torn, len(cells))
 
 
 def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:
-    """Return a row; one that ends before the column of numbers, and holds one elsewhere, is rejected as a whole."""
-    place = min(layout.column.indexes)
-    if len(cells) > place or not _SEVEN_DIGITS.search(row := delimiter.join(cells)):
+    """Return a row; one with more or fewer cells than the header, and a number elsewhere, is rejected as a whole.
+
+    A delimiter that is not quoted, or a quote too many, has moved its cells; what stands in the columns of numbers is
+    believed only where there is a number in all of them.
+    """
+    if len(cells) == layout.width:
         return cells
-    return [*[""] * place, FaultyCell.of(row, Reason.SHORT_ROW)]
+    places = layout.column.indexes
+    has_all = all(_SEVEN_DIGITS.search(cell_at(cells, place)) for place in places)
+    others = (cell for place, cell in enumerate(cells) if place not in places)
+    if has_all or not any(map(_SEVEN_DIGITS.search, others)):
+        return cells
+    return [*[""] * min(places), FaultyCell.of(delimiter.join(cells), Reason.MOVED)]

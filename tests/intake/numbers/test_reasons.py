@@ -12,7 +12,7 @@ def test_the_list_of_reasons_is_closed() -> None:
         "too long: E.164 ends at 15 digits", "excluded calling code", "rounded by a spreadsheet", "a date",
         "a formula without a value", "some digits are hidden",
         "more digits beside the number than an extension has", "a quote that is opened and not closed",
-        "a row that ends before the column of numbers", "line too long",
+        "a row with more or fewer cells than the first one", "line too long",
     ]  # fmt: skip
     others = REASONS[len(Reason) :]
     types = [f"line type {kind}" for kind in LineType]

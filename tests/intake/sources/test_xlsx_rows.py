@@ -108,7 +108,7 @@ def test_kept_columns(write_workbook: WriteWorkbook) -> None:
     rows = [["name", "phone", "since", None, "name"], ["Anna", "+41", dt.date(2026, 1, 2)], [None, "+42", None, 1, 2.0]]
     path = write_workbook("a.xlsx", Sheet=rows)
     (block,) = tables(read_workbook(str(path), TableOptions("a.xlsx", keep=True), 1 << 20))
-    assert block.names == ("name", "since", "Column 4", "name 2")
+    assert block.names == ("name", "since", "Column 4", "name#2")
     assert block.kept == [["Anna", "2026-01-02 00:00:00", "", ""], ["", "", "1", "2"]]
 
 
