@@ -136,9 +136,9 @@ def _find_header(rows: Sequence[Row], options: TableOptions) -> tuple[int, Numbe
         place, column = found[-1] if len(headers_of(rows[found[-1][0]][1])) > 1 else found[0]
         # Titles are passed over, a number never is; where its own row is named, the user has seen what is above.
         over = (line for line, row in rows[:place] if options.header_row is None and any(map(holds_number, row)))
-        if (line := next(over, None)) is not None:
+        if (above := next(over, None)) is not None:
             raise UsageError(
-                f"{options.source}: row {line} holds a number, and stands above the header, which is row "
+                f"{options.source}: row {above} holds a number, and stands above the header, which is row "
                 f"{rows[place][0]}; put it below, or set `header_row = {rows[place][0]}` if it belongs to a title"
             )
         return place, column
