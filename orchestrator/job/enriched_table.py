@@ -7,6 +7,7 @@ import io
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
@@ -15,9 +16,9 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, DIRECTORY_MODE, disk_errors, replacing
-from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, text_of
+from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import NumberRules
-from orchestrator.intake.numbers.reasons import EXCLUDED_BY, REASONS
+from orchestrator.intake.numbers.turned_away import turn_away
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
 from orchestrator.intake.sources.csv_rows import is_table, open_csv
 from orchestrator.intake.sources.decode import as_utf8
@@ -33,7 +34,9 @@ from orchestrator.master.enriched_text import field, with_fields
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from orchestrator.intake.blocks import CellBlock, LineBlock, Rows
+    import numpy.typing as npt
+
+    from orchestrator.intake.blocks import CellBlock, LineBlock
     from orchestrator.intake.numbers.decide import ExcludeList
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
     from orchestrator.intake.sources.csv_rows import TableBlock
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
 
 LINE: Final = "line"
 """What the one column is called of a list without a header, which comes back with one."""
-REASON_WORDS: Final = ("",) * FIRST_REASON + REASONS
 _SEPARATOR: Final = b"sep="
 BATCH_ROWS: Final = 20_000
 
@@ -79,6 +81,11 @@ class Enrichment:
     adder: CellAdder
     target: Path
 
+    def number_cells(self, columns: Iterable[Rows]) -> list[NumberCells]:
+        """Return numbers that were read in the form in which they are looked up."""
+        words = ("",) * FIRST_REASON + self.rules.reasons
+        return [NumberCells(rows.lines, rows.numbers, rows.codes, words) for rows in columns]
+
 
 def enrich_table(
     job: JobSettings,
@@ -97,8 +104,7 @@ def enrich_table(
     with disk_errors(folder):
         folder.mkdir(DIRECTORY_MODE, exist_ok=True)
     index, lists = known
-    exclude = [(f"{EXCLUDED_BY}{one.name}", np.load(one.path, "r")) for one in lists]
-    rules = NumberRules.of(job)
+    rules = replace(NumberRules.of(job), exclude=lists)
     options = TableOptions(path, job.column, job.sheet, header_row=job.header_row)
     with _table_errors(path):
         size = Path(path).stat().st_size
@@ -107,7 +113,7 @@ def enrich_table(
     while True:
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
             named = _stem_named(target, content.kind, path) if is_stem else _checked(target, content.kind, path)
-            adder = CellAdder(index, folder / "met", [(why, numbers) for why, numbers in exclude if len(numbers)])
+            adder = CellAdder(index, folder / "met", partial(turned_away, rules))
             work = Enrichment(options, rules, tables, index, adder, named)
             try:
                 return _write(content, work, width)
@@ -216,7 +222,7 @@ class _Text:
                 if widest > width:
                     continue  # the whole table is looked at, so that it is begun anew once
                 shown_rows = np.arange(row + 1, row + 1 + len(text.fields))
-                cells = [number_cells(column) for column in text.columns]
+                cells = work.number_cells(text.columns)
                 filled = (text.starts, text.ends, text.fields)
                 file.write(with_fields(text.data, filled, width, work.adder.add(shown_rows, cells), self._delimiter))
                 row += len(text.fields)
@@ -255,7 +261,7 @@ def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
             cells = [(place, row) for place, (_, row) in enumerate(batch)]
             columns = without_empty([decided(cells, place, work.rules, work.tables) for place in number_places(layout)])
             lines = [line for line, _ in batch]
-            added.append((lines, work.adder.add(np.array(lines), list(map(number_cells, columns)))))
+            added.append((lines, work.adder.add(np.array(lines), work.number_cells(columns))))
         names, kinds = _added_columns(column_names(layout), work.index, layout.look.headers)
         if width + len(names) > MAX_COLUMNS:
             raise UsageError(f"{source}: there is no room for {len(names)} more columns; save it as .csv")
@@ -297,7 +303,7 @@ def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
                 cells = [list(enumerate(zip(texts_of(batch.column(place))))) for place in numbers]
                 columns = without_empty([decided(column, 0, work.rules, work.tables) for column in cells])
                 lines = np.arange(row + 1, row + 1 + batch.num_rows)
-                copy.write(batch, columns_of(work.adder.add(lines, list(map(number_cells, columns)))))
+                copy.write(batch, columns_of(work.adder.add(lines, work.number_cells(columns))))
                 row += batch.num_rows
     return EnrichReport(work.target, row - 1, work.adder.numbers, work.adder.known)
 
@@ -322,6 +328,12 @@ def _added_columns(
     return names, kinds * (len(names) // len(kinds))
 
 
-def number_cells(rows: Rows) -> NumberCells:
-    """Return numbers that were read in the form in which they are looked up."""
-    return NumberCells(rows.lines, rows.numbers, rows.codes, REASON_WORDS)
+def turned_away(rules: NumberRules, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    """Return the codes of the reasons why the job does not want numbers, 0 where it does.
+
+    That is asked of those alone that it does not have: a list may have been named after they were paid for.
+    """
+    count = len(numbers)
+    rows = Rows(numbers, np.arange(count), np.zeros(count, np.uint16), Texts(count))
+    codes = turn_away(rows, rules).codes
+    return np.where(codes < FIRST_REASON, 0, codes)

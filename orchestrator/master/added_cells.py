@@ -16,7 +16,7 @@ from orchestrator.master.base_chunks import CodedColumn
 from orchestrator.master.write import PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from orchestrator.master.number_index import NumberIndex
 
     Ints = NDArray[np.int64]
+    Codes = NDArray[np.integer[Any]]
 
 NUMBER, NOTE = "number", "note"
 NOT_IN_JOB: Final = "not in the job"
+DUPLICATE: Final = "duplicate of row "
 BETWEEN: Final = "; "
 _ROWS: Final = np.dtype(np.uint32)
 """Rows of a table; none has four thousand million."""
@@ -49,12 +51,24 @@ class NumberCells(NamedTuple):
 class AddedCells:
     """The cells that are added for one column of numbers, to as many rows as `numbers` has, where 0 is none.
 
-    `several` has the texts of rows with several numbers. `columns` are the columns of the job, and the note.
+    `several` has the texts of rows with several numbers. `columns` are the columns of the job, and the note; behind
+    that stands the row in `earlier`, where it is not 0.
     """
 
     numbers: Ints
     several: dict[int, str]
     columns: tuple[CodedColumn, ...]
+    earlier: Ints
+
+
+def joined(values: Iterable[str]) -> str:
+    """Return the values of a cell in one text, empty where all are."""
+    text = BETWEEN.join(values)
+    return text if text.strip(BETWEEN) else ""
+
+
+def _not_turned_away(numbers: Ints) -> Codes:
+    return np.zeros(len(numbers), np.uint16)
 
 
 def added_header(column: str, index: NumberIndex) -> tuple[str, ...]:
@@ -71,6 +85,7 @@ def columns_of(added: Sequence[AddedCells]) -> list[list[str]]:
             numbers[row] = text
         columns.append(numbers)
         columns += [list(map(column.words.__getitem__, column.codes.tolist())) for column in cells.columns]
+        columns[-1] = [f"{note}{row or ''}" for note, row in zip(columns[-1], cells.earlier.tolist(), strict=True)]
     return columns
 
 
@@ -78,12 +93,14 @@ class CellAdder:
     """Looks up the numbers of one table, block by block in its order.
 
     `memory` is a file for the row in which each number of the job was first met. `numbers` counts those that were
-    looked up, `known` those of them that the job has. `exclude` are lists of numbers, ascending, with what the note
-    says of those that are in them and not in the job.
+    looked up, `known` those of them that the job has. `turned_away` gives for numbers that the job has not the
+    codes of the reasons why, 0 where there is none.
     """
 
-    def __init__(self, index: NumberIndex, memory: Path, exclude: Sequence[tuple[str, Ints]] = ()) -> None:
-        self._exclude = exclude
+    def __init__(
+        self, index: NumberIndex, memory: Path, turned_away: Callable[[Ints], Codes] = _not_turned_away
+    ) -> None:
+        self._turned_away = turned_away
         self.numbers = self.known = 0
         self._numbers, *self._codes = index.arrays()
         self._words = [(*words, "") for words in index.words]
@@ -143,12 +160,13 @@ class CellAdder:
         numbers = np.zeros(rows, np.int64)
         numbers[cells.rows[alone]] = cells.numbers[alone]
         several = list(_several(cells.rows, counts))
-        texts = {row: BETWEEN.join(f"+{n}" if n else "" for n in cells.numbers[part].tolist()) for row, part in several}
-        return AddedCells(
-            numbers,
-            {row: text if text.strip(BETWEEN) else "" for row, text in texts.items()},
-            tuple(_by_row(column, rows, cells.rows, alone, several) for column in columns),
-        )
+        first_rows = np.zeros(rows, np.int64)
+        first_rows[cells.rows[alone]] = earlier[alone]
+        *_, note = columns
+        behind = [str(row or "") for row in earlier.tolist()] if several else []
+        by_row = [_by_row(column, rows, cells.rows, alone, several, behind * (column is note)) for column in columns]
+        texts = {row: joined(f"+{n}" if n else "" for n in cells.numbers[part].tolist()) for row, part in several}
+        return AddedCells(numbers, texts, tuple(by_row), first_rows)
 
     def _notes(
         self, cells: NumberCells, there: NDArray[np.bool_], earlier: Ints, columns: Sequence[CodedColumn]
@@ -157,19 +175,14 @@ class CellAdder:
         words = [*cells.words, NOT_IN_JOB, PENDING]
         not_in_job, pending = len(cells.words), len(cells.words) + 1
         codes = np.where(cells.numbers == 0, cells.reasons, np.where(there, 0, not_in_job)).astype(np.uint32)
-        for why, numbers in self._exclude:
-            missing = np.flatnonzero(codes == not_in_job)
-            found = np.searchsorted(numbers, cells.numbers[missing])
-            at = np.minimum(found, len(numbers) - 1)
-            codes[missing[numbers[at] == cells.numbers[missing]]] = len(words)
-            words.append(why)
+        missing = np.flatnonzero(codes == not_in_job)
+        why = self._turned_away(cells.numbers[missing])
+        codes[missing[why > 0]] = why[why > 0]
         for column in columns:
             if PENDING in column.words:
                 codes[column.codes == column.words.index(PENDING)] = pending
-        again = np.flatnonzero(earlier)
-        met, of_row = np.unique(earlier[again], return_inverse=True)
-        codes[again] = len(words) + of_row
-        return CodedColumn((*words, *(f"duplicate of row {row}" for row in met.tolist())), codes)
+        codes[earlier > 0] = len(words)
+        return CodedColumn((*words, DUPLICATE), codes)
 
 
 def _several(rows: Ints, counts: Ints) -> Iterator[tuple[int, slice]]:
@@ -180,15 +193,19 @@ def _several(rows: Ints, counts: Ints) -> Iterator[tuple[int, slice]]:
 
 
 def _by_row(
-    column: CodedColumn, rows: int, of_rows: Ints, alone: NDArray[np.bool_], several: Sequence[tuple[int, slice]]
+    column: CodedColumn,
+    rows: int,
+    of_rows: Ints,
+    alone: NDArray[np.bool_],
+    several: Sequence[tuple[int, slice]],
+    behind: Sequence[str],
 ) -> CodedColumn:
-    """Return a column with a cell a row out of one with a cell a number."""
+    """Return a column with a cell a row out of one with a cell a number; `behind` is what stands behind each word."""
     words = [*column.words, ""]
     codes = np.full(rows, len(column.words), np.uint32)
     codes[of_rows[alone]] = column.codes[alone]
     for row, part in several:
-        text = BETWEEN.join(column.words[code] for code in column.codes[part].tolist())
-        if text.strip(BETWEEN):
-            codes[row] = len(words)
-            words.append(text)
+        texts = [column.words[code] for code in column.codes[part].tolist()]
+        codes[row] = len(words)
+        words.append(joined(map("".join, zip(texts, behind[part], strict=True)) if behind else texts))
     return CodedColumn(tuple(words), codes)

@@ -55,4 +55,5 @@ def with_fields(
         parts += [Piece([entry.encode() for entry in entries], codes), Digits(numbers)]
         columns = [CodedColumn(column.words, column.codes[filled]) for column in cells.columns]
         parts += column_pieces(columns, [lambda word: (delimiter + field(word, delimiter)).encode()] * len(columns))
+        parts.append(Digits(cells.earlier[filled]))
     return joined(parts).tobytes() + data[int(stops[-1]) if len(stops) else 0 :]

@@ -27,7 +27,7 @@ import numpy as np
 from tests.benchmarks.figures import Taken, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchestrator.master import MasterChunk
 
@@ -43,8 +43,13 @@ HEADER = (
 )
 
 
-def prepare(folder: Path, rows: int) -> None:
-    """Write the chunk and verdict files of a job of `rows` distinct numbers from six countries, made from a seed."""
+def some_number(place: int) -> str:
+    """Return a number of one of six countries, by its shape."""
+    return f"+{PREFIXES[place % len(PREFIXES)]}{place * 7:08d}"
+
+
+def prepare(folder: Path, rows: int, number: Callable[[int], str] = some_number) -> None:
+    """Write the chunk and verdict files of a job of `rows` distinct numbers, with verdicts made from a seed."""
     from orchestrator.jobdir.layout import verdict_path  # noqa: PLC0415 - not for the user's side
     from orchestrator.jobdir.verdict_files import Verdicts  # noqa: PLC0415 - not for the user's side
     from tests.results.written import write_verdicts  # noqa: PLC0415 - as above
@@ -54,7 +59,7 @@ def prepare(folder: Path, rows: int) -> None:
     (folder / "rows").write_text(str(rows))
     for chunk, first in enumerate(range(0, rows, CHUNK_ROWS), start=1):
         places = range(first, min(first + CHUNK_ROWS, rows))
-        content = "".join(f"+{PREFIXES[n % len(PREFIXES)]}{n * 7:08d}\n" for n in places).encode()
+        content = "".join(f"{number(place)}\n" for place in places).encode()
         (folder / "chunks" / f"{chunk:06d}.txt").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         for platform in PLATFORMS:

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import dispatch, intake, master, memory, restart, results
+from tests.benchmarks import dispatch, enriched, intake, master, memory, restart, results
 from tests.benchmarks.figures import Row, Taken, looked_at, megabytes
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ FULL = {
     "intake": Size(10_000_000, 3),
     "results": Size(100, 3),
     "master": Size(1_000_000, 2),
+    "enrich": Size(1_000_000, 2),
     "dispatch": Size(10_000, 2),
     "makespan": Size(100_000_000),
     "help": Size(HELP_RUNS),
@@ -51,6 +52,7 @@ QUICK = {
     "intake": Size(200_000),
     "results": Size(10),
     "master": Size(60_000),
+    "enrich": Size(60_000),
     "dispatch": Size(300),
     "makespan": Size(2_000_000),
     "help": Size(3),
@@ -148,6 +150,21 @@ def same_results(folder: Path, tasks: int) -> None:
         words = [word for _, word in csv.reader(file)][1:]
     if len(words) != tasks * dispatch.ROWS or words.count("unanswered") > len(words) // 20:
         raise SystemExit(f"{len(words):,} verdicts in the master, {words.count('unanswered'):,} of them unanswered")
+
+
+def enrich_rows(size: Size) -> Iterator[Row]:
+    """Measure a table that comes back."""
+    turns = enriched.compare(size.count, size.rounds)
+    yield Row(
+        f"`enrich`, a csv file of {size.count:,} rows with two columns of numbers, as many numbers in the job",
+        f"a dictionary and csv, {size.count / median(turn.user.clock_s for turn in turns):,.0f} rows/s",
+        f"{size.count / median(turn.ours.clock_s for turn in turns):,.0f} rows/s",
+        times((turn.user.clock_s / turn.ours.clock_s for turn in turns), digits=1),
+        "2 x",
+        "5 x",
+        peak(turn.ours for turn in turns),
+        "every cell but the notes",
+    )
 
 
 def dispatch_rows(size: Size) -> Iterator[Row]:
@@ -270,6 +287,7 @@ BENCHMARKS: dict[str, Callable[[Size], Iterator[Row]]] = {
     "intake": intake_rows,
     "results": results_rows,
     "master": master_rows,
+    "enrich": enrich_rows,
     "dispatch": dispatch_rows,
     "makespan": makespan_rows,
     "help": help_rows,

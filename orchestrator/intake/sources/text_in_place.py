@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.blocks import CellBlock, LineBlock, Rows, Texts
+from orchestrator.intake.blocks import PLAIN, CellBlock, LineBlock, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import CODES
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.csv_rows import TableBlock
@@ -95,11 +95,19 @@ def _of_lines(block: TableBlock, rules: NumberRules, tables: LookupTables | None
     fields[ends - starts < fields] = 0  # nothing but delimiters
     columns = []
     for place in number_places(block.layout):
+        short = fields <= place
         begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
         stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
-        short = fields <= place
-        begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
-        columns.append(_decided_at(block, place, (begins, stops), (starts, ends), fields, rules, tables))
+        cells = np.where(short, ends, begins), np.where(short, ends, stops)
+        columns.append(_decided_at(block, place, cells, (starts, ends, fields), rules, tables))
+    blanks = np.zeros(len(starts), np.int64)
+    for one in columns:
+        blanks[one.lines[one.codes == _EMPTY]] += 1
+    empty = np.flatnonzero(blanks == len(columns))
+    for row in empty.tolist():
+        if not text_of(block.data[starts[row] : ends[row]]).replace(block.delimiter, " ").strip():
+            fields[row] = 0
+    columns = [_cut(one, fields[one.lines] > 0) for one in columns] if len(empty) else columns
     return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
 
 
@@ -107,34 +115,33 @@ def _decided_at(
     block: TableBlock,
     place: int,
     cells: tuple[Ints, Ints],
-    lines: tuple[Ints, Ints],
-    fields: Ints,
+    lines: tuple[Ints, Ints, Ints],
     rules: NumberRules,
     tables: LookupTables | None,
 ) -> Rows:
     """Decide about the cells of a column that stand at these places; most of them at once."""
     begins, stops = cells
-    undecided = fields > 0
+    starts, ends, fields = lines
     numbers = np.zeros(len(begins), np.int64)
-    codes = np.zeros(len(begins), np.uint16)
+    codes = np.where(begins == stops, np.uint16(_EMPTY), np.uint16(PLAIN))
+    short = (fields <= place) & (fields > 0)
+    undecided = (begins < stops) | short
     if tables is not None:
         from orchestrator.intake.numbers.lookup.accept import EXCLUDED, UNDECIDED, accept_block  # noqa: PLC0415 - small tables need none of it
 
         found = accept_block(block.data, begins, stops, tables, rules.excluded)
-        numbers = np.where(found > 0, found, 0)
+        numbers = np.maximum(found, 0)
         codes[found == EXCLUDED] = CODES[Reason.EXCLUDED]
-        undecided &= (found == UNDECIDED) | (begins == stops)
-    rest = np.flatnonzero(undecided)
-    starts, ends = lines
-    records: list[tuple[int, Sequence[str]]] = []
-    for row in rest.tolist():
-        # One by one they go the way that they go in a list, so that a row means the same in both.
-        found_rows = list(replace(block, data=block.data[starts[row] : ends[row]]).rows())
-        records += [(row, record.cells) for record in found_rows]
-        fields[row] *= bool(found_rows)
-    slow = decided(records, place, rules)
+        undecided &= found == UNDECIDED
+    texts: list[tuple[int, Sequence[str]]] = []
+    for row in np.flatnonzero(undecided).tolist():
+        if short[row]:  # maybe a row that is torn: that is for the reader of lists to tell
+            line = replace(block, data=block.data[starts[row] : ends[row]])
+            texts += [(row, record.cells[place:]) for record in line.rows()]
+        else:
+            texts.append((row, [text_of(block.data[begins[row] : stops[row]])]))
     fast = np.flatnonzero((fields > 0) & ~undecided)
-    return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), slow)
+    return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), decided(texts, 0, rules))
 
 
 def _together(one: Rows, other: Rows) -> Rows:
