@@ -29,6 +29,9 @@ _VALUE: Final = re.compile(rb"<(?:[\w.-]+:)?[vt](?:\s[^<>]*)?>[^<\s]")
 _BLOCK_BYTES: Final = 1 << 20
 _LONG_ROW_BYTES: Final = 16 << 20
 _CARRY_BYTES: Final = 256
+_ASIDE: Final = re.compile(rb"<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+"""What is no mark-up, whatever stands in it: comments, instructions, and texts as they are."""
+_ASIDE_BEGINS: Final = re.compile(rb"<(?:!--|\?|!\[CDATA\[)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,11 @@ def _attributes(tag: bytes) -> dict[str, str]:
 
 def filled_rows(archive: zipfile.ZipFile, part: str) -> int:
     """Return how many rows of a sheet have a value in any cell, counted in its XML."""
-    count, rest, is_filled = 0, b"", False
+    count, rest, kept, is_filled = 0, b"", b"", False
     with archive.open(part) as file:
         while block := file.read(_BLOCK_BYTES):
-            *whole, rest = _ROW.split(rest + block)
+            text, kept = _without_asides(rest + kept + block)
+            *whole, rest = _ROW.split(text)
             for row in whole:
                 count += is_filled or _VALUE.search(row) is not None
                 is_filled = False
@@ -117,6 +121,18 @@ def filled_rows(archive: zipfile.ZipFile, part: str) -> int:
                 is_filled = is_filled or _VALUE.search(rest) is not None
                 rest = rest[-_CARRY_BYTES:]
     return count + (is_filled or _VALUE.search(_END.split(rest)[0]) is not None)
+
+
+def _without_asides(text: bytes) -> tuple[bytes, bytes]:
+    """Return the mark-up of a text, and the end of it that belongs to a comment, or the like, that is not closed."""
+    if b"<!" not in text and b"<?" not in text:
+        return text, b""
+    text = _ASIDE.sub(lambda found: (found[1] or b"").replace(b"<", b"&lt;"), text)
+    if (begin := _ASIDE_BEGINS.search(text)) is None:
+        return text, b""
+    # A long one costs no more than its length: of what is passed over, the last bytes tell where it ends.
+    held, inside = begin[0], text[begin.end() :]
+    return text[: begin.start()], held + (inside if len(inside) <= _LONG_ROW_BYTES else b"x" + inside[-2:])
 
 
 def packed(parts: Mapping[str, bytes]) -> io.BytesIO:

@@ -17,7 +17,7 @@ from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.sources import parquet_rows, xlsx_rows
 from orchestrator.intake.sources.table_layout import TableOptions
 from orchestrator.records import InputAccount, Unread
-from orchestrator.workbooks import declared_sheets, filled_rows
+from orchestrator.workbooks import declared_sheets, filled_rows, packed
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -128,3 +128,24 @@ def test_declared_sheets_and_rows(write_workbook: WriteWorkbook, monkeypatch: py
         with zipfile.ZipFile(path) as archive:
             found = declared_sheets(archive)
             assert Counter({one.title: filled_rows(archive, one.part) for one in found}) == {"One": 4, "Two": 0}
+
+
+def test_rows_that_are_none(write_workbook: WriteWorkbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks like a row in a comment, or in a text that is written as it is, is none; values around it count."""
+    path = write_workbook("a.xlsx", One=[["phone"], [N[0]]])
+    row = b'<row r="9"><c><v>1</v></c></row>'
+    others = b"<!-- %b -->" % row, b"<?x %b?>" % row, b"<!-- > %b - - >" % row + b"x" * 5_000 + b"-->"
+    text = b'<row r="3"><c r="A3" t="inlineStr"><is><t><![CDATA[a%b]]></t></is></c></row>' % row
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    (part,) = (name for name in parts if "worksheets/sheet" in name)
+    end = parts[part].index(b"</sheetData>")
+    parts[part] = b"".join((parts[part][:end], *others, text, *others, parts[part][end:], *others))
+    path.write_bytes(packed(parts).getvalue())
+    for size in (1, 2, 3, 7, 100, 1 << 20):
+        for long in (100, 16 << 20):
+            monkeypatch.setattr("orchestrator.workbooks._BLOCK_BYTES", size)
+            monkeypatch.setattr("orchestrator.workbooks._LONG_ROW_BYTES", long)
+            with zipfile.ZipFile(path) as archive:
+                assert filled_rows(archive, part) == 3
+    assert list(xlsx_rows.read_workbook(str(path), TableOptions("a.xlsx"), 1 << 20))
