@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+import numpy as np
+
 from orchestrator.errors import ChangedError, UsageError
 from orchestrator.files import DIRECTORY_MODE, disk_errors, make_private_directory, sha256_of, sync_directory
 from orchestrator.intake import rejects
@@ -47,6 +49,8 @@ from orchestrator.records import Chunk, ListCounts, Listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from orchestrator.intake.parts import Source
     from orchestrator.intake.sources.table_layout import Keep
@@ -141,6 +145,15 @@ class Rebuilt:
     columns: tuple[str, ...] = ()
     columns_sha256: Mapping[int, str] = field(default_factory=dict)
     lists: Mapping[str, str] = field(default_factory=dict)
+
+
+async def excluded_numbers(job: JobSettings, workers: Workers) -> npt.NDArray[np.int64]:
+    """Return the numbers of the lists of `exclude`, sorted; raises `UsageError` as `read_list` does, `StorageError`."""
+    with _work_folder(job.directory) as folder:
+        lists, _ = await read_exclude(job, workers, folder)
+        with disk_errors(folder):
+            files = [np.load(one.path, allow_pickle=False) for one in lists]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *files]))
 
 
 async def rebuild(

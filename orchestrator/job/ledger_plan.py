@@ -13,10 +13,12 @@ import structlog
 from orchestrator.errors import ChangedError, UsageError
 from orchestrator.intake import ChunkLimits, advice, read_list
 from orchestrator.intake.generations import ColumnsToKeep, extend_list
+from orchestrator.intake.list_reading import excluded_numbers
+from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.lost_files import base_chunks, changed_inputs, keeping, kept_columns, restore
 from orchestrator.job.platform_names import known_call, planned_platform
-from orchestrator.jobdir.chunk_files import lost_chunks
+from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.master.master_layout import check_width
 from orchestrator.records import Plan
@@ -52,6 +54,9 @@ async def bring_in_step(
         inputs_present = await _check_inputs(writer, settings)
         await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
 
+    if settings.job.exclude:
+        await _warn_of_excluded(writer, settings, workers)
+
     def complete(ledger: Ledger) -> None:
         """Plan what a platform that joined, or came back, has no task for yet."""
         known = ledger.platforms.fixed()
@@ -64,6 +69,21 @@ async def bring_in_step(
     await writer.do(complete)
     await writer.do(partial(_check_width, settings=settings))
     return ()
+
+
+async def _warn_of_excluded(writer: LedgerWriter, settings: Settings, workers: Workers) -> None:
+    """Say how many numbers of the chunks a list of `exclude` has by now: they were planned, and are sent."""
+    excluded = await excluded_numbers(settings.job, workers)
+    chunks = await writer.do(base_chunks)
+
+    def count() -> int:
+        paths = (chunk_path(settings.job.directory, chunk.chunk) for chunk in chunks)
+        return sum(int(stand_in(read_chunk(path).numbers, excluded).sum()) for path in paths if path.exists())
+
+    if numbers := await asyncio.to_thread(count):
+        log.warning(
+            "numbers_excluded_by_now", numbers=numbers, help="they were planned before; a new job would leave them out"
+        )
 
 
 async def _plan_anew(

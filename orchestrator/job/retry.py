@@ -13,6 +13,8 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
 from orchestrator.intake.cutting import chunk_sizes
 from orchestrator.intake.generations import write_retry
+from orchestrator.intake.list_reading import excluded_numbers
+from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.job.access import ledger_place, opened
 from orchestrator.job.budget import objection, planned_costs, total_cost
 from orchestrator.job.platform_names import planned_platform, with_former_names
@@ -94,6 +96,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         planned_standing(ledger, settings)
         async with Workers(1) as workers:
             await repair_directly(ledger, settings, workers, world)
+            excluded = await excluded_numbers(settings.job, workers) if settings.job.exclude else np.empty(0, np.int64)
         findings: list[str] = []
         left_out: frozenset[TaskKey] = frozenset()
         for name in settings.platforms if not every else ():
@@ -101,7 +104,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
             to_refetch = [key for key in ledger.quarantine.to_refetch(name) if key not in quarantined]
             findings += _for_free(settings, name, quarantined, to_refetch)
             left_out |= {*quarantined, *to_refetch}
-        lacking = _lacking(settings, left_out)
+        lacking = {name: _wanted_still(name, its, excluded) for name, its in _lacking(settings, left_out).items()}
         findings += [
             f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
             f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
@@ -135,6 +138,14 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         exit_code=objected.finding_code if objected else ExitCode.SOME_FAILED if findings else ExitCode.DONE,
         planned=objected is None,
     )
+
+
+def _wanted_still(name: str, lacking: _Lacking, excluded: NDArray[np.int64]) -> _Lacking:
+    """Leave out what a list of `exclude` has by now."""
+    keep = ~stand_in(lacking.numbers, excluded)
+    if not keep.all():
+        log.warning("numbers_excluded_by_now", platform=name, numbers=int((~keep).sum()), help="they are not retried")
+    return lacking._replace(numbers=lacking.numbers[keep], rows=lacking.rows[keep])
 
 
 def _for_free(

@@ -187,6 +187,22 @@ async def test_a_retry_asks_only_for_what_is_lacking(change: Change) -> None:
     assert change.master() == {f"+{FIRST + row}": [right("instagram", row)] for row in range(2_000)}
 
 
+async def test_a_retry_leaves_out_what_is_excluded_by_now(change: Change) -> None:
+    """What a list of `exclude` has come to hold is not asked about again; a run says how much of it was planned."""
+    change.overrides = ['sandbox.faults=["missing_rows"]']
+    change.numbers(range(2_000))
+    assert await change.run() == 0
+    lacking = [number for number, cells in change.master().items() if cells == ["unanswered"]]
+    (change.folder / "dnc.txt").write_text("\n".join(lacking[1:]))
+    change.overrides.append('job.exclude=["dnc.txt"]')
+    assert await change.run() == 0
+    assert (await retry_job(change.settings(), change.world())).numbers == {"instagram": 1}
+    said = [json.loads(line) for line in (change.directory / "run.jsonl").read_text().splitlines()]
+    counts = [line["numbers"] for line in said if line["event"] == "numbers_excluded_by_now"]
+    assert counts == [len(lacking) - 1] * 2
+    assert len(lacking) > 1
+
+
 async def test_a_retry_below_the_minimum_is_left_out(change: Change) -> None:
     """A platform that takes no file that small is named; nothing is planned there."""
     change.overrides = ['sandbox.faults=["missing_rows"]']

@@ -14,7 +14,11 @@ from orchestrator.intake.numbers.reasons import LINE_TYPE, REASONS
 from orchestrator.settings import LineType
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from orchestrator.intake.numbers.decide import NumberRules
+
+    Ints = npt.NDArray[np.int64]
 
 _TYPES = {value: LineType(PhoneNumberType.to_string(value).lower()) for value in PhoneNumberType.values()}
 
@@ -22,6 +26,15 @@ _TYPES = {value: LineType(PhoneNumberType.to_string(value).lower()) for value in
 def line_type(number: int) -> LineType:
     """Return what kind of number this is; it is in E.164 form, without the plus sign."""
     return _TYPES[phonenumbers.number_type(phonenumbers.parse(f"+{number}"))]
+
+
+def stand_in(numbers: Ints, listed: Ints) -> npt.NDArray[np.bool_]:
+    """Tell which numbers stand in a sorted list."""
+    places = np.searchsorted(listed, numbers)
+    found = np.zeros(len(numbers), np.bool_)
+    inside = np.flatnonzero(places < len(listed))
+    found[inside] = listed[places[inside]] == numbers[inside]
+    return found
 
 
 def turn_away(rows: Rows, rules: NumberRules) -> Rows:
@@ -33,10 +46,7 @@ def turn_away(rows: Rows, rules: NumberRules) -> Rows:
     for place, one in enumerate(rules.exclude):
         with disk_errors(one.path):
             listed = np.load(one.path, mmap_mode="r", allow_pickle=False)
-            found = np.searchsorted(listed, rows.numbers)
-            is_listed = np.zeros(len(codes), np.bool_)
-            inside = np.flatnonzero(wanted & (found < len(listed)))
-            is_listed[inside] = listed[found[inside]] == rows.numbers[inside]
+            is_listed = wanted & stand_in(rows.numbers, listed)
         codes[is_listed] = FIRST_REASON + len(REASONS) + place
         wanted &= ~is_listed
     for row in np.flatnonzero(wanted).tolist() if rules.line_types else ():
