@@ -792,7 +792,7 @@ NOT_TRIED: dict[str, str] = {
     "if they are all of one country": "of a list; the next plan reads it anew",
     "open the workbook in a spreadsheet program": "of a list; the next plan reads it anew",
     "put a semicolon between two numbers": "of a list; the next plan reads it anew",
-    "give the row as many cells": "of a list; the next plan reads it anew",
+    "put quotes around cells with the delimiter": "of a list; the next plan reads it anew",
     "stood inside other text": "of a list; nothing is refused",
 }
 """Messages whose way out no test takes, with the reason."""
