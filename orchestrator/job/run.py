@@ -11,7 +11,7 @@ import math
 import os
 import socket
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +45,7 @@ from orchestrator.report.log import LogSink, logging_to
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
 from orchestrator.report.streams import as_argument, job_arguments
+from orchestrator.settings import WhenTooSmall
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
@@ -387,5 +388,15 @@ def _terms(settings: Settings, name: str) -> str:
     """Return a hash of what decides how the vendor takes a platform's submits, and how its results are read."""
     platform = settings.platforms[name]
     vendor = settings.vendors[platform.vendor]
-    ours = replace(platform, vendor="", max_in_flight=1, requests_per_second=1.0, price_per_10000=None, canary=True)
-    return hashlib.sha256(repr((ours, vendor.base_url, vendor.user_id)).encode()).hexdigest()
+    # Field by field: a setting of the output, or one that a later version adds, must lift no breaker. The words, and
+    # those for what decides nothing, are the ones in which earlier versions hashed it, so that their ledgers agree.
+    ours = (
+        f"PlatformSettings(vendor='', style={platform.style!r}, path={platform.path!r}, "
+        f"task_type={platform.task_type!r}, min_rows={platform.min_rows!r}, max_rows={platform.max_rows!r}, "
+        f"max_in_flight=1, requests_per_second=1.0, price_per_10000=None, billing_block=1, "
+        f"result_columns={platform.result_columns!r}, when_too_small={WhenTooSmall.STOP!r}, canary=True)"
+    )
+    # Without a verdict it is the further columns that tell whether there is an answer.
+    answers = "" if platform.result_columns else f", {sorted(platform.extra_columns)!r}"
+    text = f"({ours}, {vendor.base_url!r}, {vendor.user_id!r}{answers})"
+    return hashlib.sha256(text.encode()).hexdigest()
