@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"numbercheck-extras 1 "
 _CODES: Final = np.dtype("<u4")
-_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
-"""Fifteen digits are what a spreadsheet keeps; a zero in front, as in "007", is part of a name."""
-_DECIMAL: Final = re.compile(rf"(?:{_WHOLE.pattern})\.[0-9]{{1,15}}")
+MOST_DIGITS: Final = 15
+"""What a double keeps of any number, and a spreadsheet shows."""
+_WHOLE: Final = re.compile(rf"0|-?[1-9][0-9]{{0,{MOST_DIGITS - 1}}}")
+_DECIMAL: Final = re.compile(rf"(?!-0\.0\Z)-?(?:0|[1-9][0-9]*)\.(?:0|[0-9]{{0,{MOST_DIGITS - 1}}}[1-9])")
+"""A zero in front, as in "007", is part of a name, and one at the end, as in "1.10", of a version: neither would come
+back from a number."""
 
 
 class Kind(IntEnum):
@@ -81,7 +84,8 @@ def _kind(word: str) -> Kind:
         return Kind.NOTHING
     if _WHOLE.fullmatch(word):
         return Kind.WHOLE
-    return Kind.DECIMAL if _DECIMAL.fullmatch(word) else Kind.TEXT
+    digits = len(word.lstrip("-0.").replace(".", ""))
+    return Kind.DECIMAL if digits <= MOST_DIGITS and _DECIMAL.fullmatch(word) else Kind.TEXT
 
 
 def extras_bytes(extras: Extras, rows: int) -> bytes:

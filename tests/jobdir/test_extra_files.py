@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.extra_files import (
@@ -71,7 +73,17 @@ def test_no_file_has_no_head(tmp_path: Path) -> None:
     [
         (["", ""], Kind.NOTHING),
         (["", "0", "-12", "365"], Kind.WHOLE),
+        (["-0"], Kind.TEXT),
+        (["999999999999999"], Kind.WHOLE),
         (["1", "0.5"], Kind.DECIMAL),
+        (["1.0", "-2.5", "0.00001"], Kind.DECIMAL),
+        (["12345.6789012345"], Kind.DECIMAL),
+        (["12345.67890123456"], Kind.TEXT),
+        (["0.1234567890123456"], Kind.TEXT),
+        (["1.1", "1.10"], Kind.TEXT),
+        (["1.00"], Kind.TEXT),
+        (["-0.0"], Kind.TEXT),
+        (["01.5"], Kind.TEXT),
         (["1", "N/A"], Kind.TEXT),
         (["007"], Kind.TEXT),
         (["1234567890123456"], Kind.TEXT),
@@ -83,3 +95,14 @@ def test_no_file_has_no_head(tmp_path: Path) -> None:
 def test_kinds(words: list[str], kind: Kind) -> None:
     """A column is one of numbers if all of its cells are, as a spreadsheet keeps them."""
     assert kind_of(words) is kind
+
+
+@given(st.from_regex(r"-?[0-9]{1,16}(\.[0-9]{1,16})?", fullmatch=True))
+def test_a_number_comes_back(word: str) -> None:
+    """What is written as a number says as one what it says as text, at the fifteen digits that a spreadsheet shows."""
+    match kind_of([word]):
+        case Kind.WHOLE:
+            assert str(int(float(word))) == word
+        case Kind.DECIMAL:
+            for number in (float(word), float(f"{float(word):.15g}")):
+                assert np.format_float_positional(number, trim="0") == word
