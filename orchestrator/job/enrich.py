@@ -126,13 +126,13 @@ async def _known(
     except UsageError as error:  # verdicts don't depend on it: its numbers are said to be "not in the job" then
         log.warning("exclude_not_read", reason=str(error))
     request = order.request
-    extras = request.directory if order.extras else None
+    wanted = order.extras.wanted if order.extras else None
     index = await workers.run(
         build_index,
         folder,
         request.platforms,
         await make_extras(order.extras, workers) if order.extras else (),
-        partial(master_chunks, order.place, request.platforms, extras=extras),
-        partial(overlays, order.place, request.platforms, extras=extras),
+        partial(master_chunks, order.place, request.platforms, extras=wanted),
+        partial(overlays, order.place, request.platforms, extras=wanted),
     )
     return index, exclude

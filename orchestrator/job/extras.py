@@ -30,11 +30,19 @@ FILES_A_PIECE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
-    """The extra files of a master: an order for each with the rows of its chunk, and the columns of each platform."""
+class WantedExtras:
+    """The directory below which extra files lie, and the columns that those of each platform must have."""
 
-    orders: list[tuple[ExtrasOrder, int]]
+    directory: Path
     columns: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """The extra files of a master: what is wanted, and an order for each file with the rows of its chunk."""
+
+    wanted: WantedExtras
+    orders: list[tuple[ExtrasOrder, int]]
 
 
 def order_extras(ledger: Ledger, settings: Settings, into: Path) -> Extras | None:
@@ -59,7 +67,7 @@ def order_extras(ledger: Ledger, settings: Settings, into: Path) -> Extras | Non
             without_verdict=not settings.platforms[key.platform].result_columns,
         )
         orders.append((order, rows[key.chunk]))
-    return Extras(orders, columns)
+    return Extras(WantedExtras(into, columns), orders)
 
 
 async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind], ...]:
@@ -76,7 +84,7 @@ async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind]
 
 
 def _kinds(extras: Extras) -> tuple[dict[str, Kind], ...]:
-    kinds = {platform: dict.fromkeys(names, Kind.NOTHING) for platform, names in extras.columns.items()}
+    kinds = {platform: dict.fromkeys(names, Kind.NOTHING) for platform, names in extras.wanted.columns.items()}
     for order, _ in extras.orders:
         if (head := read_extras_head(order.target)) is not None:
             known = kinds[order.platform]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
-from orchestrator.job.extras import Extras, make_extras, order_extras
+from orchestrator.job.extras import Extras, WantedExtras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.layout import (
     DUPLICATES,
@@ -21,9 +21,9 @@ from orchestrator.jobdir.layout import (
     rows_path,
     verdict_path,
 )
-from orchestrator.master import MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
+from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
 from orchestrator.settings import CsvStyle
-from orchestrator.tasks import HELD, UNFINISHED, State
+from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,25 +118,25 @@ def _checked_on(ledger: Ledger) -> list[tuple[str, str]]:
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
     """Write a master in a worker process: a stop can cut it off."""
     request, place = order.request, order.place
-    extras = None
+    wanted = None
     if order.extras is not None:
-        extras = request.directory
+        wanted = order.extras.wanted
         request = replace(request, extras=await make_extras(order.extras, workers))
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, place, request.platforms, columns=bool(request.columns), extras=extras),
+        partial(master_chunks, place, request.platforms, columns=bool(request.columns), extras=wanted),
         order.pending,
-        partial(overlays, place, request.platforms, extras=extras),
+        partial(overlays, place, request.platforms, extras=wanted),
     )
 
 
 def master_chunks(
-    place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False, extras: Path | None = None
+    place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False, extras: WantedExtras | None = None
 ) -> Iterator[MasterChunk]:
     """Yield the chunks of a job with, per platform, a verdict file or one word for all its rows.
 
-    `extras` is the directory below which the extra files lie, None when nobody wants them.
+    `extras` is None when nobody wants further columns.
     """
     directory = place.directory
     with place.open_to_read() as ledger:
@@ -145,21 +145,22 @@ def master_chunks(
         for chunk, (number, by_platform) in zip(base, by_chunk, strict=True):
             if chunk.chunk != number:
                 raise AssertionError(f"chunk {chunk.chunk} has no task")
-            states = [by_platform.get(name, State.PLANNED) for name in platforms]
-            cells = tuple(_cell(directory, name, number, state) for name, state in zip(platforms, states, strict=True))
+            states = [(name, by_platform.get(name, State.PLANNED)) for name in platforms]
             kept = columns_path(directory, number) if columns else None
             yield MasterChunk(
                 path=chunk_path(directory, number),
                 rows=chunk.rows,
-                cells=cells,
+                cells=tuple(_cell(directory, name, number, state) for name, state in states),
                 first_row=chunk.first_row,
                 columns=kept,
                 columns_sha256=chunk.columns_sha256,
-                extras=() if extras is None else tuple(_extras(extras, name, number) for name in platforms),
+                extras=()
+                if extras is None
+                else tuple(_extras(ledger, extras, TaskKey(name, number), state) for name, state in states),
             )
 
 
-def overlays(place: LedgerPlace, platforms: Sequence[str], *, extras: Path | None = None) -> Iterator[Overlay]:
+def overlays(place: LedgerPlace, platforms: Sequence[str], *, extras: WantedExtras | None = None) -> Iterator[Overlay]:
     """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
     directory = place.directory
     with place.open_to_read() as ledger:
@@ -171,13 +172,16 @@ def overlays(place: LedgerPlace, platforms: Sequence[str], *, extras: Path | Non
                     generation=generation,
                     rows=rows_path(directory, chunk),
                     cells=cell,
-                    extras=None if extras is None else _extras(extras, name, chunk),
+                    extras=None if extras is None else _extras(ledger, extras, TaskKey(name, chunk), state),
                 )
 
 
-def _extras(directory: Path, platform: str, chunk: int) -> Path | None:
-    path = extras_path(directory, platform, chunk)
-    return path if lies_at(path) else None
+def _extras(ledger: Ledger, wanted: WantedExtras, key: TaskKey, state: State) -> ExtraFile | None:
+    # A task that is not done any more may have left the file of a result that is not in use: nobody renews that one.
+    path = extras_path(wanted.directory, key.platform, key.chunk)
+    if state is not State.DONE or not lies_at(path):
+        return None
+    return ExtraFile(path, wanted.columns[key.platform], ledger.tasks.result_sha256(key))
 
 
 def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | str:

@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """Where an extra file lies, and what it must be: these columns, taken out of this result.
+
+    The file of other columns, or of a result that was fetched again since, says nothing.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    result_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class MasterChunk:
     """One base chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows.
 
@@ -39,7 +51,7 @@ class MasterChunk:
     first_row: int | None = None
     columns: Path | None = None
     columns_sha256: str = ""
-    extras: tuple[Path | None, ...] = ()
+    extras: tuple[ExtraFile | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +126,8 @@ def base_blocks(chunk: MasterChunk, first_row: int, extras: Sequence[int] = ()) 
     read = [read_cells(cell, chunk.rows) for cell in chunk.cells]
     hashes = {sha256 for _, sha256 in read} - {""}
     further = tuple(
-        read_further(path, count, chunk.rows)
-        for path, count in zip(chunk.extras or (None,) * len(extras), extras, strict=True)
+        read_further(file, count, chunk.rows)
+        for file, count in zip(chunk.extras or (None,) * len(extras), extras, strict=True)
     )
     whole = ResolvedChunk(first_row, np.empty(0, np.int64), tuple(column for column, _ in read), further)
     sha256 = ""
@@ -182,11 +194,14 @@ def read_cells(cell: Path | str, rows: int) -> tuple[CodedColumn, str]:
     return CodedColumn(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
 
 
-def read_further(path: Path | None, count: int, rows: int) -> tuple[CodedColumn, ...]:
-    """Return a platform's further columns for `rows` rows, empty where there is no extra file."""
-    if path is None or not count:
-        return (CodedColumn(("",), np.zeros(rows, np.uint8)),) * count
-    return tuple(CodedColumn(column.words, column.codes) for column in read_extras(path, rows).columns)
+def read_further(file: ExtraFile | None, count: int, rows: int) -> tuple[CodedColumn, ...]:
+    """Return a platform's further columns for `rows` rows, empty where there is no extra file that is the one."""
+    if file is not None and count:
+        extras = read_extras(file.path, rows)
+        found = tuple(column.name for column in extras.columns), extras.result_sha256
+        if found == (file.names, file.result_sha256):
+            return tuple(CodedColumn(column.words, column.codes) for column in extras.columns)
+    return (CodedColumn(("",), np.zeros(rows, np.uint8)),) * count
 
 
 ROWS_AT_ONCE: Final = 20_000

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.base_chunks import MasterChunk
+    from orchestrator.master.base_chunks import ExtraFile, MasterChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Overlay:
     generation: int
     rows: Path
     cells: Path | str
-    extras: Path | None = None
+    extras: ExtraFile | None = None
 
 
 Chunks = Callable[[], Iterable["MasterChunk"]]

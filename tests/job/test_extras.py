@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,12 @@ from pyarrow import parquet as pq
 
 from orchestrator.job.merge import merge_job
 from orchestrator.job.purge import purge_job
+from orchestrator.job.resolve import Refetch, resolve_tasks
+from orchestrator.job.retry import retry_job
 from orchestrator.job.verify import verify_job
+from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.sandbox.verdicts import further_cells
+from orchestrator.tasks import TaskKey
 from tests.job.conftest import CONFIG, Case
 
 if TYPE_CHECKING:
@@ -113,6 +118,64 @@ async def test_a_result_that_is_not_there_any_more(case: Case, harm: str) -> Non
     assert columns(case)["whatsapp_active.activedays"] == [*days[:3], "", "", "", *days[6:]]
     assert "task=whatsapp_active/000002" in stderr.getvalue()
     assert "" not in columns(case)["whatsapp_active"]
+
+
+@pytest.mark.parametrize("names", [["activedays", "activetime"], ["activedays"], ["business", "activetime"]])
+async def test_files_of_results_that_are_fetched_again(case: Case, names: list[str]) -> None:
+    """While a task is not done, what lies there of it may be of other columns: its cells are empty, the others right.
+
+    Once the task is done again, no cell is empty.
+    """
+    case.config = ACTIVE
+    case.overrides = ['platforms.whatsapp_active.extra_columns=["activetime", "activedays"]']
+    assert await case.run() == 0
+    await resolve_tasks(case.settings(), Refetch(), ["whatsapp_active/000002"], case.world())
+    case.overrides = [f"platforms.whatsapp_active.extra_columns={json.dumps(names)}"]
+    await merge_job(case.settings(), case.world())
+    master = columns(case, "master.partial.csv")
+    assert master["whatsapp_active"][3:6] == ["pending"] * 3
+    for name in names:
+        right = further("whatsapp_active", name)
+        assert master[f"whatsapp_active.{name}"] == [*right[:3], "", "", "", *right[6:]]
+    assert await case.run() == 0
+    for name in names:
+        assert columns(case)[f"whatsapp_active.{name}"] == further("whatsapp_active", name)
+    assert (await verify_job(case.settings(), case.world())).findings == ()
+
+
+async def test_files_of_results_that_are_failed_now(case: Case) -> None:
+    """A task that came to nothing after all has no further cells, whichever were written while it was done.
+
+    So it is with one of a retry, whose rows are empty then, or those of the retry once that is done.
+    """
+    case.config = ACTIVE
+    assert await case.run() == 0
+    lose(case, "whatsapp_active", 2)
+    case.overrides = ['platforms.whatsapp_active.extra_columns=["activedays"]']
+    days = further("whatsapp_active", "activedays")
+    without = [*days[:3], "", "", "", *days[6:]]
+    await merge_job(case.settings(), case.world())
+    assert columns(case)["whatsapp_active.activedays"] == without
+    await retry_job(case.settings(), case.world(), every=True)
+    assert await case.run() == 0
+    assert columns(case)["whatsapp_active.activedays"] == days
+    lose(case, "whatsapp_active", 5)
+    case.overrides = ['platforms.whatsapp_active.extra_columns=["business", "activedays"]']
+    await merge_job(case.settings(), case.world())
+    assert columns(case)["whatsapp_active.activedays"] == without
+
+
+def lose(case: Case, platform: str, chunk: int) -> None:
+    """Have a task that is done come to nothing, as one of which results are lost, here and at the vendor."""
+    key = TaskKey(platform, chunk)
+
+    def happen(ledger: Ledger) -> None:
+        ledger.transitions.refetch(key, at=1.0, lost=True)
+        ledger.transitions.fail(key, "its result is lost", at=1.0)
+
+    ledger = Ledger.open(ledger_path(case.directory))
+    ledger.change(happen)
+    ledger.close()
 
 
 async def test_an_extra_file_that_was_altered(case: Case) -> None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.jobdir.extra_files import ExtraColumn, Extras, extras_bytes
 from orchestrator.jobdir.verdict_files import Verdicts
 from orchestrator.jobdir.verdict_words import OWN_WORDS
-from orchestrator.master import MasterChunk, Overlay, ResolvedChunk, resolved
+from orchestrator.master import ExtraFile, MasterChunk, Overlay, ResolvedChunk, resolved
 from tests.results.written import write_verdicts
 
 Chunk = Callable[..., MasterChunk]
@@ -60,22 +61,45 @@ def test_a_verdict_gives_way_to_verdicts_only(chunk: Chunk, overlay: MakeOverlay
 
 def test_what_stands_beside_a_verdict_goes_with_it(tmp_path: Path, chunk: Chunk, overlay: MakeOverlay) -> None:
     """Extra cells of a later generation win where its verdict does; a retry that came to nothing takes none away."""
-
-    def extras(name: str, words: list[str]) -> Path:
-        known = tuple(dict.fromkeys(("", *words)))
-        codes = np.array([known.index(word) for word in words], np.uint32)
-        (tmp_path / name).write_bytes(extras_bytes(Extras((ExtraColumn("days", known, codes),), "x"), len(words)))
-        return tmp_path / name
-
-    base = replace(chunk(NUMBERS[:4], ["yes", "no", "unanswered", "yes"]), extras=(extras("a", ["1", "2", "", "4"]),))
+    base = replace(chunk(NUMBERS[:4], ["yes", "no", "unanswered", "yes"]), extras=(days_file(tmp_path / "a", "12 4"),))
     overlays = [
-        replace(overlay("a", 2, [1, 2], NUMBERS, ["yes", "yes"]), extras=extras("b", ["20", "30"])),
+        replace(overlay("a", 2, [1, 2], NUMBERS, ["yes", "yes"]), extras=days_file(tmp_path / "b", "56")),
         overlay("a", 3, [3], NUMBERS, "failed"),
     ]
     (block,) = resolved(("a",), [base], lambda: overlays, extras=(1,))
-    verdicts, days = block.in_order
-    assert [verdicts.words[code] for code in verdicts.codes] == ["yes", "yes", "yes", "yes"]
-    assert [days.words[code] for code in days.codes] == ["1", "20", "30", "4"]
+    assert cells(iter([block])) == ["yes"] * 4
+    assert days(block) == ["1", "5", "6", "4"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"names": ("nights",)}, {"names": ("days", "nights")}, {"names": ()}, {"result_sha256": "y"}],
+    ids=str,
+)
+def test_a_file_of_other_columns_or_of_another_result(
+    tmp_path: Path, chunk: Chunk, overlay: MakeOverlay, other: dict[str, Any]
+) -> None:
+    """It says nothing, be it of the base or of a retry: its cells would stand under another name, or by other rows."""
+    made = days_file(tmp_path / "a", "12")
+    base = replace(chunk(NUMBERS[:2], ["yes", "yes"]), extras=(replace(made, **other),))
+    (block,) = resolved(("a",), [base], extras=(1,))
+    assert days(block) == ["", ""]
+    later = replace(overlay("a", 2, [0, 1], NUMBERS, ["no", "no"]), extras=replace(made, **other))
+    (block,) = resolved(("a",), [replace(base, extras=(made,))], lambda: [later], extras=(1,))
+    assert days(block) == ["", ""]
+
+
+def days(block: ResolvedChunk) -> list[str]:
+    ((column,),) = block.extras
+    return [column.words[code] for code in column.codes.tolist()]
+
+
+def days_file(path: Path, signs: str) -> ExtraFile:
+    """Write an extra file with a sign a row, blank for an empty cell."""
+    words = ["", *sorted(set(signs) - {" "})]
+    codes = np.array([words.index(sign.strip()) for sign in signs], np.uint32)
+    path.write_bytes(extras_bytes(Extras((ExtraColumn("days", tuple(words), codes),), "x"), len(signs)))
+    return ExtraFile(path, ("days",), "x")
 
 
 @given(
