@@ -157,7 +157,8 @@ def _patched(
     """Lay the generations over a platform's columns, in order, so that the highest has the last word.
 
     A verdict gives way to verdicts only: one that was fetched again after a retry was planned is paid for, and a retry
-    that came to nothing says nothing against it. What stands beside a verdict goes with it.
+    that came to nothing says nothing against it. What stands beside a verdict goes with it; without one on either side,
+    what a later generation has beside it counts, if that is anything.
     """
     if not lanes:
         return [verdicts, *extras]
@@ -169,9 +170,15 @@ def _patched(
             raise StorageError(f"{overlay.rows}: names rows of other numbers; {_RETRY}")
         new, there = columns[0].recoded(cells.columns[0]), columns[0].codes[rows]
         ours = np.array([word in OWN_WORDS for word in columns[0].words], dtype=bool)
-        wins = ~ours[new] | ours[there]
-        for column, further in zip(columns, cells.columns, strict=True):
-            column.codes[rows] = np.where(wins, column.recoded(further), column.codes[rows])
+        filled = np.zeros(len(rows), dtype=bool)
+        for further in cells.columns[1:]:
+            filled |= np.array([bool(word) for word in further.words])[further.codes]
+        verdict_wins = ~ours[new] | ours[there]
+        # A result may say something beside an empty verdict: to a row that says nothing at all it does not give way.
+        further_wins = ~ours[new] | (ours[there] & filled)
+        wins = [verdict_wins, *[further_wins] * len(extras)]
+        for column, new_cells, won in zip(columns, cells.columns, wins, strict=True):
+            column.codes[rows] = np.where(won, column.recoded(new_cells), column.codes[rows])
     return [CodedColumn(tuple(one.words), one.codes.astype(code_type(len(one.words)))) for one in columns]
 
 

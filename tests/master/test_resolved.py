@@ -71,6 +71,23 @@ def test_what_stands_beside_a_verdict_goes_with_it(tmp_path: Path, chunk: Chunk,
     assert days(block) == ["1", "5", "6", "4"]
 
 
+@pytest.mark.parametrize("ours", OWN_WORDS)
+def test_what_stands_beside_no_verdict(tmp_path: Path, chunk: Chunk, overlay: MakeOverlay, ours: str) -> None:
+    """An empty verdict may have filled cells beside it, which give way to a verdict or to other filled cells only."""
+    base = replace(chunk(NUMBERS[:4], ["unanswered"] * 4), extras=(days_file(tmp_path / "a", "12 4"),))
+    overlays = [
+        overlay("a", 2, range(4), NUMBERS, ours),
+        replace(
+            overlay("a", 3, [1, 2, 3], NUMBERS, ["unanswered", "unanswered", "no"]),
+            extras=days_file(tmp_path / "b", " 3 "),
+        ),
+        overlay("a", 4, range(3), NUMBERS, ours),
+    ]
+    (block,) = resolved(("a",), [base], lambda: overlays, extras=(1,))
+    assert cells(iter([block])) == [ours, ours, ours, "no"]
+    assert days(block) == ["1", "2", "3", ""]
+
+
 @pytest.mark.parametrize(
     "other",
     [{"names": ("nights",)}, {"names": ("days", "nights")}, {"names": ()}, {"result_sha256": "y"}],
