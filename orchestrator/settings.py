@@ -131,6 +131,11 @@ class PlatformSettings:
     when_too_small: WhenTooSmall = WhenTooSmall.STOP
     canary: bool = True
 
+    @property
+    def answer_columns(self) -> tuple[str, ...]:
+        """The columns that tell whether a number was answered: those of verdicts, or without any the further ones."""
+        return self.result_columns or self.extra_columns
+
     def cost_nano(self, rows: int) -> int:
         """Return what `rows` cost, in 1e-9 USD; rows are billed in whole blocks, fractions round up."""
         billed = -(-rows // self.billing_block) * self.billing_block

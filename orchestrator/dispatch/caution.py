@@ -47,11 +47,12 @@ class PlatformStop(StrEnum):
     DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and decide with resolve"
     REFUSALS = f"the vendor refused {IN_A_ROW} submits in a row; change the setting that its reason names, or retry"
     LOSSES = (
-        f"{IN_A_ROW} results in a row came to nothing; if their column has another name set result_columns, then retry"
+        f"{IN_A_ROW} results in a row came to nothing; if their column has another name set result_columns (without a "
+        "verdict, extra_columns), then retry"
     )
     CANARY = (
         "the first result says hardly anything, so the rest was not sent; if its column has another name set "
-        "result_columns, or retry; canary = false sends the rest all the same"
+        "result_columns (without a verdict, extra_columns), or retry; canary = false sends the rest all the same"
     )
     STALLED = "the first task is held, so the rest was not sent; see status --held, and decide with resolve"
 

@@ -61,7 +61,7 @@ def check_of(
         chunk=chunk_path(directory, key.chunk),
         verdicts=verdict_path(directory, key.platform, key.chunk),
         platform=key.platform,
-        columns=platform.result_columns,
+        columns=platform.answer_columns,
         task_id=task_id,
         success=success,
         chunk_sha256=chunk_sha256,
@@ -174,7 +174,7 @@ class ResultVersions:
 def reader_of(columns: Iterable[str]) -> str:
     """Return by what a result was read: another version, or other names for the column, may read what this one can't.
 
-    So does `result_columns` of the platform, once the user has set it right.
+    They are those of `result_columns` of the platform, or `extra_columns`, once the user has set them right.
     """
     return " ".join((__version__, *columns))
 
@@ -206,7 +206,7 @@ async def read_quarantine(versions: ResultVersions, platforms: Mapping[str, Plat
     await _note_strays(versions, platforms)
     done = 0
     for name, platform in platforms.items():
-        read_by = reader_of(platform.result_columns)
+        read_by = reader_of(platform.answer_columns)
         keys = await versions.ledger.do(partial(_to_read_again, platform=name, read_by=read_by))
         for batch in (keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)):
             done += sum(await asyncio.gather(*(_read_again(versions, key, platform) for key in batch)))
@@ -219,7 +219,7 @@ async def _read_again(versions: ResultVersions, key: TaskKey, platform: Platform
         raise AssertionError(f"{key} is in quarantine, and not in the plan")
     taken = await versions.take_best(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
-        read_by = reader_of(platform.result_columns)
+        read_by = reader_of(platform.answer_columns)
         await versions.ledger.record(lambda it: it.quarantine.read_in_vain(key, read_by))
         return False
     log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)

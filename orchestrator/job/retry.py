@@ -166,8 +166,8 @@ def _for_free(
         yield (
             f"{name}: left out {tasks(quarantined)} whose results are paid for and can't be read; they are kept in "
             f"{quarantine_folder(settings.job.directory)}, and a run of a newer version, or with the right "
-            "result_columns, reads them, free; one that was repaired by hand is taken with orchestrator resolve TASK "
-            f"--result FILE -c {config}; retry --all plans to pay for them again"
+            "result_columns (without a verdict, extra_columns), reads them, free; one that was repaired by hand is "
+            f"taken with orchestrator resolve TASK --result FILE -c {config}; retry --all plans to pay for them again"
         )
 
 

@@ -82,12 +82,14 @@ def read_rows(rows: Iterable[Sequence[object]], wanted: Wanted) -> Table | None:
             if not header.named and _share(some, number) < _FEWEST_NUMBERS:
                 return None
             extras = [max(places, key=partial(_filled, some), default=None) for places in header.extras]
-        if header.verdict is None:  # then it is one whether there is anything beside the number
-            beside = [(*row[:number], *row[number + 1 :]) for row in some]
-            verdicts: list[object] = [ANSWERED if any(map(_is_filled, cells)) else "" for cells in beside]
+        further = [[""] * len(some) if place is None else _column(some, place) for place in extras]
+        if header.verdict is None:
+            # Then it is one whether a column that is wanted says something: any other may count the rows, or hold a
+            # message that is no answer.
+            beside = zip(*further, strict=True)
+            verdicts: list[object] = [ANSWERED if any(map(_says_something, cells)) else "" for cells in beside]
         else:
             verdicts = _column(some, header.verdict)
-        further = [[""] * len(some) if place is None else _column(some, place) for place in extras]
         table.append(batch(_column(some, number), verdicts, *further))
     return table if header.named or table else None
 
@@ -99,6 +101,10 @@ def _is_filled(cell: object) -> bool:
 def _filled(rows: list[Sequence[object]], place: int) -> int:
     """Return how many of the first cells of a column say something."""
     return sum(map(_is_filled, _column(rows[:_SAMPLE], place)))
+
+
+def _says_something(cell: object) -> bool:
+    return _is_filled(cell) and not str(cell).isspace()
 
 
 def _share(rows: list[Sequence[object]], place: int) -> float:

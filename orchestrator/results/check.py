@@ -42,10 +42,10 @@ MISSING_PERCENT: Final = 1
 class ResultCheck:
     """What to check: `result` as downloaded, `chunk` as sent; `verdicts` is where what it says belongs.
 
-    `columns` are further names of the verdict column; `success` is the vendor's count, None when unknown.
+    `columns` are further names of the verdict column, or of a platform `without_verdict` the columns of which one says
+    something where a number was answered; `success` is the vendor's count, None when unknown.
     `chunk_sha256` is what the chunk file must have, "" when that is not known. `settle` takes what a suspect file says.
-    `keep_as` is where the file belongs once it is taken, whatever its ending; by default beside itself. A platform
-    `without_verdict` has further columns only.
+    `keep_as` is where the file belongs once it is taken, whatever its ending; by default beside itself.
     """
 
     result: Path
@@ -146,7 +146,10 @@ def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Res
 
     Returns the hash of the very bytes that were read, the suffix of their kind, and how many rows have odd verdicts.
     """
-    wanted = Wanted(check.platform, check.columns, without_verdict=check.without_verdict)
+    if check.without_verdict:
+        wanted = Wanted(check.platform, extras=check.columns, without_verdict=True)
+    else:
+        wanted = Wanted(check.platform, check.columns)
     found, rows, odd = False, 0, 0
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

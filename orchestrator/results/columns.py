@@ -40,8 +40,8 @@ class Header:
 class Wanted:
     """The verdict column is named like the platform, like one of `aliases`, or `activated`, in this order.
 
-    A platform `without_verdict` has none: there a table needs a column that is called one of numbers. `extras` are the
-    names of further columns.
+    `extras` are the names of further columns. A platform `without_verdict` has only these: there a table needs a column
+    that is called one of numbers, and one of them.
     """
 
     platform: str
@@ -62,7 +62,7 @@ class Wanted:
             for wanted in map(plain_header, self.extras)
         )
         if self.without_verdict:
-            return Header(row, numbers, None, named=True, extras=extras) if numbers and len(names) > 1 else None
+            return Header(row, numbers, None, named=True, extras=extras) if numbers and any(extras) else None
         verdict = next((names.index(s) for s in map(plain_header, self.spellings) if s in names), None)
         if verdict is None:
             return None
@@ -78,7 +78,7 @@ class Wanted:
     def shown(self) -> str:
         """What a table must have, in words."""
         if self.without_verdict:
-            return "a column for numbers (named number, phone or the like) and others beside it"
+            return f"a column for numbers (named number, phone or the like) and one of: {', '.join(self.extras)}"
         return f"a column for numbers and one for verdicts (named one of: {', '.join(self.spellings)})"
 
 

@@ -20,7 +20,7 @@ from orchestrator.files import disk_errors, replace_together
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.extra_files import ExtraColumn, Extras, extras_bytes
 from orchestrator.results.checked_zip import ResultLimits
-from orchestrator.results.columns import Wanted, plain_header
+from orchestrator.results.columns import NUMBER_HEADERS, Wanted, plain_header
 from orchestrator.results.matching import Matcher
 from orchestrator.results.result_tables import read_tables
 
@@ -67,8 +67,11 @@ class _Noting(Wanted):
 
     def find(self, rows: Sequence[Sequence[object]]) -> Header | None:
         header = Wanted.find(self, rows)
-        if header is not None:
-            self.seen.update(dict.fromkeys(map(text_of, rows[header.row])))
+        # A table without any that is wanted has others, which are told all the same.
+        named = (row for row, cells in enumerate(rows) if not NUMBER_HEADERS.isdisjoint(map(plain_header, cells)))
+        row = header.row if header is not None else next(named, None)
+        if row is not None:
+            self.seen.update(dict.fromkeys(map(text_of, rows[row])))
         return header
 
 

@@ -80,12 +80,16 @@ async def test_columns_that_are_asked_for_afterwards(case: Case) -> None:
 
 
 async def test_a_platform_without_a_verdict(case: Case) -> None:
-    """Its own column says whether there was an answer; numbers and texts are told apart in every format."""
+    """Its own column says whether one that is wanted holds something; numbers and texts are told apart everywhere."""
     case.config = CARRIER + '[platforms.telegram_active]\nextra_columns = ["telegram_days"]\n'
     case.overrides = ['output.formats=["xlsx", "csv", "parquet"]', 'platforms.carrier.extra_columns=["city", "region"]']
     assert await case.run() == 0
     master = columns(case)
-    assert set(master["carrier"]) == {"answered"}
+    cities, regions = further("carrier", "city"), further("carrier", "region")
+    assert master["carrier"] == [
+        "answered" if any(both) else "unanswered" for both in zip(cities, regions, strict=True)
+    ]
+    assert set(master["telegram_active"]) == {"answered"}
     assert master["carrier.city"] == further("carrier", "city")
     table = pq.read_table(case.directory / "master.parquet").to_pydict()
     assert [cell or "" for cell in table["carrier.region"]] == further("carrier", "region")
@@ -196,3 +200,20 @@ async def test_purge_removes_them(case: Case) -> None:
     assert await case.run() == 0
     await purge_job(case.settings(), case.world(), yes=True)
     assert not list(case.directory.rglob("*.extras"))
+
+
+async def test_names_that_no_result_has_stop_a_platform_without_a_verdict(case: Case) -> None:
+    """Nothing is answered then: after three such results no more is sent, and the right names read them, free."""
+    case.numbers(30)
+    case.config = CARRIER
+    case.overrides = ['platforms.carrier.extra_columns=["town"]', "platforms.carrier.max_in_flight=1"]
+    outcome = await case.outcome()
+    assert outcome.exit_code == 3
+    assert "extra_columns" in outcome.summary["reason"]
+    assert 3 <= case.charged() <= 5  # one more may leave while a result is read
+    assert "one of: town" in case.said
+    case.overrides[0] = 'platforms.carrier.extra_columns=["country_code"]'
+    assert await case.run() == 0
+    assert case.charged() == 10
+    assert set(columns(case)["carrier"]) == {"answered"}
+    assert "" not in columns(case)["carrier.country_code"]

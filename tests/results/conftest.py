@@ -107,7 +107,9 @@ def sheet_xlsx(zipped: Callable[..., bytes]) -> Callable[[str], bytes]:
 def check(tmp_path: Path, numbers: list[str]) -> Callable[..., ResultReport]:
     """Give a check of a file's content against the chunk; the verdicts are then at `tmp_path`/verdicts.bin."""
 
-    def run(content: bytes, *, success: int | None = None, columns: tuple[str, ...] = ()) -> ResultReport:
+    def run(
+        content: bytes, *, success: int | None = None, columns: tuple[str, ...] = (), without_verdict: bool = False
+    ) -> ResultReport:
         (tmp_path / "result").write_bytes(content)
         (tmp_path / "chunk.txt").write_text("".join(f"{number}\n" for number in numbers))
         report, content = check_result(
@@ -119,6 +121,7 @@ def check(tmp_path: Path, numbers: list[str]) -> Callable[..., ResultReport]:
                 columns=columns,
                 task_id="cs9viu7i61pkfs4oavvg",
                 success=success,
+                without_verdict=without_verdict,
             )
         )
         (tmp_path / "verdicts.bin").write_bytes(content)

@@ -32,6 +32,33 @@ def test_plain_result(check: Check, xlsx: Make, rows: Rows, expected: list[str],
     assert (report.rows, report.foreign, report.contradictions, report.doubled) == (400, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("header", "rest", "answered"),
+    [
+        (["number", "carrier", "region"], ["Swisscom", ""], True),
+        (["region", "x", "number"], ["", "Bern"], False),
+        (["no", "number", "carrier", "region"], [7, "", ""], False),
+        (["number", "carrier", "region", "msg"], ["", " ", "insufficient balance"], False),
+    ],
+)
+def test_an_answer_without_a_verdict(
+    check: Check, csv_text: Make, numbers: list[str], header: list[str], rest: list[object], *, answered: bool
+) -> None:
+    """A number is answered where a column that is wanted says something, whatever else stands in its row."""
+    place = header.index("number")
+    content = csv_text([header, *([*rest[:place], number, *rest[place:]] for number in numbers)])
+    report = check(content, columns=("carrier", "Region"), without_verdict=True)
+    assert report.answered == (len(numbers) if answered else 0)
+
+
+@pytest.mark.parametrize("column", ["msg", "instagram"])
+def test_no_column_that_is_wanted(check: Check, csv_text: Make, numbers: list[str], column: str) -> None:
+    """A table of messages, or of another platform's verdicts, is none of a platform without a verdict."""
+    content = csv_text([["number", column], *([number, "yes"] for number in numbers)])
+    with pytest.raises(DamagedResultError, match=r"no table with a column for numbers .* and one of: carrier, region"):
+        check(content, columns=("carrier", "region"), without_verdict=True)
+
+
 def test_hashes_are_of_the_files(check: Check, xlsx: Make, rows: Rows, tmp_path: Path) -> None:
     """The report names the bytes that were read and the bytes that were written, so that both can be verified."""
     report = check(xlsx(rows))

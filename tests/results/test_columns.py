@@ -36,13 +36,14 @@ def test_places(header: list[object], places: tuple[int, int] | None) -> None:
 
 
 def test_further_columns() -> None:
-    """They are found by name, all of one name; without a verdict a header needs a name of numbers and one beside it."""
+    """They are found by name, all of one name; without a verdict a header needs one of numbers and one of theirs."""
     wanted = Wanted("carrier", extras=("City", "region"), without_verdict=True)
     found = wanted.find([["Carriers"], ["number"], ["Phone", "city", "CITY", "x"]])
     assert found is not None
     assert (found.row, found.numbers, found.verdict, found.extras) == (2, (0,), None, ((1, 2), ()))
-    assert wanted.find([["city", "region"]]) is None
-    assert wanted.shown.startswith("a column for numbers (named number")
+    for other in (["city", "region"], ["number"], ["number", "instagram"], ["number", "msg"]):
+        assert wanted.find([other]) is None
+    assert wanted.shown == "a column for numbers (named number, phone or the like) and one of: City, region"
 
 
 def test_spellings_name_what_was_looked_for() -> None:

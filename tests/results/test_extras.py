@@ -104,6 +104,14 @@ def test_a_platform_without_a_verdict(take: Take, numbers: list[str], csv_text: 
     assert set(days) == {"N/A"}
 
 
+def test_names_that_are_there(take: Take, numbers: list[str], csv_text: Callable[..., bytes]) -> None:
+    """Also where no table has any that is wanted, those that it has are told."""
+    content = csv_text([["made today"], ["Phone", "days"], [numbers[0], "7"]])
+    report, (cells,) = take(content, "weeks", without_verdict=True)
+    assert (report.missing, report.there) == (("weeks",), ("Phone", "days"))
+    assert set(cells) == {""}
+
+
 def test_a_result_that_was_altered(tmp_path: Path, numbers: list[str], csv_text: Callable[..., bytes]) -> None:
     """Nothing is taken from a file that is not the one that was read for the verdicts; the others are read."""
     content = csv_text([["number", "activated", "days"], *([number, "yes", "3"] for number in numbers)])
