@@ -174,7 +174,8 @@ class Errands(Runs):
     async def _lose(self) -> None:
         """Lose files of the job, or have them altered, as disks, tidy people and half a restore do.
 
-        Chunk files are only lost: one that was altered ends the run that would send it, which names it.
+        Chunk files are only lost: one that was altered ends the run that would send it, which names it. Nobody makes
+        files anew of platforms that have left.
         """
         if not self.begun() or self.owes_extension():
             return
@@ -183,7 +184,7 @@ class Errands(Runs):
         by_hand = {f"{key.chunk:06d}" for key in self.by_hand}  # nobody could bring those back
         found = [
             path
-            for name in ("chunks", "results", "verdicts")
+            for name in ("chunks", *(f"{kind}/{name}" for kind in ("results", "verdicts") for name in self.names))
             for path in sorted((self.directory / name).rglob("*"))
             if path.is_file() and (name == "chunks" or path.name.partition(".")[0] not in by_hand)
         ]
@@ -198,7 +199,7 @@ class Errands(Runs):
                 shorter = self.chance.random() < 0.5
                 path.write_bytes(content[:at] if shorter else content[:at] + b"#" + content[at + 1 :])
             self.note("lost" if lost else "altered", path=path.relative_to(self.directory))
-            if path.parent.parent.name == "results" and path.parent.name in self.names:
+            if path.parent.parent.name == "results":
                 self.lost_results.add(TaskKey(path.parent.name, int(path.name.partition(".")[0])))
         self.altered = True
 
