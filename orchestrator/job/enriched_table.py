@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import threading
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 import numpy as np
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.unpack import InputContent
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings
+
+T = TypeVar("T")
 
 LINE: Final = "line"
 """What the one column is called of a list without a header, which comes back with one."""
@@ -212,12 +215,12 @@ class _Text:
         # The lines above count, save one that only tells programs the delimiter; then the header.
         row = len([line for line in self._above.splitlines() if not line.lower().startswith(_SEPARATOR)]) + 1
         rows = 0
-        with replacing(work.target) as file:
+        with replacing(work.target) as file, ExitStack() as stack:
             file.write(self._mark + self._above + own + self._delimiter.encode() * (width - fields))
             file.write(self._encoded("".join(self._delimiter + field(name, self._delimiter) for name in added)))
             file.write(header[len(own) :])
-            for block in self._blocks:
-                text = in_place(block, work.rules, work.tables, work.options.source)
+            texts = (in_place(block, work.rules, work.tables, work.options.source) for block in self._blocks)
+            for text in stack.enter_context(closing(_ahead(texts))):
                 widest = max(widest, int(text.fields.max(initial=0)))
                 if widest > width:
                     continue  # the whole table is looked at, so that it is begun anew once
@@ -306,6 +309,15 @@ def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
                 copy.write(batch, columns_of(work.adder.add(lines, work.number_cells(columns))))
                 row += batch.num_rows
     return EnrichReport(work.target, row - 1, work.adder.numbers, work.adder.known)
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield the same items, the next one being made while one is used: numpy leaves the other core to this thread."""
+    with ThreadPoolExecutor(1, "ahead") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def column_names(layout: TableLayout) -> list[str]:

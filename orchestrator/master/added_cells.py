@@ -138,13 +138,16 @@ class CellAdder:
     def _earlier(self, places: Ints, shown_rows: Ints, order: Ints) -> Ints:
         """Return the row in which the same number was met before, 0 for none; `order` is that of the table."""
         order = order[places[order] >= 0]
-        ordered = places[order]
-        met, firsts = np.unique(ordered, return_index=True)
-        new = self._first_rows[met] == 0
-        self._first_rows[met[new]] = shown_rows[order[firsts[new]]]
+        new = order[self._first_rows[places[order]] == 0]
+        # Of values that go to the same place the last one stays: written backwards, that is the first appearance. Which
+        # it is shows by its turn, which stands there in between; this takes no sorting.
+        turns = np.arange(1, len(new) + 1, dtype=_ROWS)
+        self._first_rows[places[new[::-1]]] = turns[::-1]
+        firsts = new[self._first_rows[places[new]] == turns]
+        self._first_rows[places[firsts]] = shown_rows[firsts]
         earlier = np.zeros(len(places), np.int64)
-        earlier[order] = self._first_rows[ordered]
-        earlier[order[firsts[new]]] = 0
+        earlier[order] = self._first_rows[places[order]]
+        earlier[firsts] = 0
         return earlier
 
     def _added(self, rows: int, cells: NumberCells, places: Ints, earlier: Ints) -> AddedCells:
