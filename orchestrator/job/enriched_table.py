@@ -33,7 +33,7 @@ from orchestrator.master.added_cells import CellAdder, NumberCells, added_header
 from orchestrator.master.enriched_text import field, with_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -311,7 +311,7 @@ def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
     return EnrichReport(work.target, row - 1, work.adder.numbers, work.adder.known)
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
+def _ahead(items: Iterator[T]) -> Generator[T]:
     """Yield the same items, the next one being made while one is used: numpy leaves the other core to this thread."""
     with ThreadPoolExecutor(1, "ahead") as thread:
         coming = thread.submit(next, items, None)

@@ -194,6 +194,29 @@ def purge_says_how(job: Job) -> None:
     assert job.call("purge", "--yes", "-c", "config.toml")[0] == 0
 
 
+def a_table_comes_back_elsewhere(job: Job) -> None:
+    """Have everything stay as it was where `enrich` refuses a name, and the one that it asks for be taken."""
+    assert job.call("run")[0] == 0
+    kept = {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()}
+    for target, why in (
+        ("numbers.txt", "an input of the job; give -o another name"),
+        ("out/master.csv", "the job keeps something else there; give -o another name"),
+        ("out", "this is a directory; name a file in it"),
+        ("people/back.csv", "there is no such directory; make it, or give -o another name"),
+        ("back.xlsx", "comes back as the kind of file that it is; give -o a name that ends with .csv"),
+    ):
+        code, message = job.call("enrich", "numbers.txt", "-o", target)
+        assert (code, why in message) == (2, True), message
+    code, message = job.call("enrich", "nobody.csv", "-o", "back.csv")
+    assert (code, "name a table that can be read" in message) == (2, True), message
+    assert {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()} == kept
+    (job.folder / "people").mkdir()
+    for target in ("back.csv", "out.csv", "people/back.csv"):
+        assert job.call("enrich", "numbers.txt", "-o", target)[0] == 0
+        assert (job.folder / target).read_text().startswith("line,line.number,line.instagram,line.note")
+    assert job.call("run")[0] == 0
+
+
 def an_older_copy_is_replaced(job: Job) -> None:
     assert job.call("plan")[0] == 0
     shutil.copytree(job.directory, job.folder / "older")
@@ -610,6 +633,7 @@ SCENARIOS = [
     a_changed_setting_is_a_new_job,
     a_purged_job_begins_anew_elsewhere,
     purge_says_how,
+    a_table_comes_back_elsewhere,
     an_older_copy_is_replaced,
     a_lost_ledger_is_restored,
     without_a_ledger_the_files_are_moved,
@@ -668,6 +692,10 @@ WAY = re.compile(
 )
 
 TRIED: dict[str, str] = {
+    "; give -o ": "a_table_comes_back_elsewhere",
+    "or give -o another name": "a_table_comes_back_elsewhere",
+    "name a file in it": "a_table_comes_back_elsewhere",
+    "name a table that can be read": "a_table_comes_back_elsewhere",
     " --extend": "the_next_command_extends",
     "{} --deadline {}": "the_next_command_is_whole",
     " --set {}": "the_next_command_is_whole",
@@ -767,11 +795,7 @@ NOT_TRIED: dict[str, str] = {
     "orchestrator --help": "in the help",
     "the whole job; stop it and run it again": "in the help",
     "has not noted its end": "says who; to wait is tried by the mistake: another run",
-    "; give -o ": "of enrich; it is typed anew, and nothing of the job stands in the way",
-    "or give -o another name": "of enrich; it is typed anew, and nothing of the job stands in the way",
-    "name a file in it": "of enrich; it is typed anew, and nothing of the job stands in the way",
     "there is no room for {} more columns": "of enrich; it is typed anew, and nothing of the job stands in the way",
-    "name a table that can be read": "of enrich; it is typed anew, and nothing of the job stands in the way",
     "put off": "the name of an outcome, no message",
     "{}: run {} {}{}": "the headline of a run, no message",
     "differ by {} s; set the clock": "a clock is not set by a test",
