@@ -101,10 +101,14 @@ class _Reduction:
         memo: dict[Any, int] = {None: 0}
 
         def reduced(state: Any) -> int:
-            if state not in memo:
-                following = tuple(map(reduced, machine.following(state)))
-                memo[state] = self._number(machine.label(state), following)
-            return memo[state]
+            found = memo.get(state)
+            if found is None:
+                following = machine.following(state)
+                # Most digits lead to the same object: looking that up by its value costs more than all the rest.
+                different = {id(one): one for one in following}
+                numbers = {key: reduced(one) for key, one in different.items()}
+                found = memo[state] = self._number(machine.label(state), tuple(numbers[id(one)] for one in following))
+            return found
 
         return reduced(machine.start)
 
@@ -183,7 +187,7 @@ class _National:
 
     def following(self, state: _NationalReading) -> list[_NationalReading | None]:
         if state.tries or state.cut:
-            return [self.step(state, digit) for digit in range(10)]
+            return self._following(state)
         following = [None] * 10 if state.whole is None else self._validity.following(state.whole)
         known = {whole: whole and _NationalReading(whole.length, whole) for whole in set(following)}
         return [known[whole] for whole in following]
@@ -203,6 +207,32 @@ class _National:
             )
         )
         return following if following.whole or following.rest or following.tries else None
+
+    def _following(self, state: _NationalReading) -> list[_NationalReading | None]:
+        """Return what `step` gives for each digit: most digits of a state lead to the same, which is made once."""
+        nowhere: list[Valid | None] = [None] * 10
+        viable = self._plan.viable
+        parts = zip(
+            nowhere if state.whole is None else self._validity.following(state.whole),
+            viable.following(state.whole_viable),
+            self._plan.prefix.following(state.tries),
+            nowhere if state.rest is None else self._validity.following(state.rest),
+            viable.following(state.rest_viable),
+            strict=True,
+        )
+        made: dict[tuple[object, ...], _NationalReading | None] = {}
+        following = []
+        for part in parts:
+            if part not in made:
+                whole, whole_viable, tries, rest, rest_viable = part
+                read = self._looked_at(
+                    _NationalReading(
+                        state.length + 1, whole, whole_viable, tries, state.cut, state.closed, rest, rest_viable
+                    )
+                )
+                made[part] = read if read.whole or read.rest or read.tries else None
+            following.append(made[part])
+        return following
 
     def label(self, state: _NationalReading) -> int:
         if state.length < SHORTEST or (state.closed and self._plan.rewrites):

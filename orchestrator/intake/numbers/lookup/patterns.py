@@ -162,6 +162,7 @@ class Prefix:
 
     def __init__(self, pattern: str | None) -> None:
         self._places = Places()
+        self._following: dict[Threads, tuple[Threads, ...]] = {}
         self.start: Threads = compile_pattern(pattern, self._places) if pattern else ()
 
     @staticmethod
@@ -174,6 +175,13 @@ class Prefix:
             if target == MATCH:
                 return threads[:i], closed
         return threads, None
+
+    def following(self, threads: Threads) -> tuple[Threads, ...]:
+        """Return the tries after each of the ten digits."""
+        found = self._following.get(threads)
+        if found is None:
+            found = self._following[threads] = tuple(self.step(threads, digit) for digit in range(10))
+        return found
 
     def step(self, threads: Threads, digit: int) -> Threads:
         """Return the tries after one more digit; those that wanted the end are gone."""

@@ -38,15 +38,20 @@ class Validity:
         self._regions = [self._region(i, metadata, single=single) for i, metadata in enumerate(regions)]
         self._subset = Subset(self._places, self._begins)
         self._leading = {region.leading: i for i, region in enumerate(self._regions) if region.leading is not None}
+        self._following: dict[Valid, list[Valid | None]] = {}
         self.start = Valid(0, self._subset.start, 0)
 
     def following(self, state: Valid) -> list[Valid | None]:
         """Return how far the number is read after each of the ten digits; None when no such number is valid."""
-        if state.length == MAX_NATIONAL:
-            return [None] * 10
-        following = self._subset.following(state.places)
-        known = {places: self._valid(state, places) for places in set(following)}
-        return [known[places] for places in following]
+        found = self._following.get(state)
+        if found is None:
+            found = [None] * 10
+            if state.length < MAX_NATIONAL:
+                following = self._subset.following(state.places)
+                known = {places: self._valid(state, places) for places in set(following)}
+                found = [known[places] for places in following]
+            self._following[state] = found
+        return found
 
     def step(self, state: Valid, digit: int) -> Valid | None:
         """Return the same after one digit."""
