@@ -12,6 +12,8 @@ hides a digit for punctuation, and so makes somebody else's number.
     said to be beside
     several numbers    kept apart by `;` `,` `|`, a word, or what is read as an extension and is too long for one; by a
                        slash or a line end, where either side is long enough for a number
+    refused            of several, a date, and digits without a plus or zero in front that stand behind a word, or as
+                       an extension: a customer's number is none of a telephone, and they are worth no doubt
     faults             see `Fault`: nothing that could be another number is dropped in silence
 
 Shortcuts elsewhere (`intake.numbers.lookup`, `results.numbers`) read whole blocks at once, and only what gives the same
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -49,6 +51,8 @@ class Fault(StrEnum):
     HIDDEN = "some digits are hidden"
     ROUNDED = "rounded by a spreadsheet"
     LINE_TOO_LONG = "line too long"
+    DATE = "a date"
+    LABELLED = "behind a word or as an extension, and without a plus sign"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,13 @@ class Cell:
 
     A number is digits, behind a plus sign where it begins with a calling code. A zero that stood in brackets still has
     the first of them: whether it belongs to the number depends on the country. `beside` tells that something else stood
-    there.
+    there. `refused` are places in `numbers` of what is none of a telephone, and why; there a date is as it is written.
     """
 
     numbers: tuple[str, ...] = ()
     fault: Fault | None = None
     beside: bool = False
+    refused: tuple[tuple[int, Fault], ...] = ()
 
 
 _COMMON: Final = re.compile(r"[ =\"'(]*(\+?[0-9](?:[0-9()/ ]|-(?!--))*)[ \"';,]*")
@@ -84,7 +89,20 @@ _SEVERAL_DIGITS: Final = 7
 """Digits of what may be a number of its own."""
 _MORE_THAN_CODES: Final = 8
 """Digits that calling code and area code together never have, so that a slash behind them parts two numbers."""
-_OR: Final = re.compile(r"[\W_]*(?:or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya)[\W_]*", re.IGNORECASE)
+_OR_WORDS: Final = "or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya"
+_OR: Final = re.compile(rf"[\W_]*(?:{_OR_WORDS})[\W_]*", re.IGNORECASE)
+_LABEL_BEGINS: Final = re.compile(rf"[;,|/\n]|\b(?:{_OR_WORDS})\b", re.IGNORECASE)
+_OF_TELEPHONES: Final = re.compile(
+    r"\b(?:tel\b|telef|teleph|telem|tlf|tfno|phone|fono?\b|mob\b|mobi|m[o\u00f3]vil|cell?\b|cellu|celul|handy|natel|gsm|"
+    r"cep\b|portable|whats|wa\b|fax|home|work|office|priv|b[u\u00fc]ro|festnetz|landline)",
+    re.IGNORECASE,
+)
+"""How words begin that people write in front of telephone numbers; other words may name any other number."""
+_DATED: Final = re.compile(
+    r"(?:(?:19|20)[0-9]{2}([-./])[01]?[0-9]\1[0-3]?[0-9]|[0-3]?[0-9]([-./])[0-3]?[0-9]\2(?:19|20)[0-9]{2})"
+    r"(?: [0-2]?[0-9])?"
+)
+"""A date, with the hour that a run of digits may end with."""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _APART: Final = re.compile(r"[ \n(),;:|\"']")
 _EXTENSION: Final = re.compile(
@@ -168,7 +186,7 @@ def read_text(text: str) -> Cell:
     if len(text) > LONGEST_CELL:
         return Cell(fault=Fault.LINE_TOO_LONG)
     if common := _COMMON.fullmatch(text):
-        return Cell(tuple(map(_digits, _parted(common[1]))))
+        return _of_parts([(part, "") for part in _parted(common[1])])
     text = _ESCAPE.sub(_escaped, text)
     if scheme := _SCHEME.match(text):
         text = unquote(text[scheme.end() :])
@@ -212,19 +230,23 @@ def _of_uri(text: str) -> Cell:
         return _of_text(text)
     cell = _of_text(text[: first.start()])
     context = ""
-    more: list[str] = []
+    more: list[tuple[str, str]] = []
     for name, value in _PARAMETER.findall(text, first.start()):
         digits = "".join(filter(str.isdigit, value))
         if name.lower() == "phone-context" and value.startswith("+"):
             context = "+" + digits
         elif len(digits) > _LONGEST_EXTENSION and name.lower() == "ext":
-            more.append(digits)
+            more.append((value, name))
         elif len(digits) > _LONGEST_EXTENSION:
             return Cell(fault=Fault.NOT_A_NUMBER)
         else:
-            cell = Cell(cell.numbers, cell.fault, beside=True)
+            cell = replace(cell, beside=True)
     numbers = tuple(number if number.startswith("+") else context + number for number in cell.numbers)
-    return Cell((*numbers, *more) if numbers else (), cell.fault, cell.beside)
+    if not numbers or not more:
+        return replace(cell, numbers=numbers)
+    others = _of_parts([("", ""), *more])
+    refused = tuple((len(numbers) + place - 1, fault) for place, fault in others.refused if place)
+    return Cell((*numbers, *others.numbers[1:]), None, cell.beside, (*cell.refused, *refused))
 
 
 def _of_text(text: str) -> Cell:
@@ -239,7 +261,8 @@ def _of_text(text: str) -> Cell:
         return Cell(fault=Fault.NOT_A_NUMBER)
     if len(runs) > 1:
         return _of_runs(text, runs)
-    return Cell(tuple(map(_digits, _parted(first[0]))), beside=bool(_LETTER.search(before) or _LETTER.search(behind)))
+    parts = [(part, before * (not place)) for place, part in enumerate(_parted(first[0]))]
+    return _of_parts(parts, is_beside=bool(_LETTER.search(before) or _LETTER.search(behind)))
 
 
 def _gaps(text: str, runs: list[re.Match[str]]) -> list[str]:
@@ -271,11 +294,38 @@ def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
         least = min(_count(run[0]), _count(after[0]))
         if is_word and after[0][0] not in "+0" and least >= _SEVERAL_DIGITS and _count(run[0] + after[0]) <= MAX_DIGITS:
             return Cell(fault=Fault.NOT_A_NUMBER)
-    parts = [part for run in runs for part in _parted(run[0])]
-    numbers = [_digits(part) for part in parts if _count(part) >= _SEVERAL_DIGITS]
+    labels = [text[: runs[0].start()], *gaps]
+    parts = [
+        (part, label * (not place))
+        for run, label in zip(runs, labels, strict=False)
+        for place, part in enumerate(_parted(run[0]))
+    ]
+    numbers = [(part, label) for part, label in parts if _count(part) >= _SEVERAL_DIGITS]
     if len(numbers) > 1:
-        return Cell(tuple(numbers), beside=len(numbers) < len(parts) or bool(_LETTER.search(text)))
+        return _of_parts(numbers, is_beside=len(numbers) < len(parts) or bool(_LETTER.search(text)))
     return Cell(fault=Fault.NOT_A_NUMBER)
+
+
+def _of_parts(parts: list[tuple[str, str]], *, is_beside: bool = False) -> Cell:
+    """Return the numbers of a cell; each comes with what stands in front of it.
+
+    A single one is believed to be meant. Of several, each is judged for itself: they stand in one cell for some reason,
+    and people write dates and the numbers of customers there.
+    """
+    if len(parts) == 1:
+        return Cell((_digits(parts[0][0]),), beside=is_beside)
+    refused = [(place, why) for place, (part, label) in enumerate(parts) if (why := _why_refused(part, label))]
+    dates = {place for place, why in refused if why is Fault.DATE}
+    numbers = (part.strip() if place in dates else _digits(part) for place, (part, _) in enumerate(parts))
+    return Cell(tuple(numbers), None, is_beside, tuple(refused))
+
+
+def _why_refused(part: str, label: str) -> Fault | None:
+    if _DATED.fullmatch(part.strip()):
+        return Fault.DATE
+    label = _LABEL_BEGINS.split(label)[-1]
+    is_labelled = "#" in label or (_LETTER.search(label) and not _OF_TELEPHONES.search(label))
+    return Fault.LABELLED if is_labelled and not part.startswith(("+", "0")) else None
 
 
 def _parted(run: str) -> list[str]:

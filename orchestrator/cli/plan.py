@@ -24,6 +24,7 @@ HELP_WITH = {
     "excluded calling code": "[job] exclude_calling_codes keeps them out",
     "rounded by a spreadsheet": "export the list anew, with the column formatted as text",
     "a date": "[job] column names the right column",
+    "behind a word or as an extension, and without a plus sign": "write a semicolon in front of it if it is a number",
     "a formula without a value": "open the workbook in a spreadsheet program and save it",
     "some digits are hidden": "export the list with all of its digits",
     "more digits beside the number than an extension has": "put a semicolon between two numbers",
@@ -86,7 +87,10 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
         saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
         lines += ["", f"left out by exclude and line_types: {count(left_out)} number{'s' * (left_out != 1)}{saved}"]
     if from_text := plan["from_text"]:
-        lines += ["", f"{count(from_text)} accepted numbers stood inside other text: see that they are meant"]
+        lines += [
+            "",
+            f"{count(from_text)} accepted numbers stood inside other text or second in a cell: see that they are meant",
+        ]
     lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *cost_lines(plan, width)]
     return "\n".join([*lines, *findings(plan)])
 

@@ -137,15 +137,16 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple
     if reason is None and _has_more_digits(raw, cell.numbers):
         reason = Reason.MORE_DIGITS
     rows = []
-    for text in cell.numbers if reason is None else [""]:
-        found = reason if reason is not None else _valid(text, rules)
+    refused = dict(cell.refused)
+    for place, text in enumerate(cell.numbers if reason is None else [""]):
+        found = reason or refused.get(place) or _valid(text, rules)
         if not fault and isinstance(found, str) and _DATE.fullmatch(raw):
             found = Reason.DATE
         shown = raw if reason is not None or len(cell.numbers) == 1 else text.replace("(", "")
         if isinstance(found, str):
             rows.append((0, CODES[found], _visible(shown)))
         else:
-            code = FROM_TEXT if cell.beside else PLAIN
+            code = FROM_TEXT if cell.beside or place else PLAIN
             rows.append((found, code, b"" if shown == f"+{found}" else _visible(shown)))
     return rows
 

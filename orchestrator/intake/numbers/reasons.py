@@ -26,7 +26,8 @@ class Reason(StrEnum):
     BEYOND_E164 = f"too long: E.164 ends at {MAX_DIGITS} digits"
     EXCLUDED = "excluded calling code"
     ROUNDED = Fault.ROUNDED.value
-    DATE = "a date"
+    DATE = Fault.DATE.value
+    LABELLED = Fault.LABELLED.value
     FORMULA = "a formula without a value"
     HIDDEN = Fault.HIDDEN.value
     MORE_DIGITS = "more digits beside the number than an extension has"

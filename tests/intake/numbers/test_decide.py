@@ -21,7 +21,7 @@ from orchestrator.intake.blocks import (
     read_columns,
     read_rows,
 )
-from orchestrator.intake.numbers.decide import RAW_LIMIT, NumberRules, normalise
+from orchestrator.intake.numbers.decide import RAW_LIMIT, NumberRules, decide, normalise
 from orchestrator.intake.numbers.reasons import REASONS, Reason
 from orchestrator.intake.stored_rows import normalise_block, store_block
 from orchestrator.settings import JobSettings
@@ -188,6 +188,45 @@ def test_several_numbers_in_a_cell() -> None:
     assert (rows.lines.tolist(), rows.cells is not None and rows.cells.tolist()) == ([2, 2, 2, 3, 4], [0, 0, 0, 1, 2])
     assert list(rows.raws[:4]) == [b"", b"0798284652", b"12345678", b""]
     assert REASONS[rows.codes[1] - FIRST_REASON] == Reason.NO_COUNTRY_CODE
+
+
+LABELLED = Reason.LABELLED
+
+
+@pytest.mark.parametrize(
+    ("raw", "region", "expected"),
+    [
+        ("+47 412 34 567, 31.12.1979", "NO", [4741234567, Reason.DATE]),
+        ("31-12-1979 / 412 34 567", "NO", [Reason.DATE, 4741234567]),
+        ("0171 1234567/1979-12-31", "DE", [491711234567, Reason.DATE]),
+        ("0171 1234567\n31.12.1979 10:30", "DE", [491711234567, Reason.DATE]),
+        ("0171 1234567, Kd-Nr. 4711234567", "DE", [491711234567, LABELLED]),
+        ("0171 1234567 Kd-Nr. 4711234567", "DE", [491711234567, LABELLED]),
+        ("Order 3012345678: +49 171 1234567", "DE", [LABELLED, 491711234567]),
+        ("ID 3012345678 / 0171 1234567", "DE", [LABELLED, 491711234567]),
+        ("+43 800 123456 x1234567", "AT", [43800123456, LABELLED]),
+        ("+43 800 123456;ext=1234567", "AT", [43800123456, LABELLED]),
+        ("+43 800 123456 #1234567", "AT", [43800123456, LABELLED]),
+        ("+43 800 123456 ext. +431234567", "AT", [43800123456, 431234567]),
+        ("0171 1234567, Kd 4711234567; 0171 1234568", "DE", [491711234567, LABELLED, 491711234568]),
+        ("0171 1234567, Kd; 4711234567", "DE", [491711234567, 494711234567]),
+        ("0171 1234567;4930123456", "DE", [491711234567, 4930123456]),
+        ("Home 4152345678, mobile: 4152345679", "US", [14152345678, 14152345679]),
+        ("4152345678 (Anna) or 4152345679", "US", [14152345678, 14152345679]),
+        ("+34612345670;34612345671", "ES", [34612345670, 34612345671]),
+    ],
+)
+def test_other_numbers_in_a_cell(raw: str, region: str, expected: list[int | str]) -> None:
+    """Dates, and what stands behind a word or as an extension, are rows of their own, rejected: nobody's number."""
+    found = [
+        number or REASONS[code - FIRST_REASON] for number, code, _ in decide(raw, NumberRules(region, frozenset()))
+    ]
+    assert found == expected
+
+
+def test_how_a_date_is_shown() -> None:
+    """A date is shown as it was written."""
+    assert decide("+47 412 34 567, 31.12.1979", NumberRules("NO", frozenset()))[1][2] == b"31.12.1979"
 
 
 def test_more_digits_than_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
