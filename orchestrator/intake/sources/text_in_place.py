@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
 
 
+_QUOTE, _LETTER = b'"x'
+_LINE_ENDS = np.isin(np.arange(256), list(b"\r\n"))
 _EMPTY = CODES[Reason.EMPTY]
 
 
@@ -65,10 +67,9 @@ def in_place(
 ) -> TextInPlace:
     """Return the rows of a block, decided; raises `UsageError` for one that is too long to be kept."""
     match block:
-        case TableBlock() if b'"' in block.data or not block.delimiter.isascii():
-            return _of_records(block, rules, tables)
         case TableBlock():
-            return _of_lines(block, rules, tables)
+            plain = _without_quoted(block.data, block.delimiter) if block.delimiter.isascii() else None
+            return _of_records(block, rules, tables) if plain is None else _of_lines(block, plain, rules, tables)
         case LineBlock():
             rows = normalise_block(replace(block, first_line=0), rules, tables)
             data = _TO_QUOTE.sub(_quoted, block.data)
@@ -85,10 +86,39 @@ def _quoted(line: re.Match[bytes]) -> bytes:
     return b'"' + line[0].replace(b'"', b'""') + b'"'
 
 
-def _of_lines(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
-    """Read records without a quote, each of which is a line: as arrays."""
-    starts, ends = split_lines(block.data)
-    marks = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord(block.delimiter))
+def _without_quoted(data: bytes, delimiter: str) -> bytes | None:
+    """Return records with letters for what stands in quotes, so that all delimiters and line ends left are meant.
+
+    None where a quote does not begin and end a field as it should, or a line ends in one: that is for the reader of
+    lists to make sense of.
+    """
+    if b'"' not in data:
+        return data
+    signs = np.frombuffer(data, np.uint8)
+    quotes = np.flatnonzero(signs == _QUOTE)
+    if len(quotes) % 2:
+        return None
+    opening, closing = quotes[::2], quotes[1::2]
+    borders = np.zeros(256, np.bool_)
+    borders[[ord(delimiter), *b'\r\n"']] = True  # the quote is half of a doubled one
+    before, behind = signs[np.maximum(opening - 1, 0)], signs[np.minimum(closing + 1, len(signs) - 1)]
+    if not (borders[before] | (opening == 0)).all() or not (borders[behind] | (closing == len(signs) - 1)).all():
+        return None
+    inside = np.zeros(len(signs), np.int8)
+    inside[opening], inside[closing] = 1, -1
+    within = np.cumsum(inside, dtype=np.int8) > 0
+    if _LINE_ENDS[signs[within]].any():
+        return None
+    plain = signs.copy()
+    plain[within] = _LETTER
+    return plain.tobytes()
+
+
+def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
+    """Read records each of which is a line, as arrays; `plain` has letters for what stands in quotes."""
+    starts, ends = split_lines(plain)
+    signs = np.frombuffer(block.data, np.uint8)
+    marks = np.flatnonzero(np.frombuffer(plain, np.uint8) == ord(block.delimiter))
     first, behind = np.searchsorted(marks, starts), np.searchsorted(marks, ends)
     fields = behind - first + 1
     marks = np.append(marks, len(block.data))
@@ -98,14 +128,16 @@ def _of_lines(block: TableBlock, rules: NumberRules, tables: LookupTables | None
         short = fields <= place
         begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
         stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
-        cells = np.where(short, ends, begins), np.where(short, ends, stops)
+        begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
+        quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == _QUOTE)
+        cells = begins + quoted, stops - quoted
         columns.append(_decided_at(block, place, cells, (starts, ends, fields), rules, tables))
     blanks = np.zeros(len(starts), np.int64)
     for one in columns:
         blanks[one.lines[one.codes == _EMPTY]] += 1
     empty = np.flatnonzero(blanks == len(columns))
     for row in empty.tolist():
-        if not text_of(block.data[starts[row] : ends[row]]).replace(block.delimiter, " ").strip():
+        if next(replace(block, data=block.data[starts[row] : ends[row]]).rows(), None) is None:
             fields[row] = 0
     columns = [_cut(one, fields[one.lines] > 0) for one in columns] if len(empty) else columns
     return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
@@ -139,7 +171,7 @@ def _decided_at(
             line = replace(block, data=block.data[starts[row] : ends[row]])
             texts += [(row, record.cells[place:]) for record in line.rows()]
         else:
-            texts.append((row, [text_of(block.data[begins[row] : stops[row]])]))
+            texts.append((row, [text_of(block.data[begins[row] : stops[row]]).replace('""', '"')]))
     fast = np.flatnonzero((fields > 0) & ~undecided)
     return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), decided(texts, 0, rules))
 
