@@ -17,7 +17,7 @@ from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import PLAIN, CellBlock, LineBlock, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import CODES
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.csv_rows import TableBlock
+from orchestrator.intake.sources.csv_rows import QUOTE, TableBlock, without_quoted
 from orchestrator.intake.sources.line_ends import split_lines
 from orchestrator.intake.sources.table_layout import cell_at
 from orchestrator.intake.sources.table_rows import FaultyCell
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
 
 
-_QUOTE, _LETTER = b'"x'
-_LINE_ENDS = np.isin(np.arange(256), list(b"\r\n"))
 _EMPTY = CODES[Reason.EMPTY]
 
 
@@ -68,7 +66,7 @@ def in_place(
     """Return the rows of a block, decided; raises `UsageError` for one that is too long to be kept."""
     match block:
         case TableBlock():
-            plain = _without_quoted(block.data, block.delimiter) if block.delimiter.isascii() else None
+            plain = without_quoted(block.data, block.delimiter) if block.delimiter.isascii() else None
             return _of_records(block, rules, tables) if plain is None else _of_lines(block, plain, rules, tables)
         case LineBlock():
             rows = normalise_block(replace(block, first_line=0), rules, tables)
@@ -86,34 +84,6 @@ def _quoted(line: re.Match[bytes]) -> bytes:
     return b'"' + line[0].replace(b'"', b'""') + b'"'
 
 
-def _without_quoted(data: bytes, delimiter: str) -> bytes | None:
-    """Return records with letters for what stands in quotes, so that all delimiters and line ends left are meant.
-
-    None where a quote does not begin and end a field as it should, or a line ends in one: that is for the reader of
-    lists to make sense of.
-    """
-    if b'"' not in data:
-        return data
-    signs = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(signs == _QUOTE)
-    if len(quotes) % 2:
-        return None
-    opening, closing = quotes[::2], quotes[1::2]
-    borders = np.zeros(256, np.bool_)
-    borders[[ord(delimiter), *b'\r\n"']] = True  # the quote is half of a doubled one
-    before, behind = signs[np.maximum(opening - 1, 0)], signs[np.minimum(closing + 1, len(signs) - 1)]
-    if not (borders[before] | (opening == 0)).all() or not (borders[behind] | (closing == len(signs) - 1)).all():
-        return None
-    inside = np.zeros(len(signs), np.int8)
-    inside[opening], inside[closing] = 1, -1
-    within = np.cumsum(inside, dtype=np.int8) > 0
-    if _LINE_ENDS[signs[within]].any():
-        return None
-    plain = signs.copy()
-    plain[within] = _LETTER
-    return plain.tobytes()
-
-
 def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
     """Read records each of which is a line, as arrays; `plain` has letters for what stands in quotes."""
     starts, ends = split_lines(plain)
@@ -129,7 +99,7 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
         begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
         stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
         begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
-        quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == _QUOTE)
+        quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == QUOTE)
         cells = begins + quoted, stops - quoted
         columns.append(_decided_at(block, place, cells, (starts, ends, fields), rules, tables))
     blanks = np.zeros(len(starts), np.int64)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -368,3 +369,27 @@ def test_borders_of_blocks_change_nothing(values: list[str], block_bytes: int) -
     found = cells(text, block_bytes=block_bytes)
     assert [cell for _, cell in found] == [cell for _, cell in expected]
     assert "\r" in text or found == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_records_are_found_at_once_or_quote_by_quote(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Where each line is a record that is seen at once: the blocks hold the same records as when each quote is seen."""
+    dice = random.Random(seed)  # noqa: S311 - tables for a test
+    cells = ("a", '"b;c"', '"q""x"', "", '"two\nlines"', 'x"y', '"bad"z', '"', '""')
+    for _ in range(300):
+        lines = [";".join(dice.choice(cells) for _ in range(3)) for _ in range(dice.randrange(12))]
+        data = dice.choice(("\n", "\r\n", "\r")).join(lines).encode() + dice.choice((b"", b"\n"))
+        block_bytes = dice.choice((1, 3, 20, 1_000))
+        found = []
+        for quickly in (table.without_quoted, lambda *_: None):
+            monkeypatch.setattr(table, "without_quoted", quickly)
+            buffer = table.RecordBuffer(LineBuffer(io.BytesIO(data), block_bytes), ";", "a.csv")
+            blocks = [block for block in buffer.blocks() if isinstance(block, tuple)]
+            records = [
+                (line + record.begin, record.cells)
+                for line, part in blocks
+                for record in table._parsed(part.splitlines(keepends=True), 0, ";")
+            ]
+            found.append((b"".join(part for _, part in blocks), records))
+        monkeypatch.undo()
+        assert found[0] == found[1], data
