@@ -1,0 +1,62 @@
+"""Cells are added to a sheet's own XML, whatever its tags are called and wherever its blocks end."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from orchestrator.jobdir.extra_files import Kind
+from orchestrator.master import enriched_sheet
+from orchestrator.master.enriched_sheet import AddedColumns, add_columns
+
+SHEET = (
+    '<?xml version="1.0"?><P:worksheet xmlns:P="x"><P:dimension ref="A1:B5"/><P:sheetData>'
+    '<P:row r="1" spans="1:2"><P:c r="A1" s="7" t="str"><P:v>spans="1" &lt;/row></P:v></P:c></P:row>'
+    '<P:row r="2" spans="1:2" s="a>b"><P:c r="A2"/><P:c r="B2"/><P:c r="C2" s="3"/><P:c r="XFD2" s="3"/></P:row>'
+    '<P:row r="3"/><P:row><P:c><P:v>1</P:v></P:c></P:row></P:sheetData><P:mergeCells/></P:worksheet>'
+)
+EXPECTED = (
+    '<?xml version="1.0"?><P:worksheet xmlns:P="x"><P:dimension ref="A1:D5"/>'
+    '<P:cols><P:col min="3" max="4" width="18" customWidth="1"/></P:cols><P:sheetData>'
+    '<P:row r="1"><P:c r="A1" s="7" t="str"><P:v>spans="1" &lt;/row></P:v></P:c>'
+    '<P:c r="C1" s="7" t="str"><P:v>a&amp;b</P:v></P:c><P:c r="D1" s="7" t="str"><P:v>days</P:v></P:c></P:row>'
+    '<P:row r="2" s="a>b"><P:c r="A2"/><P:c r="B2"/>'
+    '<P:c r="C2" t="str"><P:v>_x005F_x0041_</P:v></P:c><P:c r="D2"><P:v>7</P:v></P:c></P:row>'
+    '<P:row r="3"/><P:row><P:c><P:v>1</P:v></P:c><P:c r="D4" t="str"><P:v>7; 8</P:v></P:c></P:row>'
+    "</P:sheetData><P:mergeCells/></P:worksheet>"
+)
+ROWS = [(2, ("_x0041_", "7")), (4, ("", "7; 8"))]
+
+
+@pytest.mark.parametrize("prefix", ["", "x:"])
+@pytest.mark.parametrize("block_bytes", [1, 2, 7, 100, 10_000])
+def test_every_tag_and_block(monkeypatch: pytest.MonkeyPatch, prefix: str, block_bytes: int) -> None:
+    """Nothing but the added cells, the size, the widths, and the spans of rows is other than before."""
+    monkeypatch.setattr(enriched_sheet, "_BLOCK_BYTES", block_bytes)
+    content, expected = (
+        text.replace(":P=", ":x=" if prefix else "=").replace("P:", prefix) for text in (SHEET, EXPECTED)
+    )
+    if not prefix:
+        content, expected = (text.replace("xmlns:=", "xmlns=") for text in (content, expected))
+    written = io.BytesIO()
+    columns = AddedColumns(2, 1, ["a&b", "days"], [Kind.TEXT, Kind.WHOLE])
+
+    add_columns(io.BytesIO(content.encode()), written.write, columns, ROWS)
+
+    assert written.getvalue().decode() == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '<?xml version="1.0" encoding="latin-1"?><worksheet/>',
+        '<!DOCTYPE a [<!ENTITY b "c">]><worksheet/>',
+        "<worksheet><sheetData>",
+        "<worksheet><sheetData/></worksheet>",
+    ],
+)
+def test_what_can_not_be_added_to(content: str) -> None:
+    """Another encoding, a document type, XML that ends too early, and a sheet that lacks rows that were read."""
+    with pytest.raises(ValueError, match="sheet"):
+        add_columns(io.BytesIO(content.encode()), lambda _: None, AddedColumns(2, 1, ["a"], [Kind.TEXT]), [(2, ("b",))])
