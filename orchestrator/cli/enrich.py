@@ -34,8 +34,9 @@ def enrich(settings: Settings, *, file: Path, out: Path, as_json: bool) -> int:
     FILE may be an input of the job or any other table of the same people; it comes back as the kind of file that it is.
     """
     from orchestrator.job.enrich import enrich_file
+    from orchestrator.job.world import real_world
 
-    report = until_done(enrich_file(settings, file, out))
+    report = until_done(enrich_file(settings, real_world(), file, out))
     content = as_content(report)
     put_either(content, as_text(content), as_json=as_json)
     return ExitCode.DONE

@@ -23,6 +23,7 @@ from orchestrator.job.sheet import master_chunks, order_master, overlays
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import ENRICHED, enriched_folder, is_ours, names_inside
 from orchestrator.master.number_index import build_index
+from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.find import Input
     from orchestrator.job.enriched_table import EnrichReport
     from orchestrator.job.sheet import MasterOrder
+    from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings, Settings
@@ -44,12 +46,12 @@ _ENDINGS = re.compile(
 )
 
 
-async def enrich_file(settings: Settings, path: Path, target: Path) -> EnrichReport:
+async def enrich_file(settings: Settings, world: World, path: Path, target: Path) -> EnrichReport:
     """Write the table at `path` to `target`, with verdicts; changes nothing of the job, and needs no lock.
 
     Raises `UsageError` when there is no job, for a table that can't be read, and for a target that may not be written.
     """
-    with opened_to_read(settings) as ledger:
+    with opened_to_read(settings) as ledger, logging_to(world.stderr, clock=world.clock, environ=world.environ):
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there are no verdicts left")
         _check_target(ledger, settings, path, target)

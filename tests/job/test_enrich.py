@@ -31,7 +31,11 @@ async def done(case: Case) -> Case:
 
 async def enriched(case: Case, path: Path, target: Path, *overrides: str) -> EnrichReport:
     case.overrides = list(overrides)
-    return await enrich_file(case.settings(), path, target)
+    stderr = io.StringIO()
+    try:
+        return await enrich_file(case.settings(), case.world(stderr), path, target)
+    finally:
+        case.said = stderr.getvalue()
 
 
 def records_of(path: Path, delimiter: str = ",") -> list[list[str]]:
@@ -282,3 +286,22 @@ async def test_inputs_come_back_with_the_master(case: Case) -> None:
         ["+41790000003", "1", "+41790000003", known["+41790000003"], ""],
         ["+41791234567", "2", "+41791234567", known["+41791234567"], ""],
     ]
+
+
+async def test_why_a_number_is_not_in_the_job(done: Case) -> None:
+    """A list of `exclude`, and a type of line, unless there is a verdict. A list that is gone is a warning."""
+    (done.folder / "dnc.csv").write_text("Phone\n+41790000001\n+41791112233\n")
+    (done.folder / "crm.csv").write_text("Mobile\n+41790000001\n+41791112233\n+41446681800\n+41791112244\n")
+    target = done.folder / "back.csv"
+    await enriched(done, done.folder / "crm.csv", target, 'job.exclude=["dnc.csv"]', 'job.line_types=["mobile"]')
+    _, *rows = records_of(target)
+    word = verdicts(done)["+41790000001"]
+    assert rows[0] == ["+41790000001", "+41790000001", word, ""]
+    assert rows[1][2:] == ["", "excluded by dnc.csv"]
+    assert rows[2][2] == ""
+    assert "fixed_line" in rows[2][3]
+    assert rows[3][2:] == ["", "not in the job"]
+
+    await enriched(done, done.folder / "crm.csv", target, 'job.exclude=["gone.csv"]')
+    assert "exclude_not_read" in done.said
+    assert records_of(target)[2][2:] == ["", "not in the job"]
