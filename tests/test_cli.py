@@ -36,7 +36,7 @@ COMMANDS = [
     "resolve",
     "retry",
     "merge",
-    "enrich numbers.txt -o enriched.csv",
+    "enrich",
     "verify",
     "purge",
     "help",
@@ -73,7 +73,7 @@ BUT_INIT = [
     "resolve --all --give-up",
     "retry",
     "merge",
-    "enrich numbers.txt -o enriched.csv",
+    "enrich",
     "verify",
     "purge",
 ]

@@ -17,6 +17,10 @@ TASK_TYPES = (
     "ws tg facebook apple viber line zalo twitter linkedin_phone vk max signal tiktok snapchat microsoft netflix airbnb"
     " shopee Binance temu"
 )
+WITH_COLUMNS = (
+    "ws_active ws_avatar ws_business tg_avatar tg_active globalCarrier us_carrier_premium active_check high_value_users"
+)
+BODY_OR_FACE = {"age", "gender", "avatar", "hair_color", "skin_color"}
 
 
 def test_documented(platforms: dict[str, PlatformSettings]) -> None:
@@ -29,9 +33,9 @@ def test_documented(platforms: dict[str, PlatformSettings]) -> None:
 
 
 def test_task_types_seen_elsewhere(platforms: dict[str, PlatformSettings]) -> None:
-    """Each yes/no task type of the family's other pages is one platform of style v1, in the vendor's own spelling."""
+    """Each task type of the family's other pages is one platform of style v1, in the vendor's own spelling."""
     seen = [platforms[name] for name in SEEN_ELSEWHERE]
-    assert sorted(platform.task_type for platform in seen) == sorted(TASK_TYPES.split())
+    assert sorted(platform.task_type for platform in seen) == sorted(f"{TASK_TYPES} {WITH_COLUMNS}".split())
     assert {(platform.style, platform.path) for platform in seen} == {(Style.V1, "/v1/tasks")}
 
 
@@ -48,15 +52,19 @@ def test_no_price_is_made_up(platforms: dict[str, PlatformSettings]) -> None:
 
 
 def test_columns(platforms: dict[str, PlatformSettings]) -> None:
-    """The verdicts' column is looked for under the platform's own name first, and as "activated" last."""
+    """A yes/no type has its verdicts under the platform's own name first, and under "activated" last."""
     for name, platform in platforms.items():
+        if platform.task_type in WITH_COLUMNS.split():
+            assert platform.result_columns or platform.extra_columns, name
+            assert not BODY_OR_FACE & set(platform.extra_columns)
+            continue
         assert (platform.result_columns[0], platform.result_columns[-1]) == (name, "activated")
         assert platform.style is Style.SIMPLE or platform.task_type.lower() in platform.result_columns
 
 
 def test_names_can_be_columns_and_folders() -> None:
-    """Every known name is one that a configuration may use: small letters."""
-    assert all(name.isalpha() and name.islower() for name in KNOWN)
+    """Every known name is one that a configuration may use: small letters, and underscores between them."""
+    assert all(name.replace("_", "").isalpha() and name.islower() for name in KNOWN)
 
 
 def test_other_words_lead_to_known_names() -> None:

@@ -99,8 +99,11 @@ def plain_columns(file: Any, source: str) -> tuple[list[int], list[str]]:
 def texts_of(column: Any) -> list[str]:
     """Return a column's cells; where one is a time that Python does not know, all are as the library writes them."""
     try:
+        # Python's times have no nanoseconds: pyarrow refuses them, or gives those of pandas where that is installed.
+        if getattr(column.type, "unit", "") == "ns":
+            raise ValueError
         return list(map(_text, column.to_pylist()))
-    except (OverflowError, ValueError):  # years without end, and nanoseconds; what is damaged raises it again
+    except (OverflowError, ValueError):  # years without end, too; what is damaged raises it again
         texts = column.cast("string").to_pylist()
         return ["" if text is None else FaultyCell.of(text, Reason.DATE) for text in texts]
 
