@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import CAMPAIGNS, Campaign, full_commands, quick_command, table
+from tests.campaigns import CAMPAIGNS, Campaign, full_commands, table
 
 TESTS = Path(__file__).parent
 
@@ -33,27 +33,13 @@ def test_a_campaign_is_there(campaign: Campaign) -> None:
             assert all((TESTS.parent / folder).is_dir() for folder in arguments)
 
 
-def test_the_plain_test_command_leaves_campaigns_out() -> None:
-    """They have a command of their own, and would make everybody wait."""
-    command = quick_command(list(CAMPAIGNS))
-    collected = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=TESTS.parent,
-    ).stdout.splitlines()
-    files = {line.partition(":")[0] for line in collected if line.startswith("tests/")}
-    folders = [argument for argument in command if argument.startswith("tests/")]
-    assert files
-    assert not [file for file in files if any(file.startswith(f"{folder}/") for folder in folders)]
-
-
 def test_every_folder_is_run_by_the_one_or_the_other() -> None:
-    """No test stands in a folder that neither the plain command nor a campaign looks into."""
+    """Each folder of tests is looked into by the plain command, or by a campaign, which makes people wait."""
     with (TESTS.parent / "pyproject.toml").open("rb") as file:
         plain = tomllib.load(file)["tool"]["pytest"]["ini_options"]["testpaths"]
-    looked_into = {*plain, *(campaign.quick for campaign in CAMPAIGNS)}
+    campaigns = {campaign.quick for campaign in CAMPAIGNS}
+    assert not [path for path in plain if any(f"{path}/".startswith(f"{folder}/") for folder in campaigns)]
+    looked_into = {*plain, *campaigns}
     folders = {f"tests/{path.relative_to(TESTS).parts[0]}" for path in TESTS.glob("*/**/test_*.py")}
     assert folders <= looked_into
 
