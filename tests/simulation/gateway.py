@@ -38,7 +38,7 @@ class Gateway:
         if answer.status != 200 or content is None:
             return
         if task_id not in self._spells:
-            self._spells[task_id] = self._mischief.draw((*OF_TASK, *OF_ACCESS))
+            self._spells[task_id] = self._mischief.draw(OF_TASK) or self._mischief.draw(OF_ACCESS)
         if not self._mischief.healed:
             self._spell(answer, content, self._spells[task_id].partition(": ")[2], task_id)
         if content.get("result_url"):
