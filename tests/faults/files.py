@@ -64,17 +64,17 @@ DEATHS = [
     Death(
         "Kills its parser",
         "killed its worker process",
-        {"reading.take_results": dying, "settling.check_result": dying},
+        {"result_reader.take_results": dying, "result_versions.check_result": dying},
     ),
     Death(
         "Needs more memory than its rows justify",
         "needs more memory",
-        dict.fromkeys(("reading.check_limits", "settling.check_limits"), lambda _: TINY),
+        dict.fromkeys(("result_reader.check_limits", "result_versions.check_limits"), lambda _: TINY),
     ),
     Death(
         "Takes more processor time than its rows justify",
         "takes too long",
-        dict.fromkeys(("reading.check_limits", "settling.check_limits"), lambda _: SHORT),
+        dict.fromkeys(("result_reader.check_limits", "result_versions.check_limits"), lambda _: SHORT),
     ),
 ]
 
