@@ -199,7 +199,14 @@ def test_an_answer_that_proves_nothing_is_held(how: str) -> None:
     assert verdict.charged[State.IN_DOUBT] == 0
 
 
-@pytest.mark.parametrize("how", sorted(NO_TASK))
+@pytest.mark.parametrize("how", sorted(NO_TASK - {"500"}))
 def test_an_answer_that_says_that_there_is_no_task_is_believed(how: str) -> None:
     """Some answers are the vendor's own word: sent again later, or given up, but never held."""
     assert struck(f"instead: {how}").held == 0
+
+
+def test_a_failure_in_the_vendors_own_words_is_believed_five_times() -> None:
+    """A chunk that meets it once more is held, and no other one; nothing was charged for it."""
+    verdict = struck("instead: 500")
+    assert verdict.held == verdict.states[State.IN_DOUBT] == 1
+    assert verdict.charged[State.IN_DOUBT] == 0
