@@ -17,9 +17,11 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import orchestrator
@@ -626,6 +628,253 @@ def a_folder_with_a_line_end(job: Job) -> None:
     assert job.call("run", "-c", "de/config.toml")[0] == 0
 
 
+def three_doubts(job: Job) -> None:
+    """Leave three of four tasks in doubt, of which the vendor has none, and have a run say so."""
+
+    def release(ledger: Ledger, key: TaskKey) -> None:
+        ledger.transitions.release(key, cost_nano=100_000, max_cost_nano=None, at=2.0)
+
+    def doubt(ledger: Ledger, key: TaskKey) -> None:
+        ledger.transitions.doubt(key, "reset", at=3.0)
+
+    job.edit("[job]\n", "[job]\nchunk_size = 1\n")
+    job.list.write_text(LIST + "+41798284653\n")
+    assert job.call("plan")[0] == 0
+    change(job, lambda it: it.begin_run(at=1.0, host="here", pid=1))
+    for key in (TaskKey("instagram", number) for number in (1, 2, 3)):
+        change(job, partial(release, key=key), partial(doubt, key=key))
+    code, message = job.call("run")
+    assert code == 3
+    assert "instagram: 3 submits are in doubt; see status --held, and decide with resolve" in message
+    assert job.vendor.submits() == 0
+    assert len(json_of("status", "--held")["held_tasks"]) == 3
+
+
+def doubts_that_stop_a_platform_are_resubmitted(job: Job) -> None:
+    three_doubts(job)
+    assert job.call("resolve", "--all", "--resubmit")[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 4
+
+
+def one_of_the_doubts_is_given_up(job: Job) -> None:
+    """With fewer doubts than stop it, the platform goes on; those that are left still wait."""
+    three_doubts(job)
+    assert job.call("resolve", str(TASK), "--give-up")[0] == 0
+    code, message = job.call("run")
+    assert code == 3
+    assert "submits are in doubt" not in message
+    assert len(job.vendor.charged()) == 1
+    assert job.call("resolve", "--all", "--resubmit")[0] == 0
+    assert job.call("run")[0] == 1
+    assert len(job.vendor.charged()) == 3
+
+
+def the_first_task_is_held(job: Job) -> str:
+    """Hold the task whose result would be read before the rest is sent; return the id that it has at the vendor."""
+    job.edit("[job]\n", "[job]\nchunk_size = 1\n")
+    job.list.write_text("".join(f"+4179828{n:04d}\n" for n in range(11)))
+    job.edit("min_interval_s = 0.01", "min_interval_s = 0.0001")
+    job.edit("base_delay_s = 0.01", "base_delay_s = 0.0001")
+    task_id = in_doubt(job)
+    assert job.call("resolve", str(TASK), "--adopt", "mistyped")[0] == 0
+    code, message = job.call("run")
+    assert code == 3
+    assert "the first task is held, so the rest was not sent; see status --held, and decide with resolve" in message
+    (task,) = json_of("status", "--held")["held_tasks"]
+    assert task["task"] == str(TASK)
+    assert len(job.vendor.charged()) == 1
+    return task_id
+
+
+def a_held_first_task_is_adopted(job: Job) -> None:
+    task_id = the_first_task_is_held(job)
+    assert job.call("resolve", str(TASK), "--adopt", task_id)[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 11
+
+
+def a_held_first_task_is_given_up(job: Job) -> None:
+    """Have the rest sent without it."""
+    the_first_task_is_held(job)
+    assert job.call("resolve", str(TASK), "--give-up")[0] == 0
+    assert job.call("run")[0] == 1
+    assert len(job.vendor.charged()) == 11
+
+
+def a_held_first_task_gets_a_result(job: Job) -> None:
+    the_first_task_is_held(job)
+    job.file("r.csv", "Number,instagram\n+41798280000,no\n")
+    assert job.call("resolve", str(TASK), "--result", "r.csv")[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 11
+
+
+def an_altered_chunk_file_without_the_list(job: Job) -> None:
+    """Alter it when all is paid for; either of both brings the master back."""
+    assert job.call("run")[0] == 0
+    chunk = job.directory / "chunks" / "000001.txt"
+    whole, master = chunk.read_text(), (job.directory / "master.csv").read_bytes()
+    for path, content in ((chunk, whole), (job.list, LIST)):
+        chunk.write_text(whole.replace("+417", "+418"))
+        job.list.unlink()
+        (job.directory / "master.csv").unlink()
+        code, message = job.call("run")
+        assert code == 74
+        assert "lost or altered, and the list that it was built from is not there as it was; put either back" in message
+        path.write_text(content)
+        assert job.call("run")[0] == 0
+        assert (job.directory / "master.csv").read_bytes() == master
+        job.list.write_text(LIST)
+    assert len(job.vendor.charged()) == 1
+
+
+def piped(job: Job, content: str, *command: str) -> tuple[int, str]:
+    """Type a command behind a pipe."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        return job.call(*command)
+
+
+def an_altered_chunk_file_of_a_pipe(job: Job) -> None:
+    job.edit("numbers.txt", "-")
+    assert piped(job, LIST, "run")[0] == 0
+    chunk = job.directory / "chunks" / "000001.txt"
+    master = (job.directory / "master.csv").read_bytes()
+    chunk.write_text(chunk.read_text().replace("+417", "+418"))
+    code, message = piped(job, "", "run")
+    assert code == 74
+    assert "where it came through standard input, remove the file and pipe it in once more with run" in message
+    chunk.unlink()
+    assert piped(job, LIST, "run")[0] == 0
+    assert (job.directory / "master.csv").read_bytes() == master
+    assert len(job.vendor.charged()) == 1
+
+
+def extending_without_a_chunk_file(job: Job) -> str:
+    """Lose a chunk file, and then give a longer list; return what the file had."""
+    assert job.call("run")[0] == 0
+    chunk = job.directory / "chunks" / "000001.txt"
+    whole = chunk.read_text()
+    chunk.unlink()
+    job.list.write_text(LIST + "+41798284653\n")
+    code, message = job.call("run", "--extend")
+    assert code == 2
+    assert "before the list can be extended, bring it back" in message, message
+    return whole
+
+
+def a_list_is_extended_once_the_chunk_file_is_back(job: Job) -> None:
+    whole = extending_without_a_chunk_file(job)
+    (job.directory / "chunks" / "000001.txt").write_text(whole)
+    assert job.call("run", "--extend")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def a_list_is_extended_once_the_old_one_was_run(job: Job) -> None:
+    extending_without_a_chunk_file(job)
+    job.list.write_text(LIST)
+    assert job.call("run")[0] == 0
+    job.list.write_text(LIST + "+41798284653\n")
+    assert job.call("run", "--extend")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def other_columns_without_the_list(job: Job) -> None:
+    """Each of the three ways out, one after the other."""
+    job.edit("numbers.txt", "crm.csv")
+    table = job.file("crm.csv", "phone,name,city\n" + "".join(f"{n},Anna,Bern\n" for n in NUMBERS))
+    keep = ("--set", "output.keep_columns=true")
+    assert job.call("run", *keep)[0] == 0
+    away = table.rename(job.folder / "away.csv")
+    other = ("--set", 'output.keep_columns=["city"]')
+    for command in ("run", "merge"):
+        code, message = job.call(command, *other)
+        assert code == 2
+        assert "put it back as it was, or set keep_columns to what it was, or to false" in message
+    assert job.call("run", *keep)[0] == 0
+    assert job.call("run", "--set", "output.keep_columns=false")[0] == 0
+    away.rename(table)
+    assert job.call("run", *other)[0] == 0
+    assert (job.directory / "master.csv").read_text().startswith("Number,instagram,city\n")
+    assert len(job.vendor.charged()) == 1
+
+
+def fetch_again(job: Job) -> None:
+    """Alter the raw result of the first task, and type what verify says of it."""
+    (result,) = (job.directory / "results" / "instagram").glob("000001*")
+    whole = result.read_bytes()
+    result.write_bytes(whole[:-1])
+    code, message = job.call("verify")
+    assert code == 1
+    way_out = "resolve instagram/000001 --refetch"
+    assert f"{way_out} has it fetched again, free" in " ".join(message.split()), message
+    assert job.call(*way_out.split())[0] == 0
+    assert job.call("run")[0] == 0
+    code, message = job.call("verify")
+    assert code == 0, message
+
+
+def an_altered_result_is_fetched_again(job: Job) -> None:
+    assert job.call("run")[0] == 0
+    fetch_again(job)
+    assert len(job.vendor.charged()) == 1
+
+
+def an_altered_result_is_fetched_again_after_a_retry(job: Job) -> None:
+    stalled(job)
+    job.file("part.csv", f"Number,instagram\n{NUMBERS[0]},yes\n")
+    assert job.call("resolve", str(TASK), "--result", "part.csv", "--partial")[0] == 0
+    assert job.call("run")[0] == 0
+    assert job.call("retry")[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 2
+    fetch_again(job)
+    assert len(job.vendor.charged()) == 2
+
+
+def too_many_columns(job: Job) -> list[str]:
+    """Ask for a workbook with more columns than a sheet has; return the names of those of the two tables."""
+    names = [np.base_repr(number, 36) for number in range(16_400)]  # short ones: a first row has to fit into 64 KiB
+    for name, number, columns in (("a.csv", NUMBERS[0], names[:8_200]), ("b.csv", NUMBERS[1], names[8_200:])):
+        job.file(name, f"phone,{','.join(columns)}\n{number}{',x' * len(columns)}\n")
+    job.edit('["numbers.txt"]', '["a.csv", "b.csv"]\ncolumn = "phone"')
+    job.edit('formats = ["csv"]', 'formats = ["csv", "xlsx"]\nkeep_columns = true')
+    code, message = job.call("run")
+    assert code == 2
+    assert 'leave "xlsx" out of [output] formats, or name fewer columns in keep_columns' in message, message
+    assert job.vendor.submits() == 0
+    return names
+
+
+def a_wide_master_is_no_workbook(job: Job) -> None:
+    too_many_columns(job)
+    job.edit('["csv", "xlsx"]', '["csv"]')
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def a_wide_master_keeps_fewer_columns(job: Job) -> None:
+    names = too_many_columns(job)
+    job.edit("keep_columns = true", f"keep_columns = {json.dumps(names[:3])}")
+    assert job.call("run")[0] == 0
+    assert (job.directory / "master.xlsx").is_file()
+
+
+def a_begun_master_becomes_too_wide(job: Job) -> None:
+    names = too_many_columns(job)
+    job.edit("keep_columns = true", "keep_columns = false")
+    assert job.call("run")[0] == 0
+    job.edit("keep_columns = false", "keep_columns = true")
+    for command in ("run", "merge"):
+        code, message = job.call(command)
+        assert code == 2
+        assert "name fewer columns in keep_columns" in message
+    job.edit("keep_columns = true", f"keep_columns = {json.dumps(names[:3])}")
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -670,6 +919,21 @@ SCENARIOS = [
     the_next_command_names_what_is_secret,
     the_next_command_extends,
     a_folder_with_a_line_end,
+    doubts_that_stop_a_platform_are_resubmitted,
+    one_of_the_doubts_is_given_up,
+    a_held_first_task_is_adopted,
+    a_held_first_task_is_given_up,
+    a_held_first_task_gets_a_result,
+    an_altered_chunk_file_without_the_list,
+    an_altered_chunk_file_of_a_pipe,
+    a_list_is_extended_once_the_chunk_file_is_back,
+    a_list_is_extended_once_the_old_one_was_run,
+    other_columns_without_the_list,
+    an_altered_result_is_fetched_again,
+    an_altered_result_is_fetched_again_after_a_retry,
+    a_wide_master_is_no_workbook,
+    a_wide_master_keeps_fewer_columns,
+    a_begun_master_becomes_too_wide,
 ]
 
 
@@ -770,6 +1034,13 @@ TRIED: dict[str, str] = {
     "rows at most, and this job has": "a_changed_setting_is_a_new_job",
     "altered since it was planned": "an_altered_chunk_file_is_removed",
     "remove it, and the next run": "a_damaged_chunk_file_is_removed",
+    "submits are in doubt; see status --held": "doubts_that_stop_a_platform_are_resubmitted",
+    "the first task is held, so the rest": "a_held_first_task_is_adopted",
+    "lost or altered, and the list that it was built from": "an_altered_chunk_file_without_the_list",
+    "before the list can be extended, bring it back": "a_list_is_extended_once_the_old_one_was_run",
+    "put it back as it was, or set keep_columns": "other_columns_without_the_list",
+    "resolve {} --refetch has it fetched again": "an_altered_result_is_fetched_again",
+    "the master would have {} columns": "a_wide_master_keeps_fewer_columns",
     "does not accept the key": "mistake: a key that the vendor refuses",
     "the balance at the vendor is used up": "mistake: no balance",
 }
@@ -782,13 +1053,6 @@ NOT_TRIED: dict[str, str] = {
     " --set {}": "the_next_command_is_whole",
     "orchestrator run {}{} --after {}": "the_next_command_is_whole",
     " --after {}": "the_next_command_is_whole",
-    "submits are in doubt; see status --held": "no scenario yet; decisions on one doubt are tried",
-    "the first task is held, so the rest": "no scenario yet; decisions on a stalled task are tried",
-    "lost or altered, and the list that it was built from": "no scenario yet",
-    "before the list can be extended, bring it back": "no scenario yet",
-    "put it back as it was, or set keep_columns": "no scenario yet",
-    "resolve {} --refetch has it fetched again": "no scenario yet; the command is tried on held and failed tasks",
-    "the master would have {} columns": "no scenario yet",
     "sandbox: {}; choose another --port": "of the vendor as a server, which stays until it is told to stop",
     "disk or ledger failed": "the meaning of an exit code, in the help",
     "stopped in good order, or the vendor": "the meaning of an exit code, in the help",
