@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from orchestrator.config import load
@@ -19,11 +20,10 @@ from orchestrator.job import ledger_plan
 from orchestrator.job.lost_files import keeping
 from orchestrator.job.platform_names import planned_platform
 from orchestrator.jobdir.layout import chunk_path, verdict_path
-from orchestrator.jobdir.verdict_files import Verdicts
+from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Chunk, ListCounts, Listed, Plan
 from tests.ledgers import sqlite_of
-from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def build(folder: Path, base_url: str, tasks: int, unfinished: int) -> None:
     with Ledger.create(ledger_path(folder / "out"), "million") as ledger:
         ledger.change(partial(plan, settings=settings, hashes=hashes))
         ledger.change(lambda it: accept(it, 0, chunks - (chunks - done) // 2))
-        ledger.change(lambda it: finish(it, 0, done))
+        ledger.change(lambda it: finish(it, hashes[:done]))
         ledger.change(lambda it: it.runs.end(1, at=AT, exit_code=75, reason="stopped by SIGTERM"))
     link_verdicts(folder / "out", hashes[:done])
 
@@ -99,6 +99,11 @@ def write_chunks(directory: Path, count: int) -> list[str]:
     return hashes
 
 
+def verdicts_of(chunk_sha256: str) -> bytes:
+    """Give the verdict file of a chunk of one number: `yes`."""
+    return verdict_bytes(Verdicts(("unanswered", "yes"), b"\1", "task", chunk_sha256))
+
+
 def link_verdicts(directory: Path, hashes: Sequence[str]) -> None:
     """Write verdict files, `yes`, for the first chunks, whose hashes these are."""
     for platform in PLATFORMS:
@@ -108,7 +113,8 @@ def link_verdicts(directory: Path, hashes: Sequence[str]) -> None:
             if original := originals.get(sha256):
                 os.link(original, path)
             else:
-                write_verdicts(path, Verdicts(("unanswered", "yes"), b"\1", "task", sha256))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(verdicts_of(sha256))
                 originals[sha256] = path
 
 
@@ -127,7 +133,7 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
 
 def accept(ledger: Ledger, above: int, upto: int) -> None:
     """Release the planned tasks of some chunks, and give them a vendor's ids."""
-    _move(ledger, "release", above, upto, f"cost_nano = {COST_NANO}", {"cost_nano": COST_NANO})
+    _move(ledger, "release", above, upto, f"cost_nano = {COST_NANO}, released_at = {AT}", {"cost_nano": COST_NANO})
     _move(
         ledger,
         "accept",
@@ -140,15 +146,21 @@ def accept(ledger: Ledger, above: int, upto: int) -> None:
     ledger.runs.begin_job(at=AT)
 
 
-def finish(ledger: Ledger, above: int, upto: int) -> None:
-    """Look at the tasks of some chunks at the vendor, once, and take their verdicts: `yes`."""
-    evidence = json.dumps({"result": HASH, "verdicts": HASH, "counts": {"yes": 1}})
-    _move(ledger, "finish", above, upto, f"vendor_status = 'exported', success = 1, evidence = '{evidence}'")
+def finish(ledger: Ledger, hashes: Sequence[str]) -> None:
+    """Look at the tasks of the first chunks, whose hashes these are, once, and take their verdicts: `yes`."""
+    above, upto = 0, len(hashes)
+    for sha256, chunks in groupby(hashes):
+        verdicts = hashlib.sha256(verdicts_of(sha256)).hexdigest()
+        evidence = json.dumps({"result": HASH, "verdicts": verdicts, "counts": {"yes": 1}, "finding": ""})
+        columns = f"vendor_status = 'exported', success = 1, evidence = '{evidence}'"
+        last = above + len(list(chunks))
+        _move(ledger, "finish", above, last, columns)
+        above = last
     for platform in PLATFORMS:
-        ledger.platforms.charge(platform, status_calls=upto - above)
+        ledger.platforms.charge(platform, status_calls=upto)
         sqlite_of(ledger)._sql.execute(
             "INSERT INTO verdicts VALUES (?, 'yes', ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows",
-            (platform, upto - above),
+            (platform, upto),
         )
 
 

@@ -44,7 +44,7 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "ours: result": lambda: DamagedResultError(OURS),
 }
 
-AFTER_A_SUBMIT = ("VendorClient.status", "VendorClient.download", "results.keeping.check_result")
+AFTER_A_SUBMIT = ("VendorClient.status", "VendorClient.download", "results.keeping.check_result", "retry.resolved")
 """Places that are reached when submits succeed; the others are broken while every submit ends in doubt."""
 
 PLACES = (

@@ -25,7 +25,7 @@ def test_a_crash_tells_nothing_private(broken: Broken, folder: Path) -> None:
 
 def test_a_traceback_is_written_and_says_where(folder: Path) -> None:
     """The log has the way to the fault, so that it can be mended, though not its words."""
-    with Stage(folder) as stage, Broken("orchestrator.results.keeping.check_result", "words"):
+    with Stage(folder) as stage, Broken("orchestrator.job.run.build_master", "words"):
         assert stage.job("run") == ExitCode.INTERNAL
     log = (stage.directory / "run.jsonl").read_text()
     assert "Traceback" in log
