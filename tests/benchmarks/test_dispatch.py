@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.benchmarks.recorded import DISPATCH
 from tests.benchmarks.rows import dispatched
 
-FEW, MANY = 20, 220
+FEW, MANY = 20, 620
 
 
 def test_ratio() -> None:

@@ -44,8 +44,11 @@ RAISED: dict[str, Callable[[], Exception]] = {
     "ours: result": lambda: DamagedResultError(OURS),
 }
 
-AFTER_A_SUBMIT = ("VendorClient.status", "VendorClient.download", "results.keeping.check_result", "retry.resolved")
-"""Places that are reached when submits succeed; the others are broken while every submit ends in doubt."""
+WITH_ANSWERS = (
+    *("VendorClient.submit", "client.open_upload", "VendorClient.status", "VendorClient.download"),
+    *("results.keeping.check_result", "retry.resolved"),
+)
+"""Places that are reached where the vendor answers; the others are broken while it fails at every call."""
 
 PLACES = (
     "orchestrator.config.load",
@@ -89,7 +92,7 @@ class Broken:
     @property
     def faults(self) -> tuple[str, ...]:
         """Return the faults that lead here."""
-        return () if self.place.endswith(AFTER_A_SUBMIT) else ("after: 503",)
+        return () if self.place.endswith(WITH_ANSWERS) else ("after: 503",)
 
     def __enter__(self) -> None:
         self._patch = patch(self.place, self._fail)

@@ -52,7 +52,7 @@ def _greedy(platform: PlatformRun, now: float) -> float:
     [
         (Caution, "allowed", _reckless, "not alone|beside another|unread canary"),
         (Caution, "allowed", _stubborn, "after the third|unread canary|in doubt|came to nothing"),
-        (Caution, "_judge", lambda _: None, "after the third|in doubt|came to nothing"),
+        (Caution, "_judge", lambda _: None, "after the third|in doubt|came to nothing|not all sent"),
         (Poller, "ask", _believing, "before the vendor has answered"),
         (PlatformRun, "submit_at", _greedy, "tasks at the vendor|said stop|after the third|not all sent"),
         (Pace, "sent", lambda *_: None, "two requests within"),
