@@ -73,7 +73,7 @@ BUT_INIT = [
     "resolve --all --give-up",
     "retry",
     "merge",
-    "enrich",
+    "enrich numbers.txt -o enriched.csv",
     "verify",
     "purge",
 ]
