@@ -140,8 +140,7 @@ class Rows:
 
     A cell with several numbers gives as many rows; `cells` says which cell each row is of, None where each has one row.
     `numbers` are E.164 numbers without the plus sign, 0 for a rejected row; `lines` are line numbers; `codes` are
-    described above; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number. A cell with
-    several numbers gives as many rows: then `cells` has for each row the place of its cell, None where each has one.
+    described above; `raws` is UTF-8 fit for people to see, empty where it would only repeat the number.
     """
 
     numbers: npt.NDArray[np.int64]

@@ -24,6 +24,7 @@ from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Chunk, ListCounts, Listed, Plan
 from tests.ledgers import sqlite_of
+from tests.results.written import write_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,9 +100,9 @@ def write_chunks(directory: Path, count: int) -> list[str]:
     return hashes
 
 
-def verdicts_of(chunk_sha256: str) -> bytes:
-    """Give the verdict file of a chunk of one number: `yes`."""
-    return verdict_bytes(Verdicts(("unanswered", "yes"), b"\1", "task", chunk_sha256))
+def verdicts_of(chunk_sha256: str) -> Verdicts:
+    """Give the verdicts of a chunk of one number: `yes`."""
+    return Verdicts(("unanswered", "yes"), b"\1", "task", chunk_sha256)
 
 
 def link_verdicts(directory: Path, hashes: Sequence[str]) -> None:
@@ -113,8 +114,7 @@ def link_verdicts(directory: Path, hashes: Sequence[str]) -> None:
             if original := originals.get(sha256):
                 os.link(original, path)
             else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(verdicts_of(sha256))
+                write_verdicts(path, verdicts_of(sha256))
                 originals[sha256] = path
 
 
@@ -150,7 +150,7 @@ def finish(ledger: Ledger, hashes: Sequence[str]) -> None:
     """Look at the tasks of the first chunks, whose hashes these are, once, and take their verdicts: `yes`."""
     above, upto = 0, len(hashes)
     for sha256, chunks in groupby(hashes):
-        verdicts = hashlib.sha256(verdicts_of(sha256)).hexdigest()
+        verdicts = hashlib.sha256(verdict_bytes(verdicts_of(sha256))).hexdigest()
         evidence = json.dumps({"result": HASH, "verdicts": verdicts, "counts": {"yes": 1}, "finding": ""})
         columns = f"vendor_status = 'exported', success = 1, evidence = '{evidence}'"
         last = above + len(list(chunks))

@@ -6,6 +6,7 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
+from orchestrator.jobdir.verdict_files import verdict_bytes
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import TaskKey
 from tests.benchmarks import million, restart
@@ -42,7 +43,7 @@ def test_the_ledger_made_in_bulk(tmp_path: Path) -> None:
         settings = million.write_config(tmp_path, "http://127.0.0.1:9", chunks)
         hashes = [chunk.sha256 for chunk in bulk.plan.chunks()]
         one.change(partial(million.plan, settings=settings, hashes=hashes))
-        verdicts = hashlib.sha256(million.verdicts_of(hashes[0])).hexdigest()
+        verdicts = hashlib.sha256(verdict_bytes(million.verdicts_of(hashes[0]))).hexdigest()
         one.change(lambda it: one_by_one(it, chunks - UNFINISHED // 2, chunks - UNFINISHED // 4, verdicts))
         one.connection.run("UPDATE job SET position = ?", (bulk.runs.token.position,))  # it counts commits
         assert contents(bulk) == contents(one)

@@ -82,9 +82,23 @@ def input_errors(path: str) -> Iterator[None]:
         raise UsageError(f"{path}: {error.strerror or error}; {_ADVICE}") from error
 
 
-def is_damage(error: OSError) -> bool:
+def _is_damage(error: OSError) -> bool:
     """Whether an error is of what a file says of itself, such as a place before its beginning, and not of the disk."""
     return error.errno in {None, errno.EINVAL} and not isinstance(error, InterruptedError)
+
+
+@contextmanager
+def damage_errors(damaged: tuple[type[Exception], ...], says: str, advice: str = "") -> Iterator[None]:
+    """Turn what a library raises on a broken file into a `UsageError`: what it `says`, the kind of error, `advice`."""
+    kinds: tuple[type[Exception], ...] = (*damaged, OSError)
+    try:
+        yield
+    except MemoryError:  # of which one of them may be a kind
+        raise
+    except kinds as error:
+        if isinstance(error, OSError) and not _is_damage(error):
+            raise
+        raise UsageError(f"{says} ({type(error).__name__}){advice}") from error
 
 
 def find_inputs(job: JobSettings) -> list[Input]:

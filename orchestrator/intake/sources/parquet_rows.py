@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.find import input_errors, is_damage
+from orchestrator.intake.sources.find import damage_errors, input_errors
 from orchestrator.intake.sources.number_column import shown
 from orchestrator.intake.sources.table_rows import FaultyCell, table_blocks, text_of_value
 from orchestrator.records import Unread
@@ -48,23 +48,12 @@ def opened_parquet(path: str, source: str) -> Iterator[Any]:
             f"{source}: reading parquet needs a library: pip install 'numbercheck-orchestrator[parquet]', "
             "or save it as .csv"
         ) from error
-    with input_errors(path), _damage(source, pa.ArrowException):
+    damaged = (pa.ArrowException, ValueError, KeyError)
+    says = f"{source}: this can't be read as a parquet file"
+    with input_errors(path), damage_errors(damaged, says, "; write it anew"):
         pa.set_memory_pool(pa.system_memory_pool())  # the others set more aside than a worker may have
         with parquet.ParquetFile(path, buffer_size=BUFFER_BYTES) as file:
             yield file
-
-
-@contextmanager
-def _damage(source: str, damaged: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except MemoryError:
-        raise
-    except (damaged, ValueError, KeyError, OSError) as error:
-        if isinstance(error, OSError) and not is_damage(error):
-            raise
-        kind = type(error).__name__
-        raise UsageError(f"{source}: this can't be read as a parquet file ({kind}); write it anew") from error
 
 
 def _rows(file: Any, source: str) -> Iterator[Row]:

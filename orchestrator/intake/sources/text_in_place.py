@@ -148,9 +148,8 @@ def _decided_at(
 
 def _together(one: Rows, other: Rows) -> Rows:
     lines = np.concatenate((one.lines, other.lines))
-    order = np.argsort(lines, kind="stable")
     numbers, codes = np.concatenate((one.numbers, other.numbers)), np.concatenate((one.codes, other.codes))
-    return Rows(numbers[order], lines[order], codes[order], Texts(len(order)))
+    return _cut(Rows(numbers, lines, codes, Texts(len(lines))), np.argsort(lines, kind="stable"))
 
 
 def decided(
@@ -174,8 +173,10 @@ def without_empty(columns: Sequence[Rows]) -> tuple[Rows, ...]:
     )
 
 
-def _cut(rows: Rows, kept: npt.NDArray[np.bool_]) -> Rows:
-    return Rows(rows.numbers[kept], rows.lines[kept], rows.codes[kept], Texts(int(kept.sum())))
+def _cut(rows: Rows, kept: npt.NDArray[np.bool_ | np.intp]) -> Rows:
+    """Return those rows that are `kept`, a mask or their places in order, without their texts."""
+    numbers = rows.numbers[kept]
+    return Rows(numbers, rows.lines[kept], rows.codes[kept], Texts(len(numbers)))
 
 
 def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:

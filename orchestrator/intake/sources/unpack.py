@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, disk_errors
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.sources.decode import Peeked
-from orchestrator.intake.sources.find import Kind, is_damage, kind_of, refuse_by_name
+from orchestrator.intake.sources.find import Kind, damage_errors, kind_of, refuse_by_name
 from orchestrator.intake.sources.hashed import HashedStream
 from orchestrator.workbooks import is_workbook
 
@@ -34,6 +34,7 @@ else:
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from orchestrator.intake.sources.find import Input
     from orchestrator.records import InputFile
@@ -197,16 +198,8 @@ def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
     return stream
 
 
-@contextmanager
-def _damage(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (*_DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and not is_damage(error):
-            raise
-        raise UsageError(
-            f"{source}: this can't be unpacked: it is damaged or cut off ({type(error).__name__})"
-        ) from error
+def _damage(source: str) -> AbstractContextManager[None]:
+    return damage_errors(_DAMAGED, f"{source}: this can't be unpacked: it is damaged or cut off")
 
 
 def _inner(name: str) -> str:

@@ -22,7 +22,7 @@ from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import Declared
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.find import input_errors, is_damage
+from orchestrator.intake.sources.find import damage_errors, input_errors
 from orchestrator.intake.sources.table_rows import FaultyCell, table_blocks, text_of_value
 from orchestrator.records import InputAccount, Unread
 from orchestrator.workbooks import declared_sheets, filled_rows, needs_respelling, opened, packed, respelled
@@ -30,6 +30,7 @@ from orchestrator.workbooks import declared_sheets, filled_rows, needs_respellin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from contextlib import AbstractContextManager
 
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet._read_only import ReadOnlyWorksheet
@@ -131,15 +132,9 @@ def _declared(sheets: Sequence[DeclaredSheet], filled: Mapping[str, int], read: 
     return Declared(read or "", is_hidden, has_content=any(filled.values()), others=tuple(others))
 
 
-@contextmanager
-def _damage(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (*_DAMAGED, OSError) as error:
-        if isinstance(error, OSError) and not is_damage(error):
-            raise
-        kind = type(error).__name__
-        raise UsageError(f"{source}: this can't be read as a workbook ({kind}); open it and save it anew") from error
+def _damage(source: str) -> AbstractContextManager[None]:
+    says = f"{source}: this can't be read as a workbook"
+    return damage_errors(_DAMAGED, says, "; open it and save it anew")
 
 
 def _sheet(workbook: Workbook, options: TableOptions, hidden: AbstractSet[str]) -> ReadOnlyWorksheet | None:
