@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,16 +9,14 @@ import click
 from orchestrator.cli.frame import commands, ending, job_command, put_either, text_width
 from orchestrator.cli.resolve import DECIDED
 from orchestrator.errors import ExitCode
-from orchestrator.redact import mask_numbers, printable
 from orchestrator.report import streams, summary
 from orchestrator.report.printed import count, money, summary_text
-from orchestrator.tasks import DECISIONS, Event
+from orchestrator.report.ways_out import decided_task, waiting_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.job.status import StatusReport
-    from orchestrator.records import Task
     from orchestrator.settings import Settings
 
 
@@ -66,60 +63,11 @@ def held_content(report: StatusReport, settings: Settings) -> dict[str, Any]:
     """Return what waits for a decision, what failed, and what was decided since the last run, a task at a time."""
     from orchestrator.job.budget import cost_again
 
-    config = streams.as_argument(settings.source)
+    job = streams.job_arguments(settings)
     return {
-        "held_tasks": [held_task(task, config, again_usd=cost_again(settings, task)) for task in report.held],
-        "failed_tasks": [held_task(task, config, again_usd=cost_again(settings, task)) for task in report.failed],
-        "decided_tasks": [decided_task(task, config) for task in report.decided],
-    }
-
-
-def held_task(task: Task, config: str, *, again_usd: float | None) -> dict[str, Any]:
-    """Return what a person needs to find a held or failed task at the vendor, and the ways out, to be copied.
-
-    `config` is as the user would name it behind `-c`; `again_usd` is what another submit would cost, None for unknown.
-    """
-    takes = [event for event in DECISIONS[task.state] if event is not Event.REFETCH or task.task_id is not None]
-    return {
-        "task": str(task.key),
-        "state": task.state.replace("_", " "),
-        "numbers": task.rows,
-        "sent_as": task.sent_name or None,
-        "sent_at": summary.utc(task.released_at),
-        "cost": summary.usd(task.cost_nano),
-        "task_id": task.task_id,
-        "reason": printable(mask_numbers(task.reason)),
-        "ways_out": [
-            {
-                "decision": event.value,
-                "when": _WAYS_OUT[event][1].format(again=money(again_usd), twice=_TWICE if task.task_id else ""),
-                "cost": again_usd if event is Event.RESUBMIT else 0.0,
-                "command": f"orchestrator resolve {task.key} {_WAYS_OUT[event][0]} -c {config}",
-            }
-            for event in takes
-        ],
-    }
-
-
-_TWICE = ", although it has a task id and was paid for"
-_WAYS_OUT = {
-    Event.ADOPT: ("--adopt TASK_ID", "the vendor has it, under this id"),
-    Event.RESUBMIT: ("--resubmit", "send it again, for {again}{twice}"),
-    Event.FINISH: ("--result FILE", "you have its result file"),
-    Event.GIVE_UP: ("--give-up", "do without"),
-    Event.REFETCH: ("--refetch", "fetch its result again, for free"),
-}
-"""How each decision is typed, and when it is the right one."""
-
-
-def decided_task(task: Task, config: str) -> dict[str, Any]:
-    """Return what was decided of a task, and how to take it back."""
-    event = str(json.loads(task.decided or "{}").get("event", ""))
-    return {
-        "task": str(task.key),
-        "decision": event,
-        "task_id": task.task_id,
-        "undo": f"orchestrator resolve {task.key} --undo -c {config}",
+        "held_tasks": [waiting_task(task, job, again_usd=cost_again(settings, task)) for task in report.held],
+        "failed_tasks": [waiting_task(task, job, again_usd=cost_again(settings, task)) for task in report.failed],
+        "decided_tasks": [decided_task(task, job) for task in report.decided],
     }
 
 

@@ -13,8 +13,9 @@ from orchestrator.cli.plan import as_text as plan_text
 from orchestrator.cli.purge import as_text as purge_text
 from orchestrator.cli.resolve import as_text as settled_text
 from orchestrator.cli.retry import as_text as retry_text
-from orchestrator.cli.status import held_task, held_text
+from orchestrator.cli.status import held_text
 from orchestrator.cli.verify import as_text as verify_text
+from orchestrator.report.ways_out import waiting_task
 from orchestrator.tasks import State
 from tests.report.conftest import make_task
 
@@ -235,7 +236,7 @@ def test_settled_tasks_and_files_of_the_master_stand_one_a_line() -> None:
 
 def test_a_held_task_tells_how_to_find_it() -> None:
     """Its file's name at the vendor, the time it was sent, its id and its reason, without numbers."""
-    told = held_task(make_task(reason="reset at 41798284651"), "spring.toml", again_usd=2.0)
+    told = waiting_task(make_task(reason="reset at 41798284651"), "-c spring.toml", again_usd=2.0)
     ways_out = told.pop("ways_out")
     assert told == {
         "task": "instagram/000017",
@@ -259,7 +260,7 @@ def test_a_held_task_tells_how_to_find_it() -> None:
         "cost": 2.0,
         "command": "orchestrator resolve instagram/000017 --resubmit -c spring.toml",
     }
-    stalled = held_task(make_task(state=State.STALLED, task_id="3f1b"), "spring.toml", again_usd=None)["ways_out"]
+    stalled = waiting_task(make_task(state=State.STALLED, task_id="3f1b"), "-c spring.toml", again_usd=None)["ways_out"]
     assert (stalled[0]["decision"], stalled[0]["cost"]) == ("refetch", 0.0)
     assert stalled[3]["when"] == "send it again, for unknown, although it has a task id and was paid for"
 
