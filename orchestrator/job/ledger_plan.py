@@ -16,7 +16,15 @@ from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.job.lost_files import base_chunks, changed_inputs, keeping, kept_columns, restore
+from orchestrator.job.lost_files import (
+    altered_files,
+    base_chunks,
+    changed_inputs,
+    files_of,
+    keeping,
+    kept_columns,
+    restore,
+)
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import chunk_path
@@ -129,10 +137,14 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     chunks = await writer.do(base_chunks)
     listed = await writer.do(lambda ledger: ledger.plan.listed())
     columns = listed.counts.columns
-    if lost := await asyncio.to_thread(lost_chunks, directory, [c.chunk for c in chunks], columns=bool(columns)):
+    # All of them now, whatever is wrong: what the one asks for would else be in the way of the other.
+    lost = await asyncio.to_thread(lost_chunks, directory, [c.chunk for c in chunks], columns=bool(columns))
+    wrong = [chunk_path(directory, chunk) for chunk in lost]
+    wrong = wrong or await altered_files(workers, files_of(directory, chunks, columns))
+    if wrong:
         raise UsageError(
-            f"{chunk_path(directory, lost[0])}: it, or its kept columns, are missing; before the list can be extended, "
-            "bring it back as it was and run once without --extend"
+            f"{wrong[0]}: it, or its kept columns, are missing or altered; before the list can be extended, bring it "
+            "back as it was, or remove it and run once without --extend, with the list as it was"
         )
     keep = (await writer.do(lambda ledger: ledger.plan.reading())).get("keep_columns")
     kept = ColumnsToKeep(tuple(map(str, keep)) if isinstance(keep, list) else bool(keep), columns)

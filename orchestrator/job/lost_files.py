@@ -6,7 +6,7 @@ Chunk files are looked for by name only, since a job may have a million: each is
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import structlog
 
@@ -16,10 +16,10 @@ from orchestrator.intake.generations import restore_retry, restore_rows, take_li
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
-from orchestrator.records import Chunk
+from orchestrator.results import altered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.ledger import Ledger, LedgerWriter
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 log = structlog.get_logger()
+
+FILES_A_PIECE: Final = 2_000
 
 
 def changed_inputs(planned: Sequence[InputFile], settings: Settings) -> set[str]:
@@ -58,6 +60,23 @@ def keeping(settings: Settings) -> dict[str, object]:
 def base_chunks(ledger: Ledger) -> list[Chunk]:
     """Return the chunks that cover the list, in order."""
     return [chunk for chunk in ledger.plan.chunks() if chunk.only is None]
+
+
+def files_of(directory: Path, chunks: Iterable[Chunk], columns: tuple[str, ...]) -> list[tuple[Path, str]]:
+    """Return the files of chunks, those of their kept `columns` among them, each with the hash that it should have."""
+    files = []
+    for chunk in chunks:
+        files.append((chunk_path(directory, chunk.chunk), chunk.sha256))
+        if columns and chunk.columns_sha256:  # an earlier version noted none
+            files.append((columns_path(directory, chunk.chunk), chunk.columns_sha256))
+    return files
+
+
+async def altered_files(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[Path]:
+    """Return those of `files` that are not there or have another hash than the one beside them."""
+    batches = [files[first : first + FILES_A_PIECE] for first in range(0, len(files), FILES_A_PIECE)]
+    found = await asyncio.gather(*(workers.run(altered, batch) for batch in batches))
+    return [path for paths in found for path in paths]
 
 
 async def restore(

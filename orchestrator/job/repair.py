@@ -16,18 +16,15 @@ from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
-from orchestrator.job.lost_files import changed_inputs, kept_columns, restore
+from orchestrator.job.lost_files import altered_files, changed_inputs, files_of, kept_columns, restore
 from orchestrator.jobdir.layout import (
     chunk_of,
-    chunk_path,
-    columns_path,
     holds_columns,
     raw_result,
     result_stem,
     verdict_path,
 )
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.results import altered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 log = structlog.get_logger()
-
-FILES_A_PIECE: Final = 2_000
 
 _LOST: Final = (
     "its verdicts and its result are lost, and no task id of the vendor is known: take its result file with --result "
@@ -64,13 +59,8 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
     """
 
     def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
-        directory, columns = versions.directory, kept_columns(ledger.plan.counts(), settings)
-        files = []
-        for chunk in ledger.plan.chunks():
-            files.append((chunk_path(directory, chunk.chunk), chunk.sha256))
-            if columns and chunk.columns_sha256:  # an earlier version noted none
-                files.append((columns_path(directory, chunk.chunk), chunk.columns_sha256))
-        return files
+        columns = kept_columns(ledger.plan.counts(), settings)
+        return files_of(versions.directory, ledger.plan.chunks(), columns)
 
     def verdict_files(ledger: Ledger) -> dict[Path, tuple[TaskKey, str, str]]:
         return {
@@ -80,20 +70,13 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
         }
 
     # Chunk files first: verdicts are made anew by comparing a result with its chunk.
-    if lost := await _altered(versions.workers, await versions.ledger.do(chunk_files)):
+    if lost := await altered_files(versions.workers, await versions.ledger.do(chunk_files)):
         await _rebuild(versions, settings, lost)
     evidence = await versions.ledger.do(verdict_files)
     files = [(path, sha256) for path, (_, sha256, _) in evidence.items()]
-    lost = await _altered(versions.workers, files)
+    lost = await altered_files(versions.workers, files)
     again = [await _make_anew(versions, settings, evidence[path][0], evidence[path][2]) for path in lost]
     return not all(again)
-
-
-async def _altered(workers: Workers, files: Sequence[tuple[Path, str]]) -> list[Path]:
-    """Return those of `files` that are not there or have another hash than the one beside them."""
-    batches = [files[first : first + FILES_A_PIECE] for first in range(0, len(files), FILES_A_PIECE)]
-    found = await asyncio.gather(*(workers.run(altered, batch) for batch in batches))
-    return [path for paths in found for path in paths]
 
 
 async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:

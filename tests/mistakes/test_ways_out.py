@@ -780,6 +780,23 @@ def a_list_is_extended_once_the_old_one_was_run(job: Job) -> None:
     assert len(job.vendor.charged()) == 2
 
 
+def a_list_is_extended_once_the_altered_chunk_file_is_removed(job: Job) -> None:
+    """One message says all that is to be done, in its order."""
+    assert job.call("run")[0] == 0
+    chunk = job.directory / "chunks" / "000001.txt"
+    chunk.write_text(chunk.read_text().replace("+417", "+418"))
+    job.list.write_text(LIST + "+41798284653\n")
+    code, message = job.call("run", "--extend")
+    assert code == 2
+    assert "or remove it and run once without --extend, with the list as it was" in message, message
+    chunk.unlink()
+    job.list.write_text(LIST)
+    assert job.call("run")[0] == 0
+    job.list.write_text(LIST + "+41798284653\n")
+    assert job.call("run", "--extend")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
 def other_columns_without_the_list(job: Job) -> None:
     """Each of the three ways out, one after the other."""
     job.edit("numbers.txt", "crm.csv")
@@ -928,6 +945,7 @@ SCENARIOS = [
     an_altered_chunk_file_of_a_pipe,
     a_list_is_extended_once_the_chunk_file_is_back,
     a_list_is_extended_once_the_old_one_was_run,
+    a_list_is_extended_once_the_altered_chunk_file_is_removed,
     other_columns_without_the_list,
     an_altered_result_is_fetched_again,
     an_altered_result_is_fetched_again_after_a_retry,
@@ -1038,6 +1056,7 @@ TRIED: dict[str, str] = {
     "the first task is held, so the rest": "a_held_first_task_is_adopted",
     "lost or altered, and the list that it was built from": "an_altered_chunk_file_without_the_list",
     "before the list can be extended, bring it back": "a_list_is_extended_once_the_old_one_was_run",
+    "run once without --extend, with the list as": "a_list_is_extended_once_the_altered_chunk_file_is_removed",
     "put it back as it was, or set keep_columns": "other_columns_without_the_list",
     "resolve {} --refetch has it fetched again": "an_altered_result_is_fetched_again",
     "the master would have {} columns": "a_wide_master_keeps_fewer_columns",
