@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.config.fields import PLATFORM_NAME
 from orchestrator.config.problems import guess, listed
 from orchestrator.settings import Style
-from orchestrator.vendor_api.platforms import ALSO_CALLED, KNOWN
+from orchestrator.vendor_api.platforms import ALSO_CALLED, KNOWN, columns_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def vendor_table(draft: Draft, name: str) -> dict[str, Any]:
 def platform_table(draft: Draft, name: str) -> tuple[dict[str, Any], list[str]]:
     """Return a platform's table over what is known of it, and the missing keys that this noted as problems."""
     table = draft.table("platforms", name)
-    known = dict(KNOWN.get(name, {"result_columns": [name, "activated"]}))
+    known = {"result_columns": columns_of(name), **KNOWN.get(name, {})}
     style = table.get("style", known.get("style"))
     if style in list(Style) and style != known.get("style"):
         known = {key: value for key, value in known.items() if key not in OF_STYLE}

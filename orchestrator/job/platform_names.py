@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
+from orchestrator.job.settings_hash import settings_hash
 from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
 from orchestrator.records import PlannedPlatform
 from orchestrator.vendor_api.paid_calls import PaidCall, call_of
+from orchestrator.vendor_api.platforms import ACTIVATED, columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.ledger import Ledger
-    from orchestrator.settings import Settings
+    from orchestrator.settings import PlatformSettings, Settings
 
 _BETWEEN = ".moving"
 """What ends the names in between; no platform's name has a dot."""
@@ -68,8 +70,17 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
         {name: known_call(fixed) for name, fixed in known.items()},
         {name: known_call(platform.fixed) for name, platform in wanted.items()},
     )
+
+    def rename(changed: Ledger) -> None:
+        changed.platforms.rename(names)
+        for old, new in names.items():
+            if (
+                new in settings.platforms
+            ):  # its caution outlives the name: what its columns are by default hangs on that
+                changed.platforms.same_settings(new, _hash_as(old, new, settings), settings_hash(settings, new))
+
     if names:
-        ledger.change(lambda changed: changed.platforms.rename(names))
+        ledger.change(rename)
         _finish_moves(ledger, settings.job.directory)
         known = ledger.platforms.fixed()
     vendors = ledger.platforms.vendors()
@@ -95,10 +106,33 @@ def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
     A task that was sent before a rename comes back with the name of then, and so do files that are read once more.
     """
     former = ledger.platforms.former_names()
+    return _with_columns(
+        settings,
+        {
+            name: (*_columns_of(name, former.get(name, ()), platform), *platform.result_columns)
+            for name, platform in settings.platforms.items()
+            if platform.result_columns
+        },
+    )
+
+
+def _columns_of(name: str, former: Iterable[str], platform: PlatformSettings) -> Iterator[str]:
+    """Yield what the former names of a platform add: where it says nothing of columns, also those of a known one."""
+    for its in former:
+        yield its
+        if platform.result_columns == columns_of(name):
+            yield from (column for column in columns_of(its) if column not in (its, ACTIVATED))
+
+
+def _hash_as(old: str, new: str, settings: Settings) -> str:
+    """Return the hash of the settings of `new`, if it were called `old` still."""
+    by_default = settings.platforms[new].result_columns == columns_of(new)
+    return settings_hash(_with_columns(settings, {new: columns_of(old)}) if by_default else settings, new)
+
+
+def _with_columns(settings: Settings, columns: Mapping[str, tuple[str, ...]]) -> Settings:
     platforms = {
-        name: replace(platform, result_columns=(*former.get(name, ()), *platform.result_columns))
-        if platform.result_columns
-        else platform
+        name: replace(platform, result_columns=columns[name]) if name in columns else platform
         for name, platform in settings.platforms.items()
     }
     return replace(settings, platforms=platforms)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import os
 import socket
@@ -35,6 +34,7 @@ from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
+from orchestrator.job.settings_hash import settings_hash
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -45,7 +45,6 @@ from orchestrator.report.log import LogSink, logging_to
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
 from orchestrator.report.streams import as_argument, job_arguments
-from orchestrator.settings import WhenTooSmall
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
@@ -117,10 +116,11 @@ async def run_job(settings: Settings, options: RunOptions, world: World) -> RunR
     """
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
+        hashes = {name: settings_hash(settings, name) for name in settings.platforms}
         settings = with_former_names(ledger, settings)
         run_log = settings.job.directory / LOG
         with logging_to(world.stderr, run_log, clock=world.clock, environ=world.environ) as sink:
-            return await _Run(ledger, settings, options, world, keys, sink).go()
+            return await _Run(ledger, settings, options, world, keys, hashes, sink).go()
 
 
 class _Run:
@@ -133,6 +133,7 @@ class _Run:
         options: RunOptions,
         world: World,
         keys: Mapping[str, str],
+        hashes: Mapping[str, str],
         sink: LogSink,
     ) -> None:
         self._ledger = ledger
@@ -141,6 +142,7 @@ class _Run:
         self._options = options
         self._world = world
         self._keys = keys
+        self._hashes = hashes
         self._sink = sink
         self._stop = StopWish()
         self._deadline_at = math.inf
@@ -321,9 +323,8 @@ class _Run:
             for name, client in clients.items()
         }
         standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        terms = {name: _terms(self._settings, name) for name in self._settings.platforms}
         memories = await self._writer.do(
-            lambda ledger: {name: ledger.platforms.agree(name, its) for name, its in terms.items()}
+            lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
         )
         return [
             PlatformRun(
@@ -382,21 +383,3 @@ class _Run:
             facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
         )
         return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
-
-
-def _terms(settings: Settings, name: str) -> str:
-    """Return a hash of what decides how the vendor takes a platform's submits, and how its results are read."""
-    platform = settings.platforms[name]
-    vendor = settings.vendors[platform.vendor]
-    # Field by field: a setting of the output, or one that a later version adds, must lift no breaker. The words, and
-    # those for what decides nothing, are the ones in which earlier versions hashed it, so that their ledgers agree.
-    ours = (
-        f"PlatformSettings(vendor='', style={platform.style!r}, path={platform.path!r}, "
-        f"task_type={platform.task_type!r}, min_rows={platform.min_rows!r}, max_rows={platform.max_rows!r}, "
-        f"max_in_flight=1, requests_per_second=1.0, price_per_10000=None, billing_block=1, "
-        f"result_columns={platform.result_columns!r}, when_too_small={WhenTooSmall.STOP!r}, canary=True)"
-    )
-    # Without a verdict it is the further columns that tell whether there is an answer.
-    answers = "" if platform.result_columns else f", {sorted(platform.extra_columns)!r}"
-    text = f"({ours}, {vendor.base_url!r}, {vendor.user_id!r}{answers})"
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -58,8 +58,8 @@ _CHARGE = (
 )
 _MEMORY = "SELECT refusals, losses, unread, slowest_s FROM platforms WHERE name = ?"
 _REMEMBER = "UPDATE platforms SET refusals = ?, losses = ?, unread = ?, slowest_s = ? WHERE name = ?"
-_TERMS = "SELECT terms FROM platforms WHERE name = ?"
-_AGREE = "UPDATE platforms SET terms = ? WHERE name = ?"
+_SETTINGS = "SELECT settings_sha256 FROM platforms WHERE name = ?"
+_NOTE_SETTINGS = "UPDATE platforms SET settings_sha256 = ? WHERE name = ?"
 
 
 class PlatformTable:
@@ -183,14 +183,19 @@ class PlatformTable:
 
     # --- caution -----------------------------------------------------------------------------------------------------
 
-    def agree(self, platform: str, terms: str) -> Memory:
-        """Note under which settings a platform is asked from now on; with others its caution begins anew."""
-        before = self._connection.value(_TERMS, (platform,))
-        if before not in ("", terms):
+    def caution_with(self, platform: str, settings_sha256: str) -> Memory:
+        """Return the caution of a platform that is asked with these settings; with others it begins anew."""
+        before = self._connection.value(_SETTINGS, (platform,))
+        if before not in ("", settings_sha256):
             self.begin_anew(platform)
-        if before != terms:
-            self._connection.run(_AGREE, (terms, platform))
+        if before != settings_sha256:
+            self._connection.run(_NOTE_SETTINGS, (settings_sha256, platform))
         return self.memory(platform)
+
+    def same_settings(self, platform: str, before: str, now: str) -> None:
+        """Note that the settings whose hash was `before` are those of `now`, under another name."""
+        if self._connection.value(_SETTINGS, (platform,)) == before:
+            self._connection.run(_NOTE_SETTINGS, (now, platform))
 
     def memory(self, platform: str) -> Memory:
         """Return what earlier runs remember of a platform's caution."""

@@ -90,6 +90,12 @@ SEEN_ELSEWHERE: Final[dict[str, dict[str, Any]]] = {
 
 KNOWN: Final = DOCUMENTED | SEEN_ELSEWHERE
 
+
+def columns_of(name: str) -> tuple[str, ...]:
+    """Return what the verdicts' column of a platform may be called, where the configuration does not say."""
+    return tuple(KNOWN[name]["result_columns"]) if name in KNOWN else (name, ACTIVATED)
+
+
 ALSO_CALLED: Final = {
     "ins": "instagram",
     "ig": "instagram",

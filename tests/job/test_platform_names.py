@@ -18,7 +18,7 @@ from orchestrator.job import platform_names
 from orchestrator.job.access import opened
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
-from orchestrator.job.platform_names import renames
+from orchestrator.job.platform_names import renames, with_former_names
 from orchestrator.job.resolve import Resubmit, resolve_tasks
 from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions
@@ -127,6 +127,20 @@ async def test_the_column_of_a_task_sent_before(case: Case, names: tuple[str, ..
     await merge_job(case.settings(), case.world())
     assert case.cells() == cells
     await finds_nothing(case)
+
+
+async def test_the_columns_of_a_known_name(case: Case) -> None:
+    """What a known platform's column is also called it is still called under another name, until the user says."""
+    asks(case, telegram="tg")
+    case.config = case.config.replace('result_columns = ["instagram", "telegram", "twitter"]\n', "")
+    assert await case.run() == 0
+    case.config = case.config.replace("[platforms.telegram]", "[platforms.chat]")
+    with opened(case.settings()) as ledger:
+        columns = with_former_names(ledger, case.settings()).platforms["chat"].result_columns
+        case.overrides = ['platforms.chat.result_columns=["said"]']
+        chosen = with_former_names(ledger, case.settings()).platforms["chat"].result_columns
+    assert columns == ("telegram", "tg", "chat", "activated")
+    assert chosen == ("telegram", "said")
 
 
 async def test_names_that_are_swapped(case: Case) -> None:
