@@ -14,11 +14,10 @@ from orchestrator.vendor_api.paid_calls import call_of
 from orchestrator.vendor_api.platforms import KNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from orchestrator.config.draft import Draft
     from orchestrator.settings import OutputSettings
-    from orchestrator.vendor_api.paid_calls import PaidCall
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -51,9 +50,16 @@ def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendor
     if draft.lacks("platforms"):
         draft.say(("platforms",), "missing; expected a platform, such as [platforms.instagram]")
     for name in draft.names("platforms"):
-        _check_name(draft, name)
+        if not PLATFORM_NAME.holds(name):
+            draft.say(("platforms", name), f"expected a name of {PLATFORM_NAME.expected}{did_you_mean(name, KNOWN)}")
+        elif name in RESERVED_PLATFORMS:
+            draft.say(("platforms", name), "expected another name, this one is taken by the program itself")
+    known_vendors = draft.names("vendors")
     for name, platform in platforms.items():
-        _check_vendor(draft, name, platform, draft.names("vendors"))
+        if known_vendors and platform.vendor not in known_vendors:
+            hint = did_you_mean(platform.vendor, known_vendors)
+            text = f"expected {listed(known_vendors, 'or')}, found {shown(platform.vendor)}{hint}"
+            draft.say(("platforms", name, "vendor"), text)
         if platform.style is Style.V1 and not platform.task_type:
             text = 'missing; style v1 needs the vendor\'s word for the check, such as "amazon"'
             draft.say(("platforms", name, "task_type"), text)
@@ -65,30 +71,16 @@ def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendor
                 "empty, so the platform gives no verdict; expected a name, or columns to take instead in extra_columns"
             )
             draft.say(("platforms", name, "result_columns"), text)
-    calls = [(name, _call(platform, vendors)) for name, platform in platforms.items() if platform.vendor in vendors]
+    # By the vendor's address, not by its name: two names of one vendor are one vendor.
+    calls = [
+        (name, call_of(vendors[platform.vendor].base_url, platform.style, platform.path, platform.task_type))
+        for name, platform in platforms.items()
+        if platform.vendor in vendors
+    ]
     for (first, one), (second, other) in combinations(calls, 2):
         if one == other:
             text = f"asks the same as [{dotted(('platforms', first))}], so every number would be paid for twice"
             draft.say(("platforms", second), text)
-
-
-def _check_name(draft: Draft, name: str) -> None:
-    if not PLATFORM_NAME.holds(name):
-        draft.say(("platforms", name), f"expected a name of {PLATFORM_NAME.expected}{did_you_mean(name, KNOWN)}")
-    elif name in RESERVED_PLATFORMS:
-        draft.say(("platforms", name), "expected another name, this one is taken by the program itself")
-
-
-def _check_vendor(draft: Draft, name: str, platform: PlatformSettings, vendors: Collection[str]) -> None:
-    if vendors and platform.vendor not in vendors:
-        hint = did_you_mean(platform.vendor, vendors)
-        text = f"expected {listed(vendors, 'or')}, found {shown(platform.vendor)}{hint}"
-        draft.say(("platforms", name, "vendor"), text)
-
-
-def _call(platform: PlatformSettings, vendors: dict[str, VendorSettings]) -> PaidCall:
-    """Return what tells one bought check from another; two names of one vendor are one vendor."""
-    return call_of(vendors[platform.vendor].base_url, platform.style, platform.path, platform.task_type)
 
 
 def check_sizes(draft: Draft, job: JobSettings, platforms: dict[str, PlatformSettings]) -> None:

@@ -55,7 +55,21 @@ def platform_table(draft: Draft, name: str) -> tuple[dict[str, Any], list[str]]:
     if len(vendors) == 1:
         (known["vendor"],) = vendors
     merged = known | table
-    return merged, _explain_missing(draft, name, style, merged)
+    # What is missing is said here in better words than the validation has, which then passes over these keys.
+    missing = [key for key in ("style", "path") if key not in merged]
+    if missing and name in KNOWN:
+        text = f"missing; the known path of {name} is for style {KNOWN[name]['style']}, and style is {style} here"
+        draft.say(("platforms", name, "path"), text)
+    elif missing and PLATFORM_NAME.holds(name):  # else the name is the problem to speak of
+        meant = ALSO_CALLED.get(name) or guess(name, KNOWN)
+        hint = f"did you mean {meant}? Else it" if meant else f"known are {listed(sorted(KNOWN))}; any other"
+        draft.say(("platforms", name), f"not a known platform; {hint} needs {listed(missing)}")
+    if "vendor" not in merged:
+        missing.append("vendor")
+        if vendors:  # without any, that is the one problem to speak of
+            text = f"missing; there are several vendors, name one of {listed(vendors)}"
+            draft.say(("platforms", name, "vendor"), text)
+    return merged, missing
 
 
 def workers_table(draft: Draft) -> dict[str, Any]:
@@ -70,27 +84,6 @@ def sandbox_table(draft: Draft) -> dict[str, Any]:
     if isinstance(table.get("faults"), str):
         table["faults"] = [table["faults"]]
     return table
-
-
-def _explain_missing(draft: Draft, name: str, style: object, merged: dict[str, Any]) -> list[str]:
-    """Note what a platform lacks, in better words than "missing"; returns the keys that need no more words."""
-    missing = [key for key in ("style", "path") if key not in merged]
-    if missing and name in KNOWN:
-        text = f"missing; the known path of {name} is for style {KNOWN[name]['style']}, and style is {style} here"
-        draft.say(("platforms", name, "path"), text)
-    elif missing and PLATFORM_NAME.holds(name):  # else the name is the problem to speak of
-        meant = ALSO_CALLED.get(name) or guess(name, KNOWN)
-        hint = f"did you mean {meant}? Else it" if meant else f"known are {listed(sorted(KNOWN))}; any other"
-        draft.say(("platforms", name), f"not a known platform; {hint} needs {listed(missing)}")
-    return [*missing, *_explain_vendor(draft, name, merged)]
-
-
-def _explain_vendor(draft: Draft, name: str, merged: dict[str, Any]) -> list[str]:
-    if "vendor" in merged:
-        return []
-    if vendors := draft.names("vendors"):  # without any, that is the one problem to speak of
-        draft.say(("platforms", name, "vendor"), f"missing; there are several vendors, name one of {listed(vendors)}")
-    return ["vendor"]
 
 
 def _resolved(folder: Path, text: object) -> object:

@@ -45,16 +45,13 @@ class Draft:
         self._unplaced: list[str] = []
         self._overridden: list[Place] = []
         for override in overrides:
-            self._apply(override)
-
-    def _apply(self, override: str) -> None:
-        try:
-            key, value = parse_override(override)
-            put(self.tree, key, value)
-        except OverrideError as error:
-            self._unplaced.append(str(error))
-        else:
-            self._overridden.append(key)
+            try:
+                key, value = parse_override(override)
+                put(self.tree, key, value)
+            except OverrideError as error:
+                self._unplaced.append(str(error))
+            else:
+                self._overridden.append(key)
 
     def say(self, place: Place, text: str) -> None:
         """Note a problem at `place`."""
@@ -154,9 +151,5 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         match = _POSITION.fullmatch(str(error))
         reason, line, column = match.groups() if match else (str(error), None, None)
         reason = next((words for pattern, words in _IN_OTHER_WORDS if re.fullmatch(pattern, reason)), reason)
-        where = f"{path}:{line}:{column}" if line else f"{path}:{_last_line(text)}"
+        where = f"{path}:{line}:{column}" if line else f"{path}:{max(1, len(text.splitlines()))}"
         raise UsageError(f"{where}: not valid TOML: {reason[:1].lower()}{reason[1:]}") from None
-
-
-def _last_line(text: str) -> int:
-    return max(1, len(text.splitlines()))

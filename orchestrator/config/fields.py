@@ -157,12 +157,10 @@ def is_loopback(host: str) -> bool:
 
 def is_proxy(text: str) -> bool:
     """Whether a text is the URL of an HTTP proxy, or empty; a proxy may carry a user name and a password."""
-    return text == "" or (split_url(text) is not None and _is_login(URL(text)))
-
-
-def _is_login(url: URL) -> bool:
-    """Whether a header can carry the user name and the password of a URL: in Latin-1, and divided by a colon."""
-    user, password = url.user or "", url.password or ""
+    if text == "" or split_url(text) is None:
+        return text == ""
+    # A header has to carry the two: in Latin-1, and divided by a colon.
+    user, password = URL(text).user or "", URL(text).password or ""
     try:
         f"{user}{password}".encode("latin-1")
     except UnicodeEncodeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import reduce
+from itertools import chain
 from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
@@ -25,14 +26,19 @@ _PLURAL: dict[Any, str] = {int: "whole numbers", str: "texts"}
 
 def hints_of(cls: type) -> dict[str, Any]:
     """Return the fields of a settings class with their hints; `X | None` counts as X, since TOML has no null."""
-    return {name: _without_none(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+    hints = {}
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        arms = [arm for arm in _arms(hint) if arm is not NoneType]
+        hints[name] = reduce(or_, arms) if arms else hint
+    return hints
 
 
 def expectation(hint: Any) -> str:
     """Describe the values that `hint` allows."""
     core, limits = _split(hint)
     if arms := _arms(hint):
-        return listed([words for arm in arms for words in _arm_words(arm)], "or")
+        words_of_arms = (["true", "false"] if arm is bool else [expectation(arm)] for arm in arms)
+        return listed(chain.from_iterable(words_of_arms), "or")
     if is_list(hint):
         return _list_words(get_args(core)[0], at_least_one=any(isinstance(limit, MinLen) for limit in limits))
     if words := words_of(core):
@@ -61,10 +67,6 @@ def words_of(hint: Any) -> list[str]:
 def _arms(hint: Any) -> tuple[Any, ...]:
     """Return what a union allows; nothing for any other hint."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
-
-
-def _arm_words(arm: Any) -> list[str]:
-    return ["true", "false"] if arm is bool else [expectation(arm)]
 
 
 def _list_hint(hint: Any) -> Any:
@@ -96,8 +98,3 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
         core, *limits = get_args(hint)
         return core, tuple(limits)
     return hint, ()
-
-
-def _without_none(hint: Any) -> Any:
-    arms = [arm for arm in _arms(hint) if arm is not NoneType]
-    return reduce(or_, arms) if arms else hint

@@ -45,18 +45,20 @@ class _Walk:
             if key is None:
                 self._skip(item.as_string())
             else:
-                self._keyed((*parent, key.key), item)
-
-    def _keyed(self, place: Place, item: Item) -> None:
-        match item:
-            case AoT():
-                for index, table in enumerate(item.body):
-                    self._table((*place, index), table)
-                self.lines.setdefault(place, self.lines[*place, 0])
-            case Table():
-                self._table(place, item)
-            case _:
-                self._value(place, item)
+                place = (*parent, key.key)
+                match item:
+                    case AoT():
+                        for index, table in enumerate(item.body):
+                            self._table((*place, index), table)
+                        self.lines.setdefault(place, self.lines[*place, 0])
+                    case Table():
+                        self._table(place, item)
+                    case _:
+                        self._skip(item.trivia.indent)
+                        self.lines.setdefault(place, self.line)
+                        if isinstance(item, InlineTable):
+                            self._inline(place, item)
+                        self._skip(item.as_string() + item.trivia.comment_ws + item.trivia.comment + item.trivia.trail)
 
     def _table(self, place: Place, table: Table) -> None:
         self._skip(table.trivia.indent)
@@ -65,13 +67,6 @@ class _Walk:
         if not table.is_super_table():
             self._skip(table.trivia.comment_ws + table.trivia.comment + table.trivia.trail)
         self.body(table.value.body, place)
-
-    def _value(self, place: Place, item: Item) -> None:
-        self._skip(item.trivia.indent)
-        self.lines.setdefault(place, self.line)
-        if isinstance(item, InlineTable):
-            self._inline(place, item)
-        self._skip(item.as_string() + item.trivia.comment_ws + item.trivia.comment + item.trivia.trail)
 
     def _inline(self, place: Place, table: InlineTable) -> None:
         for key, item in table.value.body:

@@ -24,7 +24,7 @@ from orchestrator.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -38,8 +38,18 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     """
     draft = Draft(path, overrides)
     check_top(draft)
-    vendors = dict(_vendors(draft))
-    platforms = dict(_platforms(draft))
+    vendors: dict[str, VendorSettings] = {}
+    check_named(draft, "vendors")
+    for name in draft.names("vendors"):
+        table = defaults.vendor_table(draft, name)
+        if vendor := TableReader(draft, ("vendors", name), VendorSettings, table).read():
+            vendors[name] = vendor
+    platforms: dict[str, PlatformSettings] = {}
+    check_named(draft, "platforms")
+    for name in draft.names("platforms"):
+        table, explained = defaults.platform_table(draft, name)
+        if platform := TableReader(draft, ("platforms", name), PlatformSettings, table, explained).read():
+            platforms[name] = platform
     job = TableReader(draft, ("job",), JobSettings, defaults.job_table(draft)).read()
     workers = TableReader(draft, ("workers",), WorkersSettings, defaults.workers_table(draft)).read()
     polling, backoff = _plain(draft, "polling", PollingSettings), _plain(draft, "backoff", BackoffSettings)
@@ -85,22 +95,6 @@ def _repeatable(override: str) -> str:
 
 def _plain(draft: Draft, name: str, cls: type[T]) -> T | None:
     return TableReader(draft, (name,), cls, draft.table(name)).read()
-
-
-def _vendors(draft: Draft) -> Iterator[tuple[str, VendorSettings]]:
-    check_named(draft, "vendors")
-    for name in draft.names("vendors"):
-        table = defaults.vendor_table(draft, name)
-        if vendor := TableReader(draft, ("vendors", name), VendorSettings, table).read():
-            yield name, vendor
-
-
-def _platforms(draft: Draft) -> Iterator[tuple[str, PlatformSettings]]:
-    check_named(draft, "platforms")
-    for name in draft.names("platforms"):
-        table, explained = defaults.platform_table(draft, name)
-        if platform := TableReader(draft, ("platforms", name), PlatformSettings, table, explained).read():
-            yield name, platform
 
 
 def _sure(settings: T | None) -> T:

@@ -27,7 +27,12 @@ def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     if match is None:
         raise OverrideError("--set: expected KEY=VALUE, such as platforms.amazon.min_rows=100")
     try:
-        parts = _only_path(tomllib.loads(f"{match[1]} = 0"))
+        tree: Any = tomllib.loads(f"{match[1]} = 0")
+        path = []
+        while isinstance(tree, dict):
+            ((name, tree),) = tree.items()
+            path.append(name)
+        parts = tuple(path)
     except ValueError:
         raise OverrideError("--set: a quoted part of the key is not valid TOML") from None
     return parts, parse_value(match[2].strip())
@@ -59,11 +64,3 @@ def _as_utf8(text: str) -> str:
         return text.encode(errors="surrogateescape").decode()
     except UnicodeError:
         raise OverrideError("--set: expected text in UTF-8, found other bytes") from None
-
-
-def _only_path(tree: Any) -> tuple[str, ...]:
-    path = []
-    while isinstance(tree, dict):
-        ((name, tree),) = tree.items()
-        path.append(name)
-    return tuple(path)

@@ -39,29 +39,21 @@ def shown(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return _shown_number(value)
+            is_short = not isinstance(value, int) or abs(value) < 10**SHOWN_LENGTH
+            return str(value) if is_short else "a very large number"
         case str():
-            return _shown_text(value)
+            text = _CREDENTIALS.sub(r"\1…@", value)
+            if "://" in text:  # tokens stand behind the question mark
+                text = _QUERY.sub(r"\1…", text)
+            text = _NUMBER.sub("+…", text)
+            if len(text) > SHOWN_LENGTH:
+                text = text[:SHOWN_LENGTH] + "…"
+            return json.dumps(text, ensure_ascii=False)
         case list():
             return "a list" if value else "an empty list"
         case dict():
             return "a table"
     return "a date or a time"
-
-
-def _shown_number(number: float) -> str:
-    is_short = not isinstance(number, int) or abs(number) < 10**SHOWN_LENGTH
-    return str(number) if is_short else "a very large number"
-
-
-def _shown_text(text: str) -> str:
-    text = _CREDENTIALS.sub(r"\1…@", text)
-    if "://" in text:  # tokens stand behind the question mark
-        text = _QUERY.sub(r"\1…", text)
-    text = _NUMBER.sub("+…", text)
-    if len(text) > SHOWN_LENGTH:
-        text = text[:SHOWN_LENGTH] + "…"
-    return json.dumps(text, ensure_ascii=False)
 
 
 def guess(word: str, words: Iterable[str]) -> str:

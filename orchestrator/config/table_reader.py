@@ -50,7 +50,14 @@ class TableReader(Generic[T]):
     def read(self) -> T | None:
         """Return the settings, or None after noting every problem of the table."""
         try:
-            settings: T = _ADAPTERS[self.cls].validate_json(json.dumps(_as_json(self.table)))
+            settings: T = _ADAPTERS[self.cls].validate_json(
+                json.dumps(
+                    {
+                        key: list(map(_as_scalar, value)) if isinstance(value, list | tuple) else _as_scalar(value)
+                        for key, value in self.table.items()
+                    }
+                )
+            )
         except ValidationError as refusal:
             kinds = _kinds(refusal)
             with_bad_items = {loc[0] for loc in kinds if len(loc) > 1}
@@ -67,19 +74,16 @@ class TableReader(Generic[T]):
         if kind == "unexpected_keyword_argument":
             self._say(loc, unknown_key(key, self.cls, self.table))
         elif kind != "missing":
-            self._say(loc, self._mismatch(key, loc))
+            value: Any = self.table
+            for part in loc:
+                value = value[part]
+            hint = hints_of(self.cls)[key]
+            in_list = len(loc) > 1
+            words = words_of(item_hint(hint) if in_list else hint)
+            expected = self._expected(key, in_list=in_list)
+            self._say(loc, f"expected {expected}, {self._found(loc, value)}{did_you_mean(value, words)}")
         elif key not in self.explained:
             self._say(loc, f"missing; expected {self._expected(key, in_list=False)}")
-
-    def _mismatch(self, key: str, loc: Place) -> str:
-        value: Any = self.table
-        for part in loc:
-            value = value[part]
-        hint = hints_of(self.cls)[key]
-        in_list = len(loc) > 1
-        words = words_of(item_hint(hint) if in_list else hint)
-        expected = self._expected(key, in_list=in_list)
-        return f"expected {expected}, {self._found(loc, value)}{did_you_mean(value, words)}"
 
     def _expected(self, key: str, *, in_list: bool) -> str:
         rule, hint = RULES.get((self.cls, key)), hints_of(self.cls)[key]
@@ -124,13 +128,6 @@ def _kinds(refusal: ValidationError) -> dict[Place, str]:
         key, *inside = error["loc"]
         kinds.setdefault((key, *(part for part in inside if isinstance(part, int))), error["type"])
     return kinds
-
-
-def _as_json(table: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: list(map(_as_scalar, value)) if isinstance(value, list | tuple) else _as_scalar(value)
-        for key, value in table.items()
-    }
 
 
 def _as_scalar(value: object) -> object:

@@ -55,8 +55,16 @@ def unknown_key(key: str, cls: type, table: dict[str, Any]) -> str:
 def check_top(draft: Draft) -> None:
     """Note every key at the top of the file that is none of the tables."""
     for key in draft.tree:
-        if key not in TABLES:
-            draft.say((key,), _unknown_top(key))
+        if key in TABLES:
+            continue
+        text = f"unknown table; known are {listed(f'[{name}]' for name in TABLES)}"
+        if is_secret(key):
+            text = secret_message({})
+        elif home := _home(key):
+            text = f"unknown key; {home}"
+        elif meant := guess(key, TABLES):
+            text = f"unknown table; did you mean [{meant}]?"
+        draft.say((key,), text)
 
 
 def check_named(draft: Draft, table: str) -> None:
@@ -68,16 +76,6 @@ def check_named(draft: Draft, table: str) -> None:
             draft.say((table, key), secret_message({}))
         else:
             draft.say((table, key), f"expected a table with a name, such as {NAMED[table]}, found a value")
-
-
-def _unknown_top(key: str) -> str:
-    if is_secret(key):
-        return secret_message({})
-    if home := _home(key):
-        return f"unknown key; {home}"
-    if guess(key, TABLES):
-        return f"unknown table; did you mean [{guess(key, TABLES)}]?"
-    return f"unknown table; known are {listed(f'[{name}]' for name in TABLES)}"
 
 
 def _home(key: str) -> str:

@@ -47,7 +47,20 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
         try:
             report, content = check_result(check)
             target = (check.keep_as or check.result).with_suffix(report.suffix)
-            outcomes.append(replace(report, displaced=_make_room(check.result, target, report.result_sha256)))
+            # What lies in the place of the file, under any ending, may have been paid for: it is set aside, unless it
+            # is this file itself or holds the same.
+            displaced = []
+            for old in (target.with_suffix(suffix) for suffix in RESULT_ENDINGS):
+                if old == check.result or not lies_at(old):
+                    continue
+                with disk_errors(old):
+                    there = sha256_of(old)
+                    if there == report.result_sha256:
+                        old.unlink()
+                        continue
+                name = quarantine_name(target.parent.name, int(target.stem))
+                displaced.append((there, set_aside(old, name, target.parents[2])))
+            outcomes.append(replace(report, displaced=tuple(displaced)))
         except (DamagedResultError, StorageError) as error:
             outcomes.append(error)
             continue
@@ -86,19 +99,3 @@ def set_aside(file: Path, name: str, directory: Path) -> Path:
     path = next(folder / name for name in names if not lies_at(folder / name))
     keep_together([(file, path)])
     return path
-
-
-def _make_room(new: Path, target: Path, sha256: str) -> tuple[tuple[str, Path], ...]:
-    """Set aside what lies in the place of a file, under any ending, unless that is the file itself or the same."""
-    displaced = []
-    for old in (target.with_suffix(suffix) for suffix in RESULT_ENDINGS):
-        if old == new or not lies_at(old):
-            continue
-        with disk_errors(old):
-            there = sha256_of(old)
-            if there == sha256:
-                old.unlink()
-                continue
-        name = quarantine_name(target.parent.name, int(target.stem))
-        displaced.append((there, set_aside(old, name, target.parents[2])))
-    return tuple(displaced)

@@ -55,7 +55,19 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
     if depth == _DEEPEST:
         return
     if content.startswith(GZIP_MAGIC):
-        yield from _tables(_unzipped(content, limits), limits, wanted, depth + 1)
+        # Several members behind one another are one content, as gzip itself reads them; the limit is for all together.
+        parts = []
+        rest, left = content, limits.inflated_bytes
+        while rest.startswith(GZIP_MAGIC):
+            inflater = zlib.decompressobj(_GZIP_FORMAT)
+            part = inflater.decompress(rest, left + 1)
+            if len(part) > left:
+                raise DamagedResultError(f"inflates to more than {limits.inflated_bytes:,} bytes")
+            if not inflater.eof:
+                raise DamagedResultError("what gzip packed was cut short")
+            parts.append(part)
+            rest, left = inflater.unused_data, left - len(part)
+        yield from _tables(b"".join(parts), limits, wanted, depth + 1)
     elif content.startswith(ZIP_MAGIC):
         archive = CheckedZip(io.BytesIO(content), limits)
         archive.verify()
@@ -67,22 +79,6 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
         table = read_csv(content, wanted)
     if table is not None:
         yield table
-
-
-def _unzipped(content: bytes, limits: ResultLimits) -> bytes:
-    """Return what gzip packed, be it in several members."""
-    parts = []
-    rest, left = content, limits.inflated_bytes
-    while rest.startswith(GZIP_MAGIC):
-        inflater = zlib.decompressobj(_GZIP_FORMAT)
-        part = inflater.decompress(rest, left + 1)
-        if len(part) > left:
-            raise DamagedResultError(f"inflates to more than {limits.inflated_bytes:,} bytes")
-        if not inflater.eof:
-            raise DamagedResultError("what gzip packed was cut short")
-        parts.append(part)
-        rest, left = inflater.unused_data, left - len(part)
-    return b"".join(parts)
 
 
 def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[Table]:
