@@ -65,6 +65,11 @@ def is_secret_name(name: str) -> bool:
     return name.lower().replace("-", "_") in SECRET_NAMES
 
 
+def is_secret(text: str) -> bool:
+    """Tell whether a secret is one to look for."""
+    return len(text) >= MIN_SECRET_CHARS and text not in PUBLISHED
+
+
 def mask_numbers(text: str) -> str:
     """Shorten every number in free text, with or without `+`, to its first and last two digits."""
     return _ANY_NUMBER.sub(_masked, text)
@@ -86,8 +91,7 @@ class Redactor:
         """Hide these from now on, too."""
         spellings = {
             spelling
-            for secret in secrets
-            if len(secret) >= MIN_SECRET_CHARS and secret not in PUBLISHED
+            for secret in filter(is_secret, secrets)
             for once in (
                 secret,
                 json.dumps(secret)[1:-1],

@@ -34,6 +34,16 @@ def no_stray_loop() -> None:
     asyncio.set_event_loop(None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def outside_of_ci() -> Iterator[None]:
+    """Be in no CI system, also where the tests run in one: the program tells it what it does."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name == "CI" or name.startswith(("GITHUB_", "GITLAB_", "CI_")):
+                patch.delenv(name)
+        yield
+
+
 @pytest.fixture(autouse=True, scope="session")
 def worker_processes_outlive_jobs() -> Iterator[None]:
     """Hand the worker processes of one job to the next that would start the same: most of a small job is their imports.

@@ -168,10 +168,12 @@ def hide_usual_key() -> None:
     streams.hide(os.environ.get(API_KEY_ENV, ""))
 
 
-def ending(function: Function, *, in_order: bool = False) -> Function:
+def ending(
+    function: Function, *, in_order: bool = False, refused: Callable[[int, str], None] | None = None
+) -> Function:
     """Turn everything that can come out of `function` into a message and an exit code.
 
-    A signal interrupts it, unless it stops `in_order` by itself.
+    A signal interrupts it, unless it stops `in_order` by itself. `refused` is told of an exit code and its message.
     """
 
     @functools.wraps(function)
@@ -188,6 +190,8 @@ def ending(function: Function, *, in_order: bool = False) -> Function:
             code, reason = INTERRUPTED, "interrupted"
         except Exception as error:  # noqa: BLE001 - the last door
             code, reason = _fault(error)
+        if refused is not None:
+            refused(code, reason)
         return _refuse(code, reason, as_json=bool(options.get("as_json")))
 
     return ended

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, text_width, token, until_done
-from orchestrator.report import streams
-from orchestrator.report.printed import summary_text
+from orchestrator.report import pipeline, streams
+from orchestrator.report.printed import seconds, summary_text
 
 if TYPE_CHECKING:
     from orchestrator.records import Token
     from orchestrator.settings import Settings
+
+
+def tell_refused(code: int, reason: str) -> None:
+    """Tell the CI system of an end without a run."""
+    pipeline.tell({"exit_code": code, "reason": reason}, None, os.environ)
 
 
 @commands.command(
@@ -21,7 +28,12 @@ if TYPE_CHECKING:
     example="run -c spring.toml --deadline 5h30m",
     codes=True,
 )
-@click.option("--deadline", callback=duration, metavar="5h30m", help="Stop in good order after so long.")
+@click.option(
+    "--deadline",
+    callback=duration,
+    metavar="5h30m",
+    help="Stop in good order after so long; on GitHub and GitLab some minutes before the job's end.",
+)
 @click.option("--submit-only", is_flag=True, help="Stop once everything is submitted.")
 @click.option("--extend", is_flag=True, help="Take a list that has grown; only its new numbers are sent.")
 @click.option(
@@ -30,7 +42,7 @@ if TYPE_CHECKING:
     metavar="TOKEN",
     help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
 )
-@partial(ending, in_order=True)
+@partial(ending, in_order=True, refused=tell_refused)
 @job_command
 def run(
     settings: Settings,
@@ -52,6 +64,9 @@ def run(
     from orchestrator.job.world import real_world
     from orchestrator.report import summary
 
+    if deadline is None and (known := pipeline.default_deadline(os.environ, time.time())):
+        deadline, why = known
+        streams.say(f"the deadline is in {seconds(deadline)}, because {why}; --deadline sets another")
     options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
     work = run_job(settings, options, real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
@@ -60,6 +75,7 @@ def run(
     finally:
         gc.unfreeze()
     put_either(outcome.summary, summary_text(outcome.summary, settings.job.directory, text_width()), as_json=as_json)
+    pipeline.tell(outcome.summary, settings.job.directory, os.environ)
     for message in filter(None, (outcome.summary["reason"], summary.advice(outcome.summary))):
         streams.say(message)
     return outcome.exit_code

@@ -27,8 +27,9 @@ REJECTED: Final = "rejected.csv"
 DUPLICATES: Final = "duplicates.csv"
 LISTS: Final = (REJECTED, DUPLICATES)
 SUMMARY: Final = "summary.json"
+REPORT: Final = "report.html"
 LOG: Final = "run.jsonl"
-RECORDS: Final = (SUMMARY, LOG)
+RECORDS: Final = (SUMMARY, REPORT, LOG)
 """Files without numbers."""
 _MASTER_NAMES: Final = {
     partial: {output: f"master{'.partial' if partial else ''}.{output}" for output in OutputFormat}

@@ -16,14 +16,14 @@ import sys
 import threading
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchestrator import __version__
 from orchestrator.errors import StorageError
-from orchestrator.redact import AS_BEFORE, Redactor, mask_numbers
+from orchestrator.redact import AS_BEFORE, Redactor, is_secret, mask_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,13 +36,16 @@ _STDERR = 2
 """The last of the standard streams' numbers."""
 
 _hidden = Redactor()
+_announced: set[str] | None = None
+"""What GitHub's runner was told to hide in its log, too; None where there is none."""
 
 
 @contextmanager
 def private() -> Iterator[None]:
     """Begin with nothing to hide, and keep what Python itself says of lost exceptions and warnings to their names."""
-    global _hidden  # noqa: PLW0603 - the streams belong to the process, and so does what may not stand in them
+    global _hidden, _announced  # noqa: PLW0603 - the streams belong to the process, and so does what may not stand in them
     _hidden = Redactor()
+    _announced = set() if os.environ.get("GITHUB_ACTIONS") == "true" else None
     _make_usable()
     before = threading.excepthook, sys.unraisablehook, warnings.showwarning
     threading.excepthook = lambda lost: say(crash(lost.exc_value or lost.exc_type()))
@@ -97,8 +100,30 @@ def template_of(record: LogRecord) -> str:
 
 
 def hide(*secrets: str) -> None:
-    """Hide these in all that is written from now on."""
+    """Hide these in all that is written from now on; in a GitHub workflow the runner hides them in its log, too."""
     _hidden.hide(*secrets)
+    if _announced is not None:
+        for secret in secrets:
+            if is_secret(secret) and secret not in _announced:
+                _announced.add(secret)
+                _announce(secret)
+
+
+def _announce(secret: str) -> None:
+    """Name a secret to the runner, the one reader that may see it; a file is read by others, and by no runner."""
+    with suppress(OSError, ValueError):  # ValueError: a stream that is no file
+        if stat.S_ISREG(os.fstat(sys.stderr.fileno()).st_mode):
+            return
+    try:
+        sys.stderr.write(f"::add-mask::{escaped(secret)}\n")
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def escaped(text: str) -> str:
+    """Write the text of a workflow command: what would end its line, or begin another, is spelt in percent signs."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def redacted(text: str) -> str:
