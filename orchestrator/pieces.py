@@ -141,8 +141,11 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
         with _limited(call):
             value = piece(*args)
         answered = pickle.dumps((value, None, ""))
-    except (MemoryError, SystemError):  # the second is what some foreign code makes of the first
+    except MemoryError:
         answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
+    except SystemError as error:
+        died = PieceDiedError(f"{call.name} breaks the code that reads it")
+        answered = pickle.dumps((None, out_of_memory(call.name, narrow) if _hides_memory(error) else died, ""))
     except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # of a module that is imported late, say
             answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
@@ -159,6 +162,11 @@ def out_of_memory(name: str, narrow: Narrow | None) -> PieceDiedError | StorageE
         f"no memory for {name}: the limit on the memory of a process ({narrow.limit}) leaves less than it may need; "
         "raise that limit and run the same command again"
     )
+
+
+def _hides_memory(error: SystemError) -> bool:
+    """Whether foreign code may have made this of a `MemoryError`; what else is wrong with it lies with what it read."""
+    return isinstance(error.__cause__ or error.__context__, MemoryError) or "without setting an exception" in str(error)
 
 
 def _portable(error: Exception) -> Exception:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import os
 import resource
@@ -23,7 +24,7 @@ from orchestrator.workers import PieceLimits, Workers
 from tests.conftest import Child
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
 BIG = 256 << 20
 RAW = "Aurelia Quillfeather"
@@ -107,6 +108,21 @@ def be_killed() -> None:
 def abort_for_memory() -> None:
     """Die as foreign code does that gets no memory."""
     os.abort()
+
+
+def misuse_the_interpreter() -> None:
+    """Fail as foreign code does that has an error of its own: a `SystemError`."""
+    ctypes.pythonapi.PyErr_BadInternalCall()
+
+
+def say_nothing_of_memory() -> None:
+    """Fail as foreign code does that got no memory and does not say so."""
+    raise SystemError("<built-in function read> returned NULL without setting an exception")
+
+
+def find_memory_taken() -> None:
+    """Fail as foreign code does that goes on after it got no memory."""
+    raise SystemError("<method 'read'> returned a result with an exception set") from MemoryError()
 
 
 def want_it_all() -> int:
@@ -235,10 +251,28 @@ async def test_an_idle_worker_that_was_killed(workers: Workers) -> None:
     assert await workers.run(add, 2, 2) == 4
 
 
-@pytest.mark.parametrize("piece", ["want_it_all", "abort_for_memory"])
+@pytest.mark.parametrize("piece", [say_nothing_of_memory, find_memory_taken])
+async def test_memory_that_foreign_code_hides(workers: Workers, piece: Callable[[], None]) -> None:
+    """What foreign code makes of too little memory is a matter of memory, too."""
+    with pytest.raises(PieceDiedError, match="needs more memory"):
+        await workers.run(piece)
+
+
+@pytest.mark.parametrize(
+    ("piece", "says"),
+    [
+        ("want_it_all", "StorageError no memory for want_it_all"),
+        ("abort_for_memory", "StorageError no memory for abort_for_memory"),
+        ("say_nothing_of_memory", "StorageError no memory for say_nothing_of_memory"),
+        ("misuse_the_interpreter", "PieceDiedError misuse_the_interpreter breaks the code that reads it"),
+    ],
+)
 @pytest.mark.parametrize("limit", ["RLIMIT_DATA", "RLIMIT_AS"])
-def test_a_limit_from_outside_is_nobodys_fault(start_child: Child, piece: str, limit: str) -> None:
-    """A piece that does not get the memory that it was promised blames the limit, not what it read."""
+def test_a_limit_from_outside_is_nobodys_fault(start_child: Child, piece: str, says: str, limit: str) -> None:
+    """A piece that does not get the memory that it was promised blames the limit, not what it read.
+
+    Another error of foreign code is no matter of memory, however little there is: it would end every run.
+    """
     child = start_child(
         "import asyncio, resource, sys\n"
         "from orchestrator.workers import Workers\n"
@@ -257,7 +291,8 @@ def test_a_limit_from_outside_is_nobodys_fault(start_child: Child, piece: str, l
     )
     said, _ = child.communicate(timeout=60)
     name = {"RLIMIT_DATA": "ulimit -d", "RLIMIT_AS": "ulimit -v"}[limit]
-    assert said.startswith(f"StorageError no memory for {piece}: the limit on the memory of a process ({name} 921600)")
+    assert said.startswith(says)
+    assert (f": the limit on the memory of a process ({name} 921600)" in said) == said.startswith("StorageError")
 
 
 async def test_a_deadly_piece_costs_only_itself(workers: Workers) -> None:
