@@ -198,7 +198,20 @@ def note_result(
 def detail_of(report: ResultReport) -> dict[str, object]:
     """Return what the ledger notes of a result."""
     oddities: dict[str, object] = {name: getattr(report, name) for name in ODDITIES}
-    return oddities | {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
+    columns = "extra_columns" if report.without_verdict else "result_columns"
+    hashes = {"result": report.result_sha256, "verdicts": report.verdicts_sha256}
+    return {**oddities, **hashes, columns: report.columns}
+
+
+def read_as_before(platform: PlatformSettings, evidence: Mapping[str, object]) -> PlatformSettings:
+    """Let a result be read by the columns by which it was read: settings may have changed since its task was done."""
+    for name in ("result_columns", "extra_columns"):
+        if isinstance(columns := evidence.get(name), list):
+            answers = tuple(map(str, columns))
+            if name == "result_columns":
+                return replace(platform, result_columns=answers)
+            return replace(platform, result_columns=(), extra_columns=answers)
+    return platform  # an earlier version noted none
 
 
 async def read_quarantine(versions: ResultVersions, platforms: Mapping[str, PlatformSettings]) -> int:

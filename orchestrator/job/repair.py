@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from orchestrator.dispatch.result_versions import ResultVersions, check_of_task
+from orchestrator.dispatch.result_versions import ResultVersions, check_of_task, read_as_before
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
@@ -110,7 +110,8 @@ async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey,
     task = await versions.ledger.do(lambda ledger: ledger.tasks.get(key))
     if task is None:
         raise AssertionError(f"{key} is not in the plan")
-    check = check_of_task(versions.directory, task, settings.platforms[key.platform])
+    evidence = await versions.ledger.do(lambda ledger: ledger.tasks.evidence_of(key))
+    check = check_of_task(versions.directory, task, read_as_before(settings.platforms[key.platform], evidence))
     log.warning("verdicts_lost", task=str(key), file=str(check.verdicts))
     # It lies with the others, or in quarantine, if a crash cut off its replacement.
     raw = raw_result(result_stem(versions.directory, key.platform, key.chunk))

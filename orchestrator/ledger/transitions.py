@@ -42,6 +42,8 @@ _BEFORE: Final = (
 )
 """What a decision may change."""
 
+_KEPT: Final = ("result", "verdicts", "result_columns", "extra_columns")
+
 _COUNT_FAILURE = "UPDATE tasks SET failures = failures + 1 WHERE platform = ? AND chunk = ? RETURNING failures"
 _NOTE_PROGRESS = (
     "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? WHERE platform = ? AND chunk = ?"
@@ -147,13 +149,13 @@ class Transitions:
     ) -> None:
         """Note that the task's verdicts are written and synced; `verdicts` counts them by word.
 
-        `result` and `verdicts` in `detail` are the hashes of the two files. They are kept with the task, and whoever
-        reads the files compares them. `finding` says what is odd about the result, `decided` that a person brought it,
-        which can be taken back.
+        `result` and `verdicts` in `detail` are the hashes of the two files, `result_columns` or `extra_columns` those
+        by which the first was read. They are kept with the task, for whoever reads the files again. `finding` says
+        what is odd about the result, `decided` that a person brought it, which can be taken back.
         """
         told = dict(detail)
-        hashes = {name: told.pop(name) for name in ("result", "verdicts") if name in told}
-        evidence = json.dumps(hashes | {"counts": dict(verdicts), "finding": finding})
+        kept = {name: told.pop(name) for name in _KEPT if name in told}
+        evidence = json.dumps(kept | {"counts": dict(verdicts), "finding": finding})
         self._uncount(key)
         self._take(key, Event.FINISH, at=at, reason=finding, detail=told, decided=decided, evidence=evidence)
         self._runs.begin_job(at=at)

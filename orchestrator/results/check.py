@@ -71,7 +71,8 @@ class ResultReport:
     that can't be a verdict (`unanswered`).
     `result_sha256` and `verdicts_sha256` are of the bytes of the two files, as evidence for a later `verify`; `suffix`
     is that of the result file's kind. `finding` says why the file is suspect, "" when it is not. `displaced` are
-    another version that was taken before, as its hash and where it lies now.
+    another version that was taken before, as its hash and where it lies now. `columns` are those by which it was read:
+    the same file read by others may say something else.
     """
 
     counts: dict[str, int]
@@ -84,6 +85,8 @@ class ResultReport:
     result_sha256: str
     verdicts_sha256: str
     suffix: str
+    columns: tuple[str, ...]
+    without_verdict: bool
     finding: str = ""
     displaced: tuple[tuple[str, Path], ...] = ()
 
@@ -136,6 +139,9 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
         result_sha256=result_sha256,
         verdicts_sha256=hashlib.sha256(content).hexdigest(),
         suffix=suffix,
+        # Its own name leads, also when the platform has another one by the time the file is read once more.
+        columns=check.columns if check.without_verdict else tuple(dict.fromkeys((check.platform, *check.columns))),
+        without_verdict=check.without_verdict,
         finding=finding,
     )
     return report, content

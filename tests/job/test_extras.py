@@ -97,6 +97,33 @@ async def test_a_platform_without_a_verdict(case: Case) -> None:
     assert [cell.value or "" for cell in sheet["C"][1:]] == further("carrier", "city")
 
 
+@pytest.mark.parametrize(
+    ("config", "before", "now"),
+    [
+        (CARRIER, 'carrier.extra_columns=["city", "region"]', 'carrier.extra_columns=["nothing"]'),
+        (CARRIER, 'carrier.extra_columns=["city"]', 'carrier.result_columns=["region"]'),
+        (ACTIVE, 'whatsapp_active.result_columns=["activated"]', 'whatsapp_active.result_columns=["nothing"]'),
+        (ACTIVE, "whatsapp_active.result_columns=[]", "whatsapp_active.canary=true"),
+    ],
+)
+async def test_verdicts_that_are_lost_after_other_columns_are_wanted(
+    case: Case, config: str, before: str, now: str
+) -> None:
+    """They are made anew of the columns that they were read from, whatever is wanted by now."""
+    case.config = config
+    case.overrides = [f"platforms.{before}"]
+    assert await case.run() == 0
+    platform, charged = next(iter(case.settings().platforms)), case.charged()
+    verdicts = columns(case)[platform]
+    assert set(verdicts) - {"unanswered"}
+    case.overrides = [f"platforms.{now}"]
+    for path in case.directory.glob("verdicts/*/000002.*"):
+        path.unlink()
+    assert await case.run() == 0
+    assert columns(case)[platform] == verdicts
+    assert case.charged() == charged
+
+
 async def test_numbers_are_numbers(case: Case) -> None:
     """A column of whole numbers is one in the workbook and in parquet."""
     case.config = ACTIVE
