@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
@@ -220,7 +220,7 @@ def write_whole(file: FileIO, content: bytes | bytearray | memoryview) -> None:
         left = left[file.write(left) :]
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` as indented JSON in place of `path`.
 
     File names that are no UTF-8 stand there as Python has them, as escapes of lone surrogates.

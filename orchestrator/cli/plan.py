@@ -46,10 +46,10 @@ def plan(settings: Settings, *, as_json: bool) -> int:
 
     A look at key, balance, budget, disk and clock says what would stop a run; such a finding is exit code 1, 4 or 5.
     """
-    from orchestrator.job.plan import plan_job
+    from orchestrator.api import plan_job
     from orchestrator.job.world import real_world
 
-    report = until_done(plan_job(settings, real_world()))
+    report = until_done(plan_job(settings, world=real_world()))
     content = as_content(report)
     put_either(content, as_text(content, text_width()), as_json=as_json)
     if report.exit_code == ExitCode.DONE:

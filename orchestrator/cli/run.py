@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, text_width, token, until_done
+from orchestrator.errors import ExitCode
 from orchestrator.report import pipeline, streams
 from orchestrator.report.printed import seconds, summary_text
 
@@ -60,7 +61,7 @@ def run(
     """
     import gc
 
-    from orchestrator.job.run import RunOptions, run_job
+    from orchestrator.api import RunOptions, run_job
     from orchestrator.job.world import real_world
     from orchestrator.report import summary
 
@@ -68,14 +69,14 @@ def run(
         deadline, why = known
         streams.say(f"the deadline is in {seconds(deadline)}, because {why}; --deadline sets another")
     options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
-    work = run_job(settings, options, real_world())
+    work = run_job(settings, options, world=real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:
-        outcome = until_done(work)
+        content = until_done(work)
     finally:
         gc.unfreeze()
-    put_either(outcome.summary, summary_text(outcome.summary, settings.job.directory, text_width()), as_json=as_json)
-    pipeline.tell(outcome.summary, settings.job.directory, os.environ)
-    for message in filter(None, (outcome.summary["reason"], summary.advice(outcome.summary))):
+    put_either(content, summary_text(content, settings.job.directory, text_width()), as_json=as_json)
+    pipeline.tell(content, settings.job.directory, os.environ)
+    for message in filter(None, (content["reason"], summary.advice(content))):
         streams.say(message)
-    return outcome.exit_code
+    return content["exit_code"] or ExitCode.DONE

@@ -7,9 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
 from orchestrator.dispatch.backoff import delay_s
+from orchestrator.logger import log
 
 if TYPE_CHECKING:
     import random
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,12 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never
 
-import structlog
-
 from orchestrator.dispatch.fetching import Fetcher
 from orchestrator.dispatch.polling import Poller
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.dispatch.watching import Watch, Watcher
+from orchestrator.logger import log
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.ledger import Ledger
     from orchestrator.records import Task
-
-log = structlog.get_logger()
 
 GRACE_S: Final = 4.0
 """How long answers on their way are waited for. A CI system on cancel kills 10 s after its first signal: the rest is

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from orchestrator.dispatch.poll_times import STANDSTILL_SHARE
 from orchestrator.dispatch.result_reader import ResultReader
 from orchestrator.dispatch.result_versions import ResultVersions, check_of
 from orchestrator.dispatch.watching import Fail, FetchAgain, Hold, PollAgain
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
 from orchestrator.files import make_private_directory
+from orchestrator.logger import log
 from orchestrator.results import check_limits
 from orchestrator.results.check import check_result
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.dispatch.watching import NextStep, Watch, Watcher
     from orchestrator.results import ResultCheck
-
-log = structlog.get_logger()
 
 DAMAGE_LIMIT: Final = 3
 SUSPECT_WAITS: Final = 4

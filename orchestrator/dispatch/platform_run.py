@@ -12,10 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-import structlog
-
 from orchestrator.dispatch.places import SubmitPlaces, VendorPlaces
 from orchestrator.dispatch.poll_times import Experience, floor_s, learn
+from orchestrator.logger import log
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.backoff import Health
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from orchestrator.vendor_api.client import VendorClient
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 
 class DueQueue(Generic[T]):

@@ -10,12 +10,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
-
 from orchestrator.dispatch.pace import leave
 from orchestrator.dispatch.result_links import is_named, names_in
 from orchestrator.dispatch.watching import IN_A_ROW, Fail, Hold, NextStep, PollAgain, PollWhenDue
 from orchestrator.errors import CallError, DeniedError, RefusedError, TemporaryError
+from orchestrator.logger import log
 from orchestrator.vendor_api.meanings import KNOWN_STATUSES
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.watching import Watch, Watcher
     from orchestrator.vendor_api.client import Leave
     from orchestrator.vendor_api.meanings import TaskReport
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import structlog
-
 from orchestrator import __version__
 from orchestrator.errors import DamagedResultError, PieceDiedError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
@@ -27,6 +25,7 @@ from orchestrator.jobdir.layout import (
     verdict_path,
 )
 from orchestrator.ledger import ALTERED, Ledger, Version
+from orchestrator.logger import log
 from orchestrator.results import ResultCheck, check_limits, set_aside, take_results
 from orchestrator.results.check import check_result
 from orchestrator.tasks import TaskKey
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 ODDITIES: Final = ("foreign", "contradictions", "doubled", "overruled", "odd")
 """What is counted of a result, and told."""

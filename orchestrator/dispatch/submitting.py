@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
-import structlog
-
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.places import NotNowError
 from orchestrator.dispatch.watching import PollWhenDue, Watch
 from orchestrator.errors import BudgetError, StorageError
 from orchestrator.jobdir.layout import chunk_path
+from orchestrator.logger import log
 from orchestrator.tasks import State
 from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
     from orchestrator.records import Task
     from orchestrator.vendor_api.client import Leave
-
-log = structlog.get_logger()
 
 FAILURES = 5
 """So many times the vendor may say for one chunk that it failed and made no task, over all runs."""

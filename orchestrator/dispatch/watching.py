@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
-import structlog
-
 from orchestrator.dispatch.poll_times import PollProgress, next_poll_s, worked_s
 from orchestrator.dispatch.result_versions import ODDITIES, detail_of
+from orchestrator.logger import log
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.results import ResultReport
     from orchestrator.tasks import TaskKey
-
-log = structlog.get_logger()
 
 IN_A_ROW: Final = 5
 """So many calls in a row that bring nothing say something about the task, and not only about the vendor's health."""

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from orchestrator.errors import PieceDiedError, UsageError
 from orchestrator.files import disk_errors, make_private_directory
 from orchestrator.intake.exclude import read_exclude
@@ -22,6 +20,7 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.sheet import master_chunks, order_master, overlays
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import ENRICHED, enriched_folder, is_ours, names_inside
+from orchestrator.logger import log
 from orchestrator.master.number_index import build_index
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings, Settings
 
-
-log = structlog.get_logger()
 
 _ENDINGS = re.compile(
     r"(?:\.(?:csv|tsv|tab|txt|xlsx|xlsm|parquet|pq))?(?:\.(?:gz|gzip|zst|zstd|zip))*\Z", re.IGNORECASE

@@ -7,12 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from orchestrator.errors import PieceDiedError
 from orchestrator.files import make_private_directory
 from orchestrator.jobdir.extra_files import Kind, read_extras_head
 from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
+from orchestrator.logger import log
 from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
-
-log = structlog.get_logger()
 
 ROWS_A_PIECE: Final = 20_000
 FILES_A_PIECE: Final = 64

@@ -10,18 +10,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from orchestrator.dispatch.pace import leave
 from orchestrator.errors import CallError, CertificateError, NoSuchHostError, UsageError
+from orchestrator.logger import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from orchestrator.dispatch.platform_run import VendorRun
     from orchestrator.settings import Settings
-
-log = structlog.get_logger()
 
 
 async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool) -> None:

@@ -8,8 +8,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
-import structlog
-
 from orchestrator.errors import ChangedError, UsageError
 from orchestrator.intake import ChunkLimits, advice, read_list
 from orchestrator.intake.generations import ColumnsToKeep, extend_list
@@ -28,6 +26,7 @@ from orchestrator.job.lost_files import (
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import chunk_path
+from orchestrator.logger import log
 from orchestrator.master.master_layout import check_width
 from orchestrator.records import Plan
 from orchestrator.settings import OutputFormat, WhenTooSmall
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
-
-log = structlog.get_logger()
 
 
 async def bring_in_step(

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-import structlog
-
 from orchestrator.errors import UsageError
 from orchestrator.intake import Planned, fingerprint, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
+from orchestrator.logger import log
 from orchestrator.results import altered
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from orchestrator.records import Chunk, InputFile, ListCounts, Listed
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
-
-log = structlog.get_logger()
 
 FILES_A_PIECE: Final = 2_000
 

@@ -58,7 +58,13 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
     """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
     with (
         opened(settings) as ledger,
-        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
+        logging_to(
+            world.stderr,
+            settings.job.directory / LOG,
+            clock=world.clock,
+            environ=world.environ,
+            libraries=world.owns_process,
+        ),
     ):
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)

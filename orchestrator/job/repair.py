@@ -10,8 +10,6 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from orchestrator.dispatch.result_versions import ResultVersions, check_of_task, read_as_before
 from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError, UsageError
 from orchestrator.files import disk_errors, sha256_of
@@ -25,6 +23,7 @@ from orchestrator.jobdir.layout import (
     verdict_path,
 )
 from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.logger import log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.tasks import TaskKey
     from orchestrator.workers import Workers
 
-log = structlog.get_logger()
 
 _LOST: Final = (
     "its verdicts and its result are lost, and no task id of the vendor is known: take its result file with --result "

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import structlog
 
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
@@ -22,6 +21,7 @@ from orchestrator.job.repair import repair_directly
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, quarantine_folder
 from orchestrator.ledger import Ledger
+from orchestrator.logger import log
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import as_argument
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from orchestrator.job.world import World
     from orchestrator.master import MasterChunk, Overlay
     from orchestrator.settings import Settings
-
-log = structlog.get_logger()
 
 AGAIN = frozenset({"failed", "unanswered"})
 """Cells that a retry asks for once more."""

@@ -9,12 +9,10 @@ import asyncio
 import math
 import os
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import structlog
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
@@ -40,8 +38,9 @@ from orchestrator.job.signals import handled
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.logger import log
 from orchestrator.report import streams, summary
-from orchestrator.report.log import LogSink, logging_to
+from orchestrator.report.log import Hear, LogSink, logging_to, wants_bars
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
 from orchestrator.report.streams import as_argument, job_arguments
@@ -55,12 +54,11 @@ if TYPE_CHECKING:
     from orchestrator.job.world import World
     from orchestrator.master import MasterReport
     from orchestrator.records import Standing, Task, Token
+    from orchestrator.report.summary import Summary
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
 T = TypeVar("T")
-
-log = structlog.get_logger()
 
 SUMMARY_INTERVAL_S = 10.0
 DOWNLOADS = 32
@@ -87,7 +85,7 @@ class RunReport:
     """How the run ended; `summary` is what `summary.json` has."""
 
     exit_code: ExitCode
-    summary: dict[str, Any]
+    summary: Summary
 
 
 class StoppedError(Exception):
@@ -109,24 +107,36 @@ class StopWish:
             self.wished.set()
 
 
-async def run_job(settings: Settings, options: RunOptions, world: World) -> RunReport:
-    """Run the job, going on with a begun one, until nothing is left for this run.
+async def run_job(
+    settings: Settings, options: RunOptions, world: World, *, stop: StopWish | None = None, hear: Hear | None = None
+) -> RunReport:
+    """Run the job, going on with a begun one, until nothing is left for this run, or somebody wishes it to `stop`.
 
+    What happens is told to `hear`.
     Raises `OrchestratorError` when the job could not be opened at all; every later end is a `RunReport`.
     """
     keys = read_keys(settings, world.environ)
     with opened(settings, after=options.after) as ledger:
         hashes = {name: settings_hash(settings, name) for name in settings.platforms}
         settings = with_former_names(ledger, settings)
-        run_log = settings.job.directory / LOG
-        with logging_to(world.stderr, run_log, clock=world.clock, environ=world.environ) as sink:
-            return await _Run(ledger, settings, options, world, keys, hashes, sink).go()
+        with (
+            logging_to(
+                world.stderr,
+                settings.job.directory / LOG,
+                clock=world.clock,
+                environ=world.environ,
+                bars=world.stderr is not None and wants_bars(world.stderr, world.environ),
+                libraries=world.owns_process,
+            ) as sink,
+            sink.told(hear),
+        ):
+            return await _Run(ledger, settings, options, world, keys, hashes, sink, stop or StopWish()).go()
 
 
 class _Run:
     """The parts of one run that share its ledger, its stop and its start."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what a run is made of
         self,
         ledger: Ledger,
         settings: Settings,
@@ -135,6 +145,7 @@ class _Run:
         keys: Mapping[str, str],
         hashes: Mapping[str, str],
         sink: LogSink,
+        stop: StopWish,
     ) -> None:
         self._ledger = ledger
         self._writer = LedgerWriter(ledger)
@@ -144,7 +155,7 @@ class _Run:
         self._keys = keys
         self._hashes = hashes
         self._sink = sink
-        self._stop = StopWish()
+        self._stop = stop
         self._deadline_at = math.inf
         self._started_at = world.clock()
         self._serial = 0
@@ -156,7 +167,7 @@ class _Run:
             lambda ledger: ledger.begin_run(at=self._started_at, host=socket.gethostname(), pid=os.getpid())
         )
         log.info("run", serial=self._serial, job=self._settings.job.name)
-        with handled(self._stop.wish), self._deadline():
+        with handled(self._stop.wish) if self._world.owns_process else nullcontext(), self._deadline():
             try:
                 summary.write(self._settings.job.directory, await self._writer.do(self._summary))
                 end = await self._work()
@@ -168,7 +179,7 @@ class _Run:
                 end = Ending(ExitCode.AGAIN, "; ".join(reasons))
             except OrchestratorError as error:
                 end = Ending(error.exit_code, str(error))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is logged, and ends the run
                 if reason := failed_machine(error):
                     log.exception("machine_failed")
                     end = Ending(ExitCode.STORAGE, reason)
@@ -301,7 +312,7 @@ class _Run:
                 write = partial(summary.write, self._settings.job.directory, content)
                 await asyncio.get_running_loop().run_in_executor(None, write)
 
-        with progress(standings, self._sink, self._world.environ) as shown:
+        with progress(standings, self._sink) as shown:
             beside = [asyncio.create_task(shown.run()), asyncio.create_task(keep_summary())]
             try:
                 await work
@@ -358,7 +369,7 @@ class _Run:
                 one.cancel()
             await asyncio.gather(task, stopping, return_exceptions=True)
 
-    def _summary(self, ledger: Ledger, end: Ending | None = None) -> dict[str, Any]:
+    def _summary(self, ledger: Ledger, end: Ending | None = None) -> Summary:
         standings = ledger.platforms.standing()
         facts = summary.RunFacts(
             job=self._settings.job.name,
@@ -382,4 +393,6 @@ class _Run:
         content = summary.build(
             facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
         )
-        return content | ({"master_made_of": made_of(ledger, self._settings)} if self._master else {})
+        if self._master:
+            content["master_made_of"] = made_of(ledger, self._settings)
+        return content

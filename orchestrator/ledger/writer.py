@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from orchestrator.errors import StorageError
@@ -95,7 +96,8 @@ class LedgerWriter:
         loop = asyncio.get_running_loop()
         changes = [asked.change for asked in batch]
         if self._ledger.connection.is_remote or not all(asked.small for asked in batch):
-            return await loop.run_in_executor(self._thread, self._ledger.commit, changes)
+            # In the context of who asked, so that what a change logs goes to the job's own log.
+            return await loop.run_in_executor(self._thread, copy_context().run, self._ledger.commit, changes)
         outcomes = self._ledger.apply(changes)
         if self._ledger.unsealed:
             await loop.run_in_executor(self._thread, self._ledger.seal)

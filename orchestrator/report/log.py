@@ -2,11 +2,13 @@
 
 Rules:
 
-- There is one way out, `LogSink.write`, and it redacts the rendered line of what `streams.hide` was told. Fields with a
+- There is one way out, `LogSink`, and it redacts what it has rendered of what `streams.hide` was told. Fields with a
   secret's name lose their value before that.
+- `run.jsonl` has everything. On the console, `accepted` is the only line that each task may have, and it has none on a
+  terminal; what repeats itself is counted there (`Console`).
 - Exceptions are shown by their way through the code, without local variables and without words that could quote a list.
 - A log that can't be written never ends a paid run: its loss is noted once on the other output, then it stays silent.
-- What libraries say through `logging` takes the same way.
+- What libraries say through `logging` takes the same way, where the process is the program's own.
 """
 
 from __future__ import annotations
@@ -15,58 +17,79 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-import structlog
-
 from orchestrator.errors import OrchestratorError
 from orchestrator.files import FILE_MODE
+from orchestrator.logger import heard_by, log
 from orchestrator.redact import HIDDEN, is_secret_name, mask_numbers, printable
 from orchestrator.report import streams
+from orchestrator.report.printed import duration, money
 from orchestrator.report.traces import trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from structlog.typing import EventDict, Processor
+    from structlog.typing import EventDict
 
 FREE_TEXT = frozenset({"reason", "message", "error", "exception"})
 """Fields that may quote the vendor, who writes numbers without `+`."""
+
+NOT_RECORDED = "not_recorded"
+"""Of every task of which it is said: the id of what was paid for stands nowhere else."""
+
+REPEATS = 5
+WINDOW_S = 60.0
+"""So many lines of one event are shown in so long a time; more of them are counted."""
 
 _COLOURS = {"warning": "33", "error": "31", "critical": "31;1"}
 _SHORT = {"warning": "warn"}
 _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 _PLAIN_VALUE = re.compile(r"[\w.,:;/@%+*#~…-]+")
 
+Hear = Callable[[str, Mapping[str, Any]], object]
+"""Takes an event's name and its fields, redacted; see `orchestrator.report.events`."""
+
 
 @contextmanager
 def logging_to(
-    stream: TextIO,
+    stream: TextIO | None,
     run_log: Path | None = None,
     *,
     clock: Callable[[], float],
     environ: Mapping[str, str],
+    bars: bool = False,
+    libraries: bool = True,
 ) -> Iterator[LogSink]:
-    """Send everything that is logged inside the block to `stream` and, when given, to the file `run_log`.
+    """Send everything that is logged inside the block to `stream` and to the file `run_log`, where these are given.
 
     `clock` gives seconds since the epoch; `environ` is asked for NO_COLOR and TERM. The folder of `run_log` must
-    exist. An exception that is none of ours is logged on its way out. Blocks may be nested and repeated.
+    exist. An exception that is none of ours is logged on its way out. `bars` say how far the job is, so that lines need
+    not. What `libraries` say comes too. Blocks may be nested and repeated, and each task of an event loop has the one
+    that was open when it began.
     """
-    sink = LogSink(stream, run_log, clock=clock)
-    with _structlog_configured(sink, clock, colour=wants_colour(stream, environ)), _libraries_bridged():
+    colour = stream is not None and wants_colour(stream, environ)
+    console = None if stream is None else Console(stream, clock, colour=colour, bars=bars)
+    sink = LogSink(console, run_log, clock=clock)
+    with ExitStack() as stack:
+        stack.callback(sink.close)
+        stack.enter_context(heard_by(sink))
+        if libraries:
+            stack.enter_context(_libraries_bridged(sink))
         try:
             yield sink
         except OrchestratorError:
             raise  # its message is the user's, and said by the command
         except Exception:
-            structlog.get_logger().exception("internal_error")
+            log.exception("internal_error")
             raise
-        finally:
-            sink.close()
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -74,52 +97,143 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-class LogSink:
-    """Where rendered lines leave the program. Safe to use from several threads."""
+def wants_bars(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Tell whether bars make sense: on a terminal that can move its cursor, with a person in front of it."""
+    return stream.isatty() and environ.get("TERM") != "dumb" and not environ.get("CI")
 
-    def __init__(self, stream: TextIO, run_log: Path | None, *, clock: Callable[[], float]) -> None:
+
+class Console:
+    """Which events are lines for people, and how they look.
+
+    These are what the job does as a whole, each accepted task, and warnings; beside bars, which show how far the job
+    is, warnings alone. A vendor in trouble says the same of every task: it is said a few times a minute, and counted.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float], *, colour: bool, bars: bool) -> None:
         self.stream = stream
+        self.bars = bars
+        self.write: Callable[[str], None] = self._write
+        self._clock = clock
+        self._colour = colour
+        self._since = clock()
+        self._shown: Counter[str] = Counter()
+
+    def lines(self, level: str, name: str, fields: Mapping[str, Any]) -> Iterator[str]:
+        """Return the lines of an event, behind what was counted of those before."""
+        if self._clock() - self._since >= WINDOW_S:
+            yield from self.counted()
+        if level == "info":
+            shown = "task" not in fields and not self.bars
+        elif name == NOT_RECORDED:
+            shown = True
+        else:
+            self._shown[name] += 1
+            shown = self._shown[name] <= REPEATS
+        if shown:
+            yield self._line(level, name, fields)
+
+    def counted(self) -> Iterator[str]:
+        """Say what was not shown since the last time."""
+        more = {name: times - REPEATS for name, times in self._shown.items() if times > REPEATS}
+        self._shown.clear()
+        self._since = self._clock()
+        if more:
+            yield self._line("warning", "and_more", more | {"see": "run.jsonl"})
+
+    def _write(self, line: str) -> None:
+        self.stream.write(line + "\n")
+        self.stream.flush()
+
+    def _line(self, level: str, name: str, fields: Mapping[str, Any]) -> str:
+        short = f"{_SHORT.get(level, level):<5}"
+        if self._colour and level in _COLOURS:
+            short = f"\x1b[{_COLOURS[level]}m{short}\x1b[0m"
+        line = f"{_utc(self._clock(), 'seconds')} {short} {_shown(name)}"
+        if shown := [_field(key, value) for key, value in fields.items() if key != "exception"]:
+            line += "  " + " ".join(shown)
+        return line + "".join(f"\n    | {printable(row)}" for row in fields.get("exception", "").splitlines())
+
+
+class LogSink:
+    """Where events leave the program. Safe to use from several threads."""
+
+    def __init__(self, console: Console | None, run_log: Path | None, *, clock: Callable[[], float]) -> None:
+        self.console = console
         self._clock = clock
         self._lock = threading.RLock()
-        self._divert: Callable[[str], None] | None = None
-        self._console_lost = False
+        self._hear: Hear | None = None
+        self._console_lost = console is None
         self._file: int | None = None
         if run_log is not None:
             self._open(run_log)
 
-    def write(self, line: str, record: str) -> None:
-        """Write `line` for people and `record`, one JSON object, for programs."""
+    def __call__(self, level: str, event: EventDict) -> None:
+        """Take one event."""
+        if exc_info := event.pop("exc_info", None):
+            event["exception"] = trace_of(_raised(exc_info))
+        name = str(event.pop("event", ""))
+        fields = {key: _scrubbed(key, value) for key, value in event.items()}
+        stamp = _utc(self._clock(), "milliseconds")
+        rendered = _JSON.encode({"timestamp": stamp, "level": level, "event": name, **fields})
+        record = streams.redacted(rendered)
         with self._lock:
-            self._to_console(streams.redacted(line))
-            self._to_file(streams.redacted(record))
+            if self.console is not None:
+                for line in self.console.lines(level, name, fields):
+                    self._to_console(streams.redacted(line))
+            self._to_file(record)
+            if self._hear is not None:
+                self._tell(record)
 
     @contextmanager
     def diverted(self, write: Callable[[str], None]) -> Iterator[None]:
         """Hand console lines, without their line end, to `write` inside the block: the bars are drawn around them."""
+        if self.console is None:
+            yield
+            return
         with self._lock:
-            self._divert = write
+            before, self.console.write = self.console.write, write
         try:
             yield
         finally:
             with self._lock:
-                self._divert = None
+                self.console.write = before
+
+    @contextmanager
+    def told(self, hear: Hear | None) -> Iterator[None]:
+        """Hand every event, redacted, to `hear` inside the block; one who fails hears no more, and ends no paid run."""
+        before, self._hear = self._hear, hear
+        try:
+            yield
+        finally:
+            self._hear = before
 
     def close(self) -> None:
-        """Close the file; later lines go to the console only."""
+        """Say what was counted, and close the file; later lines go to the console only."""
         with self._lock:
-            file, self._file = self._file, None
-            if file is not None:
-                os.close(file)
+            if self.console is not None:
+                for line in self.console.counted():
+                    self._to_console(line)
+            self._close_file()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def _tell(self, record: str) -> None:
+        hear, event = self._hear, json.loads(record)
+        try:
+            if hear is not None:
+                hear(event.pop("event"), event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the hearer's
+            self._hear = None
+            self("warning", {"event": "events_lost", "reason": type(error).__name__})
 
     def _to_console(self, line: str) -> None:
-        if self._console_lost:
+        if self._console_lost or self.console is None:
             return
         try:
-            if self._divert is not None:
-                self._divert(line)
-            else:
-                self.stream.write(line + "\n")
-                self.stream.flush()
+            self.console.write(line)
         except OSError as error:
             self._console_lost = True
             self._to_file(self._note("console_lost", error))
@@ -145,7 +259,7 @@ class LogSink:
             self._file_lost(error)
 
     def _file_lost(self, error: OSError) -> None:
-        self.close()
+        self._close_file()
         note = json.loads(self._note("run_log_lost", error))
         self._to_console(f"{note['timestamp']} warn  run_log_lost  reason={json.dumps(note['reason'])}")
 
@@ -156,29 +270,12 @@ class LogSink:
         )
 
 
-class _Renderer:
-    """The last processor: turns an event into its two lines."""
-
-    def __init__(self, clock: Callable[[], float], *, colour: bool) -> None:
-        self._clock = clock
-        self._colour = colour
-
-    def __call__(self, _: Any, level: str, event: EventDict) -> tuple[tuple[str, str], dict[str, Any]]:
-        stamp = _utc(self._clock(), "milliseconds")
-        name = str(event.pop("event", ""))
-        fields = {key: _scrubbed(key, value) for key, value in event.items()}
-        record = {"timestamp": stamp, "level": level, "event": name, **fields}
-        return (self._line(stamp, level, name, fields), _JSON.encode(record)), {}
-
-    def _line(self, stamp: str, level: str, name: str, fields: dict[str, Any]) -> str:
-        trace = fields.pop("exception", "")
-        short = f"{_SHORT.get(level, level):<5}"
-        if self._colour and level in _COLOURS:
-            short = f"\x1b[{_COLOURS[level]}m{short}\x1b[0m"
-        line = f"{stamp[:19]}Z {short} {_shown(name)}"
-        if fields:
-            line += "  " + " ".join([f"{key}={_shown(value)}" for key, value in fields.items()])
-        return line + "".join(f"\n    | {printable(row)}" for row in trace.splitlines())
+def _raised(exc_info: Any) -> BaseException:
+    """Return the exception that `exc_info` means: itself, as logging has it, or the one that is being handled."""
+    if isinstance(exc_info, BaseException):
+        return exc_info
+    raised = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
+    return raised if raised is not None else RuntimeError()
 
 
 def _scrubbed(name: str, value: Any) -> Any:
@@ -187,6 +284,15 @@ def _scrubbed(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _scrubbed(str(key), inner) for key, inner in value.items()}
     return mask_numbers(str(value)) if name in FREE_TEXT else value
+
+
+def _field(name: str, value: Any) -> str:
+    """Show a field as people read it: seconds and dollars say so themselves, and their names need not."""
+    if isinstance(value, int | float) and name.endswith("_s"):
+        return f"{name[:-2]}={duration(value) if value >= 1 else f'{value:g}s'}"
+    if isinstance(value, int | float) and name.endswith("_usd"):
+        return f"{name[:-4]}={money(value).replace(' ', '')}"
+    return f"{name}={_shown(value)}"
 
 
 def _shown(value: Any) -> str:
@@ -199,47 +305,22 @@ def _utc(at: float, precision: str) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-class _SinkLogger:
-    """What structlog calls with the rendered lines, under the name of the level."""
+class _Bridge(logging.Handler):
+    """Takes what libraries log through `logging` into our log, whichever thread they are in."""
 
     def __init__(self, sink: LogSink) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = sink.write
-
-
-class _Bridge(logging.Handler):
-    """Takes what libraries log through `logging` into our log."""
+        super().__init__(logging.WARNING)
+        self._sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger()
-        say = log.error if record.levelno >= logging.ERROR else log.warning
-        say("library_message", library=record.name, message=streams.template_of(record), exc_info=record.exc_info)
+        event = {"event": "library_message", "library": record.name, "message": streams.template_of(record)}
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._sink(level, event | {"exc_info": record.exc_info})
 
 
 @contextmanager
-def _structlog_configured(sink: LogSink, clock: Callable[[], float], *, colour: bool) -> Iterator[None]:
-    before = structlog.get_config() if structlog.is_configured() else None
-    processors: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.ExceptionRenderer(lambda exc_info: trace_of(exc_info[1])),
-        _Renderer(clock, colour=colour),
-    ]
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _SinkLogger(sink),
-        cache_logger_on_first_use=False,  # a cached logger would outlive this block
-    )
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
-        if before:
-            structlog.configure(**before)
-
-
-@contextmanager
-def _libraries_bridged() -> Iterator[None]:
-    root, bridge = logging.getLogger(), _Bridge(logging.WARNING)
+def _libraries_bridged(sink: LogSink) -> Iterator[None]:
+    root, bridge = logging.getLogger(), _Bridge(sink)
     root.addHandler(bridge)
     try:
         yield

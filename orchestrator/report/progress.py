@@ -10,15 +10,13 @@ import asyncio
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-import structlog
-
 from orchestrator.errors import StorageError
+from orchestrator.logger import log
 from orchestrator.report.printed import duration
 from orchestrator.report.readings import Reading, reading, time_left_s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
-    from typing import TextIO
 
     from orchestrator.records import Standing
     from orchestrator.report.log import LogSink
@@ -27,11 +25,6 @@ if TYPE_CHECKING:
 
 FIRST_LINE_S = 30.0
 LINE_INTERVAL_S = 60.0
-
-
-def wants_bars(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Tell whether bars make sense: on a terminal that can move its cursor, with a person in front of it."""
-    return stream.isatty() and environ.get("TERM") != "dumb" and not environ.get("CI")
 
 
 class View(Protocol):
@@ -97,23 +90,24 @@ class Lines:
         fields |= {name: value for name, value in (("held", now.held), ("failed", now.failed)) if value}
         if left := time_left_s(first, now):
             fields["time_left"] = duration(left)
-        structlog.get_logger().info("progress", **fields)
+        log.info("progress", **fields)
 
     def flush(self) -> None:
         """Nothing is kept back."""
 
 
 @contextmanager
-def progress(standings: ReadStandings, sink: LogSink, environ: Mapping[str, str]) -> Iterator[ProgressTeller]:
+def progress(standings: ReadStandings, sink: LogSink) -> Iterator[ProgressTeller]:
     """Yield the progress that suits the stream of `sink`; to be called on the event loop.
 
     Inside the block log lines scroll by above the bars, if there are any.
     """
-    if not wants_bars(sink.stream, environ):
+    console = sink.console
+    if console is None or not console.bars:
         yield ProgressTeller(standings, Lines())
         return
     from orchestrator.report.bars import Bars, drawing_console  # noqa: PLC0415 - only a terminal pays for rich
 
-    bars = Bars(sink.stream, drawing_console(), asyncio.get_running_loop().time)
+    bars = Bars(console.stream, drawing_console(), asyncio.get_running_loop().time)
     with sink.diverted(bars.write_line):
         yield ProgressTeller(standings, bars)

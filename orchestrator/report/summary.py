@@ -9,9 +9,9 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
@@ -56,7 +56,16 @@ _NEXT = {
     ExitCode.AGAIN: "{again}",
 }
 
-CLOSED: dict[str, Any] = {"state": "purged", "next": "", "master": []}
+
+class Closed(TypedDict):
+    """What differs in the summary of a job that was purged."""
+
+    state: str
+    next: str
+    master: list[MasterContent]
+
+
+CLOSED: Closed = {"state": "purged", "next": "", "master": []}
 """What is said of a job that was purged."""
 
 _STOPPED = "nothing more is sent until somebody has done what the reason says; then {again}"
@@ -65,6 +74,91 @@ _STOPPED = "nothing more is sent until somebody has done what the reason says; t
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
+
+
+class UnreadContent(TypedDict):
+    """What of an input was left unread, how many rows that is, and why."""
+
+    what: str
+    rows: int
+    why: str
+
+
+class AccountContent(TypedDict):
+    """What became of what was read: `read` = `accepted` + `duplicates` + `rejected`."""
+
+    read: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    unread: list[UnreadContent]
+
+
+class PartContent(AccountContent):
+    """The account of a sheet or member of an input."""
+
+    name: str
+    hidden: bool
+
+
+class InputContent(AccountContent):
+    """The account of an input."""
+
+    path: str
+    parts: list[PartContent]
+
+
+class PlatformContent(TypedDict):
+    """Where a platform stands, in tasks; `verdicts` counts numbers, `cost` is in USD."""
+
+    tasks: int
+    done: int
+    failed: int
+    held: int
+    unfinished: int
+    skipped: int
+    planned: int
+    at_the_vendor: int
+    verdicts: dict[str, int]
+    submits: int
+    status_calls: int
+    cost: float
+
+
+class MasterContent(TypedDict):
+    """A file of the master, named from the job's directory."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+class Summary(TypedDict):
+    """What summary.json has. Times are ISO 8601 in UTC, money is in USD."""
+
+    schema_version: int
+    job: str
+    job_id: str
+    serial: int
+    sandbox: bool
+    state: str
+    exit_code: int | None
+    reason: str
+    next: str
+    started_at: str | None
+    ended_at: str | None
+    again_after_s: float | None
+    after: str
+    inputs: list[InputContent]
+    numbers: dict[str, int]
+    rejected_by_reason: dict[str, int]
+    cost: float
+    max_cost: float | None
+    platforms: dict[str, PlatformContent]
+    held: list[str]
+    findings: list[str]
+    master: list[MasterContent]
+    master_made_of: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +195,7 @@ def build(
     held: Sequence[Task] = (),
     master: MasterReport | None = None,
     findings: Sequence[Task] = (),
-) -> dict[str, Any]:
+) -> Summary:
     """Return the content of summary.json; `standings` are in the order of the configuration.
 
     `findings` are tasks that are done with results that say too little. The verdicts are the cells of `master` where
@@ -135,7 +229,7 @@ def build(
     }
 
 
-def inputs(counts: ListCounts) -> list[dict[str, Any]]:
+def inputs(counts: ListCounts) -> list[InputContent]:
     """Return what became of each input, and of the sheets or members of it."""
     return [
         {"path": account.name, **_account(account), "parts": [_part(part) for part in account.parts]}
@@ -143,16 +237,21 @@ def inputs(counts: ListCounts) -> list[dict[str, Any]]:
     ]
 
 
-def _part(account: InputAccount) -> dict[str, Any]:
+def _part(account: InputAccount) -> PartContent:
     return {"name": account.name, "hidden": account.is_hidden, **_account(account)}
 
 
-def _account(account: InputAccount) -> dict[str, Any]:
-    counted = {name: getattr(account, name) for name in ("read", "accepted", "duplicates", "rejected")}
-    return counted | {"unread": [asdict(one) for one in account.unread]}
+def _account(account: InputAccount) -> AccountContent:
+    return {
+        "read": account.read,
+        "accepted": account.accepted,
+        "duplicates": account.duplicates,
+        "rejected": account.rejected,
+        "unread": [{"what": one.what, "rows": one.rows, "why": one.why} for one in account.unread],
+    }
 
 
-def write(directory: Path, summary: dict[str, Any]) -> None:
+def write(directory: Path, summary: Mapping[str, Any]) -> None:
     """Put `summary` into the job's directory; raises `StorageError`."""
     write_json(directory / SUMMARY, summary)
 
@@ -207,7 +306,7 @@ def numbers(counts: ListCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}
 
 
-def master_files(master: MasterReport) -> list[dict[str, Any]]:
+def master_files(master: MasterReport) -> list[MasterContent]:
     """Return path, hash and rows of each file of the master."""
     return [{"path": file.path, "sha256": file.sha256, "rows": file.rows} for file in master.files]
 
@@ -257,7 +356,7 @@ def _state(facts: RunFacts) -> str:
     return "finished" if facts.exit_code in _FINISHED else "stopped"
 
 
-def _platform(standing: Standing, verdicts: Mapping[str, int]) -> dict[str, Any]:
+def _platform(standing: Standing, verdicts: Mapping[str, int]) -> PlatformContent:
     planned = standing.tasks(State.PLANNED)
     return {
         "tasks": standing.tasks(),

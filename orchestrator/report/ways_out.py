@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.printed import money
@@ -14,7 +14,39 @@ if TYPE_CHECKING:
     from orchestrator.records import Task
 
 
-def waiting_task(task: Task, job: str, *, again_usd: float | None) -> dict[str, Any]:
+class WayOut(TypedDict):
+    """A decision that a task takes, when it is the right one, what it costs, and the command."""
+
+    decision: str
+    when: str
+    cost: float | None
+    command: str
+
+
+class WaitingTask(TypedDict):
+    """A held or failed task; `cost` is what the vendor may have charged for it, in USD."""
+
+    task: str
+    state: str
+    numbers: int
+    sent_as: str | None
+    sent_at: str | None
+    cost: float
+    task_id: str | None
+    reason: str
+    ways_out: list[WayOut]
+
+
+class DecidedTask(TypedDict):
+    """A task of which a person decided since the last run."""
+
+    task: str
+    decision: str
+    task_id: str | None
+    undo: str
+
+
+def waiting_task(task: Task, job: str, *, again_usd: float | None) -> WaitingTask:
     """Return what a person needs to find a held or failed task at the vendor, and the ways out, to be copied.
 
     `job` is what names it behind any command, as `streams.job_arguments` does; `again_usd` is what another submit would
@@ -53,7 +85,7 @@ _WAYS_OUT = {
 """How each decision is typed, and when it is the right one."""
 
 
-def decided_task(task: Task, job: str) -> dict[str, Any]:
+def decided_task(task: Task, job: str) -> DecidedTask:
     """Return what was decided of a task, and how to take it back."""
     event = str(json.loads(task.decided or "{}").get("event", ""))
     return {

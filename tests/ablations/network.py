@@ -181,7 +181,7 @@ NETWORK: Final = (
     # What leaves the program beside requests
     Ablation(
         "lines on the console are redacted",
-        "LogSink.write",
+        "LogSink.__call__",
         "self._to_console(streams.redacted(line))",
         "self._to_console(line)",
         "report/test_log.py::test_nothing_gets_around_redaction",
@@ -189,9 +189,9 @@ NETWORK: Final = (
     ),
     Ablation(
         "lines in run.jsonl are redacted",
-        "LogSink.write",
-        "self._to_file(streams.redacted(record))",
-        "self._to_file(record)",
+        "LogSink.__call__",
+        "record = streams.redacted(rendered)",
+        "record = rendered",
         "report/test_log.py::test_nothing_gets_around_redaction",
         "The key and the numbers stand in a file that people send to their support.",
     ),

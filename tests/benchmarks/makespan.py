@@ -39,7 +39,6 @@ from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
 from orchestrator.vendor_api.meanings import Accepted, SubmitAnswer, TaskReport
-from tests.simulation.fast import silent
 from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
@@ -290,7 +289,7 @@ def play(shape: str, seed: int, chunks: int) -> Outcome:
     """Dispatch a job of `chunks` chunks in virtual time."""
     max_in_flight = settings(PLATFORMS[0]).max_in_flight
     vendor = ModelVendor(shape, seed, max_in_flight)
-    with tempfile.TemporaryDirectory() as name, silent():
+    with tempfile.TemporaryDirectory() as name:
         plan(Path(name), chunks)
         with asyncio.Runner(loop_factory=lambda: VirtualLoop(lambda: COMMIT_S)) as runner:
             took_s = runner.run(dispatch(Path(name), vendor, seed))

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, PlatformStop
 from orchestrator.dispatch.dispatcher import GRACE_S
@@ -29,6 +28,7 @@ from tests.dispatch.harness import (
     numbers_of,
     serving,
 )
+from tests.logs import capture_logs
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from orchestrator.errors import StorageError
 from orchestrator.files import sha256_of
@@ -18,6 +17,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State, TaskKey
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, clock, error, result, serving
+from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
 

@@ -7,7 +7,6 @@ from collections import Counter
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
 from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces, VendorPlaces
@@ -15,6 +14,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Memory
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
+from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
 

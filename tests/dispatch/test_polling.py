@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, accepted, error, serving
+from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
 

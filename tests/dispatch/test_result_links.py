@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from structlog.testing import capture_logs
 
 from orchestrator.dispatch.result_links import is_named, names_in
 from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
 from orchestrator.vendor_api.hosts import MAX_LINK_CHARS
 from tests.dispatch.harness import AMAZON, Answer, Bench, Made, Script, serving
+from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from structlog.testing import capture_logs
 
 from orchestrator.dispatch.caution import PlatformStop
 from orchestrator.errors import StorageError
@@ -28,6 +27,7 @@ from tests.dispatch.harness import (
     error,
     serving,
 )
+from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
 

@@ -187,7 +187,7 @@ class Bench:
         except OrchestratorError as error:
             self.stderr.write(f"{error}\n")
             return error.exit_code
-        self.summary = outcome.summary
+        self.summary = dict(outcome.summary)
         self.stderr.write(f"{self.summary['reason']}\n{self.summary['next']}\n")
         return outcome.exit_code
 

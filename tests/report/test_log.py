@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import json
@@ -7,25 +8,26 @@ import logging
 import os
 import stat
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+import structlog.testing
 
 from orchestrator.errors import UsageError
+from orchestrator.logger import log
 from orchestrator.report import streams
 from orchestrator.report.log import _Bridge, logging_to, wants_colour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 NOW = 1_795_292_102.25  # 2026-11-21T20:15:02.250Z
 KEY = "k-0123456789abcdef"
 NUMBER = "+41798284651"
 TEXT = f"sent {NUMBER} with {KEY}"
-
-log = structlog.get_logger()
 
 
 def clock() -> float:
@@ -200,18 +202,17 @@ def test_a_key_found_later_is_hidden() -> None:
 
 def test_libraries_speak_through_the_same_log() -> None:
     """Warnings of libraries appear with their name; their chatter does not; odd arguments do no harm."""
-
-    def say() -> None:
+    stream = io.StringIO()
+    with logging_to(stream, clock=clock, environ={}) as sink:
         library = logging.getLogger("somewhere")
         library.setLevel(logging.DEBUG)
         library.info("chatter")
         library.warning("careful")
         library.log(45, "loud")
         odd = {"name": "odd", "levelno": logging.ERROR, "msg": "%d wrong", "args": ("not a number",)}
-        _Bridge().emit(logging.makeLogRecord(odd))  # not by a logger: pytest's own handler would choke on it
+        _Bridge(sink).emit(logging.makeLogRecord(odd))  # not by a logger: pytest's own handler would choke on it
 
-    lines = written(say).splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == [
+    assert [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()] == [
         "warn  library_message  library=somewhere message=careful",
         "error library_message  library=somewhere message=loud",
         'error library_message  library=odd message="%d wrong"',
@@ -220,7 +221,7 @@ def test_libraries_speak_through_the_same_log() -> None:
 
 def test_the_log_can_be_set_up_again_and_again() -> None:
     """Blocks may be nested and repeated; after each one everything is as it was before."""
-    handlers, configured = list(logging.getLogger().handlers), structlog.is_configured()
+    handlers = list(logging.getLogger().handlers)
     outer, inner = io.StringIO(), io.StringIO()
     with logging_to(outer, clock=clock, environ={}):
         with logging_to(inner, clock=clock, environ={}):
@@ -229,7 +230,110 @@ def test_the_log_can_be_set_up_again_and_again() -> None:
     assert "inside" in inner.getvalue()
     assert outer.getvalue().count("\n") == 1
     assert logging.getLogger().handlers == handlers
-    assert structlog.is_configured() is configured
+
+
+def test_two_jobs_at_a_time_have_a_log_each() -> None:
+    """What a task says goes to the log that was open when it began, and so do its threads."""
+
+    async def job(stream: io.StringIO, word: str) -> None:
+        with logging_to(stream, clock=clock, environ={}):
+            await asyncio.sleep(0)
+            log.info(word)
+            await asyncio.to_thread(log.info, f"{word}_in_a_thread")
+            await asyncio.create_task(say(f"{word}_in_a_task"))
+
+    async def say(word: str) -> None:
+        log.info(word)
+
+    async def both() -> None:
+        await asyncio.gather(*(job(stream, word) for stream, word in said.items()))
+
+    said = {io.StringIO(): "one", io.StringIO(): "two"}
+    asyncio.run(both())
+    for stream, word in said.items():
+        assert [line.split()[2] for line in stream.getvalue().splitlines()] == [
+            word,
+            f"{word}_in_a_thread",
+            f"{word}_in_a_task",
+        ]
+
+
+def test_the_configuration_of_structlog_is_left_alone() -> None:
+    """It belongs to whoever calls the program as a library: what they log goes where it went before."""
+    with structlog.testing.capture_logs() as theirs:
+        line = written(lambda: structlog.get_logger().info("theirs"))
+    assert line == ""
+    assert [event["event"] for event in theirs] == ["theirs"]
+
+
+def test_what_libraries_say_can_be_left_to_the_caller() -> None:
+    """In another program's process its own handlers have it, and no other."""
+    stream = io.StringIO()
+    handlers = list(logging.getLogger().handlers)
+    with logging_to(stream, clock=clock, environ={}, libraries=False):
+        assert logging.getLogger().handlers == handlers
+
+
+def test_a_task_has_one_line() -> None:
+    """Of each task the console says that it was accepted, and beside bars nothing; the file has the rest."""
+
+    def say() -> None:
+        log.info("run", serial=3)
+        log.info("accepted", platform="instagram", chunk="000017", task_id="3f1b")
+        log.info("done", task="instagram/000017", rows=5)
+        log.warning("finding", task="instagram/000017", reason="foreign rows")
+
+    assert [line.split()[2] for line in written(say).splitlines()] == ["run", "accepted", "finding"]
+    stream = io.StringIO()
+    with logging_to(stream, clock=clock, environ={}, bars=True):
+        say()
+    assert [line.split()[2] for line in stream.getvalue().splitlines()] == ["finding"]
+
+
+def test_what_repeats_itself_is_counted(tmp_path: Path) -> None:
+    """A vendor in trouble fills no log: a few lines a minute, then how many there were; an id is never left out."""
+    now = [NOW]
+    stream, path = io.StringIO(), tmp_path / "run.jsonl"
+    with logging_to(stream, path, clock=lambda: now[0], environ={}):
+        for chunk in range(1, 101):
+            log.warning("poll_failed", task=f"instagram/{chunk:06d}", reason="reset")
+            log.error("not_recorded", task=f"instagram/{chunk:06d}", task_id=f"id-{chunk}")
+        now[0] += 60.0
+        log.info("progress", percent=3)
+        for _ in range(8):
+            log.warning("put_off", reason="busy")
+    counted = [line.split()[2:] for line in stream.getvalue().splitlines()]
+    names = [name for name, *_ in counted]
+    assert names.count("poll_failed") == names.count("put_off") == 5
+    assert names.count("not_recorded") == 100
+    assert [rest for name, *rest in counted if name == "and_more"] == [
+        ["poll_failed=95", "see=run.jsonl"],
+        ["put_off=3", "see=run.jsonl"],
+    ]
+    assert len(records(path)) == 100 + 100 + 1 + 8
+
+
+def test_seconds_and_dollars_are_shown_as_people_write_them() -> None:
+    """In the file, and for programs, they are plain numbers."""
+    line = written(lambda: log.info("x", left_s=8_040, wait_s=0.25, cost_usd=12.65))
+    assert line.endswith("x  left=2h14m wait=0.25s cost=12.65USD\n")
+
+
+def test_who_hears_events_gets_them_redacted_and_ends_no_run() -> None:
+    """Events come with their fields, without numbers and keys; one who fails is told no more, and the log says so."""
+    heard: list[tuple[str, Any]] = []
+
+    def hear(name: str, fields: Mapping[str, Any]) -> None:
+        heard.append((name, fields["text"]))
+        if len(heard) == 2:
+            raise ZeroDivisionError
+
+    stream = io.StringIO()
+    with logging_to(stream, clock=clock, environ={}) as sink, sink.told(hear):
+        for _ in range(4):
+            log.info("x", text=TEXT)
+    assert heard == [("x", "sent +41…51 with ***")] * 2
+    assert [line.split()[2] for line in stream.getvalue().splitlines()] == ["x", "x", "events_lost", "x", "x"]
 
 
 def test_a_reader_that_left_does_not_end_the_run(tmp_path: Path) -> None:
@@ -287,7 +391,8 @@ def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
     """Lines from several threads come out whole."""
     stream, path = io.StringIO(), tmp_path / "run.jsonl"
     with logging_to(stream, path, clock=clock, environ={}):
-        threads = [threading.Thread(target=lambda: [log.info("x", text="y" * 100) for _ in range(50)]) for _ in "abcd"]
+        say = lambda: [log.info("x", text="y" * 100) for _ in range(50)]  # noqa: E731 - called once a thread
+        threads = [threading.Thread(target=copy_context().run, args=(say,)) for _ in "abcd"]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
 from orchestrator.errors import StorageError
-from orchestrator.report.log import logging_to
-from orchestrator.report.progress import Lines, ProgressTeller, progress, wants_bars
+from orchestrator.logger import log
+from orchestrator.report.log import logging_to, wants_bars
+from orchestrator.report.progress import Lines, ProgressTeller, progress
 from orchestrator.report.readings import reading, tasks_text, time_left_s
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def test_without_a_terminal_progress_is_lines(standing: MakeStanding) -> N
     """The stream decides: here it is a file."""
     stream = io.StringIO()
     ledger = FakeLedger(standing(submitted=1))
-    with logging_to(stream, clock=lambda: 0.0, environ={}) as sink, progress(ledger.read, sink, {}) as shown:
+    with logging_to(stream, clock=lambda: 0.0, environ={}) as sink, progress(ledger.read, sink) as shown:
         await run_for(shown, 31.0)
     assert len(lines_logged(stream)) == 2
 
@@ -158,16 +158,19 @@ async def test_on_a_terminal_log_lines_stand_above_the_bars(standing: MakeStandi
     stream = Terminal()
     ledger = FakeLedger(standing(submitted=2, done=2))
     environ = {"TERM": "xterm"}
-    with logging_to(stream, clock=lambda: 0.0, environ=environ) as sink, progress(ledger.read, sink, environ) as shown:
+    with (
+        logging_to(stream, clock=lambda: 0.0, environ=environ, bars=True) as sink,
+        progress(ledger.read, sink) as shown,
+    ):
         task = asyncio.create_task(shown.run())
         await asyncio.sleep(2.5)
-        structlog.get_logger().info("accepted", platform="instagram", task_id="t" * 100)
+        log.warning("held", platform="instagram", task_id="t" * 100)
         await asyncio.sleep(1.0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     text = stream.getvalue()
     assert ledger.read_at == [0.0, 1.0, 2.0, 3.0, 3.5]
-    before, after = text.split("accepted  platform=instagram task_id=" + "t" * 100 + "\n")
+    before, after = text.split("held  platform=instagram task_id=" + "t" * 100 + "\n")
     assert "2/4 done, 2 at the vendor" in before
-    assert before.endswith("\x1b[1A\r\x1b[J1970-01-01T00:00:00Z info  ")
+    assert before.endswith("\x1b[1A\r\x1b[J1970-01-01T00:00:00Z \x1b[33mwarn \x1b[0m ")
     assert "2/4 done, 2 at the vendor" in after

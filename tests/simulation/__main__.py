@@ -12,7 +12,7 @@ import time
 from collections import Counter
 
 from tests.simulation.checks import BrokenPromiseError
-from tests.simulation.fast import play_fast, silent
+from tests.simulation.fast import play_fast
 from tests.simulation.playing import play
 from tests.simulation.scenario import drawn
 from tests.simulation.whole import Story
@@ -54,8 +54,7 @@ def main() -> int:
 
 def _play(seed: int, options: argparse.Namespace) -> Story:
     if options.fast:
-        with silent():
-            return Story(seed, counts=Counter(events=play_fast(seed)))
+        return Story(seed, counts=Counter(events=play_fast(seed)))
     if options.faults:
         chosen = drawn(seed, faults=options.faults.split(","), rate=options.rate)
         return play(seed, chosen, shlex.join(["--faults", options.faults, "--rate", str(options.rate)]))

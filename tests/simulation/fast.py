@@ -15,17 +15,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import logging
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import cast
-
-import structlog
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
@@ -382,17 +378,6 @@ class Model(Watched):
                 self.past[platform.name] = Past()
                 decided += self.ledger.platforms.standing(platform.name).tasks(State.PLANNED)
         return decided
-
-
-@contextmanager
-def silent() -> Iterator[None]:
-    """Let nothing be logged: rendering lines would take most of the time."""
-    before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 async def _leave() -> None:
