@@ -22,6 +22,10 @@ settings.register_profile("search", max_examples=1000, deadline=None)
 settings.register_profile("every change", derandomize=True)
 settings.load_profile("every change")
 
+# Bytecode is kept, whatever the caller's environment says: each of hundreds of children would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 KEPT_WORKERS = 2
 """Of a kind: more than that are wanted by few tests."""
 

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from orchestrator.cells import LONGEST_CELL, MAX_DIGITS, Fault, read_cell, read_text
 
 N = "+41798284651"
-SIGNS = [chr(code) for code in range(sys.maxunicode + 1)]
-DIGITS = [[sign for sign in SIGNS if unicodedata.decimal(sign, None) == digit] for digit in range(10)]
-DASHES = [sign for sign in SIGNS if unicodedata.category(sign) == "Pd"]
-BLANKS = [*(sign for sign in SIGNS if unicodedata.category(sign) == "Zs"), "\t", "_x0009_", "_x00A0_"]
-UNSEEN = [*(sign for sign in SIGNS if unicodedata.category(sign) == "Cf"), "\ufe0f", "_x200E_"]
+OF_KIND: dict[str, list[str]] = {}
+for sign in map(chr, range(sys.maxunicode + 1)):  # once: a million signs, which every worker of pytest looks at
+    OF_KIND.setdefault(unicodedata.category(sign), []).append(sign)
+DIGITS = [[sign for sign in OF_KIND["Nd"] if unicodedata.decimal(sign) == digit] for digit in range(10)]
+DASHES = OF_KIND["Pd"]
+BLANKS = [*OF_KIND["Zs"], "\t", "_x0009_", "_x00A0_"]
+UNSEEN = [*OF_KIND["Cf"], "\ufe0f", "_x200E_"]
 BRACKETS = ["()", "[]", "\uff08\uff09", "\uff3b\uff3d", "\u3010\u3011", "{}"]
 PLUSES = ["+", "\uff0b", "\ufe62", "\u207a"]
 DOTS = [".", "\u00b7", "\uff0e", "\u3002", "\u30fb"]

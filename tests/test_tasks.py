@@ -68,15 +68,15 @@ def reachable(start: State, *, without: frozenset[Event]) -> set[State]:
     return seen
 
 
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
-def test_every_pair_of_state_and_event(state: State, event: Event) -> None:
+def test_every_pair_of_state_and_event() -> None:
     """An event leads where the list above says, and everywhere else it is an error that names both."""
-    target = EXPECTED.get((state.value, event.value))
-    if target is None:
-        with pytest.raises(IllegalTransitionError, match=f"a {state} task can't take the event {event}"):
-            state_after(state, event)
-    else:
-        assert state_after(state, event) is State(target)
+    for state, event in itertools.product(State, Event):
+        target = EXPECTED.get((state.value, event.value))
+        if target is None:
+            with pytest.raises(IllegalTransitionError, match=f"a {state} task can't take the event {event}"):
+                state_after(state, event)
+        else:
+            assert state_after(state, event) is State(target), (state, event)
 
 
 def test_only_two_events_lead_to_a_second_release() -> None:
@@ -96,14 +96,14 @@ def test_doubt_waits_for_a_person() -> None:
     assert ways_out == {Event.RESUBMIT, Event.ADOPT, Event.FINISH, Event.GIVE_UP}
 
 
-@pytest.mark.parametrize(("origin", "decision", "state"), list(itertools.product(State, Event, State)))
-def test_a_decision_is_taken_back_the_way_it_came(origin: State, decision: Event, state: State) -> None:
+def test_a_decision_is_taken_back_the_way_it_came() -> None:
     """Taking back follows an arrow of the table backwards, and never leads to a state that is sent by itself."""
-    if TRANSITIONS.get((origin, decision)) is state:
-        assert undone(origin, decision, state) is origin
-    else:
-        with pytest.raises(IllegalTransitionError, match="did not come from"):
-            undone(origin, decision, state)
+    for origin, decision, state in itertools.product(State, Event, State):
+        if TRANSITIONS.get((origin, decision)) is state:
+            assert undone(origin, decision, state) is origin, (origin, decision, state)
+        else:
+            with pytest.raises(IllegalTransitionError, match="did not come from"):
+                undone(origin, decision, state)
     assert not [s for s, event in TRANSITIONS if s is State.PLANNED and event in DECISIONS]
 
 
