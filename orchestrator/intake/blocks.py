@@ -95,7 +95,8 @@ class CellBlock:
     """Cells of one column, of rows that are not blank; an empty cell of such a row is an empty text.
 
     `faults` has the reasons of cells that are rejected whatever their text is, by position. `kept` has the cells of the
-    columns called `names`, for every row. `look` stands in a table's first block.
+    columns called `names`, for every row. `look` stands in a table's first block. `filled_lines` counts the lines on
+    which its rows stand, where these can be several a row.
     """
 
     lines: Sequence[int]
@@ -104,6 +105,7 @@ class CellBlock:
     names: tuple[str, ...] = ()
     kept: Sequence[Sequence[str]] = ()
     look: Look | None = None
+    filled_lines: int | None = None
 
     def cells(self) -> Iterator[tuple[int, str]]:
         """Yield line number and text of every cell."""

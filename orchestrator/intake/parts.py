@@ -14,6 +14,7 @@ from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, Declared, LineBlo
 from orchestrator.intake.sources.csv_rows import TableBlock, is_table, read_csv
 from orchestrator.intake.sources.decode import Peeked, as_utf8
 from orchestrator.intake.sources.find import Input, Kind, input_errors
+from orchestrator.intake.sources.line_count import CountedText
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
 from orchestrator.intake.sources.unpack import InputContent, unpacked
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from orchestrator.intake.numbers.decide import NumberRules
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
+    from orchestrator.intake.sources.line_count import LineCount
     from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
 
@@ -69,11 +71,16 @@ ListPart = LineBlock | CellBlock | TableBlock | FilePart
 
 @dataclass(frozen=True, slots=True)
 class DrawnInput:
-    """An input of which all parts were drawn. `has_content` is None where that is for a worker to tell."""
+    """An input of which all parts were drawn. `has_content` is None where that is for a worker to tell.
+
+    `counted` has the lines of one of text, by a count of its bytes; `skipped` of them stand in front of its rows.
+    """
 
     file: InputFile
     has_content: bool | None
     member: str = ""
+    counted: LineCount | None = None
+    skipped: int = 0
 
 
 def draw_parts(
@@ -89,11 +96,20 @@ def draw_parts(
             found.source, source.job.column, source.job.sheet, source.keep, source.job.header_row, source.every
         )
         with input_errors(found.path), unpacked(found, source.stdin, stopped, folder / f"copy{number:06d}") as content:
-            stream = None if content.stream is None else as_utf8(content.stream)
+            text = None if content.stream is None else CountedText(content.stream)
+            stream = None if text is None else as_utf8(text.buffered())
+            skipped = None
             for part in _parts(content, stream, options, source.block_bytes):
+                if skipped is None and not isinstance(part, FilePart):
+                    skipped = _first_line(part) - 1
                 yield found, part
             has_content = None if stream is None else bool(stream.head.strip())
-            drawn.append(DrawnInput(content.fingerprint(), has_content, content.member))
+            counted = None if text is None else text.counted()
+            drawn.append(DrawnInput(content.fingerprint(), has_content, content.member, counted, skipped or 0))
+
+
+def _first_line(part: LineBlock | CellBlock | TableBlock) -> int:
+    return part.lines[0] if isinstance(part, CellBlock) else part.first_line
 
 
 def size_of(part: ListPart) -> int:

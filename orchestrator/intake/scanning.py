@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.intake.blocks import Look
+    from orchestrator.intake.sources.line_count import LineCount
     from orchestrator.intake.sources.table_layout import Keep
     from orchestrator.intake.stored_rows import StoredRows
     from orchestrator.settings import JobSettings
@@ -100,6 +101,9 @@ async def scan(
         raise UsageError(f"{', '.join(files)}: a worker process died of reading it; save it as .csv") from None
     rows = tuple((found, stored) for found, result in zip(owners, results, strict=True) for stored in result)
     scanned = Scanned(tuple(drawn), rows, rules)
+    filled_lines = Counter[Input]()
+    for found, stored in rows:
+        filled_lines[found] += stored.filled_lines
     filled = {found for found, stored in rows if stored.rows}
     declared = {found: stored.declared for found, stored in rows if stored.declared is not None}
     for found, one in zip(source.inputs, drawn, strict=True):
@@ -109,9 +113,20 @@ async def scan(
                 f"{found.source}: there is something in it, and no row could be read: it has a header only, or is no "
                 "list; bring it right, or take it out of `inputs`"
             )
+        if one.counted is not None and found in filled:
+            _check_lines(found, one.counted, one.skipped + filled_lines[found])
     if not scanned.read and not may_be_empty:
         raise UsageError(f"{source.named}: the list is empty")
     return scanned
+
+
+def _check_lines(found: Input, counted: LineCount, read: int) -> None:
+    """Raise `UsageError` when rows don't stand on all lines with something in them, or on more than there are."""
+    if not counted.filled <= read <= counted.lines:
+        raise UsageError(
+            f"{found.source}: it has {counted.lines:,} lines, {counted.filled:,} of them with something in them, and "
+            f"{read:,} could be read; save it anew, as .csv in UTF-8, or as .xlsx"
+        )
 
 
 async def _in_thread(

@@ -27,7 +27,7 @@ class StoredRows:
     `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
     that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
     stand in a file beside it. `look` is that of the block; `declared` stands
-    with the last one of a file.
+    with the last one of a file. `filled_lines` counts the lines of a text on which the rows stand.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class StoredRows:
     columns: tuple[str, ...] = ()
     look: Look | None = None
     declared: Declared | None = None
+    filled_lines: int = 0
 
     @property
     def numbers(self) -> int:
@@ -67,10 +68,12 @@ def store_block(block: Block, rules: NumberRules, path: Path, tables: LookupTabl
         from_text=counts[FROM_TEXT],
         largest=int(rows.numbers.max(initial=0)),
         first_line=rows.first_line,
+        filled_lines=len(rows.lines) if rows.cells is None else len(np.unique(rows.lines)),
     )
     if not isinstance(block, CellBlock):
         return stored
     if block.names:
         kept = block.kept if rows.cells is None else [block.kept[cell] for cell in rows.cells.tolist()]
         write_kept(path, kept)
-    return replace(stored, columns=block.names, look=block.look)
+    filled_lines = stored.filled_lines if block.filled_lines is None else block.filled_lines
+    return replace(stored, columns=block.names, look=block.look, filled_lines=filled_lines)

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.errors import UsageError
-from orchestrator.intake import read_list
+from orchestrator.intake import parts, read_list
 from orchestrator.intake.list_reading import Planned, rebuild
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.sources import parquet_rows, xlsx_rows
@@ -21,7 +21,7 @@ from orchestrator.workbooks import declared_sheets, filled_rows, packed
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
     from .conftest import MakeJob, Write, WriteWorkbook
@@ -66,6 +66,42 @@ async def test_inputs_sheets_and_members(
         ),
         InputAccount("c.zip", 2, 1, 1, 0, parts=(InputAccount("list.txt", 2, 1, 1, 0),)),
     )  # fmt: skip
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("broken", [("a.txt", "read_text"), ("a.csv", "read_csv"), ("a.tsv", "read_csv")])
+@pytest.mark.parametrize("times", [0, 2])
+async def test_a_reader_that_loses_lines_or_finds_too_many(
+    workers: Workers,
+    make_job: MakeJob,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: tuple[str, str],
+    encoding: str,
+    times: int,
+) -> None:
+    """Lines are counted beside the reader of text: what it loses, or gives twice, ends the reading, in any encoding."""
+    name, reader = broken
+    rows = ["phone\tname", *(f"{number}\tZo\u00eb" for number in N)] if name != "a.txt" else N
+    text = "\r\n".join(rows)
+    write(name, text.encode(encoding))
+    (account,) = await accounts(workers, make_job, name)
+    assert account.read == len(N)
+    read = getattr(parts, reader)
+
+    def spoilt(stream: object, *arguments: object, **options: object) -> Iterator[object]:
+        for place, block in enumerate(read(stream, *arguments, **options)):
+            yield from [block] * (times if place == 1 else 1)
+
+    def in_small_blocks(stream: object, *arguments: object, **options: object) -> Iterator[object]:
+        return spoilt(stream, *arguments[:-1], 64, **options)
+
+    monkeypatch.setattr(parts, reader, in_small_blocks)
+    with pytest.raises(
+        UsageError, match=r"it has 2\d lines, 2\d of them with something in them, and \d+ could be read"
+    ):
+        await accounts(workers, make_job, name)
 
 
 @pytest.mark.asyncio(loop_scope="module")

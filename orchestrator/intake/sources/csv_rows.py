@@ -71,8 +71,16 @@ class TableBlock:
 
     def parsed(self) -> CellBlock:
         """Return the cells in it."""
-        rows = ((self.first_line + row.begin, row.cells) for row in self.rows())
-        return cell_block(list(wanted_cells(rows, self.layout)), self.layout, first=self.first)
+        filled_lines = 0
+
+        def rows() -> Iterator[Row]:
+            nonlocal filled_lines
+            for row in self.rows():
+                filled_lines += row.end - row.begin
+                yield self.first_line + row.begin, row.cells
+
+        block = cell_block(list(wanted_cells(rows(), self.layout)), self.layout, first=self.first)
+        return replace(block, filled_lines=filled_lines)
 
     def rows(self) -> Iterator[CsvRecord]:
         """Yield the rows that are not blank; what a stray quote brought together is taken apart."""
@@ -226,15 +234,16 @@ class RecordBuffer:
                 self._long = lines.long_cell(first)
             if self._long is not None:
                 if not end:
-                    self._take(max(self._scanned - 1, 0))  # all but a byte: no field begins at the next one
+                    most = max(self._scanned - 1, 0)  # all but a byte: no field begins at the next one
+                    self._take(most - lines.buffer.endswith(b"\r", 0, most))  # which may be half of a CRLF
                     continue
-                yield self._long
-                self._long = None
                 end -= len(self._take(first + (2 if lines.buffer.startswith(b"\r\n", first) else 1)))
+                yield self._taken_long()
             if end:
                 yield lines.line, self._take(end)
         if self._long is not None:
-            yield self._long
+            lines.line += not lines.take(len(lines.buffer)).endswith((b"\n", b"\r"))
+            yield self._taken_long()
         elif lines.buffer:
             yield lines.line, lines.take(len(lines.buffer))
 
@@ -266,6 +275,13 @@ class RecordBuffer:
             end = max(end, buffer.rfind(b"\n", start) + 1, buffer.rfind(b"\r", start, size - 1) + 1)
         self._scanned = max(undecided, 0)
         return first_end(buffer, since) if end else size - buffer.endswith(b"\r"), end, opened
+
+    def _taken_long(self) -> CellBlock:
+        """Return the cell of the long record, all of whose lines are taken by now."""
+        long, self._long = self._long, None
+        if long is None:
+            raise AssertionError("there is no long record")
+        return replace(long, filled_lines=self._lines.line - long.lines[0])
 
     def _take(self, end: int) -> bytes:
         self._scanned = max(self._scanned - end, 0)
