@@ -12,8 +12,9 @@ hides a digit for punctuation, and so makes somebody else's number.
     said to be beside
     several numbers    kept apart by `;` `,` `|`, a word, or what is read as an extension and is too long for one; by a
                        slash or a line end, where either side is long enough for a number
-    refused            of several, a date, and digits without a plus or zero in front that stand behind a word, or as
-                       an extension: a customer's number is none of a telephone, and they are worth no doubt
+    refused            a date with all of its year (`31.12.1979`), save behind a calling code; of several, digits
+                       without a plus or zero in front that stand behind a word, or as an extension: a customer's number
+                       is none of a telephone, and they are worth no doubt
     faults             see `Fault`: nothing that could be another number is dropped in silence
 
 Shortcuts elsewhere (`intake.numbers.lookup`, `results.numbers`) read whole blocks at once, and only what gives the same
@@ -98,11 +99,16 @@ _OF_TELEPHONES: Final = re.compile(
     re.IGNORECASE,
 )
 """How words begin that people write in front of telephone numbers; other words may name any other number."""
+_DAY, _MONTH, _YEAR = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:19|20)[0-9]{2}"
 _DATED: Final = re.compile(
-    r"(?:(?:19|20)[0-9]{2}([-./])[01]?[0-9]\1[0-3]?[0-9]|[0-3]?[0-9]([-./])[0-3]?[0-9]\2(?:19|20)[0-9]{2})"
+    rf"(?:{_YEAR}([-./] ?){_MONTH}\1{_DAY}|{_DAY}([-./] ?){_MONTH}\2{_YEAR}|{_MONTH}([-./] ?){_DAY}\3{_YEAR})"
     r"(?: [0-2]?[0-9])?"
 )
-"""A date, with the hour that a run of digits may end with."""
+"""A date, with the hour that a run of digits may end with.
+
+One of two digits for the year may be a number: `28.12.79` is how they are written in New Caledonia. Nobody groups the
+eight digits of Norway or Singapore like a day, a month and a whole year.
+"""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _APART: Final = re.compile(r"[ \n(),;:|\"']")
 _EXTENSION: Final = re.compile(
@@ -284,7 +290,7 @@ def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
     if len(others) == 1 and _EXTENSION.fullmatch(gaps[0]) and not _LETTER.search(gaps[1]):
         (extension,) = others
         if _count(extension) <= _LONGEST_EXTENSION and not extension.startswith("+"):
-            return Cell(tuple(map(_digits, _parted(number))), beside=True)
+            return _of_parts([(part, "") for part in _parted(number)], is_beside=True)
     for (run, after), gap in zip(pairwise(runs), gaps, strict=False):
         is_apart = _APART.search(gap) or _HARD.search(gap) or _LETTER.search(gap) or _EXTENSION.fullmatch(gap)
         if gap and not is_apart and after[0][0] != "+":
@@ -309,10 +315,10 @@ def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
 def _of_parts(parts: list[tuple[str, str]], *, is_beside: bool = False) -> Cell:
     """Return the numbers of a cell; each comes with what stands in front of it.
 
-    A single one is believed to be meant. Of several, each is judged for itself: they stand in one cell for some reason,
-    and people write dates and the numbers of customers there.
+    A single one is believed to be meant, save for a date. Of several, each is judged for itself: they stand in one cell
+    for some reason, and people write dates and the numbers of customers there.
     """
-    if len(parts) == 1:
+    if len(parts) == 1 and not _DATED.fullmatch(parts[0][0].strip()):
         return Cell((_digits(parts[0][0]),), beside=is_beside)
     refused = [(place, why) for place, (part, label) in enumerate(parts) if (why := _why_refused(part, label))]
     dates = {place for place, why in refused if why is Fault.DATE}

@@ -153,7 +153,9 @@ _SENTENCES = {
         "{count:,} lines were rounded by a spreadsheet (such as 1.23E+10), their last digits are lost: export the list "
         "anew, with the column formatted as text"
     ),
-    Reason.DATE: "{count:,} lines are dates: is it the right column?",
+    Reason.DATE: (
+        "{count:,} lines are dates: is it the right column? Where they are numbers, put the calling code in front"
+    ),
     Reason.FORMULA: (
         "{count:,} cells are formulas without a stored value: open the workbook in a spreadsheet program and save it"
     ),

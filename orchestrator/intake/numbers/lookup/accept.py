@@ -11,7 +11,7 @@ it. Two kinds of lines are decided:
 Why it changes nothing to take the characters away: it is what the door `cells` does with them. It begins at the first
 plus sign or digit, and passes over what is no letter, digit or `#` behind the last one; between the two it allows
 punctuation, of which the ASCII part but for the apostrophe is used here. What else it sees in them is left to it: a
-spreadsheet's floats, a second number, and dots and other signs that hide digits.
+spreadsheet's floats, a second number, dates, and dots and other signs that hide digits.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ LONGEST_LINE = 64
 """Bytes of a line that is worth a try; `phonenumbers` gives up at 250 characters."""
 MAX_DIGITS = 15
 """More digits are no number, or several, or have zeros in front."""
+IN_DATES = range(6, 11)
+"""Digits of day, month and year, maybe with an hour."""
+LONGEST_MONTH = 2
+"""Digits between the two signs of a date; other numbers have more there."""
 TWO_NUMBERS = 15
 """Fewer digits are not two numbers on both sides of a slash, see `cells`."""
 BATCH = 20_000
@@ -52,13 +56,14 @@ FEW = 4
 
 _PLUS = ord("+")
 _ZERO = ord("0")
-_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER, _SLASH = range(7)
+_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER, _SLASH, _DASH = range(8)
 _KINDS_OF = {
     _DIGIT: b"0123456789",
     _SIGN: b"+",
     _DOT: b".",
-    _INSIDE: b" -()[]",
+    _INSIDE: b" ()[]",
     _SLASH: b"/",
+    _DASH: b"-",
     _AROUND: b"\t\"'`,;:|<>{}=!?$%&@^_",
 }
 _KINDS = bytes(next((kind for kind, chars in _KINDS_OF.items() if char in chars), _OTHER) for char in range(256))
@@ -68,7 +73,7 @@ _HIDING = (b"..", b"---", b"??", b"__", b"?_", b"_?")
 """Signs in a row that may stand for digits."""
 
 _SIGNS, _OTHERS, _FIELD = 21, 42, (1 << 21) - 1
-_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0], np.int64)
+_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0, 0], np.int64)
 """What a character of each kind adds to three counters in one integer: digits, signs, others."""
 
 _POWERS = 10 ** np.arange(19, dtype=np.int64)
@@ -270,10 +275,28 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
     if _SLASH in kinds:
         slashes = np.concatenate(([0], np.cumsum(kinds == _SLASH)))
         is_clean &= (slashes[ends] == slashes[starts]) | (counts < TWO_NUMBERS)
+    in_dates = ~is_signed[found] & (counts[found] >= IN_DATES.start) & (counts[found] < IN_DATES.stop)
+    is_clean[found[in_dates]] &= ~_like_dates(kinds, before, first[in_dates], last[in_dates])
     for hiding in _HIDING:
         if hiding in text:
             is_clean &= ~_holds(text, hiding, starts, ends)
     return begin, counts, is_signed, is_clean
+
+
+def _like_dates(kinds: Bytes, counted: Ints, first: Ints, last: Ints) -> Flags:
+    """Tell where two of the same sign stand in a run of digits, as close to one another as around a month.
+
+    `counted` has the digits before each place in its lowest field.
+    """
+    is_sign = (kinds == _DOT) | (kinds == _SLASH) | (kinds == _DASH)
+    places = np.append(np.flatnonzero(is_sign), [0, 0])
+    before = np.concatenate(([0], np.cumsum(is_sign)))
+    number = before[first]
+    one, other = places[number], places[number + 1]
+    are_two = before[last] - number == 2  # noqa: PLR2004 - one before the month, and one behind
+    between = (counted[other] - counted[one]) & _FIELD
+    found: Flags = are_two & (between <= LONGEST_MONTH) & (kinds[one] == kinds[other])
+    return found
 
 
 def _holds(text: bytes, signs: bytes, starts: Ints, ends: Ints) -> Flags:

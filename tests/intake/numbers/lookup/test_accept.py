@@ -133,9 +133,25 @@ def test_common_forms_are_decided(folder: Path) -> None:
         "00 41 (0)79 828 46 51", "+41 (0)79 828 46 51", "+41.79.828.46.51", "41798284651", '"+41798284651"',
     ]  # fmt: skip
     assert decide(lines, load_tables("CH", folder)) == [41798284651] * len(lines)
-    assert decide(["(650) 253-0000", "1-650-253-0000", "011 41 79 828 46 51"], load_tables("US", folder)) == [
-        16502530000, 16502530000, 41798284651,
-    ]  # fmt: skip
+    american = ["(650) 253-0000", "1-650-253-0000", "650-253-0000", "650.253.0000", "011 41 79 828 46 51"]
+    assert decide(american, load_tables("US", folder)) == [*[16502530000] * 4, 41798284651]
+
+
+@pytest.mark.parametrize("region", ["NO", "SG", "NC", "US"])
+def test_dates(region: str, folder: Path) -> None:
+    """What may be a date is left to what tells it from a number; groups of two digits, and other signs, are none."""
+    rnd = random.Random(region)  # noqa: S311 - the same every time
+    lines = []
+    for _ in range(4000):
+        parts = [*rnd.sample([str(rnd.randint(0, 32)), f"{rnd.randint(0, 13):02d}", str(rnd.randint(1890, 2110))], 3)]
+        one, other = rnd.choice("-./"), rnd.choice("-./ ")
+        other = one if rnd.random() < 0.7 else other
+        blank = rnd.choice(["", "", " "])
+        text = f"{parts[0]}{one}{blank}{parts[1]}{other}{blank}{parts[2]}"
+        lines.append(rnd.choice(["", "", "", '"', "(", "+47 "]) + text + rnd.choice(["", "", "", ".", '"', " 10", ";"]))
+    compare(lines, region, folder)
+    plain = {"NO": "22 22 22 22", "SG": "6521 8000", "NC": "28 12 79", "US": "650 253 0000"}[region]
+    assert decide([plain, plain], load_tables(region, folder))[0] > 0
 
 
 @pytest.mark.parametrize("region", [*COMMON, *ODD])
