@@ -24,7 +24,11 @@ def main() -> int:
     interrupts.listen()
     # The memory and the threads that numpy's library takes go by the cores of the machine, and nothing here needs them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    _raise_files()
+    # As many open files as this user may have, where a shell hands out fewer (macOS: 256).
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wish = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wish:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wish, hard))
     if reason := _too_little():
         sys.stderr.write(f"orchestrator: {reason}\n")
         if "--json" in sys.argv:
@@ -33,14 +37,6 @@ def main() -> int:
     from orchestrator.cli import main as command  # noqa: PLC0415 - see above
 
     return command()
-
-
-def _raise_files() -> None:
-    """Take as many open files as this user may have, where a shell hands out fewer (macOS: 256)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wish = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
-    if soft != resource.RLIM_INFINITY and soft < wish:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wish, hard))
 
 
 def _too_little() -> str:

@@ -176,15 +176,11 @@ def read_cell(value: object) -> Cell:
         case bool():
             return Cell(fault=Fault.NOT_A_NUMBER)
         case int() | float():
-            return _of_number(value)
+            # With a fraction, or not above zero, it is no telephone number, whatever its digits are.
+            whole = int(value) if 0 < value < float("inf") else 0
+            return Cell((str(whole),)) if whole and whole == value else Cell(fault=Fault.NOT_A_NUMBER)
         case _:
             return read_text(str(value).strip())
-
-
-def _of_number(value: float) -> Cell:
-    """Read a number; one with a fraction, or not above zero, is no telephone number, whatever its digits are."""
-    whole = int(value) if 0 < value < float("inf") else 0
-    return Cell((str(whole),)) if whole and whole == value else Cell(fault=Fault.NOT_A_NUMBER)
 
 
 def read_text(text: str) -> Cell:

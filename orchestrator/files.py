@@ -112,17 +112,14 @@ def make_private_directory(path: Path) -> None:
     """
     with disk_errors(path):
         missing = [p for p in (path, *path.parents) if not p.exists()]
-        _sync_name(missing[-1].parent if missing else path)
+        there = missing[-1].parent if missing else path
+        # Its name may be somebody else's to make durable, as in /tmp or at a mount; then it is not for us to do.
+        if not there.is_mount():
+            with suppress(PermissionError):
+                sync_directory(there.parent)
         for directory in reversed(missing):
             directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
             sync_directory(directory.parent)
-
-
-def _sync_name(path: Path) -> None:
-    """Make the name of a directory durable that may be somebody else's: then it is not for us to do."""
-    if not path.is_mount():
-        with suppress(PermissionError):
-            sync_directory(path.parent)
 
 
 def make_private(path: Path) -> None:

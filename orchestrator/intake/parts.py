@@ -138,7 +138,19 @@ def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | No
         case TableBlock():
             return [store_block(part.parsed(), rules, stem, tables)]
         case FilePart():
-            return _store_file(part, rules, stem, tables)
+            stored: list[StoredRows] = []
+            declared = None
+            try:
+                for block in _reader(part.kind)(part.path, part.options, part.block_bytes):
+                    if isinstance(block, Declared):
+                        declared = block
+                    else:
+                        stored.append(store_block(block, rules, stem.with_name(f"{stem.name}-{len(stored)}"), tables))
+            except MemoryError:
+                message = f"{part.options.source}: reading this file takes too much memory; save it as .csv"
+                raise UsageError(message) from None
+            *others, last = stored or [store_block(CellBlock([], []), rules, stem)]
+            return [*others, replace(last, declared=declared)]
         case _:
             assert_never(part)
 
@@ -147,22 +159,6 @@ def _tables(rules: NumberRules, folder: Path) -> LookupTables:
     from orchestrator.intake.numbers.lookup.lookup_tables import load_tables  # noqa: PLC0415 - small lists need none of it
 
     return load_tables(rules.default_region, folder)
-
-
-def _store_file(part: FilePart, rules: NumberRules, stem: Path, tables: LookupTables | None) -> list[StoredRows]:
-    stored: list[StoredRows] = []
-    declared = None
-    try:
-        for block in _reader(part.kind)(part.path, part.options, part.block_bytes):
-            if isinstance(block, Declared):
-                declared = block
-            else:
-                stored.append(store_block(block, rules, stem.with_name(f"{stem.name}-{len(stored)}"), tables))
-    except MemoryError:
-        message = f"{part.options.source}: reading this file takes too much memory; save it as .csv"
-        raise UsageError(message) from None
-    *others, last = stored or [store_block(CellBlock([], []), rules, stem)]
-    return [*others, replace(last, declared=declared)]
 
 
 def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock | Declared]]:

@@ -40,13 +40,10 @@ class Preparation:
                 self._looked = True
                 self._tables = _kept(self._region)
             if self._tables is None and self._seen >= LARGE_BYTES:
-                self._tables = await self._prepared()
+                from orchestrator.intake.numbers.lookup.lookup_tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
+
+                self._tables = await self._workers.run(prepare_tables, self._region, cache_folder(), self._work_folder)
         return self._tables
-
-    async def _prepared(self) -> Path:
-        from orchestrator.intake.numbers.lookup.lookup_tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
-
-        return await self._workers.run(prepare_tables, self._region, cache_folder(), self._work_folder)
 
 
 def announced_bytes(inputs: Iterable[Input]) -> int:

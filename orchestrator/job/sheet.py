@@ -84,6 +84,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) for name in platforms)
     counts = ledger.plan.counts()
     directory = settings.job.directory if into is None else into
+    last = ledger.runs.last()
     request = MasterRequest(
         directory=directory,
         platforms=platforms,
@@ -92,7 +93,8 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         banner="" if ledger.platforms.made_up().isdisjoint(platforms) else SANDBOX_BANNER,
         facts=(
             ("Job", settings.job.name),
-            *_checked_on(ledger),
+            # Verdicts age, and a sheet is passed on without its job.
+            *([("Checked", f"{datetime.fromtimestamp(last.started_at, UTC):%Y-%m-%d}")] if last is not None else []),
             ("Lines read", f"{counts.read:,}"),
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
@@ -107,12 +109,6 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         csv=settings.output.csv,
     )
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
-
-
-def _checked_on(ledger: Ledger) -> list[tuple[str, str]]:
-    """Return the day of the last run: verdicts age, and a sheet is passed on without its job."""
-    last = ledger.runs.last()
-    return [("Checked", f"{datetime.fromtimestamp(last.started_at, UTC):%Y-%m-%d}")] if last is not None else []
 
 
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:

@@ -95,7 +95,23 @@ def write_result(order: ResultOrder, file: IO[bytes]) -> None:
         case ".xlsx":
             write_workbook(file, shape, numbers, columns)
         case _:
-            _write_zip(order.task_id, file, shape, numbers, columns)
+            # The same rows several times, as the vendor has them: whoever reads all members counts them twice or more.
+            folder = f"{order.task_id}/" if shape.folder else ""
+            words = columns[0] if shape.verdict_header else [""] * len(numbers)
+            yes, no = (
+                "".join(f"{n}\n" for n, w in zip(numbers, words, strict=True) if w == word).encode()
+                for word in shape.words[:2]
+            )
+            with (
+                ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+                tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as book,
+            ):
+                write_workbook(book, shape, numbers, columns)
+                book.seek(0)
+                _put(archive, f"{folder}all.csv", _csv(shape, numbers, columns))
+                _put(archive, f"{folder}result.xlsx", iter(lambda: book.read(_COPY_BYTES), b""))
+                _put(archive, f"{folder}{shape.registered}", iter([yes]))
+                _put(archive, f"{folder}unregistered.txt", iter([no]))
 
 
 def result_bytes(order: ResultOrder) -> bytes:
@@ -135,27 +151,6 @@ def _csv(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]])
         block = slice(start, start + _BLOCK_ROWS)
         rows = zip(numbers[block], *(column[block] for column in columns), strict=True)
         yield "".join(f"{','.join(row)}\n" for row in rows).encode()
-
-
-def _write_zip(
-    task_id: str, file: IO[bytes], shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]]
-) -> None:
-    """Write the same rows several times, as the vendor does: whoever reads all members counts them twice or more."""
-    folder = f"{task_id}/" if shape.folder else ""
-    words = columns[0] if shape.verdict_header else [""] * len(numbers)
-    yes, no = (
-        "".join(f"{n}\n" for n, w in zip(numbers, words, strict=True) if w == word).encode() for word in shape.words[:2]
-    )
-    with (
-        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
-        tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as book,
-    ):
-        write_workbook(book, shape, numbers, columns)
-        book.seek(0)
-        _put(archive, f"{folder}all.csv", _csv(shape, numbers, columns))
-        _put(archive, f"{folder}result.xlsx", iter(lambda: book.read(_COPY_BYTES), b""))
-        _put(archive, f"{folder}{shape.registered}", iter([yes]))
-        _put(archive, f"{folder}unregistered.txt", iter([no]))
 
 
 def _put(archive: ZipFile, name: str, blocks: Iterator[bytes]) -> None:

@@ -78,7 +78,19 @@ def shape_of(seed: int, task_id: str, style: ApiStyle, platform: str) -> Shape:
     spanish = style is ApiStyle.V1 and platform == "amazon"
     words = _SPANISH if spanish else _YES_NO
     if chance(seed, "documented", task_id) < _DOCUMENTED_SHARE:
-        return _documented(platform, words[0])
+        return Shape(
+            number_header="Number",
+            verdict_header=VERDICT_HEADERS.get(platform, platform),
+            words=(*words[0], *WORDS[2:]),
+            form=NumberForm.PLUS,
+            order=RowOrder.AS_SENT,
+            folder=True,
+            registered=_REGISTERED[0],
+            cell_references=True,
+            shared_strings=True,
+            dimension=Dimension.RIGHT,
+            further=FURTHER_COLUMNS.get(platform, ()),
+        )
     own = VERDICT_HEADERS.get(platform, platform)
     headers = (own, own.upper(), own.capitalize(), *(("activated", "Activated") if own == platform else ()))
     return Shape(
@@ -92,21 +104,5 @@ def shape_of(seed: int, task_id: str, style: ApiStyle, platform: str) -> Shape:
         cell_references=pick((True, False), seed, "references", task_id),
         shared_strings=pick((True, False), seed, "strings", task_id),
         dimension=pick(tuple(Dimension), seed, "dimension", task_id),
-        further=FURTHER_COLUMNS.get(platform, ()),
-    )
-
-
-def _documented(platform: str, yes_no: tuple[str, str]) -> Shape:
-    return Shape(
-        number_header="Number",
-        verdict_header=VERDICT_HEADERS.get(platform, platform),
-        words=(*yes_no, *WORDS[2:]),
-        form=NumberForm.PLUS,
-        order=RowOrder.AS_SENT,
-        folder=True,
-        registered=_REGISTERED[0],
-        cell_references=True,
-        shared_strings=True,
-        dimension=Dimension.RIGHT,
         further=FURTHER_COLUMNS.get(platform, ()),
     )

@@ -205,7 +205,9 @@ def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
     total, success, failure = (_count(content.get(key)) or 0 for key in ("total", "success", "failure"))
     url = content.get("result_url")
     link = url.strip() if isinstance(url, str) else ""
-    return TaskReport(task_id, _plain(status), total, success, failure, link or None)
+    # JSON can spell half characters, which no file takes.
+    plain = status.strip().lower()[:MAX_STATUS].encode(errors="replace").decode()
+    return TaskReport(task_id, plain, total, success, failure, link or None)
 
 
 def read_balance(answer: HttpAnswer) -> float | None:
@@ -347,11 +349,6 @@ def _number(value: object, *, allow_infinite: bool = False) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) or (allow_infinite and math.isinf(number)) else None
-
-
-def _plain(status: str) -> str:
-    """Return a status as a ledger can hold it: JSON can spell half characters, which no file takes."""
-    return status.strip().lower()[:MAX_STATUS].encode(errors="replace").decode()
 
 
 def _count(value: object) -> int | None:

@@ -115,7 +115,7 @@ FILES: Final = (
     Ablation(
         "verdict files are compared with the ledger's hashes",
         "repair",
-        "lost = await _altered(versions.workers, files)",
+        "lost = await altered_files(versions.workers, files)",
         "lost = []",
         "job/test_repair.py::test_verdicts_are_made_anew_from_the_result[words exchanged]",
         "Verdicts that were altered on the disk stand in the master.",
@@ -277,7 +277,7 @@ FILES: Final = (
     Ablation(
         "the name of a folder that a killed run made is synced",
         "make_private_directory",
-        "_sync_name(missing[-1].parent if missing else path)",
+        "sync_directory(there.parent)",
         "pass",
         "test_files.py::test_the_name_of_a_directory_that_a_killed_run_made_is_durable",
         "A power loss some time after a kill takes the whole job away.",

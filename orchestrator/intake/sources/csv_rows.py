@@ -226,7 +226,8 @@ class RecordBuffer:
                 # A stray quote, as no field is so long: what stands behind it goes to be read line by line.
                 torn = end_of_lines(lines.buffer, opened)
                 if not torn or self._long is not None:
-                    raise self._never_closed(opened)
+                    line = self._lines.line + count_lines(self._lines.buffer[:opened])
+                    raise UsageError(f"{self._source}: line {line}: a quote is opened there and never closed")
                 yield lines.line, self._take(torn)
                 self._scanned = 0
                 continue
@@ -286,10 +287,6 @@ class RecordBuffer:
     def _take(self, end: int) -> bytes:
         self._scanned = max(self._scanned - end, 0)
         return self._lines.take(end)
-
-    def _never_closed(self, opened: int) -> UsageError:
-        line = self._lines.line + count_lines(self._lines.buffer[:opened])
-        return UsageError(f"{self._source}: line {line}: a quote is opened there and never closed")
 
 
 @dataclass(frozen=True, slots=True)

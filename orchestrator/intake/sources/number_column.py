@@ -122,14 +122,11 @@ def _guess(headers: Sequence[str]) -> list[int]:
     return [i for i, header in enumerate(headers) if is_known(header)]
 
 
-def _plain(header: str) -> str:
-    letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
-    return _PUNCTUATION.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip()
-
-
 def is_known(header: str) -> bool:
     """Whether a header says that its column holds numbers."""
-    return _plain(header.partition("#")[0]) in _KNOWN
+    header = header.partition("#")[0]
+    letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
+    return _PUNCTUATION.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip() in _KNOWN
 
 
 def _holds_number(text: str) -> bool:

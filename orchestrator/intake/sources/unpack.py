@@ -118,7 +118,14 @@ class _Layers:
             return self._open_zip(path or self._copy(peeked), layers)
         if head.startswith(_PARQUET):
             return InputContent(Kind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
-        return self._plain(peeked, name)
+        kind = kind_of(name)
+        if kind in (Kind.WORKBOOK, Kind.PARQUET):
+            what = "a workbook" if kind is Kind.WORKBOOK else "a parquet file"
+            raise UsageError(
+                f"{self.source}: this can't be read as {what}, although its name says so; save it anew, or name "
+                "it for what it is"
+            )
+        return InputContent(kind, self.fingerprint, peeked.buffered())
 
     def _open_zip(self, path: str, layers: int) -> InputContent:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
@@ -162,16 +169,6 @@ class _Layers:
         except OSError as error:
             raise UsageError(f"{self.source}: {error.strerror or error}") from error
 
-    def _plain(self, stream: Peeked, name: str) -> InputContent:
-        kind = kind_of(name)
-        if kind in (Kind.WORKBOOK, Kind.PARQUET):
-            what = "a workbook" if kind is Kind.WORKBOOK else "a parquet file"
-            raise UsageError(
-                f"{self.source}: this can't be read as {what}, although its name says so; save it anew, or name "
-                "it for what it is"
-            )
-        return InputContent(kind, self.fingerprint, stream.buffered())
-
     def _check_depth(self, layers: int) -> None:
         if layers >= MAX_LAYERS:
             raise UsageError(f"{self.source}: packed more than {MAX_LAYERS} times over; unpack it")
@@ -180,7 +177,10 @@ class _Layers:
 @contextmanager
 def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]:
     if found.is_standard_input:
-        yield _buffered(_own_stdin() if stdin is None else stdin)  # not ours to close
+        stream = _own_stdin() if stdin is None else stdin
+        if not isinstance(stream, io.BufferedIOBase):
+            raise TypeError("standard input must be a buffered binary stream")
+        yield stream  # not ours to close
     else:
         with Path(found.path).open("rb") as file:
             yield file
@@ -190,12 +190,6 @@ def _own_stdin() -> BinaryIO:
     if sys.stdin is None:  # so Python says that the descriptor was closed when it began
         raise UsageError("standard input is closed; pipe the list into it, or name a file in `inputs`")
     return sys.stdin.buffer
-
-
-def _buffered(stream: BinaryIO) -> io.BufferedIOBase:
-    if not isinstance(stream, io.BufferedIOBase):
-        raise TypeError("standard input must be a buffered binary stream")
-    return stream
 
 
 def _damage(source: str) -> AbstractContextManager[None]:

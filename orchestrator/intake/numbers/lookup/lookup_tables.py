@@ -152,20 +152,17 @@ def _table(region: str | None, folder: Path | None) -> LookupTable:
     kept = None if path is None else _read(path, key)
     if kept is not None:
         return kept
-    built = _build(region)
-    if path is not None:
-        with suppress(StorageError):
-            _keep(path, key, built)
-    return built
-
-
-def _build(region: str | None) -> LookupTable:
     from orchestrator.intake.numbers.lookup.automata import international, national  # noqa: PLC0415 - kept tables need none of it
 
     automaton: Automaton = international() if region is None else national(region)
     if len(automaton.steps) > np.iinfo(np.uint16).max:
-        return LookupTable(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
-    return LookupTable(automaton.start, np.array(automaton.steps, np.uint16), np.array(automaton.labels, np.uint8))
+        built = LookupTable(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
+    else:
+        built = LookupTable(automaton.start, np.array(automaton.steps, np.uint16), np.array(automaton.labels, np.uint8))
+    if path is not None:
+        with suppress(StorageError):
+            _keep(path, key, built)
+    return built
 
 
 def _outlook(table: LookupTable) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:

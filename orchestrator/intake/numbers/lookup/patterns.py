@@ -82,7 +82,12 @@ class _Compiler:
                 return self._group(value[0], value[3], following)
             case op.MAX_REPEAT if value[1] is not op.MAXREPEAT:
                 least, most, content = value
-                return self._repeat(least, most, content, following)
+                entries = following
+                for _ in range(most - least):
+                    entries = _unique((*self.sequence(content, entries), *following))
+                for _ in range(least):
+                    entries = self.sequence(content, entries)
+                return entries
             case op.AT if value in {op.AT_END, op.AT_END_STRING} and {target for target, _ in following} == {
                 self._goal
             }:
@@ -93,14 +98,6 @@ class _Compiler:
         if number is not None and number == self._last_group:
             following = tuple((target, True) for target, _ in following)
         return self.sequence(content, following)
-
-    def _repeat(self, least: int, most: int, content: Any, following: Entries) -> Entries:
-        entries = following
-        for _ in range(most - least):
-            entries = _unique((*self.sequence(content, entries), *following))
-        for _ in range(least):
-            entries = self.sequence(content, entries)
-        return entries
 
 
 def _unique(entries: Iterable[Entry]) -> Entries:
