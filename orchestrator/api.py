@@ -110,6 +110,8 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         exit_code=None if last is None or last.exit_code is None else ExitCode(last.exit_code),
         reason=last.reason if last else "",
         max_cost=settings.budget.max_cost,
+        planned_usd=report.planned_usd,
+        warning=report.warning,
     )
     built = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
     content = cast("Status", {**built, **summary.CLOSED} if report.closed else {**built})

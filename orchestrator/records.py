@@ -204,10 +204,48 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Money:
+    """Sums of money, in 1e-9 USD. `reserved`, `charged` and `in_doubt` together are what counts against the budget.
+
+    `quoted` is what the prices gave for all that was sent, each task once. `reserved` is at the vendor, `charged` is
+    over, `in_doubt` is what nobody knows the vendor to have charged. Each counts what the vendor told instead of the
+    price, where it told anything: `told` is how much that is, `told_quoted` what the prices gave for the same tasks.
+    `refunded` is by how much less it told at the end than at first.
+    """
+
+    quoted: int = 0
+    reserved: int = 0
+    charged: int = 0
+    in_doubt: int = 0
+    refunded: int = 0
+    told: int = 0
+    told_quoted: int = 0
+
+    def __add__(self, other: Money) -> Money:
+        return Money(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    @property
+    def spent(self) -> int:
+        """What counts against the budget."""
+        return self.reserved + self.charged + self.in_doubt
+
+    def expected(self, price_nano: int) -> int:
+        """Return what is to be expected of a task for which the price gives `price_nano`.
+
+        That is more where the vendor has told more than the prices gave so far.
+        """
+        if not 0 < self.told_quoted < self.told:
+            return price_nano
+        return -(-price_nano * self.told // self.told_quoted)
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where one platform stands, summed in the ledger.
 
     `submits` and `cost_nano` (1e-9 USD) count what the vendor may have charged: refused and put-off submits are free.
+    `generations` has the money of each generation of which anything was sent, and `other_currencies` are those in which
+    the vendor told amounts that were not added.
     """
 
     platform: str
@@ -217,6 +255,13 @@ class Standing:
     submits: int
     status_calls: int
     cost_nano: int
+    generations: Mapping[int, Money] = field(default_factory=dict)
+    other_currencies: tuple[str, ...] = ()
+
+    @property
+    def money(self) -> Money:
+        """The money of all generations."""
+        return sum(self.generations.values(), Money())
 
     def tasks(self, *states: State) -> int:
         """Return how many tasks are in one of `states`, or in all when none is named."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.dispatch.backoff import delay_s
 from orchestrator.logger import log
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from orchestrator.errors import TemporaryError
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import BackoffSettings, PollingSettings
+    from orchestrator.tasks import TaskKey
+    from orchestrator.vendor_api.meanings import Charge
     from orchestrator.workers import Workers
 
 T = TypeVar("T")
+
+USD: Final = "USD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,31 @@ class RunContext:
             return change(ledger)
 
         return await self.ledger.record(both)
+
+    def settled(self, platform: PlatformRun, key: TaskKey, charge: Charge) -> Callable[[Ledger], None]:
+        """Return the change that counts what the vendor says that a task costs.
+
+        Only USD is added, for nobody knows at which rate the vendor would turn another currency into it: that is told,
+        once a run.
+        """
+        amounts = [amount for amount in (charge.estimated, charge.actual) if amount is not None]
+        other = {amount.currency or "an untold currency" for amount in amounts} - {USD}
+        for currency in sorted(other - platform.other_currencies):
+            log.warning("amounts_not_in_usd", platform=platform.name, currency=currency, help="they are not added")
+        platform.other_currencies |= other
+        nano = [
+            None if amount is None or amount.currency != USD else amount.nano
+            for amount in (charge.estimated, charge.actual)
+        ]
+        at = self.clock()
+
+        def settle(ledger: Ledger) -> None:
+            for currency in sorted(other):
+                ledger.platforms.note_currency(platform.name, currency)
+            if nano != [None, None]:
+                ledger.transitions.settle(key, estimated_nano=nano[0], actual_nano=nano[1], at=at)
+
+        return settle
 
     def well(self, vendor: VendorRun) -> None:
         """Note that a vendor answered sensibly."""

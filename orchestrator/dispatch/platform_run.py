@@ -58,7 +58,8 @@ class VendorRun:
 
     `answered` is whether any call was answered sensibly in this run; before that the vendor is asked what is free, next
     at `ask_at`. `doubtful_at` is when a gateway may have denied a call in the vendor's place, infinity after a good
-    answer. `trouble` says why it is unreachable.
+    answer. `trouble` says why it is unreachable, and `balance_usd` is what it said of the balance, None if nothing;
+    `out_of_funds` is whether a submit was refused for it.
     """
 
     name: str
@@ -74,6 +75,8 @@ class VendorRun:
     poll_denied: str = ""
     unreachable: bool = False
     trouble: str = ""
+    balance_usd: float | None = None
+    out_of_funds: bool = False
     platforms: list[PlatformRun] = field(default_factory=list)
 
     def callable_at(self, now: float) -> float:
@@ -89,7 +92,8 @@ class PlatformRun:
 
     `leaving` counts the calls that wait to leave; `submits` and `at_vendor` are the owners of their places.
     `denied` and `poll_denied` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
-    vendor's, of submits. Nothing is released whose answer may come after `deadline_at`.
+    vendor's, of submits. In `other_currencies` than USD it told amounts in this run. Nothing is released whose answer
+    may come after `deadline_at`.
     """
 
     name: str
@@ -111,6 +115,7 @@ class PlatformRun:
     leaving: int = 0
     experience: Experience = field(default_factory=Experience)
     told: bool = False
+    other_currencies: set[str] = field(default_factory=set)
     submits: SubmitPlaces = field(init=False)
     at_vendor: VendorPlaces = field(init=False)
 

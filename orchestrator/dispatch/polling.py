@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.dispatch.watching import Watch, Watcher
+    from orchestrator.ledger import Ledger
     from orchestrator.vendor_api.client import Leave
     from orchestrator.vendor_api.meanings import TaskReport
 
@@ -70,11 +71,15 @@ class Poller:
             step: _AfterPoll = self._after_error(platform, watch, error, began)
         else:
             at, heard = self._context.clock(), report
-            progressed = await self._context.ledger.record(
-                lambda ledger: ledger.transitions.note_status(
+            settle = self._context.settled(platform, watch.key, heard.charge)
+
+            def note(ledger: Ledger) -> bool:
+                settle(ledger)
+                return ledger.transitions.note_status(
                     watch.key, status=heard.status, total=heard.total, success=heard.success, at=at, calls=calls
                 )
-            )
+
+            progressed = await self._context.ledger.record(note)
             step = self._after_report(platform, watch, report, progressed=progressed)
         match step:
             case _Follow(url):

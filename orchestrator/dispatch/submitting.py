@@ -168,12 +168,16 @@ class Submitter:
         # Before all else that could fail, so that a log has it even if the disk is gone.
         log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", task_id=answer.task_id)
         at = self._context.clock()
+        settle = self._context.settled(platform, key, answer.charge)
 
         def accept(ledger: Ledger) -> State:
             if not attempt.released:  # the vendor answered before it had the whole body, and says that it has it
                 cost, name = attempt.cost_nano, attempt.sent_name
                 ledger.transitions.release(key, cost_nano=cost, max_cost_nano=None, at=at, sent_name=name)
-            return ledger.transitions.accept(key, answer.task_id, total=answer.total or 0, at=at)
+            state = ledger.transitions.accept(key, answer.task_id, total=answer.total or 0, at=at)
+            if state is not State.IN_DOUBT:
+                settle(ledger)
+            return state
 
         state = await self._context.note(platform, accept)
         if state is State.IN_DOUBT:
@@ -209,6 +213,7 @@ class Submitter:
             log.error("vendor_says_stop", platform=platform.name, status=answer.status, reason=answer.reason)
         else:
             platform.vendor.denied = answer.reason
+            platform.vendor.out_of_funds = answer.status == HTTPStatus.PAYMENT_REQUIRED
             log.error("vendor_says_stop", vendor=platform.vendor.name, status=answer.status, reason=answer.reason)
 
     def _doubted(self, attempt: Attempt, reason: str) -> None:

@@ -11,25 +11,31 @@ from orchestrator.report.printed import money
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.ledger import Ledger
-    from orchestrator.records import Task
+    from orchestrator.records import Standing, Task
     from orchestrator.settings import Settings
 
+TOLERANCE: Final = 1.001
+"""An end that is dearer than planned by less is not worth a word: vendors round amounts up."""
 NANO: Final = 1_000_000_000
 """The ledger counts money in 1e-9 USD: sums of floats would drift away from max_cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCost:
-    """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price."""
+    """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price.
+
+    `priced_usd` is what the price alone gives, whatever the vendor has told so far.
+    """
 
     platform: str
     tasks: int
     rows: int
     skipped: int
     cost_usd: float | None
+    priced_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,17 @@ class Objection:
 def planned_costs(
     ledger: Ledger, settings: Settings, *, further: Mapping[str, Sequence[int]] | None = None
 ) -> tuple[PlannedCost, ...]:
-    """Return, per platform in config order, what is still to be sent, with tasks of `further` sizes, if any."""
+    """Return, per platform in config order, what is still to be sent, with tasks of `further` sizes, if any.
+
+    Where the vendor has told more than the price gave so far, the rest is expected to cost accordingly more.
+    """
     standing = ledger.platforms.standing()
     costs = []
     for name, platform in settings.platforms.items():
         sizes = Counter(ledger.tasks.planned_sizes(name)) + Counter((further or {}).get(name, ()))
-        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
+        so_far = standing[name].money
+        priced = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
+        nano = sum(so_far.expected(platform.cost_nano(rows)) * tasks for rows, tasks in sizes.items())
         costs.append(
             PlannedCost(
                 platform=name,
@@ -65,6 +76,7 @@ def planned_costs(
                 rows=sum(rows * tasks for rows, tasks in sizes.items()),
                 skipped=standing[name].tasks(State.SKIPPED),
                 cost_usd=None if platform.price_per_10000 is None else nano / NANO,
+                priced_usd=None if platform.price_per_10000 is None else priced / NANO,
             )
         )
     return tuple(costs)
@@ -75,6 +87,33 @@ def total_cost(costs: Sequence[PlannedCost]) -> float | None:
     due = [cost.cost_usd for cost in costs if cost.tasks]
     known = [cost for cost in due if cost is not None]
     return round(sum(known), 9) if len(known) == len(due) else None
+
+
+def shortfall(balance_usd: float | None, costs: Sequence[PlannedCost]) -> str:
+    """Say how much a balance lacks for what is still to be sent to its vendor; "" when nothing, or nobody knows."""
+    cost_usd = total_cost(costs)
+    if balance_usd is None or not cost_usd or balance_usd + 1 / NANO >= cost_usd:
+        return ""
+    return (
+        f"the balance is {money(round(balance_usd, 9))}, what is left to send there costs {money(cost_usd)}: "
+        f"{money(round(cost_usd - balance_usd, 9))} are missing; top it up"
+    )
+
+
+def outlook(standings: Iterable[Standing], costs: Sequence[PlannedCost]) -> str:
+    """Say by how much the job will be dearer than its prices gave, by what is known so far; "" when it won't be."""
+    if total_cost(costs) is None:
+        return ""
+    spent = [(standing.money.spent, standing.money.quoted) for standing in standings]
+    planned_usd = sum(quoted for _, quoted in spent) / NANO + sum(cost.priced_usd or 0.0 for cost in costs)
+    expected_usd = sum(nano for nano, _ in spent) / NANO + sum(cost.cost_usd or 0.0 for cost in costs)
+    if expected_usd <= planned_usd * TOLERANCE:
+        return ""
+    return (
+        f"by what is spent so far the job will cost {money(round(expected_usd, 9))} in the end, "
+        f"{money(round(expected_usd - planned_usd, 9))} more than planned: set price_per_10000 and billing_block to "
+        "what the vendor takes, and see orchestrator plan"
+    )
 
 
 def cost_again(settings: Settings, task: Task) -> float | None:

@@ -30,7 +30,8 @@ async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool
         if settings.vendors[vendor.name].is_sandbox:
             continue
         try:
-            vendor.answered = await vendor.client.balance(leave=partial(leave, vendor.pace)) is not None
+            vendor.balance_usd = await vendor.client.balance(leave=partial(leave, vendor.pace))
+            vendor.answered = vendor.balance_usd is not None
         except CallError as error:
             if isinstance(error, NoSuchHostError | CertificateError) and not begun:
                 raise UsageError(check_the_address(vendor.name, error, settings)) from None

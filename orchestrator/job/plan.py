@@ -12,7 +12,7 @@ from orchestrator.dispatch.pace import Pace, leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
 from orchestrator.intake import LEFT_OUT
 from orchestrator.job.access import opened
-from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, total_cost
+from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
 from orchestrator.job.greeting import check_the_address
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.rehearsal import rehearse
@@ -23,6 +23,8 @@ from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.job.world import World
     from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
@@ -82,9 +84,7 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
             async with vendor_clients(settings, read_keys(settings, world.environ), world) as clients:
                 for name, client in clients.items():
                     own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
-                    findings += await _look_at_vendor(
-                        name, client, settings, world, total_cost(own), begun=ledger.runs.begun
-                    )
+                    findings += await _look_at_vendor(name, client, settings, world, own, begun=ledger.runs.begun)
         if objected := objection(settings, costs, ledger.platforms.spent_nano()):
             findings.append((objected.finding_code, objected.text))
         free_bytes = shutil.disk_usage(settings.job.directory).free
@@ -111,7 +111,7 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
 
 
 async def _look_at_vendor(
-    name: str, client: VendorClient, settings: Settings, world: World, cost_usd: float | None, *, begun: bool
+    name: str, client: VendorClient, settings: Settings, world: World, costs: Sequence[PlannedCost], *, begun: bool
 ) -> list[tuple[ExitCode, str]]:
     pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
     findings = []
@@ -123,9 +123,8 @@ async def _look_at_vendor(
         surely = isinstance(error, NoSuchHostError | CertificateError) and not begun
         text = check_the_address(name, error, settings) if surely else str(error)
         return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
-    if balance is not None and cost_usd is not None and balance < cost_usd:
-        text = f"vendor {name}: the balance is {balance:.2f} USD, the plan costs {cost_usd:.4f} USD; top it up"
-        findings.append((ExitCode.VENDOR_STOP, text))
+    if lacking := shortfall(balance, costs):
+        findings.append((ExitCode.VENDOR_STOP, f"vendor {name}: {lacking}"))
     if client.last_date is not None:
         skew_s = abs(world.clock() - client.last_date.timestamp())
         if skew_s > CLOCK_TOLERANCE_S:

@@ -18,13 +18,13 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
 from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.pace import Pace
+from orchestrator.dispatch.pace import Pace, leave
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
-from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
+from orchestrator.errors import CallError, ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
-from orchestrator.job.budget import NANO, objection, planned_costs
+from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.greeting import greet
@@ -48,7 +48,7 @@ from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import Coroutine, Iterator, Mapping, Sequence
 
     from orchestrator.job.budget import Objection, PlannedCost
     from orchestrator.job.world import World
@@ -161,6 +161,7 @@ class _Run:
         self._serial = 0
         self._planned = False
         self._master: MasterReport | None = None
+        self._dearer = ""
 
     async def go(self) -> RunReport:
         self._serial = self._ledger.change(
@@ -257,6 +258,7 @@ class _Run:
             greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
             await self._unless_stopped(greet(greeted, settings, begun=begun))
+            _pause_the_short(platforms, costs)
             max_cost = None if settings.is_sandbox else settings.budget.max_cost
             context = RunContext(
                 job_name=settings.job.name,
@@ -272,6 +274,9 @@ class _Run:
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
             await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
+            if not self._stop.reason:
+                costs, _ = await self._writer.do(self._reckoned)
+                await _say_what_is_missing(platforms, costs)
         now = asyncio.get_running_loop().time()
         late = [platform.caution.answer_s for platform in platforms if platform.is_too_late(now)]
         if self._stop.reason:
@@ -371,6 +376,12 @@ class _Run:
 
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> Summary:
         standings = ledger.platforms.standing()
+        configured = [standings[name] for name in self._settings.platforms if name in standings]
+        costs = planned_costs(ledger, self._settings) if len(configured) == len(self._settings.platforms) else ()
+        dearer = "" if self._settings.is_sandbox else outlook(configured, costs)
+        if dearer and not self._dearer:
+            log.warning("dearer_than_planned", reason=dearer)
+        self._dearer = dearer
         facts = summary.RunFacts(
             job=self._settings.job.name,
             job_id=ledger.runs.job_id,
@@ -387,8 +398,9 @@ class _Run:
             again_after_s=end.again_after_s if end else None,
             max_cost=self._settings.budget.max_cost,
             needed_usd=end.needed_usd if end else None,
+            planned_usd={cost.platform: cost.cost_usd for cost in costs},
+            warning=dearer,
         )
-        configured = [standings[name] for name in self._settings.platforms if name in standings]
         findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
         content = summary.build(
             facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
@@ -396,3 +408,26 @@ class _Run:
         if self._master:
             content["master_made_of"] = made_of(ledger, self._settings)
         return content
+
+
+def _pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
+    """Send nothing to a vendor whose balance does not cover what is left for it; what is there is collected."""
+    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+        if lacking := shortfall(vendor.balance_usd, _of_vendor(vendor, costs)):
+            vendor.denied = lacking
+            log.error("balance_too_low", vendor=vendor.name, reason=lacking)
+
+
+async def _say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
+    """Ask a vendor that found the balance used up for it: whoever tops it up wants to know by how much."""
+    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+        if vendor.out_of_funds:
+            with suppress(CallError):
+                balance_usd = await vendor.client.balance(leave=partial(leave, vendor.pace))
+                if lacking := shortfall(balance_usd, _of_vendor(vendor, costs)):
+                    vendor.denied += f": {lacking}"
+
+
+def _of_vendor(vendor: VendorRun, costs: Sequence[PlannedCost]) -> list[PlannedCost]:
+    names = {platform.name for platform in vendor.platforms}
+    return [cost for cost in costs if cost.platform in names]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
+from orchestrator.job.budget import NANO
 from orchestrator.job.extras import Extras, WantedExtras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.layout import (
@@ -22,6 +23,8 @@ from orchestrator.jobdir.layout import (
     verdict_path,
 )
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
+from orchestrator.records import Money
+from orchestrator.report.printed import money
 from orchestrator.settings import CsvStyle
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 
@@ -99,6 +102,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
+            *_costs(list(standing.values()), sandbox=settings.is_sandbox),
         ),
         columns=kept_columns(counts, settings),
         rejects=(
@@ -109,6 +113,18 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         csv=settings.output.csv,
     )
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
+
+
+def _costs(standings: Sequence[Standing], *, sandbox: bool) -> list[tuple[str, str]]:
+    """Return what the job has cost: the sheet is what those see who pay. The embedded vendor is free."""
+    total = sum((standing.money for standing in standings), Money())
+    if sandbox or not total.spent:
+        return []
+    sums = {"Charged": total.charged, "At work": total.reserved, "In doubt": total.in_doubt, "Refunded": total.refunded}
+    rows = [(name, nano) for name, nano in sums.items() if nano or name == "Charged"]
+    if len(standings) > 1:
+        rows += [(f"Cost of {standing.platform}", standing.money.spent) for standing in standings]
+    return [(name, money(nano / NANO)) for name, nano in rows]
 
 
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
+from orchestrator.job.budget import outlook, planned_costs
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.records import ListCounts, RunRecord, Standing, Task, Token
     from orchestrator.settings import Settings
 
@@ -18,6 +21,8 @@ class StatusReport:
     """What `status` shows; `standings` in config order, `held` and `failed` tasks and `findings` with their reasons.
 
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
+    `planned_usd` is what the tasks that are still to be sent will cost, by platform, and `warning` what the money that
+    is spent gives reason for.
     `sandbox` says whether verdicts that are shown come from the embedded vendor.
     """
 
@@ -35,12 +40,16 @@ class StatusReport:
     cost_usd: float
     closed: bool
     sandbox: bool
+    planned_usd: Mapping[str, float | None]
+    warning: str
 
 
 def job_status(settings: Settings) -> StatusReport:
     """Read the ledger; `UsageError` when there is none."""
     with opened_to_read(settings) as ledger:
         standings = ledger.platforms.standing()
+        known = all(name in standings for name in settings.platforms)
+        costs = planned_costs(ledger, settings) if known else ()
         return StatusReport(
             job_id=ledger.runs.job_id,
             serial=ledger.runs.serial,
@@ -55,5 +64,7 @@ def job_status(settings: Settings) -> StatusReport:
             decided=tuple(ledger.tasks.decided(serial=ledger.runs.serial)),
             cost_usd=ledger.platforms.spent_nano() / 1e9,
             closed=ledger.runs.closed,
+            planned_usd={cost.platform: cost.cost_usd for cost in costs},
+            warning="" if settings.is_sandbox else outlook(standings.values(), costs),
             sandbox=not ledger.platforms.made_up().isdisjoint(settings.platforms),
         )

@@ -68,6 +68,7 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
         check.inputs()
         check.chunks()
         check.lists()
+        check.money()
         check.verdicts()
         await check.master()
     findings = tuple(check.findings)
@@ -148,6 +149,13 @@ class _Check:
                     self.findings.append(f"{path}: altered since it was written")
                 else:
                     self.right[name] = found
+
+    def money(self) -> None:
+        """Count what was spent anew: by the tasks, and by the events alone."""
+        findings = self._ledger.platforms.money_findings()
+        self.findings += findings
+        if not findings:
+            self.right["cost ledger"] = len(self._ledger.platforms.standing())
 
     def verdicts(self) -> None:
         """Hash results and verdicts of every task that is done, and check that they belong to it."""

@@ -51,7 +51,7 @@ class PlanTables:
         """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
         if of_job(self._connection, "begun_at") is not None:
             raise IllegalTransitionError("a begun job keeps its plan")
-        for table in ("tasks", "chunks", "platforms", "tally"):
+        for table in ("tasks", "chunks", "platforms", "tally", "money"):
             self._connection.run(f"DELETE FROM {table}")
         self._connection.run(_NOTE_PLAN, (plan.name, json.dumps(plan.reading, sort_keys=True)))
         self.extend(plan.listed, plan.chunks, plan.platforms)

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.ledger.run_table import of_job
-from orchestrator.records import Memory, PlannedPlatform, Standing
+from orchestrator.ledger.sqlite_schema import COSTS_OF_EVENTS, MONEY_OF_TASKS
+from orchestrator.records import Memory, Money, PlannedPlatform, Standing
 from orchestrator.settings import SANDBOX
 from orchestrator.tasks import State
 
@@ -25,11 +26,15 @@ NAMED: Final = (
     ("chunks", "only_platform"),
     ("tasks", "platform"),
     ("tally", "platform"),
+    ("money", "platform"),
     ("verdicts", "platform"),
     ("quarantine", "platform"),
     ("events", "platform"),
 )
 """Where the names of platforms stand: table, column."""
+
+_SUMMED: Final = ("tally", "money")
+"""Sums of a platform's tasks, by triggers that count down to nothing and leave rows that say so."""
 
 _ADD = "INSERT INTO platforms (name, vendor, fixed) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING"
 _RESPELL = "UPDATE platforms SET vendor = ?, fixed = ? WHERE name = ?"
@@ -45,7 +50,13 @@ _IN_QUARANTINE = "SELECT platform, chunk, sha256, path FROM quarantine"
 _MOVE_IN_QUARANTINE = "UPDATE quarantine SET path = ? WHERE platform = ? AND chunk = ? AND sha256 = ?"
 _NOTE_FORMER = "UPDATE platforms SET former = ? WHERE name = ?"
 _NOTE_MOVING = "UPDATE job SET moving = ?"
-_SUMS = "SELECT name, submits, status_calls, cost_nano FROM platforms"
+_SUMS = "SELECT name, submits, status_calls, cost_nano, other_currencies FROM platforms"
+_MONEY = (
+    "SELECT generation, quoted_nano, reserved_nano, charged_nano, in_doubt_nano, refunded_nano, told_nano, "
+    "told_quoted_nano FROM money WHERE platform = ? ORDER BY generation"
+)
+_OTHER_CURRENCIES = "SELECT other_currencies FROM platforms WHERE name = ?"
+_NOTE_CURRENCIES = "UPDATE platforms SET other_currencies = ? WHERE name = ?"
 _TALLY = "SELECT state, tasks, rows FROM tally WHERE platform = ?"
 _VERDICTS = "SELECT word, rows FROM verdicts WHERE platform = ?"
 _ADD_VERDICTS = (
@@ -100,8 +111,7 @@ class PlatformTable:
 
     def forget(self, platform: str) -> None:
         """Take a platform out of the plan of whose tasks none can be at the vendor."""
-        # The tally too: its triggers count down to nothing, and leave rows that say so.
-        for table, column in (("tasks", "platform"), ("tally", "platform"), ("platforms", "name")):
+        for table, column in (("tasks", "platform"), *((name, "platform") for name in _SUMMED), ("platforms", "name")):
             self._connection.run(f"DELETE FROM {table} WHERE {column} = ?", (platform,))
 
     # --- other names -------------------------------------------------------------------------------------------------
@@ -148,7 +158,7 @@ class PlatformTable:
     def standing(self) -> dict[str, Standing]:
         """Return where every platform stands; costs the same for ten tasks and for a million."""
         standings = {}
-        for name, submits, status_calls, cost in list(self._connection.rows(_SUMS)):
+        for name, submits, status_calls, cost, currencies in list(self._connection.rows(_SUMS)):
             tally = list(self._connection.rows(_TALLY, (name,)))
             with self._connection.understood():
                 standings[name] = Standing(
@@ -159,8 +169,38 @@ class PlatformTable:
                     submits=submits,
                     status_calls=status_calls,
                     cost_nano=cost,
+                    generations=self.money(name),
+                    other_currencies=tuple(json.loads(currencies)),
                 )
         return standings
+
+    def money(self, platform: str) -> dict[int, Money]:
+        """Return what was spent on a platform, by generation."""
+        return {generation: Money(*sums) for generation, *sums in self._connection.rows(_MONEY, (platform,))}
+
+    def money_findings(self) -> list[str]:
+        """Say where the sums of money are not what the tasks, and their events, give when counted anew."""
+        findings = []
+        noted = {(name, generation): sums for name in self.fixed() for generation, sums in self.money(name).items()}
+        tasks = {(name, at): Money(*sums) for name, at, *sums in self._connection.rows(MONEY_OF_TASKS)}
+        for name, generation in sorted({*noted, *tasks}):
+            if noted.get((name, generation), Money()) != tasks.get((name, generation), Money()):
+                findings.append(f"{name}: the money of generation {generation} is not what its tasks cost")
+        events = dict(self._connection.rows(f"SELECT platform, sum(nano) FROM ({COSTS_OF_EVENTS}) GROUP BY platform"))
+        for name, standing in self.standing().items():
+            for said, nano in (("its tasks", standing.money.spent), ("its events", events.get(name, 0))):
+                if nano != standing.cost_nano:
+                    findings.append(
+                        f"{name}: {standing.cost_nano / 1e9:.9g} USD are counted as spent, {said} say {nano / 1e9:.9g}"
+                    )
+        return findings
+
+    def note_currency(self, platform: str, currency: str) -> None:
+        """Note that the vendor told an amount in another currency than USD; such an amount is not added."""
+        with self._connection.understood():
+            noted = json.loads(self._connection.value(_OTHER_CURRENCIES, (platform,)))
+        if currency not in noted:
+            self._connection.run(_NOTE_CURRENCIES, (json.dumps([*noted, currency]), platform))
 
     def spent_nano(self) -> int:
         """Return what all submits may have cost so far, in 1e-9 USD; those to the embedded vendor cost nothing."""

@@ -20,6 +20,63 @@ CREATE TRIGGER details_stay BEFORE UPDATE OF detail ON events WHEN (SELECT close
 """
 """Only the name of a platform may become another one, and a purged job may forget what it knew of numbers."""
 
+_MONEY_OF_TASK = {
+    "quoted_nano": "{0}quoted_nano",
+    "reserved_nano": "CASE WHEN {at_work} THEN {0}cost_nano ELSE 0 END",
+    "charged_nano": "{0}earlier_nano + CASE WHEN {at_work} OR {doubtful} THEN 0 ELSE {0}cost_nano END",
+    "in_doubt_nano": "{0}doubted_nano + CASE WHEN {doubtful} THEN {0}cost_nano ELSE 0 END",
+    "refunded_nano": "CASE WHEN {0}actual_nano < {0}estimated_nano THEN {0}estimated_nano - {0}actual_nano ELSE 0 END",
+    "told_nano": "CASE WHEN coalesce({0}actual_nano, {0}estimated_nano) IS NULL THEN 0 ELSE {0}cost_nano END",
+    "told_quoted_nano": "CASE WHEN coalesce({0}actual_nano, {0}estimated_nano) IS NULL THEN 0 ELSE {0}quoted_nano END",
+}
+"""What a task adds to the sums of money, see `records.Money`; reserved, charged and in doubt are all that it costs."""
+
+
+def _money_of(row: str) -> list[str]:
+    """Return what a task adds to each sum; `row` is `new.`, `old.` or nothing, in front of its columns."""
+    at_work = f"{row}state IN ('released', 'submitted', 'stalled') AND {row}actual_nano IS NULL"
+    # Given up without an id: whether it was charged, nobody will know.
+    doubtful = f"({row}state = 'in_doubt' OR {row}state IN ('failed', 'retried') AND {row}task_id IS NULL)"
+    return [term.format(row, at_work=at_work, doubtful=doubtful) for term in _MONEY_OF_TASK.values()]
+
+
+_MONEY = f"""
+CREATE TABLE money (
+    platform TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    {"".join(f"{name} INTEGER NOT NULL DEFAULT 0, " for name in _MONEY_OF_TASK)}
+    PRIMARY KEY (platform, generation)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER money_update AFTER UPDATE OF state, task_id, cost_nano, quoted_nano, estimated_nano, actual_nano,
+    earlier_nano, doubted_nano ON tasks BEGIN
+    INSERT INTO money VALUES (new.platform, (SELECT generation FROM chunks WHERE chunk = new.chunk),
+        {", ".join(f"({new}) - ({old})" for new, old in zip(_money_of("new."), _money_of("old."), strict=True))})
+        ON CONFLICT (platform, generation) DO UPDATE
+        SET {", ".join(f"{name} = {name} + excluded.{name}" for name in _MONEY_OF_TASK)};
+END;
+"""
+"""Sums of money by platform and generation. They are kept by what a task costs before and after each change of it."""
+
+MONEY_OF_TASKS = f"""
+SELECT platform, generation, {", ".join(f"sum({term})" for term in _money_of(""))}
+FROM tasks JOIN chunks USING (chunk) GROUP BY platform, generation
+"""
+"""The same, counted anew."""
+
+COSTS_OF_EVENTS = """
+WITH submits AS (
+    SELECT platform, chunk, event, detail, lead(event) OVER (PARTITION BY platform, chunk ORDER BY seq) AS answer
+    FROM events WHERE event IN ('release', 'put_off', 'accept', 'refuse', 'doubt')
+), changes AS (
+    SELECT platform, chunk, json_extract(detail, '$.cost_nano') AS nano FROM submits
+    WHERE event = 'release' AND coalesce(answer, '') NOT IN ('put_off', 'refuse')
+    UNION ALL SELECT platform, chunk, json_extract(detail, '$.change_nano') FROM events WHERE event = 'settle'
+)
+SELECT platform, chunk, sum(nano) AS nano FROM changes GROUP BY platform, chunk
+"""
+"""What each task has cost with all of its submits, by its events alone."""
+
 _QUARANTINE = """
 CREATE TABLE quarantine (
     platform TEXT NOT NULL,
@@ -78,7 +135,8 @@ CREATE TABLE platforms (
     unread INTEGER NOT NULL DEFAULT 1,
     settings_sha256 TEXT NOT NULL DEFAULT '',
     slowest_s REAL NOT NULL DEFAULT 0,
-    former TEXT NOT NULL DEFAULT '[]'
+    former TEXT NOT NULL DEFAULT '[]',
+    other_currencies TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 
 CREATE TABLE chunks (
@@ -111,11 +169,16 @@ CREATE TABLE tasks (
     evidence TEXT,
     decided TEXT,
     failures INTEGER NOT NULL DEFAULT 0,
+    quoted_nano INTEGER NOT NULL DEFAULT 0,
+    estimated_nano INTEGER,
+    actual_nano INTEGER,
+    earlier_nano INTEGER NOT NULL DEFAULT 0,
+    doubted_nano INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (platform, chunk),
     CHECK (state <> 'submitted' OR task_id IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX tasks_by_state ON tasks (platform, state, chunk);
+CREATE INDEX tasks_by_state ON tasks (platform, state, chunk, rows);
 CREATE UNIQUE INDEX one_task_an_id ON tasks (vendor, task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
 
@@ -142,6 +205,7 @@ CREATE TRIGGER tally_update AFTER UPDATE OF state ON tasks WHEN old.state <> new
         ON CONFLICT DO UPDATE SET tasks = tasks + 1, rows = rows + new.rows;
 END;
 
+{_MONEY}
 CREATE TABLE verdicts (
     platform TEXT NOT NULL,
     word TEXT NOT NULL,
@@ -206,6 +270,19 @@ ALTER TABLE platforms ADD COLUMN settings_sha256 TEXT NOT NULL DEFAULT '';
 ALTER TABLE platforms ADD COLUMN slowest_s REAL NOT NULL DEFAULT 0;
 ALTER TABLE platforms ADD COLUMN former TEXT NOT NULL DEFAULT '[]';
 UPDATE platforms SET unread = name NOT IN (SELECT platform FROM tally WHERE state = 'done' AND tasks > 0);
+ALTER TABLE platforms ADD COLUMN other_currencies TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE tasks ADD COLUMN quoted_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN estimated_nano INTEGER;
+ALTER TABLE tasks ADD COLUMN actual_nano INTEGER;
+ALTER TABLE tasks ADD COLUMN earlier_nano INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN doubted_nano INTEGER NOT NULL DEFAULT 0;
+UPDATE tasks SET quoted_nano = cost_nano;
+UPDATE tasks SET doubted_nano = paid.nano - cost_nano
+FROM ({COSTS_OF_EVENTS}) AS paid WHERE tasks.platform = paid.platform AND tasks.chunk = paid.chunk;
+DROP INDEX tasks_by_state;
+CREATE INDEX tasks_by_state ON tasks (platform, state, chunk, rows);
+{_MONEY}
+INSERT INTO money {MONEY_OF_TASKS};
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.

@@ -5,7 +5,7 @@ Rules:
 - A task changes its state by an event that `tasks.TRANSITIONS` allows.
 - A person's decision can be taken back as long as nothing has come of it: until the task's next event.
 - What a submit may cost is reserved in the transaction that releases it; only an answer that says "no task was made"
-  gives it back.
+  gives it back. What the vendor says that a task costs counts in its place.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import BudgetError, UsageError
+from orchestrator.records import Money
 from orchestrator.tasks import Event, IllegalTransitionError, State, TaskKey, state_after, undone
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ _BEFORE: Final = (
     "state",
     "task_id",
     "cost_nano",
+    "quoted_nano",
+    "estimated_nano",
+    "actual_nano",
+    "earlier_nano",
+    "doubted_nano",
     "submitted_at",
     "progress_at",
     "vendor_status",
@@ -43,13 +49,16 @@ _BEFORE: Final = (
 """What a decision may change."""
 
 _KEPT: Final = ("result", "verdicts", "result_columns", "extra_columns")
+SETTLE: Final = "settle"
+"""The event in which the vendor told what a task costs: it changes no state, so the table does not have it."""
 
 _COUNT_FAILURE = "UPDATE tasks SET failures = failures + 1 WHERE platform = ? AND chunk = ? RETURNING failures"
 _NOTE_PROGRESS = (
     "UPDATE tasks SET vendor_status = ?, total = ?, success = ?, progress_at = ? WHERE platform = ? AND chunk = ?"
 )
 _GIVE_ID_BACK = "UPDATE tasks SET task_id = ? WHERE platform = ? AND chunk = ?"
-_COSTS_NOTHING = "UPDATE tasks SET cost_nano = 0 WHERE platform = ? AND chunk = ?"
+_COSTS_NOTHING = "UPDATE tasks SET cost_nano = 0, quoted_nano = 0 WHERE platform = ? AND chunk = ?"
+_SETTLE = "UPDATE tasks SET cost_nano = ?, estimated_nano = ?, actual_nano = ? WHERE platform = ? AND chunk = ?"
 _ADD_EVENT = (
     "INSERT INTO events (at, serial, platform, chunk, event, origin, target, task_id, detail) "
     "SELECT ?, job.serial, platform, chunk, ?, ?, ?, task_id, ? FROM tasks, job WHERE platform = ? AND chunk = ?"
@@ -72,12 +81,22 @@ class Transitions:
     ) -> None:
         """Reserve the cost and note that the last bytes of a submit, a file called `sent_name`, are about to leave.
 
+        `cost_nano` is what the price gives. Where the vendor has told more so far, accordingly more is reserved: else
+        what it tells of the last tasks would exceed the budget.
+
         Raises `BudgetError` when the cost does not fit any more. With `max_cost_nano` None nothing
         is checked: for the embedded vendor, without a limit, and for a task that the vendor has made already.
         """
+        quoted_nano = cost_nano
+        cost_nano = sum(self._platforms.money(key.platform).values(), Money()).expected(quoted_nano)
         if max_cost_nano is not None and self._platforms.spent_nano() + cost_nano > max_cost_nano:
             raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")
-        sent: dict[str, Any] = {"cost_nano": cost_nano, "sent_name": sent_name, "released_at": at}
+        sent: dict[str, Any] = {
+            "cost_nano": cost_nano,
+            "quoted_nano": quoted_nano,
+            "sent_name": sent_name,
+            "released_at": at,
+        }
         self._take(key, Event.RELEASE, at=at, detail={"cost_nano": cost_nano}, **sent)
         self._platforms.charge(key.platform, submits=1, cost_nano=cost_nano)
         self._runs.begin_job(at=at)
@@ -116,6 +135,23 @@ class Transitions:
         (cost,) = self._of(key, "cost_nano")
         self._connection.run(_COSTS_NOTHING, (key.platform, key.chunk))
         self._platforms.charge(key.platform, submits=-1, cost_nano=-cost)
+
+    def settle(
+        self, key: TaskKey, *, estimated_nano: int | None = None, actual_nano: int | None = None, at: float
+    ) -> None:
+        """Count what the vendor says that a task costs in the place of what was reserved for it.
+
+        Both in 1e-9 USD: what it expects, and what it has charged, which counts where both are known; None is not told.
+        """
+        state, cost, *before = self._of(key, "state", "cost_nano", "estimated_nano", "actual_nano")
+        told = [b if new is None else new for new, b in zip((estimated_nano, actual_nano), before, strict=True)]
+        if told == before:
+            return
+        now = next(nano for nano in reversed(told) if nano is not None)
+        self._connection.run(_SETTLE, (now, *told, key.platform, key.chunk))
+        self._platforms.charge(key.platform, cost_nano=now - cost)
+        detail = {"estimated_nano": told[0], "actual_nano": told[1], "change_nano": now - cost}
+        self._connection.run(_ADD_EVENT, (at, SETTLE, state, state, json.dumps(detail), key.platform, key.chunk))
 
     # --- at the vendor -----------------------------------------------------------------------------------------------
 
@@ -217,8 +253,15 @@ class Transitions:
 
     def resubmit(self, key: TaskKey, *, at: float) -> None:
         """Plan a held task again, on a person's decision; what the first submit may have cost stays counted."""
+        state, task_id, cost, earlier, doubted = self._of(
+            key, "state", "task_id", "cost_nano", "earlier_nano", "doubted_nano"
+        )
         fresh: dict[str, Any] = {"vendor_status": "", "total": 0, "success": 0, "failures": 0}
-        self._take(key, Event.RESUBMIT, at=at, decided=True, task_id=None, cost_nano=0, **fresh)
+        # The next submit is quoted anew, and the job's quote counts a task once.
+        fresh |= {"cost_nano": 0, "quoted_nano": 0, "estimated_nano": None, "actual_nano": None}
+        is_doubtful = state == State.IN_DOUBT or task_id is None
+        fresh |= {"doubted_nano": doubted + cost} if is_doubtful else {"earlier_nano": earlier + cost}
+        self._take(key, Event.RESUBMIT, at=at, decided=True, task_id=None, **fresh)
 
     def adopt(self, key: TaskKey, task_id: str, *, at: float) -> None:
         """Give a task the vendor's task id that a person found; `UsageError` when another has it.

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -18,6 +18,7 @@ from orchestrator.files import write_json
 from orchestrator.jobdir.layout import SUMMARY
 from orchestrator.jobdir.verdict_words import in_order
 from orchestrator.redact import mask_numbers, printable
+from orchestrator.report.cost_ledger import JobMoney, PlatformMoney, job_money, platform_money, usd
 from orchestrator.report.printed import count, duration, money
 from orchestrator.tasks import State
 
@@ -123,6 +124,7 @@ class PlatformContent(TypedDict):
     submits: int
     status_calls: int
     cost: float
+    money: PlatformMoney
 
 
 class MasterContent(TypedDict):
@@ -154,6 +156,7 @@ class Summary(TypedDict):
     rejected_by_reason: dict[str, int]
     cost: float
     max_cost: float | None
+    money: JobMoney
     platforms: dict[str, PlatformContent]
     held: list[str]
     findings: list[str]
@@ -168,7 +171,8 @@ class RunFacts:
     `config` is the file as the user would name it, `arguments` what names the job behind any command, and `options`
     what the next run is to have behind that; `token` says how far the ledger is. `needed_usd` is the max_cost that
     would do after exit code 5. `exit_code` is None while the run lasts; serial 0 and `started_at` None mean that there
-    was no run yet.
+    was no run yet. `planned_usd` is what the tasks that are still to be sent will cost, by platform, None without a
+    price; `warning` is what the money that is spent gives reason for.
     """
 
     job: str
@@ -186,6 +190,8 @@ class RunFacts:
     options: str = ""
     max_cost: float | None = None
     needed_usd: float | None = None
+    planned_usd: Mapping[str, float | None] = field(default_factory=dict)
+    warning: str = ""
 
 
 def build(
@@ -222,9 +228,16 @@ def build(
         "rejected_by_reason": dict(counts.rejected_by_reason),
         "cost": usd(sum(standing.cost_nano for standing in standings)),
         "max_cost": None if facts.max_cost is None or math.isinf(facts.max_cost) else facts.max_cost,
-        "platforms": {s.platform: _platform(s, cells.get(s.platform, s.verdicts)) for s in standings},
+        "money": job_money(standings, facts.planned_usd, facts.warning),
+        "platforms": {
+            s.platform: _platform(s, cells.get(s.platform, s.verdicts), facts.planned_usd.get(s.platform))
+            for s in standings
+        },
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
-        "findings": [f"{task.key}: {printable(mask_numbers(task.reason))}" for task in findings[:MAX_HELD_NAMES]],
+        "findings": [
+            *filter(None, (facts.warning,)),
+            *(f"{task.key}: {printable(mask_numbers(task.reason))}" for task in findings[:MAX_HELD_NAMES]),
+        ],
         "master": master_files(master) if master else [],
     }
 
@@ -311,11 +324,6 @@ def master_files(master: MasterReport) -> list[MasterContent]:
     return [{"path": file.path, "sha256": file.sha256, "rows": file.rows} for file in master.files]
 
 
-def usd(nano: int) -> float:
-    """Turn 1e-9 USD into USD, to nine digits."""
-    return round(nano / 1e9, 9)
-
-
 def utc(at: float | None) -> str | None:
     """Write a moment, in seconds since the epoch, as ISO 8601 in UTC."""
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -356,7 +364,7 @@ def _state(facts: RunFacts) -> str:
     return "finished" if facts.exit_code in _FINISHED else "stopped"
 
 
-def _platform(standing: Standing, verdicts: Mapping[str, int]) -> PlatformContent:
+def _platform(standing: Standing, verdicts: Mapping[str, int], planned_usd: float | None) -> PlatformContent:
     planned = standing.tasks(State.PLANNED)
     return {
         "tasks": standing.tasks(),
@@ -371,4 +379,5 @@ def _platform(standing: Standing, verdicts: Mapping[str, int]) -> PlatformConten
         "submits": standing.submits,
         "status_calls": standing.status_calls,
         "cost": usd(standing.cost_nano),
+        "money": platform_money(standing, planned_usd),
     }

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, TypedDict
 
 from orchestrator.redact import mask_numbers, printable
+from orchestrator.report.cost_ledger import usd
 from orchestrator.report.printed import money
-from orchestrator.report.summary import usd, utc
+from orchestrator.report.summary import utc
 from orchestrator.tasks import DECISIONS, Event
 
 if TYPE_CHECKING:

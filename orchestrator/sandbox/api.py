@@ -91,17 +91,28 @@ class Api:
         task = await self._submit(request, ApiStyle.SIMPLE, {"user_id"})
         stamp = _timestamp(task.created_at)
         answer = {"created_at": stamp, "updated_at": stamp, "task_id": task.id, "user_id": task.user_id}
+        answer |= self._amounts(task)
         return self._created(task, answer | {"status": Status.PENDING, "total": 0, "success": 0, "failure": 0})
 
     async def _submit_v1(self, request: web.Request) -> web.StreamResponse:
         task = await self._submit(request, ApiStyle.V1, {"task_type"})
-        answer = {"task_id": task.id, "status": Status.PENDING, "total": task.rows}
+        answer = {"task_id": task.id, "status": Status.PENDING, "total": task.rows} | self._amounts(task)
         stamp = _timestamp(task.created_at)
         return self._created(task, answer | {"message": "Task created successfully", "created_at": stamp})
 
     def _created(self, task: TaskRecord, answer: dict[str, Any]) -> web.Response:
         accepted = chance(self._state.seed, "accepted", task.id) < _ACCEPTED_SHARE
         return web.json_response(answer, status=202 if accepted else 200)
+
+    def _amounts(self, task: TaskRecord, *, is_over: bool = False) -> dict[str, Any]:
+        """Return what the vendor says that a task costs: at first what it expects, at the end what it has taken."""
+        options = self._state.options
+        if options.currency is None:
+            return {}
+        told = {"estimated_amount": task.cost * options.estimate_factor} | (
+            {"actual_amount": task.cost} if is_over else {}
+        )
+        return {name: {"amount": f"{usd:.9f}", "currency": options.currency} for name, usd in told.items()}
 
     async def _submit(self, request: web.Request, style: ApiStyle, allowed: set[str]) -> TaskRecord:
         """Take one submit from its first byte to a task on record; raise `Refusal` or `ResetError`."""
@@ -157,7 +168,7 @@ class Api:
             sha256=form.upload.sha256,
             size_bytes=form.upload.size_bytes,
             rows=rows,
-            cost=cost(platform, rows),
+            cost=round(cost(platform, rows) * self._state.options.price_factor, 9),
             file_name=form.upload.file_name,
             user_id=form.fields.get("user_id", _ANONYMOUS),
             created_at=self._clock(),
@@ -229,7 +240,7 @@ class Api:
             "total": task.rows,
             "success": success * progress.rows_done // task.rows,
             "failure": failure * progress.rows_done // task.rows,
-        }
+        } | self._amounts(task, is_over=status in (Status.EXPORTED, Status.FAILED))
         if status is Status.EXPORTED:
             expired = link_is_expired(state.seed, state.faults, task.id, entry.nth)
             entry.fault = entry.fault or ("expired_link" if expired else "")

@@ -34,7 +34,9 @@ class Options:
 
     `requests_per_second`: a request that comes less than 1/rate - `tolerance_s` after the one before it, whatever
     became of that one, is answered 429; None is no limit. `max_in_flight`: unfinished tasks a platform. `balance`:
-    USD, over the life of the directory. `min_rows`: by platform, over what the catalogue says.
+    USD, over the life of the directory. `min_rows`: by platform, over what the catalogue says. `price_factor`: what it
+    takes against the catalogue, and `estimate_factor`: what it says at first against what it takes, both told in
+    `currency`, or not at all with None.
     """
 
     requests_per_second: float | None = None
@@ -45,6 +47,9 @@ class Options:
     max_upload_bytes: int = 1 << 30
     link_lifetime_s: int = 3_600
     result_format: ResultFormat = ResultFormat.DOCUMENTED
+    price_factor: float = 1.0
+    estimate_factor: float = 1.0
+    currency: str | None = "USD"
 
     def __post_init__(self) -> None:
         if not 1 <= self.link_lifetime_s <= MAX_LIFETIME_S:

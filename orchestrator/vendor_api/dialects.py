@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -22,7 +23,9 @@ from orchestrator.settings import PlatformSettings, Style
 from orchestrator.vendor_api.meanings import (
     KNOWN_STATUSES,
     Accepted,
+    Amount,
     Cause,
+    Charge,
     InDoubt,
     PutOff,
     Refused,
@@ -41,12 +44,15 @@ MAX_RETRY_AFTER_S: Final = 3600.0
 MAX_WORDS: Final = 200
 MAX_COUNT: Final = 10**15
 MAX_STATUS: Final = 64
+MAX_AMOUNT: Final = 1_000_000
+"""More than that no task costs, in any currency that is counted: the vendor has mixed something up."""
 
 TWICE: Final = object()
 _REPORTED: Final = ("task_id", "status", "total", "success", "failure", "result_url")
 
 # Ids go into URLs and messages. A name of dots only would walk up the path.
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGITS = re.compile(r"\d{7,}")
 
 _STOPS: Final = {
@@ -207,14 +213,17 @@ def read_report(answer: HttpAnswer, task_id: str) -> TaskReport:
     link = url.strip() if isinstance(url, str) else ""
     # JSON can spell half characters, which no file takes.
     plain = status.strip().lower()[:MAX_STATUS].encode(errors="replace").decode()
-    return TaskReport(task_id, plain, total, success, failure, link or None)
+    return TaskReport(task_id, plain, total, success, failure, link or None, _charge(content))
 
 
 def read_balance(answer: HttpAnswer) -> float | None:
-    """Return the balance in USD, None when the vendor has no such page; raises `CallError`s."""
+    """Return the balance in USD with any credit, None when the vendor has no such page; raises `CallError`s."""
     if answer.status in _NO_SUCH_PAGE or (_is_ok(answer) and answer.content is None):
         return None
-    return _number(_content(answer).get("balance"))
+    content = _content(answer)
+    balance = _number(content.get("balance"))
+    # A line of credit is as good as money: only what surely does not suffice may stop anything.
+    return None if balance is None else balance + max(0.0, _number(content.get("credit")) or 0.0)
 
 
 def is_of_vendor(answer: HttpAnswer) -> bool:
@@ -285,7 +294,30 @@ def _accepted(answer: HttpAnswer, platform: PlatformSettings) -> Accepted | None
     total = _count(content.get("total"))
     # The simple style answers before it has counted, with 0.
     known = None if platform.style is Style.SIMPLE and total == 0 else total
-    return Accepted(task_id, known)
+    return Accepted(task_id, known, _charge(content))
+
+
+def _charge(content: dict[str, Any]) -> Charge:
+    return Charge(_amount(content.get("estimated_amount")), _amount(content.get("actual_amount")))
+
+
+def _amount(value: object) -> Amount | None:
+    """Read `{"amount": "0.25", "currency": "USD"}`, rounded up to 1e-9; None for what can't be an amount.
+
+    Decimals as text, since the sum of what is read as floats drifts. What is not in that shape says nothing.
+    """
+    told = value.get("amount") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or isinstance(told, bool) or not isinstance(told, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(told))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or not 0 <= amount <= MAX_AMOUNT:
+        return None
+    currency = str(value.get("currency", "")).strip().upper()
+    nano = int((amount * 1_000_000_000).to_integral_value(ROUND_CEILING))
+    return Amount(nano, currency if _CURRENCY.fullmatch(currency) else "")
 
 
 def _unclear(answer: HttpAnswer, *, whole_sent: bool) -> SubmitAnswer:

@@ -17,11 +17,31 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """What the vendor says that a task costs: `nano` are 1e-9 of a `currency`, its code in capitals, "" if untold."""
+
+    nano: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the vendor expects to charge for a task, and what it has charged; None where it does not say."""
+
+    estimated: Amount | None = None
+    actual: Amount | None = None
+
+
+UNTOLD: Final = Charge()
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The vendor made a task. `total` is its own count of the rows, None where it does not say."""
 
     task_id: str
     total: int | None
+    charge: Charge = UNTOLD
 
 
 class Cause(StrEnum):
@@ -89,3 +109,4 @@ class TaskReport:
     success: int
     failure: int
     result_url: str | None
+    charge: Charge = UNTOLD

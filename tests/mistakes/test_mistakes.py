@@ -233,7 +233,7 @@ MONEY = [
     Mistake("a plan without a budget", 1, with_edit("max_cost = 1.0", ""), ("plan",)),
     Mistake("no price", 2, with_more("[platforms.telegram]\n")),
     Mistake("over budget", 5, with_edit("max_cost = 1.0", "max_cost = 0.0002")),
-    Mistake("no balance", 4, no_balance, mend=balance, sent=True),
+    Mistake("no balance", 4, no_balance, mend=balance),
     Mistake("a plan without a balance", 4, no_balance, ("plan",)),
 ]
 

@@ -1030,7 +1030,7 @@ TRIED: dict[str, str] = {
     "nothing is planned yet": "a_platform_is_not_planned_yet",
     "no price is known for": "a_price_is_set",
     "[budget] max_cost is not set": "mistake: no budget",
-    "the balance is {} USD": "mistake: no balance",
+    "the balance is {}, what is left": "mistake: no balance",
     "retry --all plans to pay for them again": "test_the_end_of_a_run_with_a_failed_task",
     "failed for good": "test_the_end_of_a_run_with_a_failed_task",
     "held, which the vendor may or may not have": "test_the_end_of_a_run_with_a_held_task",
@@ -1061,7 +1061,10 @@ TRIED: dict[str, str] = {
     "resolve {} --refetch has it fetched again": "an_altered_result_is_fetched_again",
     "the master would have {} columns": "a_wide_master_keeps_fewer_columns",
     "does not accept the key": "mistake: a key that the vendor refuses",
-    "the balance at the vendor is used up": "mistake: no balance",
+    "the balance at the vendor is used up": "tests/job/test_money.py::test_a_balance_that_runs_out_on_the_way",
+    "by what is spent so far the job will cost": (
+        "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
+    ),
 }
 """A part of each message, and where its way out is taken: a scenario or a test of this file, a mistake that is mended,
 or a test elsewhere."""

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.errors import ExitCode, StorageError
 from orchestrator.master import MasterFile, MasterReport
-from orchestrator.records import InputAccount, ListCounts, Token, Unread
+from orchestrator.records import InputAccount, ListCounts, Money, Token, Unread
 from orchestrator.report.summary import (
     RunFacts,
     advice,
@@ -67,7 +67,18 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         counts={"instagram": {"yes": 3, "no": 3, "unanswered": 1, "held": 0}},
         pending=0,
     )
-    assert build(FACTS, COUNTS, [standing(done=1)], master=master) == {
+    money = Money(quoted=800_000, reserved=100_000, charged=400_000, in_doubt=200_000, refunded=50_000, told=400_000)
+    one = replace(standing(done=1), generations={1: money}, other_currencies=("EUR",))
+    sums = {
+        "quoted": 0.0008,
+        "reserved": 0.0001,
+        "charged": 0.0004,
+        "in_doubt": 0.0002,
+        "refunded": 0.00005,
+        "told_by_vendor": 0.0004,
+    }
+    told = replace(FACTS, planned_usd={"instagram": 0.0001}, warning="dear")
+    assert build(told, COUNTS, [one], master=master) == {
         "schema_version": 1,
         "job": "spring",
         "job_id": "8f14",
@@ -106,6 +117,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         "rejected_by_reason": {"not a number": 1},
         "cost": 0.0007,
         "max_cost": 50.0,
+        "money": sums | {"planned": 0.0001, "expected": 0.0008, "not_in_usd": ["EUR"], "warning": "dear"},
         "platforms": {
             "instagram": {
                 "tasks": 1,
@@ -120,10 +132,12 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
                 "submits": 1,
                 "status_calls": 4,
                 "cost": 0.0007,
+                "money": sums
+                | {"planned": 0.0001, "expected": 0.0008, "not_in_usd": ["EUR"], "generations": {"1": sums}},
             }
         },
         "held": [],
-        "findings": [],
+        "findings": ["dear"],
         "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
     }
 

@@ -24,7 +24,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z"
 
 async def test_simple_submit_answers_as_documented(serve: Serve, numbers: Numbers) -> None:
     """All fields of the documented answer, `total` 0, nothing else."""
-    async with serve() as client:
+    async with serve(options=Options(currency=None)) as client:
         answer = await client.submit(numbers(20))
     assert answer.status in (200, 202)
     assert re.fullmatch(STAMP, answer.json["created_at"])
@@ -42,7 +42,7 @@ async def test_simple_submit_answers_as_documented(serve: Serve, numbers: Number
 
 async def test_v1_submit_answers_as_documented(serve: Serve, numbers: Numbers) -> None:
     """The v1 answer tells the real count and has no user."""
-    async with serve() as client:
+    async with serve(options=Options(currency=None)) as client:
         answer = await client.amazon(numbers(120))
     assert answer.status in (200, 202)
     assert {name: value for name, value in answer.json.items() if name not in ("task_id", "created_at")} == {
@@ -50,6 +50,20 @@ async def test_v1_submit_answers_as_documented(serve: Serve, numbers: Numbers) -
         "total": 120,
         "message": "Task created successfully",
     }
+
+
+async def test_amounts_are_told_as_decimals_in_text(serve: Serve, numbers: Numbers) -> None:
+    """What a task is expected to cost comes with the submit, what it has cost with the export; the record has that."""
+    async with serve(options=Options(price_factor=2.0, estimate_factor=1.5), pace=math.inf) as client:
+        submitted = (await client.submit(numbers(20))).json
+        exported = (await client.call("GET", f"/ins/api/simple/tasks/{submitted['task_id']}")).json
+    estimated = {"amount": "0.006000000", "currency": "USD"}
+    assert (submitted["estimated_amount"], submitted.get("actual_amount")) == (estimated, None)
+    assert exported["status"] == "exported"
+    assert (exported["estimated_amount"], exported["actual_amount"]) == (
+        estimated,
+        {"amount": "0.004000000", "currency": "USD"},
+    )
 
 
 async def test_some_submits_are_answered_202(serve: Serve, numbers: Numbers) -> None:

@@ -48,6 +48,8 @@ def check_all(operator: Operator) -> None:
         tasks = ledger.tasks.select(*State)
         events = list(ledger.tasks.events())
         spent = {name: standing.cost_nano for name, standing in ledger.platforms.standing().items()}
+        money = ledger.platforms.money_findings()
+    promise(not money, f"the cost ledger: {money}")
     for event in events:
         operator.note("ledger", is_=event[3:8])
     charged = operator.charged()

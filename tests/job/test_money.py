@@ -1,0 +1,200 @@
+"""The cost ledger: what the program counts beside what the vendor's own record says that it charged."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openpyxl import load_workbook
+
+from orchestrator import sandbox
+from orchestrator.job.plan import plan_job
+from orchestrator.job.verify import verify_job
+from orchestrator.ledger import ledger_path
+from orchestrator.sandbox import Sandbox
+from orchestrator.sandbox.state import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.job.conftest import Case
+
+TASK = 0.0003
+"""What a full chunk of three numbers costs at 1 USD for 10,000."""
+
+
+@pytest.fixture
+def vendor_of(tmp_path: Path) -> Any:
+    return lambda **options: Sandbox(tmp_path / "vendor", pace=1e6, options=Options(**options))
+
+
+def charged(tmp_path: Path) -> float:
+    """Return what the vendor's own record has."""
+    return round(sum(task.cost for task in sandbox.read_tasks(tmp_path / "vendor")), 9)
+
+
+async def verified(case: Case) -> tuple[str, ...]:
+    return (await verify_job(case.settings(), case.world())).findings
+
+
+@pytest.mark.parametrize("currency", ["USD", None])
+async def test_the_cost_ledger_is_what_the_vendor_charged(
+    case: Case, tmp_path: Path, vendor_of: Any, currency: str | None
+) -> None:
+    """Whether the vendor tells amounts or the prices alone are known: the sums agree, by platform and generation."""
+    async with vendor_of(currency=currency) as vendor:
+        case.base_url = vendor.base_url
+        summary = (await case.outcome()).summary
+    assert summary["cost"] == charged(tmp_path) == 0.001
+    money = summary["money"]
+    told = 0.001 if currency else 0.0
+    assert money == {
+        "planned": 0.0,
+        "quoted": 0.001,
+        "reserved": 0.0,
+        "charged": 0.001,
+        "in_doubt": 0.0,
+        "refunded": 0.0,
+        "told_by_vendor": told,
+        "expected": 0.001,
+        "not_in_usd": [],
+        "warning": "",
+    }
+    platform = summary["platforms"]["instagram"]["money"]
+    assert platform["generations"] == {"1": {name: money[name] for name in platform["generations"]["1"]}}
+    assert await verified(case) == ()
+
+
+async def test_what_the_vendor_tells_counts_in_the_place_of_the_price(
+    case: Case, tmp_path: Path, vendor_of: Any
+) -> None:
+    """A vendor that takes twice the price is counted with what it takes, and the end that is dearer is told."""
+    async with vendor_of(price_factor=2.0, estimate_factor=1.5) as vendor:
+        case.base_url = vendor.base_url
+        outcome = await case.outcome()
+    money = outcome.summary["money"]
+    assert outcome.exit_code == 0
+    assert (
+        (money["charged"], money["quoted"], money["refunded"])
+        == (charged(tmp_path), 0.001, 0.001)
+        == (0.002, 0.001, 0.001)
+    )
+    assert money["warning"].startswith("by what is spent so far the job will cost 0.002 USD in the end, 0.001 USD more")
+    assert case.said.count("dearer_than_planned") == 1
+    assert money["warning"] in outcome.summary["findings"]
+    assert await verified(case) == ()
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.7, 3.0])
+async def test_a_job_stops_at_its_budget_to_the_task(case: Case, tmp_path: Path, vendor_of: Any, factor: float) -> None:
+    """However the vendor's price differs from ours, its own record never exceeds max_cost, over runs and raises of it.
+
+    The one exception nobody can avoid: what was on its way before the vendor told anything.
+    """
+    case.numbers(60)
+    case.config = case.config.replace("max_cost = 1.0", "max_cost = 0.0061").replace(
+        "canary = false", "canary = false\nmax_in_flight = 1"
+    )
+    async with vendor_of(price_factor=factor) as vendor:
+        case.base_url = vendor.base_url
+        codes = [await case.run() for _ in range(3)]
+    bound = 0.0061
+    assert charged(tmp_path) <= bound
+    tasks = len(sandbox.read_tasks(tmp_path / "vendor"))
+    assert tasks == min(20, int(bound / (TASK * factor) + 1e-9))
+    assert codes == ([0, 0, 0] if tasks == 20 else [5, 5, 5])
+
+
+async def test_a_currency_that_is_not_usd_is_told_and_not_added(case: Case, vendor_of: Any) -> None:
+    """The price counts, and the log and the summary name the currency once."""
+    async with vendor_of(currency="EUR", price_factor=7.0) as vendor:
+        case.base_url = vendor.base_url
+        summary = (await case.outcome()).summary
+    assert summary["cost"] == 0.001
+    assert summary["money"]["not_in_usd"] == summary["platforms"]["instagram"]["money"]["not_in_usd"] == ["EUR"]
+    assert case.said.count("amounts_not_in_usd") == 1
+    assert await verified(case) == ()
+
+
+async def test_what_is_in_doubt_stays_counted_and_is_told_apart(case: Case, tmp_path: Path) -> None:
+    """A submit whose answer is lost counts as in doubt until somebody decides, and for good when it is sent again."""
+    async with Sandbox(tmp_path / "vendor", pace=1e6, faults=["reset_after"], seed=8) as vendor:
+        case.numbers(45)
+        case.base_url = vendor.base_url
+        summary = (await case.outcome()).summary
+        money = summary["money"]
+        held = summary["platforms"]["instagram"]["held"]
+        assert held > 0
+        assert money["in_doubt"] == round(held * TASK, 9)
+        assert (
+            round(money["charged"] + money["in_doubt"] + money["reserved"], 9) == summary["cost"] == charged(tmp_path)
+        )
+        assert await verified(case) == ()
+
+
+async def test_a_low_balance_is_told_in_advance_with_what_is_missing(
+    case: Case, tmp_path: Path, vendor_of: Any
+) -> None:
+    """Nothing is sent to a vendor whose balance does not cover the rest; topped up, the same command does it."""
+    async with vendor_of(balance=0.0008) as vendor:
+        case.base_url = vendor.base_url
+        outcome = await case.outcome()
+        lacking = (
+            "the balance is 0.0008 USD, what is left to send there costs 0.001 USD: 0.0002 USD are missing; top it up"
+        )
+        assert (outcome.exit_code, outcome.summary["reason"]) == (4, f"vendor main says stop: {lacking}")
+        assert (await plan_job(case.settings(), case.world())).findings == (f"vendor main: {lacking}",)
+        assert charged(tmp_path) == 0.0
+    async with vendor_of() as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+    assert charged(tmp_path) == 0.001
+
+
+async def test_a_balance_that_runs_out_on_the_way(case: Case, tmp_path: Path, vendor_of: Any) -> None:
+    """402 pauses the vendor, what is there is collected, and what is missing is named; topped up, it goes on."""
+    async with vendor_of(balance=0.0013, price_factor=1.5, currency=None) as vendor:
+        case.base_url = vendor.base_url
+        outcome = await case.outcome()
+    assert outcome.exit_code == 4
+    assert len(sandbox.read_tasks(tmp_path / "vendor")) == outcome.summary["platforms"]["instagram"]["done"] == 3
+    assert "HTTP 402" in outcome.summary["reason"]
+    assert outcome.summary["reason"].endswith("costs 0.0003 USD: 0.00005 USD are missing; top it up")
+    port = int(vendor.base_url.rpartition(":")[2])
+    async with Sandbox(tmp_path / "vendor", pace=1e6, port=port):
+        assert await case.run() == 0
+    assert len(sandbox.read_tasks(tmp_path / "vendor")) == 4
+
+
+async def test_the_workbook_says_what_it_cost(case: Case, vendor_of: Any) -> None:
+    """The Summary sheet is what those see who pay."""
+    case.config = case.config.replace('["csv"]', '["xlsx"]')
+    async with vendor_of() as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+    sheet = load_workbook(case.directory / "master.xlsx")["Summary"]
+    facts = {row[0]: row[1] for row in sheet.iter_rows(max_col=2, values_only=True) if row[0]}
+    assert facts["Charged"] == "0.001 USD"
+    assert await verified(case) == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE platforms SET cost_nano = cost_nano + 1",
+        "UPDATE money SET charged_nano = charged_nano - 1",
+        "UPDATE tasks SET cost_nano = cost_nano + 1 WHERE chunk = 2",
+    ],
+)
+async def test_verify_counts_the_money_anew(case: Case, vendor_of: Any, damage: str) -> None:
+    """A sum that is not what tasks and events give is a finding."""
+    async with vendor_of() as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+    with closing(sqlite3.connect(ledger_path(case.directory))) as connection, connection:
+        connection.execute(damage)
+    findings = await verified(case)
+    assert findings
+    assert all(finding.startswith("instagram: ") for finding in findings)
