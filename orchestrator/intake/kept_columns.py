@@ -80,7 +80,8 @@ def _picked(part: KeptPart, rows: npt.NDArray[np.int64], names: tuple[str, ...])
     if not part.names:
         yield from [[""] * len(names)] * len(rows)
         return
-    places = [part.names.index(name) if name in part.names else len(part.names) for name in names]
+    at = {name: place for place, name in enumerate(part.names)}  # a table may have more columns than a sheet takes
+    places = [at.get(name, len(part.names)) for name in names]
     wanted = set(rows.tolist())
     with disk_errors(part.path), _beside(part.path).open(encoding="utf-8", newline="") as file:
         for row, record in enumerate(csv.reader(file)):
