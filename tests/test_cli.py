@@ -37,6 +37,7 @@ COMMANDS = [
     "retry",
     "merge",
     "enrich",
+    "diff",
     "verify",
     "purge",
     "help",

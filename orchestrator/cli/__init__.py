@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import (  # noqa: F401 - they add the commands
+    diff,
     enrich,
     init,
     manual,

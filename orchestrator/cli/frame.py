@@ -53,7 +53,7 @@ START: Final = {
 }
 
 ORDER: Final = (
-    *("init", "plan", "run", "status", "resolve", "retry", "merge", "enrich", "verify", "purge", "help"),
+    *("init", "plan", "run", "status", "resolve", "retry", "merge", "enrich", "diff", "verify", "purge", "help"),
     "sandbox",
 )
 """The commands in the order in which a job needs them, which is that of the help."""

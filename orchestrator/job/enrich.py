@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import PieceDiedError, UsageError
-from orchestrator.files import disk_errors, make_private_directory
+from orchestrator.files import make_private_directory
 from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
@@ -18,8 +18,9 @@ from orchestrator.job.enriched_table import enrich_table
 from orchestrator.job.extras import make_extras
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.sheet import master_chunks, order_master, overlays
+from orchestrator.job.target import check_target
 from orchestrator.jobdir.aside import folder_aside
-from orchestrator.jobdir.layout import ENRICHED, enriched_folder, is_ours, names_inside
+from orchestrator.jobdir.layout import enriched_folder
 from orchestrator.logger import log
 from orchestrator.master.number_index import build_index
 from orchestrator.report.log import logging_to
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.job.enriched_table import EnrichReport
     from orchestrator.job.sheet import MasterOrder
     from orchestrator.job.world import World
-    from orchestrator.ledger import Ledger
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings, Settings
 
@@ -51,28 +51,14 @@ async def enrich_file(settings: Settings, world: World, path: Path, target: Path
     with opened_to_read(settings) as ledger, logging_to(world.stderr, clock=world.clock, environ=world.environ):
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there are no verdicts left")
-        _check_target(ledger, settings, path, target)
+        inputs = [Path(record.path) for record in ledger.plan.inputs() if record.path != "-"]
+        check_target(target, [settings.job.directory], [path, *inputs])
         with folder_aside(settings.job.directory) as folder:
             settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)
             async with Workers(1) as workers:
                 known = await _known(order, settings.job, workers, folder)
                 return await workers.run(enrich_table, settings.job, known, str(path), target, folder / "table")
-
-
-def _check_target(ledger: Ledger, settings: Settings, path: Path, target: Path) -> None:
-    """Refuse to write over an input, or over what else the job needs."""
-    inputs = [Path(record.path) for record in ledger.plan.inputs() if record.path != "-"]
-    with disk_errors(target):
-        if target.is_dir():
-            raise UsageError(f"{target}: this is a directory; name a file in it")
-        if not target.parent.is_dir():
-            raise UsageError(f"{target}: there is no such directory; make it, or give -o another name")
-        if target.exists() and any(one.exists() and target.samefile(one) for one in (path, *inputs)):
-            raise UsageError(f"{target}: this is the table itself, or an input of the job; give -o another name")
-    name = names_inside(settings.job.directory)(target)
-    if name is not None and is_ours(name) and not name.startswith(f"{ENRICHED}/"):
-        raise UsageError(f"{target}: the job keeps something else there; give -o another name")
 
 
 async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> None:

@@ -14,6 +14,8 @@ from openpyxl.styles.differential import DifferentialStyle
 from orchestrator.master.summary_sheet import FONT, fill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from openpyxl.worksheet.worksheet import Worksheet
 
     from orchestrator.master.master_layout import MasterLayout
@@ -46,13 +48,18 @@ VERDICT_STYLES: Final = {
 no colour: it is what most cells say."""
 
 
-def build(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
-    """Return the workbook's parts by name; the Master sheets have a header only, to be replaced by the rows."""
+def build(
+    layout: MasterLayout,
+    tally: Tally,
+    title: str = "Master",
+    fill_summary: Callable[[Worksheet, MasterLayout, Tally], None] = fill,
+) -> dict[str, bytes]:
+    """Return the workbook's parts by name; the sheets of rows have a header only, to be replaced by the rows."""
     book = Workbook()
     book.remove(book["Sheet"])
     for place, rows in enumerate(layout.sheet_rows, start=1):
-        _master(book.create_sheet("Master" if place == 1 else f"Master {place}"), layout, rows)
-    fill(book.create_sheet("Summary"), layout, tally)
+        _master(book.create_sheet(title if place == 1 else f"{title} {place}"), layout, rows)
+    fill_summary(book.create_sheet("Summary"), layout, tally)
     for rejects in layout.rejects:
         sheet = book.create_sheet(rejects.title)
         header = next(iter(rejects.records()), ())

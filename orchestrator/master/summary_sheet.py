@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openpyxl.cell import Cell
     from openpyxl.worksheet.worksheet import Worksheet
 
+    from orchestrator.master.changes import DiffReport
     from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
 
@@ -42,6 +43,7 @@ MEANINGS: Final = {
     "pending": "Not finished yet: run again to go on.",
     OTHER_WORDS: "Rarer words of the vendor, taken together here; the rows have them as they came.",
 }
+NOT_THERE: Final = "not in the job"
 _VENDOR_WORD: Final = "The vendor's own word, as it came."
 
 _CHART_ROWS: Final = 17
@@ -103,6 +105,27 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
         _put(sheet, place, 2, MEANINGS.get(word, _VENDOR_WORD))
 
 
+def fill_changes(report: DiffReport, sheet: Worksheet, layout: MasterLayout, _tally: Tally) -> None:
+    """Write the sheet of a comparison of two jobs: how many numbers differ, and from which verdict to which."""
+    _page(sheet, max(map(len, layout.platforms)))
+    _put(sheet, 1, 1, "Summary").font = _TITLE
+    notes = [] if layout.sheet_rows else [f"{layout.rows:,} numbers do not fit a workbook: let diff write a csv file."]
+    row = _banners(sheet, 2, notes) + 1
+    counts = [(label, getattr(report, label.lower())) for label in ("New", "Gone", "Changed", "Same")]
+    for place, (label, value) in enumerate((*layout.facts, *counts), start=row):
+        _put(sheet, place, 1, label)
+        cell = _put(sheet, place, 2, value)
+        cell.font, cell.alignment = _BOLD, Alignment(horizontal="left" if isinstance(value, str) else "right")
+    row += len(layout.facts) + len(counts) + 1
+    for platform, verdicts in report.verdicts.items():
+        _header(sheet, row, (platform, "now", "numbers"))
+        for place, ((was, now), numbers) in enumerate(verdicts.items(), start=row + 1):
+            _put(sheet, place, 1, was or NOT_THERE)
+            _put(sheet, place, 2, now or NOT_THERE).alignment = Alignment(horizontal="right")
+            _put(sheet, place, 3, numbers)
+        row += len(verdicts) + 2
+
+
 def _page(sheet: Worksheet, longest_label: int) -> None:
     sheet.sheet_view.showGridLines = False
     sheet.sheet_properties.tabColor = "1F3A56"
@@ -126,6 +149,10 @@ def _notes(sheet: Worksheet, row: int, layout: MasterLayout, tally: Tally) -> in
             f"{layout.rows:,} numbers do not fit a workbook: this one holds the summary only. "
             "The rows are in master.csv or master.parquet, whichever [output] formats names."
         )
+    return _banners(sheet, row, notes)
+
+
+def _banners(sheet: Worksheet, row: int, notes: Sequence[str]) -> int:
     for note in notes:
         sheet.merge_cells(start_row=row, end_row=row, start_column=1, end_column=_LAST_COLUMN)
         cell = _put(sheet, row, 1, note)

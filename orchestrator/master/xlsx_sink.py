@@ -41,12 +41,15 @@ _CONTENT_TYPES: Final = "[Content_Types].xml"
 class XlsxSink:
     """Writes `Master`, `Master 2`, … and `Summary`; the same input gives the same bytes.
 
-    A context manager: leaving it ends what an exception left open.
+    `parts` makes all of the workbook but the rows. A context manager: leaving it ends what an exception left open.
     """
 
-    def __init__(self, file: IO[bytes], layout: MasterLayout) -> None:
+    def __init__(
+        self, file: IO[bytes], layout: MasterLayout, parts: Callable[[MasterLayout, Tally], dict[str, bytes]] = build
+    ) -> None:
         self.rows = 0
         self._layout = layout
+        self._parts = parts
         self._sheet = 0
         self._left = 0
         self._archive = ZipWriter(file)
@@ -56,7 +59,7 @@ class XlsxSink:
         self._archive.__enter__()
         # Tools that look at the first bytes only take a zip for a workbook when this part leads it. What it says
         # depends on the sheets alone, so it can be written before anything is counted.
-        self._archive.add(_CONTENT_TYPES, build(self._layout, Tally(self._layout.platforms))[_CONTENT_TYPES])
+        self._archive.add(_CONTENT_TYPES, self._parts(self._layout, Tally(self._layout.platforms))[_CONTENT_TYPES])
         if self._layout.sheet_rows:
             self._begin_sheet()
         return self
@@ -93,7 +96,7 @@ class XlsxSink:
             self._archive.begin(_SHEET.format(place))
             self._write_rejects(rejects)
             self._archive.end()
-        for name, content in build(self._layout, tally).items():
+        for name, content in self._parts(self._layout, tally).items():
             if name not in written:
                 self._archive.add(name, content)
         self._archive.finish()

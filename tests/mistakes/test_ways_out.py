@@ -211,7 +211,16 @@ def a_table_comes_back_elsewhere(job: Job) -> None:
         assert (code, why in message) == (2, True), message
     code, message = job.call("enrich", "nobody.csv", "-o", "back.csv")
     assert (code, "name a table that can be read" in message) == (2, True), message
+    for target, why in (
+        ("out/master.csv", "the job keeps something else there; give -o another name"),
+        ("changes.doc", "give -o a name that ends so"),
+    ):
+        code, message = job.call("diff", "out", "out", "-o", target)
+        assert (code, why in message) == (2, True), message
+    code, message = job.call("diff", "people", "out")
+    assert (code, "diff takes the directories of two jobs" in message) == (2, True), message
     assert {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()} == kept
+    assert job.call("diff", "out", "out", "-o", "changes.csv")[0] == 0
     (job.folder / "people").mkdir()
     for target in ("back.csv", "out.csv", "people/back.csv"):
         assert job.call("enrich", "numbers.txt", "-o", target)[0] == 0

@@ -1,0 +1,71 @@
+"""`diff`: which numbers only one of two jobs has, and which verdicts are others than they were."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import UsageError
+from orchestrator.files import make_private_directory
+from orchestrator.job.sheet import master_chunks, overlays
+from orchestrator.job.target import check_target
+from orchestrator.jobdir.aside import folder_aside
+from orchestrator.ledger import LedgerPlace
+from orchestrator.master.changes import compare
+from orchestrator.master.number_index import build_index
+from orchestrator.settings import OutputFormat
+from orchestrator.workers import Workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.master.changes import DiffReport
+    from orchestrator.master.number_index import NumberIndex
+
+_FORMATS: Final = {f".{output.value}": output for output in OutputFormat}
+
+
+async def diff_jobs(old: Path, new: Path, target: Path | None) -> DiffReport:
+    """Compare the jobs in two directories, and write what differs to `target`; changes nothing of either job.
+
+    Raises `UsageError` where there is no job, or none that holds numbers, and for a target that may not be written.
+    """
+    places = [LedgerPlace(directory) for directory in (old, new)]
+    platforms = [_platforms(place) for place in places]
+    output = OutputFormat.CSV
+    if target is not None:
+        if target.suffix.lower() not in _FORMATS:
+            raise UsageError(f"{target}: diff writes .csv, .xlsx and .parquet; give -o a name that ends so")
+        check_target(target, (old, new))
+        output = _FORMATS[target.suffix.lower()]
+    with folder_aside(new) as folder:
+        async with Workers(1) as workers:  # of two at once each would have half of the memory and of the disk
+            indices = []
+            for place, names, name in zip(places, platforms, ("old", "new"), strict=True):
+                make_private_directory(folder / name)
+                indices.append(await _index(place, names, workers, folder / name))
+            return await workers.run(compare, *indices, target, output, (("Old", str(old)), ("New", str(new))))
+
+
+def _platforms(place: LedgerPlace) -> tuple[str, ...]:
+    """Return the platforms of the job in a directory, of which all that was ever planned is there."""
+    if not place.exists():
+        raise UsageError(f"{place}: no ledger; diff takes the directories of two jobs, as [job] directory names them")
+    with place.open_to_read() as ledger:
+        if ledger.runs.closed:
+            raise UsageError(f"{place.directory}: this job was purged; there are no verdicts left")
+        ledger.plan.check_chunks()
+        if not (names := tuple(ledger.platforms.fixed())):
+            raise UsageError(f"{place.directory}: nothing is planned yet, so there is nothing to compare")
+        return names
+
+
+async def _index(place: LedgerPlace, platforms: tuple[str, ...], workers: Workers, folder: Path) -> NumberIndex:
+    return await workers.run(
+        build_index,
+        folder,
+        platforms,
+        (),
+        partial(master_chunks, place, platforms),
+        partial(overlays, place, platforms),
+    )

@@ -1,0 +1,28 @@
+"""Where a command may write what the user names: over nothing that a job needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import UsageError
+from orchestrator.files import disk_errors
+from orchestrator.jobdir.layout import ENRICHED, is_ours, names_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def check_target(target: Path, directories: Iterable[Path], tables: Iterable[Path] = ()) -> None:
+    """Refuse to write over one of the `tables`, or over what the jobs in `directories` need; raises `UsageError`."""
+    with disk_errors(target):
+        if target.is_dir():
+            raise UsageError(f"{target}: this is a directory; name a file in it")
+        if not target.parent.is_dir():
+            raise UsageError(f"{target}: there is no such directory; make it, or give -o another name")
+        if target.exists() and any(one.exists() and target.samefile(one) for one in tables):
+            raise UsageError(f"{target}: this is the table itself, or an input of the job; give -o another name")
+    for directory in directories:
+        name = names_inside(directory)(target)
+        if name is not None and is_ours(name) and not name.startswith(f"{ENRICHED}/"):
+            raise UsageError(f"{target}: the job keeps something else there; give -o another name")
