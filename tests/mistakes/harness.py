@@ -52,6 +52,14 @@ _TOKEN = re.compile(r"--after [0-9]+\.[0-9]+")
 _PORT = re.compile(r"(?<=:)\d{4,5}\b")
 
 
+async def end_the_rest() -> None:
+    """End what is left on a loop that is about to be closed: a server stops waiting for handlers, and leaves them."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+
+
 class Vendor:
     """The embedded vendor on a thread of its own, as a real one would stand elsewhere."""
 
@@ -72,6 +80,7 @@ class Vendor:
 
     def __exit__(self, *_: object) -> None:
         self._wait(self.server.stop())
+        self._wait(end_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -71,12 +71,15 @@ def _charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[T
     """See that a file is charged once, and once more a resubmit; a number once a platform, and once more a retry."""
     files = {task.key: task.sha256 for task in tasks}
     asked: Counter[tuple[str, str]] = Counter()
-    for key, times in Counter(key_of(record) for record in charged).items():
+    for key, times in Counter(operator.key_of(record) for record in charged).items():
         wished = 1 + operator.resubmits[key]
         promise(times <= wished, f"{key} was charged {times} times, and {wished - 1} resubmits were asked for")
         asked.update({(key.platform, number): times - wished + 1 for number in operator.chunk_numbers(key.chunk)})
     for record in charged:
-        promise(files[key_of(record)] == record.sha256, f"{key_of(record)}: the vendor has another file than the job")
+        promise(
+            files[operator.key_of(record)] == record.sha256,
+            f"{record.file_name}: the vendor has another file than the job",
+        )
     for (platform, number), times in asked.items():
         wished = 1 + operator.asked_again[platform, number]
         promise(times <= wished, f"{platform} was paid {times} times for {number}, {wished} times were asked for")
@@ -104,10 +107,10 @@ def _spent_as_charged(
     charged: Sequence[TaskRecord],
 ) -> None:
     """Compare what the ledger says was spent with what was charged; tasks that were held may not exist."""
-    paid = Counter(key_of(record) for record in charged)
+    paid = Counter(operator.key_of(record) for record in charged)
     expected: Counter[str] = Counter()
     for task in tasks:
-        each = round(cost(task.key.platform, task.rows) * NANO)
+        each = round(cost(operator.kind_of(task.key.platform), task.rows) * NANO)
         expected[task.key.platform] += each * reserved[task.key]
         promise(
             paid[task.key] <= reserved[task.key], f"{task.key}: charged {paid[task.key]}, known {reserved[task.key]}"
@@ -133,7 +136,8 @@ def _summary_is_right(
     promise(summary["numbers"] == counts_of(operator.lines), f"the list was counted {summary['numbers']}")
     promise(list(summary["platforms"]) == operator.names, f"the summary tells of {list(summary['platforms'])}")
     for name, told in summary["platforms"].items():
-        sure = [record for record in charged if key_of(record).platform == name and key_of(record) not in doubted]
+        keys = {record.id: operator.key_of(record) for record in charged}
+        sure = [it for it in charged if keys[it.id].platform == name and keys[it.id] not in doubted]
         unsure = sum(times for key, times in reserved.items() if key in doubted and key.platform == name)
         promise(told["submits"] - unsure == len(sure), f"{name}: {told['submits']} submits, charged {len(sure)}")
         if not unsure:
@@ -159,7 +163,7 @@ def _key_is_private(operator: Operator) -> None:
 
 def check_spacing(arrivals: Sequence[tuple[float, str]], scenario: Scenario, vendor: str) -> None:
     """No two requests of a vendor, or of a platform, are closer than its limit allows."""
-    limits = {platform.name: platform.rate for platform in scenario.everyone if platform.vendor == vendor}
+    limits = {platform.kind: platform.rate for platform in scenario.everyone if platform.vendor == vendor}
     limits[""] = scenario.vendors[vendor]
     last: dict[str, float] = defaultdict(lambda: -math.inf)
     for at, platform in arrivals:

@@ -22,7 +22,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import Options
 from orchestrator.tasks import Event, State, TaskKey
-from tests.simulation.checks import BrokenPromiseError, key_of
+from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.playing import scratch, substituted
 from tests.simulation.scenario import KNOWN, PlatformDraw, Scenario, drawn
@@ -105,7 +105,7 @@ class Doomed(Operator):
 
     def _decision(self, task: Task) -> Decision:
         """Do what costs nothing: take what the vendor has, and send again only what it has not."""
-        there = [record.id for record in self.charged() if key_of(record) == task.key]
+        there = [record.id for record in self.charged() if self.key_of(record) == task.key]
         return Adopt(there[0]) if there else Resubmit()
 
     def _judge(self) -> None:

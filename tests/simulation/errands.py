@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExitCode
+from orchestrator.job.access import opened
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
 from orchestrator.job.resolve import Adopt, Refetch, resolve_tasks
@@ -20,12 +22,12 @@ from orchestrator.job.verify import verify_job
 from orchestrator.records import Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
 from orchestrator.tasks import State, TaskKey
-from tests.simulation.checks import promise
+from tests.simulation.checks import key_of, promise
 from tests.simulation.expectation import cells_of, check_master
 from tests.simulation.faults import Mischief
 from tests.simulation.listing import counts_of, kept_of, numbers_in, write_list
 from tests.simulation.runs import Runs
-from tests.simulation.scenario import PlatformDraw, Scenario
+from tests.simulation.scenario import KNOWN, OTHER_NAMES, PlatformDraw, Scenario
 
 AGAIN = frozenset({"failed", "unanswered"})
 LOOKED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET})
@@ -36,6 +38,7 @@ class Errands(Runs):
 
     scenario: Scenario
     mischief: Mischief
+    resubmits: Counter[TaskKey]
 
     @property
     def healed(self) -> bool:
@@ -54,7 +57,9 @@ class Errands(Runs):
         self.copied = Token(0)
         self.remembered: dict[int, list[str]] = {}
         self.altered = False
+        self.altered_chunks: set[Path] = set()
         self.lost_results: set[TaskKey] = set()
+        self._kinds: dict[str, str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -89,6 +94,7 @@ class Errands(Runs):
             "verify": self._verify,
             "status": self._status,
             "lose": self._lose,
+            "rename": self._rename,
         }
         self.note("errand", name=name)
         await errands[name]()
@@ -151,15 +157,61 @@ class Errands(Runs):
         self.note("grown", numbers=len(self.accepted))
 
     async def _join(self) -> None:
-        absent = [platform for platform in self.scenario.everyone if platform.name not in self.names]
+        there = {platform.kind for platform in self.platforms}
+        absent = [it for it in self.scenario.everyone if it.kind not in there and it.name not in self.names]
         if absent:
             self.platforms.insert(self.chance.randint(0, len(self.platforms)), self.chance.choice(absent))
             self.note("joined", names=self.names)
+            await self._follow_names()
 
     async def _leave(self) -> None:
         if len(self.platforms) > 1:
             self.platforms.pop(self.chance.randrange(len(self.platforms)))
             self.note("left", names=self.names)
+
+    async def _rename(self) -> None:
+        """Give a platform another name, which may be that of another one, or let two of them swap theirs."""
+        place = self.chance.randrange(len(self.platforms))
+        platform = self.platforms[place]
+        name = self.chance.choice([name for name in OTHER_NAMES if name != platform.name])
+        for other, its in enumerate(self.platforms):
+            if its.name == name:
+                self.platforms[other] = self._called(its, platform.name)
+        self.platforms[place] = self._called(platform, name)
+        self.note("renamed", names=self.names)
+        await self._follow_names()
+
+    def _called(self, platform: PlatformDraw, name: str) -> PlatformDraw:
+        """Call a platform by another name; what the job has not begun under the vendor's name says its columns."""
+        known = self.read(lambda ledger: ledger.platforms.fixed(), {}) if self.begun() else {}
+        return replace(platform, called=name, by_default=platform.by_default and platform.name in known)
+
+    async def _follow_names(self) -> None:
+        """Let the job have the names of the configuration, and note them."""
+        settings = self.settings(healed=self.healed)
+
+        async def follow() -> None:
+            with opened(settings):
+                pass
+
+        if self.begun():
+            await self.do(follow())
+        fixed = self.read(lambda ledger: ledger.platforms.fixed(), {})
+        before, there = self._kinds, {platform.kind for platform in self.platforms}
+        of_calls = {call: kind for kind, call in KNOWN.items()}
+        in_ledger = {name: of_calls[its["style"], its["path"], its["task_type"]] for name, its in fixed.items()}
+        self._kinds = {name: kind for name, kind in in_ledger.items() if kind not in there}
+        self._kinds |= {platform.name: platform.kind for platform in self.platforms}
+
+        def now(name: str) -> str:
+            return self.name_of(before.get(name, name))
+
+        def keys(names: Iterable[TaskKey]) -> list[TaskKey]:
+            return [TaskKey(now(key.platform), key.chunk) for key in names]
+
+        self.by_hand, self.lost_results = set(keys(self.by_hand)), set(keys(self.lost_results))
+        self.resubmits = Counter(dict(zip(keys(self.resubmits), self.resubmits.values(), strict=True)))
+        self.asked_again = Counter({(now(name), number): n for (name, number), n in self.asked_again.items()})
 
     async def _mend(self) -> None:
         """Ask once more for the results of tasks that failed."""
@@ -174,8 +226,8 @@ class Errands(Runs):
     async def _lose(self) -> None:
         """Lose files of the job, or have them altered, as disks, tidy people and half a restore do.
 
-        Chunk files are only lost: one that was altered ends the run that would send it, which names it. Nobody makes
-        files anew of platforms that have left.
+        A chunk file that was altered ends the run that would send it, which names it. Nobody makes files anew of
+        platforms that have left.
         """
         if not self.begun() or self.owes_extension():
             return
@@ -191,7 +243,7 @@ class Errands(Runs):
         found += [path for name in ("master.csv", "duplicates.csv") if (path := self.directory / name).is_file()]
         for path in self.chance.sample(found, min(len(found), self.chance.choice((1, 1, 2, 5)))):
             content = path.read_bytes()
-            lost = "chunks" in path.parts or not content or self.chance.random() < 0.5
+            lost = not content or self.chance.random() < 0.5
             if lost:
                 path.unlink()
             else:
@@ -199,9 +251,21 @@ class Errands(Runs):
                 shorter = self.chance.random() < 0.5
                 path.write_bytes(content[:at] if shorter else content[:at] + b"#" + content[at + 1 :])
             self.note("lost" if lost else "altered", path=path.relative_to(self.directory))
+            if path.parent.name == "chunks" and not lost:
+                self.altered_chunks.add(path)
             if path.parent.parent.name == "results":
                 self.lost_results.add(TaskKey(path.parent.name, int(path.name.partition(".")[0])))
         self.altered = True
+
+    def does_as_told(self, told: str) -> bool:
+        """Remove the altered chunk file that a message names, as it says; return whether it names one."""
+        for path in self.altered_chunks:
+            if f"{path.parent.name}/{path.name}: " in told and "remove it" in told:
+                path.unlink()
+                self.altered_chunks.remove(path)
+                self.note("removed", path=path.name)
+                return True
+        return False
 
     async def refetch_lost(self) -> int:
         """Do as `verify` says where a result is lost whose verdicts are there; return how many there were."""
@@ -249,7 +313,7 @@ class Errands(Runs):
         before = len(self.charged())
         deed = await self.do(plan_job(settings, self.world()), self.drawn_end() if not self.healed else None)
         promise(len(self.charged()) == before, "plan has sent something")
-        if deed.killed:
+        if deed.killed or (deed.code is ExitCode.STORAGE and self.does_as_told(str(deed.error))):
             return
         promise(deed.code in LOOKED, f"plan ends with {deed.code}: {deed.error}")
         self._check_counts(deed.result.counts)
@@ -302,6 +366,18 @@ class Errands(Runs):
     def charged(self) -> list[TaskRecord]:
         """Return what the vendor has charged."""
         return read_tasks(self.vendor)
+
+    def kind_of(self, name: str) -> str:
+        """Return what the vendor calls a platform."""
+        return self._kinds.get(name, name)
+
+    def name_of(self, kind: str) -> str:
+        """Return what the job calls a platform by now."""
+        return next((name for name, its in self._kinds.items() if its == kind), kind)
+
+    def key_of(self, record: TaskRecord) -> TaskKey:
+        """Return which task a file belongs to, as the job calls it by now."""
+        return TaskKey(self.name_of(record.platform), key_of(record).chunk)
 
     def numbers_of(self, task: Task) -> list[str]:
         """Return the numbers of a task."""

@@ -41,7 +41,7 @@ def _words(operator: Errands, task: Task, numbers: Sequence[str], records: dict[
     promise(len(numbers) == task.rows, f"{task.key}: its chunk file has {len(numbers)} numbers")
     if task.state is not State.DONE:
         return dict.fromkeys(numbers, _word(task.state))
-    seed, platform = operator.scenario.seed, task.key.platform
+    seed, platform = operator.scenario.seed, operator.kind_of(task.key.platform)
     right = {number: verdict(seed, platform, number).lower() for number in numbers}
     sha256 = operator.read(lambda ledger: ledger.tasks.result_sha256(task.key), "")
     if (served := operator.served(sha256)) is not None:

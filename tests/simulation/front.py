@@ -57,6 +57,7 @@ class Front:
         self._broken: set[str] = set()
         self.blade: Callable[[], Blow | None] = lambda: None
         self.truth: Callable[[str], tuple[str, Truth]] | None = None
+        self.kind_of: Callable[[str], str] = str
         self.hostile = HOSTILE
         self.slow_s = 0.0
         self.served: dict[str, dict[str, str]] = {}
@@ -215,7 +216,7 @@ class Front:
     def _name(self, ask: Ask, mark: int) -> None:
         """Note whose request it was, as far as the bytes tell."""
         found = re.search(rb'filename="[^"]*-([a-z0-9_]+)-\d{6}-[0-9a-f]{8}\.txt"', ask.body)
-        ask.platform = found[1].decode() if found else ""
+        ask.platform = self.kind_of(found[1].decode()) if found else ""
         self.arrivals[mark] = (self.arrivals[mark][0], ask.platform)
 
     # --- status ------------------------------------------------------------------------------------------------------

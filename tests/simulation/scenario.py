@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.sandbox import FAULTS, Options
 from tests.simulation.faults import BEYOND, OF_ADDRESS, drawn_names
@@ -24,10 +24,14 @@ KNOWN = {
 PRICES = {"amazon": 2.0}
 SMALL = ("instagram", "twitter", "viber")
 """Those of which the embedded vendor takes files of any size."""
+OTHER_NAMES = ("first", "second", *KNOWN)
+"""What a platform may be called instead: some names are those of other platforms."""
 SECURED_SHARE = 0.05
 LOOKS = ("plan", "merge", "verify", "status")
 ERRANDS = ("retry", "retry", "extend", "join", "leave", "mend", "older copy", *LOOKS)
 """What an operator may do between two runs; only looking changes nothing."""
+CURIOUS = (*ERRANDS, "rename")
+"""What a curious one does before a faulty run."""
 
 
 def stream(seed: int, name: str) -> random.Random:
@@ -37,16 +41,25 @@ def stream(seed: int, name: str) -> random.Random:
 
 @dataclass(frozen=True)
 class PlatformDraw:
-    """One platform's table of the configuration."""
+    """One platform's table of the configuration.
 
-    name: str
+    `kind` is what the vendor calls it, whatever its name is by now. `by_default` says nothing of its columns.
+    """
+
+    kind: str
     vendor: str
     rate: float
     max_in_flight: int
     canary: bool
+    called: str = ""
+    by_default: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.called or self.kind
 
     def toml(self) -> str:
-        style, path, task_type = KNOWN[self.name]
+        style, path, task_type = KNOWN[self.kind]
         lines = [
             f"[platforms.{self.name}]",
             f'vendor = "{self.vendor}"',
@@ -55,10 +68,10 @@ class PlatformDraw:
             f"requests_per_second = {self.rate}",
             f"max_in_flight = {self.max_in_flight}",
             f"canary = {str(self.canary).lower()}",
-            f"price_per_10000 = {PRICES.get(self.name, 1.0)}",
-            f'result_columns = ["{self.name}", "activated"]',
+            f"price_per_10000 = {PRICES.get(self.kind, 1.0)}",
             "min_rows = 1",
         ]
+        lines += [] if self.by_default else [f'result_columns = ["{self.kind}", "activated"]']
         return "\n".join(lines + ([f'task_type = "{task_type}"'] if task_type else []))
 
 
@@ -122,7 +135,7 @@ class Scenario:
 
     @property
     def full_cost(self) -> float:
-        return sum(PRICES.get(p.name, 1.0) * len(self.numbers) / 10_000 for p in self.platforms)
+        return sum(PRICES.get(p.kind, 1.0) * len(self.numbers) / 10_000 for p in self.platforms)
 
     @property
     def pace(self) -> float:
@@ -221,6 +234,12 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         drawn_rate = drawn_rate or beyond.choice((0.2, 0.6))
     if beyond.random() < 0.25:
         errands = (*errands, *("lose",) * beyond.choice((1, 1, 2)))
+    naming = stream(seed, "naming")
+    if naming.random() < 0.25:
+        shuffled = [*errands, *("rename",) * naming.choice((1, 1, 2, 3))]
+        naming.shuffle(shuffled)
+        errands = tuple(shuffled)
+    platforms = tuple(replace(platform, by_default=naming.random() < 0.5) for platform in platforms)
     return Scenario(
         seed=seed,
         lines=lines,

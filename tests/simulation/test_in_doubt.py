@@ -19,7 +19,6 @@ import pytest
 from orchestrator.dispatch.caution import Caution
 from orchestrator.job.run import RunOptions
 from orchestrator.tasks import HELD, State
-from tests.simulation.checks import key_of
 from tests.simulation.crashes import small_job
 from tests.simulation.faults import AFTER, EARLY, INSTEAD
 from tests.simulation.loop import Life, VirtualLoop
@@ -86,8 +85,8 @@ class Executioner(Operator):
         await self._run(self.settings(healed=False), RunOptions(submit_only=True), self._to_its_end)
         front.blade = lambda: None
         states = {task.key: task.state for task in self._tasks(*State)}
-        assert len({key_of(record) for record in self.charged()}) == len(self.charged())
-        charged = Counter(states[key_of(record)] for record in self.charged())
+        assert len({self.key_of(record) for record in self.charged()}) == len(self.charged())
+        charged = Counter(states[self.key_of(record)] for record in self.charged())
         self.verdict = Verdict(Counter(states.values()), charged, front.submit_bytes)
 
     async def _better_times(self) -> None:

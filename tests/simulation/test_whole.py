@@ -64,7 +64,7 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
 def test_the_seeds_have_everything() -> None:
     """Every errand, every kind of list and every format happens among the seeds of a test run, and so does the rest."""
     scenarios = [drawn(seed) for seed in range(SEEDS)]
-    assert {errand for scenario in scenarios for errand in scenario.errands} == {*ERRANDS, "lose"}
+    assert {errand for scenario in scenarios for errand in scenario.errands} == {*ERRANDS, "lose", "rename"}
     assert {name for scenario in scenarios for name in scenario.faults}.issuperset(BEYOND)
     assert {scenario.table for scenario in scenarios} == set(KINDS)
     assert {kind for scenario in scenarios for kind in scenario.formats} == {"csv", "xlsx", "parquet"}

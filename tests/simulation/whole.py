@@ -35,7 +35,6 @@ from tests.simulation.checks import (
     check_budget,
     check_purged,
     check_spacing,
-    key_of,
     promise,
 )
 from tests.simulation.errands import AGAIN, Errands
@@ -44,7 +43,7 @@ from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
 from tests.simulation.hostile import Trap, Truth, rows_of
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.scenario import EPOCH, ERRANDS, KEY, LOOKS, Night, Scenario, stream
+from tests.simulation.scenario import CURIOUS, EPOCH, KEY, LOOKS, Night, Scenario, stream
 
 T = TypeVar("T")
 
@@ -162,6 +161,7 @@ class Operator(Errands):
         for name in self.scenario.vendors:
             self.fronts[name] = front = Front(api, results, self.mischief, self.note, address=address)
             front.gateway.trap, front.truth, front.slow_s = trap, self.truth, self.scenario.slow_s
+            front.kind_of = self.kind_of
             await front.start()
         try:
             with address.known() if address else nullcontext():
@@ -172,7 +172,7 @@ class Operator(Errands):
             await self.trap.stop()
 
     def truth(self, task_id: str) -> tuple[str, Truth]:
-        """Return the platform of a task that the vendor has, and the rows of its result as they should be."""
+        """Return a task's platform, as the vendor calls it, and the rows of its result as they should be."""
         record = next(record for record in self.charged() if record.id == task_id)
         faulty = "missing_rows" in self.scenario.sandbox_faults
         return record.platform, rows_of(record, self.vendor, self.scenario.seed, faulty=faulty)
@@ -204,7 +204,7 @@ class Operator(Errands):
     async def _faulty_times(self) -> None:
         for _ in range(self.scenario.faulty_runs):
             if self.chance.random() < self.scenario.curiosity:
-                await self.errand(self.chance.choice(ERRANDS))
+                await self.errand(self.chance.choice(CURIOUS))
             settings = self.settings(healed=False)
             for _ in range(1 + self.scenario.repeats):  # as a loop does that looks at the exit code alone
                 code = await self._run(settings, self._drawn_options(), self.drawn_end())
@@ -285,7 +285,7 @@ class Operator(Errands):
 
     def _decision(self, task: Task) -> Decision | None:
         taken = {other.task_id for other in self._tasks(*State)}
-        there = [record for record in self.charged() if key_of(record) == task.key and record.id not in taken]
+        there = [record for record in self.charged() if self.key_of(record) == task.key and record.id not in taken]
         kind = self.chance.random()
         what: Decision | None
         if kind < 0.1:
@@ -309,7 +309,7 @@ class Operator(Errands):
         path = self.folder / "by-hand.csv"
         platform = task.key.platform
         numbers = self.numbers_of(task)
-        lines = [f"{number},{verdict(self.scenario.seed, platform, number)}" for number in numbers]
+        lines = [f"{number},{verdict(self.scenario.seed, self.kind_of(platform), number)}" for number in numbers]
         path.write_text("\n".join([f"Number,{platform}", *lines, ""]))
         self.by_hand.add(task.key)
         return UseResult(path)
