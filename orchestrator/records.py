@@ -176,7 +176,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class LastingCaution:
     """What outlives a run of a platform's caution.
 
     `refusals` are the submits refused in a row, `losses` the results in a row that came to nothing, `unread` whether a

@@ -69,7 +69,7 @@ class Event(StrEnum):
     ADOPT = "adopt"  # a person named the vendor's task id
     GIVE_UP = "give_up"  # a person decided to do without
     RETRY = "retry"  # its numbers are planned again, in a further generation
-    TAKE_BACK = "take_back"  # a retry that was not sent, when a result that may answer its numbers comes first
+    WITHDRAW = "withdraw"  # a retry that was not sent, when a result that may answer its numbers comes first
     REFETCH = "refetch"  # its result is to be fetched again, under the id that is known
     UNDO = "undo"  # a person took back a decision of which nothing had come
 
@@ -80,7 +80,7 @@ class IllegalTransitionError(Exception):
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PLANNED, Event.RELEASE): State.RELEASED,
-    (State.PLANNED, Event.TAKE_BACK): State.FAILED,
+    (State.PLANNED, Event.WITHDRAW): State.FAILED,
     (State.PLANNED, Event.REFUSE): State.FAILED,  # an early refusal, while the body was still being sent
     (State.RELEASED, Event.PUT_OFF): State.PLANNED,
     (State.RELEASED, Event.ACCEPT): State.SUBMITTED,
@@ -147,11 +147,6 @@ def undone(origin: State, decision: Event, state: State) -> State:
     if TRANSITIONS.get((origin, decision)) is not state:
         raise IllegalTransitionError(f"a {state} task did not come from {origin} by {decision}")
     return origin
-
-
-def origins(event: Event) -> frozenset[State]:
-    """Return the states in which `event` is allowed."""
-    return frozenset(state for state, allowed in TRANSITIONS if allowed is event)
 
 
 def mermaid() -> str:

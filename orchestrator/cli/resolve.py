@@ -87,10 +87,10 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     report = until_done(resolve_tasks(settings, decision, None if every else names, real_world()))
     content = as_content(report)
     put_either(content, as_text(content), as_json=as_json)
-    if report.taken_back:
-        retries = ", ".join(report.taken_back)
+    if report.withdrawn:
+        retries = ", ".join(report.withdrawn)
         streams.say(
-            f"took back what retry had planned for the same numbers, and no run has sent ({retries}): once the result "
+            f"withdrew what retry had planned for the same numbers, and no run has sent ({retries}): once the result "
             "is there, orchestrator retry plans what they lack then"
         )
     if report.settled:
@@ -120,7 +120,7 @@ def as_content(report: ResolveReport) -> dict[str, Any]:
             }
             for settled in report.settled
         ],
-        "taken_back": list(report.taken_back),
+        "withdrawn": list(report.withdrawn),
         "left_out": [{"task": o.task, "task_id": o.task_id, "reason": o.reason} for o in report.left_out],
     }
 

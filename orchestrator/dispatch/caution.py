@@ -1,8 +1,8 @@
 """How many submits of a platform may be on their way: a wrong URL, an outage or another column costs a few tasks.
 
-Pure: the dispatcher tells what happened, and asks how many are allowed. The caution outlives its run: how many doubts
-wait for a decision the ledger knows from its tasks, the rest is a `Memory`. So a platform that was stopped stays
-stopped, however often a run is repeated, until somebody has decided.
+It asks nobody, not even a clock: the dispatcher tells what happened, and asks how many are allowed. It outlives its
+run: how many doubts wait for a decision the ledger knows from its tasks, the rest is a `LastingCaution`. So a platform
+that was stopped stays stopped, however often a run is repeated, until somebody has decided.
 
 Never are more submits on their way than doubts may still come: should every one of them get no answer, or the process
 be killed, there are `DOUBTS` of them over all runs, and no more.
@@ -15,11 +15,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
 
 if TYPE_CHECKING:
-    from orchestrator.records import Memory
+    from orchestrator.records import LastingCaution
 
 DOUBTS: Final = 3
 """So many submits in doubt may wait for a decision."""
-IN_A_ROW: Final = 3
+STOPS_AFTER: Final = 3
+"""So many refusals in a row, or results that came to nothing, stop a platform."""
 CANARY_FROM_TASKS: Final = 11
 NEARLY_ALL: Final = 0.9
 """The share of a first result's numbers that must have a verdict. A vendor drops a few numbers of any list, and its
@@ -45,10 +46,10 @@ class PlatformStop(StrEnum):
     """Why nothing more of a platform is sent until somebody has decided, and what there is to decide."""
 
     DOUBTS = f"{DOUBTS} submits are in doubt; see status --held, and decide with resolve"
-    REFUSALS = f"the vendor refused {IN_A_ROW} submits in a row; change the setting that its reason names, or retry"
+    REFUSALS = f"the vendor refused {STOPS_AFTER} submits in a row; change the setting that its reason names, or retry"
     LOSSES = (
-        f"{IN_A_ROW} results in a row came to nothing; if their column has another name set result_columns (without a "
-        "verdict, extra_columns), then retry"
+        f"{STOPS_AFTER} results in a row came to nothing; if their column has another name set result_columns (without "
+        "a verdict, extra_columns), then retry"
     )
     CANARY = (
         "the first result says hardly anything, so the rest was not sent; if its column has another name set "
@@ -65,20 +66,20 @@ class Caution:
     `suspects` how many results of this one may come to nothing.
     """
 
-    def __init__(self, memory: Memory, *, canary: bool, waiting: int = 0) -> None:
-        self.memory = memory
-        self._saved = memory
+    def __init__(self, lasting: LastingCaution, *, canary: bool, waiting: int = 0) -> None:
+        self.lasting = lasting
+        self._saved = lasting
         self._canary = canary
         self._waiting = waiting
         self._accepted = self._doubted = self._sent = False
         self.suspects = 0
-        self._slowest_before_s, self._slowest_s = memory.slowest_s, 0.0
+        self._slowest_before_s, self._slowest_s = lasting.slowest_s, 0.0
         self.stopped: PlatformStop | None = None
         self._judge()
 
     def allowed(self) -> int:
         """Return how many submits may be on their way now."""
-        if self.stopped or self.awaits_canary or self.suspects + self.memory.losses >= IN_A_ROW:
+        if self.stopped or self.awaits_canary or self.suspects + self.lasting.losses >= STOPS_AFTER:
             return 0
         return 1 if self._doubted or not self._accepted else DOUBTS - self._waiting
 
@@ -92,12 +93,12 @@ class Caution:
         """How long an answer to a submit may take, by the slowest of this run and of the last one that had any."""
         return ANSWER_MARGIN * max(self._slowest_s, self._slowest_before_s) or USUAL_ANSWER_S
 
-    def unsaved(self) -> Memory | None:
+    def unsaved(self) -> LastingCaution | None:
         """Return what the ledger does not know yet, to be recorded now; None when it knows all."""
-        if self.memory == self._saved:
+        if self.lasting == self._saved:
             return None
-        self._saved = self.memory
-        return self.memory
+        self._saved = self.lasting
+        return self.lasting
 
     def submitted_before(self) -> None:
         """Note that an earlier run left a task at the vendor: its result serves as the canary."""
@@ -106,24 +107,24 @@ class Caution:
     def answer_took(self, seconds: float) -> None:
         """Note how long the vendor took to answer a whole submit."""
         self._slowest_s = max(self._slowest_s, seconds)
-        self.memory = replace(self.memory, slowest_s=self._slowest_s)
+        self.lasting = replace(self.lasting, slowest_s=self._slowest_s)
 
-    def answered(self, outcome: SubmitOutcome) -> None:
+    def submit_ended(self, outcome: SubmitOutcome) -> None:
         """Note what became of a submit."""
         match outcome:
             case SubmitOutcome.ACCEPTED:
                 self._accepted = self._sent = True
                 self._doubted = False
-                self.memory = replace(self.memory, refusals=0)
+                self.lasting = replace(self.lasting, refusals=0)
             case SubmitOutcome.PUT_OFF:
                 pass
             case SubmitOutcome.REFUSED:
                 self._doubted = False
-                self.memory = replace(self.memory, refusals=self.memory.refusals + 1)
+                self.lasting = replace(self.lasting, refusals=self.lasting.refusals + 1)
             case SubmitOutcome.DOUBTED:
                 self._doubted = True
                 self._waiting += 1
-                self.memory = replace(self.memory, refusals=0)
+                self.lasting = replace(self.lasting, refusals=0)
             case _:
                 assert_never(outcome)
         self._judge()
@@ -133,12 +134,12 @@ class Caution:
         if answered < (NEARLY_ALL if self._unread else HARDLY):
             self.result_lost()
             return
-        losses = self.memory.losses if self.stopped is PlatformStop.LOSSES else 0
-        self.memory = replace(self.memory, losses=losses, unread=self.memory.unread and answered < NEARLY_ALL)
+        losses = self.lasting.losses if self.stopped is PlatformStop.LOSSES else 0
+        self.lasting = replace(self.lasting, losses=losses, unread=self.lasting.unread and answered < NEARLY_ALL)
 
     def result_lost(self) -> None:
         """Note that a task came to nothing."""
-        self.memory = replace(self.memory, losses=self.memory.losses + 1)
+        self.lasting = replace(self.lasting, losses=self.lasting.losses + 1)
         self._judge()
 
     def result_held(self) -> None:
@@ -148,16 +149,16 @@ class Caution:
 
     @property
     def _unread(self) -> bool:
-        return self._canary and self.memory.unread
+        return self._canary and self.lasting.unread
 
     def _judge(self) -> None:
         if self.stopped:
             return
         if self._waiting >= DOUBTS:
             self.stopped = PlatformStop.DOUBTS
-        elif self.memory.refusals >= IN_A_ROW:
+        elif self.lasting.refusals >= STOPS_AFTER:
             self.stopped = PlatformStop.REFUSALS
-        elif self.memory.losses >= IN_A_ROW:
+        elif self.lasting.losses >= STOPS_AFTER:
             self.stopped = PlatformStop.LOSSES
-        elif self._unread and self.memory.losses:
+        elif self._unread and self.lasting.losses:
             self.stopped = PlatformStop.CANARY

@@ -57,14 +57,14 @@ class RunContext:
 
     async def note(self, platform: PlatformRun, change: Callable[[Ledger], T]) -> T:
         """Record a small change, and with it what is to outlive this run of the platform's caution."""
-        memory = platform.caution.unsaved()
+        lasting = platform.caution.unsaved()
 
         def both(ledger: Ledger) -> T:
-            if memory is not None:
-                ledger.platforms.remember(platform.name, memory)
+            if lasting is not None:
+                ledger.platforms.note_caution(platform.name, lasting)
             return change(ledger)
 
-        return await self.ledger.record(both)
+        return await self.ledger.do_small(both)
 
     def settled(self, platform: PlatformRun, key: TaskKey, charge: Charge) -> Callable[[Ledger], None]:
         """Return the change that counts what the vendor says that a task costs.
@@ -91,25 +91,25 @@ class RunContext:
 
         return settle
 
-    def well(self, vendor: VendorRun) -> None:
+    def vendor_answered(self, vendor: VendorRun) -> None:
         """Note that a vendor answered sensibly."""
-        vendor.answered = True
+        vendor.has_answered = True
         vendor.doubtful_at = math.inf
-        self.there(vendor)
+        self.somebody_answered(vendor)
 
-    def there(self, vendor: VendorRun) -> None:
+    def somebody_answered(self, vendor: VendorRun) -> None:
         """Note that somebody answered, be it the vendor or a gateway."""
         vendor.health.succeeded()
         vendor.pace.speed_up()
 
-    def no_answer(self, vendor: VendorRun, error: TemporaryError) -> None:
+    def call_failed(self, vendor: VendorRun, error: TemporaryError) -> None:
         """Note that a call that is safe to repeat failed."""
         if error.throttled:
             self.throttled(vendor, str(error), error.retry_after_s)
         else:
-            self.ill(vendor, str(error))
+            self.vendor_unwell(vendor, str(error))
 
-    def ill(self, vendor: VendorRun, reason: str) -> None:
+    def vendor_unwell(self, vendor: VendorRun, reason: str) -> None:
         """Note that a vendor did not answer, or could not."""
         vendor.health.failed(self.now, self.random.random())
         self._give_up_if_out_of_reach(vendor, reason)

@@ -96,7 +96,7 @@ class Dispatcher:
                 task.rows,
                 submitted_at,
                 progress_at,
-                platform.at_vendor.take(),
+                platform.at_vendor.begin(),
                 stalled=task.state is State.STALLED,
                 success=task.success,
                 chunk_sha256=task.sha256,
@@ -112,7 +112,7 @@ class Dispatcher:
             for platform in self._platforms:
                 if platform.wants_tasks:
                     planned = partial(_next_tasks, platform=platform.name, after_chunk=platform.cursor)
-                    tasks = await self._context.ledger.record(planned)
+                    tasks = await self._context.ledger.do_small(planned)
                     platform.upcoming.extend(tasks)
                     platform.exhausted = len(tasks) < WINDOW
                     platform.cursor = tasks[-1].key.chunk if tasks else platform.cursor
@@ -145,15 +145,15 @@ class Dispatcher:
                 case Download(platform, watch, place):
                     with place:
                         await self._fetcher.fetch(platform, watch)
-                case Poll(platform, watch, turn):
-                    with turn:
-                        await self._poller.poll(platform, watch, turn.leave)
-                case Submit(platform, task, turn, place):
-                    with turn, place:
-                        await self._submitter.submit(platform, task, turn.leave, place)
-                case Ask(platform, turn):
-                    with turn:
-                        await self._poller.ask(platform, turn.leave)
+                case Poll(platform, watch, call):
+                    with call:
+                        await self._poller.poll(platform, watch, call.leave)
+                case Submit(platform, task, call, place):
+                    with call, place:
+                        await self._submitter.submit(platform, task, call.leave, place)
+                case Ask(platform, call):
+                    with call:
+                        await self._poller.ask(platform, call.leave)
                 case _:
                     assert_never(step)
         except Exception as error:  # noqa: BLE001 - `run` raises it again

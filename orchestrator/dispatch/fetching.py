@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.dispatch.poll_times import STANDSTILL_SHARE
 from orchestrator.dispatch.result_reader import ResultReader
 from orchestrator.dispatch.result_versions import ResultVersions, check_of
-from orchestrator.dispatch.watching import Fail, FetchAgain, Hold, PollAgain
+from orchestrator.dispatch.watching import CALLS_IN_VAIN, FetchAgain, Hold, InVain, PollAgain
 from orchestrator.errors import DamagedResultError, LinkExpiredError, PieceDiedError, RefusedError, TemporaryError
 from orchestrator.files import make_private_directory
 from orchestrator.logger import log
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.platform_run import PlatformRun
-    from orchestrator.dispatch.watching import NextStep, Watch, Watcher
+    from orchestrator.dispatch.watching import Watch, Watcher, WatchStep
     from orchestrator.results import ResultCheck
 
 DAMAGE_LIMIT: Final = 3
@@ -56,7 +57,7 @@ class Fetcher:
         for folder in {check.result.parent, check.verdicts.parent} - self._folders:
             make_private_directory(folder)  # once a run: looking each time costs a dozen calls a task
             self._folders.add(folder)
-        step: NextStep | None
+        step: WatchStep | None
         try:
             most = BYTES_A_FILE + BYTES_A_ROW * watch.rows
             await platform.vendor.client.download(watch.result_url, check.result, max_bytes=most)
@@ -70,7 +71,7 @@ class Fetcher:
         except TemporaryError as error:
             step = self._after_a_broken_download(watch, error)
         except RefusedError as error:
-            step = Hold(str(error))
+            step = self._after_a_refused_link(watch, error)
         except (DamagedResultError, PieceDiedError) as error:
             step = await self._suspect(platform, watch, check, str(error))
         else:
@@ -83,7 +84,7 @@ class Fetcher:
         if step is not None:
             await self._watcher.carry_out(platform, watch, step)
 
-    async def _suspect(self, platform: PlatformRun, watch: Watch, check: ResultCheck, reason: str) -> NextStep | None:
+    async def _suspect(self, platform: PlatformRun, watch: Watch, check: ResultCheck, reason: str) -> WatchStep | None:
         """Keep what came, and fetch it again; the same bytes twice are what the vendor made."""
         watch.damages += 1
         platform.suspect(watch)
@@ -93,13 +94,26 @@ class Fetcher:
             return await self._take_the_best(platform, watch, check, f"its result is damaged: {reason}")
         return self._after_a_useless_link(watch, at_least_s=SUSPECT_WAITS * self._context.polling.min_interval_s)
 
-    async def _take_the_best(self, platform: PlatformRun, watch: Watch, check: ResultCheck, reason: str) -> Fail | None:
-        """Take the best of all that was fetched; `reason` is told where that is nothing new."""
+    async def _take_the_best(
+        self, platform: PlatformRun, watch: Watch, check: ResultCheck, reason: str
+    ) -> InVain | None:
+        """Take the best of all that was fetched; where that is nothing new it was in vain, for the `reason`."""
         taken = await self._versions.take_best(check, watch.key, watch.rows)
         if taken is None or taken.again:
-            return Fail(reason)
+            return InVain(reason)
         await self._watcher.done(platform, watch, taken.report, recorded=True)
         return None
+
+    def _after_a_refused_link(self, watch: Watch, error: RefusedError) -> Hold | PollAgain:
+        """Hold a task whose link we may not follow, or to too large a file. Else what stands between may have said it.
+
+        Then a fresh link is asked for a few times: a gateway that is set up wrongly for a while redirects, too.
+        """
+        log.warning("link_refused", task=str(watch.key), status=error.status, reason=str(error))
+        if error.status in {0, HTTPStatus.OK}:
+            return Hold(str(error))
+        step = self._after_a_useless_link(watch)
+        return Hold(str(error)) if watch.fetches >= CALLS_IN_VAIN else step
 
     def _after_a_useless_link(self, watch: Watch, *, at_least_s: float = 0.0) -> Hold | PollAgain:
         """Have the status asked once more: it signs a fresh link. At once, then ever more rarely: it may cost."""

@@ -53,7 +53,7 @@ class Pace:
         self.interval_s = max(self._base_interval_s, faster_s)
 
 
-async def leave(*paces: Pace) -> None:
+async def wait_to_leave(*paces: Pace) -> None:
     """Return in the moment in which a request may be handed to the socket, and note it in all `paces`.
 
     Pass the narrower pace first: a request that waits for its platform must not hold up the vendor's others.
@@ -64,7 +64,7 @@ async def leave(*paces: Pace) -> None:
         for pace in paces:
             await pace.lock.acquire()
             held.append(pace)
-            # In a loop, since a timer may fire a clock tick early, and a 429 may move the turn while it is waited for.
+            # In a loop, since a timer may fire a clock tick early, and a 429 may put it off while it is waited for.
             while (wait_s := pace.next_at - loop.time()) > 0.0:  # noqa: ASYNC110 - it is the clock that is waited for
                 await asyncio.sleep(max(wait_s, TICK_S))
         for pace in paces:

@@ -18,7 +18,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from orchestrator.dispatch.pace import leave
+from orchestrator.dispatch.pace import wait_to_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ class CallPlace:
 
     async def leave(self) -> None:
         """Return in the moment in which the request may be handed to the socket."""
-        await leave(self._platform.pace, self._platform.vendor.pace)
+        await wait_to_leave(self._platform.pace, self._platform.vendor.pace)
         self.has_left()
 
     def has_left(self) -> None:
@@ -114,8 +114,8 @@ class SubmitPlaces:
         self.count += 1
         return SubmitPlace(self)
 
-    async def release(self, *, now: float) -> None:
-        """Take a place among those that are released; raises `NotNowError` if there is none for too long.
+    async def wait_for_release(self, *, now: float) -> None:
+        """Wait for a place among those that are released; raises `NotNowError` if there is none for too long.
 
         Nobody waits without another that is released, whose end gives a place back: so every wait ends.
         """
@@ -165,9 +165,9 @@ class SubmitPlace:
     def __exit__(self, *_: object) -> None:
         self._submits.over(released=self._released)
 
-    async def release(self, *, now: float) -> None:
+    async def wait_for_release(self, *, now: float) -> None:
         """Return when the last bytes may leave; raises `NotNowError`."""
-        await self._submits.release(now=now)
+        await self._submits.wait_for_release(now=now)
         self._released = True
 
 
@@ -188,7 +188,7 @@ class VendorPlaces:
         work = self.work + submitting
         return work < self._most and work + self.to_fetch < 2 * self._most
 
-    def take(self) -> VendorPlace:
+    def begin(self) -> VendorPlace:
         """Take a place; there may be none free for a task that an earlier run, with another limit, has sent."""
         self.work += 1
         return VendorPlace(self)

@@ -54,12 +54,12 @@ class DueQueue(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class VendorRun:
-    """One vendor as the dispatcher sees it. `denied` and `poll_denied` hold the vendor's words, "" while it is well.
+    """One vendor as the dispatcher sees it. `denial` and `poll_denial` hold the vendor's words, "" while it is well.
 
-    `answered` is whether any call was answered sensibly in this run; before that the vendor is asked what is free, next
-    at `ask_at`. `doubtful_at` is when a gateway may have denied a call in the vendor's place, infinity after a good
-    answer. `trouble` says why it is unreachable, and `balance_usd` is what it said of the balance, None if nothing;
-    `out_of_funds` is whether a submit was refused for it.
+    `has_answered` is whether any call was answered sensibly in this run; before that the vendor is asked what is free,
+    next at `ask_at`. `doubtful_at` is when a gateway may have denied a call in the vendor's place, infinity after a
+    good answer. `trouble` says why it is unreachable, and `balance_usd` is what it said of the balance, None if
+    nothing; `out_of_funds` is whether a submit was refused for it.
     """
 
     name: str
@@ -67,12 +67,12 @@ class VendorRun:
     pace: Pace
     health: Health
     calls: int = 0
-    answered: bool = False
-    asked: int = 0
+    has_answered: bool = False
+    asks: int = 0
     ask_at: float = -math.inf
     doubtful_at: float = math.inf
-    denied: str = ""
-    poll_denied: str = ""
+    denial: str = ""
+    poll_denial: str = ""
     unreachable: bool = False
     trouble: str = ""
     balance_usd: float | None = None
@@ -91,7 +91,7 @@ class PlatformRun:
     """One platform: what is to be submitted, what is at the vendor, and what is ready to be fetched.
 
     `leaving` counts the calls that wait to leave; `submits` and `at_vendor` are the owners of their places.
-    `denied` and `poll_denied` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
+    `denial` and `poll_denial` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
     vendor's, of submits. In `other_currencies` than USD it told amounts in this run. Nothing is released whose answer
     may come after `deadline_at`.
     """
@@ -108,8 +108,8 @@ class PlatformRun:
     cursor: int = 0
     exhausted: bool = False
     over_budget: bool = False
-    denied: str = ""
-    poll_denied: str = ""
+    denial: str = ""
+    poll_denial: str = ""
     doubtful_at: float = math.inf
     deadline_at: float = math.inf
     leaving: int = 0
@@ -125,26 +125,26 @@ class PlatformRun:
         self.vendor.platforms.append(self)
 
     @property
-    def blocked(self) -> str:
+    def why_not_sent(self) -> str:
         """Why nothing more can be submitted in this run, "" while it can."""
         if self.over_budget:
             return "over budget"
-        return self.caution.stopped or self.denied or self.vendor.denied
+        return self.caution.stopped or self.denial or self.vendor.denial
 
     @property
     def wants_tasks(self) -> bool:
         """Whether the window of upcoming tasks should be filled from the ledger."""
-        return not self.upcoming and not self.exhausted and not self.blocked
+        return not self.upcoming and not self.exhausted and not self.why_not_sent
 
     @property
     def drained(self) -> bool:
         """Whether nothing is left that this run could submit."""
-        return bool(self.blocked) or (self.exhausted and not self.upcoming and not self.again)
+        return bool(self.why_not_sent) or (self.exhausted and not self.upcoming and not self.again)
 
     @property
-    def unpolled(self) -> str:
+    def why_not_polled(self) -> str:
         """Why nothing can be polled in this run, "" while it can."""
-        return self.poll_denied or self.vendor.poll_denied
+        return self.poll_denial or self.vendor.poll_denial
 
     def is_too_late(self, now: float) -> bool:
         """Whether the answer to a submit that leaves now may come after the deadline."""
@@ -152,7 +152,7 @@ class PlatformRun:
 
     def submit_at(self, now: float) -> float:
         """Return when the next submit may begin; infinity when only another event can tell."""
-        if self.blocked or not self.submits.may_begin() or self.is_too_late(now):
+        if self.why_not_sent or not self.submits.may_begin() or self.is_too_late(now):
             return math.inf
         if not self.at_vendor.has_room(submitting=self.submits.count):
             return math.inf

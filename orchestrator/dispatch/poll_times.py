@@ -41,7 +41,7 @@ MARGIN_STEP = 0.002
 
 @dataclass(frozen=True, slots=True)
 class PollProgress:
-    """What is known at a poll: ages in seconds; `done` is `success / total`, 0 while nothing is known.
+    """What is known at a poll: ages in seconds; `done` is the share of rows that the vendor has done, 0 while unknown.
 
     A task that was submitted just now has an age of 0. `since` is an earlier age, and the share that was done then,
     from where on the task's speed is reckoned. `worked_s` is when, at the poll before, its last row was expected.

@@ -10,9 +10,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.pace import leave
+from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.dispatch.result_links import is_named, names_in
-from orchestrator.dispatch.watching import IN_A_ROW, Fail, Hold, NextStep, PollAgain, PollWhenDue
+from orchestrator.dispatch.watching import CALLS_IN_VAIN, Hold, InVain, PollAgain, PollWhenDue, WatchStep
 from orchestrator.errors import CallError, DeniedError, RefusedError, TemporaryError
 from orchestrator.logger import log
 from orchestrator.vendor_api.meanings import KNOWN_STATUSES
@@ -45,7 +45,7 @@ class _Stay:
     """The vendor is not called any more in this run; the task stays where it is."""
 
 
-_AfterPoll = NextStep | _Follow | _FindOutWhoDenies | _Stay
+_AfterPoll = WatchStep | _Follow | _FindOutWhoDenies | _Stay
 
 
 class Poller:
@@ -55,19 +55,19 @@ class Poller:
         self._context = context
         self._watcher = watcher
 
-    async def poll(self, platform: PlatformRun, watch: Watch, turn: Leave) -> None:
+    async def poll(self, platform: PlatformRun, watch: Watch, leave: Leave) -> None:
         """Ask once. Afterwards the watch waits for its next poll or its download, or its task has ended."""
         calls, began = 0, self._context.now
 
         async def counted() -> None:
             nonlocal calls
-            await turn()
+            await leave()
             calls += 1  # the vendor may charge for it; the HTTP library repeats one that met a closing connection
 
         try:
             report = await platform.vendor.client.status(platform.settings, watch.task_id, leave=counted)
         except CallError as error:
-            await self._context.ledger.record(lambda it: it.platforms.count_status_calls(watch.key.platform, calls))
+            await self._context.ledger.do_small(lambda it: it.platforms.count_status_calls(watch.key.platform, calls))
             step: _AfterPoll = self._after_error(platform, watch, error, began)
         else:
             at, heard = self._context.clock(), report
@@ -79,20 +79,20 @@ class Poller:
                     watch.key, status=heard.status, total=heard.total, success=heard.success, at=at, calls=calls
                 )
 
-            progressed = await self._context.ledger.record(note)
+            progressed = await self._context.ledger.do_small(note)
             step = self._after_report(platform, watch, report, progressed=progressed)
         match step:
             case _Follow(url):
                 await self._follow(platform, watch, url)
             case _FindOutWhoDenies(reason):
                 # Where the vendor answers nothing else, the denial is no matter of this task.
-                if not platform.vendor.answered:
-                    await self.ask(platform, partial(leave, platform.pace, platform.vendor.pace))
-                if platform.vendor.answered:
+                if not platform.vendor.has_answered:
+                    await self.ask(platform, partial(wait_to_leave, platform.pace, platform.vendor.pace))
+                if platform.vendor.has_answered:
                     hold = Hold(f"the vendor does not let us see the task ({reason})")
                     await self._watcher.carry_out(platform, watch, hold)
                 else:
-                    platform.poll_denied = platform.denied = reason
+                    platform.poll_denial = platform.denial = reason
                     status = HTTPStatus.FORBIDDEN.value
                     log.error("vendor_says_stop", platform=platform.name, status=status, reason=reason)
             case _Stay():
@@ -100,25 +100,25 @@ class Poller:
             case _:
                 await self._watcher.carry_out(platform, watch, step)
 
-    async def ask(self, platform: PlatformRun, turn: Leave) -> None:
+    async def ask(self, platform: PlatformRun, leave: Leave) -> None:
         """Ask the vendor what is free to ask: nothing is submitted before it has answered anything in this run."""
         vendor = platform.vendor
         try:
-            await vendor.client.ask(platform.settings, leave=turn)
+            await vendor.client.ask(platform.settings, leave=leave)
         except TemporaryError as error:
-            vendor.asked += 1
-            self._context.no_answer(vendor, error)
-            wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(vendor.asked))
+            vendor.asks += 1
+            self._context.call_failed(vendor, error)
+            wait_s = max(error.retry_after_s or 0.0, self._context.delay_s(vendor.asks))
             vendor.ask_at = self._context.now + wait_s
             log.warning("no_answer_yet", vendor=vendor.name, reason=str(error), again_after_s=round(wait_s, 3))
         else:
-            self._context.well(vendor)
+            self._context.vendor_answered(vendor)
 
     def _after_report(
         self, platform: PlatformRun, watch: Watch, report: TaskReport, *, progressed: bool
-    ) -> NextStep | _Follow:
+    ) -> WatchStep | _Follow:
         """Decide what comes after the vendor's word on a task."""
-        self._context.well(platform.vendor)
+        self._context.vendor_answered(platform.vendor)
         watch.failures = watch.refusals = 0
         watch.success = report.success
         if progressed:
@@ -131,7 +131,7 @@ class Poller:
             watch.told.add("total")
             log.warning("total_differs", task=str(watch.key), sent=watch.rows, total=report.total)
         if report.status == "failed":
-            return Fail("the vendor reports the task as failed")
+            return InVain("the vendor reports the task as failed")
         if report.status == "exported" and report.result_url:
             return _Follow(report.result_url)
         pending = report.status == "pending"  # what it counts then is of no task that works
@@ -140,7 +140,7 @@ class Poller:
 
     def _after_error(
         self, platform: PlatformRun, watch: Watch, error: CallError, began: float
-    ) -> NextStep | _FindOutWhoDenies | _Stay:
+    ) -> WatchStep | _FindOutWhoDenies | _Stay:
         """Decide what comes after a poll that told nothing of the task.
 
         A denial of the key or the balance is believed, unless a gateway may have said it, for the first time. Any other
@@ -151,12 +151,12 @@ class Poller:
             return self._after_refusal(platform, watch, error)
         if isinstance(error, DeniedError):
             if error.sure or vendor.doubtful_at <= began:
-                vendor.poll_denied = vendor.denied = str(error)
+                vendor.poll_denial = vendor.denial = str(error)
                 log.error("vendor_says_stop", vendor=vendor.name, status=error.status, reason=str(error))
                 return _Stay()
             vendor.doubtful_at = min(vendor.doubtful_at, self._context.now)
         temporary = error if isinstance(error, TemporaryError) else TemporaryError(str(error))
-        self._context.no_answer(vendor, temporary)
+        self._context.call_failed(vendor, temporary)
         watch.failures += 1
         wait_s = max(temporary.retry_after_s or 0.0, self._context.delay_s(watch.failures))
         log.warning("poll_failed", task=str(watch.key), reason=str(error), again_after_s=round(wait_s, 3))
@@ -166,10 +166,10 @@ class Poller:
         self, platform: PlatformRun, watch: Watch, error: RefusedError | DeniedError
     ) -> PollAgain | Hold | _FindOutWhoDenies:
         """Ask a few times more, then hold it: a gateway that is set up wrongly for a while does not know it either."""
-        self._context.there(platform.vendor)
+        self._context.somebody_answered(platform.vendor)
         watch.refusals += 1
         log.warning("poll_refused", task=str(watch.key), status=error.status, reason=str(error))
-        if watch.refusals < IN_A_ROW:
+        if watch.refusals < CALLS_IN_VAIN:
             wait_s = max(self._context.polling.min_interval_s, self._context.backoff.base_delay_s)
             return PollAgain(wait_s * 2.0**watch.refusals)
         if isinstance(error, RefusedError):
@@ -182,11 +182,11 @@ class Poller:
         That one's file may hold the right numbers, with the verdicts of another platform.
         """
         names = () if is_named(watch.task_id, url) else names_in(url)
-        other = (
-            await self._context.ledger.record(lambda it: it.tasks.owner_of(watch.key, *names, once=True, anywhere=True))
-            if names
-            else None
-        )
+        other = None
+        if names:
+            other = await self._context.ledger.do_small(
+                lambda it: it.tasks.owner_of(watch.key, *names, once=True, anywhere=True)
+            )
         if other is None:
             platform.exported(watch, self._context.now)
             watch.result_url = url

@@ -1,17 +1,18 @@
 """Result files on their way through the worker processes.
 
-A call to a worker costs more than a small file, and so does a sync. So small files gather for a moment and go
-together, up to some rows; a large file goes at once, by itself.
+Small files gather for a moment and go together, up to some rows; a large file goes at once, by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import PieceDiedError
 from orchestrator.results import check_limits, take_results
+from orchestrator.results.together import FILES_TOGETHER, ROWS_TOGETHER, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.workers import Workers
 
-ROWS_AT_ONCE: Final = 20_000
-FILES_AT_ONCE: Final = 64
 GATHER_S: Final = 0.05
 """How long a small file waits for others: nothing beside the vendor's own time."""
 
@@ -42,7 +41,7 @@ class ResultReader:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[ResultReport] = loop.create_future()
         self._waiting.append((check, rows, future))
-        if len(self._waiting) >= FILES_AT_ONCE or sum(rows for _, rows, _ in self._waiting) >= ROWS_AT_ONCE:
+        if len(self._waiting) >= FILES_TOGETHER or sum(rows for _, rows, _ in self._waiting) >= ROWS_TOGETHER:
             self._call()
         elif self._timer is None:
             self._timer = loop.call_later(GATHER_S, self._gathered)
@@ -65,11 +64,7 @@ class ResultReader:
 
     def _call(self) -> None:
         while self._waiting and len(self._calls) < self._workers.count:
-            batch = [self._waiting.popleft()]  # one file goes, however large it is
-            rows = batch[0][1]
-            while self._waiting and len(batch) < FILES_AT_ONCE and rows + self._waiting[0][1] <= ROWS_AT_ONCE:
-                batch.append(self._waiting.popleft())
-                rows += batch[-1][1]
+            batch = together(self._waiting, rows=itemgetter(1))
             task = asyncio.create_task(self._run(batch))
             self._calls.add(task)
             task.add_done_callback(self._ended)

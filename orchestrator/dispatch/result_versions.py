@@ -109,7 +109,7 @@ class ResultVersions:
         name = quarantine_name(key.platform, key.chunk)
         path = await _in_thread(partial(set_aside, check.result, name, self.directory))
         version = Version(sha256, self._place(path))
-        await self.ledger.record(lambda it: it.quarantine.set_aside(key, version, read_by=read_by))
+        await self.ledger.do_small(lambda it: it.quarantine.set_aside(key, version, read_by=read_by))
         return sha256 in known or sha256 == used
 
     async def take_best(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
@@ -149,7 +149,7 @@ class ResultVersions:
         if isinstance(report, Exception):
             raise report
         at = self.clock()
-        await self.ledger.record(lambda ledger: note_result(ledger, check, key, report, at=at))
+        await self.ledger.do_small(lambda ledger: note_result(ledger, check, key, report, at=at))
         if report.finding:
             log.warning("finding", task=str(key), reason=report.finding, verdicts=report.counts)
         return report
@@ -230,7 +230,7 @@ async def _read_again(versions: ResultVersions, key: TaskKey, platform: Platform
     taken = await versions.take_best(check_of_task(versions.directory, task, platform), key, task.rows)
     if taken is None:
         read_by = reader_of(platform.answer_columns)
-        await versions.ledger.record(lambda it: it.quarantine.read_in_vain(key, read_by))
+        await versions.ledger.do_small(lambda it: it.quarantine.read_in_vain(key, read_by))
         return False
     log.info("read_from_quarantine", task=str(key), verdicts=taken.report.counts)
     return True
@@ -246,7 +246,7 @@ async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> No
         if platform not in platforms or await versions.ledger.do(partial(_is_known, key=key)):
             continue
         version = Version(await _in_thread(partial(_hash, path)), path.relative_to(versions.directory).as_posix())
-        await versions.ledger.record(partial(_note_stray, key=key, version=version))
+        await versions.ledger.do_small(partial(_note_stray, key=key, version=version))
 
 
 def _note_stray(ledger: Ledger, key: TaskKey, version: Version) -> None:

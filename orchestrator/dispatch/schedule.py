@@ -38,7 +38,7 @@ class Poll:
 
     platform: PlatformRun
     watch: Watch
-    turn: CallPlace
+    call: CallPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Submit:
 
     platform: PlatformRun
     task: Task
-    turn: CallPlace
+    call: CallPlace
     place: SubmitPlace
 
 
@@ -56,7 +56,7 @@ class Ask:
     """Find out whether the vendor answers at all, before the first submit leaves."""
 
     platform: PlatformRun
-    turn: CallPlace
+    call: CallPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Schedule:
         return Download(platform, platform.ready.pop(), self.downloads.begin())
 
     def _poll(self, platform: PlatformRun, now: float) -> Poll | Wait:
-        if platform.unpolled or platform.leaving >= LEAVING_LIMIT:
+        if platform.why_not_polled or platform.leaving >= LEAVING_LIMIT:
             return Wait(math.inf)
         at = max(platform.polls.next_at, platform.vendor.callable_at(now))
         return Poll(platform, platform.polls.pop(), CallPlace(platform, self._changed)) if at <= now else Wait(at)
@@ -109,11 +109,11 @@ class Schedule:
         at = max(
             platform.submit_at(now),
             platform.vendor.callable_at(now),
-            -math.inf if platform.vendor.answered else platform.vendor.ask_at,
+            -math.inf if platform.vendor.has_answered else platform.vendor.ask_at,
         )
         if at > now:
             return Wait(at)
-        if not platform.vendor.answered:
+        if not platform.vendor.has_answered:
             platform.vendor.ask_at = math.inf  # until this one has come to its end
             return Ask(platform, CallPlace(platform, self._changed))
         return Submit(platform, platform.next_task(now), CallPlace(platform, self._changed), platform.submits.begin())

@@ -24,7 +24,7 @@ from orchestrator.errors import BudgetError, StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.logger import log
 from orchestrator.tasks import State
-from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, SubmitAnswer
+from orchestrator.vendor_api.meanings import Accepted, Cause, Denied, InDoubt, PutOff, Refused, SubmitAnswer
 
 if TYPE_CHECKING:
     from orchestrator.dispatch.context import RunContext
@@ -49,7 +49,7 @@ class Attempt:
     cost_nano: int
     sent_name: str
     began: float
-    asked: bool = False
+    release_asked: bool = False
     released_at: float | None = None
 
     @property
@@ -101,18 +101,18 @@ class Submitter:
                 f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
                 "remove it, and the next run builds it anew from the list"
             )
-        await attempt.place.release(now=self._context.now)
+        await attempt.place.wait_for_release(now=self._context.now)
 
     async def _release(self, attempt: Attempt) -> None:
         """Commit that the task is released, and its cost; until this returns, its last bytes are held back."""
         platform, task = attempt.platform, attempt.task
         # Looked at after the wait for a place: any of it may have come meanwhile.
-        if self._context.stopping.is_set() or platform.blocked or platform.is_too_late(self._context.now):
+        if self._context.stopping.is_set() or platform.why_not_sent or platform.is_too_late(self._context.now):
             raise NotNowError
         at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
         name = attempt.sent_name
-        attempt.asked = True
-        await self._context.ledger.record(
+        attempt.release_asked = True
+        await self._context.ledger.do_small(
             lambda it: it.transitions.release(
                 task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name
             )
@@ -123,7 +123,7 @@ class Submitter:
         platform, key = attempt.platform, attempt.task.key
         if attempt.released_at is not None and not isinstance(answer, InDoubt):
             platform.caution.answer_took(self._context.now - attempt.released_at)
-        if not isinstance(answer, PutOff | Stopped):
+        if not isinstance(answer, PutOff | Denied):
             platform.doubtful_at = math.inf
         if isinstance(answer, Accepted):
             await self._accepted(attempt, answer)
@@ -136,11 +136,11 @@ class Submitter:
                     platform, lambda ledger: ledger.transitions.vendor_failed(key, answer.reason, at=at, most=FAILURES)
                 )
                 if state is State.IN_DOUBT:
-                    self._context.ill(platform.vendor, answer.reason)
+                    self._context.vendor_unwell(platform.vendor, answer.reason)
                     self._doubted(attempt, f"{FAILURES} times {answer.reason}")
                 else:
                     self._again(attempt, answer)
-            case PutOff() | Stopped():
+            case PutOff() | Denied():
                 if attempt.released:
                     await self._context.note(
                         platform, lambda ledger: ledger.transitions.put_off(key, answer.reason, at=at)
@@ -148,16 +148,16 @@ class Submitter:
                 if isinstance(answer, PutOff):
                     self._again(attempt, answer)
                 else:
-                    self._stopped(attempt, answer)
+                    self._denied(attempt, answer)
             case Refused():
-                platform.caution.answered(SubmitOutcome.REFUSED)
+                platform.caution.submit_ended(SubmitOutcome.REFUSED)
                 await self._context.note(platform, lambda ledger: ledger.transitions.refuse(key, answer.reason, at=at))
-                self._context.well(platform.vendor)
+                self._context.vendor_answered(platform.vendor)
                 log.error("refused", task=str(key), status=answer.status, reason=answer.reason)
                 platform.say_if_stopped()
             case InDoubt(reason):
                 await self._context.note(platform, lambda ledger: ledger.transitions.doubt(key, reason, at=at))
-                self._context.ill(platform.vendor, reason)
+                self._context.vendor_unwell(platform.vendor, reason)
                 self._doubted(attempt, reason)
             case _:
                 assert_never(answer)
@@ -183,9 +183,9 @@ class Submitter:
         if state is State.IN_DOUBT:
             self._doubted(attempt, "the vendor named the task id of another task")
             return
-        self._context.well(platform.vendor)
-        platform.caution.answered(SubmitOutcome.ACCEPTED)
-        now, place = self._context.now, platform.at_vendor.take()
+        self._context.vendor_answered(platform.vendor)
+        platform.caution.submit_ended(SubmitOutcome.ACCEPTED)
+        now, place = self._context.now, platform.at_vendor.begin()
         watch = Watch(key, answer.task_id, task.rows, now, now, place, chunk_sha256=task.sha256)
         await self._watcher.carry_out(platform, watch, PollWhenDue(0.0))
 
@@ -195,35 +195,35 @@ class Submitter:
         if answer.cause is Cause.THROTTLED:
             self._context.throttled(platform.vendor, answer.reason, answer.retry_after_s)
         else:
-            self._context.ill(platform.vendor, answer.reason)
-        platform.caution.answered(SubmitOutcome.PUT_OFF)
+            self._context.vendor_unwell(platform.vendor, answer.reason)
+        platform.caution.submit_ended(SubmitOutcome.PUT_OFF)
         repeat = self._put_offs[task] = self._put_offs.get(task, 0) + 1
         wait_s = max(answer.retry_after_s or 0.0, self._context.delay_s(repeat))
         platform.again.put(task, self._context.now + wait_s)
         log.warning("put_off", task=str(task.key), reason=answer.reason, again_after_s=round(wait_s, 3))
 
-    def _stopped(self, attempt: Attempt, answer: Stopped) -> None:
+    def _denied(self, attempt: Attempt, answer: Denied) -> None:
         """Stop the vendor, or the platform alone: unless a gateway may have said it, for the first time."""
         platform = attempt.platform
         if not answer.sure and attempt.began < platform.doubtful_at:
             platform.doubtful_at = min(platform.doubtful_at, self._context.now)
             self._again(attempt, PutOff(answer.reason))
         elif answer.status == HTTPStatus.FORBIDDEN:
-            platform.denied = answer.reason
+            platform.denial = answer.reason
             log.error("vendor_says_stop", platform=platform.name, status=answer.status, reason=answer.reason)
         else:
-            platform.vendor.denied = answer.reason
+            platform.vendor.denial = answer.reason
             platform.vendor.out_of_funds = answer.status == HTTPStatus.PAYMENT_REQUIRED
             log.error("vendor_says_stop", vendor=platform.vendor.name, status=answer.status, reason=answer.reason)
 
     def _doubted(self, attempt: Attempt, reason: str) -> None:
         log.error("in_doubt", task=str(attempt.task.key), reason=reason)
-        attempt.platform.caution.answered(SubmitOutcome.DOUBTED)
+        attempt.platform.caution.submit_ended(SubmitOutcome.DOUBTED)
         attempt.platform.say_if_stopped()
 
     async def _cut_off(self, attempt: Attempt) -> None:
         """Record what is known of a submit that is cut off: its last bytes were sent, or provably not."""
-        if not attempt.asked:
+        if not attempt.release_asked:
             return
         key, at = attempt.task.key, self._context.clock()
 
@@ -237,6 +237,6 @@ class Submitter:
                 ledger.transitions.put_off(key, "the run ended before the last bytes left", at=at)
 
         try:
-            await self._context.ledger.record(tell_what_is_known)
+            await self._context.ledger.do_small(tell_what_is_known)
         except StorageError as error:
             log.error("not_recorded", task=str(key), reason=str(error))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.results import ResultReport
     from orchestrator.tasks import TaskKey
 
-IN_A_ROW: Final = 5
+CALLS_IN_VAIN: Final = 5
 """So many calls in a row that bring nothing say something about the task, and not only about the vendor's health."""
 SECONDS_AN_HOUR: Final = 3600.0
 
@@ -80,8 +80,8 @@ class FetchAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
-    """The task came to nothing."""
+class InVain:
+    """The task came to nothing: it has failed, or is done with the result that it had before."""
 
     reason: str
 
@@ -93,7 +93,7 @@ class Hold:
     reason: str
 
 
-NextStep = PollAgain | PollWhenDue | FetchAgain | Fail | Hold
+WatchStep = PollAgain | PollWhenDue | FetchAgain | InVain | Hold
 
 
 class Watcher:
@@ -102,19 +102,20 @@ class Watcher:
     def __init__(self, context: RunContext) -> None:
         self._context = context
 
-    def standstill(self, watch: Watch, *, in_vain: int = IN_A_ROW) -> Hold | None:
+    def standstill(self, watch: Watch, *, in_vain: int | None = None) -> Hold | None:
         """Return that a task is to be held which stood still for too long; one that was held had its one poll by now.
 
-        `in_vain` counts the calls in a row that brought nothing: a single one says nothing about a task, even if the
-        last run was days ago.
+        `in_vain` counts the calls in a row that brought nothing, None after one that did: a single one says nothing
+        about a task, even if the last run was days ago.
         """
         hours = self._context.polling.give_up_after_h
         still_s = self._context.now - watch.progress_at
-        if in_vain < IN_A_ROW or (not watch.stalled and still_s < hours * SECONDS_AN_HOUR):
+        few = in_vain is not None and in_vain < CALLS_IN_VAIN
+        if few or (not watch.stalled and still_s < hours * SECONDS_AN_HOUR):
             return None
         return Hold(f"no progress for {hours:g} hours")
 
-    async def carry_out(self, platform: PlatformRun, watch: Watch, step: NextStep) -> None:
+    async def carry_out(self, platform: PlatformRun, watch: Watch, step: WatchStep) -> None:
         """Do what was decided. Afterwards the watch waits for its next poll or its download, or its task has ended."""
         now = self._context.now
         match step:
@@ -132,8 +133,8 @@ class Watcher:
                 platform.polls.put(watch, now + wait_s)
             case FetchAgain(wait_s):
                 platform.ready.put(watch, now + wait_s)
-            case Fail(reason):
-                await self._fail(platform, watch, reason)
+            case InVain(reason):
+                await self._end_in_vain(platform, watch, reason)
             case Hold(reason):
                 await self._hold(platform, watch, reason)
             case _:
@@ -155,7 +156,7 @@ class Watcher:
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)
         platform.say_if_stopped()
 
-    async def _fail(self, platform: PlatformRun, watch: Watch, reason: str) -> None:
+    async def _end_in_vain(self, platform: PlatformRun, watch: Watch, reason: str) -> None:
         at = self._context.clock()
         if not watch.has_result or platform.caution.awaits_canary:
             platform.caution.result_lost()
@@ -173,8 +174,8 @@ class Watcher:
         if watch.stalled:  # it was held before this run, with a reason of its own
             return
         at = self._context.clock()
-        state = await self._context.ledger.record(lambda ledger: ledger.transitions.stall(watch.key, reason, at=at))
+        state = await self._context.ledger.do_small(lambda ledger: ledger.transitions.stall(watch.key, reason, at=at))
         if state is State.DONE:
             log.warning("fetched_in_vain", task=str(watch.key), reason=reason)
             return
-        log.error("held", task=str(watch.key), task_id=watch.task_id, reason=reason)
+        log.error("stalled", task=str(watch.key), task_id=watch.task_id, reason=reason)

@@ -1,4 +1,4 @@
-"""How a run ends: the exit code and the reason, from what the platforms and the ledger say. Pure."""
+"""How a run ends: the exit code and the reason, from what the platforms and the ledger say."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def ending(
     unreachable = "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(troubles.items()))
     for platform in platforms:
         standing = standings[platform.name]
-        to_send = standing.tasks(State.PLANNED) > 0 and not platform.blocked
-        to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.unpolled
+        to_send = standing.tasks(State.PLANNED) > 0 and not platform.why_not_sent
+        to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.why_not_polled
         if to_send or to_fetch:
             open_ends[ExitCode.AGAIN] = [unreachable or stop_reason or "work remains"]
     open_ends[ExitCode.VENDOR_STOP] = [
-        f"vendor {platform.vendor.name} says stop: {platform.vendor.denied}"
-        if platform.vendor.denied
-        else f"the vendor denies {platform.name}: {platform.denied}"
+        f"vendor {platform.vendor.name} says stop: {platform.vendor.denial}"
+        if platform.vendor.denial
+        else f"the vendor denies {platform.name}: {platform.denial}"
         for platform in platforms
-        if standings[platform.name].unfinished and (platform.vendor.denied or platform.denied)
+        if standings[platform.name].unfinished and (platform.vendor.denial or platform.denial)
     ]
     if over := [platform.name for platform in platforms if platform.over_budget]:
         missing = f": {objected.text}" if objected else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import PieceDiedError
 from orchestrator.files import make_private_directory
@@ -13,17 +14,14 @@ from orchestrator.jobdir.extra_files import Kind, read_extras_head
 from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
 from orchestrator.logger import log
 from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
+from orchestrator.results.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
-
-ROWS_A_PIECE: Final = 20_000
-FILES_A_PIECE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,10 @@ async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind]
     wanted = await asyncio.to_thread(lambda: [order for order in extras.orders if not _is_made(order[0])])
     for folder in {order.target.parent for order, _ in wanted}:
         await asyncio.to_thread(make_private_directory, folder)
-    outcomes = await asyncio.gather(*(_take(workers, *piece) for piece in _pieces(wanted)))
+    waiting, pieces = deque(wanted), []
+    while waiting:
+        pieces.append(together(waiting, rows=itemgetter(1)))
+    outcomes = await asyncio.gather(*(_take(workers, piece) for piece in pieces))
     _tell([outcome for outcomes_of_piece in outcomes for outcome in outcomes_of_piece])
     return await asyncio.to_thread(_kinds, extras)
 
@@ -94,30 +95,18 @@ def _is_made(order: ExtrasOrder) -> bool:
     return head is not None and (head.names, head.result_sha256) == (order.names, order.result_sha256)
 
 
-def _pieces(orders: list[tuple[ExtrasOrder, int]]) -> Iterator[tuple[list[ExtrasOrder], int]]:
-    """Yield orders together, with the rows of their chunks: a call to a worker costs more than a small file."""
-    piece: list[ExtrasOrder] = []
-    sum_rows = 0
-    for order, more in orders:
-        if piece and (len(piece) == FILES_A_PIECE or sum_rows + more > ROWS_A_PIECE):
-            yield piece, sum_rows
-            piece, sum_rows = [], 0
-        piece.append(order)
-        sum_rows += more
-    if piece:
-        yield piece, sum_rows
-
-
 async def _take(
-    workers: Workers, orders: list[ExtrasOrder], rows: int
+    workers: Workers, piece: list[tuple[ExtrasOrder, int]]
 ) -> list[tuple[ExtrasOrder, ExtrasReport | Exception]]:
+    orders = [order for order, _ in piece]
+    limits = check_limits(sum(rows for _, rows in piece))
     try:
-        return list(zip(orders, await workers.run(take_extras, orders, limits=check_limits(rows)), strict=True))
+        return list(zip(orders, await workers.run(take_extras, orders, limits=limits), strict=True))
     except PieceDiedError as error:
         if len(orders) == 1:
             return [(orders[0], error)]
     # One of them broke the worker: by themselves, the others come through.
-    alone = await asyncio.gather(*(_take(workers, [order], rows) for order in orders))
+    alone = await asyncio.gather(*(_take(workers, [one]) for one in piece))
     return [outcome for outcomes in alone for outcome in outcomes]
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.pace import Pace, leave
+from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
 from orchestrator.intake import LEFT_OUT
 from orchestrator.job.access import opened
+from orchestrator.job.balances import check_the_address
 from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
-from orchestrator.job.greeting import check_the_address
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
@@ -116,7 +116,7 @@ async def _look_at_vendor(
     pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
     findings = []
     try:
-        balance = await client.balance(leave=lambda: leave(pace))
+        balance = await client.balance(leave=lambda: wait_to_leave(pace))
     except DeniedError as error:
         return [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
     except CallError as error:

@@ -129,9 +129,9 @@ async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey,
         return True
     at = versions.clock()
     if task.task_id is None:
-        await versions.ledger.record(lambda ledger: ledger.transitions.fail(key, _LOST, at=at))
+        await versions.ledger.do_small(lambda ledger: ledger.transitions.fail(key, _LOST, at=at))
         log.error("failed", task=str(key), reason=_LOST)
     else:
-        await versions.ledger.record(lambda ledger: ledger.transitions.refetch(key, at=at, lost=True))
+        await versions.ledger.do_small(lambda ledger: ledger.transitions.refetch(key, at=at, lost=True))
         log.warning("result_lost", task=str(key), task_id=task.task_id, next="it is fetched from the vendor again")
     return False

@@ -28,6 +28,7 @@ from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
 from orchestrator.results.byhand import look_into
+from orchestrator.results.check import MISSING_PERCENT
 from orchestrator.tasks import DECISIONS, HELD, Event, IllegalTransitionError, State, TaskKey
 from orchestrator.vendor_api.dialects import is_task_id
 from orchestrator.workers import Workers
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings
-
-MISSING_PERCENT = 1
-"""How many of a chunk's numbers a result file may lack without a word."""
 
 OPTIONS = {
     Event.RESUBMIT: "--resubmit",
@@ -140,13 +138,13 @@ class LeftOut:
 class ResolveReport:
     """What `resolve` did; `decided` is how many decisions since the last run can be taken back now.
 
-    `taken_back` are retries that were planned and not sent: a result that comes first may answer their numbers.
+    `withdrawn` are retries that were planned and not sent: a result that comes first may answer their numbers.
     """
 
     settled: tuple[Settled, ...]
     left_out: tuple[LeftOut, ...] = ()
     decided: int = 0
-    taken_back: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 class _Brought(NamedTuple):
@@ -216,7 +214,7 @@ def _decide(
     *,
     at: float,
 ) -> None:
-    """Decide on each task, in the place of an earlier decision of which nothing has come, and take `retries` back."""
+    """Decide on each task, in the place of an earlier decision of which nothing has come, and withdraw `retries`."""
     transitions = ledger.transitions
     for task in tasks:
         try:
@@ -241,8 +239,8 @@ def _decide(
         except IllegalTransitionError as error:
             raise UsageError(f"{task.key}: {error}") from error
     for key in retries:
-        reason = f"taken back, since {', '.join(str(task.key) for task in tasks)} may answer it"
-        transitions.take_back(key, reason, at=at)
+        reason = f"withdrawn, since {', '.join(str(task.key) for task in tasks)} may answer it"
+        transitions.withdraw(key, reason, at=at)
 
 
 def _chosen(

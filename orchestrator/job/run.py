@@ -18,16 +18,16 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
 from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.pace import Pace, leave
+from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
 from orchestrator.errors import CallError, ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
+from orchestrator.job.balances import ask_for_balances
 from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
-from orchestrator.job.greeting import greet
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.rehearsal import rehearse
@@ -255,9 +255,9 @@ class _Run:
             platforms = await self._platform_runs(clients)
             for platform in platforms:
                 platform.over_budget = objected is not None and platform.name in due
-            greeted = [platform.vendor for platform in platforms if platform.name in due and not platform.blocked]
+            asked = [platform.vendor for platform in platforms if platform.name in due and not platform.why_not_sent]
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
-            await self._unless_stopped(greet(greeted, settings, begun=begun))
+            await self._unless_stopped(ask_for_balances(asked, settings, begun=begun))
             _pause_the_short(platforms, costs)
             max_cost = None if settings.is_sandbox else settings.budget.max_cost
             context = RunContext(
@@ -334,12 +334,12 @@ class _Run:
                 client=client,
                 pace=Pace(self._settings.vendors[name].requests_per_second, now=now),
                 health=Health(self._settings.backoff),
-                answered=self._settings.vendors[name].is_sandbox,
+                has_answered=self._settings.vendors[name].is_sandbox,
             )
             for name, client in clients.items()
         }
         standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        memories = await self._writer.do(
+        lasting = await self._writer.do(
             lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
         )
         return [
@@ -349,7 +349,7 @@ class _Run:
                 vendor=vendors[platform.vendor],
                 pace=Pace(platform.requests_per_second, now=now),
                 caution=Caution(
-                    memories[name],
+                    lasting[name],
                     canary=platform.canary
                     and standing[name].tasks() - standing[name].tasks(State.DONE, State.RETRIED, State.SKIPPED)
                     >= CANARY_FROM_TASKS,
@@ -414,7 +414,7 @@ def _pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCo
     """Send nothing to a vendor whose balance does not cover what is left for it; what is there is collected."""
     for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
         if lacking := shortfall(vendor.balance_usd, _of_vendor(vendor, costs)):
-            vendor.denied = lacking
+            vendor.denial = lacking
             log.error("balance_too_low", vendor=vendor.name, reason=lacking)
 
 
@@ -423,9 +423,9 @@ async def _say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence
     for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
         if vendor.out_of_funds:
             with suppress(CallError):
-                balance_usd = await vendor.client.balance(leave=partial(leave, vendor.pace))
+                balance_usd = await vendor.client.balance(leave=partial(wait_to_leave, vendor.pace))
                 if lacking := shortfall(balance_usd, _of_vendor(vendor, costs)):
-                    vendor.denied += f": {lacking}"
+                    vendor.denial += f": {lacking}"
 
 
 def _of_vendor(vendor: VendorRun, costs: Sequence[PlannedCost]) -> list[PlannedCost]:

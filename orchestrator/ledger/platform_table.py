@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.ledger.run_table import of_job
 from orchestrator.ledger.sqlite_schema import COSTS_OF_EVENTS, MONEY_OF_TASKS
-from orchestrator.records import Memory, Money, PlannedPlatform, Standing
+from orchestrator.records import LastingCaution, Money, PlannedPlatform, Standing
 from orchestrator.settings import SANDBOX
 from orchestrator.tasks import State
 
@@ -67,8 +67,8 @@ _CHARGE = (
     "UPDATE platforms SET submits = submits + ?, status_calls = status_calls + ?, cost_nano = cost_nano + ? "
     "WHERE name = ?"
 )
-_MEMORY = "SELECT refusals, losses, unread, slowest_s FROM platforms WHERE name = ?"
-_REMEMBER = "UPDATE platforms SET refusals = ?, losses = ?, unread = ?, slowest_s = ? WHERE name = ?"
+_CAUTION = "SELECT refusals, losses, unread, slowest_s FROM platforms WHERE name = ?"
+_NOTE_CAUTION = "UPDATE platforms SET refusals = ?, losses = ?, unread = ?, slowest_s = ? WHERE name = ?"
 _SETTINGS = "SELECT settings_sha256 FROM platforms WHERE name = ?"
 _NOTE_SETTINGS = "UPDATE platforms SET settings_sha256 = ? WHERE name = ?"
 
@@ -223,34 +223,34 @@ class PlatformTable:
 
     # --- caution -----------------------------------------------------------------------------------------------------
 
-    def caution_with(self, platform: str, settings_sha256: str) -> Memory:
+    def caution_with(self, platform: str, settings_sha256: str) -> LastingCaution:
         """Return the caution of a platform that is asked with these settings; with others it begins anew."""
         before = self._connection.value(_SETTINGS, (platform,))
         if before not in ("", settings_sha256):
             self.begin_anew(platform)
         if before != settings_sha256:
             self._connection.run(_NOTE_SETTINGS, (settings_sha256, platform))
-        return self.memory(platform)
+        return self.lasting_caution(platform)
 
     def same_settings(self, platform: str, before: str, now: str) -> None:
         """Note that the settings whose hash was `before` are those of `now`, under another name."""
         if self._connection.value(_SETTINGS, (platform,)) == before:
             self._connection.run(_NOTE_SETTINGS, (now, platform))
 
-    def memory(self, platform: str) -> Memory:
+    def lasting_caution(self, platform: str) -> LastingCaution:
         """Return what earlier runs remember of a platform's caution."""
-        row = self._connection.row(_MEMORY, (platform,))
-        return Memory(row[0], row[1], bool(row[2]), row[3]) if row else Memory()
+        row = self._connection.row(_CAUTION, (platform,))
+        return LastingCaution(row[0], row[1], bool(row[2]), row[3]) if row else LastingCaution()
 
-    def remember(self, platform: str, memory: Memory) -> None:
+    def note_caution(self, platform: str, lasting: LastingCaution) -> None:
         """Note what is to outlive this run of a platform's caution."""
         # The flag as a number: SQLite has no others, PostgreSQL takes none for the other.
-        values = (memory.refusals, memory.losses, int(memory.unread), memory.slowest_s, platform)
-        self._connection.run(_REMEMBER, values)
+        values = (lasting.refusals, lasting.losses, int(lasting.unread), lasting.slowest_s, platform)
+        self._connection.run(_NOTE_CAUTION, values)
 
     def begin_anew(self, platform: str) -> None:
         """Forget a platform's caution, but not what is known of the vendor's pace."""
-        self.remember(platform, Memory(slowest_s=self.memory(platform).slowest_s))
+        self.note_caution(platform, LastingCaution(slowest_s=self.lasting_caution(platform).slowest_s))
 
 
 @lru_cache(64)  # read again with every release

@@ -88,7 +88,7 @@ class SQLite(Connection):
         """
         opened = cls(_connect(path, "ro"), path, writes=False)
         if opened._is_cut_off():
-            opened._take_back()
+            opened._roll_back_what_was_cut_off()
         opened._begin_use()
         return opened
 
@@ -145,7 +145,7 @@ class SQLite(Connection):
             return _code(error) == sqlite3.SQLITE_READONLY_ROLLBACK
         return False
 
-    def _take_back(self) -> None:
+    def _roll_back_what_was_cut_off(self) -> None:
         """Let SQLite take back an unfinished change, which it does at the first look of somebody who may write."""
         self._sql.close()
         self._sql = _connect(self.path, "rw")

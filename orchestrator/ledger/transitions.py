@@ -162,12 +162,12 @@ class Transitions:
         furthest status and the highest counts are what is kept.
         """
 
-        def place(told: str) -> int:
+        def rank(told: str) -> int:
             return _COURSE.index(told if told in _COURSE else "?")
 
         self._platforms.charge(key.platform, status_calls=calls)
         row = self._of(key, "vendor_status", "total", "success")
-        best = (max(row[0], status, key=place), max(row[1], total), max(row[2], success))
+        best = (max(row[0], status, key=rank), max(row[1], total), max(row[2], success))
         if best == row:
             return False
         self._connection.run(_NOTE_PROGRESS, (*best, at, key.platform, key.chunk))
@@ -298,9 +298,9 @@ class Transitions:
         """Note that a failed task's numbers are planned again, in a further generation."""
         self._take(key, Event.RETRY, at=at)
 
-    def take_back(self, key: TaskKey, reason: str, *, at: float) -> None:
+    def withdraw(self, key: TaskKey, reason: str, *, at: float) -> None:
         """Let a retry that was not sent yet come to nothing; `retry` plans what its numbers still lack."""
-        self._take(key, Event.TAKE_BACK, at=at, reason=reason)
+        self._take(key, Event.WITHDRAW, at=at, reason=reason)
 
     def undo(self, key: TaskKey, *, at: float, replaced: bool = False) -> None:
         """Make a task what it was before a decision of which nothing has come; `UsageError` when its id has gone.
@@ -380,6 +380,6 @@ class Transitions:
         if origin is State.FAILED:  # nothing but a decision leads on from there
             self._platforms.begin_anew(key.platform)
         elif event is Event.REFETCH:  # what it lost before may be had after all
-            memory = self._platforms.memory(key.platform)
-            self._platforms.remember(key.platform, replace(memory, losses=0))
+            lasting = self._platforms.lasting_caution(key.platform)
+            self._platforms.note_caution(key.platform, replace(lasting, losses=0))
         return target

@@ -52,8 +52,8 @@ class LedgerWriter:
         """
         return await self._ask(change, small=False)
 
-    async def record(self, change: Callable[[Ledger], T]) -> T:
-        """Do the same with a change that reads and writes a few rows: a transition of one task."""
+    async def do_small(self, change: Callable[[Ledger], T]) -> T:
+        """Do the same with a small change, of a few rows: a transition of one task. It is made on the loop itself."""
         return await self._ask(change, small=True)
 
     async def _ask(self, change: Callable[[Ledger], T], *, small: bool) -> T:

@@ -35,7 +35,7 @@ CPU_S_A_ROW: Final = 100e-6
 MEMORY_BYTES: Final = 512 << 20
 MEMORY_BYTES_A_ROW: Final = 1024
 MISSING_PERCENT: Final = 1
-"""How far the rows may stay below the vendor's `success`."""
+"""So few numbers may a result lack without a word, of those that the vendor counts or, of a person's file, sent."""
 
 
 @dataclass(frozen=True, slots=True)

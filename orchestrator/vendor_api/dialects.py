@@ -26,10 +26,10 @@ from orchestrator.vendor_api.meanings import (
     Amount,
     Cause,
     Charge,
+    Denied,
     InDoubt,
     PutOff,
     Refused,
-    Stopped,
     SubmitAnswer,
     TaskReport,
 )
@@ -55,7 +55,7 @@ _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGITS = re.compile(r"\d{7,}")
 
-_STOPS: Final = {
+_DENIES: Final = {
     401: "the vendor does not accept the key; check api_key_env or api_key_file",
     402: "the balance at the vendor is used up; top it up",
     403: "the key may not do this; ask the vendor what it is allowed to",
@@ -178,8 +178,8 @@ def quotable(text: str, hide: Hide) -> str:
 def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, whole_sent: bool) -> SubmitAnswer:
     """Say what the answer to a submit means; `whole_sent`: the last bytes had gone out."""
     status, wait_s = answer.status, retry_after_s(answer)
-    if status in _STOPS:
-        return Stopped(_quoted(answer, _STOPS[status]), status, answer.content is not None)
+    if status in _DENIES:
+        return Denied(_quoted(answer, _DENIES[status]), status, answer.content is not None)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return PutOff(_quoted(answer, "too many requests"), wait_s, Cause.THROTTLED)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.content is not None:
@@ -361,8 +361,8 @@ def _content(answer: HttpAnswer) -> dict[str, Any]:
     paid task because of it would be worse than asking again.
     """
     status = answer.status
-    if status in _STOPS:
-        raise DeniedError(_quoted(answer, _STOPS[status]), status=status, sure=answer.content is not None)
+    if status in _DENIES:
+        raise DeniedError(_quoted(answer, _DENIES[status]), status=status, sure=answer.content is not None)
     if 400 <= status < 500 and status not in _MAY_HEAL:  # noqa: PLR2004 - the bounds of a class of status codes
         raise RefusedError(_quoted(answer, "the vendor does not take this call"), status=status)
     if not _is_ok(answer) or answer.content is None:

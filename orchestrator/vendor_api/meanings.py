@@ -4,7 +4,7 @@ A submit ends in exactly one of five answers. They differ in what is known about
 
     Accepted   it exists, and has an id
     PutOff     it provably does not exist; the same submit may be sent again later
-    Stopped    it does not exist; a person has to act before any submit makes sense
+    Denied    it does not exist; a person has to act before any submit makes sense
     Refused    it does not exist; this submit will never be taken as it is
     InDoubt    nobody knows
 """
@@ -62,7 +62,7 @@ class PutOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class Denied:
     """The vendor wants a person to act first: 401, 402 or 403 (`status`).
 
     `sure` is whether these are its own words, as JSON; else a gateway may have said it.
@@ -88,7 +88,7 @@ class InDoubt:
     reason: str
 
 
-SubmitAnswer = Accepted | PutOff | Stopped | Refused | InDoubt
+SubmitAnswer = Accepted | PutOff | Denied | Refused | InDoubt
 
 
 KNOWN_STATUSES: Final = frozenset({"pending", "processing", "completed", "exported"})

@@ -140,7 +140,7 @@ NETWORK: Final = (
     # How often to ask
     Ablation(
         "requests are spaced",
-        "leave",
+        "wait_to_leave",
         "pace.sent(loop.time())",
         "pass",
         "dispatch/test_pace.py::test_the_first_request_waits_too",
@@ -149,16 +149,16 @@ NETWORK: Final = (
     Ablation(
         "a vendor's platforms share its pace",
         "CallPlace.leave",
-        "await leave(self._platform.pace, self._platform.vendor.pace)",
-        "await leave(self._platform.pace)",
+        "await wait_to_leave(self._platform.pace, self._platform.vendor.pace)",
+        "await wait_to_leave(self._platform.pace)",
         "dispatch/test_dispatcher.py::TestPace::test_spacing_at_the_server",
         "Two platforms together ask twice as fast as the vendor allows.",
     ),
     Ablation(
         "a platform has a pace of its own",
         "CallPlace.leave",
-        "await leave(self._platform.pace, self._platform.vendor.pace)",
-        "await leave(self._platform.vendor.pace)",
+        "await wait_to_leave(self._platform.pace, self._platform.vendor.pace)",
+        "await wait_to_leave(self._platform.vendor.pace)",
         "dispatch/test_dispatcher.py::TestPace::test_spacing_at_the_server",
         "A platform is asked faster than its own limit, and refuses.",
     ),

@@ -286,8 +286,8 @@ PAYING: Final = (
     Ablation(
         "refusals of earlier runs count",
         "_Run._platform_runs",
-        "memories[name],",
-        "type(memories[name])(),",
+        "lasting[name],",
+        "type(lasting[name])(),",
         "job/test_run.py::test_what_stopped_a_platform_stops_it_in_the_next_run[400]",
         "Each run pays with three more tasks to learn once more that the vendor refuses them.",
     ),
@@ -310,7 +310,7 @@ PAYING: Final = (
     Ablation(
         "nothing is submitted before the vendor has answered",
         "Schedule._submit",
-        "if not platform.vendor.answered:",
+        "if not platform.vendor.has_answered:",
         "if False:",
         "dispatch/test_over_runs.py::test_an_outage_at_the_start_leaves_no_doubt",
         "Each run during an outage begins with a doubt.",
@@ -318,7 +318,7 @@ PAYING: Final = (
     Ablation(
         "three results in a row that come to nothing stop a platform",
         "Caution._judge",
-        "elif self.memory.losses >= IN_A_ROW:",
+        "elif self.lasting.losses >= STOPS_AFTER:",
         "elif False:",
         "dispatch/test_over_runs.py::TestResults::test_a_column_that_is_renamed_after_the_first_task",
         "A column that is renamed after the first task is found out when the whole list is paid.",

@@ -34,7 +34,7 @@ from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
-from orchestrator.records import Chunk, ListCounts, Listed, Memory, Plan, PlannedPlatform
+from orchestrator.records import Chunk, LastingCaution, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
@@ -228,12 +228,14 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
     vendor_run = VendorRun(
         "main", cast("VendorClient", vendor), Pace(VENDOR.requests_per_second, now=began), Health(BACKOFF)
     )
-    vendor_run.answered = True
+    vendor_run.has_answered = True
     platforms = []
     for name in PLATFORMS:
         platform = settings(name)
         pace = Pace(platform.requests_per_second, now=began)
-        platforms.append(PlatformRun(name, platform, vendor_run, pace, Caution(Memory(), canary=platform.canary)))
+        platforms.append(
+            PlatformRun(name, platform, vendor_run, pace, Caution(LastingCaution(), canary=platform.canary))
+        )
     with Ledger.open(ledger_path(directory)) as ledger:
         ledger.change(lambda ledger: ledger.begin_run(at=began, host="here", pid=1))
         writer = LedgerWriter(ledger)

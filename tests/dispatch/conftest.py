@@ -12,7 +12,7 @@ from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
-from orchestrator.records import Memory
+from orchestrator.records import LastingCaution
 from orchestrator.settings import BackoffSettings
 from orchestrator.vendor_api.client import VendorClient
 from tests.dispatch.harness import INSTAGRAM, VENDOR, Bench
@@ -36,10 +36,10 @@ def make_platform() -> Callable[..., PlatformRun]:
         now = asyncio.get_running_loop().time()
         client = VendorClient(VENDOR, "http://127.0.0.1:9", "key", version="0")
         vendor = VendorRun("main", client, Pace(float("inf"), now=now), Health(BackoffSettings()))
-        vendor.answered = True
+        vendor.has_answered = True
         settings = replace(INSTAGRAM, **changes)
         return PlatformRun(
-            name, settings, vendor, Pace(settings.requests_per_second, now=now), Caution(Memory(), canary=False)
+            name, settings, vendor, Pace(settings.requests_per_second, now=now), Caution(LastingCaution(), canary=False)
         )
 
     return make

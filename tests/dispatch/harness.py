@@ -189,7 +189,7 @@ class Bench:
     ) -> PlatformRun:
         now = asyncio.get_running_loop().time()
         waiting = ledger.platforms.standing()[name].tasks(State.IN_DOUBT)
-        caution = Caution(ledger.platforms.memory(name), canary=settings.canary, waiting=waiting)
+        caution = Caution(ledger.platforms.lasting_caution(name), canary=settings.canary, waiting=waiting)
         pace = Pace(settings.requests_per_second, now=now)
         return PlatformRun(name, settings, vendors[settings.vendor], pace, caution, deadline_at=now + self.deadline_s)
 

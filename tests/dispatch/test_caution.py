@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.dispatch.caution import ANSWER_MARGIN, DOUBTS, USUAL_ANSWER_S, Caution, PlatformStop, SubmitOutcome
-from orchestrator.records import Memory
+from orchestrator.records import LastingCaution
 
 A, P, R, D = SubmitOutcome.ACCEPTED, SubmitOutcome.PUT_OFF, SubmitOutcome.REFUSED, SubmitOutcome.DOUBTED
-READ = Memory(unread=False)
+READ = LastingCaution(unread=False)
 
 
-def caution(*outcomes: SubmitOutcome, memory: Memory = READ, canary: bool = True, waiting: int = 0) -> Caution:
+def caution(*outcomes: SubmitOutcome, lasting: LastingCaution = READ, canary: bool = True, waiting: int = 0) -> Caution:
     """Return the caution of a platform whose first result was read, after some submits."""
-    found = Caution(memory, canary=canary, waiting=waiting)
+    found = Caution(lasting, canary=canary, waiting=waiting)
     for outcome in outcomes:
-        found.answered(outcome)
+        found.submit_ended(outcome)
     return found
 
 
@@ -63,7 +63,7 @@ def test_three_stop_the_platform(outcomes: list[SubmitOutcome], reason: Platform
     """A put-off says nothing, so it does not break a row; stopped means stopped."""
     found = caution(*outcomes)
     assert (found.allowed(), found.stopped) == (0, reason)
-    found.answered(A)
+    found.submit_ended(A)
     assert found.allowed() == 0
 
 
@@ -71,9 +71,9 @@ def test_never_more_on_their_way_than_doubts_may_come() -> None:
     """Whatever comes, in whatever order: those on their way and those that wait are three at most, also over runs."""
     chance = random.Random(1)  # noqa: S311 - the same course every time
     for _ in range(2_000):
-        waiting, memory = 0, READ
+        waiting, lasting = 0, READ
         for _ in range(4):
-            found = caution(memory=memory, waiting=waiting)
+            found = caution(lasting=lasting, waiting=waiting)
             on_their_way = 0
             for _ in range(chance.randrange(30)):
                 if on_their_way < found.allowed() and chance.random() < 0.7:
@@ -81,17 +81,17 @@ def test_never_more_on_their_way_than_doubts_may_come() -> None:
                     assert on_their_way + waiting <= DOUBTS
                 elif on_their_way:
                     outcome = chance.choice((A, A, P, R, D))
-                    found.answered(outcome)
+                    found.submit_ended(outcome)
                     on_their_way -= 1
                     waiting += outcome is D
             waiting += on_their_way  # the process is killed
             assert waiting <= DOUBTS
             waiting = chance.choice((waiting, waiting, 0))  # somebody decides
-            memory = found.memory
+            lasting = found.lasting
 
 
 @pytest.mark.parametrize(
-    ("memory", "waiting", "stopped"),
+    ("lasting", "waiting", "stopped"),
     [
         (READ, 2, None),
         (READ, 3, PlatformStop.DOUBTS),
@@ -99,13 +99,15 @@ def test_never_more_on_their_way_than_doubts_may_come() -> None:
         (replace(READ, refusals=3), 0, PlatformStop.REFUSALS),
         (replace(READ, losses=2), 0, None),
         (replace(READ, losses=3), 0, PlatformStop.LOSSES),
-        (Memory(), 0, None),
-        (Memory(losses=1), 0, PlatformStop.CANARY),
+        (LastingCaution(), 0, None),
+        (LastingCaution(losses=1), 0, PlatformStop.CANARY),
     ],
 )
-def test_a_platform_stays_stopped_in_the_next_run(memory: Memory, waiting: int, stopped: PlatformStop | None) -> None:
+def test_a_platform_stays_stopped_in_the_next_run(
+    lasting: LastingCaution, waiting: int, stopped: PlatformStop | None
+) -> None:
     """What the ledger knows is enough: nothing has to happen in this run."""
-    found = caution(memory=memory, waiting=waiting)
+    found = caution(lasting=lasting, waiting=waiting)
     assert found.stopped is stopped
     assert found.allowed() == (0 if stopped else 1)
 
@@ -114,35 +116,35 @@ def test_what_is_to_be_saved() -> None:
     """Each change is told once, and what is back as it was is not told."""
     found = caution()
     assert found.unsaved() is None
-    found.answered(R)
+    found.submit_ended(R)
     assert found.unsaved() == replace(READ, refusals=1)
     assert found.unsaved() is None
-    found.answered(R)
-    found.answered(A)
+    found.submit_ended(R)
+    found.submit_ended(A)
     assert found.unsaved() == READ
 
 
 def test_the_canary_is_read_before_the_rest_is_sent() -> None:
     """After the first accepted submit nothing is allowed until a result was read."""
-    found = caution(memory=Memory())
+    found = caution(lasting=LastingCaution())
     assert found.allowed() == 1
-    found.answered(P)
+    found.submit_ended(P)
     assert (found.allowed(), found.awaits_canary) == (1, False)
-    found.answered(A)
+    found.submit_ended(A)
     assert (found.allowed(), found.awaits_canary) == (0, True)
     found.result_read(1.0)
     assert (found.allowed(), found.awaits_canary) == (3, False)
-    assert found.memory == READ
+    assert found.lasting == READ
 
 
 def test_a_task_of_an_earlier_run_is_the_canary() -> None:
     """A second run does not send another first task beside one that is at the vendor already."""
-    found = caution(memory=Memory())
+    found = caution(lasting=LastingCaution())
     found.submitted_before()
     assert (found.allowed(), found.awaits_canary) == (0, True)
     found.result_read(1.0)
     assert found.allowed() == 1  # the first submit of this run is awaited alone
-    without = caution(memory=Memory(), canary=False)
+    without = caution(lasting=LastingCaution(), canary=False)
     without.submitted_before()
     assert without.allowed() == 1
 
@@ -150,23 +152,27 @@ def test_a_task_of_an_earlier_run_is_the_canary() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.89])
 def test_a_first_result_that_says_too_little(share: float) -> None:
     """It answers for less than nearly all of its numbers: the rest is not sent, in this run and in the next."""
-    found = caution(A, memory=Memory())
+    found = caution(A, lasting=LastingCaution())
     found.result_read(share)
     assert (found.allowed(), found.stopped) == (0, PlatformStop.CANARY)
-    assert caution(memory=found.memory).stopped is PlatformStop.CANARY
-    assert caution(memory=found.memory, canary=False).stopped is None  # a decision: send the rest all the same
+    assert caution(lasting=found.lasting).stopped is PlatformStop.CANARY
+    assert caution(lasting=found.lasting, canary=False).stopped is None  # a decision: send the rest all the same
 
 
 def test_a_first_result_that_lacks_a_few_numbers() -> None:
     """A vendor drops some numbers of any list: that is no reason to stop."""
-    found = caution(A, memory=Memory())
+    found = caution(A, lasting=LastingCaution())
     found.result_read(0.9)
     assert (found.allowed(), found.stopped) == (3, None)
 
 
 def test_a_first_task_that_came_to_nothing_or_is_held() -> None:
     """It costs one task, not all; a later one stops nothing."""
-    lost, held, later = caution(A, memory=Memory()), caution(A, memory=Memory()), caution(A, memory=Memory())
+    lost, held, later = (
+        caution(A, lasting=LastingCaution()),
+        caution(A, lasting=LastingCaution()),
+        caution(A, lasting=LastingCaution()),
+    )
     lost.result_lost()
     assert (lost.allowed(), lost.stopped) == (0, PlatformStop.CANARY)
     held.result_held()
@@ -185,7 +191,7 @@ def test_three_results_in_a_row_that_come_to_nothing(results: tuple[float | None
         assert found.stopped is None
         found.result_lost() if share is None else found.result_read(share)
     found.result_read(1.0)
-    assert (found.stopped, caution(memory=found.memory).stopped) == (PlatformStop.LOSSES, PlatformStop.LOSSES)
+    assert (found.stopped, caution(lasting=found.lasting).stopped) == (PlatformStop.LOSSES, PlatformStop.LOSSES)
 
 
 def test_results_that_break_the_row() -> None:
@@ -208,11 +214,11 @@ def test_results_that_may_come_to_nothing_are_waited_for() -> None:
 def test_how_long_an_answer_may_take() -> None:
     """By the slowest so far, of this run or the last; before any is known, by a guess."""
     assert caution().answer_s == USUAL_ANSWER_S
-    found = caution(memory=replace(READ, slowest_s=6.0))
+    found = caution(lasting=replace(READ, slowest_s=6.0))
     assert found.answer_s == 6.0 * ANSWER_MARGIN
     found.answer_took(2.0)
     assert found.answer_s == 6.0 * ANSWER_MARGIN
-    assert found.memory.slowest_s == 2.0  # an outlier does not hold for ever
+    assert found.lasting.slowest_s == 2.0  # an outlier does not hold for ever
     found.answer_took(9.0)
     found.answer_took(1.0)
-    assert (found.answer_s, found.memory.slowest_s) == (9.0 * ANSWER_MARGIN, 9.0)
+    assert (found.answer_s, found.lasting.slowest_s) == (9.0 * ANSWER_MARGIN, 9.0)

@@ -76,6 +76,33 @@ async def test_a_link_that_is_always_expired(bench: Bench) -> None:
     assert max(later - look for look, later in pairwise(looks)) > 250
 
 
+@pytest.mark.parametrize(("redirects", "state", "looks"), [(4, State.DONE, 5), (99, State.STALLED, 5)])
+async def test_a_link_that_a_gateway_redirects(bench: Bench, redirects: int, state: State, looks: int) -> None:
+    """A fresh link is asked for a few times: a gateway in front of the file host is no matter of the task."""
+
+    async def on_result(made: Made) -> Answer | None:
+        return web.Response(status=302, headers={"Location": "/x"}) if len(made.downloads) <= redirects else None
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [state]
+    assert len(vendor.of(1).looks) == looks
+
+
+async def test_a_link_that_may_not_be_followed(bench: Bench) -> None:
+    """It is held at once: no further look, which may cost, makes its host another one."""
+
+    async def on_status(made: Made) -> Answer:
+        return vendor.standing(made, result_url="http://files.example/a.csv")
+
+    bench.plan(1)
+    async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
+        await bench.run(vendor.base_url)
+    assert bench.states() == [State.STALLED]
+    assert len(vendor.of(1).looks) == 1
+
+
 @pytest.mark.parametrize(
     "answer",
     [

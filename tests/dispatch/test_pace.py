@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.dispatch.pace import FIRST_SLOW_INTERVAL_S, SLOWEST_INTERVAL_S, Pace, leave
+from orchestrator.dispatch.pace import FIRST_SLOW_INTERVAL_S, SLOWEST_INTERVAL_S, Pace, wait_to_leave
 
 pytestmark = pytest.mark.looptime
 
@@ -23,7 +23,7 @@ async def departures(count: int, *paces: Pace) -> list[float]:
     left: list[float] = []
 
     async def one() -> None:
-        await leave(*paces)
+        await wait_to_leave(*paces)
         left.append(now())
 
     async with asyncio.TaskGroup() as group:
@@ -55,7 +55,7 @@ async def test_both_paces_hold() -> None:
 async def test_a_wait_for_the_platform_does_not_hold_up_the_vendor() -> None:
     """A request that waits long for its platform lets those of other platforms pass."""
     vendor, slow, fast = Pace(10.0, now=now()), Pace(0.1, now=now()), Pace(10.0, now=now())
-    waiting = asyncio.create_task(leave(slow, vendor))
+    waiting = asyncio.create_task(wait_to_leave(slow, vendor))
     assert (await departures(3, fast, vendor))[-1] < 0.4
     await waiting
     assert now() == pytest.approx(10.0, abs=0.001)
@@ -65,21 +65,21 @@ async def test_a_cancelled_wait_leaves_the_locks_free() -> None:
     """Cancelled at whichever of the two, the next request leaves as if nothing had been."""
     vendor, platform = Pace(0.5, now=now()), Pace(1.0, now=now())
     for cancel_at in (0.5, 1.5):  # the first waits for the platform, the second for the vendor
-        task = asyncio.create_task(leave(platform, vendor))
+        task = asyncio.create_task(wait_to_leave(platform, vendor))
         await asyncio.sleep(cancel_at - now())
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not vendor.lock.locked()
         assert not platform.lock.locked()
-    await leave(platform, vendor)
+    await wait_to_leave(platform, vendor)
     assert now() == pytest.approx(2.0, abs=0.001)
 
 
 async def test_cancelled_while_queueing() -> None:
     """One that waits behind another is dropped without a trace."""
     pace = Pace(1.0, now=now())
-    first, second, third = (asyncio.create_task(leave(pace)) for _ in range(3))
+    first, second, third = (asyncio.create_task(wait_to_leave(pace)) for _ in range(3))
     await asyncio.sleep(0.5)
     second.cancel()
     await asyncio.wait([first, second, third])
@@ -155,7 +155,7 @@ async def test_waits_come_to_an_end(start: float) -> None:
     pace.interval_s = math.nextafter(now(), math.inf) - now()
     pace.sent(now())
     async with asyncio.timeout(1):
-        await leave(pace)
+        await wait_to_leave(pace)
 
 
 @given(
@@ -175,7 +175,7 @@ def test_no_window_is_ever_over_the_limit(
 
         async def request(at: float) -> None:
             await asyncio.sleep(at)
-            await leave(pace)
+            await wait_to_leave(pace)
             left.append(now())
 
         loop = asyncio.get_running_loop()

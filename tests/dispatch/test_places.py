@@ -11,7 +11,7 @@ from aiohttp import web
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
 from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces, VendorPlaces
 from orchestrator.ledger import Ledger, ledger_path
-from orchestrator.records import Memory
+from orchestrator.records import LastingCaution
 from orchestrator.tasks import State
 from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
 from tests.logs import capture_logs
@@ -27,9 +27,9 @@ def now() -> float:
 
 def submits(*outcomes: SubmitOutcome) -> tuple[SubmitPlaces, Caution]:
     """Return the places of a platform after some submits, beside its caution."""
-    caution = Caution(Memory(unread=False), canary=False)
+    caution = Caution(LastingCaution(unread=False), canary=False)
     for outcome in outcomes:
-        caution.answered(outcome)
+        caution.submit_ended(outcome)
     return SubmitPlaces(caution), caution
 
 
@@ -55,7 +55,7 @@ async def test_the_places_are_given_back(bench: Bench) -> None:
         with found.begin() as place:
             if number == 1:
                 raise ZeroDivisionError
-            await place.release(now=now())
+            await place.wait_for_release(now=now())
             order.append(number)
             assert found.released <= DOUBTS
             await asyncio.sleep(1.0)
@@ -69,8 +69,8 @@ async def test_cut_off_while_it_waits() -> None:
     """What is cancelled in the moment in which it could go on takes no place with it."""
     found, _ = submits()
     first, second = found.begin(), found.begin()
-    await first.release(now=now())
-    waiting = asyncio.create_task(second.release(now=now()))
+    await first.wait_for_release(now=now())
+    waiting = asyncio.create_task(second.wait_for_release(now=now()))
     await asyncio.sleep(1.0)
     first.__exit__()
     waiting.cancel()
@@ -103,9 +103,9 @@ async def test_one_that_waited_in_vain() -> None:
     found, _ = submits(SubmitOutcome.ACCEPTED)
     released = [found.begin() for _ in range(DOUBTS)]
     for place in released:
-        await place.release(now=now())
+        await place.wait_for_release(now=now())
     with found.begin() as late, pytest.raises(NotNowError):
-        await late.release(now=now())
+        await late.wait_for_release(now=now())
     assert now() == pytest.approx(PATIENCE_S)
     assert not found.may_begin()
     released[0].__exit__()
@@ -116,13 +116,13 @@ async def test_a_doubt_makes_those_that_wait_go_one_at_a_time() -> None:
     """What was prepared before the doubt is released by itself, and none is prepared beside it."""
     found, caution = submits(SubmitOutcome.ACCEPTED)
     places = [found.begin() for _ in range(AT_ONCE)]
-    caution.answered(SubmitOutcome.DOUBTED)
+    caution.submit_ended(SubmitOutcome.DOUBTED)
     most = 0
 
     async def one(place: SubmitPlace) -> None:
         nonlocal most
         with place:
-            await place.release(now=now())
+            await place.wait_for_release(now=now())
             most = max(most, found.released)
             await asyncio.sleep(1.0)
 
@@ -192,7 +192,7 @@ async def test_those_that_wait_are_not_released_by_a_stop(bench: Bench) -> None:
 def test_a_place_at_the_vendor_is_given_back_once(exported: bool) -> None:  # noqa: FBT001 - a table
     """Whether or not it was exported before it ended, and however often it is told so."""
     places = VendorPlaces(2)
-    place, other = places.take(), places.take()
+    place, other = places.begin(), places.begin()
     assert not places.has_room(submitting=0)
     for _ in range(2 * exported):
         place.exported()

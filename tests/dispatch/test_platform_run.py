@@ -62,7 +62,7 @@ async def test_what_is_on_its_way_counts_for_the_limit(
 ) -> None:
     """`max_in_flight` holds for the tasks at the vendor and the submits on their way together."""
     platform = make_platform(max_in_flight=3)
-    platform.caution.answered(SubmitOutcome.ACCEPTED)
+    platform.caution.submit_ended(SubmitOutcome.ACCEPTED)
     platform.upcoming.append(planned(1))
     platform.at_vendor.work, platform.submits.count = at_vendor, submitting
     assert platform.submit_at(1.0) == at
@@ -76,11 +76,11 @@ async def test_blocked(make_platform: MakePlatform, why: str) -> None:
     if why == "over budget":
         platform.over_budget = True
     elif why == "denied":
-        platform.vendor.denied = "no money"
+        platform.vendor.denial = "no money"
     else:
         for _ in range(3):
-            platform.caution.answered(SubmitOutcome.DOUBTED)
-    assert platform.blocked
+            platform.caution.submit_ended(SubmitOutcome.DOUBTED)
+    assert platform.why_not_sent
     assert (platform.submit_at(1.0), platform.drained, platform.wants_tasks) == (math.inf, True, False)
 
 
@@ -133,7 +133,7 @@ async def test_platforms_of_one_vendor_share_its_pace(make_platform: MakePlatfor
 
 
 def watched(*, submitted_at: float, polled_s: float | None, places: VendorPlaces | None = None) -> Watch:
-    place = (places or VendorPlaces(1)).take()
+    place = (places or VendorPlaces(1)).begin()
     watch = Watch(TaskKey("instagram", 1), "t1", 3, submitted_at, submitted_at, place)
     watch.polled_s = polled_s
     return watch

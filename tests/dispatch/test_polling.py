@@ -122,8 +122,8 @@ async def test_a_look_that_is_denied_ends_all_calls_to_the_vendor(bench: Bench, 
     bench.plan(30)
     async with serving(Script(on_status=on_status)) as vendor:
         platforms = await bench.run(vendor.base_url)
-        assert platforms[0].vendor.poll_denied
-        assert platforms[0].vendor.denied
+        assert platforms[0].vendor.poll_denial
+        assert platforms[0].vendor.denial
         looks = sum(len(made.looks) for made in vendor.tasks.values())
         assert looks <= 20
         assert bench.states().count(State.SUBMITTED) == len(vendor.tasks)
@@ -144,7 +144,7 @@ async def test_a_look_that_a_gateway_denies(bench: Bench, denied: set[int], stat
     async with serving(Script(on_status=on_status)) as vendor:
         platforms = await bench.run(vendor.base_url)
     assert bench.states() == [state]
-    assert bool(platforms[0].unpolled) is (state is State.SUBMITTED)
+    assert bool(platforms[0].why_not_polled) is (state is State.SUBMITTED)
 
 
 @pytest.mark.parametrize("alone", [False, True])
@@ -159,7 +159,7 @@ async def test_a_task_whose_look_is_denied_is_held_alone(bench: Bench, alone: bo
         platforms = await bench.run(vendor.base_url)
         assert bench.states() == [State.STALLED, *[State.DONE] * (0 if alone else 2)]
         assert "does not let us see" in bench.task().reason
-        assert platforms[0].blocked == ""
+        assert platforms[0].why_not_sent == ""
         vendor.on_status = None
         await bench.run(vendor.base_url)
     assert set(bench.states()) == {State.DONE}
@@ -180,7 +180,7 @@ async def test_a_vendor_that_answers_nothing_but_denials(bench: Bench) -> None:
         vendor.on_status, vendor.on_ask = denied, silent
         platforms = await bench.run(vendor.base_url)
         assert bench.states() == [State.SUBMITTED]
-        assert platforms[0].unpolled
+        assert platforms[0].why_not_polled
         vendor.on_status = vendor.on_ask = None
         await bench.run(vendor.base_url)
     assert bench.states() == [State.DONE]

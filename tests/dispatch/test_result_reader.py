@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import pytest
 
 from orchestrator.dispatch import result_reader
-from orchestrator.dispatch.result_reader import FILES_AT_ONCE, ROWS_AT_ONCE, ResultReader
+from orchestrator.dispatch.result_reader import ResultReader
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.results import ResultCheck, take_results
+from orchestrator.results.together import FILES_TOGETHER, ROWS_TOGETHER
 from orchestrator.workers import PieceLimits, Workers
 from tests.results.test_keeping import make_check
 
@@ -40,9 +41,9 @@ class Held(Workers):
     ("rows", "batches"),
     [
         ([10] * 5, [5]),
-        ([ROWS_AT_ONCE] * 4, [1, 1, 1, 1]),
-        ([10, 10, ROWS_AT_ONCE - 10, 10, 10], [2, 1, 2]),
-        ([1] * (FILES_AT_ONCE + 3), [FILES_AT_ONCE, 3]),
+        ([ROWS_TOGETHER] * 4, [1, 1, 1, 1]),
+        ([10, 10, ROWS_TOGETHER - 10, 10, 10], [2, 1, 2]),
+        ([1] * (FILES_TOGETHER + 3), [FILES_TOGETHER, 3]),
     ],
 )
 async def test_what_waits_goes_together(tmp_path: Path, rows: list[int], batches: list[int]) -> None:

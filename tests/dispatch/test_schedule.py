@@ -23,7 +23,7 @@ def planned(chunk: int) -> Task:
 
 
 def watched(chunk: int) -> Watch:
-    return Watch(TaskKey("instagram", chunk), f"t{chunk}", 3, 0.0, 0.0, VendorPlaces(9).take())
+    return Watch(TaskKey("instagram", chunk), f"t{chunk}", 3, 0.0, 0.0, VendorPlaces(9).begin())
 
 
 def schedule(*platforms: PlatformRun, downloads: int = 4) -> Schedule:
@@ -76,7 +76,7 @@ async def test_a_step_counts_at_once(make_platform: MakePlatform) -> None:
     assert isinstance(first, Submit)
     assert (platform.submits.count, platform.leaving, platform.vendor.calls) == (1, 1, 1)
     assert plan.next_step(0.0) == Wait(math.inf)  # the first submit is awaited alone
-    platform.caution.answered(SubmitOutcome.ACCEPTED)
+    platform.caution.submit_ended(SubmitOutcome.ACCEPTED)
     assert kinds(plan, 0.0) == ["instagram Submit"] * (LEAVING_LIMIT - 1)
 
 
@@ -91,8 +91,8 @@ async def test_calls_that_wait_to_leave_are_few(make_platform: MakePlatform) -> 
     assert plan.next_step(0.0) == Wait(math.inf)
     poll = steps[0]
     assert isinstance(poll, Poll)
-    with poll.turn as turn:
-        await turn.leave()
+    with poll.call as call:
+        await call.leave()
         assert told == [True]
         assert isinstance(plan.next_step(0.0), Poll)
     assert (platform.leaving, platform.vendor.calls, told) == (LEAVING_LIMIT, LEAVING_LIMIT, [True])
@@ -104,7 +104,7 @@ async def test_a_turn_that_never_left_gives_its_place_back(make_platform: MakePl
     platform.polls.put(watched(1), 0.0)
     poll = schedule(platform).next_step(0.0)
     assert isinstance(poll, Poll)
-    with pytest.raises(RuntimeError), poll.turn:
+    with pytest.raises(RuntimeError), poll.call:
         raise RuntimeError
     assert (platform.leaving, platform.vendor.calls) == (0, 0)
 
@@ -156,7 +156,7 @@ async def test_no_wait_lies_in_the_past(make_platform: MakePlatform, now: float)
     assert step.until > now
 
 
-@pytest.mark.parametrize(("key", "submits"), [("denied", False), ("poll_denied", True)])
+@pytest.mark.parametrize(("key", "submits"), [("denial", False), ("poll_denial", True)])
 async def test_the_vendor_says_stop(make_platform: MakePlatform, key: str, submits: bool) -> None:  # noqa: FBT001 - a table
     """A key without money keeps polling what was paid for; one that may not even poll does not."""
     platform = make_platform()
@@ -170,6 +170,6 @@ async def test_the_vendor_says_stop(make_platform: MakePlatform, key: str, submi
 async def test_download_goes_on_whatever_the_vendor_says(make_platform: MakePlatform) -> None:
     """A result that is ready was paid for, and is not at the vendor's API."""
     platform = make_platform()
-    platform.vendor.denied = platform.vendor.poll_denied = "no"
+    platform.vendor.denial = platform.vendor.poll_denial = "no"
     platform.ready.put(watched(1), 0.0)
     assert isinstance(schedule(platform).next_step(0.0), Download)

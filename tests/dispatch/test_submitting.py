@@ -203,8 +203,8 @@ async def test_the_vendor_says_stop(bench: Bench, status: int) -> None:
         platforms = await bench.run(vendor.base_url)
     assert bench.states() == [DONE, DONE, *[PLANNED] * 4]
     assert vendor.submits == [1, 2, 3]
-    assert platforms[0].vendor.denied
-    assert not platforms[0].vendor.poll_denied
+    assert platforms[0].vendor.denial
+    assert not platforms[0].vendor.poll_denial
     assert bench.spent_nano() == 2 * bench.platforms["instagram"].cost_nano(3)
 
 
@@ -220,7 +220,7 @@ async def test_a_platform_that_is_denied_leaves_the_others_alone(bench: Bench) -
     bench.plan(3)
     async with serving(Script()) as vendor, serving(Script(on_submit=on_submit)) as other:
         platforms = await bench.run(vendor.base_url, other.base_url)
-    assert [bool(platform.denied) for platform in platforms] == [False, False, True]
+    assert [bool(platform.denial) for platform in platforms] == [False, False, True]
     assert (len(other.submits), bench.states("viber")) == (1, [PLANNED] * 3)
     assert bench.states("instagram") == bench.states("amazon") == [DONE] * 3
 
@@ -238,11 +238,11 @@ async def test_a_gateway_that_denies(bench: Bench, status: int, times: int) -> N
         platforms = await bench.run(vendor.base_url)
     if times == 1:
         assert bench.states() == [DONE, DONE]
-        assert platforms[0].blocked == ""
+        assert platforms[0].why_not_sent == ""
     else:
         assert bench.states() == [PLANNED, PLANNED]
-        assert bool(platforms[0].denied) is (status == 403)
-        assert bool(platforms[0].vendor.denied) is (status != 403)
+        assert bool(platforms[0].denial) is (status == 403)
+        assert bool(platforms[0].vendor.denial) is (status != 403)
     assert set(vendor.charged().values()) <= {1}
 
 

@@ -13,7 +13,7 @@ from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.errors import ExitCode
 from orchestrator.job.budget import Objection
 from orchestrator.job.ending import MASTER_CODES, ending
-from orchestrator.records import Memory, Standing, Task
+from orchestrator.records import LastingCaution, Standing, Task
 from orchestrator.settings import BackoffSettings, PlatformSettings, Style, VendorSettings
 from orchestrator.tasks import State, TaskKey
 from orchestrator.vendor_api.client import VendorClient
@@ -30,8 +30,8 @@ class Case:
     """One platform at the end of a run: its tasks, and what the dispatcher found out."""
 
     tasks: dict[State, int]
-    denied: str = ""
-    poll_denied: str = ""
+    denial: str = ""
+    poll_denial: str = ""
     unreachable: bool = False
     over_budget: bool = False
     outcomes: list[SubmitOutcome] = field(default_factory=list)
@@ -47,10 +47,10 @@ def end(
         now = asyncio.get_running_loop().time()
         client = VendorClient(VendorSettings(base_url="http://127.0.0.1"), "http://127.0.0.1", "", version="0")
         vendor = VendorRun(f"vendor{number}", client, Pace(1.0, now=now), Health(BackoffSettings()))
-        vendor.denied, vendor.poll_denied, vendor.unreachable = case.denied, case.poll_denied, case.unreachable
-        caution = Caution(Memory(), canary=False)
+        vendor.denial, vendor.poll_denial, vendor.unreachable = case.denial, case.poll_denial, case.unreachable
+        caution = Caution(LastingCaution(), canary=False)
         for outcome in case.outcomes:
-            caution.answered(outcome)
+            caution.submit_ended(outcome)
         platforms.append(PlatformRun(name, PLATFORM, vendor, Pace(1.0, now=now), caution, over_budget=case.over_budget))
         standings[name] = Standing(name, case.tasks, {}, {}, 0, 0, 0)
     return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed, objected=objected)
@@ -75,17 +75,17 @@ THREE_DOUBTS, THREE_REFUSALS = [SubmitOutcome.DOUBTED] * 3, [SubmitOutcome.REFUS
         (Case({PLANNED: 9}, unreachable=True), 75),
         (Case({DONE: 9}, unreachable=True), 0),
         # the vendor says stop: nothing more comes by itself, unless results do
-        (Case({DONE: 4, PLANNED: 1}, denied="no money"), 4),
-        (Case({DONE: 4, PLANNED: 1, SUBMITTED: 1}, denied="no money"), 75),
-        (Case({DONE: 4, SUBMITTED: 1}, denied="no key", poll_denied="no key"), 4),
-        (Case({IN_DOUBT: 1, PLANNED: 1, FAILED: 1}, denied="no money"), 4),
-        (Case({DONE: 4}, denied="no money"), 0),
-        (Case({DONE: 4, IN_DOUBT: 1}, denied="no money"), 3),
+        (Case({DONE: 4, PLANNED: 1}, denial="no money"), 4),
+        (Case({DONE: 4, PLANNED: 1, SUBMITTED: 1}, denial="no money"), 75),
+        (Case({DONE: 4, SUBMITTED: 1}, denial="no key", poll_denial="no key"), 4),
+        (Case({IN_DOUBT: 1, PLANNED: 1, FAILED: 1}, denial="no money"), 4),
+        (Case({DONE: 4}, denial="no money"), 0),
+        (Case({DONE: 4, IN_DOUBT: 1}, denial="no money"), 3),
         # over budget
         (Case({DONE: 4, PLANNED: 1}, over_budget=True), 5),
         (Case({DONE: 3, PLANNED: 1, SUBMITTED: 1}, over_budget=True), 75),
         (Case({IN_DOUBT: 1, PLANNED: 1}, over_budget=True), 5),
-        (Case({PLANNED: 1}, over_budget=True, denied="no money"), 4),
+        (Case({PLANNED: 1}, over_budget=True, denial="no money"), 4),
         # stopped by caution: a person has to look
         (Case({IN_DOUBT: 3, PLANNED: 9}, outcomes=THREE_DOUBTS), 3),
         (Case({FAILED: 3, PLANNED: 9}, outcomes=THREE_REFUSALS), 3),
@@ -102,9 +102,9 @@ async def test_exit_codes(case: Case, code: int) -> None:
     ("one", "other", "code"),
     [
         (Case({DONE: 1}), Case({DONE: 1}), 0),
-        (Case({PLANNED: 1}, denied="no"), Case({SUBMITTED: 1}), 75),
-        (Case({PLANNED: 1}, denied="no"), Case({PLANNED: 1}, unreachable=True), 75),
-        (Case({PLANNED: 1}, over_budget=True), Case({PLANNED: 1}, denied="no"), 4),
+        (Case({PLANNED: 1}, denial="no"), Case({SUBMITTED: 1}), 75),
+        (Case({PLANNED: 1}, denial="no"), Case({PLANNED: 1}, unreachable=True), 75),
+        (Case({PLANNED: 1}, over_budget=True), Case({PLANNED: 1}, denial="no"), 4),
         (Case({IN_DOUBT: 1}), Case({PLANNED: 1}, over_budget=True), 5),
         (Case({FAILED: 1}), Case({STALLED: 1}), 3),
         (Case({FAILED: 1}), Case({DONE: 1}), 1),
@@ -118,8 +118,8 @@ async def test_the_worst_of_all_platforms_counts(one: Case, other: Case, code: i
 async def test_reasons_say_what_is_the_matter() -> None:
     """Each ending names the vendor, the platform or the count that it is about."""
     assert end(Case({DONE: 1})).reason == ""
-    assert "vendor0" in end(Case({PLANNED: 1}, denied="the key is wrong")).reason
-    assert "the key is wrong" in end(Case({PLANNED: 1}, denied="the key is wrong")).reason
+    assert "vendor0" in end(Case({PLANNED: 1}, denial="the key is wrong")).reason
+    assert "the key is wrong" in end(Case({PLANNED: 1}, denial="the key is wrong")).reason
     assert "platform0" in end(Case({PLANNED: 1}, over_budget=True)).reason
     assert "2 tasks held" in end(Case({IN_DOUBT: 2})).reason
     assert "1 task failed" in end(Case({FAILED: 1})).reason

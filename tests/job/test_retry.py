@@ -156,7 +156,7 @@ async def test_a_retry_is_taken_back_when_its_numbers_may_come_for_free(
         assert (await retry_job(case.settings(), case.world())).numbers == {"instagram": 2}
         vendor.on_status = vendor.on_result = None
         report = await resolve_tasks(case.settings(), Refetch(), ["instagram/000001"], case.world())
-        assert report.taken_back == ("instagram/000003",)
+        assert report.withdrawn == ("instagram/000003",)
         assert await case.run() == 1
         assert vendor.submits == [1, 2]
         assert case.cells().count("failed") == 1

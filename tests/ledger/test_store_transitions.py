@@ -32,7 +32,7 @@ CALLS: dict[Event, Callable[[Ledger, TaskKey], object]] = {
     Event.ADOPT: lambda it, key: it.transitions.adopt(key, "found-id", at=AT),
     Event.GIVE_UP: lambda it, key: it.transitions.give_up(key, at=AT),
     Event.RETRY: lambda it, key: it.transitions.retry(key, at=AT),
-    Event.TAKE_BACK: lambda it, key: it.transitions.take_back(key, "another may answer it", at=AT),
+    Event.WITHDRAW: lambda it, key: it.transitions.withdraw(key, "another may answer it", at=AT),
     Event.REFETCH: lambda it, key: it.transitions.refetch(key, at=AT),
     Event.UNDO: lambda it, key: it.transitions.undo(key, at=AT),
 }

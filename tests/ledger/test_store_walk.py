@@ -159,8 +159,8 @@ class LedgerWalk(RuleBasedStateMachine):
                 self.undo(key)
             case Event.DOUBT:
                 self.apply(key, event, lambda it: it.transitions.doubt(key, "why", at=1.0))
-            case Event.TAKE_BACK:
-                self.apply(key, event, lambda it: it.transitions.take_back(key, "why", at=1.0))
+            case Event.WITHDRAW:
+                self.apply(key, event, lambda it: it.transitions.withdraw(key, "why", at=1.0))
             case Event.FAIL | Event.STALL:
                 self.end_in_vain(key, event)
             case Event.REFETCH:

@@ -64,11 +64,11 @@ def released(ledger: Ledger) -> list[int]:
 
 
 async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any], small: bool = False) -> list[Any]:
-    ask = writer.record if small else writer.do
+    ask = writer.do_small if small else writer.do
     return await asyncio.gather(*map(ask, changes), return_exceptions=True)
 
 
-small = pytest.mark.parametrize("small", [False, True], ids=["do", "record"])
+small = pytest.mark.parametrize("small", [False, True], ids=["do", "do_small"])
 
 
 @small
@@ -129,9 +129,9 @@ async def test_only_the_sync_of_a_small_change_is_the_threads(ledger: Ledger, wr
 
     sqlite_of(ledger)._sql.set_trace_callback(note)
     here = threading.get_ident()
-    await writer.record(release(1))
+    await writer.do_small(release(1))
     assert (threads["UPDATE"] == here, threads["COMMIT"] == here) == (True, False)
-    assert await writer.record(released) == [1]
+    assert await writer.do_small(released) == [1]
     assert threads["COMMIT"] == here
     await writer.do(release(2))
     assert (threads["UPDATE"] == here, threads["COMMIT"] == here) == (False, False)

@@ -1005,7 +1005,7 @@ TRIED: dict[str, str] = {
     "--result FILE": "test_what_status_shows_can_be_typed",
     "orchestrator resolve {} {} -c {}": "test_what_status_shows_can_be_typed",
     "orchestrator resolve {} --undo": "tests/test_cli.py::test_a_decision_can_be_exchanged_and_taken_back",
-    "took back what retry had planned": (
+    "withdrew what retry had planned": (
         "tests/job/test_retry.py::test_a_retry_is_taken_back_when_its_numbers_may_come_for_free"
     ),
     "retry planned its numbers again": "what_was_retried",

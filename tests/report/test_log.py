@@ -83,13 +83,13 @@ def test_the_same_event_is_one_json_object_in_the_file(tmp_path: Path) -> None:
     """`run.jsonl` has one object a line, with the time to the millisecond and values as they are."""
     path = tmp_path / "run.jsonl"
     with logging_to(io.StringIO(), path, clock=clock, environ={}):
-        log.warning("held", task="instagram/000017", rows=20_000, where=tmp_path)
+        log.warning("stalled", task="instagram/000017", rows=20_000, where=tmp_path)
     stamp = "2026-11-21T20:15:02.250Z"
     assert records(path) == [
         {
             "timestamp": stamp,
             "level": "warning",
-            "event": "held",
+            "event": "stalled",
             "task": "instagram/000017",
             "rows": 20_000,
             "where": str(tmp_path),

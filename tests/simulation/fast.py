@@ -34,7 +34,7 @@ from orchestrator.dispatch.submitting import Submitter
 from orchestrator.dispatch.watching import Watch, Watcher
 from orchestrator.errors import ExitCode
 from orchestrator.ledger import LedgerWriter
-from orchestrator.records import Memory
+from orchestrator.records import LastingCaution
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style
 from orchestrator.tasks import HELD, Event, State, TaskKey
 from orchestrator.vendor_api.client import VendorClient
@@ -221,7 +221,7 @@ class Model(Watched):
 
     def _platform_run(self, name: str, settings: PlatformSettings, vendors: dict[str, VendorRun]) -> PlatformRun:
         waiting = self.ledger.platforms.standing(name).tasks(State.IN_DOUBT)
-        caution = Caution(self.ledger.memories[name], canary=settings.canary, waiting=waiting)
+        caution = Caution(self.ledger.cautions[name], canary=settings.canary, waiting=waiting)
         pace = Pace(settings.requests_per_second, now=self.now)
         platform = PlatformRun(name, settings, vendors[settings.vendor], pace, caution)
         platform.submits = ModelSubmitPlaces(caution, self, name)
@@ -232,7 +232,7 @@ class Model(Watched):
         tasks = self.ledger.tasks.select(State.SUBMITTED, State.STALLED, platform=platform.name)
         for task in tasks:
             assert task.task_id is not None
-            since, place = task.progress_at or self.now, platform.at_vendor.take()
+            since, place = task.progress_at or self.now, platform.at_vendor.begin()
             stalled = task.state is State.STALLED
             watch = Watch(task.key, task.task_id, 1, task.submitted_at or self.now, since, place, stalled=stalled)
             platform.polls.put(watch, self.now)
@@ -268,24 +268,24 @@ class Model(Watched):
             case Download(_, watch, place):
                 promise(self.schedule.downloads.free >= 0, "more downloads than allowed")
                 self._start(Proc(self.fetcher.fetch(platform, watch), platform, None, place.__exit__))
-            case Poll(_, watch, turn):
+            case Poll(_, watch, call):
                 self._check_call(platform)
                 self._check_lag(platform, due[platform.name])
-                self._start(Proc(self.poller.poll(platform, watch, _leave), platform, turn, lambda: None))
-            case Ask(_, turn):
+                self._start(Proc(self.poller.poll(platform, watch, _leave), platform, call, lambda: None))
+            case Ask(_, call):
                 self._check_call(platform)
-                self._start(Proc(self.poller.ask(platform, _leave), platform, turn, lambda: None))
-            case Submit(_, task, turn, place):
+                self._start(Proc(self.poller.ask(platform, _leave), platform, call, lambda: None))
+            case Submit(_, task, call, place):
                 self._check_call(platform)
                 self._check_submit(platform, due)
-                self._start(Proc(self.submitter.submit(platform, task, _leave, place), platform, turn, place.__exit__))
+                self._start(Proc(self.submitter.submit(platform, task, _leave, place), platform, call, place.__exit__))
 
     # --- coroutines --------------------------------------------------------------------------------------------------
 
     def _start(self, proc: Proc) -> None:
         self._on_their_way[proc] = None
-        if proc.turn is not None:
-            proc.turn.__enter__()
+        if proc.call is not None:
+            proc.call.__enter__()
         self._resume(proc)
 
     def _resume(self, proc: Proc) -> None:
@@ -315,8 +315,8 @@ class Model(Watched):
             self.at(self.now, partial(self._resume_held, proc))
 
     def _over(self, proc: Proc) -> None:
-        if proc.turn is not None:
-            proc.turn.__exit__()
+        if proc.call is not None:
+            proc.call.__exit__()
         proc.ended()
         del self._on_their_way[proc]
         self._changed = True
@@ -336,8 +336,8 @@ class Model(Watched):
         for pace in (platform.pace, platform.vendor.pace):
             pace.sent(self.now)
         self._check_spacing(platform)
-        assert proc.turn is not None
-        proc.turn.has_left()
+        assert proc.call is not None
+        proc.call.has_left()
         self._resume(proc)
         self._depart(platform)
 
@@ -374,7 +374,7 @@ class Model(Watched):
             decided += 1
         for platform in self.platform_runs:  # other settings, or a retry
             if platform.caution.stopped and self.chance.random() < 0.8:
-                self.ledger.platforms.remember(platform.name, Memory())
+                self.ledger.platforms.note_caution(platform.name, LastingCaution())
                 self.past[platform.name] = Past()
                 decided += self.ledger.platforms.standing(platform.name).tasks(State.PLANNED)
         return decided

@@ -11,9 +11,9 @@ from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.fetching import DAMAGE_LIMIT, Fetcher
 from orchestrator.dispatch.places import SubmitPlaces
 from orchestrator.dispatch.platform_run import PlatformRun
-from orchestrator.dispatch.watching import Fail, Hold, NextStep, Watch, Watcher
+from orchestrator.dispatch.watching import Hold, InVain, Watch, Watcher, WatchStep
 from orchestrator.errors import BudgetError, TemporaryError
-from orchestrator.records import Memory, Standing, Task
+from orchestrator.records import LastingCaution, Standing, Task
 from orchestrator.tasks import Event, State, TaskKey, state_after
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class ModelLedger:
         self.submits: Counter[str] = Counter()
         self.status_calls = 0
         self.spent = 0
-        self.memories: dict[str, Memory] = {key.platform: Memory() for key in keys}
+        self.cautions: dict[str, LastingCaution] = {key.platform: LastingCaution() for key in keys}
         self.told: Callable[[TaskKey, Event], None] = lambda _key, _event: None
 
     def change(self, key: TaskKey, event: Event) -> State:
         row = self.rows[key]
         if row.state is State.FAILED:
-            self.remember(key.platform, Memory())
+            self.note_caution(key.platform, LastingCaution())
         row.state = state_after(row.state, event)
         self.told(key, event)
         return row.state
@@ -114,8 +114,8 @@ class ModelLedger:
         self.put_off(key, reason, at=at)
         return row.state
 
-    def remember(self, platform: str, memory: Memory) -> None:
-        self.memories[platform] = memory
+    def note_caution(self, platform: str, lasting: LastingCaution) -> None:
+        self.cautions[platform] = lasting
 
     def accept(self, key: TaskKey, task_id: str, *, total: int, at: float) -> State:
         del total
@@ -207,8 +207,8 @@ class ModelSubmitPlaces(SubmitPlaces):
         super().__init__(caution)
         self._model, self._platform = model, platform
 
-    async def release(self, *, now: float) -> None:
-        await super().release(now=now)
+    async def wait_for_release(self, *, now: float) -> None:
+        await super().wait_for_release(now=now)
         self._model.check_release(self._platform, self.released)
 
     async def _change(self, *, now: float, until: float) -> float:
@@ -226,7 +226,7 @@ class ModelFetcher(Fetcher):
         self._context, self._watcher, self._vendor = context, watcher, vendor
 
     async def fetch(self, platform: PlatformRun, watch: Watch) -> None:
-        step: NextStep
+        step: WatchStep
         try:
             await self._vendor.download(watch.task_id)
         except Gone as gone:
@@ -240,7 +240,7 @@ class ModelFetcher(Fetcher):
                 case _:
                     watch.damages += 1
                     platform.suspect(watch)
-                    step = self._after_a_useless_link(watch) if watch.damages < DAMAGE_LIMIT else Fail("damaged")
+                    step = self._after_a_useless_link(watch) if watch.damages < DAMAGE_LIMIT else InVain("damaged")
             await self._watcher.carry_out(platform, watch, step)
         else:
             platform.caution.result_read(self._vendor.share(watch.key))

@@ -15,10 +15,10 @@ from orchestrator.vendor_api.client import Leave
 from orchestrator.vendor_api.meanings import (
     Accepted,
     Cause,
+    Denied,
     InDoubt,
     PutOff,
     Refused,
-    Stopped,
     SubmitAnswer,
     TaskReport,
 )
@@ -110,7 +110,7 @@ class ModelVendor:
             case "early refusal":
                 return Refused("early", 400)
             case "early stop":
-                return Stopped("early", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
+                return Denied("early", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
             case fault:
                 await ready(SHA256)
                 if fault == "lost while it waits":
@@ -128,7 +128,7 @@ class ModelVendor:
             case "refused":
                 return Refused("refused", 413)
             case "stop":
-                return Stopped("no money", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
+                return Denied("no money", self._model.chance.choice((402, 403)), self._model.chance.random() < 0.5)
             case "doubt unmade":
                 return InDoubt("lost on its way there")
             case _:

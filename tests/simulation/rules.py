@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
-from orchestrator.dispatch.caution import DOUBTS, HARDLY, IN_A_ROW
+from orchestrator.dispatch.caution import DOUBTS, HARDLY, STOPS_AFTER
 from orchestrator.dispatch.places import LEAVING_LIMIT, CallPlace
 from orchestrator.dispatch.platform_run import PlatformRun
 from orchestrator.errors import ExitCode
@@ -24,7 +24,7 @@ class Proc:
 
     coro: Coroutine[Pause, None, None]
     platform: PlatformRun
-    turn: CallPlace | None
+    call: CallPlace | None
     ended: Callable[[], None]
 
 
@@ -80,7 +80,7 @@ class Watched:
                 past.losses += 1
             case Event.FINISH:
                 share = self.vendor.shares[key]
-                past.losses = past.losses + 1 if share < HARDLY or past.losses >= IN_A_ROW else 0
+                past.losses = past.losses + 1 if share < HARDLY or past.losses >= STOPS_AFTER else 0
             case _:
                 pass
 
@@ -100,18 +100,18 @@ class Watched:
         alone = platform.submits.count == 1
         promise(seen.accepted or alone, f"{platform.name}: the first submit is not alone")
         promise(not seen.doubts or alone, f"{platform.name}: a submit beside another, after a doubt")
-        promise(past.refusals < IN_A_ROW, f"{platform.name}: a submit after the third refusal in a row")
+        promise(past.refusals < STOPS_AFTER, f"{platform.name}: a submit after the third refusal in a row")
         promise(
-            past.losses < IN_A_ROW, f"{platform.name}: a submit after the third result in a row that came to nothing"
+            past.losses < STOPS_AFTER, f"{platform.name}: a submit after the third result in a row that came to nothing"
         )
         unread = platform.settings.canary and not past.read
         promise(not (unread and seen.sent), f"{platform.name}: a submit beside an unread canary")
         promise(not (unread and past.losses), f"{platform.name}: a submit after a canary that came to nothing")
         promise(
-            not platform.vendor.denied and not platform.denied, f"{platform.name}: a submit after the vendor said stop"
+            not platform.vendor.denial and not platform.denial, f"{platform.name}: a submit after the vendor said stop"
         )
         for other in self.platform_runs:
-            free = other.leaving < LEAVING_LIMIT and not other.unpolled and not other.vendor.health.probing
+            free = other.leaving < LEAVING_LIMIT and not other.why_not_polled and not other.vendor.health.probing
             waits = other.vendor.callable_at(self.now) > self.now
             promise(
                 waits or not free or due[other.name] > self.now,
@@ -125,8 +125,8 @@ class Watched:
         promise(doubts + released <= DOUBTS, f"{platform}: {released} released beside {doubts} doubts")
         promise(seen.accepted or released == 1, f"{platform}: the first is released beside another")
         promise(not seen.doubts or released == 1, f"{platform}: one is released beside another, after a doubt")
-        promise(past.refusals < IN_A_ROW, f"{platform}: one is released after the third refusal in a row")
-        promise(past.losses < IN_A_ROW, f"{platform}: one is released after the third result that came to nothing")
+        promise(past.refusals < STOPS_AFTER, f"{platform}: one is released after the third refusal in a row")
+        promise(past.losses < STOPS_AFTER, f"{platform}: one is released after the third result that came to nothing")
 
     def _check_call(self, platform: PlatformRun) -> None:
         promise(platform.leaving <= LEAVING_LIMIT, f"{platform.name}: {platform.leaving} calls wait to leave")
@@ -182,11 +182,11 @@ class Watched:
             )
             if not stopped and not platform.vendor.unreachable:
                 promise(
-                    platform.blocked or not standings[platform.name].tasks(State.PLANNED),
+                    platform.why_not_sent or not standings[platform.name].tasks(State.PLANNED),
                     f"{platform.name} is not all sent",
                 )
                 still = standings[platform.name].tasks(State.SUBMITTED)
-                promise(platform.unpolled or not still, f"{platform.name}: {still} tasks were left at the vendor")
+                promise(platform.why_not_polled or not still, f"{platform.name}: {still} tasks were left at the vendor")
         work = any(standings[platform.name].unfinished for platform in self.platform_runs)
         promise(code is not ExitCode.DONE or not work, "done, with work left")
         free = not any(platform.vendor.unreachable for platform in self.platform_runs)

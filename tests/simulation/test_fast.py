@@ -36,9 +36,9 @@ def _stubborn(_: Caution) -> int:
     return 1
 
 
-async def _believing(_: Poller, platform: PlatformRun, turn: Leave) -> None:
-    await turn()
-    platform.vendor.answered = True
+async def _believing(_: Poller, platform: PlatformRun, leave: Leave) -> None:
+    await leave()
+    platform.vendor.has_answered = True
 
 
 def _greedy(platform: PlatformRun, now: float) -> float:

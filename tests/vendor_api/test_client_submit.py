@@ -11,7 +11,7 @@ from aiohttp import web
 
 from orchestrator.errors import StorageError
 from orchestrator.settings import PlatformSettings, Style
-from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped
+from orchestrator.vendor_api.meanings import Accepted, Cause, Denied, InDoubt, PutOff, Refused
 from tests.vendor_api.conftest import taking
 
 if TYPE_CHECKING:
@@ -396,8 +396,8 @@ class TestBeforeRelease:
     @pytest.mark.parametrize(
         ("status", "content", "kind"),
         [
-            (401, {"message": "bad key"}, Stopped),
-            (402, None, Stopped),
+            (401, {"message": "bad key"}, Denied),
+            (402, None, Denied),
             (413, None, Refused),
             (429, {"message": "slow"}, PutOff),
             (500, {"message": "oops"}, PutOff),
@@ -531,9 +531,9 @@ class TestAfterRelease:
             (302, None, InDoubt),
             (307, MADE, InDoubt),
             (400, {"error": "invalid_batch_size"}, Refused),
-            (401, None, Stopped),
-            (402, None, Stopped),
-            (403, None, Stopped),
+            (401, None, Denied),
+            (402, None, Denied),
+            (403, None, Denied),
             (404, None, Refused),
             (408, None, InDoubt),
             (409, MADE, InDoubt),

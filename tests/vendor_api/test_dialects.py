@@ -28,7 +28,7 @@ from orchestrator.vendor_api.dialects import (
     with_quotable_status,
     words_of,
 )
-from orchestrator.vendor_api.meanings import Accepted, Cause, InDoubt, PutOff, Refused, Stopped, TaskReport
+from orchestrator.vendor_api.meanings import Accepted, Cause, Denied, InDoubt, PutOff, Refused, TaskReport
 
 SIMPLE = PlatformSettings(vendor="main", style=Style.SIMPLE, path="/ins/api/simple/tasks", result_columns=("x",))
 V1 = PlatformSettings(
@@ -142,9 +142,9 @@ class TestSubmit:
             (HttpAnswer(200), InDoubt, PutOff),
             (HttpAnswer(302, MADE), InDoubt, PutOff),
             (HttpAnswer(400), Refused, Refused),
-            (HttpAnswer(401), Stopped, Stopped),
-            (HttpAnswer(402), Stopped, Stopped),
-            (HttpAnswer(403), Stopped, Stopped),
+            (HttpAnswer(401), Denied, Denied),
+            (HttpAnswer(402), Denied, Denied),
+            (HttpAnswer(403), Denied, Denied),
             (HttpAnswer(404), Refused, Refused),
             (HttpAnswer(408, {}), InDoubt, PutOff),
             (HttpAnswer(409, MADE), InDoubt, PutOff),

@@ -10,10 +10,10 @@ import pytest
 from orchestrator.vendor_api.meanings import (
     Accepted,
     Cause,
+    Denied,
     InDoubt,
     PutOff,
     Refused,
-    Stopped,
     SubmitAnswer,
     TaskReport,
 )
@@ -21,7 +21,7 @@ from orchestrator.vendor_api.meanings import (
 
 def test_five_ends() -> None:
     """A submit ends in one of five ways."""
-    assert get_args(SubmitAnswer) == (Accepted, PutOff, Stopped, Refused, InDoubt)
+    assert get_args(SubmitAnswer) == (Accepted, PutOff, Denied, Refused, InDoubt)
 
 
 @pytest.mark.parametrize("answer", [Accepted("a", None), PutOff("x"), TaskReport("a", "pending", 0, 0, 0, None)])

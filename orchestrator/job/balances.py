@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.pace import leave
+from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.errors import CallError, CertificateError, NoSuchHostError, UsageError
 from orchestrator.logger import log
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 
-async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool) -> None:
+async def ask_for_balances(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool) -> None:
     """Ask each real vendor that something is to be sent to for its balance, once.
 
     Raises `UsageError` when a job that has not `begun` can't have the right address.
@@ -30,8 +30,8 @@ async def greet(vendors: Iterable[VendorRun], settings: Settings, *, begun: bool
         if settings.vendors[vendor.name].is_sandbox:
             continue
         try:
-            vendor.balance_usd = await vendor.client.balance(leave=partial(leave, vendor.pace))
-            vendor.answered = vendor.balance_usd is not None
+            vendor.balance_usd = await vendor.client.balance(leave=partial(wait_to_leave, vendor.pace))
+            vendor.has_answered = vendor.balance_usd is not None
         except CallError as error:
             if isinstance(error, NoSuchHostError | CertificateError) and not begun:
                 raise UsageError(check_the_address(vendor.name, error, settings)) from None
