@@ -23,6 +23,7 @@ Messages are for the user: they name the thing and the way out.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -38,6 +39,21 @@ class ExitCode(IntEnum):
     INTERNAL = 70
     STORAGE = 74
     AGAIN = 75
+
+
+EXIT_CODES: Final = {
+    ExitCode.DONE: "done",
+    ExitCode.SOME_FAILED: "finished, but some tasks failed for good; or a finding",
+    ExitCode.USAGE: "bad command, config or input, or a changed list: sent nothing",
+    ExitCode.HELD: "something is held and needs a decision",
+    ExitCode.VENDOR_STOP: "the vendor said stop: key or balance",
+    ExitCode.OVER_BUDGET: "over budget",
+    ExitCode.LOCKED: "another run holds this job",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.STORAGE: "disk or ledger failed: repair it and run again",
+    ExitCode.AGAIN: "stopped in good order, or the vendor is out of reach; run again",
+}
+"""What each of them says, in words for people."""
 
 
 class OrchestratorError(Exception):

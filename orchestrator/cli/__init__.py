@@ -31,8 +31,8 @@ from orchestrator.cli import (  # noqa: F401 - they add the commands
     status,
     verify,
 )
-from orchestrator.cli.frame import EXIT_CODES, INTERRUPTED, commands, hide_usual_key, parse_duration
-from orchestrator.errors import ExitCode
+from orchestrator.cli.frame import INTERRUPTED, commands, hide_usual_key, parse_duration
+from orchestrator.errors import EXIT_CODES, ExitCode
 from orchestrator.report import streams
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from orchestrator import __version__
-from orchestrator.errors import ExitCode, OrchestratorError
+from orchestrator.errors import EXIT_CODES, ExitCode, OrchestratorError
 from orchestrator.interrupts import Interrupted, interruptible
 from orchestrator.redact import mask_numbers
 from orchestrator.report import streams
@@ -31,19 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED: Final = 128 + signal.SIGINT
-
-EXIT_CODES: Final = {
-    ExitCode.DONE: "done",
-    ExitCode.SOME_FAILED: "finished, but some tasks failed for good; or a finding",
-    ExitCode.USAGE: "bad command, config or input, or a changed list: sent nothing",
-    ExitCode.HELD: "something is held and needs a decision",
-    ExitCode.VENDOR_STOP: "the vendor said stop: key or balance",
-    ExitCode.OVER_BUDGET: "over budget",
-    ExitCode.LOCKED: "another run holds this job",
-    ExitCode.INTERNAL: "internal error",
-    ExitCode.STORAGE: "disk or ledger failed: repair it and run again",
-    ExitCode.AGAIN: "stopped in good order, or the vendor is out of reach; run again",
-}
 
 START: Final = {
     "orchestrator init": "writes config.toml and a sample list",

@@ -11,6 +11,7 @@ import click
 
 from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, text_width, token, until_done
 from orchestrator.errors import ExitCode
+from orchestrator.jobdir.layout import REPORT
 from orchestrator.report import pipeline, streams
 from orchestrator.report.printed import seconds, summary_text
 
@@ -75,7 +76,10 @@ def run(
         content = until_done(work)
     finally:
         gc.unfreeze()
-    put_either(content, summary_text(content, settings.job.directory, text_width()), as_json=as_json)
+    text = summary_text(content, settings.job.directory, text_width())
+    if (report := settings.job.directory / REPORT).is_file():
+        text += f"\nreport {report}"
+    put_either(content, text, as_json=as_json)
     pipeline.tell(content, settings.job.directory, os.environ)
     for message in filter(None, (content["reason"], summary.advice(content))):
         streams.say(message)

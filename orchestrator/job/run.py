@@ -25,7 +25,7 @@ from orchestrator.errors import CallError, ExitCode, OrchestratorError, StorageE
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
 from orchestrator.job.balances import ask_for_balances
-from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall
+from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.ledger_plan import bring_in_step
@@ -43,6 +43,7 @@ from orchestrator.report import streams, summary
 from orchestrator.report.log import Hear, LogSink, logging_to, wants_bars
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import progress
+from orchestrator.report.readings import Money, Overview
 from orchestrator.report.streams import as_argument, job_arguments
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
@@ -160,6 +161,7 @@ class _Run:
         self._started_at = world.clock()
         self._serial = 0
         self._planned = False
+        self._planned_usd: float | None = None
         self._master: MasterReport | None = None
         self._dearer = ""
 
@@ -171,7 +173,7 @@ class _Run:
         with handled(self._stop.wish) if self._world.owns_process else nullcontext(), self._deadline():
             try:
                 summary.write(self._settings.job.directory, await self._writer.do(self._summary))
-                end = await self._work()
+                end = await self._shown(self._work())
             except StoppedError:
                 waiting: tuple[list[str], ...] = ()
                 with suppress(StorageError):  # that the ledger failed is found out when the end is noted
@@ -191,8 +193,7 @@ class _Run:
                     )
             finally:
                 await self._writer.close()  # from here on the ledger is used directly again
-            say = log.info if end.code is ExitCode.DONE else log.warning
-            say("run_ended", exit_code=int(end.code), reason=end.reason)
+            log.info("run_ended", exit_code=int(end.code), reason=end.reason)
             ended_at = self._world.clock()
             try:
                 self._ledger.change(
@@ -244,6 +245,9 @@ class _Run:
         """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
         settings = self._settings
         costs, objected = await self._writer.do(self._reckoned)
+        spent = await self._writer.do(lambda ledger: ledger.platforms.spent_nano())
+        to_spend = total_cost(costs)
+        self._planned_usd = None if to_spend is None else spent / NANO + to_spend
         if objected and objected.code is ExitCode.USAGE:
             raise UsageError(f"{settings.source}: {objected.text} (nothing was sent)")
         if objected:
@@ -273,7 +277,7 @@ class _Run:
                 stopping=self._stop.wished,
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
-            await self._accompanied(dispatcher.run(submit_only=self._options.submit_only))
+            await self._keeping_summary(dispatcher.run(submit_only=self._options.submit_only))
             if not self._stop.reason:
                 costs, _ = await self._writer.do(self._reckoned)
                 await _say_what_is_missing(platforms, costs)
@@ -303,28 +307,31 @@ class _Run:
             next((task for first in tasks for task in first), None),
         )
 
-    async def _accompanied(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work while progress is shown and the summary kept up to date, both from the ledger."""
+    async def _keeping_summary(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work while the summary is kept up to date, from the ledger."""
 
-        async def standings() -> Mapping[str, Standing]:
-            now = await self._writer.do(lambda ledger: ledger.platforms.standing())
-            return {name: now[name] for name in self._settings.platforms}
-
-        async def keep_summary() -> None:
+        async def keep() -> None:
             while True:
                 await asyncio.sleep(SUMMARY_INTERVAL_S)
                 content = await self._writer.do(self._summary)
                 write = partial(summary.write, self._settings.job.directory, content)
                 await asyncio.get_running_loop().run_in_executor(None, write)
 
-        with progress(standings, self._sink) as shown:
-            beside = [asyncio.create_task(shown.run()), asyncio.create_task(keep_summary())]
-            try:
-                await work
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+        await _beside(keep(), work)
+
+    async def _shown(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work while it is told how far it is, from the ledger."""
+
+        async def read() -> Overview:
+            now = await self._writer.do(lambda ledger: ledger.platforms.standing())
+            most = self._settings.budget.max_cost
+            money = None if self._settings.is_sandbox else Money(self._planned_usd, most)
+            return Overview({name: now[name] for name in self._settings.platforms if name in now}, money)
+
+        command = f"orchestrator status --held {job_arguments(self._settings)}"
+        job = f"{self._settings.job.name}, run {self._serial}"
+        with progress(read, self._sink, job=job, command=command, deadline_at=self._deadline_at) as teller:
+            return await _beside(teller.run(), work)
 
     async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
         now = asyncio.get_running_loop().time()
@@ -431,3 +438,13 @@ async def _say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence
 def _of_vendor(vendor: VendorRun, costs: Sequence[PlannedCost]) -> list[PlannedCost]:
     names = {platform.name for platform in vendor.platforms}
     return [cost for cost in costs if cost.platform in names]
+
+
+async def _beside(companion: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
+    """Do the work, and the other until that is done, however it ends."""
+    task = asyncio.create_task(companion)
+    try:
+        return await work
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -114,7 +114,7 @@ class Console:
         self.bars = bars
         self.write: Callable[[str], None] = self._write
         self._clock = clock
-        self._colour = colour
+        self.colour = colour
         self._since = clock()
         self._shown: Counter[str] = Counter()
 
@@ -146,7 +146,7 @@ class Console:
 
     def _line(self, level: str, name: str, fields: Mapping[str, Any]) -> str:
         short = f"{_SHORT.get(level, level):<5}"
-        if self._colour and level in _COLOURS:
+        if self.colour and level in _COLOURS:
             short = f"\x1b[{_COLOURS[level]}m{short}\x1b[0m"
         line = f"{_utc(self._clock(), 'seconds')} {short} {_shown(name)}"
         if shown := [_field(key, value) for key, value in fields.items() if key != "exception"]:
@@ -161,7 +161,7 @@ class LogSink:
         self.console = console
         self._clock = clock
         self._lock = threading.RLock()
-        self._hear: Hear | None = None
+        self._hearers: list[Hear] = []
         self._console_lost = console is None
         self._file: int | None = None
         if run_log is not None:
@@ -181,7 +181,7 @@ class LogSink:
                 for line in self.console.lines(level, name, fields):
                     self._to_console(streams.redacted(line))
             self._to_file(record)
-            if self._hear is not None:
+            if self._hearers:
                 self._tell(record)
 
     @contextmanager
@@ -201,11 +201,13 @@ class LogSink:
     @contextmanager
     def told(self, hear: Hear | None) -> Iterator[None]:
         """Hand every event, redacted, to `hear` inside the block; one who fails hears no more, and ends no paid run."""
-        before, self._hear = self._hear, hear
+        if hear is not None:
+            self._hearers.append(hear)
         try:
             yield
         finally:
-            self._hear = before
+            if hear in self._hearers:
+                self._hearers.remove(hear)
 
     def close(self) -> None:
         """Say what was counted, and close the file; later lines go to the console only."""
@@ -221,13 +223,13 @@ class LogSink:
             os.close(file)
 
     def _tell(self, record: str) -> None:
-        hear, event = self._hear, json.loads(record)
-        try:
-            if hear is not None:
+        for hear in tuple(self._hearers):
+            event = json.loads(record)
+            try:
                 hear(event.pop("event"), event)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the hearer's
-            self._hear = None
-            self("warning", {"event": "events_lost", "reason": type(error).__name__})
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the hearer's
+                self._hearers.remove(hear)
+                self("warning", {"event": "events_lost", "reason": type(error).__name__})
 
     def _to_console(self, line: str) -> None:
         if self._console_lost or self.console is None:

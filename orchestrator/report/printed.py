@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import EXIT_CODES
+from orchestrator.jobdir.layout import DUPLICATES, REJECTED
 from orchestrator.jobdir.verdict_words import in_order
 
 if TYPE_CHECKING:
@@ -70,13 +72,39 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
-    written = master_lines(summary["master"], directory)
-    return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *findings(summary)])
+    written = [*master_lines(summary["master"], directory), *_list_lines(summary, directory)]
+    waiting = section("for a person", _waiting(platforms.values()))
+    return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *waiting, *findings(summary)])
 
 
 def master_lines(files: Iterable[Mapping[str, Any]], directory: Path) -> list[str]:
     """Name the files of the master, which lie in `directory`, as they can be opened from anywhere."""
     return [f"wrote {directory / file['path']}, {count(file['rows'])} numbers" for file in files]
+
+
+def _list_lines(summary: Mapping[str, Any], directory: Path) -> list[str]:
+    """Say where each line stands that became no number of the master; a closed job has no such files."""
+    if summary.get("state") == "purged":
+        return []
+    counts = (
+        (summary["numbers"]["rejected"], "rejected", REJECTED),
+        (summary["numbers"]["duplicates"], "duplicates", DUPLICATES),
+    )
+    return [f"{count(lines)} {what} in {directory / name}" for lines, what, name in counts if lines]
+
+
+def _waiting(platforms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Count what a person may do something about, whatever else ended the run."""
+    total: Counter[str] = Counter()
+    for entry in platforms:
+        total.update({"held": entry["held"], "failed": entry["failed"]})
+        total["unanswered"] += entry["verdicts"].get("unanswered", 0)
+    said = (
+        (total["held"], "task", "held: status --held lists them, resolve decides"),
+        (total["failed"], "task", "failed for good: retry plans their numbers again"),
+        (total["unanswered"], "number", "unanswered: retry plans them again"),
+    )
+    return [f"{count(number)} {noun}{'s' * (number != 1)} {what}" for number, noun, what in said if number]
 
 
 def size(size_bytes: float) -> str:
@@ -95,8 +123,9 @@ def _headline(summary: Mapping[str, Any]) -> str:
         return f"{job}: purged after run {serial}; it is closed, and nothing of it can be sent any more{mark}"
     if not serial:
         return f"{job}: not begun{mark}"
-    end = f"ended {summary['ended_at']}, exit code {code}" if code is not None else "running, or killed"
-    return f"{job}: run {serial} {end}{mark}"
+    if code is None:
+        return f"{job}: run {serial} running, or killed{mark}"
+    return f"{job}: run {serial} ended {summary['ended_at']}{mark}\nexit code {code}: {EXIT_CODES[code]}"
 
 
 def inputs_table(inputs: Sequence[Mapping[str, Any]], width: int) -> list[str]:

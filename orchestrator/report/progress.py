@@ -1,4 +1,4 @@
-"""How far the job is, told while it runs: bars on a terminal, a log line a platform elsewhere.
+"""How far the job is, told while it runs: a log line a minute, and bars on a terminal.
 
 Everything shown is read from the ledger when it is shown; nothing is counted here. Speed is the difference between
 two readings.
@@ -12,102 +12,106 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import StorageError
 from orchestrator.logger import log
-from orchestrator.report.printed import duration
-from orchestrator.report.readings import Reading, reading, time_left_s
+from orchestrator.report.readings import NANO, Course, Overview, Reading, reading, slowest_s, together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from orchestrator.records import Standing
     from orchestrator.report.log import LogSink
+    from orchestrator.report.readings import Money
 
-    ReadStandings = Callable[[], Awaitable[Mapping[str, Standing]]]
+    Read = Callable[[], Awaitable[Overview]]
 
 FIRST_LINE_S = 30.0
 LINE_INTERVAL_S = 60.0
 
 
 class View(Protocol):
-    """Shows readings."""
+    """Shows how far the job is, every `interval_s`."""
 
-    first_s: float
     interval_s: float
 
-    def show(self, platform: str, first: Reading, now: Reading) -> None:
-        """Take one platform's latest reading; `first` is that at the start of this run."""
-
-    def flush(self) -> None:
-        """Show what was taken."""
+    def show(self, courses: Mapping[str, Course], money: Money | None) -> None:
+        """Show it; there are no platforms yet while the list is being read."""
 
 
 class ProgressTeller:
-    """Tells how the job in `standings` is doing, until it is cancelled; tells it once more then."""
+    """Tells how far the job is, until it is cancelled; tells it once more then."""
 
-    def __init__(self, standings: ReadStandings, view: View) -> None:
-        self._standings = standings
+    def __init__(self, read: Read, view: View | None = None) -> None:
+        self._read = read
         self._view = view
         self._first: dict[str, Reading] = {}
+        self._first_at = 0.0
 
     async def run(self) -> None:
         """Run until cancelled; raises `StorageError` when the ledger can't be read."""
-        await self._read()
-        wait_s = self._view.first_s
+        loop = asyncio.get_running_loop()
+        line_at = loop.time() + FIRST_LINE_S
         try:
             while True:
-                await asyncio.sleep(wait_s)
-                await self._tell()
-                wait_s = self._view.interval_s
+                courses, money = await self._courses()
+                if self._view is not None:
+                    self._view.show(courses, money)
+                if loop.time() >= line_at:
+                    line_at = loop.time() + LINE_INTERVAL_S
+                    _log(courses, money)
+                wait_s = line_at - loop.time()
+                await asyncio.sleep(wait_s if self._view is None else min(wait_s, self._view.interval_s))
         finally:
             with suppress(StorageError):  # that the ledger failed is for others to say
-                await self._tell()
+                _log(*await self._courses())
 
-    async def _tell(self) -> None:
-        for platform, now in (await self._read()).items():
-            self._view.show(platform, self._first[platform], now)
-        self._view.flush()
-
-    async def _read(self) -> dict[str, Reading]:
-        at = asyncio.get_running_loop().time()
-        readings = {platform: reading(standing, at) for platform, standing in (await self._standings()).items()}
+    async def _courses(self) -> tuple[dict[str, Course], Money | None]:
+        overview = await self._read()
+        readings = {platform: reading(standing) for platform, standing in overview.standings.items()}
+        now = asyncio.get_running_loop().time()
+        if not self._first:
+            self._first_at = now
         self._first = readings | self._first
-        return readings
+        run_s = now - self._first_at
+        return {name: Course(self._first[name], one, run_s) for name, one in readings.items()}, overview.money
 
 
-class Lines:
-    """A plain line a platform, for logs that nobody watches."""
-
-    first_s = FIRST_LINE_S
-    interval_s = LINE_INTERVAL_S
-
-    def show(self, platform: str, first: Reading, now: Reading) -> None:
-        """Log the line at once."""
-        fields: dict[str, object] = {
-            "platform": platform,
-            "done": f"{now.done}/{now.tasks}",
-            "submitted": now.submitted,
-            "at_the_vendor": now.at_the_vendor,
-        }
-        fields |= {name: value for name, value in (("held", now.held), ("failed", now.failed)) if value}
-        if left := time_left_s(first, now):
-            fields["time_left"] = duration(left)
-        log.info("progress", **fields)
-
-    def flush(self) -> None:
-        """Nothing is kept back."""
+def _log(courses: Mapping[str, Course], money: Money | None) -> None:
+    """Say how far all platforms are together, and each in short; nothing while there are none."""
+    if not courses:
+        return
+    now = together(course.now for course in courses.values())
+    left_s = slowest_s(courses.values())
+    cost = {"cost_usd": round(now.cost_nano / NANO, 9), "planned_usd": money.planned_usd} if money else {}
+    log.info(
+        "progress",
+        percent=now.percent,
+        done=now.done,
+        tasks=now.tasks,
+        at_the_vendor=now.at_the_vendor,
+        held=now.held,
+        failed=now.failed,
+        numbers_per_min=round(sum(course.numbers_per_min for course in courses.values())),
+        **{name: usd for name, usd in cost.items() if usd is not None},
+        **({} if left_s is None else {"left_s": round(left_s)}),
+        by_platform={name: f"{course.now.done}/{course.now.tasks}" for name, course in courses.items()},
+    )
 
 
 @contextmanager
-def progress(standings: ReadStandings, sink: LogSink) -> Iterator[ProgressTeller]:
-    """Yield the progress that suits the stream of `sink`; to be called on the event loop.
+def progress(read: Read, sink: LogSink, *, job: str, command: str, deadline_at: float) -> Iterator[ProgressTeller]:
+    """Yield the progress that suits the console of `sink`; to be called on the event loop.
 
-    Inside the block log lines scroll by above the bars, if there are any.
+    Inside the block log lines scroll by above the bars, if there are any. `job` names the job, `command` lists what
+    waits for a person in it; the run ends in good order at `deadline_at`, in the time of the loop.
     """
     console = sink.console
     if console is None or not console.bars:
-        yield ProgressTeller(standings, Lines())
+        yield ProgressTeller(read)
         return
-    from orchestrator.report.bars import Bars, drawing_console  # noqa: PLC0415 - only a terminal pays for rich
+    from orchestrator.report.bars import Bars  # noqa: PLC0415 - only a terminal pays for rich
 
-    bars = Bars(console.stream, drawing_console(), asyncio.get_running_loop().time)
-    with sink.diverted(bars.write_line):
-        yield ProgressTeller(standings, bars)
+    bars = Bars(console.stream, asyncio.get_running_loop().time, colour=console.colour, job=job, command=command)
+    bars.deadline_at = deadline_at
+    with sink.diverted(bars.write_line), sink.told(bars.hear):
+        try:
+            yield ProgressTeller(read, bars)
+        finally:
+            bars.clear()
