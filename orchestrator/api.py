@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from contextvars import copy_context
+from pathlib import Path  # noqa: TC003 - callers read these annotations at run time
 from typing import Any, NotRequired, TypeVar, cast
 
 from orchestrator.config import load as load_settings
@@ -55,12 +56,14 @@ class Status(Summary):
     decided_tasks: NotRequired[list[DecidedTask]]
 
 
-async def plan_job(settings: Settings, *, world: World | None = None) -> PlanReport:
+async def plan_job(settings: Settings, *, out: Path | None = None, world: World | None = None) -> PlanReport:
     """Read the list for real, write the chunk files, look at key, balance, disk and clock; send nothing that costs.
+
+    `out` is where the quote is written that a run may be held to.
 
     Raises `UsageError`, `LockedError`, `StorageError`.
     """
-    return await plan.plan_job(settings, _private(settings, world))
+    return await plan.plan_job(settings, _private(settings, world), out=out)
 
 
 async def run_job(

@@ -136,9 +136,13 @@ class PlatformSettings:
         """The columns that tell whether a number was answered: those of verdicts, or without any the further ones."""
         return self.result_columns or self.extra_columns
 
+    def billed_rows(self, rows: int) -> int:
+        """Return for how many rows the vendor bills `rows`: whole blocks."""
+        return -(-rows // self.billing_block) * self.billing_block
+
     def cost_nano(self, rows: int) -> int:
         """Return what `rows` cost, in 1e-9 USD; rows are billed in whole blocks, fractions round up."""
-        billed = -(-rows // self.billing_block) * self.billing_block
+        billed = self.billed_rows(rows)
         price_nano = round((self.price_per_10000 or 0.0) * 1e9)
         return -(-billed * price_nano // 10_000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.report.printed import count, money, without_zeros
+from orchestrator.report.printed import count, duration, money, without_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,18 +13,36 @@ if TYPE_CHECKING:
 
 
 def costs_content(platforms: Iterable[PlannedCost]) -> dict[str, Any]:
-    """Return tasks, numbers and cost of each platform."""
+    """Return tasks, numbers, billed rows, price and cost of each platform."""
     return {
-        p.platform: {"tasks": p.tasks, "numbers": p.rows, "skipped": p.skipped, "cost": p.cost_usd} for p in platforms
+        p.platform: {
+            "tasks": p.tasks,
+            "numbers": p.rows,
+            "billed": p.billed,
+            "skipped": p.skipped,
+            "price_per_10000": p.price_per_10000,
+            "cost": p.cost_usd,
+        }
+        for p in platforms
     }
 
 
 def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     """Show what `costs_content` has as a table, above the sum and the limit."""
     rows = [
-        (name, *(count(costs[key]) for key in ("tasks", "numbers", "skipped")), money(costs["cost"]))
+        (
+            name,
+            *(count(costs[key]) for key in ("tasks", "numbers")),
+            # Said where it says anything: most vendors bill as many as were sent.
+            count(costs["billed"] if costs.get("billed", costs["numbers"]) != costs["numbers"] else 0),
+            count(costs["skipped"]),
+            money(costs["price_per_10000"]) if "price_per_10000" in costs else "0",
+            money(costs["cost"]),
+            duration(costs["expected_s"]) if "expected_s" in costs else "0",
+        )
         for name, costs in plan["platforms"].items()
     ]
-    body = without_zeros(("platform", "tasks", "numbers", "skipped", "cost"), rows, width)
+    header = ("platform", "tasks", "numbers", "billed", "skipped", "per 10,000", "cost", "takes")
+    body = without_zeros(header, rows, width)
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
     return [*body, f"planned cost {money(plan['cost'])}, {limit}"]

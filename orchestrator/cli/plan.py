@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
@@ -39,9 +42,15 @@ HELP_WITH = {
     short_help="Read the list and show the cost; send nothing.",
     example="plan -c spring.toml --set job.chunk_size=5000",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a quote; run --quote FILE sends that and nothing else.",
+)
 @ending
 @job_command
-def plan(settings: Settings, *, as_json: bool) -> int:
+def plan(settings: Settings, *, as_json: bool, out: Path | None) -> int:
     """Read the list for real, write the chunk files, show rejects and cost; send nothing.
 
     A look at key, balance, budget, disk and clock says what would stop a run; such a finding is exit code 1, 4 or 5.
@@ -49,7 +58,7 @@ def plan(settings: Settings, *, as_json: bool) -> int:
     from orchestrator.api import plan_job
     from orchestrator.job.world import real_world
 
-    report = until_done(plan_job(settings, world=real_world()))
+    report = until_done(plan_job(settings, out=out, world=real_world()))
     content = as_content(report)
     put_either(content, as_text(content, text_width()), as_json=as_json)
     if report.exit_code == ExitCode.DONE:
@@ -69,7 +78,14 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "advice": list(report.advice),
         "from_text": report.counts.from_text,
         "chunks": report.chunks,
-        "platforms": costs_content(report.platforms),
+        "nothing_left": report.nothing_left,
+        "platforms": {
+            name: costs | ({"expected_s": report.expected_s[name]} if name in report.expected_s else {})
+            for name, costs in costs_content(report.platforms).items()
+        },
+        "expected_s": max(report.expected_s.values(), default=0.0),
+        "balances": dict(report.balances),
+        "quote": report.quote,
         "cost": report.cost_usd,
         "max_cost": report.max_cost,
         "findings": list(report.findings),
@@ -92,6 +108,11 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
             f"{count(from_text)} accepted numbers stood inside other text or second in a cell: see that they are meant",
         ]
     lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *cost_lines(plan, width)]
+    if plan.get("nothing_left"):
+        lines += ["nothing is left to send"]
+    lines += [f"the balance of vendor {name} is {money(usd)}" for name, usd in plan.get("balances", {}).items()]
+    if quote := plan.get("quote"):
+        lines += [f"wrote {quote}; run --quote {quote} sends this and nothing else"]
     return "\n".join([*lines, *findings(plan)])
 
 

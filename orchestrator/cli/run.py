@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -44,6 +45,12 @@ def tell_refused(code: int, reason: str) -> None:
     metavar="TOKEN",
     help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
 )
+@click.option(
+    "--quote",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Send what plan --out FILE quoted, or nothing.",
+)
 @partial(ending, in_order=True, refused=tell_refused)
 @job_command
 def run(
@@ -54,6 +61,7 @@ def run(
     submit_only: bool,
     extend: bool,
     after: Token | None,
+    quote: Path | None,
 ) -> int:
     """Do the whole job, or go on with a begun one: plan, submit, poll, download, check, write the master.
 
@@ -69,7 +77,7 @@ def run(
     if deadline is None and (known := pipeline.default_deadline(os.environ, time.time())):
         deadline, why = known
         streams.say(f"the deadline is in {seconds(deadline)}, because {why}; --deadline sets another")
-    options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after)
+    options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after, quote=quote)
     work = run_job(settings, options, world=real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:

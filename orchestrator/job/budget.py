@@ -27,7 +27,7 @@ NANO: Final = 1_000_000_000
 class PlannedCost:
     """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price.
 
-    `priced_usd` is what the price alone gives, whatever the vendor has told so far.
+    `priced_usd` is what the price alone gives, whatever the vendor has told so far; `billed` are the rows it bills.
     """
 
     platform: str
@@ -36,6 +36,8 @@ class PlannedCost:
     skipped: int
     cost_usd: float | None
     priced_usd: float | None = None
+    billed: int = 0
+    price_per_10000: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ def planned_costs(
                 rows=sum(rows * tasks for rows, tasks in sizes.items()),
                 skipped=standing[name].tasks(State.SKIPPED),
                 cost_usd=None if platform.price_per_10000 is None else nano / NANO,
+                billed=sum(platform.billed_rows(rows) * tasks for rows, tasks in sizes.items()),
+                price_per_10000=platform.price_per_10000,
                 priced_usd=None if platform.price_per_10000 is None else priced / NANO,
             )
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from orchestrator.dispatch.caution import CANARY_FROM_TASKS
 from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
 from orchestrator.intake import LEFT_OUT
@@ -15,6 +16,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.balances import check_the_address
 from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
 from orchestrator.job.ledger_plan import bring_in_step
+from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
@@ -23,14 +25,19 @@ from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
 CLOCK_TOLERANCE_S = 300.0
+USUAL_TASK_ROWS = 20_000
+USUAL_TASK_S = 29 * 60.0
+"""How long a task takes in the vendor's own example."""
 BYTES_A_CELL = 64
 """Disk that a number takes on a platform: its share of result file, verdicts and master, generously."""
 
@@ -41,7 +48,8 @@ class PlanReport:
 
     `advice` are sentences about rejected lines and the settings that would help; a begun job gets none. `left_out`
     counts the numbers that `exclude` and `line_types` leave out, and `saved_usd` is what they would cost at most, None
-    where that is not known.
+    where that is not known. `balances` are in USD, by vendor, where one tells its own, and `expected_s` is how long the
+    platforms will take. `quote` is where the quote was written, "" if it was not wanted.
     """
 
     counts: ListCounts
@@ -54,10 +62,21 @@ class PlanReport:
     advice: tuple[str, ...] = ()
     left_out: int = 0
     saved_usd: float | None = None
+    balances: Mapping[str, float] = field(default_factory=dict)
+    expected_s: Mapping[str, float] = field(default_factory=dict)
+    quote: str = ""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether a run would send nothing."""
+        return not any(cost.tasks for cost in self.platforms)
 
 
-async def plan_job(settings: Settings, world: World) -> PlanReport:
-    """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned."""
+async def plan_job(settings: Settings, world: World, *, out: Path | None = None) -> PlanReport:
+    """Plan the job and say what it would cost; `OrchestratorError` when it can't be planned.
+
+    `out` is where a quote is written.
+    """
     with (
         opened(settings) as ledger,
         logging_to(
@@ -79,12 +98,19 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
             finally:
                 await writer.close()
         counts = ledger.plan.counts()
+        expected_s = {cost.platform: _expected_s(ledger, settings, cost) for cost in costs if cost.tasks}
+        if out is not None:
+            write_quote(ledger, settings, out)
+        balances: dict[str, float] = {}
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
             async with vendor_clients(settings, read_keys(settings, world.environ), world) as clients:
                 for name, client in clients.items():
                     own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
-                    findings += await _look_at_vendor(name, client, settings, world, own, begun=ledger.runs.begun)
+                    balance, found = await _look_at_vendor(name, client, settings, world, own, begun=ledger.runs.begun)
+                    findings += found
+                    if balance is not None:
+                        balances[name] = balance
         if objected := objection(settings, costs, ledger.platforms.spent_nano()):
             findings.append((objected.finding_code, objected.text))
         free_bytes = shutil.disk_usage(settings.job.directory).free
@@ -105,6 +131,9 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
         findings=tuple(text for _, text in findings),
         exit_code=next((code for code in worst_first if code in codes), ExitCode.DONE),
         advice=helps,
+        balances=balances,
+        expected_s=expected_s,
+        quote="" if out is None else str(out),
         left_out=left_out,
         saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )
@@ -112,17 +141,18 @@ async def plan_job(settings: Settings, world: World) -> PlanReport:
 
 async def _look_at_vendor(
     name: str, client: VendorClient, settings: Settings, world: World, costs: Sequence[PlannedCost], *, begun: bool
-) -> list[tuple[ExitCode, str]]:
+) -> tuple[float | None, list[tuple[ExitCode, str]]]:
+    """Return the balance, if the vendor tells one, and what is to be said of it and of the clock."""
     pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
     findings = []
     try:
         balance = await client.balance(leave=lambda: wait_to_leave(pace))
     except DeniedError as error:
-        return [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
+        return None, [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
     except CallError as error:
         surely = isinstance(error, NoSuchHostError | CertificateError) and not begun
         text = check_the_address(name, error, settings) if surely else str(error)
-        return [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
+        return None, [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
     if lacking := shortfall(balance, costs):
         findings.append((ExitCode.VENDOR_STOP, f"vendor {name}: {lacking}"))
     if client.last_date is not None:
@@ -130,4 +160,23 @@ async def _look_at_vendor(
         if skew_s > CLOCK_TOLERANCE_S:
             text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
             findings.append((ExitCode.SOME_FAILED, text))
-    return findings
+    return balance, findings
+
+
+def _expected_s(ledger: Ledger, settings: Settings, cost: PlannedCost) -> float:
+    """Return how long a platform will take with `max_in_flight` tasks at a time.
+
+    A number takes as long as in the tasks of this job that are done, before there are any as in the vendor's example.
+    """
+    platform = settings.platforms[cost.platform]
+    done, rows, took_s = ledger.tasks.durations(cost.platform)
+    if settings.is_sandbox:
+        a_number_s = 1 / settings.sandbox.pace
+    else:
+        a_number_s = took_s / rows if done else USUAL_TASK_S / USUAL_TASK_ROWS
+    at_a_time = min(platform.max_in_flight, cost.tasks)
+    # The last ones leave room: whole rounds of tasks of the mean size.
+    rounds = -(-cost.tasks // at_a_time)
+    task_s = a_number_s * cost.rows / cost.tasks
+    canary_s = task_s if platform.canary and cost.tasks >= CANARY_FROM_TASKS and not done else 0.0
+    return max(rounds * task_s, cost.tasks / platform.requests_per_second) + canary_s

@@ -30,6 +30,7 @@ from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.quote import check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
 from orchestrator.job.settings_hash import settings_hash
@@ -50,6 +51,7 @@ from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from orchestrator.job.budget import Objection, PlannedCost
     from orchestrator.job.world import World
@@ -74,11 +76,14 @@ class RunOptions:
     submit_only: bool = False
     after: Token | None = None
     extend: bool = False
+    quote: Path | None = None
 
     def to_repeat(self, *, extended: bool) -> str:
         """Return those that the next run wants as well; not to stop early, nor to take in once more what was taken."""
         extend = " --extend" if self.extend and not extended else ""
-        return extend if self.deadline_s is None else f"{extend} --deadline {seconds(self.deadline_s)}"
+        quote = "" if self.quote is None else f" --quote {as_argument(self.quote)}"
+        deadline = "" if self.deadline_s is None else f" --deadline {seconds(self.deadline_s)}"
+        return extend + quote + deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,8 @@ async def run_job(
     Raises `OrchestratorError` when the job could not be opened at all; every later end is a `RunReport`.
     """
     keys = read_keys(settings, world.environ)
+    if options.quote is not None:
+        read_quote(options.quote)  # before a list is read for it
     with opened(settings, after=options.after) as ledger:
         hashes = {name: settings_hash(settings, name) for name in settings.platforms}
         settings = with_former_names(ledger, settings)
@@ -225,6 +232,9 @@ class _Run:
             plan = bring_in_step(writer, settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
             self._planned = True
+            if (path := self._options.quote) is not None:
+                quote = read_quote(path)
+                await writer.do(lambda ledger: check_quote(ledger, settings, path, quote))
             versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))

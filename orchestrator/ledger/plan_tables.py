@@ -27,6 +27,7 @@ _NOTE_PLAN = "UPDATE job SET name = ?, reading = ?"
 _ADD_INPUT = "INSERT INTO inputs (position, path, sha256, size_bytes) VALUES (?, ?, ?, ?)"
 _INPUTS = "SELECT path, sha256, size_bytes FROM inputs ORDER BY position"
 _NOTE_COUNTS = "UPDATE job SET counts = ?, list_order = ?"
+_NOTE_QUOTE_KEY = "UPDATE job SET quote_key = ?"
 _NOTE_LISTS = "UPDATE job SET lists = ?"
 _NOTE_COLUMNS = "UPDATE job SET counts = ?, reading = ?"
 _NOTE_COLUMNS_OF_CHUNK = "UPDATE chunks SET columns_sha256 = ? WHERE chunk = ?"
@@ -132,6 +133,14 @@ class PlanTables:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
         return (Chunk(*row) for row in self._connection.rows(_CHUNKS))
+
+    def quote_key(self) -> str:
+        """Return the key of this job's quotes, "" while none was made."""
+        return str(of_job(self._connection, "quote_key"))
+
+    def note_quote_key(self, key: str) -> None:
+        """Note the key of this job's quotes."""
+        self._connection.run(_NOTE_QUOTE_KEY, (key,))
 
     def chunk_numbers(self, *, retried: bool = False) -> list[int]:
         """Return the numbers of the chunks that cover the list, in order, or of those of `retry`."""

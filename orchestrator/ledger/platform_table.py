@@ -56,6 +56,7 @@ _MONEY = (
     "told_quoted_nano FROM money WHERE platform = ? ORDER BY generation"
 )
 _OTHER_CURRENCIES = "SELECT other_currencies FROM platforms WHERE name = ?"
+_PAID_AGAIN = "SELECT platform, sum(earlier_nano + doubted_nano) FROM tasks GROUP BY platform"
 _NOTE_CURRENCIES = "UPDATE platforms SET other_currencies = ? WHERE name = ?"
 _TALLY = "SELECT state, tasks, rows FROM tally WHERE platform = ?"
 _VERDICTS = "SELECT word, rows FROM verdicts WHERE platform = ?"
@@ -194,6 +195,10 @@ class PlatformTable:
                         f"{name}: {standing.cost_nano / 1e9:.9g} USD are counted as spent, {said} say {nano / 1e9:.9g}"
                     )
         return findings
+
+    def paid_again_nano(self) -> dict[str, int]:
+        """Return, by platform, what submits may have cost whose tasks were sent again on a person's decision."""
+        return dict(self._connection.rows(_PAID_AGAIN))
 
     def note_currency(self, platform: str, currency: str) -> None:
         """Note that the vendor told an amount in another currency than USD; such an amount is not added."""

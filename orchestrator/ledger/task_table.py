@@ -23,6 +23,11 @@ _ONE = f"{_TASKS} WHERE platform = ? AND chunk = ?"
 _PLANNED = f"{_TASKS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?"
 _DECIDED = f"{_TASKS} WHERE decided IS NOT NULL ORDER BY platform, chunk"
 _SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows"
+_ALL_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state <> ? GROUP BY rows"
+_DURATIONS = (
+    "SELECT count(*), sum(rows), sum(progress_at - submitted_at) FROM tasks "
+    "WHERE platform = ? AND state = ? AND progress_at > submitted_at"
+)
 _RETRIES = (
     "SELECT generation, chunk, state FROM chunks JOIN tasks USING (chunk) "
     "WHERE only_platform = ? AND platform = ? ORDER BY generation, chunk"
@@ -65,6 +70,16 @@ class TaskTable:
     def planned_sizes(self, platform: str) -> dict[int, int]:
         """Return how many planned tasks there are, by their number of rows."""
         return {rows: tasks for rows, tasks in self._connection.rows(_SIZES, (platform, State.PLANNED))}  # noqa: C416 - dict() of Any
+
+    def sizes(self, platform: str) -> dict[int, int]:
+        """Return how many tasks there are that are not skipped, by their number of rows, whatever became of them."""
+        rows = self._connection.rows(_ALL_SIZES, (platform, State.SKIPPED))
+        return {rows: tasks for rows, tasks in rows}  # noqa: C416 - dict() of Any
+
+    def durations(self, platform: str) -> tuple[int, int, float]:
+        """Return how many tasks of a platform are done, with how many rows, and how long they took together, in s."""
+        row = self._connection.row(_DURATIONS, (platform, State.DONE))
+        return (int(row[0]), int(row[1] or 0), float(row[2] or 0.0)) if row else (0, 0, 0.0)
 
     def findings(self, *, most: int = ALL) -> list[Task]:
         """Return the tasks that are done and whose results are odd, or `most` of them; `reason` says how."""

@@ -27,7 +27,7 @@ PLAN: dict[str, Any] = {
     "from_text": 0,
     "chunks": 60,
     "platforms": {
-        "instagram": {"tasks": 60, "numbers": 1_200_000, "skipped": 0, "cost": 120.0},
+        "instagram": {"tasks": 60, "numbers": 1_200_000, "skipped": 0, "price_per_10000": 1.0, "cost": 120.0},
         "amazon": {"tasks": 59, "numbers": 1_199_990, "skipped": 1, "cost": None},
     },
     "cost": None,
@@ -49,9 +49,9 @@ def test_the_plan_says_numbers_rejects_chunks_and_cost() -> None:
         'no country code: if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
         "",
         "60 chunks",
-        "platform   tasks    numbers  skipped        cost",
-        "instagram     60  1,200,000        0  120.00 USD",
-        "amazon        59  1,199,990        1     unknown",
+        "platform   tasks    numbers  skipped  per 10,000        cost",
+        "instagram     60  1,200,000        0    1.00 USD  120.00 USD",
+        "amazon        59  1,199,990        1     unknown     unknown",
         "planned cost unknown, max_cost 50.00 USD",
     ]
 

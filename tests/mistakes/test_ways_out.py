@@ -988,7 +988,7 @@ TRIED: dict[str, str] = {
     "name a file in it": "a_table_comes_back_elsewhere",
     "name a table that can be read": "a_table_comes_back_elsewhere",
     " --extend": "the_next_command_extends",
-    "{} --deadline {}": "the_next_command_is_whole",
+    " --deadline {}": "the_next_command_is_whole",
     " --set {}": "the_next_command_is_whole",
     "orchestrator run {}{} --after {}": "the_next_command_is_whole",
     " --after {}": "the_next_command_is_whole",
@@ -1071,6 +1071,9 @@ TRIED: dict[str, str] = {
     "the master would have {} columns": "a_wide_master_keeps_fewer_columns",
     "does not accept the key": "mistake: a key that the vendor refuses",
     "the balance at the vendor is used up": "tests/job/test_money.py::test_a_balance_that_runs_out_on_the_way",
+    "quote it anew with plan --out": "tests/job/test_quote.py::test_anything_else_is_not_sent",
+    "orchestrator plan --out {} writes": "tests/job/test_quote.py::test_a_quote_that_was_tampered_with",
+    " --quote {}": "tests/job/test_quote.py::test_a_run_that_was_interrupted_goes_on_with_its_quote",
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),
@@ -1080,7 +1083,7 @@ or a test elsewhere."""
 
 NOT_TRIED: dict[str, str] = {
     " --extend": "the_next_command_extends",
-    "{} --deadline {}": "the_next_command_is_whole",
+    " --deadline {}": "the_next_command_is_whole",
     " --set {}": "the_next_command_is_whole",
     "orchestrator run {}{} --after {}": "the_next_command_is_whole",
     " --after {}": "the_next_command_is_whole",

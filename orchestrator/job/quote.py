@@ -1,0 +1,128 @@
+"""The quote: what a job sends and costs, as a file that a later run is held to.
+
+It fixes the list, the calls, the prices, the tasks and the sum of the whole job, so it stays the same while a run is
+interrupted and goes on; `retry`, `--extend`, a resubmit, another price or platform make another one. A digest goes over
+all of it. What stands for the list and the digest are made with a key that only the ledger has: whoever has the file
+can't try numbers on it, and can't write another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.errors import UsageError
+from orchestrator.files import write_json
+from orchestrator.job.budget import NANO
+from orchestrator.tasks import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.ledger import Ledger
+    from orchestrator.settings import Settings
+
+VERSION: Final = 1
+ANEW: Final = "look at it with orchestrator plan, and if it is right, quote it anew with plan --out"
+
+
+def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
+    """Return the quote of a planned job; it has no digest yet. `ledger` has a key, see `sign`."""
+    standings, again = ledger.platforms.standing(), ledger.platforms.paid_again_nano()
+    fixed = ledger.platforms.fixed()
+    platforms: dict[str, Any] = {}
+    for name, platform in settings.platforms.items():
+        sizes = ledger.tasks.sizes(name)
+        price = platform.price_per_10000
+        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items()) + again.get(name, 0)
+        platforms[name] = {
+            "call": fixed[name],
+            "tasks": sum(sizes.values()),
+            "skipped": standings[name].tasks(State.SKIPPED),
+            "numbers": sum(rows * tasks for rows, tasks in sizes.items()),
+            "billed": sum(platform.billed_rows(rows) * tasks for rows, tasks in sizes.items()),
+            "price_per_10000": price,
+            "billing_block": platform.billing_block,
+            "cost": None if price is None else nano / NANO,
+        }
+    costs = [its["cost"] for its in platforms.values()]
+    return {
+        "quote_version": VERSION,
+        "job": settings.job.name,
+        "list": _list_digest(ledger),
+        "numbers": ledger.plan.counts().accepted,
+        "platforms": platforms,
+        "cost": None if None in costs else round(sum(costs), 9),
+    }
+
+
+def write_quote(ledger: Ledger, settings: Settings, path: Path) -> dict[str, Any]:
+    """Write the quote of a planned job to `path`; raises `StorageError`."""
+    if not ledger.plan.quote_key():
+        ledger.change(lambda it: it.plan.note_quote_key(secrets.token_hex(16)))
+    quote = quote_of(ledger, settings)
+    quote["digest"] = _digest(ledger, quote)
+    write_json(path, quote)
+    return quote
+
+
+def read_quote(path: Path) -> dict[str, Any]:
+    """Read a quote; `UsageError` for a file that is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}; orchestrator plan --out {path} writes a quote") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not a quote; orchestrator plan --out {path} writes one") from error
+    if not isinstance(content, dict) or content.get("quote_version") != VERSION:
+        raise UsageError(f"{path}: not a quote of this version; orchestrator plan --out {path} writes one")
+    return content
+
+
+def check_quote(ledger: Ledger, settings: Settings, path: Path, quote: dict[str, Any]) -> None:
+    """Raise `UsageError` that names what differs when the job is not the one that was quoted: nothing is sent then."""
+    digest = quote.get("digest")
+    said = {name: value for name, value in quote.items() if name != "digest"}
+    # Without a key no quote was ever made of this ledger.
+    is_ours = ledger.plan.quote_key() and hmac.compare_digest(str(digest), _digest(ledger, said))
+    now = quote_of(ledger, settings)
+    differences = list(_differences(said, now)) if isinstance(said.get("platforms"), dict) else []
+    if not is_ours:
+        differences = ["it was altered since, or is of another job directory", *differences]
+    if differences:
+        raise UsageError(f"{path}: the job is not what was quoted: {'; '.join(differences)}; nothing was sent: {ANEW}")
+
+
+def _differences(said: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    if said.get("list") != now["list"]:
+        yield f"the list, or its chunks, are others ({said.get('numbers')} numbers quoted, {now['numbers']} now)"
+    quoted, planned = said["platforms"], now["platforms"]
+    for name in {**quoted, **planned}:
+        if name not in planned:
+            yield f"{name} was quoted and is not asked any more"
+        elif name not in quoted or not isinstance(quoted[name], dict):
+            yield f"{name} was not quoted"
+        else:
+            for key, value in planned[name].items():
+                if quoted[name].get(key) != value:
+                    yield f"{key} of {name} was {quoted[name].get(key)} and is {value}"
+    for key in ("quote_version", "job", "numbers", "cost"):
+        if said.get(key) != now[key]:
+            yield f"{key} was {said.get(key)} and is {now[key]}"
+
+
+def _list_digest(ledger: Ledger) -> str:
+    """Return a keyed hash of all chunks: their numbers, their order, and for whom they are."""
+    digest = hmac.new(ledger.plan.quote_key().encode(), b"list\n", hashlib.sha256)
+    for chunk in ledger.plan.chunks():
+        digest.update(f"{chunk.chunk} {chunk.rows} {chunk.sha256} {chunk.only or ''}\n".encode())
+    return digest.hexdigest()
+
+
+def _digest(ledger: Ledger, quote: dict[str, Any]) -> str:
+    content = json.dumps(quote, sort_keys=True).encode()
+    return hmac.new(ledger.plan.quote_key().encode(), b"quote\n" + content, hashlib.sha256).hexdigest()
