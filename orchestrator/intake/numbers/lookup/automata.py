@@ -18,7 +18,7 @@ a national prefix that is rewritten instead of dropped, and digits that begin wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import phonenumbers
@@ -38,7 +38,7 @@ from orchestrator.intake.numbers.lookup.patterns import compile_pattern as compi
 from orchestrator.intake.numbers.lookup.validity import Valid, Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 SHORTEST = 3
 """Digits that a text must have for `phonenumbers` to see a number in it."""
@@ -59,23 +59,33 @@ class Machine(Protocol[State]):
 
 @dataclass(frozen=True, slots=True)
 class Automaton:
-    """A minimal automaton: `steps[state][digit]` is the next state, `labels[state]` the answer; state 0 is dead."""
+    """A minimal automaton: `steps[state][digit]` is the next state, `labels[state]` the answer; state 0 is dead.
+
+    `begins` are the states behind each calling code.
+    """
 
     start: int
     steps: list[tuple[int, ...]]
     labels: list[int]
+    begins: Mapping[int, int] = field(default_factory=dict)
 
 
-def international() -> Automaton:
-    """Build the automaton of what stands behind a plus sign; the default region plays no part in it."""
-    reduction = _Reduction()
-    starts = {}
+def international(known: Automaton | None = None) -> Automaton:
+    """Build the automaton of what stands behind a plus sign; the default region plays no part in it.
+
+    What is `known` behind a calling code is taken as it is.
+    """
+    if known is not None and known.start:
+        return known
+    reduction = _Reduction(known)
+    begins = {} if known is None else dict(known.begins)
     for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
         try:
-            starts[str(code)] = reduction.add(_National(code))
+            begins[code] = begins[code] if code in begins else reduction.add(_National(code))
         except UnsupportedPatternError:
-            continue
-    return reduction.automaton(reduction.join(starts))
+            begins[code] = 0
+    start = reduction.join({str(code): state for code, state in begins.items()})
+    return replace(reduction.automaton(start), begins=begins)
 
 
 def national(region: str) -> Automaton:
@@ -90,10 +100,11 @@ def national(region: str) -> Automaton:
 class _Reduction:
     """Makes automata minimal: states that answer alike for all texts become one."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._steps: list[tuple[int, ...]] = []
-        self._labels: list[int] = []
+    def __init__(self, known: Automaton | None = None) -> None:
+        known = known or Automaton(0, [], [])
+        self._steps = [*known.steps]
+        self._labels = [*known.labels]
+        self._known = {state: number for number, state in enumerate(zip(self._labels, self._steps, strict=True))}
         self._number(0, (0,) * 10)
 
     def add(self, machine: Machine[Any]) -> int:

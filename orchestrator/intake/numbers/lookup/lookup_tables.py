@@ -1,8 +1,9 @@
 """The automata of `numbering` as arrays, and the files in which they are kept.
 
-Building takes seconds, so that small lists do without, and what was built is kept: in the user's cache folder, under
-the version of `phonenumbers` that it was built from. The cache is a help and nothing else: without it, or with a file
-that is damaged, old, or not ours alone, the tables are built anew.
+Building takes seconds, so that the international one comes with the package (`prebuilt`), small lists do without, and
+what was built is kept: in the user's cache folder, under the version of `phonenumbers` that it was built from. The
+cache is a help and nothing else: without it, or with a file that is damaged, old, or not ours alone, the tables are
+built anew.
 """
 
 from __future__ import annotations
@@ -141,9 +142,16 @@ def prepare_tables(region: str | None, cache: Path | None, folder: Path) -> Path
 
 
 def are_kept(region: str | None, folder: Path | None) -> bool:
-    """Tell whether the tables are in `folder`, so that loading them costs next to nothing."""
-    names = {None, region}
-    return folder is not None and all(_read(_path(name, folder), _key(name)) is not None for name in names)
+    """Tell whether the tables are in `folder`, or came with the package: loading them costs next to nothing."""
+    return folder is not None and _is_there(None, folder) and _is_there(region, folder)
+
+
+def _is_there(region: str | None, folder: Path) -> bool:
+    if _read(_path(region, folder), _key(region)) is not None:
+        return True
+    from orchestrator.intake.numbers.lookup.prebuilt import prebuilt  # noqa: PLC0415 - as above
+
+    return region is None and (known := prebuilt()) is not None and bool(known.start)
 
 
 def _table(region: str | None, folder: Path | None) -> LookupTable:
@@ -153,8 +161,9 @@ def _table(region: str | None, folder: Path | None) -> LookupTable:
     if kept is not None:
         return kept
     from orchestrator.intake.numbers.lookup.automata import international, national  # noqa: PLC0415 - kept tables need none of it
+    from orchestrator.intake.numbers.lookup.prebuilt import prebuilt  # noqa: PLC0415 - nor of this
 
-    automaton: Automaton = international() if region is None else national(region)
+    automaton: Automaton = international(prebuilt()) if region is None else national(region)
     if len(automaton.steps) > np.iinfo(np.uint16).max:
         built = LookupTable(0, np.zeros((1, 10), np.uint16), np.zeros(1, np.uint8))  # too large: nothing is decided
     else:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from orchestrator.intake.numbers.lookup import automata as numbering
 from orchestrator.intake.numbers.lookup import lookup_tables as tables
+from orchestrator.intake.numbers.lookup import prebuilt as prebuilding
 from orchestrator.intake.numbers.lookup.automata import Automaton
 from orchestrator.intake.numbers.lookup.lookup_tables import LookupTable, Shortcuts, are_kept, cache_folder, load_tables
 
@@ -21,12 +23,14 @@ SMALL = Automaton(1, [(0,) * 10, (2,) * 10, (0, 3, 0, 0, 0, 0, 0, 0, 0, 0), (0,)
 
 @pytest.fixture(autouse=True)
 def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Replace building by something quick that notes what was built."""
+    """Replace building by something quick that notes what was built; nothing came with the package."""
     calls: list[str] = []
 
-    def build(region: str = "international") -> Automaton:
-        calls.append(region)
+    def build(region: str | None) -> Automaton:
+        calls.append(region or "international")
         return SMALL
+
+    monkeypatch.setattr(prebuilding, "prebuilt", lambda: None)
 
     monkeypatch.setattr(numbering, "international", build)
     monkeypatch.setattr(numbering, "national", build)
@@ -76,6 +80,16 @@ def test_a_file_under_a_wrong_name_is_not_used(
     old.rename(tables._path(None, tmp_path))
     load_anew(None, tmp_path)
     assert built == ["international"] * 2
+
+
+def test_what_came_with_the_package_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh machine has the international table at once, where all of it fits."""
+    assert not are_kept(None, tmp_path)
+    monkeypatch.setattr(prebuilding, "prebuilt", lambda: replace(SMALL, start=0))
+    assert not are_kept(None, tmp_path)
+    monkeypatch.setattr(prebuilding, "prebuilt", lambda: SMALL)
+    assert are_kept(None, tmp_path)
+    assert not are_kept("CH", tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "writable", "link", "directory", "shared"])
@@ -134,7 +148,7 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_table_that_is_too_large_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """States are numbers of 16 bits; metadata that needs more is left to `phonenumbers`."""
     many = Automaton(1, [(0,) * 10] * 70_000, [1] * 70_000)
-    monkeypatch.setattr(numbering, "international", lambda: many)
+    monkeypatch.setattr(numbering, "international", lambda _: many)
     assert load_anew(None, None).international.labels.tolist() == [0]
 
 
