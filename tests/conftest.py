@@ -52,7 +52,8 @@ def outside_of_ci() -> Iterator[None]:
 def worker_processes_outlive_jobs() -> Iterator[None]:
     """Hand the worker processes of one job to the next that would start the same: most of a small job is their imports.
 
-    What starts processes with other limits, in another directory or with another environment gets new ones.
+    What starts processes with other limits or with another environment gets new ones. The directory is nothing to a
+    piece, which is given whole paths.
     """
     idle: dict[object, list[workers._Process]] = {}
     start, close = workers._started, workers._Process.close
@@ -61,7 +62,7 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
     @wraps(start)
     def take() -> workers._Process:
         limits = tuple(resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
-        same = (Path.cwd(), limits, tuple(sorted(workers._environment().items())))
+        same = (limits, tuple(sorted(workers._environment().items())))
         process = idle[same].pop() if idle.get(same) else start()
         started_as[process] = same
         return process
