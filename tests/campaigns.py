@@ -89,6 +89,13 @@ CAMPAIGNS = (
         "in every run of CI",
     ),
     Campaign(
+        "pipelines",
+        "the pipelines that init writes, played with their real shell: interrupted, killed, an older directory, none",
+        ("tests.pipelines --numbers 50000",),
+        "5 min",
+        "see the manual: ci",
+    ),
+    Campaign(
         "ablations",
         "safeguards taken out one at a time, in a copy of the package; a named test must fail",
         ("pytest tests/ablations",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -137,6 +138,28 @@ def test_its_lines_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert Path("runs").is_dir()
     (master,) = Path().glob("runs/*/master.csv")
     assert master.read_text().count("yes") > 0
+
+
+def test_its_lines_for_ci_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a repository, the lines of a pipeline work as they stand there, and what they commit has the workflow."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    monkeypatch.chdir(tmp_path)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "somebody")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "somebody@example.com")
+
+    def shell(script: str) -> str:
+        return subprocess.run(["bash", "-ec", script], check=True, capture_output=True, text=True).stdout  # noqa: S603, S607
+
+    shell("git init --bare there.git && git clone there.git here")
+    monkeypatch.chdir("here")
+    first, second = block("in a private repository").splitlines()
+    assert main(shlex.split(first, comments=True)[1:]) == 0
+    shell(second)
+    workflow = ".github/workflows/orchestrator-spring.yml"
+    there = shell("git -C ../there.git ls-tree -r --name-only HEAD").split()
+    assert there == [workflow, "spring/config.toml", "spring/numbers.txt"]
 
 
 def test_its_three_lines_are_the_examples(tmp_path: Path) -> None:

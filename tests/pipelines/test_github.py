@@ -1,0 +1,192 @@
+"""The workflow that `init --github` writes, played: what is saved, sent and paid, whatever becomes of its runners."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipelines.conftest import KEY, Stage
+from tests.pipelines.runner import Played, Runner
+from tests.pipelines.server import Artifact
+
+pytestmark = pytest.mark.timeout(900)  # a whole job, and each of its steps starts Python
+
+WORKFLOW = ".github/workflows/orchestrator-spring.yml"
+
+
+def runner(stage: Stage, **options: Any) -> Runner:
+    options.setdefault("secrets", {"EKYCPRO_API_KEY": KEY})
+    return Runner(stage.repository, WORKFLOW, stage.server, **options)
+
+
+def saved(stage: Stage) -> Artifact:
+    return stage.server.named(".state.")[-1]
+
+
+def inside(artifact: Artifact, name: str) -> str:
+    with zipfile.ZipFile(artifact.file) as archive:
+        return archive.read(name).decode()
+
+
+def summary_in(artifact: Artifact) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(inside(artifact, "summary.json"))
+    return summary
+
+
+def goes_on(stage: Stage, player: Runner, played: Played) -> Played:
+    """Play what the last round has started by itself."""
+    assert played.passed, played.printed
+    (started,) = stage.server.dispatched
+    stage.server.dispatched.clear()
+    assert started["ref"] == "refs/heads/main"
+    return player.dispatch(started["inputs"])
+
+
+def work_of(stage: Stage) -> Counter[tuple[str, str]]:
+    """Count how often each chunk was charged for each platform."""
+    return Counter((task.platform, task.sha256) for task in stage.charged())
+
+
+def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None:  # noqa: PLR0915 - one story
+    """It comes back, loses a runner, is refused until that is accepted, and pays for nothing else twice."""
+    player = runner(github, env={"DEADLINE": "25s"})
+    first = player.dispatch(first=True)
+    assert first.environments == ["orchestrator"]
+    assert summary_in(saved(github))["exit_code"] == 75
+    assert "planned cost" in first.summary
+    second = goes_on(github, player, first)
+    assert second.environments == ["orchestrator-goes-on"]
+    while not github.charged():  # a machine that is slow gets nothing sent before the deadline
+        second = goes_on(github, player, second)
+    kept, before = saved(github), len(github.charged())
+    assert summary_in(kept)["exit_code"] == 75
+    assert before == len(work_of(github))
+
+    # The machine of the third round is lost while it sends: nothing of it is saved.
+    player.dies = lambda _: len(github.charged()) >= before + 3
+    third = goes_on(github, player, second)
+    assert third.results == {"plan": "success", "run": "failure", "again": "skipped"}
+    lost = len(github.charged()) - before
+    assert lost >= 3
+    assert saved(github) is kept
+
+    # Whoever starts the next one: the mark of the lost run has it refused, and it says what to do.
+    for token in ("", str(summary_in(kept)["after"])):
+        refused = player.dispatch(after=token)
+        assert refused.results["run"] == "failure"
+        assert "older copy" in refused.printed
+        assert f'"accept" = {summary_in(kept)["after"]}' in refused.commands("warning")[0]
+        assert len(github.charged()) == before + lost
+        assert saved(github) is kept
+
+    # An older directory than that is refused as well, and one that is not there.
+    older = github.server.named(".state.")[0]
+    github.server.artifacts.remove(kept)
+    refused = player.dispatch()
+    assert refused.results["run"] == "failure"
+    assert "older copy" in refused.printed
+    older.expired = True
+    evicted = player.dispatch()
+    assert "there is no saved directory" in evicted.commands("error")[0]
+    assert "the last known token is" in player.dispatch(first=True).commands("error")[0]
+    assert len(github.charged()) == before + lost
+    github.server.artifacts.append(kept)
+
+    # The way out that it names is taken; the rest runs to its end.
+    player.env["DEADLINE"] = "4m"
+    done = player.dispatch(accept=summary_in(kept)["after"])
+    assert done.passed, done.printed
+    assert summary_in(saved(github))["exit_code"] == 0
+    paid = work_of(github)
+    assert len(paid) == 2 * github.numbers // 100
+    assert sum(paid.values()) - len(paid) <= lost
+    assert max(paid.values()) <= 2
+    rows = list(csv.DictReader(inside(saved(github), "master.csv").splitlines()))
+    assert len({row["Number"] for row in rows}) == len(rows) == github.numbers
+    assert {row["instagram"] for row in rows} <= {"yes", "no", "unknown", "ban", "unanswered"}
+    assert [artifact.name for artifact in github.server.artifacts if artifact.name == "master"] == ["master"]
+
+    # Started once more, it sends nothing.
+    before = len(github.charged())
+    assert player.dispatch().passed
+    assert len(github.charged()) == before
+
+
+def test_a_refused_run_changes_nothing(github: Stage) -> None:
+    """After exit code 2 neither directory nor mark is left, so that the next run goes on where the last one was."""
+    player = runner(github, secrets={}, env={"DEADLINE": "25s"})
+    refused = player.dispatch(first=True)
+    assert refused.results["plan"] == "failure"
+    assert not github.server.artifacts
+    player.secrets = {"EKYCPRO_API_KEY": KEY}
+    first = player.dispatch(first=True)
+    assert first.passed, first.printed
+    left = [artifact.name for artifact in github.server.artifacts]
+    player.secrets = {}
+    refused = player.dispatch()
+    assert refused.results["run"] == "failure"
+    assert "EKYCPRO_API_KEY" in refused.printed
+    assert [artifact.name for artifact in github.server.artifacts] == left
+    player.secrets = {"EKYCPRO_API_KEY": KEY}
+    assert player.dispatch().passed
+    assert len(github.charged()) == len(work_of(github))
+
+
+def test_a_mark_that_stays_is_no_way_round(github: Stage) -> None:
+    """Where a mark can't be taken back, the next run is refused; run again, a lost run stays lost."""
+    player = runner(github, env={"DEADLINE": "25s"})
+    assert player.dispatch(first=True).passed
+    charged = len(github.charged())
+    player.dies = lambda _: len(github.charged()) > charged
+    assert not player.dispatch().passed
+    number, charged = player.run_number, len(github.charged())
+    github.server.broken = "DELETE"
+    for _ in range(2):
+        assert not player.dispatch(again=number).passed
+        github.server.broken = ""
+    assert len(github.charged()) == charged
+
+
+def test_what_stops_it(github: Stage) -> None:
+    """A public repository is refused before anything, and so is a round too many."""
+    public = runner(github, private=False).dispatch(first=True)
+    assert public.results == {"plan": "failure", "run": "skipped", "again": "skipped"}
+    assert "private repository" in public.commands("error")[0]
+    player = runner(github, env={"DEADLINE": "25s"})
+    last = player.dispatch(first=True, rounds="1")
+    assert last.results == {"plan": "success", "run": "success", "again": "failure"}
+    assert not github.server.dispatched
+    assert "after 1 rounds" in last.commands("error")[0]
+
+
+def test_artifacts_of_forks_count_for_nothing(github: Stage) -> None:
+    """Whoever may open a pull request can leave an artifact of any name: it is neither restored nor believed."""
+    forged = github.server.folder / "forged"
+    (forged / "ledger").mkdir(parents=True)
+    (forged / "ledger" / "ledger.sqlite").write_bytes(b"forged")
+    number = github.server.keep("orchestrator.spring-config-toml.state.9.999", 999, [forged], overwrite=False)
+    github.server.artifacts[-1].foreign = True
+    for filler in range(150):  # more than one page of other people's
+        github.server.keep(f"coverage-{filler}", 1_000 + filler, [forged], overwrite=False)
+    player = runner(github, env={"DEADLINE": "25s"})
+    assert player.dispatch(first=True).passed
+    second = player.dispatch()
+    assert second.passed, second.printed
+    assert summary_in(saved(github))["serial"] == 2
+    assert number
+
+
+def test_a_decision_and_its_words_are_no_code(github: Stage) -> None:
+    """What is typed into the form is words for `resolve`, and nothing for the shell."""
+    player = runner(github, env={"DEADLINE": "25s"})
+    assert player.dispatch(first=True).passed
+    decided = player.dispatch(resolve="instagram/000001 --give-up; touch /tmp/x$(touch injected)")
+    assert decided.steps["Decide"] == "failure"
+    assert decided.steps["Keep the mark"] == "skipped"
+    assert not list(Path(github.server.folder / "machine").rglob("injected*"))
