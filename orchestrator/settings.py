@@ -12,6 +12,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+NOTIFY_SECRET_ENV = "ORCHESTRATOR_NOTIFY_SECRET"  # noqa: S105 - the name of one
+"""The environment variable that has the secret by which notices are signed, unless another is named."""
+
 API_KEY_ENV = "EKYCPRO_API_KEY"
 """The environment variable that has the key, unless another is named."""
 
@@ -55,6 +58,13 @@ class LineType(StrEnum):
     UAN = "uan"
     VOICEMAIL = "voicemail"
     UNKNOWN = "unknown"
+
+
+class NoticeForm(StrEnum):
+    """What the webhook takes: everything, as JSON, or a text as Slack and others want it."""
+
+    JSON = "json"
+    SLACK = "slack"
 
 
 class OutputFormat(StrEnum):
@@ -188,6 +198,22 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Who is told how the job is: a webhook at `url`, or at that in the variable `url_env`, and a file for Prometheus.
+
+    `cost_share` is the share of max_cost from which on the webhook is told of the budget.
+    """
+
+    url: str = ""
+    url_env: str = ""
+    form: NoticeForm = NoticeForm.JSON
+    secret_env: str = NOTIFY_SECRET_ENV
+    secret_file: Path | None = None
+    cost_share: Annotated[float, Gt(0), Le(1)] = 0.8
+    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersSettings:
     """Local worker processes."""
 
@@ -218,6 +244,7 @@ class Settings:
     backoff: BackoffSettings
     budget: BudgetSettings
     output: OutputSettings
+    notify: NotifySettings
     workers: WorkersSettings
     sandbox: SandboxSettings
     overrides: tuple[str, ...] = ()

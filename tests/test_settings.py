@@ -14,6 +14,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    NotifySettings,
     OutputSettings,
     PlatformSettings,
     PollingSettings,
@@ -95,6 +96,7 @@ def settings(base_urls: list[str]) -> Settings:
         backoff=BackoffSettings(),
         budget=BudgetSettings(),
         output=OutputSettings(),
+        notify=NotifySettings(),
         workers=WorkersSettings(count=1),
         sandbox=SandboxSettings(),
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.config.draft import Draft
-    from orchestrator.settings import OutputSettings
+    from orchestrator.settings import NotifySettings, OutputSettings
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -115,6 +115,14 @@ def check_output(draft: Draft, output: OutputSettings) -> None:
     _check_once(draft, ("output", "lists"), list(map(list_name, output.lists)), "verdict")
     if not isinstance(output.keep_columns, bool):
         _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
+
+
+def check_notify(draft: Draft, notify: NotifySettings) -> None:
+    """Check that an address and a secret come from one place each."""
+    if notify.url and notify.url_env:
+        draft.say(("notify", "url_env"), "expected either url or url_env, found both")
+    if notify.secret_file is not None and draft.given("notify", "secret_env"):
+        draft.say(("notify", "secret_file"), "expected either secret_env or secret_file, found both")
 
 
 def _check_once(draft: Draft, place: tuple[str, ...], words: Sequence[str], kind: str) -> None:

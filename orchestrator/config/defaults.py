@@ -78,6 +78,15 @@ def workers_table(draft: Draft) -> dict[str, Any]:
     return {"count": cores, **draft.table("workers")}
 
 
+def notify_table(draft: Draft) -> dict[str, Any]:
+    """Return `[notify]` with absolute paths."""
+    table = dict(draft.table("notify"))
+    for key in ("secret_file", "metrics"):
+        if key in table:
+            table[key] = _resolved(draft.path.absolute().parent, table[key])
+    return table
+
+
 def sandbox_table(draft: Draft) -> dict[str, Any]:
     """Return `[sandbox]`; `faults = "all"` counts as a list of one word."""
     table = draft.table("sandbox")

@@ -21,6 +21,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    NotifySettings,
     OutputSettings,
     PlatformSettings,
     PollingSettings,
@@ -49,7 +50,7 @@ FAULTS: tuple[str, ...] = (
 RESERVED_PLATFORMS = frozenset({"number", "quarantine"})
 """`number` is the master's first column, `quarantine` a folder beside the platforms' results."""
 
-PRIVATE = frozenset({"api_key_env", "api_key_file", "proxy", "user_id"})
+PRIVATE = frozenset({"api_key_env", "api_key_file", "proxy", "secret_env", "secret_file", "url", "url_env", "user_id"})
 """Keys whose values no message shows: keys and passwords end up in them by mistake."""
 
 SECRET_NAMES = frozenset(
@@ -166,6 +167,11 @@ def is_proxy(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return ":" not in user
+
+
+def is_webhook(text: str) -> bool:
+    """Whether a text is the URL of a webhook, or empty."""
+    return text == "" or (split_url(text) is not None and "@" not in urlsplit(text).netloc)
 
 
 def proxy_hint(value: object) -> str:
@@ -293,6 +299,16 @@ RULES: dict[tuple[type, str], Rule] = {
     (OutputSettings, "keep_columns"): Rule(
         "text that is not empty", lambda value: isinstance(value, bool) or is_header(value)
     ),
+    (NotifySettings, "url"): Rule("an http or https URL without credentials", is_webhook),
+    (NotifySettings, "url_env"): Rule(
+        "the name of an environment variable, in capital letters, digits and _",
+        lambda text: text == "" or is_variable_name(text),
+    ),
+    (NotifySettings, "secret_env"): Rule(
+        "the name of an environment variable, in capital letters, digits and _", is_variable_name
+    ),
+    (NotifySettings, "secret_file"): _FILE,
+    (NotifySettings, "metrics"): Rule("a file's path", lambda text: text == "" or is_path(text), path_hint),
     (BudgetSettings, "max_cost"): Rule(
         f"a number from 0 to {_MAX_COST:,}, or inf", lambda usd: usd <= _MAX_COST or usd == math.inf
     ),

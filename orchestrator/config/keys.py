@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.config.fields import is_webhook
 from orchestrator.errors import UsageError
 from orchestrator.settings import SANDBOX
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from orchestrator.settings import Settings, VendorSettings
+    from orchestrator.settings import NotifySettings, Settings, VendorSettings
 
 MAX_KEY_BYTES = 4096
 _OPEN_TO_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
@@ -30,13 +31,34 @@ def read_key(vendor: VendorSettings, environ: Mapping[str, str]) -> str:
     if vendor.is_sandbox:
         return SANDBOX
     if vendor.api_key_file is not None:
-        return _checked(_read(vendor.api_key_file), f"the key in {vendor.api_key_file}")
+        return _checked(
+            _read(vendor.api_key_file, "api_key_file", "the vendor's key"), f"the key in {vendor.api_key_file}"
+        )
     if vendor.api_key_env not in environ:
         raise UsageError(
             f"the environment variable {vendor.api_key_env} is not set; put the vendor's key there,"
             " or name a file that holds it with api_key_file"
         )
     return _checked(environ[vendor.api_key_env], f"the key in the environment variable {vendor.api_key_env}")
+
+
+def read_notify_url(notify: NotifySettings, environ: Mapping[str, str]) -> str:
+    """Return where the webhook is, "" for none; raises `UsageError` when the variable that is named has no URL."""
+    if not notify.url_env:
+        return notify.url
+    url = environ.get(notify.url_env, "").strip()
+    if not url or not is_webhook(url):
+        raise UsageError(f"the environment variable {notify.url_env} holds no URL; put the webhook's there")
+    return url
+
+
+def read_notify_secret(notify: NotifySettings, environ: Mapping[str, str]) -> str:
+    """Return what notices are signed with, "" where they are not; raises `UsageError` when it can't be read."""
+    if notify.secret_file is None:
+        return environ.get(notify.secret_env, "").strip()
+    return _checked(
+        _read(notify.secret_file, "secret_file", "the webhook's secret"), f"the secret in {notify.secret_file}"
+    )
 
 
 def secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
@@ -46,18 +68,20 @@ def secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
         yield vendor.user_id
         password = urlsplit(vendor.proxy).password or ""
         yield from (password, unquote(password))
+    yield from (settings.notify.url, environ.get(settings.notify.url_env, "").strip())
+    yield environ.get(settings.notify.secret_env, "").strip()
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, name: str, what: str) -> str:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"api_key_file {path}: {error.strerror}; name a file that holds the vendor's key") from None
+        raise UsageError(f"{name} {path}: {error.strerror}; name a file that holds {what}") from None
     if mode & _OPEN_TO_OTHERS:
         raise UsageError(
-            f"api_key_file {path}: other users may read or change it (mode {mode:04o}); run `chmod 600 {path}`,"
+            f"{name} {path}: other users may read or change it (mode {mode:04o}); run `chmod 600 {path}`,"
             " or mount it with mode 0400"
         )
     return content.decode("utf-8", errors="replace")

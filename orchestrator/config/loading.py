@@ -14,6 +14,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    NotifySettings,
     OutputSettings,
     PlatformSettings,
     PollingSettings,
@@ -54,6 +55,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     workers = TableReader(draft, ("workers",), WorkersSettings, defaults.workers_table(draft)).read()
     polling, backoff = _plain(draft, "polling", PollingSettings), _plain(draft, "backoff", BackoffSettings)
     budget, output = _plain(draft, "budget", BudgetSettings), _plain(draft, "output", OutputSettings)
+    notify = TableReader(draft, ("notify",), NotifySettings, defaults.notify_table(draft)).read()
     sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
     checks.check_vendors(draft, vendors)
     checks.check_platforms(draft, platforms, vendors)
@@ -65,6 +67,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         checks.check_backoff(draft, backoff)
     if output:
         checks.check_output(draft, output)
+    if notify:
+        checks.check_notify(draft, notify)
     draft.finish()
     return Settings(
         source=path.absolute(),
@@ -75,6 +79,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         backoff=_sure(backoff),
         budget=_sure(budget),
         output=_sure(output),
+        notify=_sure(notify),
         workers=_sure(workers),
         sandbox=_sure(sandbox),
         overrides=tuple(map(_repeatable, overrides)),
@@ -89,7 +94,7 @@ def _repeatable(override: str) -> str:
         name, value = leaves.pop()
         if isinstance(value, dict):
             leaves += value.items()
-        secret |= (name == "user_id" and value != "") or (name == "proxy" and "@" in str(value))
+        secret |= (name in ("user_id", "url") and value != "") or (name == "proxy" and "@" in str(value))
     return f"{override.partition('=')[0].strip()}={AS_BEFORE}" if secret else override
 
 

@@ -11,6 +11,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    NotifySettings,
     OutputSettings,
     PlatformSettings,
     PollingSettings,
@@ -30,6 +31,7 @@ TABLES: dict[str, type] = {
     "backoff": BackoffSettings,
     "budget": BudgetSettings,
     "output": OutputSettings,
+    "notify": NotifySettings,
     "workers": WorkersSettings,
     "sandbox": SandboxSettings,
 }

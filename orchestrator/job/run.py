@@ -29,6 +29,7 @@ from orchestrator.job.budget import NANO, objection, outlook, planned_costs, sho
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.ledger_plan import bring_in_step
+from orchestrator.job.notify import Notifier
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.quote import check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
@@ -171,6 +172,7 @@ class _Run:
         self._planned_usd: float | None = None
         self._master: MasterReport | None = None
         self._dearer = ""
+        self._notifier = Notifier(settings.notify, world)
 
     async def go(self) -> RunReport:
         self._serial = self._ledger.change(
@@ -179,7 +181,9 @@ class _Run:
         log.info("run", serial=self._serial, job=self._settings.job.name)
         with handled(self._stop.wish) if self._world.owns_process else nullcontext(), self._deadline():
             try:
-                summary.write(self._settings.job.directory, await self._writer.do(self._summary))
+                at_start = await self._writer.do(self._summary)
+                summary.write(self._settings.job.directory, at_start)
+                self._notifier.begin(at_start)
                 end = await self._shown(self._work())
             except StoppedError:
                 waiting: tuple[list[str], ...] = ()
@@ -209,8 +213,11 @@ class _Run:
             except StorageError as error:
                 log.error("end_not_recorded", reason=str(error))
             content = self._summary(self._ledger, end)
-        with suppress(StorageError):
-            summary.write(self._settings.job.directory, content)
+            with suppress(StorageError):
+                summary.write(self._settings.job.directory, content)
+            with suppress(StorageError):
+                self._put_metrics(self._ledger, content)
+            await self._notifier.end(content, hurried=self._stop.reason.startswith("SIG"))
         return RunReport(end.code, content)
 
     @contextmanager
@@ -326,6 +333,8 @@ class _Run:
                 content = await self._writer.do(self._summary)
                 write = partial(summary.write, self._settings.job.directory, content)
                 await asyncio.get_running_loop().run_in_executor(None, write)
+                await self._writer.do(partial(self._put_metrics, summary=content))
+                await self._notifier.look(content)
 
         await _beside(keep(), work)
 
@@ -342,6 +351,11 @@ class _Run:
         job = f"{self._settings.job.name}, run {self._serial}"
         with progress(read, self._sink, job=job, command=command, deadline_at=self._deadline_at) as teller:
             return await _beside(teller.run(), work)
+
+    def _put_metrics(self, ledger: Ledger, summary: Summary) -> None:
+        standings = ledger.platforms.standing()
+        configured = [standings[name] for name in self._settings.platforms if name in standings]
+        self._notifier.put_metrics(summary, configured, ledger.runs.last_done_at())
 
     async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
         now = asyncio.get_running_loop().time()

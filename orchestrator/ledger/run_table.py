@@ -16,6 +16,7 @@ _CLOSE = "UPDATE job SET closed_at = coalesce(closed_at, ?)"
 _NEXT_SERIAL = "UPDATE job SET serial = serial + 1 RETURNING serial"
 _ADD_RUN = "INSERT INTO runs (serial, started_at, host, pid) VALUES (?, ?, ?, ?)"
 _END_RUN = "UPDATE runs SET ended_at = ?, exit_code = ?, reason = ? WHERE serial = ?"
+_LAST_DONE = f"SELECT max(ended_at) FROM runs WHERE exit_code = {int(ExitCode.DONE)}"
 _LAST_RUN = "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
 
 
@@ -80,6 +81,11 @@ class RunTable:
 
     def end(self, serial: int, *, at: float, exit_code: int, reason: str) -> None:
         self._connection.run(_END_RUN, (at, exit_code, reason, serial))
+
+    def last_done_at(self) -> float | None:
+        """When a run last ended with 0, in seconds since the epoch."""
+        row = self._connection.row(_LAST_DONE)
+        return None if row is None or row[0] is None else float(row[0])
 
     def last(self) -> RunRecord | None:
         row = self._connection.row(_LAST_RUN)

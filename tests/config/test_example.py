@@ -23,7 +23,7 @@ SAMPLE = ROOT / "orchestrator" / "config" / "sample" / "numbers.txt"
 
 COMMENTED = re.compile(r"^# ([a-z_0-9]+) = (.+)$", re.MULTILINE)
 
-NO_DEFAULT = {"column", "header_row", "sheet", "default_region", "api_key_file", "max_cost"}
+NO_DEFAULT = {"column", "header_row", "sheet", "default_region", "api_key_file", "max_cost", "secret_file"}
 """Keys that are off by default; the example shows a value that could stand there."""
 
 DYNAMIC = {"name", "directory", "count", "vendor"}
@@ -118,11 +118,11 @@ def test_the_example_loads_as_it_is() -> None:
 
 
 def test_the_example_with_every_line_active_loads(example: str, folder: Path) -> None:
-    """Each commented line is right as it stands, save that two places for the key exclude each other."""
+    """Each commented line is right as it stands, save that two places for a key or a secret exclude each other."""
     (folder / "config.example.toml").write_text(COMMENTED.sub(r"\1 = \2", example))
-    with pytest.raises(UsageError, match=r"expected either api_key_env or api_key_file, found both$"):
+    with pytest.raises(UsageError, match=r"expected either api_key_env or api_key_file, found both\n"):
         load(folder / "config.example.toml")
-    text = COMMENTED.sub(r"\1 = \2", example.replace("# api_key_file =", "#"))
+    text = COMMENTED.sub(r"\1 = \2", re.sub("# (?:api_key|secret)_file =", "#", example))
     (folder / "config.example.toml").write_text(text)
     active = load(folder / "config.example.toml")
     assert active.platforms == load(EXAMPLE).platforms

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import load, read_key, secrets_in
+from orchestrator.config.keys import read_notify_secret, read_notify_url
 from orchestrator.errors import UsageError
 from orchestrator.settings import VendorSettings
 
@@ -119,7 +120,7 @@ def test_what_is_to_be_hidden_is_known_before_a_key_is_needed(folder: Path) -> N
         '[job]\ninputs = ["a.txt"]\n[platforms.instagram]\n'
         f'[vendors.main]\nbase_url = "{URL}"\nuser_id = "u-17"\nproxy = "http://me:p%40ss@proxy:8080"\n'
     )
-    assert list(secrets_in(load(path), {"EKYCPRO_API_KEY": f"{KEY}\n"})) == [KEY, "u-17", "p%40ss", "p@ss"]
+    assert list(secrets_in(load(path), {"EKYCPRO_API_KEY": f"{KEY}\n"})) == [KEY, "u-17", "p%40ss", "p@ss", "", "", ""]
     assert next(iter(secrets_in(load(path), {}))) == ""
 
 
@@ -128,3 +129,27 @@ def _file(folder: Path, content: bytes, mode: int) -> Path:
     path.write_bytes(content)
     path.chmod(mode)
     return path
+
+
+def test_what_notices_need_is_read_like_a_key(folder: Path) -> None:
+    """An address comes from the file or a variable, a secret from a variable or a private file; both are hidden."""
+    path = folder / "config.toml"
+    rest = f'[job]\ninputs = ["a.txt"]\n[platforms.instagram]\n[vendors.main]\nbase_url = "{URL}"\n[notify]\n'
+    path.write_text(rest + 'url_env = "HOOK"\n')
+    notify = load(path).notify
+    environ = {"HOOK": " https://hooks.example.com/T0\n", "ORCHESTRATOR_NOTIFY_SECRET": "s3cret\n"}
+    assert read_notify_url(notify, environ) == "https://hooks.example.com/T0"
+    assert read_notify_secret(notify, environ) == "s3cret"
+    assert {"https://hooks.example.com/T0", "s3cret"} <= set(secrets_in(load(path), environ))
+    for wrong in ({}, {"HOOK": ""}, {"HOOK": "hooks.example.com"}):
+        with pytest.raises(UsageError, match=r"^the environment variable HOOK holds no URL"):
+            read_notify_url(notify, wrong)
+    path.write_text(rest + 'secret_file = "secret"\n')
+    with pytest.raises(UsageError, match=r"^secret_file .*; name a file that holds the webhook's secret$"):
+        read_notify_secret(load(path).notify, environ)
+    path.write_text(
+        rest + 'secret_file = "secret"\nsecret_env = "OTHER"\nurl = "https://a.example"\nurl_env = "HOOK"\n'
+    )
+    with pytest.raises(UsageError) as refused:
+        load(path)
+    assert str(refused.value).count("found both") == 2

@@ -170,6 +170,7 @@ class Runner:
                 if step.get("id") == "run" and self.dies and self.dies(workspace):
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
+                    process.stdout.close()
                     self.dies = None
                     raise RunnerDiedError
                 time.sleep(0.02)
