@@ -184,7 +184,6 @@ def read_cell(value: object) -> Cell:
 
 
 def read_text(text: str) -> Cell:
-    """Return the numbers that a text holds."""
     if len(text) > LONGEST_CELL:
         return Cell(fault=Fault.LINE_TOO_LONG)
     if common := _COMMON.fullmatch(text):

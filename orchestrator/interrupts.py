@@ -44,7 +44,6 @@ class Interrupts:
         self._unheard: list[signal.Signals] = []
 
     def came(self, kind: signal.Signals) -> None:
-        """Take one signal."""
         now = self._clock()
         interrupted_at = self._came_at.get(signal.SIGINT)
         if kind is signal.SIGTERM and interrupted_at is not None and now - interrupted_at < SAME_CANCEL_S:

@@ -87,7 +87,6 @@ class Line:
         self._incoming = end.makefile("rb")
 
     def send(self, message: bytes) -> None:
-        """Send one message."""
         self._end.sendall(len(message).to_bytes(_SIZE_BYTES) + message)
 
     def receive(self) -> bytes:
@@ -95,7 +94,6 @@ class Line:
         return self._exactly(int.from_bytes(self._exactly(_SIZE_BYTES)))
 
     def close(self) -> None:
-        """Close this end."""
         self._incoming.close()
         self._end.close()
 

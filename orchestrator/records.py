@@ -260,7 +260,6 @@ class Standing:
 
     @property
     def money(self) -> Money:
-        """The money of all generations."""
         return sum(self.generations.values(), Money())
 
     def tasks(self, *states: State) -> int:

@@ -115,7 +115,6 @@ class VendorSettings:
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether the embedded vendor answers."""
         return self.base_url == SANDBOX
 
 
@@ -251,5 +250,4 @@ class Settings:
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether any verdict of this job comes from the embedded vendor."""
         return any(vendor.is_sandbox for vendor in self.vendors.values())

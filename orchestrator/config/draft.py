@@ -54,7 +54,6 @@ class Draft:
                 self._overridden.append(key)
 
     def say(self, place: Place, text: str) -> None:
-        """Note a problem at `place`."""
         self._problems.append(Problem(place, text))
 
     def given(self, *place: str | int) -> bool:

@@ -49,12 +49,10 @@ def expectation(hint: Any) -> str:
 
 
 def is_list(hint: Any) -> bool:
-    """Whether `hint` allows lists, among other things perhaps."""
     return _list_hint(hint) is not None
 
 
 def item_hint(hint: Any) -> Any:
-    """Return the hint of a list's items."""
     return get_args(_split(_list_hint(hint))[0])[0]
 
 

@@ -86,7 +86,6 @@ def _home(key: str) -> str:
 
 
 def keys_of(cls: type) -> list[str]:
-    """Return the keys of a table."""
     return [field.name for field in fields(cls)]
 
 

@@ -39,7 +39,6 @@ class Scanned:
 
     @property
     def files(self) -> list[StoredRows]:
-        """The files of rows alone."""
         return [stored for _, stored in self.rows]
 
     @property
@@ -55,7 +54,6 @@ class Scanned:
 
     @property
     def looks(self) -> list[Look]:
-        """The first looks at tables."""
         return [stored.look for _, stored in self.rows if stored.look is not None]
 
 

@@ -26,7 +26,6 @@ SHOWN_NAMES = 4
 
 
 def ledger_place(settings: Settings) -> LedgerPlace:
-    """Return where the job's ledger is, or will be."""
     return LedgerPlace(settings.job.directory)
 
 

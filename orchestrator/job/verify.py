@@ -102,7 +102,6 @@ class _Check:
             self.findings.append(f"the chunks have {row:,} numbers, the list {counts.accepted:,}")
 
     def inputs(self) -> None:
-        """Hash the list."""
         planned = self._ledger.plan.inputs()
         if any(record.path == "-" for record in planned):
             self.not_compared.append("the list: it came from standard input")

@@ -29,7 +29,6 @@ class World:
 
 
 def real_world() -> World:
-    """Return the world of a process."""
     stdin = sys.stdin.buffer if sys.stdin is not None else None
     return World(time.time, random.Random(), os.environ, stdin, sys.stderr)  # noqa: S311 - jitter is no secret
 

@@ -98,7 +98,6 @@ def digit_rows(numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def count_digits(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return how many decimal digits each number has."""
     return np.searchsorted(_POWERS, numbers, side="right") + 1
 
 

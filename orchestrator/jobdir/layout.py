@@ -80,7 +80,6 @@ _HALF_A_LEDGER = f"{_LEDGER_FILE}.part"
 
 
 def ledger_path(directory: Path) -> Path:
-    """Return where the ledger of the job in `directory` is."""
     return directory / LEDGER / _LEDGER_FILE
 
 
@@ -91,12 +90,10 @@ def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path
 
 @lru_cache(16)  # a path costs more than it looks, and every chunk wants this one
 def chunk_folder(directory: Path) -> Path:
-    """Return where the chunk files of the job in `directory` are."""
     return directory / _CHUNKS
 
 
 def chunk_path(directory: Path, chunk: int) -> Path:
-    """Return the file of a chunk."""
     return chunk_folder(directory) / chunk_names(chunk, columns=False)[0]
 
 
@@ -163,12 +160,10 @@ def task_of_quarantined(name: str) -> tuple[str, int] | None:
 
 
 def verdicts_folder(directory: Path) -> Path:
-    """Return the folder of verdict files; there is one in it for each platform."""
     return directory / _VERDICTS
 
 
 def verdict_path(directory: Path, platform: str, chunk: int) -> Path:
-    """Return where the verdicts of a task lie."""
     return _of_platform(directory, _VERDICTS, platform) / f"{chunk:06d}{_VERDICTS_ENDING}"
 
 
@@ -215,7 +210,6 @@ def set_away(folder: Path) -> Path:
 
 
 def is_chunk_file(name: str) -> bool:
-    """Whether a file in the folder of chunks is ours."""
     return _CHUNK_FILE.fullmatch(name) is not None
 
 

@@ -33,7 +33,6 @@ def read_rows(path: Path) -> NDArray[np.int64]:
 
 
 def rows_bytes(rows: NDArray[np.int64]) -> bytes:
-    """Return the content of a row file."""
     return rows.astype(_ROW_TYPE).tobytes()
 
 

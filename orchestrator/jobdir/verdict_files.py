@@ -38,7 +38,6 @@ class Verdicts:
 
 
 def verdict_bytes(verdicts: Verdicts) -> bytes:
-    """Return what the verdict file holds."""
     header = {
         "words": verdicts.words,
         "rows": len(verdicts.codes),

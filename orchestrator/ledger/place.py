@@ -23,7 +23,6 @@ class LedgerPlace:
         return str(ledger_path(self.directory))
 
     def exists(self) -> bool:
-        """Whether the job has a ledger."""
         return ledger_path(self.directory).exists()
 
     def create(self) -> Ledger:

@@ -214,7 +214,6 @@ class PlatformTable:
             return sum(cost for fixed, cost in rows if not _is_made_up(fixed))
 
     def charge(self, platform: str, *, submits: int = 0, status_calls: int = 0, cost_nano: int = 0) -> None:
-        """Add to what a platform has taken."""
         self._connection.run(_CHARGE, (submits, status_calls, cost_nano, platform))
 
     def count_status_calls(self, platform: str, calls: int) -> None:

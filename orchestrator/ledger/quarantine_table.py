@@ -49,11 +49,9 @@ class QuarantineTable:
         self._connection = connection
 
     def versions(self, key: TaskKey) -> list[Version]:
-        """Return the versions in quarantine that may be read, in no order."""
         return [Version(*row) for row in self._connection.rows(_VERSIONS, (key.platform, key.chunk, ALTERED))]
 
     def set_aside(self, key: TaskKey, version: Version, *, read_by: str) -> None:
-        """Note that a version lies in quarantine."""
         self._connection.run(_SET_ASIDE, (key.platform, key.chunk, *version, read_by))
 
     def taken_out(self, key: TaskKey, sha256: str) -> None:
@@ -61,7 +59,6 @@ class QuarantineTable:
         self._connection.run(_TAKE_OUT, (key.platform, key.chunk, sha256))
 
     def has_versions(self, key: TaskKey) -> bool:
-        """Whether anything in quarantine is known to be of a task."""
         return self._connection.row(_HAS_VERSIONS, (key.platform, key.chunk)) is not None
 
     def quarantined(self, platform: str, *, unless_read_by: str = ALTERED) -> list[TaskKey]:

@@ -70,11 +70,9 @@ class RunTable:
         self._connection.run(_BEGIN, (at,))
 
     def close_job(self, *, at: float) -> None:
-        """Close the job for good."""
         self._connection.run(_CLOSE, (at,))
 
     def add(self, *, at: float, host: str, pid: int) -> int:
-        """Count a run and return its serial."""
         serial = int(self._connection.value(_NEXT_SERIAL))
         self._connection.run(_ADD_RUN, (serial, at, host, pid))
         return serial

@@ -47,7 +47,6 @@ class TaskTable:
         self._connection = connection
 
     def get(self, key: TaskKey) -> Task | None:
-        """Return one task, or None when the plan has none of that name."""
         row = self._connection.row(_ONE, (key.platform, key.chunk))
         return self._read([row])[0] if row else None
 

@@ -65,7 +65,6 @@ class CodedColumn:
     codes: NDArray[np.unsignedinteger[Any]]
 
     def cut(self, first: int, last: int) -> CodedColumn:
-        """Return the rows from `first` to before `last`."""
         codes = self.codes[first:last]
         if len(self.words) <= max(len(codes), MANY_WORDS):
             return CodedColumn(self.words, codes)
@@ -95,7 +94,6 @@ class ResolvedChunk:
 
     @property
     def words(self) -> tuple[tuple[str, ...], ...]:
-        """Return the words of each platform."""
         return tuple(column.words for column in self.columns)
 
     @property
@@ -104,7 +102,6 @@ class ResolvedChunk:
         return tuple(column.codes for column in self.columns)
 
     def cut(self, first: int, last: int) -> ResolvedChunk:
-        """Return the rows from `first` to before `last`, counted from this block's first."""
         return self.with_columns(self.first_row + first, self.numbers[first:last], lambda one: one.cut(first, last))
 
     def with_columns(

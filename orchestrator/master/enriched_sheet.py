@@ -80,7 +80,6 @@ class _Copy:
         self._parser.StartDoctypeDeclHandler = self._refused
 
     def feed(self, block: bytes) -> None:
-        """Take further bytes."""
         self._held += block
         self._parse(block, is_last=False)
         # What is parsed, and needs no change any more, goes on; of a row that is to be cut, the rest waits.
@@ -88,7 +87,6 @@ class _Copy:
             self._pass(min(self._parser.CurrentByteIndex, self._begin + len(self._held)))
 
     def finish(self) -> None:
-        """Pass on what is left."""
         self._parse(b"", is_last=True)
         self._pass(self._begin + len(self._held))
         if self._next is not None:

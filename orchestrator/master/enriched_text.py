@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 def field(text: str, delimiter: str) -> str:
-    """Return a text as a field of a record."""
     safe = csv_safe(text)
     return '"' + safe.replace('"', '""') + '"' if any(mark in safe for mark in f'{delimiter}"\r\n') else safe
 

@@ -29,7 +29,6 @@ class RejectSheet:
 
     @property
     def shown(self) -> int:
-        """How many records the sheet has."""
         return min(self.rows, MOST_ROWS)
 
     def records(self) -> Iterator[Sequence[str]]:

@@ -68,7 +68,6 @@ class CsvSink:
         """Nothing is held but the file, which is the caller's."""
 
     def write(self, block: ResolvedChunk, kept: Sequence[Sequence[str]]) -> None:
-        """Append the rows."""
         self.rows += len(block.numbers)
         pieces = column_pieces(block.in_order, self._formats)
         if kept:

@@ -30,7 +30,6 @@ class Tally:
         self._by_leading: tuple[dict[str, NDArray[np.int64]], ...] = tuple({} for _ in platforms)
 
     def add(self, block: ResolvedChunk) -> None:
-        """Count the rows of `block`."""
         self.rows += len(block.numbers)
         leading = leading_digits(block.numbers)
         for known, column in zip(self._by_leading, block.columns, strict=True):

@@ -61,7 +61,6 @@ class Api:
         }
 
     def application(self) -> web.Application:
-        """Return the routes."""
         app = web.Application(middlewares=[logged(self._state.requests, self._clock), self._guard])
         app.router.add_post("/{word}/api/simple/tasks", self._submit_simple)
         app.router.add_get("/{word}/api/simple/tasks/{task_id}", self._status_simple, allow_head=False)

@@ -82,7 +82,6 @@ def platform_of(style: ApiStyle, word: str) -> str | None:
 
 
 def max_rows(platform: str) -> int:
-    """Return the most rows of one task."""
     return _MAX_ROWS.get(platform, MAX_ROWS)
 
 

@@ -35,7 +35,6 @@ def chance(seed: int, *parts: object) -> float:
 
 
 def pick(options: Sequence[T], seed: int, *parts: object) -> T:
-    """Return one of `options`, each as likely as the others."""
     return options[hash64(seed, *parts) % len(options)]
 
 

@@ -43,7 +43,6 @@ class Course:
     exported_at: float
 
     def at(self, now: float) -> TaskProgress:
-        """Return where the task stands at `now`."""
         if now >= self.exported_at:
             return TaskProgress(Status.EXPORTED, self.rows, self.exported_at)
         if now < self.starts_at:

@@ -41,7 +41,6 @@ class ResultHost:
         self._secret = secret_of(state.seed)
 
     def application(self) -> web.Application:
-        """Return the routes."""
         app = web.Application(middlewares=[logged(self._state.requests, self._clock)])
         app.router.add_get("/externalcheck/{task_id}/{file}", self._fetch, allow_head=False)
         app.router.add_route("*", "/{any:.*}", self._stranger)

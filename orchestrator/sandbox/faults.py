@@ -77,7 +77,6 @@ def strikes(seed: int, faults: frozenset[str], fault: str, *about: object) -> bo
 
 
 def submit_fate(seed: int, faults: frozenset[str], path: str, nth: int) -> Fate:
-    """Return the fate of the `nth` submit (from 1) to `path`."""
     about = ("submit", path, nth)
     fault = next((name for name in _OF_SUBMIT if strikes(seed, faults, name, *about)), "")
     before = Moment.EARLY if chance(seed, "moment", *about) < 1 / 3 else Moment.WHOLE
@@ -91,7 +90,6 @@ def submit_fate(seed: int, faults: frozenset[str], path: str, nth: int) -> Fate:
 
 
 def status_fate(seed: int, faults: frozenset[str], task_id: str, nth: int) -> Fate:
-    """Return the fate of the `nth` status call (from 1) about a task."""
     about = ("status", task_id, nth)
     fault = next((name for name in _OF_STATUS if strikes(seed, faults, name, *about)), "")
     return Fate(fault=fault, slow_s=_slowness(seed, faults, about), retry_after_s=_retry_after(seed, about))

@@ -133,6 +133,5 @@ class Sandbox:
 
 
 async def serve(sandbox: Sandbox, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set."""
     async with sandbox:
         await stop.wait()

@@ -61,7 +61,6 @@ class Shape:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """The names of all columns."""
         return (self.number_header, *filter(None, (self.verdict_header,)), *self.further)
 
 

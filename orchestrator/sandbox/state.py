@@ -119,7 +119,6 @@ class VendorState:
         return self._counts[kind, about]
 
     def min_rows(self, platform: str) -> int:
-        """Return the fewest rows of a task."""
         return self.options.min_rows.get(platform, MIN_ROWS.get(platform, 1))
 
     @property
@@ -148,7 +147,6 @@ class VendorState:
         return task_id(self.seed, style, word, sha256, self._copies[style, word, sha256] + 1)
 
     def course_of(self, task: TaskRecord) -> Course:
-        """Return the times of a task."""
         return course(self.seed, self._pace, task.id, task.style, task.rows, task.created_at)
 
     def upload_of(self, task: str) -> Path:

@@ -105,7 +105,6 @@ class PublicResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Close the inner resolver."""
         await self._inner.close()
 
 

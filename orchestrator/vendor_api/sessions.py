@@ -54,11 +54,9 @@ class Sessions:
         self._public = await self._session(self._connector(resolver=checked), auto_decompress=False)
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._stack.aclose()
 
     def results(self, reach: Reach) -> aiohttp.ClientSession:
-        """Return the session for links of this reach."""
         return self._public if reach is Reach.PUBLIC else self._inside
 
     def _connector(self, **options: Any) -> aiohttp.TCPConnector:

@@ -33,7 +33,6 @@ class Silence:
     kind: type[TemporaryError] = TemporaryError
 
     def error(self) -> TemporaryError:
-        """Return the exception to raise."""
         return self.kind(self.reason)
 
 

@@ -58,7 +58,6 @@ class Group:
 
     @property
     def rows(self) -> int:
-        """How many rows they have."""
         return sum(stored.rows for stored in self.files)
 
 

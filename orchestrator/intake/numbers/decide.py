@@ -89,7 +89,6 @@ class NumberRules:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """All reasons, in the order of their codes."""
         return (*REASONS, *(f"{EXCLUDED_BY}{one.name}" for one in self.exclude))
 
     @classmethod

@@ -70,7 +70,6 @@ class TableBlock:
     first: bool
 
     def parsed(self) -> CellBlock:
-        """Return the cells in it."""
         filled_lines = 0
 
         def rows() -> Iterator[Row]:
@@ -83,7 +82,6 @@ class TableBlock:
         return replace(block, filled_lines=filled_lines)
 
     def rows(self) -> Iterator[CsvRecord]:
-        """Yield the rows that are not blank; what a stray quote brought together is taken apart."""
         lines = self.data.splitlines(keepends=True)
         for record in _parsed(lines, 0, self.delimiter):
             span = lines[record.begin : record.end]
@@ -299,7 +297,6 @@ class _Start:
 
     @property
     def rows(self) -> list[Row]:
-        """The records with their lines."""
         return [(record.begin + 1, record.cells) for record in self.records]
 
 

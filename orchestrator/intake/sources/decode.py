@@ -41,7 +41,6 @@ class Peeked(io.RawIOBase):
         self._at = 0
 
     def readable(self) -> bool:
-        """Say that this stream is for reading."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -53,7 +52,6 @@ class Peeked(io.RawIOBase):
         return len(data)
 
     def buffered(self) -> BinaryIO:
-        """Return a buffered stream over this one, from where it is."""
         return io.BufferedReader(self, _PIECE_BYTES)
 
 

@@ -35,7 +35,6 @@ class HashedStream(io.RawIOBase):
         self._poll = _poll_for(stream)
 
     def readable(self) -> bool:
-        """Say that this stream is for reading."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:

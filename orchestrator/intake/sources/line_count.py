@@ -53,7 +53,6 @@ class CountedText(io.RawIOBase):
         self._count = LineCount()
 
     def readable(self) -> bool:
-        """Say that this stream is for reading."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -65,7 +64,6 @@ class CountedText(io.RawIOBase):
         return len(data)
 
     def buffered(self) -> BinaryIO:
-        """Return a buffered stream over this one, from where it is."""
         return io.BufferedReader(self, _PIECE_BYTES)
 
     def counted(self) -> LineCount:

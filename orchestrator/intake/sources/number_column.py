@@ -59,7 +59,6 @@ class NumberColumn:
 
     @property
     def index(self) -> int:
-        """The first of them."""
         return self.indexes[0]
 
 

@@ -89,7 +89,6 @@ class LineBuffer:
 
 
 def count_lines(data: bytes | bytearray) -> int:
-    """Return how many lines end in `data`."""
     ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LF))  # several times as fast as `count`
     return ends + data.count(b"\r") - data.count(b"\r\n") if b"\r" in data else ends
 

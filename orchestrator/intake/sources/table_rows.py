@@ -32,7 +32,6 @@ class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
 
     @classmethod
     def of(cls, text: str, reason: str) -> FaultyCell:
-        """Return a cell with a reason."""
         cell = cls(text)
         cell.reason = reason
         return cell

@@ -41,7 +41,6 @@ _EMPTY = CODES[Reason.EMPTY]
 
 
 def number_places(layout: TableLayout) -> tuple[int, ...]:
-    """Return which columns hold numbers."""
     return layout.column.indexes
 
 

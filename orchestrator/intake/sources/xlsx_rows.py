@@ -173,7 +173,6 @@ class _Parser(WorkSheetParser):
     """
 
     def parse_cell(self, element: Any) -> dict[str, Any]:
-        """Return what is in a cell."""
         cell: dict[str, Any] = super().parse_cell(element)
         if cell["value"] is None and (formula := element.find(FORMULA_TAG)) is not None:
             cell["value"] = FaultyCell.of(f"={formula.text or ''}", Reason.FORMULA)
