@@ -112,6 +112,8 @@ class Errands(Runs):
         before = self.chunks()
         call = retry_job(settings, self.world(), every=every)
         deed = await self.do(call, self.drawn_end() if not self.healed else None)
+        if deed.code is ExitCode.STORAGE and self.does_as_told(str(deed.error)):
+            return
         planned: dict[str, list[str]] = {}
         for chunk, only in self.chunks().items():
             if chunk not in before:
@@ -144,7 +146,7 @@ class Errands(Runs):
 
     async def _extend(self) -> None:
         """Let the list grow; the next run takes it in."""
-        if not self.growths or self.owes_extension():
+        if not self.growths or self.owes_extension() or self.altered:  # nobody extends a job that lacks files
             return
         self.lines = self.growths.pop(0)
         found, kept = numbers_in(self.lines), kept_of(self.lines, self.scenario.keep)

@@ -187,7 +187,7 @@ class ModelWriter:
         await Pause(self._delay())
         return change(self._ledger)
 
-    record = do
+    do_small = do
 
 
 class ModelContext(RunContext):

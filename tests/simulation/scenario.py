@@ -30,7 +30,7 @@ SECURED_SHARE = 0.05
 LOOKS = ("plan", "merge", "verify", "status")
 ERRANDS = ("retry", "retry", "extend", "join", "leave", "mend", "older copy", *LOOKS)
 """What an operator may do between two runs; only looking changes nothing."""
-CURIOUS = (*ERRANDS, "rename")
+CURIOUS = (*ERRANDS, "rename", "lose")
 """What a curious one does before a faulty run."""
 
 
