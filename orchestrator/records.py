@@ -191,6 +191,22 @@ class LastingCaution:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Some events that follow one another: when they began and ended, and by how much they changed what is counted.
+
+    `submits` are as in `Standing`; `at_the_vendor` and `done` are tasks. `put_off` are the submits that the vendor did
+    not take then.
+    """
+
+    began_at: float
+    ended_at: float
+    submits: int
+    at_the_vendor: int
+    done: int
+    put_off: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One call of `run`: `exit_code` is None while it runs, and for ever when it was killed."""
 

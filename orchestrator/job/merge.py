@@ -8,6 +8,7 @@ from orchestrator.errors import UsageError
 from orchestrator.job.access import opened
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.lost_files import changed_inputs, restore
+from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_directly
 from orchestrator.job.sheet import build_master, made_of, order_master, planned_standing
@@ -51,5 +52,6 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
             report = await build_master(order, workers)
             if settings.output.enrich:
                 await enrich_inputs(order, settings, workers)
-        summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
+            summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
+            await renew_page(settings, world, workers)
     return report

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.files import blank_hashes, disk_errors, sync_directory
 from orchestrator.job.access import opened
-from orchestrator.jobdir.layout import RECORDS, with_numbers
+from orchestrator.job.pages import renew_page
+from orchestrator.jobdir.layout import RECORDS, REPORT, with_numbers
 from orchestrator.report import summary
 from orchestrator.tasks import State
 
@@ -58,13 +59,14 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
         if yes:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
             ledger.change(lambda changed: changed.runs.close_job(at=world.clock()))
-            _remove(left, paths)
+            _remove([*left, directory / REPORT], paths)
             ledger.change(lambda changed: changed.forget_hashes())
             ledger.connection.compact()
             summary.close(directory)
             for path in map(directory.joinpath, RECORDS):
                 if path.exists():
                     blank_hashes(path)
+            await renew_page(settings, world)
     return report
 
 

@@ -20,6 +20,7 @@ from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
 from orchestrator.job.budget import NANO, cost_again
+from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
@@ -196,6 +197,7 @@ async def resolve_tasks(
                 retries = _retries_of(ledger, settings.job.directory, [task.key for task in tasks])
             change = partial(_decide, tasks=tasks, decision=decision, brought=brought, retries=retries, at=at)
             ledger.change(change)
+            await renew_page(settings, world)
         missing = brought.missing if brought else 0
         return ResolveReport(
             tuple(_settled(settings, task, decision, missing) for task in tasks),

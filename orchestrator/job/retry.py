@@ -16,6 +16,7 @@ from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.job.access import ledger_place, opened
 from orchestrator.job.budget import objection, planned_costs, total_cost
+from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import planned_platform, with_former_names
 from orchestrator.job.repair import repair_directly
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
@@ -127,6 +128,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
                     partial(Ledger.plan_retry, platform=platform, chunks=records, left_out=left_out, at=world.clock())
                 )
                 log.info("retry_planned", platform=name, numbers=len(its.numbers), chunks=len(chunks))
+            await renew_page(settings, world)
     return RetryReport(
         numbers={name: len(its.numbers) for name, its in lacking.items()},
         platforms=costs,

@@ -30,6 +30,7 @@ from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.enrich import enrich_inputs
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
+from orchestrator.job.pages import keep_page, renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.quote import check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
@@ -218,6 +219,7 @@ class _Run:
             with suppress(StorageError):
                 self._put_metrics(self._ledger, content)
             await self._notifier.end(content, hurried=self._stop.reason.startswith("SIG"))
+            await renew_page(self._settings, self._world)
         return RunReport(end.code, content)
 
     @contextmanager
@@ -294,7 +296,8 @@ class _Run:
                 stopping=self._stop.wished,
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
-            await self._keeping_summary(dispatcher.run(submit_only=self._options.submit_only))
+            sending = self._keeping_summary(dispatcher.run(submit_only=self._options.submit_only))
+            await _beside(keep_page(settings, self._world, workers), sending)
             if not self._stop.reason:
                 costs, _ = await self._writer.do(self._reckoned)
                 await _say_what_is_missing(platforms, costs)

@@ -17,7 +17,7 @@ _NEXT_SERIAL = "UPDATE job SET serial = serial + 1 RETURNING serial"
 _ADD_RUN = "INSERT INTO runs (serial, started_at, host, pid) VALUES (?, ?, ?, ?)"
 _END_RUN = "UPDATE runs SET ended_at = ?, exit_code = ?, reason = ? WHERE serial = ?"
 _LAST_DONE = f"SELECT max(ended_at) FROM runs WHERE exit_code = {int(ExitCode.DONE)}"
-_LAST_RUN = "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT 1"
+_LAST_RUNS = "SELECT serial, started_at, ended_at, exit_code, reason, host, pid FROM runs ORDER BY serial DESC LIMIT ?"
 
 
 def of_job(connection: Connection, column: str) -> Any:
@@ -86,10 +86,14 @@ class RunTable:
         return None if row is None or row[0] is None else float(row[0])
 
     def last(self) -> RunRecord | None:
-        row = self._connection.row(_LAST_RUN)
-        if row is None:
-            return None
-        serial, started_at, ended_at, exit_code, *rest = row
-        with self._connection.understood():
-            code = None if exit_code is None else ExitCode(exit_code)
-            return RunRecord(serial, moment(started_at), None if ended_at is None else moment(ended_at), code, *rest)
+        return next(iter(self.latest(1)), None)
+
+    def latest(self, most: int) -> list[RunRecord]:
+        """Return the last `most` runs, the last one first."""
+        runs = []
+        for serial, started_at, ended_at, exit_code, *rest in self._connection.rows(_LAST_RUNS, (most,)):
+            with self._connection.understood():
+                code = None if exit_code is None else ExitCode(exit_code)
+                end = None if ended_at is None else moment(ended_at)
+                runs.append(RunRecord(serial, moment(started_at), end, code, *rest))
+        return runs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger.connection import ALL, marks
 from orchestrator.ledger.run_table import moment
-from orchestrator.records import Task
+from orchestrator.records import Passage, Task
 from orchestrator.tasks import State, TaskKey
 
 if TYPE_CHECKING:
@@ -38,6 +38,16 @@ _EVIDENCE = (
     "WHERE state = ? ORDER BY platform, chunk"
 )
 _EVENTS = "SELECT seq, at, serial, platform, chunk, event, origin, target, task_id, detail FROM events ORDER BY seq"
+_COURSE = """
+SELECT min(at), max(at),
+    count(CASE WHEN event = 'release' THEN 1 END)
+        - count(CASE WHEN origin = 'released' AND event IN ('put_off', 'refuse') THEN 1 END),
+    count(CASE WHEN target IN ('released', 'submitted') THEN 1 END)
+        - count(CASE WHEN origin IN ('released', 'submitted') THEN 1 END),
+    count(CASE WHEN target = 'done' THEN 1 END) - count(CASE WHEN origin = 'done' THEN 1 END),
+    count(CASE WHEN event = 'put_off' THEN 1 END)
+FROM events WHERE seq > ? AND seq <= ?
+"""
 
 
 class TaskTable:
@@ -159,6 +169,17 @@ class TaskTable:
         """Yield seq, at, serial, task, event, origin, target, task id and detail of every transition."""
         for seq, at, serial, platform, chunk, *rest in self._connection.rows(_EVENTS):
             yield (seq, at, serial, str(TaskKey(platform, chunk)), *rest)
+
+    def course(self, parts: int) -> list[Passage]:
+        """Return what happened to the tasks so far, in as many `parts` of about as many events each, in their order.
+
+        Parts of one length in time would need an index, or all events sorted; and most of them would be empty.
+        """
+        last = int(self._connection.value("SELECT coalesce(max(seq), 0) FROM events"))
+        ends = [last * part // parts for part in range(parts + 1)]
+        rows = (self._connection.row(_COURSE, ends[part : part + 2]) for part in range(parts))
+        with self._connection.understood():
+            return [Passage(moment(row[0]), moment(row[1]), *row[2:]) for row in rows if row and row[0] is not None]
 
     def position(self) -> dict[str, int]:
         """Return how far the tasks have come: with another position, what was made of them may be out of date."""

@@ -9,7 +9,7 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from orchestrator.jobdir.verdict_words import ANSWERED
+from orchestrator.jobdir.verdict_words import MEANINGS, VENDORS_WORD, folded, shown_words
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
 from orchestrator.master.xml_text import legal, literal
@@ -25,26 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.master.tally import Tally
 
 TOP_CALLING_CODES: Final = 10
-TOP_WORDS: Final = 12
-"""The vendor decides how many different words there are; the sheet stays readable."""
-OTHER_WORDS: Final = "other words"
-
-MEANINGS: Final = {
-    "yes": "The number has an account on this platform.",
-    "no": "The number has no account on this platform.",
-    "ban": "The vendor says that the number's account is banned.",
-    ANSWERED: "The vendor gave columns for this number; the platform has no verdict.",
-    "unknown": "The vendor could not tell. This is not a no.",
-    "n/a": "The vendor could not tell. This is not a no.",
-    "unanswered": "The task is done, but the vendor said nothing about this number. This is not a no.",
-    "failed": "The task failed for good, so there is no verdict.",
-    "held": "The task waits for a decision: orchestrator status --held lists what to decide.",
-    "skipped": "Not asked: the list is too short for this platform.",
-    "pending": "Not finished yet: run again to go on.",
-    OTHER_WORDS: "Rarer words of the vendor, taken together here; the rows have them as they came.",
-}
 NOT_THERE: Final = "not in the job"
-_VENDOR_WORD: Final = "The vendor's own word, as it came."
 
 _CHART_ROWS: Final = 17
 _CHART_COLUMNS: Final = 6
@@ -86,11 +67,8 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
         cell = _put(sheet, place, 2, int(value) if value.isascii() and value.isdecimal() else value)
         cell.font, cell.alignment = _BOLD, Alignment(horizontal="right")
     tables_at = max(row + 1 + len(facts), row + 1 + _CHART_ROWS) + 1
-    words = tuple(tally.words)
-    if len(words) > TOP_WORDS:  # the rest are taken together
-        top = sorted(words, key=lambda word: (word not in MEANINGS, -tally.words[word]))[: TOP_WORDS - 1]
-        words = (*(word for word in words if word in top), OTHER_WORDS)
-    by_platform = _CountTable("Platform", words, {p: _folded(c, words) for p, c in tally.counts.items()})
+    words = shown_words(tally.words)
+    by_platform = _CountTable("Platform", words, {p: folded(c, words) for p, c in tally.counts.items()})
     by_code = _CountTable("Calling code", words, _top_codes(tally.by_calling_code, words))
     area, next_row = _counts(sheet, tables_at, "Verdicts per platform", by_platform)
     left, right = (Place(row + 1, column, _CHART_ROWS, _CHART_COLUMNS) for column in _CHARTS_FROM_COLUMN)
@@ -102,7 +80,7 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
     _put(sheet, next_row, 1, "What each word means").font = _HEADING
     for place, word in enumerate(words, start=next_row + 1):
         _put(sheet, place, 1, word).font = _BOLD
-        _put(sheet, place, 2, MEANINGS.get(word, _VENDOR_WORD))
+        _put(sheet, place, 2, MEANINGS.get(word, VENDORS_WORD))
 
 
 def fill_changes(report: DiffReport, sheet: Worksheet, layout: MasterLayout, _tally: Tally) -> None:
@@ -206,16 +184,9 @@ def _put(sheet: Worksheet, row: int, column: int, value: str | float) -> Cell:
     return cell
 
 
-def _folded(counts: Mapping[str, int], words: Sequence[str]) -> dict[str, int]:
-    folded = dict.fromkeys(words, 0)
-    for word, count in counts.items():
-        folded[word if word in folded else OTHER_WORDS] += count
-    return folded
-
-
 def _top_codes(by_code: Mapping[int, dict[str, int]], words: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return the calling codes with most numbers, and all others as one row."""
-    rows = [(calling_code_label(code), _folded(counts, words)) for code, counts in by_code.items()]
+    rows = [(calling_code_label(code), folded(counts, words)) for code, counts in by_code.items()]
     if len(rows) <= TOP_CALLING_CODES + 1:
         return dict(rows)  # a row for one other code would say less than its name
     rest = Counter(dict.fromkeys(words, 0))

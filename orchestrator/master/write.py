@@ -8,7 +8,7 @@ when the new one is whole too. Writing a final master removes the partial ones.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final, assert_never
 
 from orchestrator.files import (
@@ -25,7 +25,7 @@ from orchestrator.master.kept_cells import KeptCells
 from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, sheet_rows
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
-from orchestrator.master.tally import Tally
+from orchestrator.master.tally import Tally, calling_code_label
 from orchestrator.master.word_lists import WordLists
 from orchestrator.settings import CsvStyle, OutputFormat
 
@@ -76,11 +76,15 @@ class MasterFile:
 
 @dataclass(frozen=True, slots=True)
 class MasterReport:
-    """What was written; `counts` is platform → verdict → rows, `pending` the cells still to come."""
+    """What was written; `counts` is platform → verdict → rows, `pending` the cells still to come.
+
+    `by_calling_code` is the same for calling codes, as readers see them, over all platforms; most cells first.
+    """
 
     files: tuple[MasterFile, ...]
     counts: dict[str, dict[str, int]]
     pending: int
+    by_calling_code: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def write_master(
@@ -140,7 +144,8 @@ def write_master(
             lists.remove_others()
             sync_directory(request.directory)
     pending = sum(counts.get(PENDING, 0) for counts in tally.counts.values())
-    return MasterReport(written, tally.counts, pending)
+    by_code = {calling_code_label(code): counts for code, counts in tally.by_calling_code.items()}
+    return MasterReport(written, tally.counts, pending, by_code)
 
 
 def _sink(file: IO[bytes], output: OutputFormat, layout: MasterLayout) -> Sink:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
+MAX_CALLING_CODES = 50
 MAX_HELD_NAMES = 100
 """More held tasks than that are counted, not named; `status --held` names them all. More findings are in run.jsonl."""
 
@@ -158,6 +159,7 @@ class Summary(TypedDict):
     max_cost: float | None
     money: JobMoney
     platforms: dict[str, PlatformContent]
+    calling_codes: dict[str, dict[str, int]]
     held: list[str]
     findings: list[str]
     master: list[MasterContent]
@@ -233,6 +235,7 @@ def build(
             s.platform: _platform(s, cells.get(s.platform, s.verdicts), facts.planned_usd.get(s.platform))
             for s in standings
         },
+        "calling_codes": _calling_codes(master) if master else {},
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
         "findings": [
             *filter(None, (facts.warning,)),
@@ -285,10 +288,17 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def renew_master(directory: Path, master: MasterReport, made_of: Mapping[str, object]) -> None:
-    """Name another master in the summary that a run has left, if there is one; raises `StorageError`."""
+    """Tell of another master in the summary that a run has left, if there is one; raises `StorageError`."""
+    told = {
+        "master": master_files(master),
+        "master_made_of": dict(made_of),
+        "calling_codes": _calling_codes(master),
+    }
     try:
         content = read(directory)
-        write(directory, content | {"master": master_files(master), "master_made_of": dict(made_of)})
+        for name, counts in master.counts.items():
+            content["platforms"].get(name, {})["verdicts"] = in_order(counts)
+        write(directory, content | told)
     except (OSError, ValueError, RecursionError):  # writing what is nested takes a deeper stack than reading it
         return
 
@@ -306,12 +316,16 @@ def renew_token(directory: Path, token: Token) -> None:
     """
     try:
         content = read(directory)
-        old = content.get("after")
-        if old != str(token):
-            step = str(content["next"]).replace(f" --after {old}", f" --after {token}")
-            write(directory, content | {"after": str(token), "next": step})
+        if content.get("after") != str(token):
+            write(directory, with_token(content, token))
     except (OSError, LookupError, ValueError, RecursionError):
         return
+
+
+def with_token(content: Mapping[str, Any], token: Token) -> dict[str, Any]:
+    """Return a summary that says how far the ledger is now, also in the command for the next run."""
+    step = str(content["next"]).replace(f" --after {content.get('after')}", f" --after {token}")
+    return {**content, "after": str(token), "next": step}
 
 
 def numbers(counts: ListCounts) -> dict[str, int]:
@@ -352,6 +366,10 @@ def advice(summary: Mapping[str, Any]) -> str:
     wait_s = summary["again_after_s"]
     wait = f", in {duration(wait_s)} or later" if wait_s else ""
     return f"run the same command again{wait}: {summary['next']}"
+
+
+def _calling_codes(master: MasterReport) -> dict[str, dict[str, int]]:
+    return dict(list(master.by_calling_code.items())[:MAX_CALLING_CODES])
 
 
 def _tasks(number: int) -> str:

@@ -47,7 +47,7 @@ async def test_everything_that_a_job_writes_is_ours(case: Case) -> None:
     assert {"master.parquet", "ledger/ledger.sqlite", "verdicts/instagram/000001.bin"} < set(written)
     assert [name for name in written if not is_ours(name)] == []
     await purge_job(case.settings(), case.world(), yes=True)
-    assert set(content(case.directory)) == {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
+    assert set(content(case.directory)) == {".lock", "ledger/ledger.sqlite", "summary.json", "report.html", "run.jsonl"}
     assert not (case.directory / "chunks").exists()
 
 
@@ -168,7 +168,7 @@ async def test_a_purge_leaves_what_is_not_ours(case: Case) -> None:
         (case.directory / name).parent.mkdir(exist_ok=True)
         (case.directory / name).write_text("mine")
     report = await purge_job(case.settings(), case.world(), yes=True)
-    left = set(content(case.directory)) - {".lock", "ledger/ledger.sqlite", "summary.json", "run.jsonl"}
+    left = set(content(case.directory)) - {".lock", "ledger/ledger.sqlite", "summary.json", "report.html", "run.jsonl"}
     assert left == set(mine)
     assert f"2 files in {case.directory / 'results'} that this program did not write" in report.out_of_reach
     assert (await purge_job(case.settings(), case.world(), yes=True)).files == 0

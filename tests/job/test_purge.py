@@ -69,7 +69,7 @@ async def test_no_hash_is_left(case: Case) -> None:
     left = bytes_left(case.directory)
     assert not [hash_ for hash_ in before if hash_ in left or b"-" + hash_[:8] in left]
     assert {path.name for path in case.directory.rglob("*") if path.is_file()} == {
-        ".lock", "ledger.sqlite", "summary.json", "run.jsonl",
+        ".lock", "ledger.sqlite", "summary.json", "report.html", "run.jsonl",
     }  # fmt: skip
     assert (await purge_job(case.settings(), case.world(), yes=True)).files == 0
 

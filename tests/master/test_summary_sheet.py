@@ -9,11 +9,11 @@ from openpyxl import Workbook
 from openpyxl.chart import BarChart
 from openpyxl.worksheet.worksheet import Worksheet
 
-from orchestrator.jobdir.verdict_words import OWN_WORDS
+from orchestrator.jobdir.verdict_words import MEANINGS, OTHER_WORDS, OWN_WORDS, TOP_WORDS
 from orchestrator.master import MasterChunk
 from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.master_layout import MasterLayout
-from orchestrator.master.summary_sheet import MEANINGS, OTHER_WORDS, TOP_WORDS, fill
+from orchestrator.master.summary_sheet import fill
 from orchestrator.master.tally import Tally
 
 Chunk = Callable[..., MasterChunk]

@@ -66,6 +66,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         files=(MasterFile("master.csv", "ab", 7),),
         counts={"instagram": {"yes": 3, "no": 3, "unanswered": 1, "held": 0}},
         pending=0,
+        by_calling_code={"+41 CH": {"yes": 3, "no": 3, "unanswered": 1}},
     )
     money = Money(quoted=800_000, reserved=100_000, charged=400_000, in_doubt=200_000, refunded=50_000, told=400_000)
     one = replace(standing(done=1), generations={1: money}, other_currencies=("EUR",))
@@ -136,6 +137,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
                 | {"planned": 0.0001, "expected": 0.0008, "not_in_usd": ["EUR"], "generations": {"1": sums}},
             }
         },
+        "calling_codes": {"+41 CH": {"yes": 3, "no": 3, "unanswered": 1}},
         "held": [],
         "findings": ["dear"],
         "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
