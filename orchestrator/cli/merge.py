@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.frame import commands, ending, job_command, put_either, until_done
 from orchestrator.errors import ExitCode
-from orchestrator.report import streams, summary
+from orchestrator.report import streams
 from orchestrator.report.printed import count, master_lines
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def merge(settings: Settings, *, as_json: bool) -> int:
 
 def as_content(report: MasterReport) -> dict[str, Any]:
     """Return the files of the master, and what stands in them."""
+    from orchestrator.report import summary
+
     return {
         "exit_code": int(ExitCode.DONE),
         "pending": report.pending,

@@ -10,7 +10,6 @@ import click
 from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
-from orchestrator.report import summary
 from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, table
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ def plan(settings: Settings, *, as_json: bool, out: Path | None) -> int:
 
 def as_content(report: PlanReport) -> dict[str, Any]:
     """Return numbers, rejects and what would help, chunks, cost per platform and findings."""
+    from orchestrator.report import summary
+
     return {
         "exit_code": int(report.exit_code),
         "inputs": summary.inputs(report.counts),

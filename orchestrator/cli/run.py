@@ -12,8 +12,7 @@ import click
 
 from orchestrator.cli.frame import commands, duration, ending, job_command, put_either, text_width, token, until_done
 from orchestrator.errors import ExitCode
-from orchestrator.jobdir.layout import REPORT
-from orchestrator.report import pipeline, streams
+from orchestrator.report import streams
 from orchestrator.report.printed import seconds, summary_text
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 def tell_refused(code: int, reason: str) -> None:
     """Tell the CI system of an end without a run."""
+    from orchestrator.report import pipeline
+
     pipeline.tell({"exit_code": code, "reason": reason}, None, os.environ)
 
 
@@ -72,7 +73,8 @@ def run(
 
     from orchestrator.api import RunOptions, run_job
     from orchestrator.job.world import real_world
-    from orchestrator.report import summary
+    from orchestrator.jobdir.layout import REPORT
+    from orchestrator.report import pipeline, summary
 
     if deadline is None and (known := pipeline.default_deadline(os.environ, time.time())):
         deadline, why = known

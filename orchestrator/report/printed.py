@@ -10,7 +10,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import EXIT_CODES
-from orchestrator.jobdir.layout import DUPLICATES, REJECTED
 from orchestrator.jobdir.verdict_words import in_order
 
 if TYPE_CHECKING:
@@ -84,6 +83,8 @@ def master_lines(files: Iterable[Mapping[str, Any]], directory: Path) -> list[st
 
 def _list_lines(summary: Mapping[str, Any], directory: Path) -> list[str]:
     """Say where each line stands that became no number of the master; a closed job has no such files."""
+    from orchestrator.jobdir.layout import DUPLICATES, REJECTED  # noqa: PLC0415 - what --help prints needs no settings
+
     if summary.get("state") == "purged":
         return []
     counts = (
