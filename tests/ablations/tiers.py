@@ -11,7 +11,7 @@ _SEEDS: Final = "simulation/test_whole.py::test_the_promises_hold[{}]"
 _KILLS: Final = "simulation/test_crash_everywhere.py::test_a_kill_at_any_point_costs_nothing[{}]"
 _FAULTS: Final = "faults/test_faults.py::test_while_it_lasts[{}]"
 _OUTAGES: Final = "powerloss/test_powerloss.py::test_no_acknowledged_transition_is_lost[{}]"
-_CANARIES: Final = "privacy/test_faults.py::test_nothing_private_is_written[{}]"
+_BAITS: Final = "privacy/test_faults.py::test_nothing_private_is_written[{}]"
 _FILES: Final = "faults/test_files.py::test_a_file[{}]"
 
 TIERS: Final = {
@@ -29,8 +29,8 @@ TIERS: Final = {
     "checksums are compared": _FILES.format("wrong CRC"),
     "no DOCTYPE": _FILES.format("DOCTYPE"),
     "the ledger's commits are synced in full": _OUTAGES.format("any time"),
-    "the vendor's words lose numbers and key": _CANARIES.format("instead: 400"),
-    "files are their owner's only": _CANARIES.format("no fault"),
+    "the vendor's words lose numbers and key": _BAITS.format("instead: 400"),
+    "files are their owner's only": _BAITS.format("no fault"),
     "a verdict is no telephone number": "privacy/test_faults.py::test_no_file_brings_anything_in[1]",
 }
 """By the safeguard's name, the node that fails without it."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from tests.privacy.canaries import KEY, NATIONAL, spellings
+from tests.privacy.baits import KEY, NATIONAL, spellings
 from tests.privacy.stage import Stage
 
 JSON, PLAIN = ("--json",), ()

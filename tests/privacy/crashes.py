@@ -15,7 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from orchestrator.errors import DamagedResultError, StorageError, TemporaryError, UsageError
-from tests.privacy.canaries import KEY, NATIONAL, USER_ID, spellings
+from tests.privacy.baits import KEY, NATIONAL, USER_ID, spellings
 
 LINK = "https://files.example/t/1.zip?X-Amz-Credential=AKIAQUOTED&X-Amz-Signature=5ca1ab1e5ca1ab1e"
 RAW = f"Aurelia Quillfeather;{spellings(NATIONAL[3])[4]};{spellings(NATIONAL[4])[3]}"

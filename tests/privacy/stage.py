@@ -1,4 +1,4 @@
-"""A job full of canaries, a vendor that quotes them back, and the real command line, all in one virtual time.
+"""A job full of baits, a vendor that quotes them back, and the real command line, all in one virtual time.
 
 Every command is typed as a person types it: through `cli.main`, which parses, runs and prints. Only what a process
 would do differently is put in its place: the loop on which a command runs is the one on which the vendor lives, and
@@ -26,7 +26,7 @@ from urllib.parse import quote
 from orchestrator import cli
 from orchestrator.job.world import World
 from orchestrator.sandbox import FAULTS, Options, Sandbox
-from tests.privacy.canaries import ENVIRON, KEY, NATIONAL, USER_ID, Search, lines, spellings, table, too_open
+from tests.privacy.baits import ENVIRON, KEY, NATIONAL, USER_ID, Search, lines, spellings, table, too_open
 from tests.results.test_file_faults import Fault
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
@@ -90,7 +90,7 @@ def quotes() -> list[str]:
 
 
 class Parrot(Gateway):
-    """A gateway that quotes canaries in every answer of its own, one spelling after the other."""
+    """A gateway that quotes baits in every answer of its own, one spelling after the other."""
 
     def __init__(self, mischief: Mischief, note: Callable[..., None], search: Search) -> None:
         super().__init__(mischief, note)

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import ExitCode
 from tests.privacy.acts import COMMANDS, every_command
-from tests.privacy.canaries import KEY, NATIONAL, PROXY, spellings, table, too_open
+from tests.privacy.baits import KEY, NATIONAL, PROXY, spellings, table, too_open
 from tests.privacy.crashes import Broken, each_place
 from tests.privacy.stage import Stage
 

@@ -1,4 +1,4 @@
-"""Every command under every fault of the vendor and the network, with a list and an account full of canaries."""
+"""Every command under every fault of the vendor and the network, with a list and an account full of baits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import ExitCode
 from orchestrator.sandbox import FAULTS
 from tests.privacy.acts import COMMANDS, whole_life
-from tests.privacy.canaries import NATIONAL, spellings
+from tests.privacy.baits import NATIONAL, spellings
 from tests.privacy.stage import Stage
 from tests.results.test_file_faults import Fault, packed, text, zipped_as
 from tests.simulation.faults import ALL
@@ -38,7 +38,7 @@ QUOTING = [
     Fault("a page with a number", lambda _: f"<html>cannot use {QUOTED}</html>".encode(), "no table with a column"),
     Fault("a row with a line of words", lambda rows: text([*rows, ["Threnody", f"no: {QUOTED}"]]), "telephone number"),
 ]
-"""Result files that hold canaries where the vendor's own do not."""
+"""Result files that hold baits where the vendor's own do not."""
 LIVES = 12
 """Among how many jobs the files are shared out: a good one ends its task, so a job has room for a few."""
 

@@ -1,4 +1,4 @@
-"""The search itself: it finds every canary in every spelling, and a program without redaction is found out."""
+"""The search itself: it finds every bait in every spelling, and a program without redaction is found out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.privacy.acts import every_command, whole_life
-from tests.privacy.canaries import KEY, NATIONAL, ODD, OF_THE_TABLE, USER_ID, WORDS, Search, numbers_in, spellings
+from tests.privacy.baits import KEY, NATIONAL, ODD, OF_THE_TABLE, USER_ID, WORDS, Search, numbers_in, spellings
 from tests.privacy.crashes import Broken
 from tests.privacy.stage import Stage
 

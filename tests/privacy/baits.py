@@ -114,7 +114,7 @@ class Search:
     texts: int = 0
 
     def in_text(self, text: str, *, holds_numbers: bool = False) -> list[str]:
-        """Return what of the canaries stands in a text; a text that is meant to hold numbers may hold them."""
+        """Return what of the baits stands in a text; a text that is meant to hold numbers may hold them."""
         self.texts += 1
         self.size_bytes += len(text)
         found = [f"the key: {match[0]}" for match in _SECRETS.finditer(text)]
@@ -129,7 +129,7 @@ class Search:
         return list(dict.fromkeys(found))
 
     def in_file(self, path: Path, *, holds_numbers: bool) -> list[str]:
-        """Return what of the canaries stands in a file, also inside of a workbook."""
+        """Return what of the baits stands in a file, also inside of a workbook."""
         self.files += 1
         content = path.read_bytes()
         found = [] if holds_numbers else [f"a stored number: {part.hex()}" for part in _STORED if part in content]
@@ -149,7 +149,7 @@ def _members(packed: zipfile.ZipFile) -> Iterator[bytes]:
 
 
 def numbers_in(text: str) -> list[str]:
-    """Return the runs of digits in which a canary's digits stand, whatever separates them and however they look."""
+    """Return the runs of digits in which a bait's digits stand, whatever separates them and however they look."""
     if not text.isascii():
         text = "".join(str(unicodedata.digit(sign, sign)) if sign.isdigit() else sign for sign in text)
     runs = {run for spelled in (text, _GAPS.sub("", text)) for run in _RUNS.findall(spelled)}
