@@ -9,13 +9,13 @@ Settings name files and hold no key; that comes from the environment, or from a 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from pathlib import Path  # noqa: TC003 - callers read these annotations at run time
-from typing import Any, NotRequired, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NotRequired, cast
 
-from orchestrator.config import load as load_settings
-from orchestrator.config import secrets_in
+from orchestrator.config import load, secrets_in
 from orchestrator.errors import ExitCode
 from orchestrator.job import plan, run, status
 from orchestrator.job.budget import cost_again
@@ -23,11 +23,13 @@ from orchestrator.job.plan import PlanReport
 from orchestrator.job.run import RunOptions, StopWish
 from orchestrator.job.world import World, of_another_program
 from orchestrator.records import Token
-from orchestrator.report import streams, summary
-from orchestrator.report.log import Hear
+from orchestrator.report import events, streams, summary
 from orchestrator.report.summary import Summary
 from orchestrator.report.ways_out import DecidedTask, WaitingTask, decided_task, waiting_task
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 __all__ = [
     "ExitCode",
@@ -45,7 +47,8 @@ __all__ = [
     "run_job",
 ]
 
-T = TypeVar("T")
+Hear = Callable[[dict[str, Any]], object]
+"""Takes an event: `v`, `event`, `at`, and the fields of its kind."""
 
 
 class Status(Summary):
@@ -54,6 +57,14 @@ class Status(Summary):
     held_tasks: NotRequired[list[WaitingTask]]
     failed_tasks: NotRequired[list[WaitingTask]]
     decided_tasks: NotRequired[list[DecidedTask]]
+
+
+def load_settings(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings of the TOML file at `path`, with `overrides` of the form key=value, as `--set` takes them.
+
+    The paths in it become absolute; no key and no list is read. Raises `UsageError` with every problem found.
+    """
+    return load(Path(path), overrides)
 
 
 async def plan_job(settings: Settings, *, out: Path | None = None, world: World | None = None) -> PlanReport:
@@ -78,12 +89,18 @@ async def run_job(
     Returns what summary.json has, in which `exit_code` says how it ended. A caller that is cancelled stops the job in
     good order, as a signal stops the command, with up to four seconds for answers on their way; then the cancellation
     goes on. A second one cuts the job off, as a kill would: the next run finds what was cut off. `hear` is called with
-    the name and fields of each event, one after the other, between two steps of the job: it should return soon.
+    each event (`orchestrator help programs`), between two steps of the job: it should return soon.
 
     Raises `UsageError`, `LockedError`, `StorageError` when the job could not be opened.
     """
+
+    def hear_public(name: str, said: Mapping[str, Any]) -> None:
+        if hear is not None and (event := events.public(name, said)):
+            hear(event)
+
     stop, context = StopWish(), copy_context()
-    work = run.run_job(settings, options, _private(settings, world), stop=stop, hear=hear)
+    told = None if hear is None else hear_public
+    work = run.run_job(settings, options, _private(settings, world), stop=stop, hear=told)
     task = asyncio.get_running_loop().create_task(work, context=context)
     try:
         return (await asyncio.shield(task)).summary

@@ -17,10 +17,9 @@ import structlog
 import orchestrator
 from orchestrator import api, sandbox
 from orchestrator.errors import LockedError, UsageError
+from orchestrator.report.events import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.settings import Settings
 
 CONFIG = """\
@@ -113,8 +112,9 @@ async def test_the_process_stays_its_owners(settings: Settings, capfd: pytest.Ca
         signals = [signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         return *signals, list(logging.getLogger().handlers), logging.lastResort, structlog.is_configured()
 
-    def hear(name: str, fields: Mapping[str, Any]) -> None:
-        seen.append(name)
+    def hear(event: dict[str, Any]) -> None:
+        seen.append(event["event"])
+        assert set(event) == {"v", "event", "at", *EVENTS[event["event"]].fields}
         states.append(of_process())
 
     seen: list[str] = []
@@ -125,14 +125,15 @@ async def test_the_process_stays_its_owners(settings: Settings, capfd: pytest.Ca
     assert seen.count("accepted") == NUMBERS
     assert seen[-1] == "run_ended"
     assert capfd.readouterr() == ("", "")
-    assert len((settings.job.directory / "run.jsonl").read_text().splitlines()) == len(seen)
+    logged = [json.loads(line)["event"] for line in (settings.job.directory / "run.jsonl").read_text().splitlines()]
+    assert [name for name in logged if name in EVENTS] == seen
 
 
 async def test_a_job_that_is_cancelled_stops_in_good_order(settings: Settings) -> None:
     """Cancellation comes out once the job has stopped; the next call goes on, and nothing is paid twice."""
 
-    def hear(name: str, _: Mapping[str, Any]) -> None:
-        if name == "accepted":
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "accepted":
             running.cancel()
 
     running = asyncio.ensure_future(api.run_job(settings, hear=hear))
@@ -159,10 +160,10 @@ async def test_a_limit_of_time_is_a_cancellation(settings: Settings) -> None:
 async def test_a_second_cancellation_cuts_the_job_off(settings: Settings) -> None:
     """It ends at once, without a summary of its end; the next call goes on."""
 
-    def hear(name: str, _: Mapping[str, Any]) -> None:
-        if name == "accepted" and not twice:
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "accepted" and not twice:
             running.cancel()
-        if name == "stopping":
+        if event["event"] == "stopping":
             twice.append(asyncio.get_running_loop().call_soon(running.cancel))
 
     twice: list[object] = []
@@ -181,8 +182,8 @@ async def test_what_could_not_begin_is_an_error_with_its_exit_code(settings: Set
     with pytest.raises(UsageError, match="chunk_sise"):
         api.load_settings(tmp_path / "config.toml", ["job.chunk_sise=5"])
 
-    def hear(name: str, _: Mapping[str, Any]) -> None:
-        if name == "planned":
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "planned":
             others.append(asyncio.ensure_future(api.run_job(settings)))
 
     others: list[asyncio.Future[api.Summary]] = []

@@ -5,6 +5,7 @@ import errno
 import gc
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -23,6 +24,7 @@ from orchestrator import cli
 from orchestrator.cli import main, parse_duration
 from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.report.events import EVENTS
 from orchestrator.tasks import TaskKey
 
 if TYPE_CHECKING:
@@ -203,9 +205,49 @@ def test_the_help_is_there_at_once() -> None:
 
 
 def test_the_version_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` is the version and nothing else."""
+    """`--version` is what a report of a fault needs: the program, Python, the system, and each library."""
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"{orchestrator.__version__}\n"
+    first, second, *libraries = capsys.readouterr().out.splitlines()
+    assert first == f"orchestrator {orchestrator.__version__} with Python {platform.python_version()}"
+    assert "SQLite 3." in second
+    assert {line.split()[0] for line in libraries} >= {"aiohttp", "click", "numpy", "phonenumbers", "structlog"}
+    assert not {line.split()[0] for line in libraries} & {"pytest", "mypy"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("run spring.toml", "run -c spring.toml"),
+        ("spring.toml --deadline 5h", "run -c spring.toml --deadline 5h"),
+        ("plan --set job.name=x 'my jobs/spring.toml' --json", "plan --set job.name=x -c 'my jobs/spring.toml' --json"),
+        ("status .", "status -c config.toml"),
+        (".", "run -c config.toml"),
+    ],
+)
+def test_a_configuration_without_c_says_what_is_meant(
+    directory: Path, capsys: pytest.CaptureFixture[str], typed: str, meant: str
+) -> None:
+    """Its file, or the folder that it lies in, where no argument is taken; the whole line can be copied."""
+    assert main(shlex.split(typed)) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert err.endswith(f"behind -c: orchestrator {meant}\n")
+    name, *arguments = shlex.split(meant)
+    cli.commands.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_told_how_to_complete(directory: Path, shell: str) -> None:
+    """The script that the manual names comes out, and the names of commands, options and pages complete."""
+
+    def complete(words: str, nth: int) -> str:
+        asked = {"COMP_WORDS": words, "COMP_CWORD": words.rsplit(maxsplit=1)[-1] if shell == "fish" else str(nth)}
+        return run(directory, _ORCHESTRATOR_COMPLETE=f"{shell}_complete", **asked).stdout
+
+    script = run(directory, _ORCHESTRATOR_COMPLETE=f"{shell}_source").stdout
+    assert "_ORCHESTRATOR_COMPLETE" in script
+    assert "status" in complete("orchestrator sta", 1)
+    assert "--deadline" in complete("orchestrator run --dea", 2)
+    assert "exit-codes" in complete("orchestrator help ex", 2)
 
 
 @pytest.mark.parametrize(
@@ -535,16 +577,32 @@ def test_a_whole_job_in_one_command(directory: Path) -> None:
 
 
 def test_the_last_line_of_a_run_is_its_summary(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json standard output is what summary.json has, on one line."""
+    """With --json standard output is an event a line, as documented, and what summary.json has as the last one."""
     assert main(["run", "--json"]) == 0
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1
-    content = last_line(out)
+    *events, content = map(json.loads, capsys.readouterr().out.splitlines())
     assert content == json.loads((directory / "runs" / "config" / "summary.json").read_text())
     assert (content["exit_code"], content["state"]) == (0, "finished")
+    for event in events:
+        assert set(event) == {"v", "event", "at", *EVENTS[event["event"]].fields}
+    names = [event["event"] for event in events]
+    assert (names[0], names[-1], names.count("accepted"), names.count("done")) == ("run", "run_ended", 4, 4)
     assert main(["status"]) == 0
     assert main(["merge"]) == 0
     assert "pending" not in capsys.readouterr().err
+
+
+def test_events_come_at_once(directory: Path) -> None:
+    """In a pipe each line is there when it happens, not when a buffer is full; standard error likewise."""
+    with start(directory, "run", "--json", "--set", "sandbox.pace=1", "--set", "polling.max_interval_s=0.1") as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        names = [json.loads(child.stdout.readline())["event"] for _ in range(3)]
+        assert child.poll() is None
+        assert names == ["run", "planned", "accepted"]
+        assert "run  serial=1" in child.stderr.readline()
+        assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=60)
 
 
 def test_a_run_stops_at_its_deadline(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

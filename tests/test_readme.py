@@ -175,3 +175,20 @@ def test_its_three_lines_are_the_examples(tmp_path: Path) -> None:
     shown = [line for line in block("three lines of the example's master.csv").splitlines() if "---" not in line]
     assert len(shown) == 4
     assert set(shown) <= set(rows)
+
+
+@pytest.mark.parametrize("page", ["README", "programs"])
+async def test_its_calls_from_python_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands there for Python does what it says, with the job that `init` writes."""
+    assert main(["init", str(tmp_path)]) == 0
+    monkeypatch.chdir(tmp_path)
+    shutil.copy("config.toml", "spring.toml")
+    (example,) = re.findall(r"```python\n(.*?)```", README if page == "README" else PAGES[page], re.DOTALL)
+    if page == "README":  # it stands in a function of the reader's
+        example = "import orchestrator\nasync def main():\n" + "".join(f"    {line}\n" for line in example.splitlines())
+    said: list[str] = []
+    names = {"__name__": "example", "print": lambda *words: said.append(" ".join(map(str, words)))}
+    exec(compile(example, page, "exec"), names)  # noqa: S102 - our own manual
+    await names["main"]()  # type: ignore[operator]
+    assert any("'event': 'accepted'" in line for line in said)
+    assert said[-1].startswith("0 ")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shlex
 import shutil
 import signal
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from orchestrator import __version__
 from orchestrator.errors import EXIT_CODES, ExitCode, OrchestratorError
 from orchestrator.interrupts import Interrupted, interruptible
 from orchestrator.redact import mask_numbers
@@ -45,6 +45,9 @@ ORDER: Final = (
 )
 """The commands in the order in which a job needs them, which is that of the help."""
 
+DEFAULT_CONFIG: Final = "config.toml"
+DISTRIBUTION: Final = "numbercheck-orchestrator"
+
 MIN_WIDTH: Final = 30
 MAX_WIDTH: Final = 80
 """The width of help, in columns, follows the terminal's between these."""
@@ -59,6 +62,17 @@ class Formatter(click.HelpFormatter):
     def __init__(self, width: int | None = None, max_width: int | None = None) -> None:
         columns = min(max_width or MAX_WIDTH, shutil.get_terminal_size().columns)
         super().__init__(width=width or max(columns, MIN_WIDTH))
+
+
+def _is_configuration(word: str) -> bool:
+    """Whether somebody who types `word` alone means a job's configuration: its file, or the folder that `init` made."""
+    return word.endswith(".toml") or (not word.startswith("-") and (Path(word) / DEFAULT_CONFIG).is_file())
+
+
+def _as_option(word: str, stray: str) -> list[str]:
+    if word != stray:
+        return [word]
+    return ["-c", word if word.endswith(".toml") else str(Path(word) / DEFAULT_CONFIG)]
 
 
 class HelpedContext(click.Context):
@@ -77,6 +91,18 @@ class Helped(click.Command):
         self._example = example
         self._codes = codes
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments; say what is meant by a configuration that is named without -c."""
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            stray = next(filter(_is_configuration, typed), None)
+            if stray is None or "unexpected extra argument" not in error.message:
+                raise
+            meant = shlex.join([*ctx.command_path.split(), *(word for it in typed for word in _as_option(it, stray))])
+            raise click.UsageError(f"A configuration goes behind -c: {meant}", ctx) from error
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write example and exit codes; an example is not wrapped, or it could not be copied."""
         if self._example:
@@ -92,10 +118,40 @@ class Commands(Helped, click.Group):
 
     command_class = Helped
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; say what is meant by a configuration in its place."""
+        if _is_configuration(args[0]):
+            meant = shlex.join(["orchestrator", "run", *_as_option(args[0], args[0]), *args[1:]])
+            raise click.UsageError(
+                f"A command comes first, such as run, and a configuration goes behind -c: {meant}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `ORDER`."""
         del ctx
         return sorted(self.commands, key=ORDER.index)
+
+
+def _say_version(context: click.Context, _option: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's own form
+    """Print what a report of a fault needs: the versions of the program, of Python and of each library."""
+    if not asked or context.resilient_parsing:
+        return
+    import platform
+    from importlib import metadata
+
+    from orchestrator.ledger.sqlite import VERSION
+
+    lines = [streams.this_version(), f"{platform.platform()}, {VERSION}"]
+    with suppress(metadata.PackageNotFoundError):  # it runs from where it was unpacked
+        for line in metadata.requires(DISTRIBUTION) or ():
+            if "extra ==" not in line and (found := re.match(r"[\w.-]+", line)):
+                with suppress(metadata.PackageNotFoundError):  # this Python or machine does without
+                    lines.append(f"{found[0]} {metadata.version(found[0])}")
+    streams.put("\n".join(lines))
+    context.exit()
 
 
 @click.group(
@@ -104,7 +160,14 @@ class Commands(Helped, click.Group):
     codes=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(__version__, message="%(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Say the version, and what it runs with.",
+)
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Check very large lists of phone numbers with a paid bulk API.
@@ -221,7 +284,12 @@ def job_command(function: Function) -> Function:
         streams.hide(*secrets_in(settings, os.environ))
         return function(settings, **options)
 
-    click.option("--json", "as_json", is_flag=True, help="End standard output with one line of JSON.")(configured)
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print JSON: run an event a line, and every command one object as the last line.",
+    )(configured)
     click.option(
         "--set",
         "overrides",
@@ -234,7 +302,7 @@ def job_command(function: Function) -> Function:
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        default=Path("config.toml"),
+        default=Path(DEFAULT_CONFIG),
         show_default=True,
         help="The job's configuration.",
     )(configured)

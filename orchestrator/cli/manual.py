@@ -35,7 +35,7 @@ def title(page: Traversable) -> str:
 
 
 @commands.command("help", short_help="Read the manual.", example="help held")
-@click.argument("topic", required=False)
+@click.argument("topic", required=False, shell_complete=lambda *_: list(pages()))
 @ending
 def manual_page(topic: str | None) -> int:
     """Print the page on TOPIC, or the list of topics."""
@@ -60,5 +60,5 @@ def _set(page: str) -> str:
 
     console = Console(width=min(MAX_WIDTH, shutil.get_terminal_size().columns), force_terminal=True)
     with console.capture() as captured:
-        console.print(Markdown(page))
+        console.print(Markdown(page, hyperlinks=False))  # spelt out: not every terminal opens them
     return captured.get().rstrip()

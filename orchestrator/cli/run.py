@@ -80,7 +80,7 @@ def run(
         deadline, why = known
         streams.say(f"the deadline is in {seconds(deadline)}, because {why}; --deadline sets another")
     options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after, quote=quote)
-    work = run_job(settings, options, world=real_world())
+    work = run_job(settings, options, hear=streams.put_json if as_json else None, world=real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:
         content = until_done(work)

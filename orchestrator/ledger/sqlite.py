@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from orchestrator.errors import StorageError
 from orchestrator.files import FILE_MODE, PART_SUFFIX, disk_errors, make_private_directory, sync_directory
@@ -19,6 +19,8 @@ from orchestrator.ledger.connection import RESTORE, Connection
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
+
+VERSION: Final = f"SQLite {sqlite3.sqlite_version}"
 
 _ERRORS_OF_A_CHANGE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 """A violated constraint says nothing about the disk; every other error of SQLite fails the transaction as a whole."""
