@@ -256,6 +256,7 @@ def _load(file: BufferedReader, count: int) -> list[npt.NDArray[Any]]:
     return [load_array(file) for _ in range(count)]
 
 
-def private_file(path: Path) -> IO[bytes]:
-    """Open a new file for writing, which is not synced; raises `OSError`."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb")
+def private_file(path: Path, *, append: bool = False) -> IO[bytes]:
+    """Open a file for writing, which is not synced, new or at its end; raises `OSError`."""
+    mode = os.O_APPEND if append else os.O_TRUNC
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | mode, FILE_MODE), "wb")

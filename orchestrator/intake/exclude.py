@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 
+SAVED_ROWS = 5_000_000
+"""Known numbers that are looked at together."""
+
+
 async def read_exclude(
     job: JobSettings, workers: Workers, folder: Path, save_for: Path | None = None
 ) -> tuple[tuple[ExcludeList, ...], tuple[str, ...]]:
@@ -59,6 +63,8 @@ def sort_numbers(files: Sequence[Path], save_for: Path | None, path: Path) -> No
     numbers = numbers[numbers > 0]
     with disk_errors(path):
         if save_for is not None:
-            numbers = np.setdiff1d(numbers, np.load(save_for, allow_pickle=False), assume_unique=True)
+            known = np.load(save_for, mmap_mode="r", allow_pickle=False)
+            for begin in range(0, len(known), SAVED_ROWS):
+                numbers = np.setdiff1d(numbers, known[begin : begin + SAVED_ROWS], assume_unique=True)
         with private_file(path) as file:
             save_array(file, numbers)

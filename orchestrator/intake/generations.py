@@ -14,10 +14,11 @@ from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.known_numbers import KnownPlaces
 from orchestrator.intake.list_reading import read_list, take_over
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.sources.find import find_inputs
-from orchestrator.jobdir.arrays import pack_places, save_array, unpack_places
+from orchestrator.jobdir.arrays import pack_order, pack_places, save_blocks, unpack_places
 from orchestrator.jobdir.chunk_files import read_chunk, write_chunk
 from orchestrator.jobdir.column_files import read_columns, write_columns
 from orchestrator.jobdir.layout import EXTENDING, chunk_folder, chunk_path, columns_path, rows_path
@@ -25,7 +26,7 @@ from orchestrator.jobdir.row_files import read_rows, rows_bytes, write_rows
 from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -125,26 +126,24 @@ async def extend_list(
     make_private_directory(scratch)
     try:
         uncut = partial(_uncut, job.chunk_size)
-        old = np.concatenate([_numbers(job.directory, chunk) for chunk in known])
         with disk_errors(scratch), private_file(scratch / "known") as file:
-            save_array(file, old)
+            save_blocks(file, _blocks(job.directory, known), sum(chunk.rows for chunk in known))
         longer = replace(job, inputs=inputs, directory=scratch)
         read = await read_list(longer, uncut, workers, stdin, keep=kept.keep, save_for=scratch / "known")
         _check_columns(read.counts.columns, kept.columns)
-        listed = np.concatenate([_numbers(scratch, chunk) for chunk in read.chunks])
-        places = _places(old, listed)
-        is_new = np.ones(len(listed), np.bool_)
-        is_new[places] = False
+        blocks = _blocks(job.directory, known), _blocks(scratch, read.chunks)
+        places = KnownPlaces(*blocks, read.counts.accepted, scratch / "places")
+        is_new = places.is_new
         chunks = _write_added(job, scratch, read, is_new, limits, first_chunk) if is_new.any() else []
-        order = np.concatenate([places, np.flatnonzero(is_new)])
+        order = pack_order(places.order())
+        _remove(scratch / "places")
         _remove(chunk_folder(scratch))
         with disk_errors(scratch):
             (scratch / "known").unlink()
     except BaseException:
         _remove(scratch)
         raise
-    packed = pack_places(order) if (np.diff(order) < 0).any() else None
-    return Extension(replace(read.listed, order=packed), tuple(chunks))
+    return Extension(replace(read.listed, order=order), tuple(chunks))
 
 
 def take_lists(directory: Path, lists: Mapping[str, str]) -> list[str]:
@@ -181,25 +180,16 @@ def _numbers(directory: Path, chunk: Chunk) -> Numbers:
     return found.numbers
 
 
+def _blocks(directory: Path, chunks: Iterable[Chunk]) -> Iterator[Numbers]:
+    return (_numbers(directory, chunk) for chunk in chunks)
+
+
 def _check_columns(found: tuple[str, ...], kept: tuple[str, ...]) -> None:
     if found != kept:
         raise ChangedError(
             f"the list has the columns {', '.join(found)} to keep, the job has {', '.join(kept)}; give the tables the "
             "same columns, or begin a new job in another directory"
         )
-
-
-def _places(old: Numbers, listed: Numbers) -> NDArray[np.int64]:
-    """Return where the `old` numbers stand in a list; raises `ChangedError` when it lacks some."""
-    by_value = np.argsort(listed, kind="stable")
-    nearest = np.searchsorted(listed, old, sorter=by_value)
-    places = by_value[np.minimum(nearest, len(listed) - 1)]
-    if lacking := int((listed[places] != old).sum()):
-        raise ChangedError(
-            f"the list lacks {lacking:,} numbers that the job has already; --extend only adds: bring them back, or "
-            "begin a new job in another directory"
-        )
-    return places
 
 
 def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
@@ -214,18 +204,24 @@ def _write_added(
     limits: Callable[[int], ChunkLimits],
     first_chunk: int,
 ) -> list[Chunk]:
-    numbers = np.concatenate([_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read.chunks])
+    added = int(is_new.sum())
+    numbers = (_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read.chunks)
     records = _added_records(scratch, read, is_new)
-    first_row = len(is_new) - len(numbers)
+    first_row = len(is_new) - added
     chunks = []
-    start = 0
-    for chunk, size in enumerate(chunk_sizes(len(numbers), limits(len(numbers))), start=first_chunk):
+    ready = np.empty(0, np.int64)
+    for chunk, size in enumerate(chunk_sizes(added, limits(added)), start=first_chunk):
         columns_sha256 = ""
         if read.counts.columns:
             columns_sha256 = write_columns(columns_path(job.directory, chunk), islice(records, size))
-        sha256 = write_chunk(job.directory, chunk, numbers[start : start + size])
-        chunks.append(Chunk(chunk, first_row + start, size, sha256, columns_sha256=columns_sha256))
-        start += size
+        parts = [ready]
+        while sum(map(len, parts)) < size:
+            parts.append(next(numbers))
+        ready = np.concatenate(parts)
+        sha256 = write_chunk(job.directory, chunk, ready[:size])
+        chunks.append(Chunk(chunk, first_row, size, sha256, columns_sha256=columns_sha256))
+        ready = ready[size:]
+        first_row += size
     return chunks
 
 

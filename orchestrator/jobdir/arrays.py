@@ -17,6 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from io import BufferedReader
     from pathlib import Path
 
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 def write_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
     """Write the values of an array, row by row; raises `OSError`."""
     file.write(np.ascontiguousarray(array).data)
+
+
+def save_blocks(file: IO[bytes], blocks: Iterable[npt.NDArray[np.int64]], count: int) -> None:
+    """Write blocks of `count` integers in all as one array in the npy format; raises `OSError`."""
+    said = np.lib.format.header_data_from_array_1_0(np.empty(0, np.int64))
+    np.lib.format.write_array_header_1_0(file, said | {"shape": (count,)})
+    for block in blocks:
+        write_array(file, block)
 
 
 def save_array(file: IO[bytes], array: npt.NDArray[Any]) -> None:
@@ -55,6 +64,19 @@ def read_array(path: Path, dtype: npt.DTypeLike, count: int, offset: int = 0) ->
 def pack_places(places: npt.NDArray[np.int64]) -> bytes:
     """Return places in a list as bytes for the ledger: hardly any where they count up, some bits where most do."""
     return zlib.compress(np.diff(places, prepend=0).astype("<i8").tobytes(), 1)
+
+
+def pack_order(blocks: Iterable[npt.NDArray[np.int64]]) -> bytes | None:
+    """Do the same for an order of all rows, block by block; None where it is that of the list."""
+    packer = zlib.compressobj(1)
+    parts = []
+    last, is_ascending = 0, True
+    for places in blocks:
+        steps = np.diff(places, prepend=last)
+        is_ascending = is_ascending and not bool((steps < 0).any())
+        parts.append(packer.compress(steps.astype("<i8").tobytes()))
+        last = int(places[-1]) if len(places) else last
+    return None if is_ascending else b"".join((*parts, packer.flush()))
 
 
 def unpack_places(packed: bytes) -> npt.NDArray[np.int64]:
