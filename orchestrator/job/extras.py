@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import PieceDiedError
 from orchestrator.files import make_private_directory
-from orchestrator.jobdir.extra_files import Kind, read_extras_head
+from orchestrator.jobdir.extra_files import ExtrasHead, Kind, read_extras_head
 from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
 from orchestrator.logger import log
 from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
@@ -70,7 +70,10 @@ async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind]
 
     A result that can't be read any more has none: its cells are empty, and that is said.
     """
-    wanted = await asyncio.to_thread(lambda: [order for order in extras.orders if not _is_made(order[0])])
+    heads = await asyncio.to_thread(
+        lambda: {order.target: read_extras_head(order.target) for order, _ in extras.orders}
+    )
+    wanted = [(order, rows) for order, rows in extras.orders if not _is_of(heads[order.target], order)]
     for folder in {order.target.parent for order, _ in wanted}:
         await asyncio.to_thread(make_private_directory, folder)
     waiting, pieces = deque(wanted), []
@@ -78,20 +81,17 @@ async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind]
         pieces.append(together(waiting, rows=itemgetter(1)))
     outcomes = await asyncio.gather(*(_take(workers, piece) for piece in pieces))
     _tell([outcome for outcomes_of_piece in outcomes for outcome in outcomes_of_piece])
-    return await asyncio.to_thread(_kinds, extras)
-
-
-def _kinds(extras: Extras) -> tuple[dict[str, Kind], ...]:
+    # Only what was written now is read again: a job may have a hundred thousand of these files.
+    heads |= await asyncio.to_thread(lambda: {order.target: read_extras_head(order.target) for order, _ in wanted})
     kinds = {platform: dict.fromkeys(names, Kind.NOTHING) for platform, names in extras.wanted.columns.items()}
     for order, _ in extras.orders:
-        if (head := read_extras_head(order.target)) is not None:
+        if (head := heads[order.target]) is not None:
             known = kinds[order.platform]
             known |= {name: max(known[name], kind) for name, kind in zip(head.names, head.kinds, strict=True)}
     return tuple(kinds.values())
 
 
-def _is_made(order: ExtrasOrder) -> bool:
-    head = read_extras_head(order.target)
+def _is_of(head: ExtrasHead | None, order: ExtrasOrder) -> bool:
     return head is not None and (head.names, head.result_sha256) == (order.names, order.result_sha256)
 
 
