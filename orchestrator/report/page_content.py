@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator import __version__
 from orchestrator.errors import ExitCode
-from orchestrator.jobdir.verdict_words import MEANINGS, OWN_WORDS, VENDORS_WORD, folded, in_order, shown_words
+from orchestrator.jobdir.verdict_words import (
+    MEANINGS,
+    OWN_WORDS,
+    UNANSWERED,
+    VENDORS_WORD,
+    folded,
+    in_order,
+    shown_words,
+)
 from orchestrator.redact import Redactor, mask_numbers, printable
 from orchestrator.report import plots
 from orchestrator.report.printed import count, duration, money, size
@@ -164,12 +172,13 @@ def _running_steps(sources: PageSources) -> list[dict[str, str]]:
     return steps
 
 
-def _steps(sources: PageSources) -> list[dict[str, str]]:
+def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one for each kind of end
     """Say what to do next, each with the command to paste."""
     summary, arguments = sources.summary, sources.arguments
     held, failed = _tasks_in(sources, *HELD), _tasks_in(sources, State.FAILED)
     found = _RUN.search(summary["next"])
     again = found[0] if found else f"orchestrator run {arguments} --after {summary['after']}"
+    unanswered = sum(entry["verdicts"].get(UNANSWERED, 0) for entry in summary["platforms"].values())
     waits = len(sources.decided) or _tasks_in(sources, State.PLANNED)
     match ExitCode(summary["exit_code"]):
         case ExitCode.HELD if held:
@@ -181,7 +190,9 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:
                 ),
                 _step("Then run again:", again),
             ]
-        case ExitCode.SOME_FAILED | ExitCode.HELD | ExitCode.DONE if waits:
+        case ExitCode.HELD if sources.decided:
+            return [_step("Run again:", again)]
+        case ExitCode.SOME_FAILED | ExitCode.DONE if waits:
             return [_step("Run again:", again)]
         case ExitCode.SOME_FAILED:
             return [
@@ -191,6 +202,14 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:
                     f"orchestrator retry {arguments}",
                 ),
                 _step("Then run again, which sends them:", f"orchestrator run {arguments}"),
+            ]
+        case ExitCode.DONE if unanswered:
+            return [
+                _step(
+                    f"Nothing, unless {_plural(unanswered, 'answer')} that the vendor did not give {_is(unanswered)} worth "
+                    "asking for again. This plans that, shows the cost, and sends nothing:",
+                    f"orchestrator retry {arguments}",
+                )
             ]
         case ExitCode.DONE:
             return [_step("Nothing: every number was asked for on every platform.")]

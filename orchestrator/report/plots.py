@@ -120,7 +120,7 @@ def _svg(chart: Any, width: int) -> str:
         if not node.get("class"):
             node.attrib.pop("class", None)
     root.attrib.pop("id", None)
-    root.set("class", f"plot {'wide' if width == _WIDE else 'narrow'}")
+    root.set("class", f"chart {'wide' if width == _WIDE else 'narrow'}")
     root.set("aria-hidden", "true")
     root.set("focusable", "false")
     return ET.tostring(root, encoding="unicode")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from jinja2 import Environment, StrictUndefined
 
 from orchestrator.errors import ExitCode
 from orchestrator.master import MasterFile, MasterReport
 from orchestrator.records import InputAccount, ListCounts, Money, Passage, RunRecord, Token, Unread
+from orchestrator.report.page import _template
 from orchestrator.report.page_content import SHOWN_TASKS, PageSources, clean, page_content
 from orchestrator.report.plots import course_lines, stacked_bars
 from orchestrator.report.summary import CLOSED, RunFacts, build
@@ -72,11 +71,7 @@ def sources(
 
 
 def page(made: PageSources) -> str:
-    ours = files("orchestrator.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(ours.joinpath("page.html.jinja").read_text("utf-8")).render(
-        page_content(made), style=""
-    )
+    return _template().render(page_content(made))
 
 
 def commands(made: PageSources) -> list[str]:
@@ -89,7 +84,7 @@ AGAIN = "orchestrator run -c spring.toml --deadline 5h30m --after 3.157"
 @pytest.mark.parametrize(
     ("code", "tasks", "expected"),
     [
-        (ExitCode.DONE, {"done": 1}, []),
+        (ExitCode.DONE, {"done": 1}, ["orchestrator retry -c spring.toml"]),
         (ExitCode.DONE, {"done": 1, "planned": 1}, ["orchestrator run -c spring.toml --after 3.157"]),
         (ExitCode.AGAIN, {"planned": 1}, [AGAIN]),
         (ExitCode.HELD, {"in_doubt": 1}, ["orchestrator status --held -c spring.toml", AGAIN]),
@@ -119,6 +114,16 @@ def test_what_is_wrong_is_said_before_the_command() -> None:
     made = sources(ExitCode.OVER_BUDGET, facts={"needed_usd": 60.0}, tasks={"planned": 1})
     (step,) = page_content(made)["steps"]
     assert "max_cost to 60.00 USD or more" in step["text"]
+
+
+def test_a_stopped_platform_is_mended_before_the_next_run() -> None:
+    """With 3 and nothing held, running again is not all; where every number has an answer, nothing is to be done."""
+    (step,) = page_content(sources(ExitCode.HELD, tasks={"planned": 1}))["steps"]
+    assert step["text"].startswith("Nothing more is sent until somebody has done what the reason says")
+    (step,) = page_content(sources(master=replace(MASTER, counts={"instagram": {"yes": 7}}, by_calling_code={})))[
+        "steps"
+    ]
+    assert step == {"text": "Nothing: every number was asked for on every platform.", "command": ""}
 
 
 def test_decisions_wait_for_the_next_run() -> None:
