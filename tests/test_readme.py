@@ -159,7 +159,7 @@ def test_its_lines_for_ci_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Monk
     shell(second)
     workflow = ".github/workflows/orchestrator-spring.yml"
     there = shell("git -C ../there.git ls-tree -r --name-only HEAD").split()
-    assert there == [workflow, "spring/config.toml", "spring/numbers.txt"]
+    assert there == [workflow, *(f"spring/{name}" for name in ("config.schema.json", "config.toml", "numbers.txt"))]
 
 
 def test_its_three_lines_are_the_examples(tmp_path: Path) -> None:

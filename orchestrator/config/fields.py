@@ -8,7 +8,7 @@ import math
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -31,7 +31,7 @@ from orchestrator.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 ALL_FAULTS = "all"
 FAULTS: tuple[str, ...] = (
@@ -78,17 +78,26 @@ def no_hint(_value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A demand on one key; for a list, on each of its items. `hint` may end the message with the way out."""
+    """A demand on one key; for a list, on each of its items. `hint` may end the message with the way out.
+
+    `schema` is as much of it as an editor can check.
+    """
 
     expected: str
     holds: Callable[[Any], bool]
     hint: Callable[[object], str] = no_hint
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 def looks_like(pattern: str) -> Callable[[str], bool]:
     """Return a check that a whole text matches `pattern`."""
     compiled = re.compile(pattern)
     return lambda text: compiled.fullmatch(text) is not None
+
+
+def whole(pattern: str) -> Mapping[str, Any]:
+    """Return what a schema says of texts that match `pattern` from end to end."""
+    return {"pattern": f"^(?:{pattern})$"}
 
 
 def is_plain(text: str) -> bool:
@@ -235,91 +244,130 @@ def fault_hint(value: object) -> str:
 
 
 _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
-_PAUSE = Rule(f"a number > 0, up to {_MAX_WAIT_S:,}", _is_a_wait)
-_RATE = Rule(f"a number ≥ {_MIN_RATE:g}, or inf", lambda rate: rate >= _MIN_RATE)
+_PAUSE = Rule(f"a number > 0, up to {_MAX_WAIT_S:,}", _is_a_wait, schema={"maximum": _MAX_WAIT_S})
+_RATE = Rule(f"a number ≥ {_MIN_RATE:g}, or inf", lambda rate: rate >= _MIN_RATE, schema={"minimum": _MIN_RATE})
 _FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
 _FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
-_FILLED = Rule("text that is not empty", is_plain)
-_HEADER = Rule("text that is not empty", is_header)
-_FILE = Rule("a file's path", is_path, path_hint)
-_COUNT = Rule(f"a whole number from 1 to {_MAX_ROWS:,}", lambda number: number <= _MAX_ROWS)
+_PLAIN: Mapping[str, Any] = {"pattern": r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
+_FILLED = Rule("text that is not empty", is_plain, schema=_PLAIN)
+_HEADER = Rule("text that is not empty", is_header, schema={"pattern": r"\S"})
+_PATH = whole(r"[^\x00-\x1f\x7f]+")  # an empty one is none, one of blanks is a name below the configuration's folder
+_FILE = Rule("a file's path", is_path, path_hint, _PATH)
+_NO_CONTROL = Rule(
+    "text without control characters", lambda text: not _CONTROL.search(text), schema=whole(r"[^\x00-\x1f\x7f]*")
+)
+_VARIABLE = Rule(
+    "the name of an environment variable, in capital letters, digits and _",
+    is_variable_name,
+    schema=whole(rf"(?:[A-Z][A-Z0-9]{{0,{_KEY_LENGTH - 2}}}|[A-Z0-9]*_[A-Z0-9_]*)"),
+)
+_COUNT = Rule(
+    f"a whole number from 1 to {_MAX_ROWS:,}", lambda number: number <= _MAX_ROWS, schema={"maximum": _MAX_ROWS}
+)
 
 RULES: dict[tuple[type, str], Rule] = {
     (JobSettings, "name"): Rule(
         'up to 64 letters, digits, ".", "_" and "-", the first a letter or a digit (it becomes part of file names)',
         looks_like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
+        schema=whole(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"),
     ),
-    (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_path, path_hint),
+    (JobSettings, "inputs"): Rule('a file, a glob or "-"', is_path, path_hint, _PATH),
     (JobSettings, "exclude"): Rule(
         "a file or a glob",
         lambda text: is_path(text) and text != "-",
         lambda value: "" if value == "-" else path_hint(value),
+        {**_PATH, "not": {"const": "-"}},
     ),
-    (JobSettings, "directory"): Rule("a directory's path", is_path, path_hint),
+    (JobSettings, "directory"): Rule("a directory's path", is_path, path_hint, _PATH),
     (JobSettings, "chunk_size"): _COUNT,
     (JobSettings, "column"): _HEADER,
     (JobSettings, "sheet"): _FILLED,
     (JobSettings, "default_region"): Rule(
-        'an ISO 3166 country code such as "CH"', lambda text: text in regions(), region_hint
+        'an ISO 3166 country code such as "CH"', lambda text: text in regions(), region_hint, whole("[A-Z]{2}")
     ),
     (VendorSettings, "base_url"): Rule(
-        f'"{SANDBOX}" or an https URL without credentials, query and fragment', is_base_url, base_url_hint
+        f'"{SANDBOX}" or an https URL without credentials, query and fragment',
+        is_base_url,
+        base_url_hint,
+        whole(rf"{SANDBOX}|https://[^\s?#@\\]+|http://(?:localhost|127\.[0-9.]+|\[::1\])[^\s?#@\\]*"),
     ),
-    (VendorSettings, "api_key_env"): Rule(
-        "the name of an environment variable, in capital letters, digits and _", is_variable_name
-    ),
+    (VendorSettings, "api_key_env"): _VARIABLE,
     (VendorSettings, "api_key_file"): _FILE,
-    (VendorSettings, "user_id"): Rule("text without control characters", lambda text: not _CONTROL.search(text)),
+    (VendorSettings, "user_id"): _NO_CONTROL,
     (VendorSettings, "result_hosts"): Rule(
-        'a host such as "files.example.com", without scheme and path', lambda text: _HOST.fullmatch(text) is not None
+        'a host such as "files.example.com", without scheme and path',
+        lambda text: _HOST.fullmatch(text) is not None,
+        schema=whole(_HOST.pattern),
     ),
-    (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy, proxy_hint),
+    (VendorSettings, "proxy"): Rule("an http or https URL", is_proxy, proxy_hint, whole(r"|https?://\S+")),
     (VendorSettings, "requests_per_second"): _RATE,
     (PlatformSettings, "requests_per_second"): _RATE,
     (PlatformSettings, "path"): Rule(
         'a URL path such as "/v1/tasks": with "/" in front, none at the end, no query',
         looks_like(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+"),
+        schema=whole(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+"),
     ),
-    (PlatformSettings, "task_type"): Rule("text without control characters", lambda text: not _CONTROL.search(text)),
+    (PlatformSettings, "task_type"): _NO_CONTROL,
     (PlatformSettings, "min_rows"): _COUNT,
     (PlatformSettings, "max_rows"): _COUNT,
     (PlatformSettings, "billing_block"): _COUNT,
-    (PlatformSettings, "price_per_10000"): Rule(f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE),
+    (PlatformSettings, "price_per_10000"): Rule(
+        f"a number from 0 to {_MAX_PRICE:,}", lambda usd: usd <= _MAX_PRICE, schema={"maximum": _MAX_PRICE}
+    ),
     (PlatformSettings, "result_columns"): _HEADER,
     (PlatformSettings, "extra_columns"): Rule(
-        "a column's name, with a letter or a digit in it", lambda text: any(map(str.isalnum, text)) and is_header(text)
+        "a column's name, with a letter or a digit in it",
+        lambda text: any(map(str.isalnum, text)) and is_header(text),
+        schema={"pattern": r"[^\W_]"},
     ),
-    (PollingSettings, "min_interval_s"): Rule(f"a number from 0 to {_MAX_WAIT_S:,}", _is_a_wait),
+    (PollingSettings, "min_interval_s"): Rule(
+        f"a number from 0 to {_MAX_WAIT_S:,}", _is_a_wait, schema={"maximum": _MAX_WAIT_S}
+    ),
     (PollingSettings, "max_interval_s"): _PAUSE,
     (BackoffSettings, "base_delay_s"): _PAUSE,
     (BackoffSettings, "max_delay_s"): _PAUSE,
     (OutputSettings, "lists"): Rule(
-        'a verdict such as "yes" (it becomes part of a file\'s name)', looks_like(r"[a-z0-9][a-z0-9 /:_-]{0,31}")
+        'a verdict such as "yes" (it becomes part of a file\'s name)',
+        looks_like(r"[a-z0-9][a-z0-9 /:_-]{0,31}"),
+        schema=whole(r"[a-z0-9][a-z0-9 /:_-]{0,31}"),
     ),
     (OutputSettings, "keep_columns"): Rule(
-        "text that is not empty", lambda value: isinstance(value, bool) or is_header(value)
+        "text that is not empty", lambda value: isinstance(value, bool) or is_header(value), schema={"pattern": r"\S"}
     ),
-    (NotifySettings, "url"): Rule("an http or https URL without credentials", is_webhook),
+    (NotifySettings, "url"): Rule(
+        "an http or https URL without credentials", is_webhook, schema=whole(r"|https?://[^\s@]+")
+    ),
     (NotifySettings, "url_env"): Rule(
         "the name of an environment variable, in capital letters, digits and _",
         lambda text: text == "" or is_variable_name(text),
+        schema={"anyOf": [{"const": ""}, _VARIABLE.schema]},
     ),
-    (NotifySettings, "secret_env"): Rule(
-        "the name of an environment variable, in capital letters, digits and _", is_variable_name
-    ),
+    (NotifySettings, "secret_env"): _VARIABLE,
     (NotifySettings, "secret_file"): _FILE,
-    (NotifySettings, "metrics"): Rule("a file's path", lambda text: text == "" or is_path(text), path_hint),
+    (NotifySettings, "metrics"): Rule(
+        "a file's path", lambda text: text == "" or is_path(text), path_hint, whole(r"[^\x00-\x1f\x7f]*")
+    ),
     (BudgetSettings, "max_cost"): Rule(
         f"a number from 0 to {_MAX_COST:,}, or inf", lambda usd: usd <= _MAX_COST or usd == math.inf
     ),
-    (WorkersSettings, "count"): Rule(f"a whole number from 1 to {_MAX_WORKERS:,}", lambda count: count <= _MAX_WORKERS),
+    (WorkersSettings, "count"): Rule(
+        f"a whole number from 1 to {_MAX_WORKERS:,}",
+        lambda count: count <= _MAX_WORKERS,
+        schema={"maximum": _MAX_WORKERS},
+    ),
     (SandboxSettings, "faults"): Rule(
-        f'a fault of the embedded vendor, or "{ALL_FAULTS}"', lambda text: text in _FAULT_WORDS, fault_hint
+        f'a fault of the embedded vendor, or "{ALL_FAULTS}"',
+        lambda text: text in _FAULT_WORDS,
+        fault_hint,
+        {"enum": list(_FAULT_WORDS)},
     ),
 }
 
 PLATFORM_NAME = Rule(
     'up to 32 small letters, digits, "_" and "-", the first a letter or a digit (it becomes a column and a folder)',
     looks_like(r"[a-z0-9][a-z0-9_-]{0,31}"),
+    schema=whole(r"[a-z0-9][a-z0-9_-]{0,31}"),
 )
-VENDOR_NAME = Rule('up to 32 letters, digits, "_" and "-"', looks_like(r"[A-Za-z0-9_-]{1,32}"))
+VENDOR_NAME = Rule(
+    'up to 32 letters, digits, "_" and "-"', looks_like(r"[A-Za-z0-9_-]{1,32}"), schema=whole(r"[A-Za-z0-9_-]{1,32}")
+)

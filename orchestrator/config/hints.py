@@ -28,15 +28,15 @@ def hints_of(cls: type) -> dict[str, Any]:
     """Return the fields of a settings class with their hints; `X | None` counts as X, since TOML has no null."""
     hints = {}
     for name, hint in get_type_hints(cls, include_extras=True).items():
-        arms = [arm for arm in _arms(hint) if arm is not NoneType]
+        arms = [arm for arm in arms_of(hint) if arm is not NoneType]
         hints[name] = reduce(or_, arms) if arms else hint
     return hints
 
 
 def expectation(hint: Any) -> str:
     """Describe the values that `hint` allows."""
-    core, limits = _split(hint)
-    if arms := _arms(hint):
+    core, limits = split_hint(hint)
+    if arms := arms_of(hint):
         words_of_arms = (["true", "false"] if arm is bool else [expectation(arm)] for arm in arms)
         return listed(chain.from_iterable(words_of_arms), "or")
     if is_list(hint):
@@ -53,26 +53,26 @@ def is_list(hint: Any) -> bool:
 
 
 def item_hint(hint: Any) -> Any:
-    return get_args(_split(_list_hint(hint))[0])[0]
+    return get_args(split_hint(_list_hint(hint))[0])[0]
 
 
 def words_of(hint: Any) -> list[str]:
     """Return the words that an enumeration allows; empty for any other hint."""
-    core, _ = _split(hint)
+    core, _ = split_hint(hint)
     return [member.value for member in core] if isinstance(core, type) and issubclass(core, Enum) else []
 
 
-def _arms(hint: Any) -> tuple[Any, ...]:
+def arms_of(hint: Any) -> tuple[Any, ...]:
     """Return what a union allows; nothing for any other hint."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
 
 
 def _list_hint(hint: Any) -> Any:
-    return next((arm for arm in _arms(hint) or (hint,) if get_origin(_split(arm)[0]) is tuple), None)
+    return next((arm for arm in arms_of(hint) or (hint,) if get_origin(split_hint(arm)[0]) is tuple), None)
 
 
 def _list_words(item: Any, *, at_least_one: bool) -> str:
-    core, limits = _split(item)
+    core, limits = split_hint(item)
     if words := words_of(core):
         return f"a list of {listed(map(shown, words), 'or')}"
     if at_least_one:
@@ -91,7 +91,8 @@ def _range_words(limits: tuple[Any, ...]) -> str:
     return ""
 
 
-def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+def split_hint(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return what a hint allows, and its limits."""
     if get_origin(hint) is Annotated:
         core, *limits = get_args(hint)
         return core, tuple(limits)

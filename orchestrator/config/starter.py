@@ -15,7 +15,17 @@ from orchestrator.files import disk_errors, make_private_directory, replacing
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-STARTER_FILES = ("config.toml", "numbers.txt")
+SCHEMA_FILE = "schema.json"
+NEXT_TO_CONFIG = "config.schema.json"
+"""The schema of the configuration in the package, and beside one: its first line names it."""
+
+STARTER_FILES = {
+    "config.toml": "sample/config.toml",
+    "numbers.txt": "sample/numbers.txt",
+    NEXT_TO_CONFIG: SCHEMA_FILE,
+}
+"""What is written, and what it is in the package."""
+
 SHARED_MODE = 0o644
 """A pipeline's file is no secret: whoever works with the repository reads it."""
 
@@ -28,7 +38,7 @@ class CiSystem(StrEnum):
 
 
 def write_starter(directory: Path) -> tuple[Path, ...]:
-    """Write `config.toml` and `numbers.txt` into `directory`, which is made as needed, and return their paths.
+    """Write configuration, list and schema into `directory`, which is made as needed, and return their paths.
 
     Raises `UsageError`, and writes nothing, when one of them exists; `StorageError` when the disk fails.
     """
@@ -36,10 +46,9 @@ def write_starter(directory: Path) -> tuple[Path, ...]:
     if taken := [str(path) for path in paths if path.exists() or path.is_symlink()]:
         raise UsageError(f"{', '.join(taken)}: already there, and not overwritten; choose another directory")
     make_private_directory(directory)
-    sample = resources.files("orchestrator.config") / "sample"
     for path in paths:
         with replacing(path) as file:
-            file.write((sample / path.name).read_bytes())
+            file.write((resources.files("orchestrator.config") / STARTER_FILES[path.name]).read_bytes())
     return paths
 
 

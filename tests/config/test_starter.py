@@ -10,11 +10,13 @@ import pytest
 from orchestrator.config import load, write_starter
 from orchestrator.errors import UsageError
 
+FILES = ("config.toml", "numbers.txt", "config.schema.json")
+
 
 def test_the_starter_loads_as_it_is(folder: Path) -> None:
     """The written configuration is right, has a name, asks the embedded vendor, and its list lies beside it."""
     paths = write_starter(folder / "new" / "job")
-    assert paths == (folder / "new" / "job" / "config.toml", folder / "new" / "job" / "numbers.txt")
+    assert paths == tuple(folder / "new" / "job" / name for name in FILES)
     settings = load(paths[0])
     assert settings.is_sandbox
     assert (settings.job.name, settings.job.directory) == ("trial", folder / "new" / "job" / "runs" / "trial")
@@ -26,10 +28,10 @@ def test_the_starter_loads_as_it_is(folder: Path) -> None:
 def test_the_starter_is_private(folder: Path) -> None:
     """Numbers stand in the list, so its files and its new directory are the owner's."""
     paths = write_starter(folder / "new")
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (*paths, folder / "new")] == [0o600, 0o600, 0o700]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (*paths, folder / "new")] == [0o600, 0o600, 0o600, 0o700]
 
 
-@pytest.mark.parametrize("name", ["config.toml", "numbers.txt"])
+@pytest.mark.parametrize("name", FILES)
 def test_nothing_is_overwritten(folder: Path, name: str) -> None:
     """A file that is there stays as it is, and nothing is written beside it; a dangling link counts as there."""
     (folder / name).symlink_to("nowhere")
@@ -41,7 +43,7 @@ def test_nothing_is_overwritten(folder: Path, name: str) -> None:
 
 def test_the_starter_says_how_to_go_live(folder: Path) -> None:
     """With the changes that its comments name, the same file is a real vendor's job."""
-    path, _ = write_starter(folder)
+    path, *_ = write_starter(folder)
     text = path.read_text()
     text = text.replace('name = "trial"', 'name = "spring"').replace("# max_cost", "max_cost")
     path.write_text(text.replace('"sandbox"  ', '"https://api.ekycpro.com"  '))
