@@ -206,8 +206,8 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
         case ExitCode.DONE if unanswered:
             return [
                 _step(
-                    f"Nothing, unless {_plural(unanswered, 'answer')} that the vendor did not give {_is(unanswered)} worth "
-                    "asking for again. This plans that, shows the cost, and sends nothing:",
+                    f"Nothing, unless {_plural(unanswered, 'missing answer')} {_is(unanswered)} worth asking for "
+                    "again. This plans that, shows the cost, and sends nothing:",
                     f"orchestrator retry {arguments}",
                 )
             ]
@@ -218,8 +218,8 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
             return [_step(f"Run again{f', in {duration(wait_s)} or later' if wait_s else ''}:", again)]
         case _:
             before, _, after = summary["next"].partition(again)
-            text = f"{clean(before[:1].upper() + before[1:]).strip()} …{clean(after)}" if after else clean(before)
-            return [_step(text.strip(), again)]
+            text = clean(before[:1].upper() + before[1:]).strip()
+            return [_step(f"{text} …{clean(after)}" if after else text, again)]
 
 
 def _step(text: str, command: str = "") -> dict[str, str]:
