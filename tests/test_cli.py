@@ -591,6 +591,16 @@ def test_the_last_line_of_a_run_is_its_summary(directory: Path, capsys: pytest.C
     assert "pending" not in capsys.readouterr().err
 
 
+def test_off_a_terminal_a_task_has_one_line(directory: Path) -> None:
+    """That it was accepted; beside those there is a handful a run, and one a minute."""
+    (directory / "numbers.txt").write_text("".join(f"+{41_790_000_000 + n}\n" for n in range(60)))
+    done = run(directory, "run")
+    lines = [line for line in done.stderr.splitlines() if " accepted  " not in line]
+    assert len(done.stderr.splitlines()) - len(lines) == 60
+    assert len(lines) <= 12 + sum(" progress  " in line for line in lines)
+    assert not [line for line in lines if "instagram/0" in line]
+
+
 def test_events_come_at_once(directory: Path) -> None:
     """In a pipe each line is there when it happens, not when a buffer is full; standard error likewise."""
     with start(directory, "run", "--json", "--set", "sandbox.pace=1", "--set", "polling.max_interval_s=0.1") as child:

@@ -45,14 +45,14 @@ from orchestrator.logger import log
 from orchestrator.report import streams, summary
 from orchestrator.report.log import Hear, LogSink, logging_to, wants_bars
 from orchestrator.report.printed import seconds
-from orchestrator.report.progress import progress
+from orchestrator.report.progress import ProgressTeller, progress
 from orchestrator.report.readings import Money, Overview
 from orchestrator.report.streams import as_argument, job_arguments
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.job.budget import Objection, PlannedCost
@@ -185,7 +185,7 @@ class _Run:
                 at_start = await self._writer.do(self._summary)
                 summary.write(self._settings.job.directory, at_start)
                 self._notifier.begin(at_start)
-                end = await self._shown(self._work())
+                end = await self._shown(self._work)
             except StoppedError:
                 waiting: tuple[list[str], ...] = ()
                 with suppress(StorageError):  # that the ledger failed is found out when the end is noted
@@ -235,7 +235,7 @@ class _Run:
         finally:
             timer.cancel()
 
-    async def _work(self) -> Ending:
+    async def _work(self, teller: ProgressTeller) -> Ending:
         settings, writer = self._settings, self._writer
         async with Workers(settings.workers.count) as workers:
             plan = bring_in_step(writer, settings, workers, self._world.stdin, extend=self._options.extend)
@@ -248,7 +248,7 @@ class _Run:
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
             for _ in range(2):  # the second time for what the repair of files has sent back to the vendor
-                end = await self._dispatch(workers)
+                end = await self._dispatch(workers, teller)
                 if end.code not in MASTER_CODES:
                     return end
                 if not await self._unless_stopped(repair(versions, settings)):
@@ -260,7 +260,7 @@ class _Run:
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
-    async def _dispatch(self, workers: Workers) -> Ending:
+    async def _dispatch(self, workers: Workers, teller: ProgressTeller) -> Ending:
         """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
         settings = self._settings
         costs, objected = await self._writer.do(self._reckoned)
@@ -296,6 +296,7 @@ class _Run:
                 stopping=self._stop.wished,
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
+            await teller.begin()
             sending = self._keeping_summary(dispatcher.run(submit_only=self._options.submit_only))
             await _beside(keep_page(settings, self._world, workers), sending)
             if not self._stop.reason:
@@ -341,7 +342,7 @@ class _Run:
 
         await _beside(keep(), work)
 
-    async def _shown(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _shown(self, work: Callable[[ProgressTeller], Coroutine[Any, Any, T]]) -> T:
         """Do the work while it is told how far it is, from the ledger."""
 
         async def read() -> Overview:
@@ -353,7 +354,7 @@ class _Run:
         command = f"orchestrator status --held {job_arguments(self._settings)}"
         job = f"{self._settings.job.name}, run {self._serial}"
         with progress(read, self._sink, job=job, command=command, deadline_at=self._deadline_at) as teller:
-            return await _beside(teller.run(), work)
+            return await _beside(teller.run(), work(teller))
 
     def _put_metrics(self, ledger: Ledger, summary: Summary) -> None:
         standings = ledger.platforms.standing()

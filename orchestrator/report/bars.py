@@ -149,7 +149,7 @@ class Bars:
         if now.held or now.failed:
             waiting = ((now.held, "held"), (now.failed, "failed"))
             counts = ", ".join(f"{count(number)} {word}" for number, word in waiting if number)
-            lines += [Text(line, "yellow") for line in _joined([f"{counts}:", self._command], width)]
+            lines += [Text(line, "yellow") for line in _joined([f"{counts}:", self._command], width, gap=" ")]
         return lines
 
     def _rendered(self, parts: Sequence[RenderableType]) -> str:
@@ -207,12 +207,12 @@ def _marked(title: str, cell: str) -> Text:
     return Text(cell, "yellow" if title in {"held", "failed"} and cell != "0" else "")
 
 
-def _joined(facts: Sequence[str], width: int) -> list[str]:
+def _joined(facts: Sequence[str], width: int, gap: str = _GAP) -> list[str]:
     """Put facts into as few lines as they take; one that is longer than a line is wrapped where it is drawn."""
     lines: list[str] = []
     for fact in facts:
-        if lines and len(lines[-1]) + len(_GAP) + len(fact) <= width:
-            lines[-1] += _GAP + fact
+        if lines and len(lines[-1]) + len(gap) + len(fact) <= width:
+            lines[-1] += gap + fact
         else:
             lines.append(fact)
     return lines

@@ -44,6 +44,11 @@ class ProgressTeller:
         self._first: dict[str, Reading] = {}
         self._first_at = 0.0
 
+    async def begin(self) -> None:
+        """Measure speed from here on: what was before is none of the vendor's time."""
+        self._first = {}
+        await self._courses()
+
     async def run(self) -> None:
         """Run until cancelled; raises `StorageError` when the ledger can't be read."""
         loop = asyncio.get_running_loop()

@@ -21,6 +21,7 @@ from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import job_lock
 from orchestrator.ledger.sqlite import SQLite
 from orchestrator.records import Token
+from orchestrator.report.progress import ProgressTeller
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving
 
@@ -374,11 +375,11 @@ async def test_a_ledger_across_a_network_does_not_hold_up_the_loop(case: Case, m
 
     work = _Run._work
 
-    async def watched_work(run: _Run) -> Any:
+    async def watched_work(run: _Run, teller: ProgressTeller) -> Any:
         nonlocal works
         works = True
         try:
-            return await work(run)
+            return await work(run, teller)
         finally:
             works = False
 

@@ -137,6 +137,21 @@ async def test_a_platform_that_joins_later_is_shown_too(standing: MakeStanding) 
     assert all("by_platform=amazon:0/1" in line for line in lines_logged(stream))
 
 
+async def test_speed_is_measured_from_the_first_submit_on(standing: MakeStanding) -> None:
+    """However long the list was read: 200 numbers in 20 s are 600 in a minute."""
+    ledger = FakeLedger(standing(planned=4), standing(planned=4), standing(done=2, planned=2))
+    stream = io.StringIO()
+    with logging_to(stream, clock=lambda: 0.0, environ={}):
+        teller = ProgressTeller(ledger.read)
+        task = asyncio.create_task(teller.run())
+        await asyncio.sleep(10.0)
+        await teller.begin()
+        await asyncio.sleep(20.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert "numbers_per_min=600" in lines_logged(stream)[-1]
+
+
 async def test_while_the_list_is_being_read_there_is_nothing_to_tell() -> None:
     """However long that takes: no line, and no loop that spins."""
     reads = 0
