@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.job.sheet import MasterOrder
     from orchestrator.job.world import World
     from orchestrator.master.number_index import NumberIndex
+    from orchestrator.report.summary import EnrichedContent
     from orchestrator.settings import JobSettings, Settings
 
 
@@ -61,22 +62,23 @@ async def enrich_file(settings: Settings, world: World, path: Path, target: Path
                 return await workers.run(enrich_table, settings.job, known, str(path), target, folder / "table")
 
 
-async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> None:
+async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> list[EnrichReport]:
     """Write every input with verdicts into the job's directory, as `[output] enrich` has it; raises `StorageError`.
 
-    What can't be read any more is left out, and that is said: the master is there, and nothing of it depends on this.
+    Returns what was written, in the order of the inputs. What can't be read any more is left out, and that is said: the
+    master is there, and nothing of it depends on this.
     """
     directory = settings.job.directory
     try:
         found = find_inputs(settings.job)
     except UsageError as error:
         log.warning("inputs_not_enriched", reason=str(error))
-        return
+        return []
     await asyncio.to_thread(make_private_directory, enriched_folder(directory))
     with folder_aside(directory) as folder:
         known = await _known(order, settings.job, workers, folder)
 
-        async def enrich(number: int, one: Input, stem: str) -> None:
+        async def enrich(number: int, one: Input, stem: str) -> EnrichReport | None:
             try:
                 if one.is_standard_input:
                     raise UsageError("standard input can't be read again; keep the list in a file")
@@ -84,11 +86,18 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
                 report = await workers.run(enrich_table, settings.job, known, one.path, target, aside, True)  # noqa: FBT003 - as above
             except (UsageError, PieceDiedError) as error:
                 log.warning("input_not_enriched", input=one.source, reason=str(error))
-            else:
-                log.info("input_enriched", input=one.source, path=str(report.path), rows=report.rows)
+                return None
+            log.info("input_enriched", input=one.source, path=str(report.path), rows=report.rows)
+            return report
 
         stems = zip(found, _stems(found), strict=True)
-        await asyncio.gather(*(enrich(number, one, stem) for number, (one, stem) in enumerate(stems)))
+        reports = await asyncio.gather(*(enrich(number, one, stem) for number, (one, stem) in enumerate(stems)))
+    return [report for report in reports if report is not None]
+
+
+def enriched_files(reports: Sequence[EnrichReport], directory: Path) -> list[EnrichedContent]:
+    """Return what the summary says of tables that were written back: path, from the job's directory, and rows."""
+    return [{"path": report.path.relative_to(directory).as_posix(), "rows": report.rows} for report in reports]
 
 
 def _stems(inputs: Sequence[Input]) -> Iterator[str]:

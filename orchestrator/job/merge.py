@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.job.access import opened
-from orchestrator.job.enrich import enrich_inputs
+from orchestrator.job.enrich import enrich_inputs, enriched_files
 from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
@@ -50,8 +50,8 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
             await repair_directly(ledger, settings, workers, world)
             order = order_master(ledger, settings)
             report = await build_master(order, workers)
-            if settings.output.enrich:
-                await enrich_inputs(order, settings, workers)
-            summary.renew_master(settings.job.directory, report, made_of(ledger, settings))
+            reports = await enrich_inputs(order, settings, workers) if settings.output.enrich else []
+            enriched = enriched_files(reports, settings.job.directory)
+            summary.renew_master(settings.job.directory, report, made_of(ledger, settings), enriched)
             await renew_page(settings, world, workers)
     return report

@@ -27,7 +27,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.balances import ask_for_balances
 from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
-from orchestrator.job.enrich import enrich_inputs
+from orchestrator.job.enrich import enrich_inputs, enriched_files
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
 from orchestrator.job.pages import keep_page, renew_page
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from orchestrator.job.world import World
     from orchestrator.master import MasterReport
     from orchestrator.records import Standing, Task, Token
-    from orchestrator.report.summary import Summary
+    from orchestrator.report.summary import EnrichedContent, Summary
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
@@ -172,6 +172,7 @@ class _Run:
         self._planned = False
         self._planned_usd: float | None = None
         self._master: MasterReport | None = None
+        self._enriched: list[EnrichedContent] = []
         self._dearer = ""
         self._notifier = Notifier(settings.notify, world)
 
@@ -256,7 +257,8 @@ class _Run:
                     order = await writer.do(partial(order_master, settings=settings))
                     self._master = await self._unless_stopped(build_master(order, workers))
                     if settings.output.enrich:
-                        await self._unless_stopped(enrich_inputs(order, settings, workers))
+                        reports = await self._unless_stopped(enrich_inputs(order, settings, workers))
+                        self._enriched = enriched_files(reports, settings.job.directory)
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
@@ -442,6 +444,7 @@ class _Run:
         )
         if self._master:
             content["master_made_of"] = made_of(ledger, self._settings)
+            content["enriched"] = self._enriched
         return content
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _BLOCK_BYTES: Final = 1 << 20
 _SPANS: Final = re.compile(rb"\s+spans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _LETTERS: Final = re.compile(r"[A-Z]+")
-_WIDTH: Final = 18
+_WIDTH, _WIDEST = 18, 42
+"""Characters that an added column shows: its header, within these bounds, beside the arrow of a filter."""
 
 SheetRow = tuple[int, "Sequence[str]"]
 """A row's number, and the texts of its added cells."""
@@ -192,8 +193,11 @@ class _Copy:
         self._write(tag.encode() if old.endswith(b"/>") else tag.replace("/>", ">").encode())
 
     def _widths(self, prefix: str) -> str:
-        first = self._columns.width + 1
-        return f'<{_named(prefix, "col")} min="{first}" max="{self._last}" width="{_WIDTH}" customWidth="1"/>'
+        widths = (min(max(len(name) + 3, _WIDTH), _WIDEST) for name in self._columns.names)
+        return "".join(
+            f'<{_named(prefix, "col")} min="{place}" max="{place}" width="{width}" customWidth="1"/>'
+            for place, width in enumerate(widths, self._columns.width + 1)
+        )
 
 
 def _tag_end(text: bytes) -> int:

@@ -71,7 +71,8 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
-    written = [*master_lines(summary["master"], directory), *_list_lines(summary, directory)]
+    tables = (f"wrote {directory / one['path']}, {count(one['rows'])} rows" for one in summary.get("enriched", ()))
+    written = [*master_lines(summary["master"], directory), *tables, *_list_lines(summary, directory)]
     waiting = section("for a person", _waiting(platforms.values()))
     return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *waiting, *findings(summary)])
 

@@ -65,9 +65,10 @@ class Closed(TypedDict):
     state: str
     next: str
     master: list[MasterContent]
+    enriched: list[EnrichedContent]
 
 
-CLOSED: Closed = {"state": "purged", "next": "", "master": []}
+CLOSED: Closed = {"state": "purged", "next": "", "master": [], "enriched": []}
 """What is said of a job that was purged."""
 
 _STOPPED = "nothing more is sent until somebody has done what the reason says; then {again}"
@@ -136,6 +137,13 @@ class MasterContent(TypedDict):
     rows: int
 
 
+class EnrichedContent(TypedDict):
+    """An input that was written back with verdicts, named from the job's directory."""
+
+    path: str
+    rows: int
+
+
 class Summary(TypedDict):
     """What summary.json has. Times are ISO 8601 in UTC, money is in USD."""
 
@@ -163,6 +171,7 @@ class Summary(TypedDict):
     held: list[str]
     findings: list[str]
     master: list[MasterContent]
+    enriched: NotRequired[list[EnrichedContent]]
     master_made_of: NotRequired[dict[str, Any]]
 
 
@@ -287,10 +296,13 @@ def read(directory: Path) -> dict[str, Any]:
     return content
 
 
-def renew_master(directory: Path, master: MasterReport, made_of: Mapping[str, object]) -> None:
+def renew_master(
+    directory: Path, master: MasterReport, made_of: Mapping[str, object], enriched: Sequence[EnrichedContent] = ()
+) -> None:
     """Tell of another master in the summary that a run has left, if there is one; raises `StorageError`."""
     told = {
         "master": master_files(master),
+        "enriched": list(enriched),
         "master_made_of": dict(made_of),
         "calling_codes": _calling_codes(master),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.job.enrich import enrich_file
 from orchestrator.job.enriched_table import EnrichReport
+from orchestrator.report.printed import summary_text
 from tests.job.conftest import Case
 
 REGION = 'job.default_region="CH"'
@@ -279,6 +281,10 @@ async def test_inputs_come_back_with_the_master(case: Case) -> None:
     assert await case.run() == ExitCode.DONE
     made = case.directory / "enriched"
     assert sorted(path.name for path in made.iterdir()) == ["numbers (2).csv", "numbers.csv"]
+    said = json.loads((case.directory / "summary.json").read_text())
+    assert [one["path"] for one in said["enriched"]] == ["enriched/numbers.csv", "enriched/numbers (2).csv"]
+    assert said["enriched"][1]["rows"] == 2
+    assert f"wrote {made / 'numbers (2).csv'}, 2 rows" in summary_text(said, case.directory)
     rows = records_of(made / "numbers (2).csv", ";")
     known = verdicts(case)
     assert rows == [

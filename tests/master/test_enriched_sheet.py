@@ -18,9 +18,11 @@ SHEET = (
 )
 EXPECTED = (
     '<?xml version="1.0"?><P:worksheet xmlns:P="x"><P:dimension ref="A1:D5"/>'
-    '<P:cols><P:col min="3" max="4" width="18" customWidth="1"/></P:cols><P:sheetData>'
+    '<P:cols><P:col min="3" max="3" width="18" customWidth="1"/>'
+    '<P:col min="4" max="4" width="29" customWidth="1"/></P:cols><P:sheetData>'
     '<P:row r="1"><P:c r="A1" s="7" t="str"><P:v>spans="1" &lt;/row></P:v></P:c>'
-    '<P:c r="C1" s="7" t="str"><P:v>a&amp;b</P:v></P:c><P:c r="D1" s="7" t="str"><P:v>days</P:v></P:c></P:row>'
+    '<P:c r="C1" s="7" t="str"><P:v>a&amp;b</P:v></P:c>'
+    '<P:c r="D1" s="7" t="str"><P:v>mobile.whatsapp.activedays</P:v></P:c></P:row>'
     '<P:row r="2" s="a>b"><P:c r="A2"/><P:c r="B2"/>'
     '<P:c r="C2" t="str"><P:v>_x005F_x0041_</P:v></P:c><P:c r="D2"><P:v>7</P:v></P:c></P:row>'
     '<P:row r="3"/><P:row><P:c><P:v>1</P:v></P:c><P:c r="D4" t="str"><P:v>7; 8</P:v></P:c></P:row>'
@@ -40,7 +42,7 @@ def test_every_tag_and_block(monkeypatch: pytest.MonkeyPatch, prefix: str, block
     if not prefix:
         content, expected = (text.replace("xmlns:=", "xmlns=") for text in (content, expected))
     written = io.BytesIO()
-    columns = AddedColumns(2, 1, ["a&b", "days"], [Kind.TEXT, Kind.WHOLE])
+    columns = AddedColumns(2, 1, ["a&b", "mobile.whatsapp.activedays"], [Kind.TEXT, Kind.WHOLE])
 
     add_columns(io.BytesIO(content.encode()), written.write, columns, ROWS)
 
