@@ -45,7 +45,19 @@ async def rehearse(workers: Workers, directory: Path) -> None:
     expected = Counter(verdict(0, _NAME, number) for number in _NUMBERS)
     shutil.rmtree(folder, ignore_errors=True)  # a killed run left it
     try:
-        checks = _prepared(folder)
+        make_private_directory(folder)
+        chunk = folder / "chunk.txt"
+        with replacing(chunk) as file:
+            file.write("".join(f"{number}\n" for number in _NUMBERS).encode())
+        checks = []
+        for kind, (style, result_format) in _KINDS.items():
+            order = ResultOrder(0, frozenset(), "rehearsal", style, _NAME, chunk, result_format)
+            result = folder / f"{kind}.part"
+            content = result_bytes(order)
+            with replacing(result) as file:
+                file.write(gzip.compress(content) if kind == "gzip" else content)
+            verdicts = folder / f"{kind}.verdicts"
+            checks.append(ResultCheck(result, chunk, verdicts, _NAME, ("activated",), "rehearsal", len(_NUMBERS)))
         outcomes = await workers.run(take_results, checks, limits=check_limits(len(checks) * len(_NUMBERS)))
         for check, outcome in zip(checks, outcomes, strict=True):
             if isinstance(outcome, DamagedResultError):
@@ -65,21 +77,3 @@ async def rehearse(workers: Workers, directory: Path) -> None:
         raise StorageError(f"{reason} (a rehearsal, before anything was sent)") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _prepared(folder: Path) -> tuple[ResultCheck, ...]:
-    """Write a chunk and a result of each kind; return what is to be checked."""
-    make_private_directory(folder)
-    chunk = folder / "chunk.txt"
-    with replacing(chunk) as file:
-        file.write("".join(f"{number}\n" for number in _NUMBERS).encode())
-    checks = []
-    for kind, (style, result_format) in _KINDS.items():
-        order = ResultOrder(0, frozenset(), "rehearsal", style, _NAME, chunk, result_format)
-        result = folder / f"{kind}.part"
-        content = result_bytes(order)
-        with replacing(result) as file:
-            file.write(gzip.compress(content) if kind == "gzip" else content)
-        verdicts = folder / f"{kind}.verdicts"
-        checks.append(ResultCheck(result, chunk, verdicts, _NAME, ("activated",), "rehearsal", len(_NUMBERS)))
-    return tuple(checks)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
-    from orchestrator.records import Chunk, Task
+    from orchestrator.records import Task
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings
@@ -318,7 +318,14 @@ def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> lis
     """Return the retries that ask for numbers of `keys` once more, and are not sent: they would be paid twice."""
     waiting = {task.key for key in keys for task in ledger.tasks.select(State.PLANNED, platform=key.platform)}
     chunks = {chunk.chunk: chunk for chunk in ledger.plan.chunks()}
-    rows = {number: _rows_of(directory, chunks[number]) for number in {key.chunk for key in (*keys, *waiting)}}
+    rows: dict[int, NDArray[np.int64]] = {}
+    for chunk in (chunks[number] for number in {key.chunk for key in (*keys, *waiting)}):
+        if chunk.only is None:
+            rows[chunk.chunk] = np.arange(chunk.first_row, chunk.first_row + chunk.rows)
+        elif chunk.places is None:  # planned by an earlier version
+            rows[chunk.chunk] = read_rows(rows_path(directory, chunk.chunk))
+        else:
+            rows[chunk.chunk] = unpack_places(chunk.places)
     return sorted(
         retry
         for retry in waiting
@@ -328,14 +335,6 @@ def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> lis
             for key in keys
         )
     )
-
-
-def _rows_of(directory: Path, chunk: Chunk) -> NDArray[np.int64]:
-    if chunk.only is None:
-        return np.arange(chunk.first_row, chunk.first_row + chunk.rows)
-    if chunk.places is None:  # planned by an earlier version
-        return read_rows(rows_path(directory, chunk.chunk))
-    return unpack_places(chunk.places)
 
 
 def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -> Settled:

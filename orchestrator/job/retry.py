@@ -103,7 +103,13 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
             to_refetch = [key for key in ledger.quarantine.to_refetch(name) if key not in quarantined]
             findings += _for_free(settings, name, quarantined, to_refetch)
             left_out |= {*quarantined, *to_refetch}
-        lacking = {name: _wanted_still(name, its, excluded) for name, its in _lacking(settings, left_out).items()}
+        lacking = _lacking(settings, left_out)
+        for name, its in lacking.items():
+            keep = ~stand_in(its.numbers, excluded)
+            if not keep.all():
+                left = int((~keep).sum())
+                log.warning("numbers_excluded_by_now", platform=name, numbers=left, help="they are not retried")
+            lacking[name] = its._replace(numbers=its.numbers[keep], rows=its.rows[keep])
         findings += [
             f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
             f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
@@ -138,14 +144,6 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         exit_code=objected.finding_code if objected else ExitCode.SOME_FAILED if findings else ExitCode.DONE,
         planned=objected is None,
     )
-
-
-def _wanted_still(name: str, lacking: _Lacking, excluded: NDArray[np.int64]) -> _Lacking:
-    """Leave out what a list of `exclude` has by now."""
-    keep = ~stand_in(lacking.numbers, excluded)
-    if not keep.all():
-        log.warning("numbers_excluded_by_now", platform=name, numbers=int((~keep).sum()), help="they are not retried")
-    return lacking._replace(numbers=lacking.numbers[keep], rows=lacking.rows[keep])
 
 
 def _for_free(
