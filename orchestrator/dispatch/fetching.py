@@ -30,6 +30,11 @@ BYTES_A_ROW: Final = 1024
 BYTES_A_FILE: Final = 16 << 20
 
 
+def most_bytes(rows: int) -> int:
+    """Return how large a result of a chunk of `rows` may be."""
+    return BYTES_A_FILE + BYTES_A_ROW * rows
+
+
 class Fetcher:
     """Downloads and reads results."""
 
@@ -59,8 +64,7 @@ class Fetcher:
             self._folders.add(folder)
         step: WatchStep | None
         try:
-            most = BYTES_A_FILE + BYTES_A_ROW * watch.rows
-            await platform.vendor.client.download(watch.result_url, check.result, max_bytes=most)
+            await platform.vendor.client.download(watch.result_url, check.result, max_bytes=most_bytes(watch.rows))
             if watch.has_result:  # looked at only, for it may be worse than what is there
                 report, _ = await self._context.workers.run(check_result, check, limits=check_limits(watch.rows))
             else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 import numpy as np
 
+from orchestrator.dispatch.fetching import most_bytes
 from orchestrator.dispatch.result_links import names_in
 from orchestrator.dispatch.result_versions import check_of, note_result
 from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
@@ -220,7 +221,11 @@ def _decide(
     transitions = ledger.transitions
     for task in tasks:
         try:
-            if task.decided is not None and not isinstance(decision, Undo):
+            if (
+                task.decided is not None
+                and type(decision) in _EVENTS
+                and _EVENTS[type(decision)] in _taken_before(task)
+            ):
                 transitions.undo(task.key, at=at, replaced=True)
             match decision:
                 case Undo():
@@ -288,6 +293,16 @@ def before(task: Task) -> tuple[State, str | None, str]:
     return State(note["state"]), note["task_id"], OPTIONS[Event(note["event"])].partition(" ")[0]
 
 
+def _takes(state: State, task_id: str | None) -> tuple[Event, ...]:
+    return tuple(it for it in DECISIONS.get(state, ()) if it is not Event.REFETCH or task_id is not None)
+
+
+def _taken_before(task: Task) -> tuple[Event, ...]:
+    """Return what a task took before the decision that can be taken back: each of these takes its place."""
+    state, task_id, _ = before(task)
+    return _takes(state, task_id)
+
+
 def _check(task: Task, decision: Decision) -> None:
     """Raise `UsageError` unless the task takes the decision; the message says which ones it takes."""
     state, task_id, earlier = before(task)
@@ -295,7 +310,9 @@ def _check(task: Task, decision: Decision) -> None:
         if not earlier:
             raise UsageError(f"{task.key}: there is no decision to take back, or something has come of it already")
         return
-    takes = [event for event in DECISIONS.get(state, ()) if event is not Event.REFETCH or task_id is not None]
+    # One that was given up while it was at the vendor has failed, and is shown so, with its ways out.
+    given_up = _takes(task.state, task.task_id) if task.state is State.FAILED else ()
+    takes = [*dict.fromkeys((*_taken_before(task), *given_up))]
     event = _EVENTS[type(decision)]
     if event in takes:
         return
@@ -363,12 +380,7 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
     check = check_of(directory, key, platform, task_id=task_id or "", chunk_sha256=task.sha256, success=None)
     for file in (check.result, check.verdicts):
         make_private_directory(file.parent)
-    try:
-        source = path.open("rb")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    with source, replacing(check.result) as copy:
-        shutil.copyfileobj(source, copy)
+    _copy(path, check.result, most=most_bytes(task.rows))
     try:
         async with Workers(1) as workers:
             found = await workers.run(look_into, check, others, limits=check_limits(task.rows))
@@ -383,6 +395,20 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
         check.result.unlink(missing_ok=True)
         raise
     return _Brought(check, report, missing=found.rows - found.matched)
+
+
+def _copy(path: Path, target: Path, *, most: int) -> None:
+    """Copy a result file that a person brought; a device or a pipe may have no end, and fill the disk."""
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        if (size := path.stat().st_size) > most:
+            raise UsageError(f"{path}: {size:,} bytes are more than a result of this task may have ({most:,})")
+        source = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    with source, replacing(target) as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFile) -> None:

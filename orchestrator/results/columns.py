@@ -72,7 +72,7 @@ class Wanted:
     @property
     def spellings(self) -> tuple[str, ...]:
         """The names of the verdict column, the best first."""
-        return (self.platform, *self.aliases, ALWAYS_A_VERDICT)
+        return tuple(dict.fromkeys((self.platform, *self.aliases, ALWAYS_A_VERDICT)))
 
     @property
     def shown(self) -> str:

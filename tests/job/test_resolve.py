@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -98,7 +99,10 @@ SOME: list[Decision] = [Resubmit(), Adopt("found"), GiveUp(), Refetch()]
 async def test_a_new_decision_takes_the_place_of_the_earlier(
     case: Case, bench: Bench, chunk: int, first: Decision, then: Decision
 ) -> None:
-    """What comes of two decisions is what comes of the second alone, or a refusal if that one alone is refused."""
+    """What comes of two decisions is what comes of the second alone, or a refusal if that one alone is refused.
+
+    Save for a task that was given up at the vendor: it has failed, and is decided on as such.
+    """
     name = str(KEYS[chunk - 1])
     as_it_was = bench.task(chunk)
 
@@ -117,6 +121,9 @@ async def test_a_new_decision_takes_the_place_of_the_earlier(
     taken, alone = await decide(then), replace(bench.task(chunk), submitted_at=0, progress_at=0)
     await back()
     if await decide(first):
+        if (chunk, first) == (5, GiveUp()):
+            assert await decide(then)
+            return
         assert await decide(then) == taken
         if taken:
             assert replace(bench.task(chunk), submitted_at=0, progress_at=0) == alone
@@ -135,6 +142,28 @@ async def test_all_decisions_since_the_last_run_are_taken_back(case: Case, bench
     assert states(bench) == ["in_doubt", "failed", "failed", "planned", "submitted", "in_doubt"]
     await resolve_tasks(case.settings(), Undo(), ["instagram/000002"], case.world())
     assert states(bench)[1] == "stalled"
+
+
+@pytest.mark.parametrize("decision", [Refetch(), Adopt("found"), Resubmit(), GiveUp(), Undo()])
+@pytest.mark.parametrize("runs", [0, 1])
+async def test_what_was_given_up_at_the_vendor_takes_all_that_status_shows(
+    case: Case, bench: Bench, decision: Decision, runs: int
+) -> None:
+    """A decision has led to a failed task: each way out of that is taken, beside those of the state before it."""
+    await resolve_tasks(case.settings(), GiveUp(), ["instagram/000005"], case.world())
+    for _ in range(runs):
+        bench.change(lambda ledger: ledger.begin_run(at=9.0, host="here", pid=1))
+    assert bench.task(5).state is State.FAILED
+    await resolve_tasks(case.settings(), decision, ["instagram/000005"], case.world())
+    state = bench.task(5).state
+    assert state is {Resubmit: State.PLANNED, GiveUp: State.FAILED}.get(type(decision), State.SUBMITTED)
+
+
+async def test_all_is_fetched_again_also_what_was_given_up(case: Case, bench: Bench) -> None:
+    """As `retry` says of a failed task with an id."""
+    await resolve_tasks(case.settings(), GiveUp(), ["instagram/000005"], case.world())
+    report = await resolve_tasks(case.settings(), Refetch(), None, case.world())
+    assert "instagram/000005" in names(report)
 
 
 async def test_an_adopted_id_can_be_corrected_at_any_time(case: Case, bench: Bench) -> None:
@@ -225,7 +254,7 @@ async def test_decisions_that_make_no_sense(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "No such file"), ("Number,instagram\n+41790099999,no\n", "no number of the chunk"), ("", "no result of")],
+    [(None, "no such file"), ("Number,instagram\n+41790099999,no\n", "no number of the chunk"), ("", "no result of")],
 )
 async def test_a_result_that_does_not_fit(
     case: Case, bench: Bench, tmp_path: Path, content: str | None, words: str
@@ -239,6 +268,23 @@ async def test_a_result_that_does_not_fit(
     assert bench.task(1).state is State.IN_DOUBT
     assert not list((case.directory / "results").rglob("000001*"))
     assert not (case.directory / "verdicts" / "instagram" / "000001.bin").exists()
+
+
+async def test_what_may_have_no_end_is_not_copied(case: Case, bench: Bench, tmp_path: Path) -> None:
+    """A device or a pipe would fill the disk, or wait for ever; a file far larger than a result is none."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large.csv").open("wb") as large:
+        large.truncate(1 << 40)
+    for path, words in (
+        (Path("/dev/zero"), "not a file"),
+        (tmp_path / "pipe", "not a file"),
+        (tmp_path, "not a file"),
+        (tmp_path / "large.csv", "more than a result of this task may have"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            await resolve_tasks(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+    assert states(bench)[0] == "in_doubt"
+    assert not list((case.directory / "results").rglob("000001*"))
 
 
 @pytest.mark.parametrize(
