@@ -237,7 +237,7 @@ def _tiles(sources: PageSources) -> list[dict[str, str]]:
     spent = ("nothing", "the sandbox is free") if summary["sandbox"] else (amount, f"{unit}{limit}")
     return [
         {"name": "Numbers", "value": count(summary["numbers"]["accepted"]), "note": _platforms(len(sources.standings))},
-        {"name": "Tasks done", "value": count(done), "note": f"of {count(tasks)}, {_percent(done, tasks)}"},
+        {"name": "Tasks done", "value": count(done), "note": f"of {count(tasks)}", "bar": _width(done, tasks)},
         {"name": "At the vendor", "value": count(at_vendor), "note": _tasks(at_vendor).partition(" ")[2]},
         {"name": "Spent", "value": spent[0], "note": spent[1]},
         {"name": "Held", "value": count(held), "note": "for a decision", "tone": "warn" if held else ""},

@@ -285,3 +285,14 @@ def test_giving_up_gives_no_money_back(ledger: Ledger, reach: Reach) -> None:
     reach(ledger, KEY, State.IN_DOUBT)
     ledger.change(lambda it: it.transitions.give_up(KEY, at=20.0))
     assert ledger.platforms.spent_nano() == 1_000
+
+
+def test_the_latest_runs_come_first(ledger: Ledger) -> None:
+    """A report shows some of them; one that was killed has no end."""
+    ledger.change(lambda it: it.runs.end(1, at=5.0, exit_code=75, reason="the deadline"))
+    ledger.change(lambda it: it.begin_run(at=6.0, host="there", pid=8))
+    assert [(run.serial, run.ended_at, run.exit_code) for run in ledger.runs.latest(5)] == [
+        (2, None, None),
+        (1, 5.0, 75),
+    ]
+    assert ledger.runs.latest(1) == [ledger.runs.last()]

@@ -320,6 +320,15 @@ class LedgerWalk(RuleBasedStateMachine):
             assert +Counter(standing.verdicts) == +words
         assert self.ledger.platforms.spent_nano() == self.spent.total() <= MAX_COST_NANO
 
+    @invariant()
+    def the_course_leads_to_where_the_tasks_are(self) -> None:
+        course = self.ledger.tasks.course(3)
+        states = Counter(self.states.values())
+        assert sum(part.submits for part in course) == self.submits.total()
+        assert sum(part.at_the_vendor for part in course) == states[State.RELEASED] + states[State.SUBMITTED]
+        assert sum(part.done for part in course) == states[State.DONE]
+        assert all(part.began_at <= part.ended_at for part in course)
+
 
 LedgerWalk.TestCase.settings = settings(
     max_examples=30, stateful_step_count=50, deadline=None, database=None, derandomize=True
