@@ -103,13 +103,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
             to_refetch = [key for key in ledger.quarantine.to_refetch(name) if key not in quarantined]
             findings += _for_free(settings, name, quarantined, to_refetch)
             left_out |= {*quarantined, *to_refetch}
-        lacking = _lacking(settings, left_out)
-        for name, its in lacking.items():
-            keep = ~stand_in(its.numbers, excluded)
-            if not keep.all():
-                left = int((~keep).sum())
-                log.warning("numbers_excluded_by_now", platform=name, numbers=left, help="they are not retried")
-            lacking[name] = its._replace(numbers=its.numbers[keep], rows=its.rows[keep])
+        lacking = _lacking(settings, left_out, excluded)
         findings += [
             f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
             f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
@@ -169,8 +163,8 @@ def _for_free(
         )
 
 
-def _lacking(settings: Settings, left_out: frozenset[TaskKey]) -> dict[str, _Lacking]:
-    """Return, per platform, the numbers to ask for again and their rows in the list.
+def _lacking(settings: Settings, left_out: frozenset[TaskKey], excluded: NDArray[np.int64]) -> dict[str, _Lacking]:
+    """Return, per platform, the numbers to ask for again and their rows in the list, without those of `exclude`.
 
     They are read where the master reads its cells, so that what it shows as failed or unanswered is what is asked for.
     """
@@ -195,11 +189,15 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey]) -> dict[str, _Lac
             wanted = np.array([word in AGAIN for word in words], dtype=bool)[codes]
             numbers[name].append(part.numbers[wanted])
             rows[name].append(np.flatnonzero(wanted) + part.first_row)
-    return {
-        name: _Lacking(
-            np.concatenate(numbers[name]),
-            np.concatenate(rows[name]),
-            ChunkLimits(settings.job.chunk_size, platform.min_rows, platform.max_rows),
-        )
-        for name, platform in settings.platforms.items()
-    }
+    lacking = {}
+    for name, platform in settings.platforms.items():
+        its, places = np.concatenate(numbers[name]), np.concatenate(rows[name])
+        # A list of `exclude` may have grown since the numbers were planned.
+        keep = ~stand_in(its, excluded)
+        if not keep.all():
+            log.warning(
+                "numbers_excluded_by_now", platform=name, numbers=int((~keep).sum()), help="they are not retried"
+            )
+        limits = ChunkLimits(settings.job.chunk_size, platform.min_rows, platform.max_rows)
+        lacking[name] = _Lacking(its[keep], places[keep], limits)
+    return lacking

@@ -83,7 +83,15 @@ def write_result(order: ResultOrder, file: IO[bytes]) -> None:
     """Write the result file of a task to `file` (seekable); raises `OSError` when the upload is gone."""
     shape = shape_of(order.seed, order.task_id, order.style, order.platform)
     rows = result_rows(order)
-    turn = _turn(order, shape, rows.numbers)
+    match shape.order:
+        case RowOrder.AS_SENT:
+            turn = np.arange(len(rows.numbers))
+        case RowOrder.REVERSED:
+            turn = np.arange(len(rows.numbers))[::-1]
+        case RowOrder.SORTED:
+            turn = np.argsort(rows.numbers)
+        case RowOrder.SHUFFLED:
+            turn = np.argsort(mix_all(hash64(order.seed, "shuffle", order.task_id), rows.numbers))
     mark = "+" if shape.form is NumberForm.PLUS else ""
     numbers = [f"{mark}{number}" for number in rows.numbers[turn].tolist()]
     words = [shape.words[code] for code in rows.codes[turn].tolist()] if shape.verdict_header else []
@@ -131,18 +139,6 @@ def result_path(order: ResultOrder, directory: Path) -> Path:
             write_result(order, file)
         os.replace(part, path)  # noqa: PTH105 - mkstemp gives a str
     return path
-
-
-def _turn(order: ResultOrder, shape: Shape, numbers: NDArray[np.int64]) -> NDArray[np.intp]:
-    match shape.order:
-        case RowOrder.AS_SENT:
-            return np.arange(len(numbers))
-        case RowOrder.REVERSED:
-            return np.arange(len(numbers))[::-1]
-        case RowOrder.SORTED:
-            return np.argsort(numbers)
-        case RowOrder.SHUFFLED:
-            return np.argsort(mix_all(hash64(order.seed, "shuffle", order.task_id), numbers))
 
 
 def _csv(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]]) -> Iterator[bytes]:
