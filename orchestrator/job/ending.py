@@ -81,7 +81,9 @@ def ending(
     if over := [platform.name for platform in platforms if platform.over_budget]:
         missing = f": {objected.text}" if objected else ""
         open_ends[ExitCode.OVER_BUDGET] = [f"over budget for {', '.join(over)}{missing}"]
-    open_ends[ExitCode.HELD], open_ends[ExitCode.SOME_FAILED] = what_waits(standings.values(), first_failed)
+    # Of the platforms that there are: nobody is asked about one that has left, whose cells no master has.
+    here = [standings[platform.name] for platform in platforms]
+    open_ends[ExitCode.HELD], open_ends[ExitCode.SOME_FAILED] = what_waits(here, first_failed)
     open_ends[ExitCode.HELD] += [
         f"{platform.name}: {platform.caution.stopped}"
         for platform in platforms

@@ -38,10 +38,14 @@ class Case:
 
 
 def end(
-    *cases: Case, stop_reason: str = "", first_failed: Task | None = None, objected: Objection | None = None
+    *cases: Case,
+    stop_reason: str = "",
+    first_failed: Task | None = None,
+    objected: Objection | None = None,
+    left: dict[State, int] | None = None,
 ) -> Any:
-    """Return how a run with these platforms, each at a vendor of its own, ends."""
-    platforms, standings = [], {}
+    """Return how a run with these platforms, each at a vendor of its own, ends; one with tasks has `left`."""
+    platforms, standings = [], {"gone": Standing("gone", left or {}, {}, {}, 0, 0, 0)}
     for number, case in enumerate(cases):
         name = f"platform{number}"
         now = asyncio.get_running_loop().time()
@@ -155,6 +159,13 @@ async def test_when_to_run_again() -> None:
     assert unreachable.again_after_s == 600.0
     assert "vendor0" in unreachable.reason
     assert end(Case({IN_DOUBT: 1})).again_after_s is None
+
+
+@pytest.mark.parametrize("state", [IN_DOUBT, STALLED, FAILED, PLANNED, SUBMITTED])
+async def test_a_platform_that_has_left_ends_no_run(state: State) -> None:
+    """Its cells are in no master, and no command plans or sends its numbers: nobody could ever bring the run to 0."""
+    assert end(Case({DONE: 4}), left={state: 2}).code == 0
+    assert end(Case({DONE: 4, STALLED: 1}), left={state: 2}).reason == "1 task held for a decision"
 
 
 def test_when_the_master_is_written() -> None:
