@@ -51,9 +51,8 @@ def stacked_bars(rows: dict[str, dict[str, int]], words: Sequence[str]) -> Plot:
     from_below = list(reversed(rows.items()))
 
     def draw(width: int) -> Any:
-        letters = _LABEL_LETTERS[width]
         chart = HorizontalStackedBar(**_common(width, _AXIS + _BAR * len(rows)), spacing=5)
-        chart.x_labels = [name if len(name) <= letters else f"{name[: letters - 1]}…" for name, _ in from_below]
+        chart.x_labels = [_label(name, _LABEL_LETTERS[width]) for name, _ in from_below]
         chart.y_labels = _marks(most, _TICKS[width] // 2)
         for word in words:
             chart.add(word, [counts.get(word, 0) for _, counts in from_below])
@@ -124,6 +123,12 @@ def _svg(chart: Any, width: int) -> str:
     root.set("aria-hidden", "true")
     root.set("focusable", "false")
     return ET.tostring(root, encoding="unicode")
+
+
+def _label(name: str, letters: int) -> str:
+    """Cut a long name in its middle: those that begin alike differ at their end."""
+    half = letters // 2
+    return name if len(name) <= letters else f"{name[: letters - half - 1]}…{name[-half:]}"
 
 
 def _marks(most: int, about: int) -> list[int]:
