@@ -17,7 +17,7 @@ from orchestrator.errors import DamagedResultError, StorageError, SuspectResultE
 from orchestrator.files import disk_errors
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
-from orchestrator.jobdir.verdict_words import UNANSWERED
+from orchestrator.jobdir.verdict_words import UNANSWERED, in_order
 from orchestrator.pieces import PieceLimits
 from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import Wanted
@@ -129,7 +129,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
     report = ResultReport(
-        counts={word: count for word, count in zip(words, counts, strict=True) if count},
+        counts=in_order({word: count for word, count in zip(words, counts, strict=True) if count}),
         rows=matcher.matched,
         foreign=matcher.foreign,
         contradictions=matcher.contradictions,
