@@ -48,9 +48,11 @@ class InputFile:
 class Chunk:
     """Some rows of the accepted list; `sha256` is of the chunk file. Chunks count from 1, rows from 0.
 
-    One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`; `columns_sha256` is of
-    the file of its kept columns, "" where it has none or an earlier version planned it. One for a single platform comes
-    from `retry`; its rows, anywhere in the list, stand in a file beside the chunk's, and packed in `places`.
+    One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`, counted without those of
+    the trial, which come first: `jobdir.list_rows` says where in the list that is. `columns_sha256` is of the file of
+    its kept columns, "" where it has none or an earlier version planned it. The rows of the trial, from anywhere in the
+    list, are packed in `places`. One for a single platform comes from `retry`; its rows, anywhere in the list, stand in
+    a file beside the chunk's, and packed in `places`.
     """
 
     chunk: int

@@ -84,6 +84,8 @@ class JobSettings:
 
     Numbers of the lists in `exclude` (absolute paths or globs) are rejected, and those of no type in `line_types`.
 
+    `trial_rows` are drawn from all of the list and sent before the rest, 0 for none; None leaves it to its length.
+
     `max_rejected` is the share of the lines read that may be rejected before a run refuses to send anything.
     """
 
@@ -98,6 +100,7 @@ class JobSettings:
     exclude_calling_codes: tuple[Annotated[int, Ge(1), Le(999)], ...] = ()
     exclude: tuple[str, ...] = ()
     line_types: tuple[LineType, ...] = ()
+    trial_rows: Annotated[int, Ge(0)] | None = None
     max_rejected: Annotated[float, Ge(0), Le(1)] = 0.5
 
 

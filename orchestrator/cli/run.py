@@ -46,6 +46,7 @@ def tell_refused(code: int, reason: str) -> None:
     metavar="TOKEN",
     help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
 )
+@click.option("--trial", is_flag=True, help="Stop once the trial is read, and say what the rest would cost and take.")
 @click.option(
     "--quote",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -54,7 +55,7 @@ def tell_refused(code: int, reason: str) -> None:
 )
 @partial(ending, in_order=True, refused=tell_refused)
 @job_command
-def run(
+def run(  # noqa: PLR0913 - one keyword for each option
     settings: Settings,
     *,
     as_json: bool,
@@ -63,6 +64,7 @@ def run(
     extend: bool,
     after: Token | None,
     quote: Path | None,
+    trial: bool,
 ) -> int:
     """Do the whole job, or go on with a begun one: plan, submit, poll, download, check, write the master.
 
@@ -79,7 +81,9 @@ def run(
     if deadline is None and (known := pipeline.default_deadline(os.environ, time.time())):
         deadline, why = known
         streams.say(f"the deadline is in {seconds(deadline)}, because {why}; --deadline sets another")
-    options = RunOptions(deadline_s=deadline, submit_only=submit_only, extend=extend, after=after, quote=quote)
+    options = RunOptions(
+        deadline_s=deadline, submit_only=submit_only, extend=extend, after=after, quote=quote, trial=trial
+    )
     work = run_job(settings, options, hear=streams.put_json if as_json else None, world=real_world())
     gc.freeze()  # what was imported stays, and each full collection would hold the event loop to look at it again
     try:

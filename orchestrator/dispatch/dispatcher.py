@@ -113,6 +113,8 @@ class Dispatcher:
                 if platform.wants_tasks:
                     planned = partial(_next_tasks, platform=platform.name, after_chunk=platform.cursor)
                     tasks = await self._context.ledger.do_small(planned)
+                    if platform.last_chunk is not None:
+                        tasks = [task for task in tasks if task.key.chunk <= platform.last_chunk]
                     platform.upcoming.extend(tasks)
                     platform.exhausted = len(tasks) < WINDOW
                     platform.cursor = tasks[-1].key.chunk if tasks else platform.cursor

@@ -93,7 +93,7 @@ class PlatformRun:
     `leaving` counts the calls that wait to leave; `submits` and `at_vendor` are the owners of their places.
     `denial` and `poll_denial` hold the vendor's words when it denies this platform alone, `doubtful_at` is as the
     vendor's, of submits. In `other_currencies` than USD it told amounts in this run. Nothing is released whose answer
-    may come after `deadline_at`.
+    may come after `deadline_at`, nor anything behind `last_chunk`, where one is given.
     """
 
     name: str
@@ -106,6 +106,7 @@ class PlatformRun:
     polls: DueQueue[Watch] = field(default_factory=DueQueue)
     ready: DueQueue[Watch] = field(default_factory=DueQueue)
     cursor: int = 0
+    last_chunk: int | None = None
     exhausted: bool = False
     over_budget: bool = False
     denial: str = ""

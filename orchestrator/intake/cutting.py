@@ -13,10 +13,10 @@ import numpy as np
 from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors, make_private_directory, replace_together, sync_directory
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
-from orchestrator.intake.kept_columns import KeptPart, write_chunk_columns
-from orchestrator.jobdir.arrays import read_array
+from orchestrator.intake.kept_columns import KeptPart, values_of, write_chunk_columns
 from orchestrator.jobdir.chunk_files import chunk_bytes
 from orchestrator.jobdir.layout import chunk_folder, chunk_path, columns_path
+from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows
 from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
@@ -85,14 +85,20 @@ def _candidates(total: int, limits: ChunkLimits) -> Iterator[int]:
     yield limits.min_rows
 
 
-async def cut_chunks(stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path) -> list[Chunk]:
+async def cut_chunks(
+    stretches: Iterable[Stretch], unique: Unique, workers: Workers, directory: Path, list_rows: ListRows
+) -> list[Chunk]:
     """Write chunk files below `directory`, whole and synced."""
     make_private_directory(chunk_folder(directory))
     stretches = list(stretches)
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         for some in _at_once(stretches):
-            yield unique.accepted_file, [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some]
+            yield (
+                unique.accepted_file,
+                [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some],
+                list_rows,
+            )
 
     def planned(hashes: Iterable[Iterable[str]]) -> list[Chunk]:
         every = chain.from_iterable(hashes)
@@ -115,19 +121,21 @@ def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
         yield some
 
 
-def write_chunks(accepted: Path, chunks: Sequence[tuple[int, int, Path]]) -> list[str]:
+def write_chunks(
+    accepted: Path, chunks: Sequence[tuple[int, int, Path]], list_rows: ListRows = ALL_IN_ORDER
+) -> list[str]:
     """Write chunk files out of the file of accepted numbers, and return their hashes: a piece.
 
-    `chunks` are first rows, counts of rows, and paths. The caller syncs the directory, once for all of them. Raises
-    `StorageError`.
+    `chunks` are first rows, counts of rows, and paths; `list_rows` says where in the file they are. The caller syncs
+    the directory, once for all of them. Raises `StorageError`.
     """
     rows = [rows for _, rows, _ in chunks]
-    # Chunks that follow each other, as nearly all do, are read in one go.
+    # Chunks that follow each other, as nearly all do, are read in one go; a trial stands elsewhere.
     spans = [(first, count) for first, count, _ in chunks]
-    if all(first + count == after for (first, count), (after, _) in pairwise(spans)):
+    follow = all(first + count == after for (first, count), (after, _) in pairwise(spans))
+    if follow and spans[0][0] >= len(list_rows.trial):
         spans = [(spans[0][0], sum(rows))]
-    size = NUMBER_TYPE.itemsize
-    numbers = np.concatenate([read_array(accepted, NUMBER_TYPE, count, first * size) for first, count in spans])
+    numbers = np.concatenate([values_of(accepted, *span, list_rows) for span in spans])
     lines = memoryview(chunk_bytes(numbers))
     line_ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) + 1
     ends = line_ends[np.cumsum(rows) - 1].tolist()
@@ -139,14 +147,14 @@ def write_chunks(accepted: Path, chunks: Sequence[tuple[int, int, Path]]) -> lis
 
 async def cut_columns(
     stretches: Iterable[Stretch],
-    rows: tuple[Sequence[StoredRows], Unique],
+    rows: tuple[Sequence[StoredRows], Unique, ListRows],
     columns: tuple[str, ...],
     workers: Workers,
     directory: Path,
 ) -> dict[int, str]:
     """Write files of kept columns below `directory`, whole and synced; return their hashes by chunk."""
     stretches = list(stretches)
-    files, unique = rows
+    files, unique, list_rows = rows
     begins = starts([stored.rows for stored in files])
     parts = [
         KeptPart(stored.path, begin, stored.rows, stored.columns) for begin, stored in zip(begins, files, strict=True)
@@ -157,10 +165,11 @@ async def cut_columns(
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
         for chunk, first_row, count in stretches:
-            some = positions[first_row : first_row + count]
+            some = positions[list_rows.of(first_row, count)]
             first, last = int(some.min()), int(some.max())
             touched = parts[bisect_right(begins, first) - 1 : bisect_right(begins, last)]
-            yield unique.positions_file, first_row, count, touched, columns, columns_path(directory, chunk)
+            path = columns_path(directory, chunk)
+            yield unique.positions_file, first_row, count, touched, columns, path, list_rows
 
     hashes = await workers.map(write_chunk_columns, calls())
     sync(directory)

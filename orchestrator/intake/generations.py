@@ -22,6 +22,7 @@ from orchestrator.jobdir.arrays import pack_order, pack_places, save_blocks, unp
 from orchestrator.jobdir.chunk_files import read_chunk, write_chunk
 from orchestrator.jobdir.column_files import read_columns, write_columns
 from orchestrator.jobdir.layout import EXTENDING, chunk_folder, chunk_path, columns_path, rows_path
+from orchestrator.jobdir.list_rows import rows_of_chunks
 from orchestrator.jobdir.row_files import read_rows, rows_bytes, write_rows
 from orchestrator.records import Chunk
 
@@ -75,13 +76,16 @@ def restore_retry(directory: Path, lost: Chunk, base: Sequence[Chunk]) -> None:
     Raises `StorageError` when that can't give the file that was planned.
     """
     rows = read_rows(rows_path(directory, lost.chunk))
-    numbers = [
-        _numbers(directory, chunk)[rows[first:last] - chunk.first_row]
-        for chunk in base
-        if (first := np.searchsorted(rows, chunk.first_row))
-        < (last := np.searchsorted(rows, chunk.first_row + chunk.rows))
-    ]
-    sha256 = write_chunk(directory, lost.chunk, np.concatenate(numbers)) if numbers else ""
+    list_rows = rows_of_chunks(base)
+    numbers = np.zeros(len(rows), np.int64)
+    for chunk in base:
+        there = list_rows.of_chunk(chunk)
+        first, last = np.searchsorted(rows, (there[0], there[-1] + 1))
+        places = np.searchsorted(there, rows[first:last])
+        hit = there[places] == rows[first:last]
+        if hit.any():
+            numbers[first:last][hit] = _numbers(directory, chunk)[places[hit]]
+    sha256 = write_chunk(directory, lost.chunk, numbers) if numbers.all() else ""
     if sha256 != lost.sha256:
         raise StorageError(
             f"{rows_path(directory, lost.chunk)}: not the rows that were planned; restore the job's directory from its "
@@ -127,11 +131,11 @@ async def extend_list(
     try:
         uncut = partial(_uncut, job.chunk_size)
         with disk_errors(scratch), private_file(scratch / "known") as file:
-            save_blocks(file, _blocks(job.directory, known), sum(chunk.rows for chunk in known))
+            save_blocks(file, _known(job.directory, known), sum(chunk.rows for chunk in known))
         longer = replace(job, inputs=inputs, directory=scratch)
         read = await read_list(longer, uncut, workers, stdin, keep=kept.keep, save_for=scratch / "known")
         _check_columns(read.counts.columns, kept.columns)
-        blocks = _blocks(job.directory, known), _blocks(scratch, read.chunks)
+        blocks = _known(job.directory, known), _blocks(scratch, read.chunks)
         places = KnownPlaces(*blocks, read.counts.accepted, scratch / "places")
         is_new = places.is_new
         chunks = _write_added(job, scratch, read, is_new, limits, first_chunk) if is_new.any() else []
@@ -182,6 +186,11 @@ def _numbers(directory: Path, chunk: Chunk) -> Numbers:
 
 def _blocks(directory: Path, chunks: Iterable[Chunk]) -> Iterator[Numbers]:
     return (_numbers(directory, chunk) for chunk in chunks)
+
+
+def _known(directory: Path, known: Sequence[Chunk]) -> Iterator[Numbers]:
+    """Yield the numbers of the list so far, in its order."""
+    return rows_of_chunks(known).in_list_order(_blocks(directory, known))
 
 
 def _check_columns(found: tuple[str, ...], kept: tuple[str, ...]) -> None:

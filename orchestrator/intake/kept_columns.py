@@ -18,6 +18,7 @@ from orchestrator.intake.blocks import private_file
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 from orchestrator.jobdir.arrays import read_array
 from orchestrator.jobdir.column_files import write_columns, write_records
+from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,15 +51,33 @@ def united(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for names in parts for name in names))
 
 
+def values_of(path: Path, first: int, count: int, list_rows: ListRows) -> npt.NDArray[np.int64]:
+    """Return what a file of the list's numbers, or positions, has for some places of chunks; raises `StorageError`."""
+    if not len(list_rows.trial):
+        return read_array(path, NUMBER_TYPE, count, first * NUMBER_TYPE.itemsize)
+    if first < len(list_rows.trial):  # from all of the list: only the pages that have them are read
+        with disk_errors(path):
+            return np.array(np.memmap(path, NUMBER_TYPE, mode="r")[list_rows.of(first, count)])
+    low, high = (int(list_rows.of(place, 1)[0]) for place in (first, first + count - 1))
+    within = list_rows.trial[slice(*np.searchsorted(list_rows.trial, (low, high)))]
+    return np.delete(read_array(path, NUMBER_TYPE, high - low + 1, low * NUMBER_TYPE.itemsize), within - low)
+
+
 def write_chunk_columns(
-    positions: Path, first_row: int, rows: int, parts: Sequence[KeptPart], names: tuple[str, ...], path: Path
+    positions: Path,
+    first_row: int,
+    rows: int,
+    parts: Sequence[KeptPart],
+    names: tuple[str, ...],
+    path: Path,
+    list_rows: ListRows = ALL_IN_ORDER,
 ) -> str:
     """Write the kept columns of a chunk to `path`, and return the file's hash: a piece; raises `StorageError`.
 
-    `positions` is the file of the accepted rows' positions; the chunk has `rows` of them from `first_row` on, and
-    `parts` cover these. The caller syncs the directory, once for all chunks.
+    `positions` is the file of the accepted rows' positions; the chunk has `rows` of them from `first_row` on, as
+    `list_rows` says, and `parts` cover these. The caller syncs the directory, once for all chunks.
     """
-    wanted = read_array(positions, NUMBER_TYPE, rows, first_row * NUMBER_TYPE.itemsize)
+    wanted = values_of(positions, first_row, rows, list_rows)
     order = np.argsort(wanted, kind="stable")
     records = _records(wanted[order], parts, names)
     if (np.diff(order) < 0).any():  # the list stood in another order when the chunk was planned

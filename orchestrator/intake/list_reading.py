@@ -31,7 +31,7 @@ from orchestrator.intake.numbers.reasons import EXCLUDED_BY, LINE_TYPE, NUMBERLI
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.scanning import Scanned, scan, source_of
 from orchestrator.intake.sources.number_column import shown
-from orchestrator.jobdir.arrays import unpack_places
+from orchestrator.jobdir.arrays import pack_places, unpack_places
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import (
     DUPLICATES,
@@ -44,6 +44,7 @@ from orchestrator.jobdir.layout import (
     is_chunk_file,
     set_away,
 )
+from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows, draw, rows_of_chunks
 from orchestrator.records import Chunk, ListCounts, Listed
 
 if TYPE_CHECKING:
@@ -89,14 +90,16 @@ async def read_list(
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
         if not _is_enough(scanned, unique, job):
             raise UsageError(_complaint(await _review(source, scanned, unique, workers, job.directory), source))
-        stretches = _stretches(unique, limits)
+        stretches, list_rows = await asyncio.to_thread(_stretches, unique, limits)
         plan, chunks = await _together(
             _review(source, scanned, unique, workers, job.directory),
-            cut_chunks(stretches, unique, workers, job.directory),
+            cut_chunks(stretches, unique, workers, job.directory, list_rows),
         )
         if columns:
-            hashes = await cut_columns(stretches, (scanned.files, unique), columns, workers, job.directory)
+            hashes = await cut_columns(stretches, (scanned.files, unique, list_rows), columns, workers, job.directory)
             chunks = [replace(chunk, columns_sha256=hashes[chunk.chunk]) for chunk in chunks]
+    if len(list_rows.trial):
+        chunks[0] = replace(chunks[0], places=pack_places(list_rows.trial))
     await workers.run(_keep_only, len(chunks), bool(columns), job.directory)
     empty = tuple(account.name for account in plan.counts.inputs if not account.read)
     counts = replace(plan.counts, columns=columns)
@@ -115,9 +118,13 @@ async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U
     raise failure
 
 
-def _stretches(unique: Unique, limits: Callable[[int], ChunkLimits]) -> list[Stretch]:
-    sizes = chunk_sizes(unique.accepted, limits(unique.accepted))
-    return list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True))
+def _stretches(unique: Unique, limits: Callable[[int], ChunkLimits]) -> tuple[list[Stretch], ListRows]:
+    """Cut the list into chunks; a trial is the first, and the others share what it leaves."""
+    total, allowed = unique.accepted, limits(unique.accepted)
+    size = allowed.trial_rows
+    sizes = [size] * (size > 0) + chunk_sizes(total - size, allowed)
+    list_rows = ListRows(draw(total, size, allowed.seed)) if size else ALL_IN_ORDER
+    return list(zip(range(1, len(sizes) + 1), starts(sizes), sizes, strict=True)), list_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +189,9 @@ async def rebuild(
         plan = await _review(source, scanned, unique, workers, folder)
         ordered = await asyncio.to_thread(_in_planned_order, unique, planned.order, folder)
         stretches = [(chunk.chunk, chunk.first_row, chunk.rows) for chunk in lost]
-        if not await _fits(lost, stretches, ordered, workers, folder) or planned.columns not in (None, found):
+        list_rows = rows_of_chunks(planned.chunks)
+        fits = await _fits(lost, stretches, ordered, workers, folder, list_rows)
+        if not fits or planned.columns not in (None, found):
             raise ChangedError(
                 f"{source.named}: this is not the list that the job began with, or another release reads it "
                 f"differently, and {len(lost)} lost chunk files can't be built from it; bring the list, and those of "
@@ -191,7 +200,7 @@ async def rebuild(
             )
         hashes: dict[int, str] = {}
         if found:
-            hashes = await cut_columns(stretches, (scanned.files, ordered), found, workers, folder)
+            hashes = await cut_columns(stretches, (scanned.files, ordered, list_rows), found, workers, folder)
         if lost:
             _put_back(folder, job.directory)
         records = {REJECTED: plan.counts.rejected, DUPLICATES: plan.counts.duplicates}
@@ -202,12 +211,18 @@ async def rebuild(
 
 
 async def _fits(
-    lost: Sequence[Chunk], stretches: Sequence[Stretch], unique: Unique, workers: Workers, folder: Path
+    lost: Sequence[Chunk],
+    stretches: Sequence[Stretch],
+    unique: Unique,
+    workers: Workers,
+    folder: Path,
+    list_rows: ListRows,
 ) -> bool:
     """Cut lost chunks out of the list; return whether they are those that were planned."""
-    if not all(first_row + rows <= unique.accepted for _, first_row, rows in stretches):
+    ends = [first_row + rows for _, first_row, rows in stretches] + [int(row) + 1 for row in list_rows.trial[-1:]]
+    if max(ends, default=0) > unique.accepted:
         return False
-    cut = await cut_chunks(stretches, unique, workers, folder)
+    cut = await cut_chunks(stretches, unique, workers, folder, list_rows)
     return [chunk.sha256 for chunk in cut] == [chunk.sha256 for chunk in lost]
 
 

@@ -11,11 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How the list may be cut, in rows: `min_rows` is the largest of the platforms, `max_rows` the smallest."""
+    """How the list may be cut, in rows: `min_rows` is the largest of the platforms, `max_rows` the smallest.
+
+    `trial_rows` are drawn from all of it by `seed`, as the first chunk.
+    """
 
     chunk_size: int
     min_rows: int
     max_rows: int
+    trial_rows: int = 0
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

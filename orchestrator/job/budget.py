@@ -58,16 +58,24 @@ class Objection:
 
 
 def planned_costs(
-    ledger: Ledger, settings: Settings, *, further: Mapping[str, Sequence[int]] | None = None
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    further: Mapping[str, Sequence[int]] | None = None,
+    last_chunk: int | None = None,
 ) -> tuple[PlannedCost, ...]:
     """Return, per platform in config order, what is still to be sent, with tasks of `further` sizes, if any.
+
+    With `last_chunk` only what is to be sent of the chunks up to that one counts.
 
     Where the vendor has told more than the price gave so far, the rest is expected to cost accordingly more.
     """
     standing = ledger.platforms.standing()
     costs = []
     for name, platform in settings.platforms.items():
-        sizes = Counter(ledger.tasks.planned_sizes(name)) + Counter((further or {}).get(name, ()))
+        sizes = Counter(ledger.tasks.planned_sizes(name, last_chunk=last_chunk)) + Counter(
+            (further or {}).get(name, ())
+        )
         so_far = standing[name].money
         priced = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
         nano = sum(so_far.expected(platform.cost_nano(rows)) * tasks for rows, tasks in sizes.items())

@@ -49,12 +49,14 @@ def ending(
     stop_reason: str,
     first_failed: Task | None = None,
     objected: Objection | None = None,
+    trial: bool = False,
 ) -> Ending:
     """Return 75 while work remains that a later run can do by itself, else the first of 4, 5, 3, 1, 0 that holds.
 
     The reason names all that is open, that of the code first: who reads "stopped by the deadline" alone does not look
     for what is held. `stop_reason` says why the run was told to stop, "" when it was not; `first_failed` is the task
     whose reason is told when some failed for good; `objected` says what is missing where platforms are over budget.
+    What a run that was for the `trial` alone has not sent is no work that remains.
     """
     open_ends: dict[ExitCode, list[str]] = {
         ExitCode.AGAIN: [],
@@ -67,7 +69,7 @@ def ending(
     unreachable = "; ".join(f"vendor {name} is out of reach: {trouble}" for name, trouble in sorted(troubles.items()))
     for platform in platforms:
         standing = standings[platform.name]
-        to_send = standing.tasks(State.PLANNED) > 0 and not platform.why_not_sent
+        to_send = standing.tasks(State.PLANNED) > 0 and not platform.why_not_sent and not (trial and platform.drained)
         to_fetch = standing.tasks(State.RELEASED, State.SUBMITTED) > 0 and not platform.why_not_polled
         if to_send or to_fetch:
             open_ends[ExitCode.AGAIN] = [unreachable or stop_reason or "work remains"]

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from orchestrator.workers import Workers
 
 
+USUAL_TRIAL_ROWS = 1_000
+TRIAL_FROM_CHUNKS = 10
+
+
 async def bring_in_step(
     writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
 ) -> tuple[str, ...]:
@@ -96,7 +100,9 @@ async def _plan_anew(
 ) -> tuple[str, ...]:
     log.info("reading", inputs=len(settings.job.inputs))
     keep = settings.output.keep_columns
-    read = await read_list(settings.job, partial(limits, settings), workers, stdin, keep=keep)
+    # The same list is drawn from in the same way, so that a quote holds.
+    seed = await writer.do(lambda ledger: ledger.runs.job_id)
+    read = await read_list(settings.job, partial(limits, settings, seed=seed), workers, stdin, keep=keep)
     plan = Plan(
         name=settings.job.name,
         reading=_reading(settings) | keeping(settings),
@@ -155,10 +161,10 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     await restore(writer, settings, workers, inputs_present=present)
 
 
-def limits(settings: Settings, total: int) -> ChunkLimits:
+def limits(settings: Settings, total: int, *, seed: str = "") -> ChunkLimits:
     """Return how a list of `total` accepted numbers may be cut; `UsageError` when it is too small for a platform.
 
-    A platform that is skipped for a list this small does not count.
+    A platform that is skipped for a list this small does not count. A trial is drawn by `seed`.
     """
     for name, platform in settings.platforms.items():
         if total < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
@@ -174,7 +180,18 @@ def limits(settings: Settings, total: int) -> ChunkLimits:
         chunk_size=settings.job.chunk_size,
         min_rows=max(p.min_rows for p in counted),
         max_rows=min(p.max_rows for p in counted),
+        trial_rows=_trial_rows(settings, total, max(p.min_rows for p in counted), min(p.max_rows for p in counted)),
+        seed=seed,
     )
+
+
+def _trial_rows(settings: Settings, total: int, min_rows: int, max_rows: int) -> int:
+    """Return how many rows the trial has, 0 where the list is too short for one and a rest."""
+    chunk_size, wanted = settings.job.chunk_size, settings.job.trial_rows
+    if wanted is None:
+        wanted = USUAL_TRIAL_ROWS if total > TRIAL_FROM_CHUNKS * chunk_size else 0
+    size = min(max(wanted, min_rows), chunk_size, max_rows)
+    return size if wanted and total - size >= min_rows and total > size else 0
 
 
 def _reading(settings: Settings) -> dict[str, object]:
@@ -187,6 +204,7 @@ def _reading(settings: Settings) -> dict[str, object]:
         "exclude_calling_codes": sorted(job.exclude_calling_codes),
         "line_types": sorted(job.line_types) or None,  # an earlier version had none, and noted nothing
         "chunk_size": job.chunk_size,
+        "trial_rows": job.trial_rows,
     }
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.caution import CANARY_FROM_TASKS
 from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
 from orchestrator.intake import LEFT_OUT
+from orchestrator.job import expected_time
 from orchestrator.job.access import opened
 from orchestrator.job.balances import check_the_address
 from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
@@ -29,15 +29,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.job.world import World
-    from orchestrator.ledger import Ledger
     from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
 
 CLOCK_TOLERANCE_S = 300.0
-USUAL_TASK_ROWS = 20_000
-USUAL_TASK_S = 29 * 60.0
-"""How long a task takes in the vendor's own example."""
 BYTES_A_CELL = 64
 """Disk that a number takes on a platform: its share of result file, verdicts and master, generously."""
 
@@ -98,7 +94,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
             finally:
                 await writer.close()
         counts = ledger.plan.counts()
-        expected_s = {cost.platform: _expected_s(ledger, settings, cost) for cost in costs if cost.tasks}
+        expected_s = {cost.platform: expected_time.expected_s(ledger, settings, cost) for cost in costs if cost.tasks}
         if out is not None:
             write_quote(ledger, settings, out)
         balances: dict[str, float] = {}
@@ -161,22 +157,3 @@ async def _look_at_vendor(
             text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
             findings.append((ExitCode.SOME_FAILED, text))
     return balance, findings
-
-
-def _expected_s(ledger: Ledger, settings: Settings, cost: PlannedCost) -> float:
-    """Return how long a platform will take with `max_in_flight` tasks at a time.
-
-    A number takes as long as in the tasks of this job that are done, before there are any as in the vendor's example.
-    """
-    platform = settings.platforms[cost.platform]
-    done, rows, took_s = ledger.tasks.durations(cost.platform)
-    if settings.is_sandbox:
-        a_number_s = 1 / settings.sandbox.pace
-    else:
-        a_number_s = took_s / rows if done else USUAL_TASK_S / USUAL_TASK_ROWS
-    at_a_time = min(platform.max_in_flight, cost.tasks)
-    # The last ones leave room: whole rounds of tasks of the mean size.
-    rounds = -(-cost.tasks // at_a_time)
-    task_s = a_number_s * cost.rows / cost.tasks
-    canary_s = task_s if platform.canary and cost.tasks >= CANARY_FROM_TASKS and not done else 0.0
-    return max(rounds * task_s, cost.tasks / platform.requests_per_second) + canary_s

@@ -25,6 +25,7 @@ from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
+from orchestrator.jobdir.list_rows import rows_of_chunks
 from orchestrator.jobdir.row_files import read_rows
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
@@ -335,10 +336,11 @@ def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> lis
     """Return the retries that ask for numbers of `keys` once more, and are not sent: they would be paid twice."""
     waiting = {task.key for key in keys for task in ledger.tasks.select(State.PLANNED, platform=key.platform)}
     chunks = {chunk.chunk: chunk for chunk in ledger.plan.chunks()}
+    list_rows = rows_of_chunks(chunks.values())
     rows: dict[int, NDArray[np.int64]] = {}
     for chunk in (chunks[number] for number in {key.chunk for key in (*keys, *waiting)}):
         if chunk.only is None:
-            rows[chunk.chunk] = np.arange(chunk.first_row, chunk.first_row + chunk.rows)
+            rows[chunk.chunk] = list_rows.of_chunk(chunk)
         elif chunk.places is None:  # planned by an earlier version
             rows[chunk.chunk] = read_rows(rows_path(directory, chunk.chunk))
         else:

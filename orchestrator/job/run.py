@@ -38,6 +38,7 @@ from orchestrator.job.repair import repair
 from orchestrator.job.settings_hash import settings_hash
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.job.signals import handled
+from orchestrator.job.trial import TRIAL_CHUNK, check_trial, trial_content, trial_is_read
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
@@ -79,6 +80,7 @@ class RunOptions:
     after: Token | None = None
     extend: bool = False
     quote: Path | None = None
+    trial: bool = False
 
     def to_repeat(self, *, extended: bool) -> str:
         """Return those that the next run wants as well; not to stop early, nor to take in once more what was taken."""
@@ -174,6 +176,7 @@ class _Run:
         self._master: MasterReport | None = None
         self._enriched: list[EnrichedContent] = []
         self._dearer = ""
+        self._balances: dict[str, float] = {}
         self._notifier = Notifier(settings.notify, world)
 
     async def go(self) -> RunReport:
@@ -242,6 +245,8 @@ class _Run:
             plan = bring_in_step(writer, settings, workers, self._world.stdin, extend=self._options.extend)
             await self._unless_stopped(plan)
             self._planned = True
+            if self._options.trial:
+                await writer.do(lambda ledger: check_trial(ledger, settings))
             if (path := self._options.quote) is not None:
                 quote = read_quote(path)
                 await writer.do(lambda ledger: check_quote(ledger, settings, path, quote))
@@ -284,6 +289,8 @@ class _Run:
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
             await self._unless_stopped(ask_for_balances(asked, settings, begun=begun))
             _pause_the_short(platforms, costs)
+            vendors = {platform.vendor.name: platform.vendor.balance_usd for platform in platforms}
+            self._balances = {name: balance for name, balance in vendors.items() if balance is not None}
             max_cost = None if settings.is_sandbox else settings.budget.max_cost
             context = RunContext(
                 job_name=settings.job.name,
@@ -304,6 +311,8 @@ class _Run:
             if not self._stop.reason:
                 costs, _ = await self._writer.do(self._reckoned)
                 await _say_what_is_missing(platforms, costs)
+        if self._options.trial and await self._writer.do(lambda ledger: trial_is_read(ledger, settings)):
+            return Ending(ExitCode.DONE, "")
         now = asyncio.get_running_loop().time()
         late = [platform.caution.answer_s for platform in platforms if platform.is_too_late(now)]
         if self._stop.reason:
@@ -315,10 +324,17 @@ class _Run:
         _, objected = await self._writer.do(self._reckoned)  # anew: a budget may also run out on the way
         standings = await self._writer.do(lambda ledger: ledger.platforms.standing())
         _, first_failed = await self._writer.do(self._waiting)
-        return ending(platforms, standings, stop_reason=stop_reason, first_failed=first_failed, objected=objected)
+        return ending(
+            platforms,
+            standings,
+            stop_reason=stop_reason,
+            first_failed=first_failed,
+            objected=objected,
+            trial=self._options.trial,
+        )
 
     def _reckoned(self, ledger: Ledger) -> tuple[tuple[PlannedCost, ...], Objection | None]:
-        costs = planned_costs(ledger, self._settings)
+        costs = planned_costs(ledger, self._settings, last_chunk=TRIAL_CHUNK if self._options.trial else None)
         return costs, objection(self._settings, costs, ledger.platforms.spent_nano())
 
     def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
@@ -376,6 +392,7 @@ class _Run:
             for name, client in clients.items()
         }
         standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
+        has_trial = await self._writer.do(lambda ledger: ledger.plan.trial_rows()) > 0
         lasting = await self._writer.do(
             lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
         )
@@ -389,10 +406,11 @@ class _Run:
                     lasting[name],
                     canary=platform.canary
                     and standing[name].tasks() - standing[name].tasks(State.DONE, State.RETRIED, State.SKIPPED)
-                    >= CANARY_FROM_TASKS,
+                    >= (2 if has_trial else CANARY_FROM_TASKS),
                     waiting=standing[name].tasks(State.IN_DOUBT),
                 ),
                 deadline_at=self._deadline_at,
+                last_chunk=TRIAL_CHUNK if self._options.trial else None,
             )
             for name, platform in self._settings.platforms.items()
         ]
@@ -442,6 +460,8 @@ class _Run:
         content = summary.build(
             facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
         )
+        if end and costs and (trial := trial_content(ledger, self._settings, self._balances)):
+            content["trial"] = trial
         if self._master:
             content["master_made_of"] = made_of(ledger, self._settings)
             content["enriched"] = self._enriched

@@ -13,6 +13,7 @@ from orchestrator.job.access import ledger_place
 from orchestrator.job.budget import NANO
 from orchestrator.job.extras import Extras, WantedExtras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
+from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import (
     DUPLICATES,
     REJECTED,
@@ -164,6 +165,7 @@ def master_chunks(
                 rows=chunk.rows,
                 cells=tuple(_cell(directory, name, number, state) for name, state in states),
                 first_row=chunk.first_row,
+                places=None if chunk.places is None else unpack_places(chunk.places),
                 columns=kept,
                 columns_sha256=chunk.columns_sha256,
                 extras=()

@@ -123,7 +123,7 @@ class _Check:
             self._hash("chunk files", chunk_path(self._directory, chunk.chunk), chunk.sha256)
             if columns and chunk.columns_sha256:
                 self._hash("kept columns", columns_path(self._directory, chunk.chunk), chunk.columns_sha256)
-            if chunk.places is not None:
+            if chunk.only is not None and chunk.places is not None:
                 content = rows_bytes(unpack_places(chunk.places))
                 path = rows_path(self._directory, chunk.chunk)
                 self._hash("rows of retries", path, hashlib.sha256(content).hexdigest())

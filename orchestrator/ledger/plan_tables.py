@@ -27,6 +27,7 @@ _NOTE_PLAN = "UPDATE job SET name = ?, reading = ?"
 _ADD_INPUT = "INSERT INTO inputs (position, path, sha256, size_bytes) VALUES (?, ?, ?, ?)"
 _INPUTS = "SELECT path, sha256, size_bytes FROM inputs ORDER BY position"
 _NOTE_COUNTS = "UPDATE job SET counts = ?, list_order = ?"
+_TRIAL = "SELECT rows FROM chunks WHERE chunk = 1 AND only_platform IS NULL AND places IS NOT NULL"
 _NOTE_QUOTE_KEY = "UPDATE job SET quote_key = ?"
 _NOTE_LISTS = "UPDATE job SET lists = ?"
 _NOTE_COLUMNS = "UPDATE job SET counts = ?, reading = ?"
@@ -133,6 +134,11 @@ class PlanTables:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
         return (Chunk(*row) for row in self._connection.rows(_CHUNKS))
+
+    def trial_rows(self) -> int:
+        """Return how many rows the trial has, 0 for a job without one."""
+        row = self._connection.row(_TRIAL)
+        return int(row[0]) if row else 0
 
     def quote_key(self) -> str:
         """Return the key of this job's quotes, "" while none was made."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.ledger.connection import ALL, marks
 from orchestrator.ledger.run_table import moment
 from orchestrator.records import Passage, Task
-from orchestrator.tasks import State, TaskKey
+from orchestrator.tasks import MAX_CHUNK_DIGITS, State, TaskKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ _TASKS = f"SELECT {_COLUMNS} FROM tasks JOIN chunks USING (chunk)"
 _ONE = f"{_TASKS} WHERE platform = ? AND chunk = ?"
 _PLANNED = f"{_TASKS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY chunk LIMIT ?"
 _DECIDED = f"{_TASKS} WHERE decided IS NOT NULL ORDER BY platform, chunk"
-_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? GROUP BY rows"
+_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? AND chunk <= ? GROUP BY rows"
 _ALL_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state <> ? GROUP BY rows"
 _DURATIONS = (
     "SELECT count(*), sum(rows), sum(progress_at - submitted_at) FROM tasks "
@@ -48,6 +48,9 @@ SELECT min(at), max(at),
     count(CASE WHEN event = 'put_off' THEN 1 END)
 FROM events WHERE seq > ? AND seq <= ?
 """
+
+
+MAX_CHUNK = 10**MAX_CHUNK_DIGITS
 
 
 class TaskTable:
@@ -76,9 +79,10 @@ class TaskTable:
         """Return the next tasks to submit, in the order of their chunks."""
         return self._read(self._connection.rows(_PLANNED, (platform, State.PLANNED, after_chunk, limit)))
 
-    def planned_sizes(self, platform: str) -> dict[int, int]:
-        """Return how many planned tasks there are, by their number of rows."""
-        return {rows: tasks for rows, tasks in self._connection.rows(_SIZES, (platform, State.PLANNED))}  # noqa: C416 - dict() of Any
+    def planned_sizes(self, platform: str, *, last_chunk: int | None = None) -> dict[int, int]:
+        """Return how many planned tasks there are, up to `last_chunk` if one is given, by their number of rows."""
+        last = MAX_CHUNK if last_chunk is None else last_chunk
+        return {rows: tasks for rows, tasks in self._connection.rows(_SIZES, (platform, State.PLANNED, last))}  # noqa: C416 - dict() of Any
 
     def sizes(self, platform: str) -> dict[int, int]:
         """Return how many tasks there are that are not skipped, by their number of rows, whatever became of them."""

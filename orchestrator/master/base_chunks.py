@@ -40,9 +40,10 @@ class ExtraFile:
 class MasterChunk:
     """One base chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows.
 
-    `first_row` counts from 0 over the whole list; when it is given, it is checked. `columns` is a csv file without a
-    header, one record a row, of the input's other columns; `columns_sha256` is its hash, "" if nobody knows it.
-    `extras` are the platforms' extra files, None where there is none; left out, nobody wants any.
+    `first_row` counts from 0 over all chunks; when it is given, it is checked. A trial, which comes first, has the
+    `places` of its rows in the list; the other chunks have the rows around these, in order. `columns` is a csv file
+    without a header, one record a row, of the input's other columns; `columns_sha256` is its hash, "" if nobody knows
+    it. `extras` are the platforms' extra files, None where there is none; left out, nobody wants any.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class MasterChunk:
     columns: Path | None = None
     columns_sha256: str = ""
     extras: tuple[ExtraFile | None, ...] = ()
+    places: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,38 @@ def base_blocks(chunk: MasterChunk, first_row: int, extras: Sequence[int] = ()) 
         done = end
     if done != chunk.rows or not hashes <= {sha256}:
         raise StorageError(f"{chunk.path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
+
+
+class Trial:
+    """The rows of a trial, put where they belong between those of the other chunks, which pass by in order.
+
+    Of the trial all is in memory, which is no more than a chunk.
+    """
+
+    def __init__(self, blocks: Iterable[ResolvedChunk], places: NDArray[np.int64]) -> None:
+        self._whole = _joined(list(blocks))
+        # How many of the other rows stand before each of the trial's.
+        self._others_before = places - np.arange(len(places))
+
+    def mixed(self, block: ResolvedChunk) -> ResolvedChunk:
+        """Return a block of the other rows with those of the trial that stand among them or just before."""
+        first = block.first_row - len(self._others_before)
+        others = np.arange(first, first + len(block.numbers))
+        taken, end = np.searchsorted(self._others_before, (first, first + len(others))).tolist()
+        if taken == end:
+            return block.with_columns(first + taken, block.numbers, lambda one: one)
+        at = np.concatenate([self._others_before[taken:end] * 2, others * 2 + 1])
+        order = np.argsort(at, kind="stable")
+        both = _joined([self._whole.cut(taken, end), block])
+        return both.with_columns(
+            first + taken, both.numbers[order], lambda one: CodedColumn(one.words, one.codes[order])
+        )
+
+    def rest(self, others: int) -> ResolvedChunk:
+        """Return what stands behind all of the `others` rows."""
+        taken = int(np.searchsorted(self._others_before, others))
+        rest = self._whole.cut(taken, len(self._others_before))
+        return rest.with_columns(others + taken, rest.numbers, lambda one: one)
 
 
 def gathered(blocks: Iterable[ResolvedChunk]) -> Iterator[ResolvedChunk]:

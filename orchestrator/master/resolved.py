@@ -18,7 +18,15 @@ from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
 from orchestrator.jobdir.verdict_words import OWN_WORDS
-from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk, base_blocks, code_type, read_cells, read_further
+from orchestrator.master.base_chunks import (
+    CodedColumn,
+    ResolvedChunk,
+    Trial,
+    base_blocks,
+    code_type,
+    read_cells,
+    read_further,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,16 +83,28 @@ def resolved(
         [_Lane(overlays(), key, count) for key in keys if key[0] == platform]
         for platform, count in zip(platforms, counts, strict=True)
     ]
-    row = 0
-    for chunk in chunks:
-        for block in base_blocks(chunk, row, extras):
-            row += len(block.numbers)
-            further = block.extras or ((),) * len(platforms)
-            patched = [_patched(block, *columns) for columns in zip(block.columns, further, lanes, strict=True)]
-            columns = tuple(column for column, *_ in patched)
-            yield ResolvedChunk(block.first_row, block.numbers, columns, tuple(tuple(its) for _, *its in patched))
+    for block in _in_list_order(chunks, extras):
+        further = block.extras or ((),) * len(platforms)
+        patched = [_patched(block, *columns) for columns in zip(block.columns, further, lanes, strict=True)]
+        columns = tuple(column for column, *_ in patched)
+        yield ResolvedChunk(block.first_row, block.numbers, columns, tuple(tuple(its) for _, *its in patched))
     for lane in (lane for by_generation in lanes for lane in by_generation):
         lane.must_be_over()
+
+
+def _in_list_order(chunks: Iterable[MasterChunk], extras: Sequence[int]) -> Iterator[ResolvedChunk]:
+    """Yield the blocks of the chunks as the list has them: those of a trial, which comes first, among the others."""
+    row, trial, trial_rows = 0, None, 0
+    for chunk in chunks:
+        if chunk.places is not None:
+            trial, trial_rows = Trial(base_blocks(chunk, row, extras), chunk.places), chunk.rows
+            row += chunk.rows
+            continue
+        for block in base_blocks(chunk, row, extras):
+            row += len(block.numbers)
+            yield block if trial is None else trial.mixed(block)
+    if trial is not None:
+        yield trial.rest(row - trial_rows)
 
 
 class _Cells(NamedTuple):

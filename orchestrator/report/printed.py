@@ -69,12 +69,44 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
     lines += numbers_table(summary["numbers"], width)
     if platforms := summary["platforms"]:
         lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
+    if (trial := summary.get("trial")) and trial["read"]:
+        lines += ["", *trial_lines(trial, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
     tables = (f"wrote {directory / one['path']}, {count(one['rows'])} rows" for one in summary.get("enriched", ()))
     written = [*master_lines(summary["master"], directory), *tables, *_list_lines(summary, directory)]
     waiting = section("for a person", _waiting(platforms.values()))
     return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *waiting, *findings(summary)])
+
+
+def trial_lines(trial: Mapping[str, Any], width: int) -> list[str]:
+    """Say what the trial found, and what the rest would cost and take."""
+
+    def percent(share: Mapping[str, float]) -> str:
+        return f"{share['share']:.1%} ({share['low']:.1%} to {share['high']:.1%})"
+
+    done = {name: one for name, one in trial["platforms"].items() if one["state"] == "done"}
+    shares = [(name, *(percent(one[word]) for word in ("yes", "unknown", "unanswered"))) for name, one in done.items()]
+    costs = [
+        (
+            name,
+            count(one["billed"]),
+            money(one["quoted"]),
+            money(one["charged"]),
+            "unknown" if one["took_s"] is None else duration(one["took_s"]),
+            count(one["rest_numbers"]),
+            money(one["rest_cost"]),
+        )
+        for name, one in done.items()
+    ]
+    against = [f"{money(trial['budget_left'])} are left of max_cost"] * (trial["budget_left"] is not None)
+    against += [f"the balance of vendor {name} was {money(usd)}" for name, usd in trial["balances"].items()]
+    rest = f"the rest costs {money(trial['rest_cost'])} and takes some {duration(trial['rest_expected_s'])}"
+    return [
+        *table(("trial", "yes", "unknown", "unanswered"), shares, width),
+        *table(("trial", "billed", "quoted", "charged", "took", "rest", "rest cost"), costs, width),
+        "; ".join([rest, *against]),
+    ]
 
 
 def master_lines(files: Iterable[Mapping[str, Any]], directory: Path) -> list[str]:

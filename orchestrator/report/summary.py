@@ -144,6 +144,43 @@ class EnrichedContent(TypedDict):
     rows: int
 
 
+class Share(TypedDict):
+    """A share of a trial's numbers, with the interval in which that of the list lies, 19 times in 20."""
+
+    share: float
+    low: float
+    high: float
+
+
+class TrialPlatform(TypedDict):
+    """What the trial says of a platform; `state` is its task's, `rest_…` is what is still to be sent."""
+
+    state: str
+    numbers: int
+    yes: Share
+    unknown: Share
+    unanswered: Share
+    billed: int
+    quoted: float
+    charged: float
+    took_s: float | None
+    rest_tasks: int
+    rest_numbers: int
+    rest_cost: float | None
+
+
+class TrialContent(TypedDict):
+    """What the trial says; `read` is whether all of it is."""
+
+    rows: int
+    read: bool
+    platforms: dict[str, TrialPlatform]
+    rest_cost: float | None
+    rest_expected_s: float
+    budget_left: float | None
+    balances: dict[str, float]
+
+
 class Summary(TypedDict):
     """What summary.json has. Times are ISO 8601 in UTC, money is in USD."""
 
@@ -172,6 +209,7 @@ class Summary(TypedDict):
     findings: list[str]
     master: list[MasterContent]
     enriched: NotRequired[list[EnrichedContent]]
+    trial: NotRequired[TrialContent]
     master_made_of: NotRequired[dict[str, Any]]
 
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def always(*limits: int) -> Callable[[int], ChunkLimits]:
-    return lambda _total: ChunkLimits(*limits)
+def always(chunk_size: int, min_rows: int, max_rows: int) -> Callable[[int], ChunkLimits]:
+    return lambda _total: ChunkLimits(chunk_size, min_rows, max_rows)
 
 
 LIMITS = always(20_000, 1, 10_000_000)

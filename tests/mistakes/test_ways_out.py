@@ -1074,6 +1074,8 @@ TRIED: dict[str, str] = {
     "quote it anew with plan --out": "tests/job/test_quote.py::test_anything_else_is_not_sent",
     "orchestrator plan --out {} writes": "tests/job/test_quote.py::test_a_quote_that_was_tampered_with",
     " --quote {}": "tests/job/test_quote.py::test_a_run_that_was_interrupted_goes_on_with_its_quote",
+    "set trial_rows, or run without --trial": "tests/job/test_trial.py::test_a_job_without_a_trial_has_none_to_send",
+    "goes on without --trial": "tests/job/test_trial.py::test_a_job_that_has_begun_without_a_trial",
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),

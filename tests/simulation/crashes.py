@@ -53,6 +53,7 @@ def small_job(seed: int = 1) -> Scenario:
         backoff=(0.1, 1.0, 60.0),
         budget_share=1.0,
         formats=("csv",),
+        trial_rows=0,
         table="txt",
         keep=False,
         growth=(),

@@ -85,11 +85,21 @@ def check_master(operator: Errands, *, partial: bool = False) -> None:
 
 
 def _check_chunks(operator: Errands) -> None:
-    """See that the chunks for all platforms are the list, in its order, and the others ask only for what is in it."""
+    """See that the chunks for all platforms are the list, and the others ask only for what is in it.
+
+    Each goes in the list's order, and all together do, save for a trial, which comes first and is drawn from all of it.
+    """
+    places = {number: place for place, number in enumerate(operator.accepted)}
+    ends: list[int] = []
     numbers: dict[str, list[str]] = defaultdict(list)
     for chunk, only in operator.chunks().items():
-        numbers[only] += operator.chunk_numbers(chunk)
-    promise(tuple(numbers.pop("", ())) == operator.accepted, "the chunks do not give the list")
+        its = operator.chunk_numbers(chunk)
+        numbers[only] += its
+        at = [places[number] for number in its if number in places]
+        promise(at == sorted(at), f"chunk {chunk} is not in the list's order")
+        ends += [at[0]] * (not only)
+    promise(sorted(numbers.pop("", ())) == sorted(operator.accepted), "the chunks do not give the list")
+    promise(ends[1:] == sorted(ends[1:]), "the chunks are not in the list's order")
     known = set(operator.accepted)
     for name, more in numbers.items():
         promise(known.issuperset(more), f"a retry of {name} holds strangers")

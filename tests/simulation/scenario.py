@@ -128,6 +128,7 @@ class Scenario:
     purged: bool = False
     slow_s: float = 0.0
     repeats: int = 0
+    trial_rows: int | None = None
 
     @property
     def chunks(self) -> int:
@@ -177,6 +178,7 @@ class Scenario:
             f'inputs = ["list.{self.table}"]',
             'directory = "job"',
             f"chunk_size = {self.chunk_size}",
+            *([] if self.trial_rows is None else [f"trial_rows = {self.trial_rows}"]),
             "max_rejected = 1.0",
             "[polling]",
             "min_interval_s = {}\nmax_interval_s = {}\ngive_up_after_h = {}".format(*self.polling),
@@ -240,8 +242,10 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         naming.shuffle(shuffled)
         errands = tuple(shuffled)
     platforms = tuple(replace(platform, by_default=naming.random() < 0.5) for platform in platforms)
+    money = stream(seed, "money")
     return Scenario(
         seed=seed,
+        trial_rows=money.choice((None, None, 0, 1, 4, 30)),
         lines=lines,
         numbers=numbers,
         chunk_size=chunk_size,
@@ -257,6 +261,7 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
             min_rows=dict.fromkeys(KNOWN, 1),
             max_in_flight=at_once,
             link_lifetime_s=chance.choice((5, 3600)),
+            currency=money.choice(("USD", "USD", None, "EUR")),
         ),
         faults=names if faults is None else tuple(faults),
         rate=drawn_rate if faults is None else rate,
