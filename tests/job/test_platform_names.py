@@ -206,7 +206,7 @@ async def test_another_call_under_the_same_name(case: Case) -> None:
     assert case.charged() == 8
 
 
-def _broken(*_: object) -> None:
+def _broken(*_: object, **_options: object) -> None:
     raise ChangedError("stop here")
 
 
