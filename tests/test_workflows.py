@@ -86,10 +86,10 @@ def test_its_scripts_are_sound(repository: Path, system: str, shell: str) -> Non
     found = [*scripts(tree)]
     if system == "gitlab":  # one shell runs what stands before a script and the script
         before, *each = found
-        found = ["\n".join([before, *each[:-1]]), each[-1]]
-    assert len(found) >= (8 if system == "github" else 2)
+        found = [*(f"{before}\n{script}" for script in each[:-1]), each[-1]]
+    assert len(found) >= (8 if system == "github" else 3)
     for script in found:
-        command = ["shellcheck", f"--shell={shell}", "--exclude=SC2154", "-"]
+        command = ["shellcheck", f"--shell={shell}", "--exclude=SC2154,SC2034", "-"]
         done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.returncode == 0, done.stdout
 

@@ -114,6 +114,7 @@ class Runner:
             "GITHUB_REF": "refs/heads/main",
             "GITHUB_WORKFLOW_REF": f"owner/lists/{self.workflow}@refs/heads/main",
             "RUNNER_TEMP": str(temp),
+            "GITHUB_RUN_ID": str(number),
             "GITHUB_STEP_SUMMARY": str(temp / "summary.md"),
         }
         failed = False

@@ -60,6 +60,7 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
     assert first.environments == ["orchestrator"]
     assert summary_in(saved(github))["exit_code"] == 75
     assert "planned cost" in first.summary
+    assert json.loads(inside(saved(github), "quote.json"))["platforms"]
     second = goes_on(github, player, first)
     assert second.environments == ["orchestrator-goes-on"]
     while not github.charged():  # a machine that is slow gets nothing sent before the deadline
@@ -86,12 +87,14 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
         assert saved(github) is kept
 
     # An older directory than that is refused as well, and one that is not there.
-    older = github.server.named(".state.")[0]
+    older = next(one for one in github.server.named(".state.") if ".state.0." not in one.name)
     github.server.artifacts.remove(kept)
     refused = player.dispatch()
     assert refused.results["run"] == "failure"
     assert "older copy" in refused.printed
-    older.expired = True
+    for artifact in github.server.named(".state."):
+        artifact.expired = True
+    assert older.expired
     evicted = player.dispatch()
     assert "there is no saved directory" in evicted.commands("error")[0]
     assert "the last known token is" in player.dispatch(first=True).commands("error")[0]
