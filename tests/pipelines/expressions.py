@@ -89,7 +89,7 @@ def filled(text: object, contexts: Mapping[str, Any], *, failed: bool = False) -
         value = evaluate(found[1], contexts, failed=failed)
         return str(value).lower() if isinstance(value, bool) else str(value)
 
-    return re.sub(r"\$\{\{(.*?)\}\}", put, str(text))
+    return re.sub(r"\$\{\{(.*?)\}\}", put, str(text).lower() if isinstance(text, bool) else str(text))
 
 
 def holds(condition: object, contexts: Mapping[str, Any], *, failed: bool) -> bool:
