@@ -273,7 +273,10 @@ def _chosen(
     match decision:
         case Refetch():
             failed = [task for task in ledger.tasks.select(State.FAILED) if task.task_id is not None]
-            return [*known, *failed], [LeftOut(str(task.key), None, _NO_ID) for task in unknown]
+            # As `retry` names them: what was settled with a result that says nothing may be another on another day.
+            keys = {key for name in ledger.platforms.fixed() for key in ledger.quarantine.to_refetch(name)}
+            settled = [task for task in ledger.tasks.findings() if task.key in keys]
+            return [*known, *failed, *settled], [LeftOut(str(task.key), None, _NO_ID) for task in unknown]
         case Resubmit():
             return unknown, [LeftOut(str(task.key), task.task_id, _PAID_FOR) for task in known]
     return held, ()

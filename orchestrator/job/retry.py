@@ -143,10 +143,10 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
 def _for_free(
     settings: Settings, name: str, quarantined: Sequence[TaskKey], to_refetch: Sequence[TaskKey]
 ) -> Iterator[str]:
-    """Say which failed tasks' results could be had without another payment, and how."""
+    """Say which tasks' results could be had without another payment, and how."""
 
     def tasks(keys: Sequence[TaskKey]) -> str:
-        return f"{keys[0]}" if len(keys) == 1 else f"{len(keys):,} failed tasks ({keys[0]}, …)"
+        return f"{keys[0]}" if len(keys) == 1 else f"{len(keys):,} tasks ({keys[0]}, …)"
 
     config = as_argument(settings.source)
     if to_refetch:

@@ -6,6 +6,7 @@ the reader that tried it last: the program's version, and what it looked for.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.tasks import Event, State, TaskKey
@@ -13,6 +14,8 @@ from orchestrator.tasks import Event, State, TaskKey
 if TYPE_CHECKING:
     from orchestrator.ledger.connection import Connection
 
+NOTHING = "unanswered"
+"""The word of a number without a verdict, as the counts of a task have it."""
 ALTERED = "altered"
 """Stands in `read_by` for a file that is not as it was fetched: it is kept, and never believed."""
 
@@ -30,6 +33,11 @@ _FAILED_WITH_VERSIONS = (
 _NEVER_REFETCHED = (
     "SELECT platform, chunk FROM tasks WHERE platform = ? AND state = ? AND task_id IS NOT NULL "
     "AND vendor_status <> 'failed' AND (platform, chunk) NOT IN "
+    "(SELECT platform, chunk FROM events WHERE event = ?) ORDER BY chunk"
+)
+_SETTLED_FOR = (
+    "SELECT platform, chunk, evidence FROM tasks WHERE platform = ? AND state = ? AND reason <> '' "
+    "AND task_id IS NOT NULL AND evidence IS NOT NULL AND (platform, chunk) NOT IN "
     "(SELECT platform, chunk FROM events WHERE event = ?) ORDER BY chunk"
 )
 _READ_IN_VAIN = "UPDATE quarantine SET read_by = ? WHERE platform = ? AND chunk = ? AND read_by <> ?"
@@ -67,9 +75,19 @@ class QuarantineTable:
         return [TaskKey(*row) for row in rows]
 
     def to_refetch(self, platform: str) -> list[TaskKey]:
-        """Return the failed tasks of a platform of which the vendor may have a result, and nobody has looked again."""
-        rows = self._connection.rows(_NEVER_REFETCHED, (platform, State.FAILED, Event.REFETCH))
-        return [TaskKey(*row) for row in rows]
+        """Return the tasks of a platform of which the vendor may have a result, and nobody has looked again.
+
+        They have failed, or were settled with a result that says nothing of any number of theirs.
+        """
+        failed = [
+            TaskKey(*row) for row in self._connection.rows(_NEVER_REFETCHED, (platform, State.FAILED, Event.REFETCH))
+        ]
+        settled = list(self._connection.rows(_SETTLED_FOR, (platform, State.DONE, Event.REFETCH)))
+        with self._connection.understood():
+            in_vain = [
+                TaskKey(name, chunk) for name, chunk, text in settled if {*json.loads(text)["counts"]} <= {NOTHING}
+            ]
+        return failed + in_vain
 
     def read_in_vain(self, key: TaskKey, read_by: str) -> None:
         """Note that this reader can't read what a task has in quarantine either."""

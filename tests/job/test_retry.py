@@ -164,3 +164,28 @@ async def test_a_retry_is_taken_back_when_its_numbers_may_come_for_free(
         assert await case.run() == 0
     assert case.cells() == ["yes"] * 6
     assert vendor.submits == [1, 2, 4]
+
+
+async def test_what_was_settled_for_may_be_another_on_another_day(case: Case) -> None:
+    """The vendor gave the result of another task, twice: its own may be had for free, before anything is paid again."""
+    mixed_up = {"on": True}
+
+    async def on_result(made: Made) -> Answer | None:
+        return result(vendor.of(1)) if mixed_up["on"] else None
+
+    case.numbers(6)
+    async with serving(Script(on_result=on_result)) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+        assert case.cells()[3:] == ["unanswered"] * 3
+        report = await retry_job(case.settings(), case.world())
+        assert (report.numbers, report.exit_code) == ({"instagram": 0}, ExitCode.SOME_FAILED)
+        assert (
+            "left out instagram/000002 with a task id at the vendor: orchestrator resolve --all" in report.findings[0]
+        )
+        settled = await resolve_tasks(case.settings(), Refetch(), None, case.world())
+        assert [one.task for one in settled.settled] == ["instagram/000002"]
+        mixed_up["on"] = False
+        assert await case.run() == 0
+        assert set(case.cells()) == {"yes"}
+        assert len(vendor.submits) == 2

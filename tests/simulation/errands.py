@@ -137,9 +137,9 @@ class Errands(Runs):
         promise(told == {name: len(planned.get(name, [])) for name in self.names}, "retry counts otherwise")
 
     def _known_to_the_vendor(self) -> dict[str, set[str]]:
-        """Return, by platform, the numbers of failed tasks with an id: their results may be had for free."""
+        """Return, by platform, the numbers of tasks with an id that say nothing of them: to be had for free, maybe."""
         known: dict[str, set[str]] = {}
-        for task in self._tasks(State.FAILED):
+        for task in self._tasks(State.FAILED, State.DONE):
             if task.task_id is not None:
                 known.setdefault(task.key.platform, set()).update(self.numbers_of(task))
         return known
