@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,10 @@ async def enrich_file(settings: Settings, world: World, path: Path, target: Path
             order = order_master(ledger, settings, into=folder)
             async with Workers(1) as workers:
                 known = await _known(order, settings.job, workers, folder)
-                return await workers.run(enrich_table, settings.job, known, str(path), target, folder / "table")
+                # A worker may stand in another directory than whoever typed these names.
+                whole = str(Path.cwd() / path), Path.cwd() / target
+                report = await workers.run(enrich_table, settings.job, known, *whole, folder / "table")
+                return replace(report, path=target)
 
 
 async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> list[EnrichReport]:
