@@ -515,7 +515,7 @@ def test_init_writes_a_job_that_can_be_planned(
     monkeypatch.chdir(tmp_path)
     assert main(["init", "spring"]) == 0
     out, err = capsys.readouterr()
-    assert out == "wrote spring/config.toml\nwrote spring/numbers.txt\n"
+    assert out == "wrote spring/config.toml\nwrote spring/numbers.txt\nwrote spring/config.schema.json\n"
     assert err == "orchestrator: next: orchestrator plan -c spring/config.toml\n"
     assert main(["plan", "-c", "spring/config.toml"]) == 0
     assert main(["init", "spring"]) == 2

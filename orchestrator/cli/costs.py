@@ -34,9 +34,9 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
             name,
             *(count(costs[key]) for key in ("tasks", "numbers")),
             # Said where it says anything: most vendors bill as many as were sent.
-            count(costs["billed"] if costs.get("billed", costs["numbers"]) != costs["numbers"] else 0),
+            count(costs["billed"] if costs["billed"] != costs["numbers"] else 0),
             count(costs["skipped"]),
-            money(costs["price_per_10000"]) if "price_per_10000" in costs else "0",
+            money(costs["price_per_10000"]),
             money(costs["cost"]),
             duration(costs["expected_s"]) if "expected_s" in costs else "0",
         )

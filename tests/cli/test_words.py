@@ -27,8 +27,22 @@ PLAN: dict[str, Any] = {
     "from_text": 0,
     "chunks": 60,
     "platforms": {
-        "instagram": {"tasks": 60, "numbers": 1_200_000, "skipped": 0, "price_per_10000": 1.0, "cost": 120.0},
-        "amazon": {"tasks": 59, "numbers": 1_199_990, "skipped": 1, "cost": None},
+        "instagram": {
+            "tasks": 60,
+            "numbers": 1_200_000,
+            "billed": 1_200_000,
+            "skipped": 0,
+            "price_per_10000": 1.0,
+            "cost": 120.0,
+        },
+        "amazon": {
+            "tasks": 59,
+            "numbers": 1_199_990,
+            "billed": 1_199_990,
+            "skipped": 1,
+            "price_per_10000": None,
+            "cost": None,
+        },
     },
     "cost": None,
     "max_cost": 50.0,
@@ -145,17 +159,18 @@ def test_tables_keep_to_a_narrow_terminal(width: int) -> None:
 
 def test_a_retry_says_what_lacks_a_verdict_and_what_is_sent() -> None:
     """Numbers without a verdict per platform, then what the next run sends and costs."""
-    costs = {"instagram": {"tasks": 1, "numbers": 12, "skipped": 0, "cost": 0.0012}}
-    content = {"without_verdict": {"instagram": 12, "amazon": 0}, "platforms": costs, "cost": 0.0012, "max_cost": 5.0}
+    instagram = {"tasks": 1, "numbers": 12, "billed": 20, "skipped": 0, "price_per_10000": 1.0, "cost": 0.002}
+    costs = {"instagram": instagram}
+    content = {"without_verdict": {"instagram": 12, "amazon": 0}, "platforms": costs, "cost": 0.002, "max_cost": 5.0}
     assert "would be sent" in retry_text({**content, "findings": ["over"], "planned": False}).splitlines()
     assert retry_text({**content, "findings": ["amazon: too few"], "planned": True}).splitlines() == [
         "without verdict  numbers",
         "instagram             12",
         "",
         "to be sent",
-        "platform   tasks  numbers        cost",
-        "instagram      1       12  0.0012 USD",
-        "planned cost 0.0012 USD, max_cost 5.00 USD",
+        "platform   tasks  numbers  billed  per 10,000       cost",
+        "instagram      1       12      20    1.00 USD  0.002 USD",
+        "planned cost 0.002 USD, max_cost 5.00 USD",
         "",
         "findings",
         "- amazon: too few",
