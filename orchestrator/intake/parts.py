@@ -13,7 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, Declared, LineBlock
 from orchestrator.intake.sources.csv_rows import TableBlock, is_table, read_csv
 from orchestrator.intake.sources.decode import Peeked, as_utf8
-from orchestrator.intake.sources.find import Input, Kind, input_errors
+from orchestrator.intake.sources.find import FileKind, Input, input_errors
 from orchestrator.intake.sources.line_count import CountedText
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
@@ -60,7 +60,7 @@ class Source:
 class FilePart:
     """A workbook or a parquet file, to be read by the worker."""
 
-    kind: Kind
+    kind: FileKind
     path: str
     options: TableOptions
     block_bytes: int
@@ -161,9 +161,9 @@ def _tables(rules: NumberRules, folder: Path) -> LookupTables:
     return load_tables(rules.default_region, folder)
 
 
-def _reader(kind: Kind) -> Callable[[str, TableOptions, int], Iterator[CellBlock | Declared]]:
+def _reader(kind: FileKind) -> Callable[[str, TableOptions, int], Iterator[CellBlock | Declared]]:
     """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
-    if kind is Kind.WORKBOOK:
+    if kind is FileKind.WORKBOOK:
         from orchestrator.intake.sources.xlsx_rows import read_workbook  # noqa: PLC0415 - see above
 
         return read_workbook
@@ -176,7 +176,7 @@ def _parts(content: InputContent, stream: Peeked | None, options: TableOptions, 
     if stream is None:
         yield FilePart(content.kind, content.path, options, block_bytes)
         return
-    if content.kind is Kind.TEXT and not is_table(stream.head, options.column):
+    if content.kind is FileKind.TEXT and not is_table(stream.head, options.column):
         yield from read_text(stream.buffered(), block_bytes)
     else:
-        yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is Kind.TSV else None)
+        yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is FileKind.TSV else None)

@@ -23,12 +23,12 @@ from orchestrator.intake.numbers.turned_away import turn_away
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
 from orchestrator.intake.sources.csv_rows import is_table, open_csv
 from orchestrator.intake.sources.decode import as_utf8
-from orchestrator.intake.sources.find import Input, Kind
+from orchestrator.intake.sources.find import FileKind, Input
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableOptions, lay_out
 from orchestrator.intake.sources.text_in_place import decided, in_place, number_places, without_empty
 from orchestrator.intake.sources.unpack import unpacked
-from orchestrator.jobdir.extra_files import Kind as ColumnKind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.added_cells import CellAdder, NumberCells, added_header, columns_of
 from orchestrator.master.enriched_text import field, with_fields
 
@@ -54,11 +54,11 @@ _SEPARATOR: Final = b"sep="
 BATCH_ROWS: Final = 20_000
 
 ENDINGS: Final = {
-    Kind.TEXT: (".csv", ".txt"),
-    Kind.CSV: (".csv", ".txt"),
-    Kind.TSV: (".tsv", ".tab", ".txt"),
-    Kind.WORKBOOK: (".xlsx", ".xlsm"),
-    Kind.PARQUET: (".parquet", ".pq"),
+    FileKind.TEXT: (".csv", ".txt"),
+    FileKind.CSV: (".csv", ".txt"),
+    FileKind.TSV: (".tsv", ".tab", ".txt"),
+    FileKind.WORKBOOK: (".xlsx", ".xlsm"),
+    FileKind.PARQUET: (".parquet", ".pq"),
 }
 """How the names of tables end that come back, the usual one first."""
 
@@ -143,13 +143,13 @@ def _tables(rules: NumberRules, size: int) -> LookupTables | None:
     return load_tables(rules.default_region, cache) if is_worth_it else None
 
 
-def _stem_named(stem: Path, kind: Kind, source: str) -> Path:
+def _stem_named(stem: Path, kind: FileKind, source: str) -> Path:
     """Return where a table goes that keeps its ending if that says what it is; a list of lines comes back as csv."""
     own = Path(source).suffix.lower()
-    return stem.with_name(stem.name + (own if own in ENDINGS[kind] and kind is not Kind.TEXT else ENDINGS[kind][0]))
+    return stem.with_name(stem.name + (own if own in ENDINGS[kind] and kind is not FileKind.TEXT else ENDINGS[kind][0]))
 
 
-def _checked(target: Path, kind: Kind, source: str) -> Path:
+def _checked(target: Path, kind: FileKind, source: str) -> Path:
     """Return where the table goes; raises `UsageError` for a name that says another kind of file."""
     endings = ENDINGS[kind]
     if target.suffix.lower() not in endings:
@@ -161,11 +161,11 @@ def _checked(target: Path, kind: Kind, source: str) -> Path:
 
 def _write(content: InputContent, work: Enrichment, width: int) -> EnrichReport:
     match content.kind:
-        case Kind.TEXT | Kind.CSV | Kind.TSV:
+        case FileKind.TEXT | FileKind.CSV | FileKind.TSV:
             return _Text(content, work).write(width)
-        case Kind.WORKBOOK:
+        case FileKind.WORKBOOK:
             return _write_workbook(content.path, work)
-        case Kind.PARQUET:
+        case FileKind.PARQUET:
             return _write_parquet(content.path, work)
         case _:
             assert_never(content.kind)
@@ -192,10 +192,10 @@ class _Text:
         self._delimiter = ","
         self._names: tuple[str, ...] = (LINE,)
         self._blocks: Iterable[TableBlock | LineBlock | CellBlock] = ()
-        if content.kind is Kind.TEXT and not is_table(stream.head, work.options.column):
+        if content.kind is FileKind.TEXT and not is_table(stream.head, work.options.column):
             self._blocks = read_text(stream.buffered(), LARGE_BLOCK_BYTES)
             return
-        delimiter = "\t" if content.kind is Kind.TSV else None
+        delimiter = "\t" if content.kind is FileKind.TSV else None
         table = open_csv(stream, work.options, LARGE_BLOCK_BYTES, delimiter=delimiter)
         if table is None:
             return
@@ -328,7 +328,7 @@ def column_names(layout: TableLayout) -> list[str]:
 
 def _added_columns(
     columns: Iterable[str], index: NumberIndex, taken: Iterable[str]
-) -> tuple[list[str], list[ColumnKind]]:
+) -> tuple[list[str], list[CellKind]]:
     """Return names and kinds of all columns that are added; a name that is `taken` is counted on."""
     used = set(taken)
     names = []
@@ -336,7 +336,7 @@ def _added_columns(
         free = next(one for one in chain([name], (f"{name}#{turn}" for turn in count(2))) if one not in used)
         used.add(free)
         names.append(free)
-    kinds = [ColumnKind.TEXT, *index.kinds, ColumnKind.TEXT]
+    kinds = [CellKind.TEXT, *index.kinds, CellKind.TEXT]
     return names, kinds * (len(names) // len(kinds))
 
 

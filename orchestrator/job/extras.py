@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import PieceDiedError
 from orchestrator.files import make_private_directory
-from orchestrator.jobdir.extra_files import ExtrasHead, Kind, read_extras_head
+from orchestrator.jobdir.extra_files import CellKind, ExtrasHead, read_extras_head
 from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
 from orchestrator.logger import log
 from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
@@ -33,14 +33,14 @@ class WantedExtras:
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class ExtraOrders:
     """The extra files of a master: what is wanted, and an order for each file with the rows of its chunk."""
 
     wanted: WantedExtras
     orders: list[tuple[ExtrasOrder, int]]
 
 
-def order_extras(ledger: Ledger, settings: Settings, into: Path) -> Extras | None:
+def order_extras(ledger: Ledger, settings: Settings, into: Path) -> ExtraOrders | None:
     """Order the extra files of every result that was read, to lie below `into`; None when nobody wants any."""
     columns = {name: platform.extra_columns for name, platform in settings.platforms.items()}
     if not any(columns.values()):
@@ -62,10 +62,10 @@ def order_extras(ledger: Ledger, settings: Settings, into: Path) -> Extras | Non
             without_verdict=not settings.platforms[key.platform].result_columns,
         )
         orders.append((order, rows[key.chunk]))
-    return Extras(WantedExtras(into, columns), orders)
+    return ExtraOrders(WantedExtras(into, columns), orders)
 
 
-async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind], ...]:
+async def make_extras(extras: ExtraOrders, workers: Workers) -> tuple[dict[str, CellKind], ...]:
     """Write the extra files that are missing, or have other columns; return for each platform what its columns hold.
 
     A result that can't be read any more has none: its cells are empty, and that is said.
@@ -83,7 +83,7 @@ async def make_extras(extras: Extras, workers: Workers) -> tuple[dict[str, Kind]
     _tell([outcome for outcomes_of_piece in outcomes for outcome in outcomes_of_piece])
     # Only what was written now is read again: a job may have a hundred thousand of these files.
     heads |= await asyncio.to_thread(lambda: {order.target: read_extras_head(order.target) for order, _ in wanted})
-    kinds = {platform: dict.fromkeys(names, Kind.NOTHING) for platform, names in extras.wanted.columns.items()}
+    kinds = {platform: dict.fromkeys(names, CellKind.NOTHING) for platform, names in extras.wanted.columns.items()}
     for order, _ in extras.orders:
         if (head := heads[order.target]) is not None:
             known = kinds[order.platform]

@@ -47,7 +47,7 @@ from orchestrator.report import streams, summary
 from orchestrator.report.log import Hear, LogSink, logging_to, wants_bars
 from orchestrator.report.printed import seconds
 from orchestrator.report.progress import ProgressTeller, progress
-from orchestrator.report.readings import Money, Overview
+from orchestrator.report.readings import MoneySoFar, Overview
 from orchestrator.report.streams import as_argument, job_arguments
 from orchestrator.tasks import HELD, State
 from orchestrator.workers import Workers
@@ -366,7 +366,7 @@ class _Run:
         async def read() -> Overview:
             now = await self._writer.do(lambda ledger: ledger.platforms.standing())
             most = self._settings.budget.max_cost
-            money = None if self._settings.is_sandbox else Money(self._planned_usd, most)
+            money = None if self._settings.is_sandbox else MoneySoFar(self._planned_usd, most)
             return Overview({name: now[name] for name in self._settings.platforms if name in now}, money)
 
         command = f"orchestrator status --held {job_arguments(self._settings)}"

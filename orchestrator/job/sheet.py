@@ -11,7 +11,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
 from orchestrator.job.budget import NANO
-from orchestrator.job.extras import Extras, WantedExtras, make_extras, order_extras
+from orchestrator.job.extras import ExtraOrders, WantedExtras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import (
@@ -78,7 +78,7 @@ class MasterOrder:
     request: MasterRequest
     place: LedgerPlace
     pending: bool
-    extras: Extras | None = None
+    extras: ExtraOrders | None = None
 
 
 def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None) -> MasterOrder:

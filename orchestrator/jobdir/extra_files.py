@@ -39,7 +39,7 @@ _DECIMAL: Final = re.compile(rf"(?!-0\.0\Z)-?(?:0|[1-9][0-9]*)\.(?:0|[0-9]{{0,{M
 back from a number."""
 
 
-class Kind(IntEnum):
+class CellKind(IntEnum):
     """What all cells of a column are that hold something; of two kinds the higher one has room for both."""
 
     NOTHING = 0
@@ -70,22 +70,22 @@ class ExtrasHead:
     """What the first line says: enough to know whether the file is still good, and what its columns hold."""
 
     names: tuple[str, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[CellKind, ...]
     result_sha256: str
 
 
-def kind_of(words: Iterable[str]) -> Kind:
+def kind_of(words: Iterable[str]) -> CellKind:
     """Return the kind of a column with these cells."""
-    return max(map(_kind, words), default=Kind.NOTHING)
+    return max(map(_kind, words), default=CellKind.NOTHING)
 
 
-def _kind(word: str) -> Kind:
+def _kind(word: str) -> CellKind:
     if not word:
-        return Kind.NOTHING
+        return CellKind.NOTHING
     if _WHOLE.fullmatch(word):
-        return Kind.WHOLE
+        return CellKind.WHOLE
     digits = len(word.lstrip("-0.").replace(".", ""))
-    return Kind.DECIMAL if digits <= MOST_DIGITS and _DECIMAL.fullmatch(word) else Kind.TEXT
+    return CellKind.DECIMAL if digits <= MOST_DIGITS and _DECIMAL.fullmatch(word) else CellKind.TEXT
 
 
 def extras_bytes(extras: Extras, rows: int) -> bytes:
@@ -108,7 +108,7 @@ def read_extras_head(path: Path) -> ExtrasHead | None:
         with path.open("rb") as file:
             header = _header(file.readline())
         columns = header["columns"]
-        kinds = tuple(Kind(column["kind"]) for column in columns)
+        kinds = tuple(CellKind(column["kind"]) for column in columns)
         return ExtrasHead(tuple(column["name"] for column in columns), kinds, header["result_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

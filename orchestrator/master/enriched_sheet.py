@@ -11,7 +11,7 @@ import re
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from xml.parsers import expat
 
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.added_cells import BETWEEN, columns_of
 from orchestrator.master.master_layout import column_letters
 from orchestrator.master.xml_text import escaped
@@ -37,7 +37,7 @@ class AddedColumns(NamedTuple):
     width: int
     header_row: int
     names: Sequence[str]
-    kinds: Sequence[Kind]
+    kinds: Sequence[CellKind]
 
 
 def rows_of(shown_rows: Sequence[int], added: Sequence[AddedCells]) -> Iterator[SheetRow]:
@@ -163,10 +163,10 @@ class _Copy:
     def _end_row(self, prefix: str) -> None:
         end = self._parser.CurrentByteIndex
         texts: Sequence[str] = ()
-        kinds: Sequence[Kind] = self._columns.kinds
+        kinds: Sequence[CellKind] = self._columns.kinds
         style = ""
         if self._row == self._columns.header_row:
-            texts, kinds, style = self._columns.names, [Kind.TEXT] * len(self._columns.names), self._header_style
+            texts, kinds, style = self._columns.names, [CellKind.TEXT] * len(self._columns.names), self._header_style
         elif self._next is not None and self._next[0] == self._row:
             texts = self._next[1]
             self._next = next(self._rows, None)
@@ -225,9 +225,9 @@ def _column_of(place: str) -> int:
     return column
 
 
-def _added_cell(at: str, text: str, kind: Kind, style: str, tag: tuple[str, str]) -> str:
+def _added_cell(at: str, text: str, kind: CellKind, style: str, tag: tuple[str, str]) -> str:
     cell, value = tag
     mark = f' s="{style}"' if style else ""
-    if kind in {Kind.WHOLE, Kind.DECIMAL} and BETWEEN.strip() not in text:
+    if kind in {CellKind.WHOLE, CellKind.DECIMAL} and BETWEEN.strip() not in text:
         return f'<{cell} r="{at}"{mark}><{value}>{text}</{value}></{cell}>'
     return f'<{cell} r="{at}"{mark} t="str"><{value}>{escaped(text)}</{value}></{cell}>'

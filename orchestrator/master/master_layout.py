@@ -11,7 +11,7 @@ from orchestrator.settings import CsvStyle, OutputFormat
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from orchestrator.jobdir.extra_files import Kind
+    from orchestrator.jobdir.extra_files import CellKind
     from orchestrator.master.reject_sheets import RejectSheet
 
 NUMBER: Final = "Number"
@@ -53,7 +53,7 @@ class MasterLayout:
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
-    extras: tuple[Mapping[str, Kind], ...] = ()
+    extras: tuple[Mapping[str, CellKind], ...] = ()
     csv: CsvStyle = CsvStyle.PLAIN
     rejects: tuple[RejectSheet, ...] = ()
 
@@ -63,7 +63,7 @@ class MasterLayout:
         return header(self.platforms, self.columns, [tuple(its) for its in self.extras])
 
     @property
-    def kinds(self) -> tuple[Kind | None, ...]:
+    def kinds(self) -> tuple[CellKind | None, ...]:
         """Return what the columns between the numbers and the kept ones hold; None for verdicts."""
         further = self.extras or ({},) * len(self.platforms)
         return tuple(kind for its in further for kind in (None, *its.values()))

@@ -15,7 +15,7 @@ import numpy as np
 
 from orchestrator.files import disk_errors, open_private
 from orchestrator.jobdir.arrays import write_array
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.master_layout import header
 from orchestrator.master.resolved import no_overlays, resolved
 
@@ -47,7 +47,7 @@ class NumberIndex:
     rows: int
     columns: tuple[str, ...]
     words: tuple[tuple[str, ...], ...] = ()
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[CellKind, ...] = ()
 
     def arrays(self) -> list[NDArray[Any]]:
         """Return the numbers, and behind them for each column the codes of their words, all mapped."""
@@ -68,7 +68,7 @@ class NumberIndex:
 def build_index(
     folder: Path,
     platforms: Sequence[str],
-    extras: Sequence[Mapping[str, Kind]],
+    extras: Sequence[Mapping[str, CellKind]],
     chunks: Chunks,
     overlays: Overlays = no_overlays,
     run_rows: int = RUN_ROWS,
@@ -94,7 +94,7 @@ def build_index(
         for path in (run.path(place) for run in runs for place in range(len(columns) + 1)):
             with disk_errors(path):
                 path.unlink()
-    kinds = [kind for its in extras or [{}] * len(platforms) for kind in (Kind.TEXT, *its.values())]
+    kinds = [kind for its in extras or [{}] * len(platforms) for kind in (CellKind.TEXT, *its.values())]
     return NumberIndex(merged.stem, merged.rows, tuple(columns), tuple(map(tuple, words)), tuple(kinds))
 
 

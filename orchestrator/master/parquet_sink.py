@@ -11,7 +11,7 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.jobdir.digits import count_digits
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.row_text import Piece, assemble
 
 try:
@@ -95,16 +95,16 @@ def _signed(numbers: NDArray[np.int64]) -> Any:
     return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
 
 
-def _type(kind: Kind | None) -> Any:
-    if kind in (Kind.WHOLE, Kind.DECIMAL):
-        return pa.int64() if kind is Kind.WHOLE else pa.float64()
+def _type(kind: CellKind | None) -> Any:
+    if kind in (CellKind.WHOLE, CellKind.DECIMAL):
+        return pa.int64() if kind is CellKind.WHOLE else pa.float64()
     # Of verdicts there are few different ones; a column of texts may have another one in each row.
     return pa.dictionary(pa.int16() if kind is None else pa.int32(), pa.string())
 
 
-def _array(column: CodedColumn, kind: Kind | None) -> Any:
-    if kind in (Kind.WHOLE, Kind.DECIMAL):
-        read = int if kind is Kind.WHOLE else float
+def _array(column: CodedColumn, kind: CellKind | None) -> Any:
+    if kind in (CellKind.WHOLE, CellKind.DECIMAL):
+        read = int if kind is CellKind.WHOLE else float
         return pa.array([read(word) if word else None for word in column.words], _type(kind)).take(
             pa.array(column.codes)
         )

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 from orchestrator.settings import CsvStyle
 
@@ -55,7 +55,7 @@ class CsvSink:
         self._delimiter = ";" if layout.csv is CsvStyle.EXCEL else ","
         decimals = layout.csv is CsvStyle.EXCEL
         self._formats = [
-            (lambda text: self._cell(text.replace(".", ","))) if decimals and kind is Kind.DECIMAL else self._cell
+            (lambda text: self._cell(text.replace(".", ","))) if decimals and kind is CellKind.DECIMAL else self._cell
             for kind in layout.kinds
         ]
         file.write(codecs.BOM_UTF8 if layout.csv is CsvStyle.EXCEL else b"")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchestrator.jobdir.extra_files import Kind
+    from orchestrator.jobdir.extra_files import CellKind
     from orchestrator.master.reject_sheets import RejectSheet
     from orchestrator.master.resolved import Chunks, Overlays
 
@@ -58,7 +58,7 @@ class MasterRequest:
     banner: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] = ()
-    extras: tuple[Mapping[str, Kind], ...] = ()
+    extras: tuple[Mapping[str, CellKind], ...] = ()
     rejects: tuple[RejectSheet, ...] = ()
     lists: tuple[str, ...] = ()
     csv: CsvStyle = CsvStyle.PLAIN

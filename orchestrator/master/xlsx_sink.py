@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Final, Self
 import numpy as np
 
 from orchestrator.files import csv_safe
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.book import VERDICT_STYLES, build
 from orchestrator.master.master_layout import HEADER_STYLE, TEXT_STYLE, MasterLayout
 from orchestrator.master.reject_sheets import OTHER_WIDTH, WIDTHS, RejectSheet
@@ -156,10 +156,10 @@ def _kept_cell(text: str, style: int | None = None) -> bytes:
     return f'<c{mark} t="str"><v>{escaped(text)}</v></c>'.encode()
 
 
-_FORMATS: Final[dict[Kind | None, Callable[[str], bytes]]] = {
+_FORMATS: Final[dict[CellKind | None, Callable[[str], bytes]]] = {
     None: _verdict_cell,
-    Kind.WHOLE: _number_cell,
-    Kind.DECIMAL: _number_cell,
+    CellKind.WHOLE: _number_cell,
+    CellKind.DECIMAL: _number_cell,
 }
 """How the cells of a column are written that are no text."""
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from orchestrator.report.readings import Course, Money, Reading
+    from orchestrator.report.readings import CourseSoFar, MoneySoFar, Reading
 
 REDRAW_INTERVAL_S: Final = 1.0
 WIDE: Final = 72
@@ -68,8 +68,8 @@ class Bars:
         self._started_at = clock()
         self._job = job
         self._phase = "begins"
-        self._courses: Mapping[str, Course] = {}
-        self._money: Money | None = None
+        self._courses: Mapping[str, CourseSoFar] = {}
+        self._money: MoneySoFar | None = None
         self._drawn: list[int] = []
 
     def hear(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class Bars:
         del fields
         self._phase = PHASES.get(name, self._phase)
 
-    def show(self, courses: Mapping[str, Course], money: Money | None) -> None:
+    def show(self, courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
         """Draw how far the job is; a terminal that is gone is no reason to end a run."""
         self._courses, self._money = courses, money
         with suppress(OSError):

@@ -19,7 +19,7 @@ WARNING: Final = "warning"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class EventKind:
     """An event: the fields that it always has, null where they say nothing, and what of the log it is made from."""
 
     fields: tuple[str, ...]
@@ -27,28 +27,28 @@ class Kind:
 
 
 EVENTS: Final = {
-    "run": Kind(("job", "serial"), ("run",)),
-    "planned": Kind(("read", "accepted", "duplicates", "rejected", "chunks"), ("planned",)),
-    "accepted": Kind(("platform", "chunk", "task_id"), ("accepted",)),
-    "done": Kind(("task", "rows", "verdicts"), ("done",)),
-    "held": Kind(("task", "task_id", "reason"), ("in_doubt", "stalled")),
-    "failed": Kind(("task", "task_id", "reason"), ("failed", "refused")),
-    "finding": Kind(("task", "reason"), ("finding",)),
-    "progress": Kind(
+    "run": EventKind(("job", "serial"), ("run",)),
+    "planned": EventKind(("read", "accepted", "duplicates", "rejected", "chunks"), ("planned",)),
+    "accepted": EventKind(("platform", "chunk", "task_id"), ("accepted",)),
+    "done": EventKind(("task", "rows", "verdicts"), ("done",)),
+    "held": EventKind(("task", "task_id", "reason"), ("in_doubt", "stalled")),
+    "failed": EventKind(("task", "task_id", "reason"), ("failed", "refused")),
+    "finding": EventKind(("task", "reason"), ("finding",)),
+    "progress": EventKind(
         (
             *("percent", "done", "tasks", "at_the_vendor", "held", "failed", "numbers_per_min"),
             *("cost_usd", "planned_usd", "left_s", "by_platform"),
         ),
         ("progress",),
     ),
-    "stopped": Kind(
+    "stopped": EventKind(
         ("platform", "vendor", "reason"),
         ("platform_stopped", "vendor_says_stop", "vendor_out_of_reach", "balance_too_low", "over_budget"),
     ),
-    "stopping": Kind(("reason",), ("stopping",)),
-    "writing_master": Kind((), ("writing_master",)),
-    WARNING: Kind(("about", "task", "platform", "vendor", "reason"), ()),
-    "run_ended": Kind(("exit_code", "reason"), ("run_ended",)),
+    "stopping": EventKind(("reason",), ("stopping",)),
+    "writing_master": EventKind((), ("writing_master",)),
+    WARNING: EventKind(("about", "task", "platform", "vendor", "reason"), ()),
+    "run_ended": EventKind(("exit_code", "reason"), ("run_ended",)),
 }
 
 _NAMES: Final = {source: name for name, kind in EVENTS.items() for source in kind.made_from}

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import StorageError
 from orchestrator.logger import log
-from orchestrator.report.readings import NANO, Course, Overview, Reading, reading, slowest_s, together
+from orchestrator.report.readings import NANO, CourseSoFar, Overview, Reading, reading, slowest_s, together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from orchestrator.report.log import LogSink
-    from orchestrator.report.readings import Money
+    from orchestrator.report.readings import MoneySoFar
 
     Read = Callable[[], Awaitable[Overview]]
 
@@ -31,7 +31,7 @@ class View(Protocol):
 
     interval_s: float
 
-    def show(self, courses: Mapping[str, Course], money: Money | None) -> None:
+    def show(self, courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
         """Show it; there are no platforms yet while the list is being read."""
 
 
@@ -67,7 +67,7 @@ class ProgressTeller:
             with suppress(StorageError):  # that the ledger failed is for others to say
                 _log(*await self._courses())
 
-    async def _courses(self) -> tuple[dict[str, Course], Money | None]:
+    async def _courses(self) -> tuple[dict[str, CourseSoFar], MoneySoFar | None]:
         overview = await self._read()
         readings = {platform: reading(standing) for platform, standing in overview.standings.items()}
         now = asyncio.get_running_loop().time()
@@ -75,10 +75,10 @@ class ProgressTeller:
             self._first_at = now
         self._first = readings | self._first
         run_s = now - self._first_at
-        return {name: Course(self._first[name], one, run_s) for name, one in readings.items()}, overview.money
+        return {name: CourseSoFar(self._first[name], one, run_s) for name, one in readings.items()}, overview.money
 
 
-def _log(courses: Mapping[str, Course], money: Money | None) -> None:
+def _log(courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
     """Say how far all platforms are together, and each in short; nothing while there are none."""
     if not courses:
         return

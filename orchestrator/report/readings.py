@@ -18,7 +18,7 @@ NANO = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Money:
+class MoneySoFar:
     """What a job is to cost in all, as far as that is known, and what it may cost; in USD."""
 
     planned_usd: float | None
@@ -30,7 +30,7 @@ class Overview:
     """The platforms of a job, in the order of its configuration; without `money` where the vendor is free."""
 
     standings: Mapping[str, Standing]
-    money: Money | None = None
+    money: MoneySoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def together(readings: Iterable[Reading]) -> Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class CourseSoFar:
     """How a platform has come along in this run, which is `run_s` old: from `first` to `now`."""
 
     first: Reading
@@ -98,7 +98,7 @@ class Course:
         return 60 * self.now.rows_pending / speed if (speed := self.numbers_per_min) > 0 else None
 
 
-def slowest_s(courses: Iterable[Course]) -> float | None:
+def slowest_s(courses: Iterable[CourseSoFar]) -> float | None:
     """Return when the last of several platforms will be done; None while that can't be known."""
     left = [course.left_s for course in courses]
     known = [seconds for seconds in left if seconds is not None]

@@ -104,7 +104,7 @@ class PartContent(AccountContent):
     hidden: bool
 
 
-class InputContent(AccountContent):
+class InputSummary(AccountContent):
     """The account of an input."""
 
     path: str
@@ -197,7 +197,7 @@ class Summary(TypedDict):
     ended_at: str | None
     again_after_s: float | None
     after: str
-    inputs: list[InputContent]
+    inputs: list[InputSummary]
     numbers: dict[str, int]
     rejected_by_reason: dict[str, int]
     cost: float
@@ -292,7 +292,7 @@ def build(
     }
 
 
-def inputs(counts: ListCounts) -> list[InputContent]:
+def inputs(counts: ListCounts) -> list[InputSummary]:
     """Return what became of each input, and of the sheets or members of it."""
     return [
         {"path": account.name, **_account(account), "parts": [_part(part) for part in account.parts]}

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from orchestrator.sandbox.catalog import ApiStyle, cost, max_rows, platform_of
 from orchestrator.sandbox.chance import chance
-from orchestrator.sandbox.course import Status
+from orchestrator.sandbox.course import TaskStatus
 from orchestrator.sandbox.faults import Fate, Moment, link_is_expired, status_fate, submit_fate
 from orchestrator.sandbox.form import BadFormError, CutOffError, Form, TooLargeError, UploadedFile, read_form
 from orchestrator.sandbox.links import secret_of, signed_link
@@ -91,11 +91,11 @@ class Api:
         stamp = _timestamp(task.created_at)
         answer = {"created_at": stamp, "updated_at": stamp, "task_id": task.id, "user_id": task.user_id}
         answer |= self._amounts(task)
-        return self._created(task, answer | {"status": Status.PENDING, "total": 0, "success": 0, "failure": 0})
+        return self._created(task, answer | {"status": TaskStatus.PENDING, "total": 0, "success": 0, "failure": 0})
 
     async def _submit_v1(self, request: web.Request) -> web.StreamResponse:
         task = await self._submit(request, ApiStyle.V1, {"task_type"})
-        answer = {"task_id": task.id, "status": Status.PENDING, "total": task.rows} | self._amounts(task)
+        answer = {"task_id": task.id, "status": TaskStatus.PENDING, "total": task.rows} | self._amounts(task)
         stamp = _timestamp(task.created_at)
         return self._created(task, answer | {"message": "Task created successfully", "created_at": stamp})
 
@@ -228,7 +228,7 @@ class Api:
         if task.id not in self._tallies:
             self._tallies[task.id] = await self._near(task.size_bytes, _tally_of, state.order_of(task), task.rows)
         success, failure = self._tallies[task.id]
-        status = progress.status if success or failure else Status.FAILED
+        status = progress.status if success or failure else TaskStatus.FAILED
         style_stamp = _timestamp if task.style is ApiStyle.SIMPLE else _short_timestamp
         answer: dict[str, Any] = {
             "created_at": style_stamp(task.created_at),
@@ -239,8 +239,8 @@ class Api:
             "total": task.rows,
             "success": success * progress.rows_done // task.rows,
             "failure": failure * progress.rows_done // task.rows,
-        } | self._amounts(task, is_over=status in (Status.EXPORTED, Status.FAILED))
-        if status is Status.EXPORTED:
+        } | self._amounts(task, is_over=status in (TaskStatus.EXPORTED, TaskStatus.FAILED))
+        if status is TaskStatus.EXPORTED:
             expired = link_is_expired(state.seed, state.faults, task.id, entry.nth)
             entry.fault = entry.fault or ("expired_link" if expired else "")
             lifetime_s = state.options.link_lifetime_s

@@ -12,7 +12,7 @@ _PENDING_SHARE, _WORKED_SHARE = 0.05, 0.95
 _SLOWEST, _FASTEST = 1.25, 0.75
 
 
-class Status(StrEnum):
+class TaskStatus(StrEnum):
     """What a status answer says; `completed` exists in the simple style only, `failed` means the file is lost."""
 
     PENDING = "pending"
@@ -26,13 +26,13 @@ class Status(StrEnum):
 class TaskProgress:
     """Where a task stands: `rows_done` of its rows are worked off; `updated_at` in seconds since the epoch."""
 
-    status: Status
+    status: TaskStatus
     rows_done: int
     updated_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TaskCourse:
     """The times of one task, in seconds since the epoch."""
 
     style: ApiStyle
@@ -44,21 +44,21 @@ class Course:
 
     def at(self, now: float) -> TaskProgress:
         if now >= self.exported_at:
-            return TaskProgress(Status.EXPORTED, self.rows, self.exported_at)
+            return TaskProgress(TaskStatus.EXPORTED, self.rows, self.exported_at)
         if now < self.starts_at:
-            return TaskProgress(Status.PENDING, 0, self.created_at)
+            return TaskProgress(TaskStatus.PENDING, 0, self.created_at)
         if now >= self.worked_at:
-            status = Status.COMPLETED if self.style is ApiStyle.SIMPLE else Status.PROCESSING
+            status = TaskStatus.COMPLETED if self.style is ApiStyle.SIMPLE else TaskStatus.PROCESSING
             return TaskProgress(status, self.rows, self.worked_at)
         share = (now - self.starts_at) / (self.worked_at - self.starts_at)
-        return TaskProgress(Status.PROCESSING, int(self.rows * share), now)
+        return TaskProgress(TaskStatus.PROCESSING, int(self.rows * share), now)
 
 
-def course(seed: int, pace: float, task_id: str, style: ApiStyle, rows: int, created_at: float) -> Course:
+def course(seed: int, pace: float, task_id: str, style: ApiStyle, rows: int, created_at: float) -> TaskCourse:
     """Lay out a task's times: `rows / pace` seconds in all, give or take a quarter; `pace` inf means at once."""
     factor = _FASTEST + (_SLOWEST - _FASTEST) * chance(seed, "course", task_id)
     takes_s = rows / pace * factor
-    return Course(
+    return TaskCourse(
         style=style,
         rows=rows,
         created_at=created_at,

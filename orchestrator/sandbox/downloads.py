@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from orchestrator.sandbox.chance import chance
-from orchestrator.sandbox.course import Status
+from orchestrator.sandbox.course import TaskStatus
 from orchestrator.sandbox.faults import download_is_damaged
 from orchestrator.sandbox.links import LinkCheck, check_link, secret_of
 from orchestrator.sandbox.middleware import ENTRY, Refusal, dated, logged
@@ -59,7 +59,7 @@ class ResultHost:
         if verdict is not LinkCheck.GOOD:
             return _denial(403, *_MESSAGES[verdict])
         task = state.tasks.get(request.match_info["task_id"])
-        if task is None or state.course_of(task).at(self._clock()).status is not Status.EXPORTED:
+        if task is None or state.course_of(task).at(self._clock()).status is not TaskStatus.EXPORTED:
             return _denial(404, "NoSuchKey", "The specified key does not exist")
         entry.task_id = entry.about = task.id
         entry.nth = state.count("download", task.id)

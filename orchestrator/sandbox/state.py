@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.sandbox.catalog import MIN_ROWS, ApiStyle
 from orchestrator.sandbox.chance import hash64
-from orchestrator.sandbox.course import Course, course
+from orchestrator.sandbox.course import TaskCourse, course
 from orchestrator.sandbox.links import MAX_LIFETIME_S
 from orchestrator.sandbox.record import BREACHES, REQUESTS, LineFile, TaskFile, TaskRecord, read_requests, read_tasks
 from orchestrator.sandbox.results import ResultFormat, ResultOrder
@@ -146,7 +146,7 @@ class VendorState:
         """Return the id of the next task with this file: it depends on nothing that happens beside it."""
         return task_id(self.seed, style, word, sha256, self._copies[style, word, sha256] + 1)
 
-    def course_of(self, task: TaskRecord) -> Course:
+    def course_of(self, task: TaskRecord) -> TaskCourse:
         return course(self.seed, self._pace, task.id, task.style, task.rows, task.created_at)
 
     def upload_of(self, task: str) -> Path:

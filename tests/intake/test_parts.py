@@ -11,7 +11,7 @@ from orchestrator.intake.blocks import CellBlock, LineBlock, read_rows
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.parts import DrawnInput, FilePart, ListPart, Source, draw_parts, store_part
 from orchestrator.intake.sources.csv_rows import TableBlock
-from orchestrator.intake.sources.find import Kind, find_inputs, fingerprint
+from orchestrator.intake.sources.find import FileKind, find_inputs, fingerprint
 from orchestrator.intake.sources.table_layout import TableOptions
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_parts_of_all_kinds(make_job: MakeJob, write: Write, write_workbook: Wri
         ("a.txt", LineBlock(1, b"+1\n" * 6)),
         ("a.txt", LineBlock(7, b"+1\n" * 2)),
         ("standard input", LineBlock(1, b"+3\n")),
-        ("c.xlsx", FilePart(Kind.WORKBOOK, str(book), TableOptions("c.xlsx", "office", "One"), 20)),
+        ("c.xlsx", FilePart(FileKind.WORKBOOK, str(book), TableOptions("c.xlsx", "office", "One"), 20)),
     ]
     last = parsed(parts[-1][1])
     assert isinstance(last, CellBlock)
@@ -86,7 +86,7 @@ def test_stored_parts(write_workbook: WriteWorkbook, tmp_path: Path) -> None:
     book = write_workbook("c.xlsx", One=[["phone"], ["+41798284651"], ["x"]])
     (stored,) = store_part(LineBlock(1, b"+41798284651\n"), RULES, tmp_path / "000001")
     assert (stored.path, stored.rows) == (tmp_path / "000001", 1)
-    several = store_part(FilePart(Kind.WORKBOOK, str(book), TableOptions("c.xlsx"), 1), RULES, tmp_path / "000002")
+    several = store_part(FilePart(FileKind.WORKBOOK, str(book), TableOptions("c.xlsx"), 1), RULES, tmp_path / "000002")
     assert [one.path.name for one in several] == ["000002-0", "000002-1"]
     assert [read_rows(one.path).lines.tolist() for one in several] == [[2], [3]]
 
@@ -100,6 +100,6 @@ def test_workbook_that_takes_too_much_memory(
         raise MemoryError
 
     monkeypatch.setattr("openpyxl.reader.excel.ExcelReader.read", hoard)
-    part = FilePart(Kind.WORKBOOK, str(write_workbook("c.xlsx", One=[])), TableOptions("c.xlsx"), 1)
+    part = FilePart(FileKind.WORKBOOK, str(write_workbook("c.xlsx", One=[])), TableOptions("c.xlsx"), 1)
     with pytest.raises(UsageError, match=r"c\.xlsx: reading this file takes too much memory"):
         store_part(part, RULES, tmp_path / "000001")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.extra_files import (
+    CellKind,
     ExtraColumn,
     Extras,
-    Kind,
     extras_bytes,
     kind_of,
     read_extras,
@@ -36,7 +36,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     ]
     head = read_extras_head(path)
     assert head is not None
-    assert (head.names, head.kinds, head.result_sha256) == (("activedays", "city\n"), (Kind.WHOLE, Kind.TEXT), "abc")
+    assert (head.names, head.kinds, head.result_sha256) == (
+        ("activedays", "city\n"),
+        (CellKind.WHOLE, CellKind.TEXT),
+        "abc",
+    )
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60, -1, -9])
@@ -71,28 +75,28 @@ def test_no_file_has_no_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
-        (["", ""], Kind.NOTHING),
-        (["", "0", "-12", "365"], Kind.WHOLE),
-        (["-0"], Kind.TEXT),
-        (["999999999999999"], Kind.WHOLE),
-        (["1", "0.5"], Kind.DECIMAL),
-        (["1.0", "-2.5", "0.00001"], Kind.DECIMAL),
-        (["12345.6789012345"], Kind.DECIMAL),
-        (["12345.67890123456"], Kind.TEXT),
-        (["0.1234567890123456"], Kind.TEXT),
-        (["1.1", "1.10"], Kind.TEXT),
-        (["1.00"], Kind.TEXT),
-        (["-0.0"], Kind.TEXT),
-        (["01.5"], Kind.TEXT),
-        (["1", "N/A"], Kind.TEXT),
-        (["007"], Kind.TEXT),
-        (["1234567890123456"], Kind.TEXT),
-        (["1e5"], Kind.TEXT),
-        (["+41"], Kind.TEXT),
-        (["٣"], Kind.TEXT),
+        (["", ""], CellKind.NOTHING),
+        (["", "0", "-12", "365"], CellKind.WHOLE),
+        (["-0"], CellKind.TEXT),
+        (["999999999999999"], CellKind.WHOLE),
+        (["1", "0.5"], CellKind.DECIMAL),
+        (["1.0", "-2.5", "0.00001"], CellKind.DECIMAL),
+        (["12345.6789012345"], CellKind.DECIMAL),
+        (["12345.67890123456"], CellKind.TEXT),
+        (["0.1234567890123456"], CellKind.TEXT),
+        (["1.1", "1.10"], CellKind.TEXT),
+        (["1.00"], CellKind.TEXT),
+        (["-0.0"], CellKind.TEXT),
+        (["01.5"], CellKind.TEXT),
+        (["1", "N/A"], CellKind.TEXT),
+        (["007"], CellKind.TEXT),
+        (["1234567890123456"], CellKind.TEXT),
+        (["1e5"], CellKind.TEXT),
+        (["+41"], CellKind.TEXT),
+        (["٣"], CellKind.TEXT),
     ],
 )
-def test_kinds(words: list[str], kind: Kind) -> None:
+def test_kinds(words: list[str], kind: CellKind) -> None:
     """A column is one of numbers if all of its cells are, as a spreadsheet keeps them."""
     assert kind_of(words) is kind
 
@@ -101,8 +105,8 @@ def test_kinds(words: list[str], kind: Kind) -> None:
 def test_a_number_comes_back(word: str) -> None:
     """What is written as a number says as one what it says as text, at the fifteen digits that a spreadsheet shows."""
     match kind_of([word]):
-        case Kind.WHOLE:
+        case CellKind.WHOLE:
             assert str(int(float(word))) == word
-        case Kind.DECIMAL:
+        case CellKind.DECIMAL:
             for number in (float(word), float(f"{float(word):.15g}")):
                 assert np.format_float_positional(number, trim="0") == word

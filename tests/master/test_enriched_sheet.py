@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master import enriched_sheet
 from orchestrator.master.enriched_sheet import AddedColumns, add_columns
 
@@ -42,7 +42,7 @@ def test_every_tag_and_block(monkeypatch: pytest.MonkeyPatch, prefix: str, block
     if not prefix:
         content, expected = (text.replace("xmlns:=", "xmlns=") for text in (content, expected))
     written = io.BytesIO()
-    columns = AddedColumns(2, 1, ["a&b", "mobile.whatsapp.activedays"], [Kind.TEXT, Kind.WHOLE])
+    columns = AddedColumns(2, 1, ["a&b", "mobile.whatsapp.activedays"], [CellKind.TEXT, CellKind.WHOLE])
 
     add_columns(io.BytesIO(content.encode()), written.write, columns, ROWS)
 
@@ -61,4 +61,6 @@ def test_every_tag_and_block(monkeypatch: pytest.MonkeyPatch, prefix: str, block
 def test_what_can_not_be_added_to(content: str) -> None:
     """Another encoding, a document type, XML that ends too early, and a sheet that lacks rows that were read."""
     with pytest.raises(ValueError, match="sheet"):
-        add_columns(io.BytesIO(content.encode()), lambda _: None, AddedColumns(2, 1, ["a"], [Kind.TEXT]), [(2, ("b",))])
+        add_columns(
+            io.BytesIO(content.encode()), lambda _: None, AddedColumns(2, 1, ["a"], [CellKind.TEXT]), [(2, ("b",))]
+        )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master import MasterChunk
 from orchestrator.master.base_chunks import CodedColumn, base_blocks
 from orchestrator.master.master_layout import MasterLayout
@@ -39,7 +39,7 @@ def test_a_csv_for_excel(chunk: Callable[..., MasterChunk]) -> None:
     made = chunk(["+41798284651", "+12025550123"], ["yes", "a;b"])
     block = next(iter(base_blocks(made, 0, (1,))))
     days = CodedColumn(("", "1.5", "12"), np.array([1, 2], np.uint32))
-    layout = MasterLayout(("p",), 2, (2,), columns=("name",), extras=({"days": Kind.DECIMAL},), csv=CsvStyle.EXCEL)
+    layout = MasterLayout(("p",), 2, (2,), columns=("name",), extras=({"days": CellKind.DECIMAL},), csv=CsvStyle.EXCEL)
     file = io.BytesIO()
     CsvSink(file, layout).write(replace(block, extras=((days,),)), [["Zürich, CH"], ["=1"]])
     assert file.getvalue().decode("utf-8-sig") == (

@@ -14,7 +14,7 @@ import pytest
 import python_calamine
 from openpyxl.workbook import Workbook
 
-from orchestrator.jobdir.extra_files import Kind
+from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master import MasterChunk, RejectSheet
 from orchestrator.master.base_chunks import base_blocks
 from orchestrator.master.book import build
@@ -84,7 +84,7 @@ def test_it_prints_well(book: Workbook) -> None:
 def test_rules_colour_the_verdicts(chunk: Chunk) -> None:
     """Yes, what went wrong and what is open differ by rules of the sheet; what stands beside a verdict has none."""
     made = chunk(NUMBERS[:2], ["yes", "ban"], ["no", "held"])
-    layout = MasterLayout(("a", "b"), 2, (2,), extras=({"days": Kind.WHOLE}, {}))
+    layout = MasterLayout(("a", "b"), 2, (2,), extras=({"days": CellKind.WHOLE}, {}))
     block = next(iter(base_blocks(made, 0, (1, 0))))
     file = io.BytesIO()
     with XlsxSink(file, layout) as sink:

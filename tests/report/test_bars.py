@@ -10,7 +10,7 @@ import pyte
 import pytest
 
 from orchestrator.report.bars import Bars
-from orchestrator.report.readings import Course, Money, Reading, reading
+from orchestrator.report.readings import CourseSoFar, MoneySoFar, Reading, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     MakeStanding = Callable[..., Standing]
 
 COMMAND = "orchestrator status --held -c spring.toml"
-MONEY = Money(20.0, 50.0)
+MONEY = MoneySoFar(20.0, 50.0)
 HALF = Reading(tasks=2_000, submitted=1_040, at_the_vendor=40, done=1_000, rows_pending=10**7, rows_settled=10**7)
 MONEY_SPENT = Reading(cost_nano=10**10)
 
@@ -75,9 +75,9 @@ def bars_on(stream: io.StringIO, clock: Clock | None = None, *, colour: bool = F
     return Bars(stream, clock or Clock(), colour=colour, job="spring, run 3", command=COMMAND)
 
 
-def courses(*names: str, now: Reading = HALF, **changes: int) -> Mapping[str, Course]:
+def courses(*names: str, now: Reading = HALF, **changes: int) -> Mapping[str, CourseSoFar]:
     first = Reading(rows_pending=10**7 + 5 * 10**6, rows_settled=5 * 10**6)
-    return {name: Course(first, replace(now, **changes), 3_600.0) for name in names}
+    return {name: CourseSoFar(first, replace(now, **changes), 3_600.0) for name in names}
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
@@ -118,10 +118,10 @@ def test_no_line_is_wider_and_no_picture_higher_than_the_terminal(
         tasks=10**6, done=999_999, at_the_vendor=10**5, held=10**5, failed=10**5, rows_pending=1, rows_settled=10**9
     )
     for _ in range(3):
-        bars.show({name: Course(Reading(), now, 60.0) for name in names}, Money(10**6, 10**7))
+        bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(10**6, 10**7))
     assert not screen.screen.history.top
     once = screen.lines()
-    bars.show({name: Course(Reading(), now, 60.0) for name in names}, Money(10**6, 10**7))
+    bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(10**6, 10**7))
     assert screen.lines() == once
     bars.clear()
     assert screen.lines() == []
@@ -157,7 +157,7 @@ def test_a_free_vendor_has_no_money_and_a_price_that_is_not_known_no_plan() -> N
     screen = Screen()
     bars_on(screen).show(courses("instagram"), None)
     assert "USD" not in "\n".join(screen.lines())
-    bars_on(screen).show(courses("instagram", cost_nano=10**9), Money(None, None))
+    bars_on(screen).show(courses("instagram", cost_nano=10**9), MoneySoFar(None, None))
     assert "1.00 USD" in "\n".join(screen.lines())
 
 
@@ -236,5 +236,5 @@ def test_a_reading_of_the_ledger_can_be_shown(standing: MakeStanding) -> None:
     """From where the platform stands to its row."""
     now = reading(standing(submitted=2, done=2))
     screen = Screen()
-    bars_on(screen).show({"instagram": Course(now, now, 1.0)}, None)
+    bars_on(screen).show({"instagram": CourseSoFar(now, now, 1.0)}, None)
     assert "2/4" in screen.lines()[1]

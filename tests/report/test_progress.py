@@ -12,7 +12,7 @@ from orchestrator.errors import StorageError
 from orchestrator.logger import log
 from orchestrator.report.log import logging_to, wants_bars
 from orchestrator.report.progress import ProgressTeller, progress
-from orchestrator.report.readings import Course, Money, Overview, reading, slowest_s, together
+from orchestrator.report.readings import CourseSoFar, MoneySoFar, Overview, reading, slowest_s, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
 class FakeLedger:
     """Gives one standing after the other; the last one for ever."""
 
-    def __init__(self, *standings: Standing, money: Money | None = None) -> None:
+    def __init__(self, *standings: Standing, money: MoneySoFar | None = None) -> None:
         self.standings = list(standings)
         self.money = money
         self.read_at: list[float] = []
@@ -72,7 +72,7 @@ def test_nothing_is_all_done() -> None:
 
 def test_the_time_left_follows_from_the_speed_of_this_run(standing: MakeStanding) -> None:
     """What an earlier run did is no part of the speed: 2 of 6 open tasks in 60 s leave 120 s for the other 4."""
-    course = Course(
+    course = CourseSoFar(
         reading(standing(planned=6, done=10)), reading(standing(planned=2, submitted=2, done=11, failed=1)), 60.0
     )
     assert (course.numbers_per_min, course.left_s) == (200.0, 120.0)
@@ -80,9 +80,9 @@ def test_the_time_left_follows_from_the_speed_of_this_run(standing: MakeStanding
 
 def test_the_time_left_is_unknown_before_the_first_result(standing: MakeStanding) -> None:
     """Nobody knows the speed of a vendor that has not answered yet; and a finished platform has no time left."""
-    begun = Course(reading(standing(planned=6)), reading(standing(submitted=6)), 50.0)
-    done = Course(reading(standing(done=6)), reading(standing(done=6)), 50.0)
-    assert (begun.left_s, done.left_s, Course(begun.now, begun.now, 0.0).left_s) == (None, 0.0, None)
+    begun = CourseSoFar(reading(standing(planned=6)), reading(standing(submitted=6)), 50.0)
+    done = CourseSoFar(reading(standing(done=6)), reading(standing(done=6)), 50.0)
+    assert (begun.left_s, done.left_s, CourseSoFar(begun.now, begun.now, 0.0).left_s) == (None, 0.0, None)
     assert slowest_s([begun, done]) is None
     assert slowest_s([done, done]) == 0.0
 
@@ -117,7 +117,7 @@ async def test_lines_come_after_half_a_minute_then_every_minute_and_at_the_end(s
 async def test_a_line_says_percentage_money_and_time_left(standing: MakeStanding) -> None:
     """What a person asks of a long job, once it is known; money where it costs some, of what it is to cost in all."""
     course = (standing(planned=4), standing(submitted=2, done=1, in_doubt=1), standing(done=3, failed=1))
-    ledger = FakeLedger(*course, money=Money(2.0, 50.0))
+    ledger = FakeLedger(*course, money=MoneySoFar(2.0, 50.0))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
         await run_for(ProgressTeller(ledger.read), 31.0)

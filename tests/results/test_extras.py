@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError
-from orchestrator.jobdir.extra_files import Kind, read_extras, read_extras_head
+from orchestrator.jobdir.extra_files import CellKind, read_extras, read_extras_head
 from orchestrator.results import ExtrasOrder, ExtrasReport, take_extras
 
 Take = Callable[..., tuple[ExtrasReport, list[list[str]]]]
@@ -132,7 +132,7 @@ def test_a_result_that_was_altered(tmp_path: Path, numbers: list[str], csv_text:
     assert isinstance(second, ExtrasReport)
     head = read_extras_head(good.target)
     assert head is not None
-    assert head.kinds == (Kind.WHOLE,)
+    assert head.kinds == (CellKind.WHOLE,)
     assert not altered.target.exists()
 
 

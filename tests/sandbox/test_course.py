@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.sandbox.catalog import ApiStyle
-from orchestrator.sandbox.course import Status, course
+from orchestrator.sandbox.course import TaskStatus, course
 
-ORDER = [Status.PENDING, Status.PROCESSING, Status.COMPLETED, Status.EXPORTED]
+ORDER = [TaskStatus.PENDING, TaskStatus.PROCESSING, TaskStatus.COMPLETED, TaskStatus.EXPORTED]
 
 
 def test_a_simple_task_goes_through_all_statuses() -> None:
@@ -27,7 +27,7 @@ def test_a_simple_task_goes_through_all_statuses() -> None:
 def test_v1_knows_no_completed() -> None:
     """The documented v1 statuses are pending, processing, exported."""
     task = course(0, 100.0, "t", ApiStyle.V1, 10_000, 0.0)
-    assert {task.at(float(second)).status for second in range(130)} == set(ORDER) - {Status.COMPLETED}
+    assert {task.at(float(second)).status for second in range(130)} == set(ORDER) - {TaskStatus.COMPLETED}
 
 
 @given(st.integers(1, 10**7), st.floats(1, 1e6), st.text(max_size=5))
@@ -35,8 +35,8 @@ def test_a_task_takes_rows_by_pace_give_or_take_a_quarter(rows: int, pace: float
     """The clock alone decides; tasks do not wait for each other."""
     task = course(0, pace, task_id, ApiStyle.V1, rows, 0.0)
     assert 0.75 <= task.exported_at * pace / rows <= 1.25
-    assert task.at(task.exported_at).status is Status.EXPORTED
-    assert task.at(math.nextafter(task.exported_at, 0)).status is not Status.EXPORTED
+    assert task.at(task.exported_at).status is TaskStatus.EXPORTED
+    assert task.at(math.nextafter(task.exported_at, 0)).status is not TaskStatus.EXPORTED
 
 
 def test_tasks_of_one_size_differ() -> None:
@@ -47,7 +47,7 @@ def test_tasks_of_one_size_differ() -> None:
 def test_without_a_pace_limit_a_task_is_exported_at_once() -> None:
     """For measuring a client, the vendor takes no time at all."""
     progress = course(0, math.inf, "t", ApiStyle.SIMPLE, 100, 7.0).at(7.0)
-    assert (progress.status, progress.rows_done, progress.updated_at) == (Status.EXPORTED, 100, 7.0)
+    assert (progress.status, progress.rows_done, progress.updated_at) == (TaskStatus.EXPORTED, 100, 7.0)
 
 
 def test_updated_at_never_runs_ahead() -> None:

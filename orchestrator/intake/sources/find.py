@@ -39,7 +39,7 @@ _REFUSED = {
 }
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """How a file is read, as far as its name tells; see `unpacking` for what its content has to say."""
 
     TEXT = auto()
@@ -50,13 +50,13 @@ class Kind(Enum):
 
 
 _KINDS = {
-    ".csv": Kind.CSV,
-    ".tsv": Kind.TSV,
-    ".tab": Kind.TSV,
-    ".xlsx": Kind.WORKBOOK,
-    ".xlsm": Kind.WORKBOOK,
-    ".parquet": Kind.PARQUET,
-    ".pq": Kind.PARQUET,
+    ".csv": FileKind.CSV,
+    ".tsv": FileKind.TSV,
+    ".tab": FileKind.TSV,
+    ".xlsx": FileKind.WORKBOOK,
+    ".xlsm": FileKind.WORKBOOK,
+    ".parquet": FileKind.PARQUET,
+    ".pq": FileKind.PARQUET,
 }
 
 
@@ -164,9 +164,9 @@ def _identity(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> FileKind:
     """Return the kind that a file's name tells; anything unknown is text."""
-    return _KINDS.get(Path(name).suffix.lower(), Kind.TEXT)
+    return _KINDS.get(Path(name).suffix.lower(), FileKind.TEXT)
 
 
 def refuse_by_name(path: str, name: str) -> None:

@@ -22,7 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, disk_errors
 from orchestrator.intake.blocks import private_file
 from orchestrator.intake.sources.decode import Peeked
-from orchestrator.intake.sources.find import Kind, damage_errors, kind_of, refuse_by_name
+from orchestrator.intake.sources.find import FileKind, damage_errors, kind_of, refuse_by_name
 from orchestrator.intake.sources.hashed import HashedStream
 from orchestrator.workbooks import is_workbook
 
@@ -70,7 +70,7 @@ class InputContent:
     `fingerprint` tells what the input was, once it was read. `member` is the name of what stood in an archive.
     """
 
-    kind: Kind
+    kind: FileKind
     fingerprint: Callable[[], InputFile]
     stream: BinaryIO | None = None
     path: str = ""
@@ -117,10 +117,10 @@ class _Layers:
         if head.startswith(_ZIP):
             return self._open_zip(path or self._copy(peeked), layers)
         if head.startswith(_PARQUET):
-            return InputContent(Kind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
+            return InputContent(FileKind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
         kind = kind_of(name)
-        if kind in (Kind.WORKBOOK, Kind.PARQUET):
-            what = "a workbook" if kind is Kind.WORKBOOK else "a parquet file"
+        if kind in (FileKind.WORKBOOK, FileKind.PARQUET):
+            what = "a workbook" if kind is FileKind.WORKBOOK else "a parquet file"
             raise UsageError(
                 f"{self.source}: this can't be read as {what}, although its name says so; save it anew, or name "
                 "it for what it is"
@@ -130,7 +130,7 @@ class _Layers:
     def _open_zip(self, path: str, layers: int) -> InputContent:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
         if is_workbook(archive):
-            return InputContent(Kind.WORKBOOK, self.fingerprint, path=path)
+            return InputContent(FileKind.WORKBOOK, self.fingerprint, path=path)
         member = self._only_member(archive)
         refuse_by_name(self.source, member.filename)
         stream: Any = self.opened.enter_context(archive.open(member))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.sources.find import Input, Kind, find_inputs, fingerprint, input_errors, kind_of
+from orchestrator.intake.sources.find import FileKind, Input, find_inputs, fingerprint, input_errors, kind_of
 from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def test_recursive_globs_leave_out_folders_and_the_jobs_own_files(make_job: Make
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("a.txt", Kind.TEXT), ("a", Kind.TEXT), ("a.CSV", Kind.CSV), ("a.tsv", Kind.TSV), ("a.xlsx", Kind.WORKBOOK),
-     ("a.parquet", Kind.PARQUET)],
+    [("a.txt", FileKind.TEXT), ("a", FileKind.TEXT), ("a.CSV", FileKind.CSV), ("a.tsv", FileKind.TSV),
+     ("a.xlsx", FileKind.WORKBOOK), ("a.parquet", FileKind.PARQUET)],
 )  # fmt: skip
-def test_kinds(name: str, kind: Kind) -> None:
+def test_kinds(name: str, kind: FileKind) -> None:
     """The end of the name tells how a file is read; anything unknown is text."""
     assert kind_of(name) is kind
 

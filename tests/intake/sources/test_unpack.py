@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.intake.sources import unpack as unpacking
-from orchestrator.intake.sources.find import Input, Kind
+from orchestrator.intake.sources.find import FileKind, Input
 from orchestrator.intake.sources.unpack import InputContent, unpacked
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_layers_are_taken_off_while_reading(write: Write, tmp_path: Path) -> Non
     """A packed file is a stream of what is in it; its fingerprint is that of the file as it lies."""
     data = gzip.compress(b"+41\n")
     with content(write("list.csv.gz", data), tmp_path / "copy") as opened:
-        assert (opened.kind, read(opened)) == (Kind.CSV, b"+41\n")
+        assert (opened.kind, read(opened)) == (FileKind.CSV, b"+41\n")
         fingerprint = opened.fingerprint()
     assert (fingerprint.sha256, fingerprint.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
     assert not (tmp_path / "copy").exists()
@@ -59,11 +59,11 @@ def test_a_file_becomes_a_copy_only_where_it_is_none(write: Write, tmp_path: Pat
     data = b"PAR1 and more"
     path = write("a.parquet", data)
     with content(path, tmp_path / "copy") as opened:
-        assert (opened.kind, opened.path) == (Kind.PARQUET, str(path))
+        assert (opened.kind, opened.path) == (FileKind.PARQUET, str(path))
     assert not (tmp_path / "copy").exists()
     for packed, stdin in ((write("a.parquet.gz", gzip.compress(data)), b""), (None, data)):
         with content(packed, tmp_path / "copy", stdin) as opened:
-            assert (opened.kind, opened.path) == (Kind.PARQUET, str(tmp_path / "copy"))
+            assert (opened.kind, opened.path) == (FileKind.PARQUET, str(tmp_path / "copy"))
         assert (tmp_path / "copy").read_bytes() == data
         assert (tmp_path / "copy").stat().st_mode & 0o777 == 0o600
         (tmp_path / "copy").unlink()
@@ -181,7 +181,7 @@ def test_a_member_without_a_name(write: Write, tmp_path: Path) -> None:
     end = data.rindex(b"PK\x05\x06")
     data[end + 12], data[end + 16] = end - directory, directory
     with content(write("a.zip", bytes(data)), tmp_path) as opened:
-        assert (opened.kind, read(opened)) == (Kind.TEXT, b"+41")
+        assert (opened.kind, read(opened)) == (FileKind.TEXT, b"+41")
 
 
 def test_standard_input_that_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
