@@ -7,6 +7,7 @@ smaller has letters that nobody can read. Pure.
 from __future__ import annotations
 
 import math
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
@@ -43,15 +44,23 @@ class Plot(NamedTuple):
     narrow: str
 
 
+def _pygal() -> Any:
+    """Return pygal, which only the worker that draws loads."""
+    import pygal  # noqa: PLC0415
+    import pygal.style  # noqa: PLC0415
+
+    # Its importer of plug-ins has an interface that Python has dropped: later imports would warn of it, or end with it.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
+    return pygal
+
+
 def stacked_bars(rows: dict[str, dict[str, int]], words: Sequence[str]) -> Plot:
     """Draw a lying bar a row, stacked of its words' counts; the first row is on top."""
-    from pygal import HorizontalStackedBar  # noqa: PLC0415 - only the worker that draws pays for it
-
     most = max((sum(counts.values()) for counts in rows.values()), default=0)
     from_below = list(reversed(rows.items()))
 
     def draw(width: int) -> Any:
-        chart = HorizontalStackedBar(**_common(width, _AXIS + _BAR * len(rows)), spacing=5)
+        chart = _pygal().HorizontalStackedBar(**_common(width, _AXIS + _BAR * len(rows)), spacing=5)
         chart.x_labels = [_label(name, _LABEL_LETTERS[width]) for name, _ in from_below]
         chart.y_labels = _marks(most, _TICKS[width] // 2)
         for word in words:
@@ -63,8 +72,6 @@ def stacked_bars(rows: dict[str, dict[str, int]], words: Sequence[str]) -> Plot:
 
 def course_lines(lines: Mapping[str, Sequence[tuple[float, int]]]) -> Plot:
     """Draw lines over time: moments in seconds since the epoch, shown in UTC, and counts."""
-    from pygal import DateTimeLine  # noqa: PLC0415 - as above
-
     moments = [at for points in lines.values() for at, _ in points]
     first, last = min(moments), max(moments)
     most = max(number for points in lines.values() for _, number in points)
@@ -72,7 +79,7 @@ def course_lines(lines: Mapping[str, Sequence[tuple[float, int]]]) -> Plot:
     def draw(width: int) -> Any:
         step = next((step for step in _STEPS if (last - first) / step < _TICKS[width]), _STEPS[-1])
         written = "%b %-d" if step >= _DAY else "%H:%M" if step >= _MINUTE else "%H:%M:%S"
-        chart = DateTimeLine(**_common(width, _COURSE_HEIGHT), show_dots=False, include_x_axis=True)
+        chart = _pygal().DateTimeLine(**_common(width, _COURSE_HEIGHT), show_dots=False, include_x_axis=True)
         chart.x_value_formatter = lambda moment: moment.strftime(written)
         chart.x_labels = [_moment(at) for at in _times(first, last, step)]
         chart.y_labels = _marks(most, _GRID_LINES)
@@ -88,9 +95,7 @@ def _drawn(draw: Callable[[int], Any]) -> Plot:
 
 
 def _common(width: int, height: int) -> dict[str, Any]:
-    from pygal.style import Style  # noqa: PLC0415 - as above
-
-    style = Style(
+    style = _pygal().style.Style(
         font_family="sans-serif", label_font_size=_LETTER, major_label_font_size=_LETTER, value_font_size=_LETTER
     )
     return {

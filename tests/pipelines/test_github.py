@@ -70,6 +70,7 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
     assert before == len(work_of(github))
 
     # The machine of the third round is lost while it sends: nothing of it is saved.
+    player.env["DEADLINE"] = "4m"
     player.dies = lambda _: len(github.charged()) >= before + 3
     third = goes_on(github, player, second)
     assert third.results == {"plan": "success", "run": "failure", "again": "skipped"}
@@ -102,7 +103,6 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
     github.server.artifacts.append(kept)
 
     # The way out that it names is taken; the rest runs to its end.
-    player.env["DEADLINE"] = "4m"
     done = player.dispatch(accept=summary_in(kept)["after"])
     assert done.passed, done.printed
     assert summary_in(saved(github))["exit_code"] == 0
