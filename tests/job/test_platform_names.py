@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator import files
 from orchestrator.errors import ChangedError
-from orchestrator.job import platform_names
+from orchestrator.job import platform_names, run
 from orchestrator.job.access import opened
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
@@ -26,7 +26,6 @@ from orchestrator.job.sheet import SANDBOX_BANNER
 from orchestrator.job.status import job_status
 from orchestrator.job.verify import verify_job
 from orchestrator.ledger.platform_table import PlatformTable
-from orchestrator.ledger.task_table import TaskTable
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import State
 from orchestrator.vendor_api.paid_calls import PaidCall
@@ -199,14 +198,14 @@ async def test_another_call_under_the_same_name(case: Case) -> None:
     assert case.charged() == 4
     asks(case, one="ins", two="x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TaskTable, "planned_sizes", _broken)
+        patch.setattr(run, "rehearse", _broken)
         assert await case.run() != 0
     asks(case, one="ins", two="tg")
     assert await case.run() == 0
     assert case.charged() == 8
 
 
-def _broken(*_: object, **_options: object) -> None:
+async def _broken(*_: object) -> None:
     raise ChangedError("stop here")
 
 
