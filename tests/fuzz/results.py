@@ -368,4 +368,7 @@ def main(run: Callable[[int, int, int], Coroutine[Any, Any, Tally]] = campaign, 
 
 
 if __name__ == "__main__":
-    main()
+    # Worker processes find a piece by the name of its module, which this one does not go by now.
+    from tests.fuzz import results
+
+    results.main()
