@@ -47,6 +47,7 @@ CONFIG = """
 inputs = ["numbers.txt"]
 directory = "out"
 chunk_size = {rows}
+trial_rows = 0
 [vendors.main]
 base_url = "{base_url}"
 requests_per_second = inf

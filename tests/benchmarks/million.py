@@ -133,7 +133,8 @@ def plan(ledger: Ledger, settings: Settings, hashes: Sequence[str]) -> None:
 
 def accept(ledger: Ledger, above: int, upto: int) -> None:
     """Release the planned tasks of some chunks, and give them a vendor's ids."""
-    _move(ledger, "release", above, upto, f"cost_nano = {COST_NANO}, released_at = {AT}", {"cost_nano": COST_NANO})
+    columns = f"cost_nano = {COST_NANO}, quoted_nano = {COST_NANO}, released_at = {AT}"
+    _move(ledger, "release", above, upto, columns, {"cost_nano": COST_NANO})
     _move(
         ledger,
         "accept",

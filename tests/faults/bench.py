@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import random
 import ssl
 from collections import Counter
@@ -23,6 +24,7 @@ from orchestrator.job.resolve import Adopt, Decision, Resubmit, resolve_tasks
 from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions, RunReport, run_job
 from orchestrator.job.world import World
+from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import Options, Sandbox, TaskRecord, read_breaches, read_tasks, verdict
@@ -166,7 +168,7 @@ class Bench:
 
     async def run(self, options: RunOptions | None = None) -> ExitCode:
         """Do one run, and return how it ended; what it said is then in `said`."""
-        life, told = Life(), len(self.stderr.getvalue())
+        life, told, logged = Life(), len(self.stderr.getvalue()), len(self._logged())
         context = copy_context()
         context.run(LIFE.set, life)
         run = context.run(asyncio.create_task, run_job(self.settings(), options or RunOptions(), self.world()))
@@ -175,11 +177,18 @@ class Bench:
             run.cancel()
             raise BrokenPromiseError("a run does not end")
         code = self._ended(run)
-        self.said = self.stderr.getvalue()[told:]
+        kept = [*self._logged()[logged:], self.summary]  # what has no line on the console stands there
+        self.said = self.stderr.getvalue()[told:] + "\n".join(
+            " ".join(f"{name}={value}" for name, value in its.items()) for its in kept
+        )
         await asyncio.sleep(1.0)
         promise(not life.alive(), f"tasks outlive their run: {life.alive()[:3]}")
         promise(code is not ExitCode.INTERNAL, self.said)
         return code
+
+    def _logged(self) -> list[dict[str, Any]]:
+        log = self.directory / LOG
+        return [json.loads(line) for line in log.read_bytes().splitlines()] if log.is_file() else []
 
     def _ended(self, run: asyncio.Task[RunReport]) -> ExitCode:
         try:

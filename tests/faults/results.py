@@ -20,6 +20,9 @@ UNSAFE = Outcome(
 NO_FILE = Outcome(
     "Takes nothing and holds the task; every later run asks for a link once more.", UNSAFE.lasting, UNSAFE.once
 )
+GATEWAY = Outcome(
+    "Asks the status for a fresh link, some times; then takes nothing, and holds the task.", UNSAFE.lasting, DONE
+)
 FRESH = Outcome(
     "Asks the status for a fresh link; without progress for `give_up_after_h` the task is held.",
     End(3, "2 stalled", 2),
@@ -139,10 +142,17 @@ ROWS = [
     *several(
         DOWNLOAD,
         "download",
-        NO_FILE,
+        GATEWAY,
         [
             ("A redirect to the same host", "file: 302 same", "HTTP 302: the result link does not lead to a file"),
             ("A redirect to another host", "file: 307 other", "HTTP 307: the result link does not lead to a file"),
+        ],
+    ),
+    *several(
+        DOWNLOAD,
+        "download",
+        NO_FILE,
+        [
             ("Announced as a terabyte", "file: too long", "the result file is larger than"),
             ("Without an announced length, and without end", "file: endless", "the result file is larger than"),
         ],
