@@ -31,6 +31,7 @@ from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -64,11 +65,15 @@ class RetryReport:
 
 
 class _Lacking(NamedTuple):
-    """Numbers of one platform to ask for again, their rows in the list, and how they may be cut."""
+    """Numbers of one platform to ask for again, their rows in the list, and how they may be cut.
+
+    `left_out` are the tasks that have further ones, to be had for free.
+    """
 
     numbers: NDArray[np.int64]
     rows: NDArray[np.int64]
     limits: ChunkLimits
+    left_out: frozenset[TaskKey]
 
     @property
     def too_few(self) -> bool:
@@ -96,14 +101,22 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         async with Workers(1) as workers:
             await repair_directly(ledger, settings, workers, world)
             excluded = await excluded_numbers(settings.job, workers) if settings.job.exclude else np.empty(0, np.int64)
-        findings: list[str] = []
-        left_out: frozenset[TaskKey] = frozenset()
-        for name in settings.platforms if not every else ():
-            quarantined = ledger.quarantine.quarantined(name)
-            to_refetch = [key for key in ledger.quarantine.to_refetch(name) if key not in quarantined]
-            findings += _for_free(settings, name, quarantined, to_refetch)
-            left_out |= {*quarantined, *to_refetch}
+        quarantined, to_refetch = (
+            {name: () if every else keys_of(name) for name in settings.platforms}
+            for keys_of in (ledger.quarantine.quarantined, ledger.quarantine.to_refetch)
+        )
+        left_out = frozenset(key for keys in (quarantined, to_refetch) for its in keys.values() for key in its)
         lacking = _lacking(settings, left_out, excluded)
+        findings = [
+            sentence
+            for name, its in lacking.items()
+            for sentence in _for_free(
+                settings,
+                name,
+                [key for key in quarantined[name] if key in its.left_out],
+                [key for key in to_refetch[name] if key in its.left_out and key not in quarantined[name]],
+            )
+        ]
         findings += [
             f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
             f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
@@ -166,6 +179,8 @@ def _for_free(
 def _lacking(settings: Settings, left_out: frozenset[TaskKey], excluded: NDArray[np.int64]) -> dict[str, _Lacking]:
     """Return, per platform, the numbers to ask for again and their rows in the list, without those of `exclude`.
 
+    What could be had for free, of the tasks `left_out`, is not among them.
+
     They are read where the master reads its cells, so that what it shows as failed or unanswered is what is asked for.
     """
     platforms = tuple(settings.platforms)
@@ -173,19 +188,26 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey], excluded: NDArray
     rows: dict[str, list[NDArray[np.int64]]] = {name: [np.empty(0, np.int64)] for name in platforms}
     place = ledger_place(settings)
 
+    # A word for each task, so that it is known which of them have numbers that nothing else has an answer for.
+    out = {f"{LEFT_OUT} {key}": key for key in left_out}
+
+    def cell(key: TaskKey, found: Path | str) -> Path | str:
+        return f"{LEFT_OUT} {key}" if key in left_out else found
+
     def chunks() -> Iterator[MasterChunk]:
         for chunk in master_chunks(place, platforms):
             keys = (TaskKey(name, int(chunk.path.stem)) for name in platforms)
-            cells = (LEFT_OUT if key in left_out else cell for key, cell in zip(keys, chunk.cells, strict=True))
-            yield replace(chunk, cells=tuple(cells))
+            yield replace(chunk, cells=tuple(map(cell, keys, chunk.cells)))
 
     def later() -> Iterator[Overlay]:
         for overlay in overlays(place, platforms):
-            key = TaskKey(overlay.platform, int(overlay.rows.stem))
-            yield replace(overlay, cells=LEFT_OUT) if key in left_out else overlay
+            yield replace(overlay, cells=cell(TaskKey(overlay.platform, int(overlay.rows.stem)), overlay.cells))
 
+    without: dict[str, set[TaskKey]] = {name: set() for name in platforms}
     for part in resolved(platforms, chunks(), later):
         for name, words, codes in zip(platforms, part.words, part.codes, strict=True):
+            if not out.keys().isdisjoint(words):
+                without[name] |= {out[words[code]] for code in np.unique(codes).tolist() if words[code] in out}
             wanted = np.array([word in AGAIN for word in words], dtype=bool)[codes]
             numbers[name].append(part.numbers[wanted])
             rows[name].append(np.flatnonzero(wanted) + part.first_row)
@@ -199,5 +221,5 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey], excluded: NDArray
                 "numbers_excluded_by_now", platform=name, numbers=int((~keep).sum()), help="they are not retried"
             )
         limits = ChunkLimits(settings.job.chunk_size, platform.min_rows, platform.max_rows)
-        lacking[name] = _Lacking(its[keep], places[keep], limits)
+        lacking[name] = _Lacking(its[keep], places[keep], limits, frozenset(without[name]))
     return lacking

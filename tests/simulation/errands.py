@@ -130,10 +130,7 @@ class Errands(Runs):
             return
         numbers = deed.result.numbers
         over, some = deed.code is ExitCode.OVER_BUDGET, any(numbers[name] < len(lacking[name]) for name in self.names)
-        finding = some or deed.result.findings  # what could be had for free need not be what lacks a verdict
-        promise(
-            over or deed.code is (ExitCode.SOME_FAILED if finding else ExitCode.DONE), f"retry ends with {deed.code}"
-        )
+        promise(over or deed.code is (ExitCode.SOME_FAILED if some else ExitCode.DONE), f"retry ends with {deed.code}")
         promise(not (every and some), "a retry of everything leaves something out")
         promise(not (over and planned), "a retry over the budget plans something")
         told = {name: 0 if over else count for name, count in numbers.items()}
