@@ -7,6 +7,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -92,11 +93,15 @@ def digest_of(ledger: sqlite3.Connection) -> str:
 
 
 class Machine(Operator):
-    """An operator whose vendor has a directory and an address that stay."""
+    """An operator whose vendor has a directory and an address that stay.
 
-    def __init__(self, place: Place, loop: VirtualLoop) -> None:
+    Where the disk has `lied` about its syncs, a chunk file may be torn.
+    """
+
+    def __init__(self, place: Place, loop: VirtualLoop, *, lied: bool = False) -> None:
         super().__init__(job_of(place.seed), place.disk, loop)
         self.place = place
+        self._lied = lied
         self._base_url = ""
 
     @property
@@ -107,6 +112,14 @@ class Machine(Operator):
         path = self.folder / "config.toml"
         path.write_text(self.scenario.toml({"main": self._base_url}, healed=True))
         return load(path)
+
+    def does_as_told(self, told: str) -> bool:
+        """Remove a torn chunk file, as the message says; no other disk leaves one."""
+        found = re.match(r"(\S+/chunks/[0-9]{6}\.txt): not a chunk file; remove it", told)
+        if not self._lied or found is None:
+            return False
+        Path(found[1]).unlink()
+        return True
 
     async def beside_the_vendor(self, act: Callable[[], Awaitable[None]]) -> Story:
         """Do something while the vendor is there."""

@@ -35,7 +35,7 @@ def drawn_outage(recording: Recording, nth: int, lies: Lies = honest) -> Outage:
     known = repr((sorted(job_tree.items()), sorted(vendor.items()), recording.acknowledged(cut)))
     fingerprint = hashlib.sha256(known.encode()).hexdigest()
     at_s = recording.time_s(cut) + chance.choice(OUTAGES_S)
-    return Outage(nth, cut, fate.kind, job_tree, vendor, at_s, fingerprint)
+    return Outage(nth, cut, fate.kind, job_tree, vendor, at_s, fingerprint, lies is not honest)
 
 
 def survive(recording: Recording, outage: Outage) -> None:
@@ -45,7 +45,7 @@ def survive(recording: Recording, outage: Outage) -> None:
         outage.lay_out(place)
         _check_ledger(recording, outage)
         live(
-            lambda loop: Machine(place, loop),
+            lambda loop: Machine(place, loop, lied=outage.lied),
             lambda machine: _go_on(machine, thorough=outage.nth % 4 == 0),
             outage.ends_s,
         )

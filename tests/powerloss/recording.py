@@ -75,7 +75,10 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """When the power fails, and what that leaves; outages that leave the same have the same `fingerprint`."""
+    """When the power fails, and what that leaves; outages that leave the same have the same `fingerprint`.
+
+    `lied` is whether the disk only said that it had synced.
+    """
 
     nth: int
     cut: int
@@ -84,6 +87,7 @@ class Outage:
     vendor: Tree
     ends_s: float
     fingerprint: str
+    lied: bool = False
 
     def lay_out(self, place: Place) -> None:
         """Make the folders as they are when the power is back."""
