@@ -82,18 +82,19 @@ def check_master(job: Job) -> Callable[..., None]:
         ids = {key_of(record): record.id for record in charged}
         held = {TaskKey.parse(held) for held in job.held()}
         for column, platform in enumerate(job.platforms, start=1):
-            cells = iter(row[column] for row in rows)
+            cells = {row[0]: row[column] for row in rows}
             for chunk, numbers in chunks.items():
                 key = TaskKey(platform, chunk)
                 missing = sandbox.missing_numbers(SEED, ids.get(key, ""), numbers)
                 for number in numbers:
-                    cell = next(cells)
+                    cell = cells.pop(number)
                     if key in held:
                         assert cell == "held"
                     elif cell == "unanswered":
                         assert number in missing
                     else:
                         assert cell == right_word(platform, number)
+            assert not cells
 
     return check
 

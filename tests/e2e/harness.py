@@ -173,8 +173,7 @@ def configure(
 ) -> None:
     """Configure a job of both documented platforms without limits of pace."""
     job.configure(
-        job='name = "e2e"\ninputs = ["numbers.txt"]\ndirectory = "out"\nchunk_size = 5_000\ndefault_region = "CH"\n'
-        "trial_rows = 0",
+        job='name = "e2e"\ninputs = ["numbers.txt"]\ndirectory = "out"\nchunk_size = 5_000\ndefault_region = "CH"',
         vendors__main=vendor,
         platforms__instagram="requests_per_second = inf",
         platforms__amazon="requests_per_second = inf",
