@@ -9,14 +9,13 @@ import click
 
 from orchestrator.cli.frame import commands, ending, put_either, text_width, until_done
 from orchestrator.errors import ExitCode
+from orchestrator.jobdir.verdict_words import NOT_IN_JOB
 from orchestrator.report.printed import WIDTH, count, numbers_table, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.master.changes import DiffReport
-
-NOT_THERE = "not in the job"
 
 
 @commands.command(
@@ -61,7 +60,7 @@ def as_text(content: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say the same to people."""
     lines = numbers_table(content["numbers"], width)
     for platform, verdicts in content["verdicts"].items():
-        rows = [(one["old"] or NOT_THERE, one["new"] or NOT_THERE, count(one["numbers"])) for one in verdicts]
+        rows = [(one["old"] or NOT_IN_JOB, one["new"] or NOT_IN_JOB, count(one["numbers"])) for one in verdicts]
         lines += ["", *(table((platform, "now", "numbers"), rows, width) if rows else [f"{platform}: no difference"])]
     if not content["verdicts"]:
         lines += ["", "the jobs have no platform in common"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
 from orchestrator.files import make_private_directory
-from orchestrator.job.sheet import master_chunks, overlays
+from orchestrator.job.sheet import index_numbers
 from orchestrator.job.target import check_target
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.ledger import LedgerPlace
 from orchestrator.master.changes import compare
-from orchestrator.master.number_index import build_index
 from orchestrator.settings import OutputFormat
 from orchestrator.workers import Workers
 
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.master.changes import DiffReport
-    from orchestrator.master.number_index import NumberIndex
 
 _FORMATS: Final = {f".{output.value}": output for output in OutputFormat}
 
@@ -43,7 +40,7 @@ async def diff_jobs(old: Path, new: Path, target: Path | None) -> DiffReport:
             indices = []
             for place, names, name in zip(places, platforms, ("old", "new"), strict=True):
                 make_private_directory(folder / name)
-                indices.append(await _index(place, names, workers, folder / name))
+                indices.append(await index_numbers(place, names, workers, folder / name))
             return await workers.run(compare, *indices, target, output, (("Old", str(old)), ("New", str(new))))
 
 
@@ -58,14 +55,3 @@ def _platforms(place: LedgerPlace) -> tuple[str, ...]:
         if not (names := tuple(ledger.platforms.fixed())):
             raise UsageError(f"{place.directory}: nothing is planned yet, so there is nothing to compare")
         return names
-
-
-async def _index(place: LedgerPlace, platforms: tuple[str, ...], workers: Workers, folder: Path) -> NumberIndex:
-    return await workers.run(
-        build_index,
-        folder,
-        platforms,
-        (),
-        partial(master_chunks, place, platforms),
-        partial(overlays, place, platforms),
-    )

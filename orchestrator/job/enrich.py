@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,12 @@ from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enriched_table import enrich_table
-from orchestrator.job.extras import make_extras
 from orchestrator.job.platform_names import with_former_names
-from orchestrator.job.sheet import master_chunks, order_master, overlays
+from orchestrator.job.sheet import index_numbers, order_master
 from orchestrator.job.target import check_target
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import enriched_folder
 from orchestrator.logger import log
-from orchestrator.master.number_index import build_index
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
@@ -123,14 +120,5 @@ async def _known(
         exclude, _ = await read_exclude(job, workers, folder)
     except UsageError as error:  # verdicts don't depend on it: its numbers are said to be "not in the job" then
         log.warning("exclude_not_read", reason=str(error))
-    request = order.request
-    wanted = order.extras.wanted if order.extras else None
-    index = await workers.run(
-        build_index,
-        folder,
-        request.platforms,
-        await make_extras(order.extras, workers) if order.extras else (),
-        partial(master_chunks, order.place, request.platforms, extras=wanted),
-        partial(overlays, order.place, request.platforms, extras=wanted),
-    )
+    index = await index_numbers(order.place, order.request.platforms, workers, folder, order.extras)
     return index, exclude

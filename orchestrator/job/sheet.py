@@ -24,6 +24,7 @@ from orchestrator.jobdir.layout import (
     verdict_path,
 )
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
+from orchestrator.master.number_index import build_index
 from orchestrator.records import Money
 from orchestrator.report.printed import money
 from orchestrator.settings import CsvStyle
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.ledger import Ledger, LedgerPlace
+    from orchestrator.master.number_index import NumberIndex
     from orchestrator.records import Standing
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
@@ -141,6 +143,25 @@ async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
         partial(master_chunks, place, request.platforms, columns=bool(request.columns), extras=wanted),
         order.pending,
         partial(overlays, place, request.platforms, extras=wanted),
+    )
+
+
+async def index_numbers(
+    place: LedgerPlace,
+    platforms: tuple[str, ...],
+    workers: Workers,
+    folder: Path,
+    extras: ExtraOrders | None = None,
+) -> NumberIndex:
+    """Write into `folder` what every number of a job is looked up in, in a worker process."""
+    wanted = None if extras is None else extras.wanted
+    return await workers.run(
+        build_index,
+        folder,
+        platforms,
+        () if extras is None else await make_extras(extras, workers),
+        partial(master_chunks, place, platforms, extras=wanted),
+        partial(overlays, place, platforms, extras=wanted),
     )
 
 

@@ -14,6 +14,9 @@ _FIRST: Final = ("yes", "no")
 ANSWERED: Final = "answered"
 """What stands for a verdict on a platform that has none, but further columns only."""
 
+NOT_IN_JOB: Final = "not in the job"
+"""What is said of a number where there is no cell for it."""
+
 TOP_WORDS: Final = 12
 """The vendor decides how many different words there are; what shows them stays readable."""
 OTHER_WORDS: Final = "other words"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from orchestrator.files import disk_errors, open_private
+from orchestrator.jobdir.verdict_words import NOT_IN_JOB
 from orchestrator.master.base_chunks import CodedColumn
 from orchestrator.master.write import PENDING
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Codes = NDArray[np.integer[Any]]
 
 NUMBER, NOTE = "number", "note"
-NOT_IN_JOB: Final = "not in the job"
 DUPLICATE: Final = "duplicate of row "
 BETWEEN: Final = "; "
 _ROWS: Final = np.dtype(np.uint32)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from orchestrator.files import replacing
 from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk, code_type
 from orchestrator.master.master_layout import BookLimits, MasterLayout, sheet_rows
-from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally
+from orchestrator.master.write import sink_of
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
@@ -70,7 +70,14 @@ def compare(
         sheet_rows=sheet_rows(rows, limits),
         facts=facts,
     )
-    with replacing(target) as file, _sink(file, output, layout, report) as sink:
+
+    def parts(layout: MasterLayout, tally: Tally) -> dict[str, bytes]:
+        from orchestrator.master.book import build  # noqa: PLC0415 - openpyxl, where a workbook is wanted
+        from orchestrator.master.summary_sheet import fill_changes  # noqa: PLC0415
+
+        return build(layout, tally, "Changes", partial(fill_changes, report))
+
+    with replacing(target) as file, sink_of(file, output, layout, parts) as sink:
         for block in differences(old, new, platforms, range_rows):
             sink.write(block, ())
         sink.finish(Tally(layout.platforms))
@@ -181,19 +188,3 @@ def _counted(old: NumberIndex, platforms: Sequence[str], blocks: Iterator[Resolv
     return DiffReport(
         new, gone, changed, old.rows - gone - changed, {name: dict(its.most_common()) for name, its in verdicts.items()}
     )
-
-
-def _sink(file: IO[bytes], output: OutputFormat, layout: MasterLayout, report: DiffReport) -> Sink:
-    match output:
-        case OutputFormat.CSV:
-            return CsvSink(file, layout)
-        case OutputFormat.XLSX:
-            from orchestrator.master.book import build  # noqa: PLC0415 - openpyxl, where a workbook is wanted
-            from orchestrator.master.summary_sheet import fill_changes  # noqa: PLC0415
-            from orchestrator.master.xlsx_sink import XlsxSink  # noqa: PLC0415
-
-            return XlsxSink(file, layout, partial(build, title="Changes", fill_summary=partial(fill_changes, report)))
-        case OutputFormat.PARQUET:
-            from orchestrator.master.parquet_sink import ParquetSink  # noqa: PLC0415
-
-            return ParquetSink(file, layout)

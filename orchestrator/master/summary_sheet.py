@@ -9,7 +9,7 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 
-from orchestrator.jobdir.verdict_words import MEANINGS, VENDORS_WORD, folded, shown_words
+from orchestrator.jobdir.verdict_words import MEANINGS, NOT_IN_JOB, VENDORS_WORD, folded, shown_words
 from orchestrator.master.charts import Area, Place, add_stacked
 from orchestrator.master.tally import calling_code_label
 from orchestrator.master.xml_text import legal, literal
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from orchestrator.master.tally import Tally
 
 TOP_CALLING_CODES: Final = 10
-NOT_THERE: Final = "not in the job"
 
 _CHART_ROWS: Final = 17
 _CHART_COLUMNS: Final = 6
@@ -98,8 +97,8 @@ def fill_changes(report: DiffReport, sheet: Worksheet, layout: MasterLayout, _ta
     for platform, verdicts in report.verdicts.items():
         _header(sheet, row, (platform, "now", "numbers"))
         for place, ((was, now), numbers) in enumerate(verdicts.items(), start=row + 1):
-            _put(sheet, place, 1, was or NOT_THERE)
-            _put(sheet, place, 2, now or NOT_THERE).alignment = Alignment(horizontal="right")
+            _put(sheet, place, 1, was or NOT_IN_JOB)
+            _put(sheet, place, 2, now or NOT_IN_JOB).alignment = Alignment(horizontal="right")
             _put(sheet, place, 3, numbers)
         row += len(verdicts) + 2
 

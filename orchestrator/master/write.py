@@ -30,7 +30,7 @@ from orchestrator.master.word_lists import WordLists
 from orchestrator.settings import CsvStyle, OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from orchestrator.jobdir.extra_files import CellKind
@@ -121,7 +121,7 @@ def write_master(
         lists = WordLists(request.directory, request.platforms, () if partial else request.lists)
         stack.enter_context(lists)
         outputs = zip(files, request.formats, strict=True)
-        sinks = [stack.enter_context(_sink(file, output, layout)) for file, output in outputs]
+        sinks = [stack.enter_context(sink_of(file, output, layout)) for file, output in outputs]
         kept = KeptCells(chunks() if request.columns else (), len(request.columns))
         blocks = resolved(request.platforms, chunks(), overlays, tuple(map(len, request.extras)))
         for block in gathered(blocks):
@@ -148,15 +148,23 @@ def write_master(
     return MasterReport(written, tally.counts, pending, by_code)
 
 
-def _sink(file: IO[bytes], output: OutputFormat, layout: MasterLayout) -> Sink:
-    """Return the writer of a format; each loads its libraries when it is asked for, and not before."""
+def sink_of(
+    file: IO[bytes],
+    output: OutputFormat,
+    layout: MasterLayout,
+    parts: Callable[[MasterLayout, Tally], dict[str, bytes]] | None = None,
+) -> Sink:
+    """Return the writer of a format; each loads its libraries when it is asked for, and not before.
+
+    `parts` makes all of a workbook but the rows, where it is not a master.
+    """
     match output:
         case OutputFormat.CSV:
             return CsvSink(file, layout)
         case OutputFormat.XLSX:
             from orchestrator.master.xlsx_sink import XlsxSink  # noqa: PLC0415
 
-            return XlsxSink(file, layout)
+            return XlsxSink(file, layout) if parts is None else XlsxSink(file, layout, parts)
         case OutputFormat.PARQUET:
             from orchestrator.master.parquet_sink import ParquetSink  # noqa: PLC0415
 
