@@ -44,6 +44,14 @@ class InputFile:
     size_bytes: int
 
 
+class StoredFile(NamedTuple):
+    """A file of the job that is in the bucket; its path is from the job's directory on."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some rows of the accepted list; `sha256` is of the chunk file. Chunks count from 1, rows from 0.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
 from orchestrator.files import without_hashes
+from orchestrator.ledger.object_table import ObjectTable
 from orchestrator.ledger.plan_tables import PlanTables
 from orchestrator.ledger.platform_table import PlatformTable
 from orchestrator.ledger.quarantine_table import QuarantineTable
@@ -41,6 +42,7 @@ class Ledger:
         self.tasks = TaskTable(connection)
         self.transitions = Transitions(connection, self.platforms, self.runs, self.tasks)
         self.quarantine = QuarantineTable(connection)
+        self.objects = ObjectTable(connection)
         self._changed_before = 0
 
     @classmethod
@@ -165,4 +167,5 @@ class Ledger:
         it, and what the vendor said may repeat either. `Connection.compact` takes them off the disk.
         """
         self.connection.run("DELETE FROM quarantine")
+        self.connection.run("DELETE FROM objects")
         self.connection.rewrite_texts(without_hashes, leave=_IDS)

@@ -88,6 +88,14 @@ CREATE TABLE quarantine (
 ) STRICT, WITHOUT ROWID;
 """
 
+_OBJECTS = """
+CREATE TABLE objects (
+    path TEXT PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -215,6 +223,7 @@ CREATE TABLE verdicts (
 ) STRICT, WITHOUT ROWID;
 
 {_QUARANTINE}
+{_OBJECTS}
 
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
@@ -285,6 +294,7 @@ DROP INDEX tasks_by_state;
 CREATE INDEX tasks_by_state ON tasks (platform, state, chunk, rows);
 {_MONEY}
 INSERT INTO money {MONEY_OF_TASKS};
+{_OBJECTS}
 """,
 }
 """What brings a ledger of each earlier version one version further, in the transaction that also notes the new one.
