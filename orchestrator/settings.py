@@ -5,7 +5,7 @@ Field names are the keys of the TOML file. Durations carry their unit in the nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
 from typing import Annotated
@@ -223,6 +223,20 @@ class WorkersSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the ledger is: in the job's directory, or in the PostgreSQL database at `url`.
+
+    `password_file` has that database's password, where the environment has none. A run that has not been heard of for
+    `lease_s`, by the database's own clock, is taken over. `timeline` is one that a person has looked into.
+    """
+
+    url: str = ""
+    password_file: Path | None = None
+    lease_s: Positive = 30.0
+    timeline: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
     """The embedded vendor: `pace` is in numbers per second, `faults` are names or "all"."""
 
@@ -249,6 +263,7 @@ class Settings:
     notify: NotifySettings
     workers: WorkersSettings
     sandbox: SandboxSettings
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
     overrides: tuple[str, ...] = ()
 
     @property

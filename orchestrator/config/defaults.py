@@ -87,6 +87,14 @@ def notify_table(draft: Draft) -> dict[str, Any]:
     return table
 
 
+def ledger_table(draft: Draft) -> dict[str, Any]:
+    """Return `[ledger]` with an absolute path."""
+    table = dict(draft.table("ledger"))
+    if "password_file" in table:
+        table["password_file"] = _resolved(draft.path.absolute().parent, table["password_file"])
+    return table
+
+
 def sandbox_table(draft: Draft) -> dict[str, Any]:
     """Return `[sandbox]`; `faults = "all"` counts as a list of one word."""
     table = draft.table("sandbox")

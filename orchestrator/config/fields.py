@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from yarl import URL
 
@@ -21,6 +21,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    LedgerSettings,
     NotifySettings,
     OutputSettings,
     PlatformSettings,
@@ -50,8 +51,13 @@ FAULTS: tuple[str, ...] = (
 RESERVED_PLATFORMS = frozenset({"number", "quarantine"})
 """`number` is the master's first column, `quarantine` a folder beside the platforms' results."""
 
-PRIVATE = frozenset({"api_key_env", "api_key_file", "proxy", "secret_env", "secret_file", "url", "url_env", "user_id"})
+PRIVATE = frozenset(
+    {"api_key_env", "api_key_file", "password_file", "proxy", "secret_env", "secret_file", "url", "url_env", "user_id"}
+)
 """Keys whose values no message shows: keys and passwords end up in them by mistake."""
+
+DATABASES = ("postgresql", "postgres")
+"""The schemes of URLs at which a ledger may be."""
 
 SECRET_NAMES = frozenset(
     {"accesskey", "apikey", "apisecret", "apitoken", "key", "password", "secret", "token", "xapikey"}
@@ -66,6 +72,9 @@ _MAX_ROWS, _MAX_PRICE, _MAX_COST = 1_000_000_000, 10_000, 1_000_000_000
 """More than anybody has, asks or spends; the cost of a task fits into the ledger's whole numbers of 64 bits."""
 
 _MAX_WORKERS = 4096
+
+_MAX_LEASE_S = 3_600
+"""Who comes after a coordinator that died waits for so long, for what looks like ever beyond this."""
 
 _MAX_WAIT_S, _MIN_RATE = 86_400, 0.001
 """A day, and a request in a quarter of an hour: beyond these a run waits without a word, for what looks like ever."""
@@ -188,6 +197,26 @@ def proxy_hint(value: object) -> str:
     if not isinstance(value, str) or split_url(value) is None:
         return ""
     return '; its user name can hold no ":", and user name and password must be in Latin-1'
+
+
+def is_database(text: str) -> bool:
+    """Whether a text is empty, or a PostgreSQL URL that tells no password: the library that connects reads the rest."""
+    if text == "":
+        return True
+    try:
+        url = urlsplit(text)
+        told = url.password is not None or "password" in {name.lower() for name, _ in parse_qsl(url.query)}
+    except ValueError:
+        return False
+    return url.scheme in DATABASES and not told and re.search(r"[\s\x00-\x1f\x7f]", text) is None
+
+
+def database_hint(_value: object) -> str:
+    """Say where a database's password belongs."""
+    return (
+        "; a password comes from the environment variable PGPASSWORD, from a file that [ledger] password_file names, "
+        "or from ~/.pgpass"
+    )
 
 
 def split_url(text: str) -> SplitResult | None:
@@ -354,6 +383,18 @@ RULES: dict[tuple[type, str], Rule] = {
         f"a whole number from 1 to {_MAX_WORKERS:,}",
         lambda count: count <= _MAX_WORKERS,
         schema={"maximum": _MAX_WORKERS},
+    ),
+    (LedgerSettings, "url"): Rule(
+        'a URL such as "postgresql://user@host/database", without a password',
+        is_database,
+        database_hint,
+        whole(r"|postgres(?:ql)?://[^\s]+"),
+    ),
+    (LedgerSettings, "password_file"): _FILE,
+    (LedgerSettings, "lease_s"): Rule(
+        f"a number from 1 to {_MAX_LEASE_S:,}",
+        lambda wait_s: 1 <= wait_s <= _MAX_LEASE_S,
+        schema={"minimum": 1, "maximum": _MAX_LEASE_S},
     ),
     (SandboxSettings, "faults"): Rule(
         f'a fault of the embedded vendor, or "{ALL_FAULTS}"',

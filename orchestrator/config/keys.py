@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from orchestrator.settings import NotifySettings, Settings, VendorSettings
+    from orchestrator.settings import LedgerSettings, NotifySettings, Settings, VendorSettings
 
+PGPASSWORD = "PGPASSWORD"
 MAX_KEY_BYTES = 4096
 _OPEN_TO_OTHERS = stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP
 _KEY = re.compile(r"[\x21-\x7e]+")
@@ -70,6 +71,15 @@ def secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
         yield from (password, unquote(password))
     yield from (settings.notify.url, environ.get(settings.notify.url_env, "").strip())
     yield environ.get(settings.notify.secret_env, "").strip()
+    if settings.ledger.url:
+        yield environ.get(PGPASSWORD, "")
+
+
+def read_ledger_password(ledger: LedgerSettings, environ: Mapping[str, str]) -> str:
+    """Return the database's password, "" where only its library knows of one; raises `UsageError` for a bad file."""
+    if ledger.password_file is None:
+        return environ.get(PGPASSWORD, "")
+    return _read(ledger.password_file, "password_file", "the database's password").rstrip("\r\n")
 
 
 def _read(path: Path, name: str, what: str) -> str:

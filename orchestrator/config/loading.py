@@ -14,6 +14,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    LedgerSettings,
     NotifySettings,
     OutputSettings,
     PlatformSettings,
@@ -56,6 +57,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     polling, backoff = _plain(draft, "polling", PollingSettings), _plain(draft, "backoff", BackoffSettings)
     budget, output = _plain(draft, "budget", BudgetSettings), _plain(draft, "output", OutputSettings)
     notify = TableReader(draft, ("notify",), NotifySettings, defaults.notify_table(draft)).read()
+    ledger = TableReader(draft, ("ledger",), LedgerSettings, defaults.ledger_table(draft)).read()
     sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
     checks.check_vendors(draft, vendors)
     checks.check_platforms(draft, platforms, vendors)
@@ -82,6 +84,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         notify=_sure(notify),
         workers=_sure(workers),
         sandbox=_sure(sandbox),
+        ledger=_sure(ledger),
         overrides=tuple(map(_repeatable, overrides)),
     )
 
@@ -95,6 +98,7 @@ def _repeatable(override: str) -> str:
         if isinstance(value, dict):
             leaves += value.items()
         secret |= (name in ("user_id", "url") and value != "") or (name == "proxy" and "@" in str(value))
+    secret &= place[0] != "ledger"  # its address is told apart from its password, and the next run needs it
     return f"{override.partition('=')[0].strip()}={AS_BEFORE}" if secret else override
 
 

@@ -11,6 +11,7 @@ from orchestrator.settings import (
     BackoffSettings,
     BudgetSettings,
     JobSettings,
+    LedgerSettings,
     NotifySettings,
     OutputSettings,
     PlatformSettings,
@@ -33,6 +34,7 @@ TABLES: dict[str, type] = {
     "output": OutputSettings,
     "notify": NotifySettings,
     "workers": WorkersSettings,
+    "ledger": LedgerSettings,
     "sandbox": SandboxSettings,
 }
 """The tables of the file."""

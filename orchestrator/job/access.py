@@ -26,6 +26,8 @@ SHOWN_NAMES = 4
 
 
 def ledger_place(settings: Settings) -> LedgerPlace:
+    if settings.ledger.url:
+        raise UsageError(f"{settings.source}: [ledger] url is for a later release; leave it out")
     return LedgerPlace(settings.job.directory)
 
 

@@ -23,7 +23,16 @@ SAMPLE = ROOT / "orchestrator" / "config" / "sample" / "numbers.txt"
 
 COMMENTED = re.compile(r"^# ([a-z_0-9]+) = (.+)$", re.MULTILINE)
 
-NO_DEFAULT = {"column", "header_row", "sheet", "default_region", "api_key_file", "max_cost", "secret_file"}
+NO_DEFAULT = {
+    "column",
+    "header_row",
+    "sheet",
+    "default_region",
+    "api_key_file",
+    "max_cost",
+    "secret_file",
+    "password_file",
+}
 """Keys that are off by default; the example shows a value that could stand there."""
 
 DYNAMIC = {"name", "directory", "count", "vendor", "trial_rows"}

@@ -22,6 +22,11 @@ _NAME = (
 _PATH = 'expected a URL path such as "/v1/tasks": with "/" in front, none at the end, no query'
 _URL = 'expected "sandbox" or an https URL without credentials, query and fragment'
 _HOST = 'expected a host such as "files.example.com", without scheme and path'
+_DATABASE = 'expected a URL such as "postgresql://user@host/database", without a password'
+_PASSWORD = (
+    "; a password comes from the environment variable PGPASSWORD, from a file that [ledger] password_file names, "
+    "or from ~/.pgpass"
+)
 _SECRET = "found something else (not shown, it may be secret)"
 
 BAD = [
@@ -69,6 +74,18 @@ BAD = [
         'api_key_file = ""',
         f"config.toml:5: [vendors.main] api_key_file: expected a file's path, {_SECRET}",
     ),
+    (
+        "ledger",
+        'url = "postgresql://me:secret@db/jobs"',
+        f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
+    ),
+    (
+        "ledger",
+        'url = "postgresql://me@db/jobs?PassWord=secret"',
+        f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
+    ),
+    ("ledger", 'url = "mysql://db/jobs"', f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}"),
+    ("ledger", "lease_s = 0.5", "config.toml:11: [ledger] lease_s: expected a number from 1 to 3,600, found 0.5"),
     (
         "vendors.main",
         'user_id = "a\\nb"',
