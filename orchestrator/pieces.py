@@ -1,6 +1,9 @@
-"""A worker process: takes pieces of the work one after the other, and answers each. The other end is `workers`.
+"""Pieces of the work, and the inside of a worker process: it takes one after the other, and answers each.
 
-The rules:
+A piece is a module-level function from files to files. What it reads and writes, it says by `on_files`; one that says
+nothing needs more than files (the ledger, a file that several write to), and is done beside the coordinator.
+
+The rules of the process, the other end of which is `engines.processes`:
 
 - It ends when its parent is gone, also when that was killed: the line between them is the only thing both hold.
 - A piece may take so much *more* than its process has when it begins. What a process has is not ours to foresee:
@@ -22,19 +25,25 @@ import threading
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from orchestrator.errors import PieceDiedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 NICE: Final = 5
 READY: Final = b"ready"
 GO: Final = b""
 """Instead of a call: end in good order."""
+NARROW: Final = b"narrow "
+"""Before the answer to a call, with a limit behind it: this leaves the process less room than was promised."""
 
 OUT_OF_TIME: Final = signal.SIGPROF
 """Its default action ends the process, in whatever foreign code that is stuck; no exception could."""
@@ -73,10 +82,51 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrow:
-    """Said before the answer to a call: the process has less room for it than promised, because of `limit`."""
+class PieceFiles:
+    """What a piece reads and writes: whole paths, of files, or of folders with all that is in them.
 
-    limit: str
+    A written name that ends in `*` stands for all that begin like it; a file that is read may turn out not to be there.
+    """
+
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+
+
+_FILES: Final[dict[object, Callable[..., PieceFiles]]] = {}
+
+
+def on_files(files_of: Callable[..., PieceFiles]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Say of a piece what it reads and writes, given its arguments: whoever has these files may do it then."""
+
+    def say(piece: Callable[P, T]) -> Callable[P, T]:
+        _FILES[piece] = files_of
+        return piece
+
+    return say
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A piece that is to be done, with what it may take."""
+
+    piece: Callable[..., object]
+    args: tuple[object, ...]
+    cpu_s: float | None
+    memory_bytes: int
+
+    @property
+    def name(self) -> str:
+        return str(getattr(self.piece, "__name__", "a piece"))
+
+    def files(self) -> PieceFiles | None:
+        """Return what it reads and writes; None where that is more than files."""
+        piece, named = (self.piece.func, self.piece.keywords) if isinstance(self.piece, partial) else (self.piece, {})
+        files_of = _FILES.get(piece)
+        return None if files_of is None else files_of(*self.args, **named)
+
+    def packed(self) -> bytes:
+        """Return it as the call that a worker process takes."""
+        return pickle.dumps(Call(self.name, pickle.dumps((self.piece, self.args)), self.cpu_s, self.memory_bytes))
 
 
 class Line:
@@ -132,8 +182,8 @@ def _receive(line: Line, calls: SimpleQueue[bytes]) -> None:
 def answer(call: Call, send: Callable[[bytes], None]) -> None:
     """Do one piece, and send what came of it: its value, or else the exception and the way to it as text."""
     narrow = _narrow(call.memory_bytes)
-    if narrow is not None:
-        send(pickle.dumps(narrow))
+    if narrow:
+        send(NARROW + narrow.encode())
     try:
         piece, args = pickle.loads(call.work)  # noqa: S301 - from our own parent
         with _limited(call):
@@ -152,12 +202,12 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
     send(answered)
 
 
-def out_of_memory(name: str, narrow: Narrow | None) -> PieceDiedError | StorageError:
+def out_of_memory(name: str, narrow: str) -> PieceDiedError | StorageError:
     """Say whose fault it is that a piece did not get the memory that it asked for."""
-    if narrow is None:
+    if not narrow:
         return PieceDiedError(f"{name} needs more memory than it may have")
     return StorageError(
-        f"no memory for {name}: the limit on the memory of a process ({narrow.limit}) leaves less than it may need; "
+        f"no memory for {name}: the limit on the memory of a process ({narrow}) leaves less than it may need; "
         "raise that limit and run the same command again"
     )
 
@@ -185,13 +235,14 @@ def _used() -> dict[int, int]:
     return {kind: int(pages[field]) * resource.getpagesize() for kind, field, _ in _INHERITED}
 
 
-def _narrow(memory_bytes: int) -> Narrow | None:
+def _narrow(memory_bytes: int) -> str:
+    """Return the limit because of which this process has less room for a piece than promised; "" if none does."""
     used = _used()
     for kind, _, name in _INHERITED:
         limit = resource.getrlimit(kind)[kind == resource.RLIMIT_DATA]  # that on data is raised as far as it may be
         if limit != resource.RLIM_INFINITY and limit < used.get(kind, 0) + memory_bytes:
-            return Narrow(f"{name} {limit >> 10}")
-    return None
+            return f"{name} {limit >> 10}"
+    return ""
 
 
 @contextmanager

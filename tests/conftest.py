@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 import orchestrator
-from orchestrator import workers
+from orchestrator.engines import processes
 
 # What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
 settings.register_profile("search", max_examples=1000, deadline=None)
@@ -55,20 +55,20 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
     What starts processes with other limits or with another environment gets new ones. The directory is nothing to a
     piece, which is given whole paths.
     """
-    idle: dict[object, list[workers._Process]] = {}
-    start, close = workers._started, workers._Process.close
-    started_as: dict[workers._Process, object] = {}
+    idle: dict[object, list[processes._Process]] = {}
+    start, close = processes._started, processes._Process.close
+    started_as: dict[processes._Process, object] = {}
 
     @wraps(start)
-    def take() -> workers._Process:
+    def take() -> processes._Process:
         limits = tuple(resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
-        same = (limits, tuple(sorted(workers._environment().items())))
+        same = (limits, tuple(sorted(processes._environment().items())))
         process = idle[same].pop() if idle.get(same) else start()
         started_as[process] = same
         return process
 
     @wraps(close)
-    def keep(process: workers._Process) -> None:
+    def keep(process: processes._Process) -> None:
         same = started_as.pop(process, None)
         if same is None or process._process.poll() is not None or len(idle.setdefault(same, [])) >= KEPT_WORKERS:
             close(process)
@@ -76,11 +76,11 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
             idle[same].append(process)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workers, "_started", take)
-        patch.setattr(workers._Process, "close", keep)
+        patch.setattr(processes, "_started", take)
+        patch.setattr(processes._Process, "close", keep)
         yield
-    for processes in idle.values():
-        for process in processes:
+    for kept in idle.values():
+        for process in kept:
             close(process)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from orchestrator import workers as workers_module
+from orchestrator.engines import processes as processes_module
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.pieces import NICE
 from orchestrator.report.traces import trace_of
@@ -33,7 +33,7 @@ RAW = "Aurelia Quillfeather"
 @pytest.fixture(autouse=True)
 def processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what tests of jobs want: these tests are about how a process begins and ends."""
-    for owner, name in ((workers_module, "_started"), (workers_module._Process, "close")):
+    for owner, name in ((processes_module, "_started"), (processes_module._Process, "close")):
         monkeypatch.setattr(owner, name, getattr(owner, name).__wrapped__)
 
 

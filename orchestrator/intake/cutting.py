@@ -17,6 +17,7 @@ from orchestrator.intake.kept_columns import KeptPart, values_of, write_chunk_co
 from orchestrator.jobdir.chunk_files import chunk_bytes
 from orchestrator.jobdir.layout import chunk_folder, chunk_path, columns_path
 from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows
+from orchestrator.pieces import PieceFiles, on_files
 from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
         yield some
 
 
+@on_files(lambda accepted, chunks, *_: PieceFiles((accepted,), tuple(path for _, _, path in chunks)))
 def write_chunks(
     accepted: Path, chunks: Sequence[tuple[int, int, Path]], list_rows: ListRows = ALL_IN_ORDER
 ) -> list[str]:

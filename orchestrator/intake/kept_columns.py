@@ -19,6 +19,7 @@ from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 from orchestrator.jobdir.arrays import read_array
 from orchestrator.jobdir.column_files import write_columns, write_records
 from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows
+from orchestrator.pieces import PieceFiles, on_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +64,11 @@ def values_of(path: Path, first: int, count: int, list_rows: ListRows) -> npt.ND
     return np.delete(read_array(path, NUMBER_TYPE, high - low + 1, low * NUMBER_TYPE.itemsize), within - low)
 
 
+@on_files(
+    lambda positions, _first, _rows, parts, _names, path, *_: PieceFiles(
+        (positions, *(_beside(part.path) for part in parts)), (path,)
+    )
+)
 def write_chunk_columns(
     positions: Path,
     first_row: int,

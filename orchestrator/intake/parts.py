@@ -7,6 +7,7 @@ of parts, so that many small files keep the workers as busy as a large one does.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from orchestrator.errors import UsageError
@@ -19,11 +20,11 @@ from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
 from orchestrator.intake.sources.unpack import InputContent, unpacked
 from orchestrator.intake.stored_rows import StoredRows, store_block
+from orchestrator.pieces import PieceFiles, on_files
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from orchestrator.intake.numbers.decide import NumberRules
     from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
@@ -125,6 +126,14 @@ def size_of(part: ListPart) -> int:
             assert_never(part)
 
 
+def _part_files(part: ListPart, rules: NumberRules, stem: Path, folder: Path | None = None) -> PieceFiles:
+    inputs = [Path(part.path)] if isinstance(part, FilePart) else []
+    tables = [] if folder is None else [folder]
+    lists = [excluded.path for excluded in rules.exclude]
+    return PieceFiles((*inputs, *tables, *lists), (stem.with_name(f"{stem.name}*"),))
+
+
+@on_files(_part_files)
 def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | None = None) -> list[StoredRows]:
     """Normalise a part into files of rows, named `stem` with a number: a piece.
 

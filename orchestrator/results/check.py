@@ -18,7 +18,7 @@ from orchestrator.files import disk_errors
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
 from orchestrator.jobdir.verdict_words import UNANSWERED, in_order
-from orchestrator.pieces import PieceLimits
+from orchestrator.pieces import PieceFiles, PieceLimits, on_files
 from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import Wanted
 from orchestrator.results.damage import damage
@@ -104,6 +104,7 @@ def check_limits(rows: int) -> PieceLimits:
     return PieceLimits(CPU_S + CPU_S_A_ROW * rows, MEMORY_BYTES + MEMORY_BYTES_A_ROW * rows)
 
 
+@on_files(lambda check: PieceFiles((check.result, check.chunk)))
 def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     """Read the result file; return what was found, and the verdict file, which is the caller's to write.
 

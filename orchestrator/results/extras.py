@@ -19,6 +19,7 @@ from orchestrator.errors import DamagedResultError, StorageError
 from orchestrator.files import disk_errors, replace_together
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.extra_files import ExtraColumn, Extras, extras_bytes
+from orchestrator.pieces import PieceFiles, on_files
 from orchestrator.results.checked_zip import ResultLimits
 from orchestrator.results.columns import NUMBER_HEADERS, Wanted, plain_header
 from orchestrator.results.matching import Matcher
@@ -75,6 +76,12 @@ class _Noting(Wanted):
         return header
 
 
+@on_files(
+    lambda orders: PieceFiles(
+        tuple(path for order in orders for path in (order.result, order.chunk)),
+        tuple(order.target for order in orders),
+    )
+)
 def take_extras(orders: Sequence[ExtrasOrder]) -> list[ExtrasReport | DamagedResultError | StorageError]:
     """Read results and write their extra files: a piece. What is wrong with one comes in its place.
 

@@ -24,6 +24,7 @@ from orchestrator.files import (
     sync_directory,
 )
 from orchestrator.jobdir.layout import RESULT_ENDINGS, quarantine_folder, quarantine_name
+from orchestrator.pieces import PieceFiles, on_files
 from orchestrator.results.check import check_result
 from orchestrator.results.suffix import result_suffix
 
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
     from orchestrator.results.check import ResultCheck, ResultReport
 
 
+def _result_files(checks: Sequence[ResultCheck]) -> PieceFiles:
+    """Tell what may have to be set aside, too: a result lies under any of the endings."""
+    reads, writes = [], []
+    for check in checks:
+        kept = [(check.keep_as or check.result).with_suffix(ending) for ending in RESULT_ENDINGS]
+        name = quarantine_name(kept[0].parent.name, int(kept[0].stem)) if kept[0].stem.isdecimal() else ""
+        aside = [quarantine_folder(kept[0].parents[2]) / f"{name}*"] if name else []
+        reads += [check.result, check.chunk, *kept]
+        writes += [check.result, check.verdicts, *kept, *aside]
+    return PieceFiles(tuple(reads), tuple(writes))
+
+
+@on_files(_result_files)
 def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedResultError | StorageError]:
     """Check result files; write the verdicts of the good ones, and keep these under the names of their kinds, synced.
 
@@ -74,6 +88,7 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
     return outcomes
 
 
+@on_files(lambda files: PieceFiles(tuple(path for path, _ in files)))
 def altered(files: Sequence[tuple[Path, str]]) -> list[Path]:
     """Return those of `files` that are not there, or have another hash than the one beside them: a piece."""
     found = []

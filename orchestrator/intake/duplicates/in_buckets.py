@@ -26,6 +26,7 @@ from orchestrator.files import disk_errors
 from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, read_numbers
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
 from orchestrator.jobdir.arrays import read_array, write_array
+from orchestrator.pieces import PieceFiles, on_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -147,6 +148,9 @@ def split_for(groups: Sequence[Group], workers: int) -> Split:
     return Split(max(largest.bit_length(), bits), bits)
 
 
+@on_files(
+    lambda group, _split, path: PieceFiles(tuple(stored.path for stored in group.files), (path,)),
+)
 def scatter(group: Group, split: Split, path: Path) -> Scattered:
     """Write a group's numbers to `path`, sorted by bucket, list order within: a piece; raises `StorageError`."""
     numbers = np.concatenate([read_numbers(stored.path) for stored in group.files])
@@ -160,6 +164,11 @@ def scatter(group: Group, split: Split, path: Path) -> Scattered:
     return Scattered(path, group.begin, tuple(np.bincount(buckets, minlength=1 << split.bits).tolist()))
 
 
+@on_files(
+    lambda scattered, _bucket, _split, _borders, path: PieceFiles(
+        tuple(one.path for one in scattered), (path.with_name(f"{path.name}-*"),)
+    )
+)
 def find(scattered: Sequence[Scattered], bucket: int, split: Split, borders: Sequence[int], path: Path) -> list[Found]:
     """Write the duplicates of a bucket to files that are named `path` with a number: a piece.
 
@@ -210,7 +219,8 @@ def keep(
     """Write what becomes of group `number` to its place in the files of all: a piece.
 
     `begins` are the rows at which it begins there, of accepted numbers and of duplicates. Returns how many accepted
-    numbers were found in other text. Raises `StorageError`.
+    numbers were found in other text. Raises `StorageError`. All groups write into the same files, which a file system
+    that machines share may not take from several at once: this is no piece for other machines.
     """
     repeated, firsts = _duplicates_of(found, number)
     for column, values in enumerate((repeated, firsts, places.lines_at(firsts))):
