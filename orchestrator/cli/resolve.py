@@ -15,6 +15,7 @@ from orchestrator.report.printed import count, money
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orchestrator.job.adopt_log import AdoptedLog
     from orchestrator.job.resolve import Decision, ResolveReport
     from orchestrator.settings import Settings
 
@@ -42,6 +43,12 @@ DECIDED = {
 @click.option("--refetch", is_flag=True, help="Fetch its result again, under the task id that is known. It is free.")
 @click.option("--give-up", is_flag=True, help="Do without: its numbers become failed.")
 @click.option("--undo", is_flag=True, help="Take the last decision back, if nothing has come of it.")
+@click.option(
+    "--adopt-log",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="Take the ids of tasks from a run's log, into a ledger that lost them.",
+)
 @ending
 @job_command
 def resolve(  # noqa: PLR0913 - one keyword for each option
@@ -57,11 +64,15 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     refetch: bool,
     give_up: bool,
     undo: bool,
+    adopt_log: Path | None,
 ) -> int:
     """Settle held tasks, such as instagram/000017, by exactly one decision; the next run acts on it.
 
     `orchestrator status --held` lists them, with the file name to look for at the vendor. Until something has come of a
     decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
+
+    Where ledger or directory were lost, plan the same list again: --adopt-log FILE then takes what a run has said, as a
+    CI system keeps it, and names every task that the vendor has accepted. Lines that it can't use are exit code 1.
     """
     from orchestrator.job.resolve import Adopt, GiveUp, Refetch, Resubmit, Undo, UseResult, resolve_tasks
     from orchestrator.job.world import real_world
@@ -73,10 +84,17 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     decisions += [GiveUp()] if give_up else []
     decisions += [Refetch()] if refetch else []
     decisions += [Undo()] if undo else []
-    if len(decisions) != 1:
+    if len(decisions) + (adopt_log is not None) != 1:
         raise UsageError(
-            "decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE, --give-up, --refetch and --undo"
+            "decide by exactly one of --resubmit, --adopt TASK_ID, --result FILE, --give-up, --refetch, --undo and "
+            "--adopt-log FILE"
         )
+    if adopt_log is not None:
+        if names or every or partial:
+            raise UsageError(
+                "--adopt-log FILE says itself which tasks it settles; leave the tasks, --all and --partial out"
+            )
+        return _adopt_log(settings, adopt_log, as_json=as_json)
     decision = decisions[0]
     if partial and result is None:
         raise UsageError("--partial belongs to --result FILE")
@@ -101,6 +119,36 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
         again = f"; {report.decided:,} were decided on since the last run: --all --undo takes that back"
         streams.say(f"nothing is held{again * bool(report.decided)}")
     return int(content["exit_code"])
+
+
+def _adopt_log(settings: Settings, path: Path, *, as_json: bool) -> int:
+    from orchestrator.job.adopt_log import adopt_log
+    from orchestrator.job.world import real_world
+
+    content = log_content(until_done(adopt_log(settings, path, real_world())))
+    put_either(content, log_text(content), as_json=as_json)
+    say_next("status --held" if content["held"] else "run", settings)
+    return int(content["exit_code"])
+
+
+def log_content(adopted: AdoptedLog) -> dict[str, Any]:
+    """Return which tasks have their ids again, which are held, and of which lines nothing came."""
+    return {
+        "exit_code": int(ExitCode.SOME_FAILED if adopted.odd else ExitCode.DONE),
+        "adopted": adopted.adopted,
+        "known": adopted.known,
+        "held": adopted.held,
+        "odd": [{"line": line, "reason": reason} for line, reason in adopted.odd],
+    }
+
+
+def log_text(content: Mapping[str, Any]) -> str:
+    """Say the same, the odd lines one by one."""
+    lines = [f"{task}  {DECIDED['adopt'].format(task_id=its)}" for task, its in content["adopted"].items()]
+    lines += [f"{task}  held: it may be at the vendor" for task in content["held"]]
+    lines += [f"line {odd['line']}: {odd['reason']}" for odd in content["odd"]]
+    known = f"; the ledger knows {count(content['known'])} already" * bool(content["known"])
+    return "\n".join([*lines, f"ids that tasks have again: {count(len(content['adopted']))}{known}"])
 
 
 def as_content(report: ResolveReport) -> dict[str, Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+    from orchestrator.dispatch.receipts import Seal
     from orchestrator.errors import TemporaryError
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import BackoffSettings, PollingSettings
@@ -32,7 +33,8 @@ USD: Final = "USD"
 class RunContext:
     """One run's means. `clock` is the wall clock (epoch seconds); everything else is timed by the event loop.
 
-    `max_cost_nano` is in 1e-9 USD, None without a limit. Once `stopping` is set nothing more is released.
+    `max_cost_nano` is in 1e-9 USD, None without a limit. Once `stopping` is set nothing more is released. `seal` makes
+    the checks of receipts.
     """
 
     job_name: str
@@ -45,6 +47,7 @@ class RunContext:
     clock: Callable[[], float]
     random: random.Random
     stopping: asyncio.Event
+    seal: Seal
 
     @property
     def now(self) -> float:

@@ -166,7 +166,8 @@ class Submitter:
         platform, task = attempt.platform, attempt.task
         key = task.key
         # Before all else that could fail, so that a log has it even if the disk is gone.
-        log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", task_id=answer.task_id)
+        check = self._context.seal.check(key, task.sha256, answer.task_id)
+        log.info("accepted", platform=key.platform, chunk=f"{key.chunk:06d}", check=check, task_id=answer.task_id)
         at = self._context.clock()
         settle = self._context.settled(platform, key, answer.charge)
 

@@ -100,9 +100,9 @@ async def _plan_anew(
 ) -> tuple[str, ...]:
     log.info("reading", inputs=len(settings.job.inputs))
     keep = settings.output.keep_columns
-    # The same list is drawn from in the same way, so that a quote holds.
-    seed = await writer.do(lambda ledger: ledger.runs.job_id)
-    read = await read_list(settings.job, partial(limits, settings, seed=seed), workers, stdin, keep=keep)
+    # The same list is drawn from in the same way, so that a quote holds, and a job whose directory was lost has the
+    # chunks again of which the vendor has taken some.
+    read = await read_list(settings.job, partial(limits, settings, seed=settings.job.name), workers, stdin, keep=keep)
     plan = Plan(
         name=settings.job.name,
         reading=_reading(settings) | keeping(settings),

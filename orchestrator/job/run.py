@@ -20,6 +20,7 @@ from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.dispatch.receipts import Seal
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
 from orchestrator.errors import CallError, ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
@@ -303,6 +304,7 @@ class _Run:
                 clock=self._world.clock,
                 random=self._world.random,
                 stopping=self._stop.wished,
+                seal=await self._writer.do(lambda ledger: Seal.of(ledger.plan.chunks())),
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
             await teller.begin()

@@ -29,7 +29,7 @@ class EventKind:
 EVENTS: Final = {
     "run": EventKind(("job", "serial"), ("run",)),
     "planned": EventKind(("read", "accepted", "duplicates", "rejected", "chunks"), ("planned",)),
-    "accepted": EventKind(("platform", "chunk", "task_id"), ("accepted",)),
+    "accepted": EventKind(("platform", "chunk", "check", "task_id"), ("accepted",)),
     "done": EventKind(("task", "rows", "verdicts"), ("done",)),
     "held": EventKind(("task", "task_id", "reason"), ("in_doubt", "stalled")),
     "failed": EventKind(("task", "task_id", "reason"), ("failed", "refused")),

@@ -33,6 +33,7 @@ from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.dispatch.receipts import Seal
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
 from orchestrator.records import Chunk, LastingCaution, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.results.check import ResultReport
@@ -250,6 +251,7 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
             clock=loop.time,
             random=random.Random(seed),  # noqa: S311 - jitter is no secret
             stopping=asyncio.Event(),
+            seal=Seal((), 0),
         )
         await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()
         took_s = loop.time() - began

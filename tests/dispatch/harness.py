@@ -22,6 +22,7 @@ from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.dispatch.receipts import Seal
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
@@ -205,6 +206,7 @@ class Bench:
             clock=self._clock,
             random=random.Random(self.seed),  # noqa: S311 - jitter is no secret
             stopping=self.stopping,
+            seal=Seal((), 0),
         )
 
     def _clock(self) -> float:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from orchestrator.dispatch.caution import PlatformStop
+from orchestrator.dispatch.receipts import Seal
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import Ledger
@@ -41,7 +42,7 @@ DONE, PLANNED, IN_DOUBT, FAILED, SUBMITTED = (
 
 
 async def test_an_accepted_submit_is_logged_before_it_is_recorded(bench: Bench) -> None:
-    """Platform, chunk and task id stand in the log even if nothing of the disk is left."""
+    """Platform, chunk and task id stand in the log even if nothing of the disk is left, with a check over all."""
     bench.plan(1)
     async with serving(Script()) as vendor:
         with capture_logs() as logs:
@@ -51,6 +52,7 @@ async def test_an_accepted_submit_is_logged_before_it_is_recorded(bench: Bench) 
         "log_level": "info",
         "platform": "instagram",
         "chunk": "000001",
+        "check": Seal((), 0).check(bench.task().key, bench.task().sha256, "t1"),
         "task_id": "t1",
     }
     assert bench.states() == [DONE]

@@ -519,6 +519,55 @@ def what_was_retried(job: Job) -> None:
     assert job.call("run")[0] == 0
 
 
+def a_lost_directory_is_planned_anew(job: Job) -> None:
+    """All that is left is the log of the run; what it says is taken once the plan is the same again."""
+    assert job.call("run", "--submit-only")[0] == 75
+    said = (job.directory / "run.jsonl").read_text()
+    shutil.rmtree(job.directory)
+    job.file("ci.log", said)
+    code, message = job.call("resolve", "--adopt-log", "ci.log")
+    assert code == 2
+    assert "begin with orchestrator plan -c config.toml" in message
+    job.list.write_text("".join(f"{number}\n" for number in NUMBERS[1:]))
+    assert job.call("plan")[0] == 0
+    code, message = job.call("resolve", "--adopt-log", "ci.log")
+    assert code == 2
+    assert "plan the list with which the job was begun" in message
+    job.file("none.log", "nothing\n")
+    code, message = job.call("resolve", "--adopt-log", "none.log")
+    assert code == 2
+    assert "stand in what a run writes off a terminal" in message
+    job.list.write_text("".join(f"{number}\n" for number in NUMBERS))
+    assert job.call("plan")[0] == 0
+    code, message = job.call("resolve", "--all", "--adopt-log", "ci.log")
+    assert code == 2
+    assert "leave the tasks, --all and --partial out" in message
+    code, message = job.call("resolve", "--all", "--give-up", "--adopt-log", "ci.log")
+    assert code == 2
+    assert "--undo and --adopt-log FILE" in message
+    job.edit("[platforms.instagram]\n", "[platforms.telegram]\nprice_per_10000 = 1.0\n")
+    content = json_of("resolve", "--adopt-log", "ci.log")
+    assert "config.toml; put it back for this" in content["odd"][0]["reason"]
+    job.edit("[platforms.telegram]\nprice_per_10000 = 1.0\n", "[platforms.instagram]\n")
+    assert job.call("resolve", "--adopt-log", "ci.log") == (0, "orchestrator: next: orchestrator run -c config.toml")
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def another_id_of_the_log_is_looked_at(job: Job) -> None:
+    """Read the log of an earlier run: it has the id that a task had before it was sent once more."""
+    failed(job)
+    said = (job.directory / "run.jsonl").read_text()
+    assert job.call("resolve", str(TASK), "--resubmit")[0] == 0
+    assert job.call("run")[0] == 0
+    job.file("ci.log", said)
+    (odd,) = json_of("resolve", "--adopt-log", "ci.log")["odd"]
+    _, *typed = odd["reason"].partition("; ")[2].removesuffix(" looks at this one").split()
+    assert job.call("resolve", *typed)[0] == 0
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
 def a_task_that_is_misspelt(job: Job) -> None:
     in_doubt(job)
     for name in ("instagram/000009", "000001"):
@@ -938,6 +987,8 @@ SCENARIOS = [
     a_mistyped_id,
     what_was_retried,
     a_task_that_is_misspelt,
+    a_lost_directory_is_planned_anew,
+    another_id_of_the_log_is_looked_at,
     what_init_says,
     one_task_or_all,
     too_few_for_a_retry,
@@ -1017,6 +1068,10 @@ TRIED: dict[str, str] = {
     ),
     "retry planned its numbers again": "what_was_retried",
     "the job has no such task": "a_task_that_is_misspelt",
+    "plan the list with which": "a_lost_directory_is_planned_anew",
+    "stand in what a run writes": "a_lost_directory_is_planned_anew",
+    "--adopt-log FILE": "a_lost_directory_is_planned_anew",
+    "; resolve {} --adopt {} looks at this one": "another_id_of_the_log_is_looked_at",
     "{}; see status --held": "a_task_that_is_misspelt",
     "is not in {}; put it back for this": "a_platform_is_put_back",
     "its column is named after": "a_result_with_another_column",

@@ -29,6 +29,7 @@ from orchestrator.dispatch.dispatcher import WINDOW
 from orchestrator.dispatch.pace import Pace
 from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
 from orchestrator.dispatch.polling import Poller
+from orchestrator.dispatch.receipts import Seal
 from orchestrator.dispatch.schedule import Ask, Download, Poll, Schedule, Submit, Wait
 from orchestrator.dispatch.submitting import Submitter
 from orchestrator.dispatch.watching import Watch, Watcher
@@ -200,6 +201,7 @@ class Model(Watched):
             lambda: self.now,
             self.chance,
             self._stopping,
+            Seal((), 0),
         )
         vendors = {name: self._vendor_run(name) for name in sorted({p.vendor for p in self.platforms.values()})}
         self.platform_runs = [self._platform_run(name, settings, vendors) for name, settings in self.platforms.items()]

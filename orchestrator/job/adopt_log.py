@@ -1,0 +1,201 @@
+"""`resolve --adopt-log`: what a CI log says of accepted submits, read back into a ledger that has lost it.
+
+The ledger may be an older copy, or a new one, planned from the same list after the whole directory was lost. A line is
+believed only if its check fits the chunk that the ledger has, and nothing is adopted twice. What was in doubt, or may
+have been on its way as the log broke off, is held: nobody knows whether it was paid for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.dispatch.caution import DOUBTS
+from orchestrator.dispatch.receipts import Seal, read_log
+from orchestrator.errors import UsageError
+from orchestrator.job.access import opened
+from orchestrator.job.pages import renew_page
+from orchestrator.job.platform_names import with_former_names
+from orchestrator.jobdir.layout import LOG
+from orchestrator.logger import log
+from orchestrator.report.log import logging_to
+from orchestrator.tasks import DECISIONS, HELD, Event, State, TaskKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from orchestrator.dispatch.receipts import LogContent, Receipt
+    from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
+    from orchestrator.settings import Settings
+
+STANDARD_INPUT: Final = "-"
+_IN_DOUBT: Final = "in doubt, by the log of the run that sent it"
+_ON_ITS_WAY: Final = "it may have been on its way as the log of its run broke off"
+
+
+@dataclass(slots=True)
+class AdoptedLog:
+    """What came of a log: tasks that are `adopted`, by id, that the ledger `knows` already, and that are now `held`.
+
+    `odd` says of each line, by its number, why nothing came of it.
+    """
+
+    adopted: dict[str, str] = field(default_factory=dict)
+    known: int = 0
+    held: list[str] = field(default_factory=list)
+    odd: list[tuple[int, str]] = field(default_factory=list)
+
+
+async def adopt_log(settings: Settings, path: Path, world: World) -> AdoptedLog:
+    """Bring the ledger up to what the log in `path` says; `UsageError` when it says nothing of this job."""
+    text = _text(path, world)
+    at = world.clock()
+    with (
+        opened(settings, create=False) as ledger,
+        logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
+    ):
+        settings = with_former_names(ledger, settings)
+        hashes = {chunk.chunk: chunk.sha256 for chunk in ledger.plan.chunks()}
+        seal = Seal.of(ledger.plan.chunks())
+
+        def fits(receipt: Receipt) -> bool:
+            sha256 = hashes.get(receipt.key.chunk)
+            return sha256 is not None and seal.check(receipt.key, sha256, receipt.task_id) == receipt.check
+
+        content = read_log(text, fits)
+        if not content.receipts:
+            raise UsageError(_nothing_in(path, content))
+        outcome = AdoptedLog(odd=[(line, _UNFIT) for line in content.odd])
+        ledger.change(lambda changed: _Adoption(changed, settings, outcome, at).take(content))
+        log.info("log_adopted", adopted=len(outcome.adopted), known=outcome.known, held=len(outcome.held))
+        await renew_page(settings, world)
+    return outcome
+
+
+_UNFIT: Final = "its check does not fit: it is of another list or job, or not whole"
+
+
+def _nothing_in(path: Path, content: LogContent) -> str:
+    if not content.odd:
+        return (
+            f"{path}: it says of no task that the vendor has accepted it; the lines that say so have accepted, "
+            "platform, chunk, check and task_id, and stand in what a run writes off a terminal, and in run.jsonl"
+        )
+    lines = f"line {content.odd[0]}" if len(content.odd) == 1 else f"lines {content.odd[0]} to {content.odd[-1]}"
+    return (
+        f"{path}: {lines}: what the vendor has accepted there is of no chunk that is planned here; plan the list with "
+        "which the job was begun, with the same settings of [job], and give the log again"
+    )
+
+
+def _text(path: Path, world: World) -> str:
+    if str(path) == STANDARD_INPUT:
+        data = b"" if world.stdin is None else world.stdin.read()
+    else:
+        try:
+            if not path.is_file():  # a device or a pipe may have no end
+                raise UsageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror or error}") from error
+    is_wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # as PowerShell redirects
+    return data.decode("utf-16" if is_wide else "utf-8", errors="replace")
+
+
+class _Adoption:
+    """One transaction that takes in what a log says."""
+
+    def __init__(self, ledger: Ledger, settings: Settings, outcome: AdoptedLog, at: float) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._outcome = outcome
+        self._at = at
+        self._now = {old: name for name, former in ledger.platforms.former_names().items() for old in former}
+        self._now |= {name: name for name in ledger.platforms.fixed()}
+
+    def take(self, content: LogContent) -> None:
+        for task in self._ledger.tasks.select(State.RELEASED):  # nobody else is running, so no answer will come
+            self._ledger.transitions.doubt(task.key, "the run ended between release and answer", at=self._at)
+        latest = {self._called(receipt.key): receipt for receipt in content.receipts}
+        for receipt in content.receipts:
+            key = self._called(receipt.key)
+            if latest[key].task_id != receipt.task_id:
+                self._odd(receipt, f"a later line says that {key} has another task id, {latest[key].task_id}")
+            elif latest[key] is receipt:
+                self._adopt(key, receipt)
+        for key in map(self._called, content.in_doubt):
+            self._hold(key, _IN_DOUBT)
+        for key in self._on_their_way(content.lately):
+            self._hold(key, _ON_ITS_WAY)
+        self._outcome.odd.sort()
+
+    def _called(self, key: TaskKey) -> TaskKey:
+        """Return what a task is called now."""
+        return TaskKey(self._now.get(key.platform, key.platform), key.chunk)
+
+    def _adopt(self, key: TaskKey, receipt: Receipt) -> None:
+        ledger, task_id = self._ledger, receipt.task_id
+        task = ledger.tasks.get(key)
+        if task is None:
+            self._odd(receipt, f"{key}: the job has no such task; plan it with the platforms that it had")
+        elif task.task_id == task_id:
+            self._outcome.known += 1
+        elif owner := ledger.tasks.owner_of(key, task_id, once=True):
+            self._odd(receipt, f"{key}: the ledger knows the task id {task_id} as that of {owner}")
+        elif task.state is State.PLANNED and key.platform not in self._settings.platforms:
+            self._odd(
+                receipt, f"{key}: [platforms.{key.platform}] is not in {self._settings.source}; put it back for this"
+            )
+        elif task.state is State.PLANNED:
+            self._release(key)
+            ledger.transitions.accept(key, task_id, total=0, at=self._at)
+            self._outcome.adopted[str(key)] = task_id
+        elif task.state is State.IN_DOUBT:
+            ledger.transitions.adopt(key, task_id, at=self._at)
+            self._outcome.adopted[str(key)] = task_id
+        else:
+            of_its = "" if task.task_id is None else f" under the task id {task.task_id}"
+            state = "held" if task.state in HELD else task.state.value
+            way = f"; resolve {key} --adopt {task_id} looks at this one" * (
+                Event.ADOPT in DECISIONS.get(task.state, ())
+            )
+            self._odd(receipt, f"{key}: it is {state}{of_its}, so this one is not taken{way}")
+
+    def _hold(self, key: TaskKey, reason: str) -> None:
+        """Hold a task that is to be sent, for it may have been sent already."""
+        task = self._ledger.tasks.get(key)
+        if task is not None and task.state is State.PLANNED and key.platform in self._settings.platforms:
+            self._release(key)
+            self._ledger.transitions.doubt(key, reason, at=self._at)
+            self._outcome.held.append(str(key))
+
+    def _release(self, key: TaskKey) -> None:
+        """Note that a task was sent, and count what it may cost: over the budget or not, it has happened."""
+        task = self._ledger.tasks.get(key)
+        if task is None:
+            raise AssertionError(key)
+        cost_nano = self._settings.platforms[key.platform].cost_nano(task.rows)
+        name = key.file_name(self._settings.job.name, task.sha256)
+        self._ledger.transitions.release(key, cost_nano=cost_nano, max_cost_nano=None, at=self._at, sent_name=name)
+
+    def _on_their_way(self, lately: Sequence[Receipt]) -> Iterator[TaskKey]:
+        """Yield what a run may have sent of which the log does not know how it ended.
+
+        It sends in the order of the chunks, and no more at a time than doubts may come of it; what is missing before
+        the last one that was accepted was put off, or stands in another run's log.
+        """
+        last: dict[str, int] = {}
+        for receipt in lately:
+            key = self._called(receipt.key)
+            last[key.platform] = max(last.get(key.platform, 0), key.chunk)
+        for platform in self._settings.platforms if lately else ():
+            planned = self._ledger.tasks.select(State.PLANNED, platform=platform)
+            behind = [task.key for task in planned if task.key.chunk > last.get(platform, 0)]
+            yield from (task.key for task in planned if task.key.chunk < last.get(platform, 0))
+            # The first one is awaited alone.
+            yield from behind[: DOUBTS if platform in last else 1]
+
+    def _odd(self, receipt: Receipt, why: str) -> None:
+        self._outcome.odd.append((receipt.line, why))
