@@ -6,6 +6,7 @@
     ├── BudgetError         5    the planned cost does not fit max_cost
     ├── LockedError         6    another run holds this job
     └── StorageError       74    disk or ledger failed: repair it and run again
+        └── LeaseLostError  6    another coordinator has taken the job over
     CallError                    one call to the vendor failed; never ends a run by itself
     ├── TemporaryError           the same call may succeed later
     │   ├── NoSuchHostError      the vendor's name is not found: most likely base_url is wrong
@@ -88,6 +89,12 @@ class StorageError(OrchestratorError):
     """Disk or ledger failed."""
 
     exit_code = ExitCode.STORAGE
+
+
+class LeaseLostError(StorageError):
+    """Another coordinator has taken the job over; nothing can be recorded, so nothing may be sent, by this one."""
+
+    exit_code = ExitCode.LOCKED
 
 
 class CallError(Exception):

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import orchestrator
 from orchestrator.engines import processes
+from tests.postgres import Server
 
 # What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
 settings.register_profile("search", max_examples=1000, deadline=None)
@@ -82,6 +83,16 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
     for kept in idle.values():
         for process in kept:
             close(process)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Start a PostgreSQL server; skip where none is installed."""
+    server = Server()
+    try:
+        yield server.make()
+    finally:
+        server.remove()
 
 
 @pytest.fixture

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
+from orchestrator.ledger import Database, Ledger
+from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.ledger.sqlite import SQLite
 
 if TYPE_CHECKING:
-    from orchestrator.ledger import Ledger
+    from tests.postgres import Server
+
+_NAMES = count(1)
 
 
 def sqlite_of(ledger: Ledger) -> SQLite:
-    """Return the connection of a ledger that lies in a file."""
+    """Return what a ledger's statements run on: the connection of a file, or of the mirror of a database."""
+    if isinstance(ledger.connection, PostgreSQL):
+        return ledger.connection.mirror
     assert isinstance(ledger.connection, SQLite)
     return ledger.connection
+
+
+def postgres_of(ledger: Ledger) -> PostgreSQL:
+    """Return the connection of a ledger that lies in a database."""
+    assert isinstance(ledger.connection, PostgreSQL)
+    return ledger.connection
+
+
+def reader_of(ledger: Ledger) -> Ledger:
+    """Open the same ledger once more, to read."""
+    if isinstance(ledger.connection, PostgreSQL):
+        return Ledger(PostgreSQL.open_to_read(ledger.connection._database))
+    return Ledger.open_to_read(sqlite_of(ledger).path)
+
+
+def everything(ledger: Ledger) -> list[str]:
+    """Return all that a ledger holds, as statements, in an order of their own: that of platforms says nothing."""
+    return sorted(sqlite_of(ledger)._sql.iterdump())
+
+
+def new_job(server: Server, lease_s: float = 30.0) -> Database:
+    """Name a job that nobody has used in this server's database."""
+    return Database(server.url(), f"job-{next(_NAMES)}", lease_s=lease_s)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from orchestrator.config.keys import read_ledger_password
 from orchestrator.errors import LockedError, OrchestratorError, StorageError, UsageError
-from orchestrator.files import make_private
+from orchestrator.files import disk_errors, make_private, make_private_directory, replacing
 from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.platform_names import follow_names
 from orchestrator.jobdir.aside import sweep_aside
-from orchestrator.jobdir.layout import SUMMARY, left_without_ledger, ours
-from orchestrator.ledger import Ledger, LedgerPlace, job_lock, refuse_foreign
+from orchestrator.jobdir.layout import SUMMARY, ledger_mark, ledger_path, left_without_ledger, ours
+from orchestrator.ledger import Database, Ledger, LedgerPlace, connection_options, job_lock, refuse_foreign
 from orchestrator.records import Token
-from orchestrator.report import summary
+from orchestrator.report import streams, summary
 from orchestrator.report.streams import job_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchestrator.ledger.run_table import RunTable
     from orchestrator.settings import Settings
@@ -26,9 +28,29 @@ SHOWN_NAMES = 4
 
 
 def ledger_place(settings: Settings) -> LedgerPlace:
-    if settings.ledger.url:
-        raise UsageError(f"{settings.source}: [ledger] url is for a later release; leave it out")
-    return LedgerPlace(settings.job.directory)
+    """Return where the job's ledger is; `UsageError` where a database is, and what speaks to it is missing."""
+    directory, ledger = settings.job.directory, settings.ledger
+    if not ledger.url:
+        if ledger_mark(directory).exists():
+            raise UsageError(
+                f"{directory}: the ledger of the job in this directory is in a database; set [ledger] url as it was"
+            )
+        return LedgerPlace(directory)
+    if ledger_path(directory).exists():
+        raise UsageError(
+            f"{ledger_path(directory)}: the job in this directory has its ledger here, and [ledger] url names another "
+            "place; leave url out, or begin a new job with another [job] name and directory"
+        )
+    password = read_ledger_password(ledger, os.environ)
+    options = connection_options(os.environ)
+    return LedgerPlace(
+        directory, Database(ledger.url, settings.job.name, password, options, ledger.lease_s, ledger.timeline)
+    )
+
+
+def another_job(settings: Settings) -> str:
+    """Return what a new job has to have of its own."""
+    return "[job] name and directory" if settings.ledger.url else "[job] directory"
 
 
 @contextmanager
@@ -43,9 +65,14 @@ def opened_to_read(settings: Settings) -> Iterator[Ledger]:
 
 @contextmanager
 def opened(
-    settings: Settings, *, create: bool = True, after: Token | None = None, closed: bool = False
+    settings: Settings,
+    *,
+    create: bool = True,
+    after: Token | None = None,
+    closed: bool = False,
+    tell: Callable[[str], None] = streams.say,
 ) -> Iterator[Ledger]:
-    """Hold the job's lock and its ledger for writing.
+    """Hold the job's lock and its ledger for writing. `tell` hears what that waits for.
 
     Raises `LockedError` when another run has it, `UsageError` when there is none and `create` is false, when it is
     older than `after`, when it would not lie on a local file system, or when the job was purged, unless
@@ -59,12 +86,15 @@ def opened(
         if left or after is not None or not create:
             raise UsageError(no_ledger(settings))
         refuse_inside(settings.job)
-    refuse_foreign(settings.job.directory)
+    if place.database is None:
+        refuse_foreign(settings.job.directory)
     with _locked(settings):
         for file in ours(settings.job.directory):  # not the directory itself, which may be one that people share
             make_private(file)
         sweep_aside(settings.job.directory)
-        with place.open() if place.exists() else place.create() as ledger:
+        with place.open(tell) if place.exists() else place.create(tell) as ledger:
+            if place.database is not None:
+                _mark(place, ledger.runs.job_id, left)
             if after is not None and ledger.runs.token < after:
                 raise UsageError(
                     f"{place}: this ledger has seen {ledger.runs.serial} runs, and less than --after {after} says: it "
@@ -75,13 +105,30 @@ def opened(
             if ledger.runs.closed and not closed:
                 raise UsageError(
                     f"{settings.job.directory}: this job was purged, so it can't go on; begin a new one with another "
-                    "[job] directory"
+                    f"{another_job(settings)}"
                 )
             if ledger.runs.begun:
                 follow_names(ledger, settings)
             yield ledger
             with suppress(StorageError):  # a lower token does no harm
                 summary.renew_token(settings.job.directory, ledger.runs.token)
+
+
+def _mark(place: LedgerPlace, job_id: str, left: Sequence[str]) -> None:
+    """Say in the directory of which job it is, for its ledger does not lie there; `UsageError` if it is another's."""
+    mark = ledger_mark(place.directory)
+    with disk_errors(mark):
+        marked = mark.read_text() if mark.exists() else ""
+        if marked == job_id:
+            return
+        if marked or left:
+            raise UsageError(
+                f"{place.directory}: {', '.join(left[:SHOWN_NAMES]) or mark} lies there, of another job than {place}; "
+                "set another [job] directory, or move what lies there elsewhere"
+            )
+        make_private_directory(mark.parent)
+        with replacing(mark) as file:
+            file.write(job_id.encode())
 
 
 def _refuse_another(place: LedgerPlace, runs: RunTable) -> None:

@@ -14,6 +14,7 @@ from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.intake.sources.find import STANDARD_INPUT
+from orchestrator.job.access import another_job
 from orchestrator.job.lost_files import (
     altered_files,
     base_chunks,
@@ -220,8 +221,8 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
         if changes:
             raise ChangedError(
                 f"{settings.source}: [{section}] {'; '.join(changes)}: this job has begun and goes on with what it "
-                "began with; put the old value back, or start a new job with another [job] directory than "
-                f"{settings.job.directory}"
+                "began with; put the old value back, or start a new job with another "
+                f"{another_job(settings)} than {settings.job.directory}"
             )
 
     ledger.plan.check_chunks()
@@ -247,8 +248,8 @@ async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
     if changed:
         raise ChangedError(
             f"the list has changed ({', '.join(sorted(changed))}): this job goes on with the list it began with; bring "
-            "that back, take a longer one in with run --extend, or start a new job with another [job] "
-            f"directory than {settings.job.directory}"
+            "that back, take a longer one in with run --extend, or start a new job with another "
+            f"{another_job(settings)} than {settings.job.directory}"
         )
     return all(record.path != STANDARD_INPUT for record in planned)
 

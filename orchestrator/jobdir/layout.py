@@ -83,6 +83,11 @@ def ledger_path(directory: Path) -> Path:
     return directory / LEDGER / _LEDGER_FILE
 
 
+def ledger_mark(directory: Path) -> Path:
+    """Return the file that says of which job a directory is whose ledger is elsewhere."""
+    return directory / LEDGER / "elsewhere"
+
+
 def master_path(directory: Path, output: OutputFormat, *, partial: bool) -> Path:
     """Return where the master lies, or while cells are pending a `partial` one."""
     return directory / _MASTER_NAMES[partial][output]

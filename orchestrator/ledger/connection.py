@@ -33,9 +33,17 @@ class Connection(ABC):
     is_remote: bool
     """Whether a statement may have to wait for a network: then none may be run on the event loop."""
 
+    restore: str = RESTORE
+    """What there is to do about a ledger that is damaged."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         """What messages call it."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else can have taken the job over by now."""
+        return True
 
     @abstractmethod
     def run(self, statement: str, values: Sequence[object] = ()) -> int:
@@ -98,7 +106,7 @@ class Connection(ABC):
 
     def damaged(self, what: str) -> StorageError:
         """Return the error of a ledger that holds what this program never wrote."""
-        return StorageError(f"{self.name}: {what}; {RESTORE}")
+        return StorageError(f"{self.name}: {what}; {self.restore}")
 
     @contextmanager
     def understood(self) -> Iterator[None]:

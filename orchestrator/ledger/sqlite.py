@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from orchestrator.errors import StorageError
@@ -18,7 +19,6 @@ from orchestrator.ledger.connection import RESTORE, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 VERSION: Final = f"SQLite {sqlite3.sqlite_version}"
 
@@ -93,6 +93,27 @@ class SQLite(Connection):
             opened._roll_back_what_was_cut_off()
         opened._begin_use()
         return opened
+
+    @classmethod
+    def mirror(cls, name: str) -> Self:
+        """Make an empty one that ends with this process: in memory, and in a file without a name where it grows."""
+        made = cls(sqlite3.connect("", isolation_level=None, check_same_thread=False), Path(name), writes=True)
+        made._sql.execute("PRAGMA synchronous = OFF")
+        made._sql.executescript(sqlite_schema.CREATE)
+        return made
+
+    @contextmanager
+    def filled(self) -> Iterator[Callable[[str, Iterable[Sequence[object]]], None]]:
+        """Take rows as they stand elsewhere, without what triggers make of them; then begin to keep the references."""
+        triggers = list(self.rows("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"))
+        self.begin()
+        for name, _ in triggers:
+            self.run(f"DROP TRIGGER {name}")
+        yield self.run_many
+        for _, statement in triggers:
+            self.run(statement)
+        self.commit()
+        self._sql.execute("PRAGMA foreign_keys = ON")
 
     def _begin_use(self) -> None:
         try:

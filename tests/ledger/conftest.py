@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.tasks import State, TaskKey
+from tests.ledgers import everything, new_job, reader_of
+from tests.postgres import Server
 
 MakePlan = Callable[..., Plan]
 Reach = Callable[[Ledger, TaskKey, State], None]
@@ -42,14 +45,27 @@ def make_plan() -> MakePlan:
     return make
 
 
-@pytest.fixture
-def ledger(tmp_path: Path, make_plan: MakePlan) -> Iterator[Ledger]:
-    """Open a planned ledger in its first run."""
-    plan = make_plan()
-    with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
-        opened.change(lambda it: it.plan.replace(plan))
-        opened.change(lambda it: it.begin_run(at=1.0, host="here", pid=7))
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    """Open a ledger of either kind without a plan; what was committed to a database has to be what its mirror has."""
+    if request.param == "sqlite":
+        with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
+            yield opened
+        return
+    server: Server = request.getfixturevalue("postgres")
+    with Ledger(PostgreSQL.create(new_job(server), "job-1")) as opened:
         yield opened
+        with reader_of(opened) as reader:
+            assert everything(reader) == everything(opened)
+
+
+@pytest.fixture
+def ledger(empty_ledger: Ledger, make_plan: MakePlan) -> Ledger:
+    """Open a planned ledger of either kind in its first run."""
+    plan = make_plan()
+    empty_ledger.change(lambda it: it.plan.replace(plan))
+    empty_ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=7))
+    return empty_ledger
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,15 +17,18 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Plan
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
-from tests.ledgers import sqlite_of
+from tests.ledgers import everything, sqlite_of
 
 MakePlan = Callable[..., Plan]
 
 KEY = TaskKey("instagram", 1)
 
 
-def everything(ledger: Ledger) -> list[str]:
-    return list(sqlite_of(ledger)._sql.iterdump())
+@pytest.fixture
+def empty_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Open a ledger in a file: the rules here are those of files."""
+    with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
+        yield opened
 
 
 def release(chunk: int) -> Callable[[Ledger], None]:

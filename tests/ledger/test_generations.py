@@ -10,7 +10,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.records import Chunk, InputFile, Listed, PlannedPlatform
 from orchestrator.tasks import State, TaskKey
 from tests.ledger.conftest import MakePlan, Reach
-from tests.ledgers import sqlite_of
+from tests.ledgers import everything
 
 AMAZON = PlannedPlatform("amazon", "main", {"path": "/amazon"}, 1)
 
@@ -58,9 +58,9 @@ def test_a_platform_that_joins_gets_no_task_of_a_retry(ledger: Ledger) -> None:
 
 def test_planning_a_platform_twice_changes_nothing(ledger: Ledger) -> None:
     """Neither its tasks nor what is fixed about it."""
-    before = list(sqlite_of(ledger)._sql.iterdump())
+    before = everything(ledger)
     ledger.change(lambda it: it.plan.add_platform(dataclasses.replace(AMAZON, fixed={"path": "/other"})))
-    assert list(sqlite_of(ledger)._sql.iterdump()) == before
+    assert everything(ledger) == before
 
 
 def test_a_closed_job_stays_closed(ledger: Ledger) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 from orchestrator.errors import BudgetError
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger import Ledger
 from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform, RunRecord
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
-from tests.ledgers import sqlite_of
+from tests.ledgers import everything
 
 MakePlan = Callable[..., Plan]
 Reach = Callable[[Ledger, TaskKey, State], None]
@@ -21,23 +20,19 @@ Reach = Callable[[Ledger, TaskKey, State], None]
 KEY = TaskKey("instagram", 1)
 
 
-def everything(ledger: Ledger) -> list[str]:
-    return list(sqlite_of(ledger)._sql.iterdump())
-
-
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_counted_and_remembered(tmp_path: Path) -> None:
+def test_runs_are_counted_and_remembered(empty_ledger: Ledger) -> None:
     """Each run gets the next serial; how it ended is noted; one that was killed keeps no exit code."""
-    with Ledger.create(ledger_path(tmp_path), "job-1") as ledger:
-        assert (ledger.runs.job_id, ledger.runs.serial, ledger.runs.last()) == ("job-1", 0, None)
-        assert ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=7)) == 1
-        assert ledger.runs.last() == RunRecord(1, 1.0, None, None, "", "here", 7)
-        assert ledger.change(lambda it: it.begin_run(at=2.0, host="there", pid=8)) == 2
-        ledger.change(lambda it: it.runs.end(2, at=3.0, exit_code=75, reason="deadline"))
-        assert ledger.runs.last() == RunRecord(2, 2.0, 3.0, 75, "deadline", "there", 8)
-        assert ledger.runs.serial == 2
+    ledger = empty_ledger
+    assert (ledger.runs.job_id, ledger.runs.serial, ledger.runs.last()) == ("job-1", 0, None)
+    assert ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=7)) == 1
+    assert ledger.runs.last() == RunRecord(1, 1.0, None, None, "", "here", 7)
+    assert ledger.change(lambda it: it.begin_run(at=2.0, host="there", pid=8)) == 2
+    ledger.change(lambda it: it.runs.end(2, at=3.0, exit_code=75, reason="deadline"))
+    assert ledger.runs.last() == RunRecord(2, 2.0, 3.0, 75, "deadline", "there", 8)
+    assert ledger.runs.serial == 2
 
 
 def test_a_new_run_holds_what_was_released_without_an_answer(ledger: Ledger, reach: Reach) -> None:
@@ -61,22 +56,22 @@ def test_a_new_run_holds_what_was_released_without_an_answer(ledger: Ledger, rea
 # --- the plan --------------------------------------------------------------------------------------------------------
 
 
-def test_a_ledger_without_a_plan(tmp_path: Path) -> None:
+def test_a_ledger_without_a_plan(empty_ledger: Ledger) -> None:
     """Before the first plan everything is empty, and nothing has begun."""
-    with Ledger.create(ledger_path(tmp_path), "job-1") as ledger:
-        assert (ledger.runs.begun, ledger.platforms.made_up(), ledger.plan.reading(), ledger.plan.inputs()) == (
-            False,
-            frozenset(),
-            {},
-            (),
-        )
-        assert (ledger.plan.counts(), ledger.platforms.fixed(), list(ledger.plan.chunks())) == (ListCounts(), {}, [])
-        assert (ledger.platforms.standing(), ledger.platforms.spent_nano(), ledger.tasks.get(KEY)) == (
-            {},
-            0,
-            None,
-        )
-        assert list(ledger.tasks.states_by_chunk(["instagram"])) == []
+    ledger = empty_ledger
+    assert (ledger.runs.begun, ledger.platforms.made_up(), ledger.plan.reading(), ledger.plan.inputs()) == (
+        False,
+        frozenset(),
+        {},
+        (),
+    )
+    assert (ledger.plan.counts(), ledger.platforms.fixed(), list(ledger.plan.chunks())) == (ListCounts(), {}, [])
+    assert (ledger.platforms.standing(), ledger.platforms.spent_nano(), ledger.tasks.get(KEY)) == (
+        {},
+        0,
+        None,
+    )
+    assert list(ledger.tasks.states_by_chunk(["instagram"])) == []
 
 
 def test_a_plan_reads_back_as_it_was(ledger: Ledger, make_plan: MakePlan) -> None:

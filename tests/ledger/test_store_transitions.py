@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.ledger import Ledger
 from orchestrator.records import PlannedPlatform, Task
 from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
-from tests.ledgers import sqlite_of
+from tests.ledgers import everything, sqlite_of
 
 Reach = Callable[[Ledger, TaskKey, State], None]
 
@@ -36,10 +36,6 @@ CALLS: dict[Event, Callable[[Ledger, TaskKey], object]] = {
     Event.REFETCH: lambda it, key: it.transitions.refetch(key, at=AT),
     Event.UNDO: lambda it, key: it.transitions.undo(key, at=AT),
 }
-
-
-def everything(ledger: Ledger) -> list[str]:
-    return list(sqlite_of(ledger)._sql.iterdump())
 
 
 def task_of(ledger: Ledger, key: TaskKey = KEY) -> Task:

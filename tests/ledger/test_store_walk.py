@@ -10,13 +10,23 @@ from typing import assert_never
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from orchestrator.errors import BudgetError, UsageError
 from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.ledger.transitions import Transitions
 from orchestrator.records import Chunk, ListCounts, Listed, Plan, PlannedPlatform
 from orchestrator.tasks import TRANSITIONS, Event, IllegalTransitionError, State, TaskKey
+from tests.ledgers import new_job
+from tests.postgres import Server
 
 PLATFORMS = {"instagram": "main", "amazon": "main", "elsewhere": "other"}
 ROWS = {1: 10, 2: 4}
@@ -36,7 +46,7 @@ class LedgerWalk(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        self.ledger = Ledger.create(ledger_path(Path(self.directory.name)), "job-1")
+        self.ledger = self.made()
         self.states: dict[TaskKey, State] = {}
         self.ids: dict[TaskKey, str] = {}
         self.reserved: Counter[TaskKey] = Counter()
@@ -49,6 +59,12 @@ class LedgerWalk(RuleBasedStateMachine):
         self.before: dict[TaskKey, Before] = {}
         self.ever_released: set[TaskKey] = set()
         self.free_to_release: set[TaskKey] = set(KEYS)
+
+    def made(self) -> Ledger:
+        return Ledger.create(ledger_path(Path(self.directory.name)), "job-1")
+
+    def opened_again(self) -> Ledger:
+        return Ledger.open(ledger_path(Path(self.directory.name)))
 
     def teardown(self) -> None:
         self.ledger.close()
@@ -274,7 +290,7 @@ class LedgerWalk(RuleBasedStateMachine):
             )
             return
         self.ledger.close()
-        self.ledger = Ledger.open(ledger_path(Path(self.directory.name)))
+        self.ledger = self.opened_again()
         self.ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=1))
         cut_off = [task for task, state in self.states.items() if state is State.RELEASED]
         self.states.update(dict.fromkeys(cut_off, State.IN_DOUBT))
@@ -328,6 +344,25 @@ class LedgerWalk(RuleBasedStateMachine):
         assert sum(part.at_the_vendor for part in course) == states[State.RELEASED] + states[State.SUBMITTED]
         assert sum(part.done for part in course) == states[State.DONE]
         assert all(part.began_at <= part.ended_at for part in course)
+
+
+class WalkInADatabase(LedgerWalk):
+    """The same lives in a database; whoever opens it again knows nothing but what is there."""
+
+    server: Server
+
+    def made(self) -> Ledger:
+        self.database = new_job(self.server)
+        return Ledger(PostgreSQL.create(self.database, "job-1"))
+
+    def opened_again(self) -> Ledger:
+        return Ledger(PostgreSQL.open(self.database))
+
+
+def test_random_lives_in_a_database(postgres: Server) -> None:
+    """Each of them is what the model says, before and behind each change of the coordinator."""
+    WalkInADatabase.server = postgres
+    run_state_machine_as_test(WalkInADatabase, settings=settings(LedgerWalk.TestCase.settings, max_examples=8))
 
 
 LedgerWalk.TestCase.settings = settings(

@@ -13,7 +13,7 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger.writer import AT_ONCE
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
-from tests.ledgers import sqlite_of
+from tests.ledgers import reader_of, sqlite_of
 
 pytestmark = pytest.mark.looptime
 
@@ -78,7 +78,7 @@ async def test_a_change_is_durable_when_its_result_is_there(
     """`do` and `record` return what the change returned, and a reader sees the change by then."""
     serial, _ = await all_of(writer, lambda it: it.begin_run(at=2.0, host="here", pid=9), release(1), small=small)
     assert serial == 2
-    with Ledger.open_to_read(sqlite_of(ledger).path) as reader:
+    with reader_of(ledger) as reader:
         assert (reader.runs.serial, released(reader)) == (2, [1])
 
 
@@ -270,6 +270,7 @@ async def test_a_cancelled_close_leaves_no_thread_behind(ledger: Ledger) -> None
     assert released(ledger) == []
 
 
+@pytest.mark.parametrize("empty_ledger", ["sqlite"], indirect=True)
 async def test_reading_through_the_writer_costs_no_sync(ledger: Ledger, writer: LedgerWriter) -> None:
     """A read sees every change before it, and writes nothing to the log."""
     await writer.do(release(1))

@@ -1,0 +1,208 @@
+"""Who may write a job's ledger in PostgreSQL: the holder of a lease, by the database's own clock and no other.
+
+A lease has an epoch that rises each time somebody takes it, and every transaction that changes anything begins with the
+fence: it fails unless epoch and position are what its sender believes. So one that was frozen, cut off or replaced can
+commit nothing, whenever it wakes.
+
+A holder that ends in order says so. Of one that does not, the lease runs out once the database has not heard of it for
+the time that it has promised; whoever is next waits for that, and ends the holder's transaction if it was frozen in
+the middle of one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from orchestrator.errors import LeaseLostError, LockedError, StorageError
+from orchestrator.ledger.line import DatabaseError
+from orchestrator.ledger.postgres_schema import MAKING, SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.ledger.database import Database
+    from orchestrator.ledger.line import Line, Statement
+
+LOCK_NOT_HAD: Final = "55P03"
+LOOK_S: Final = 0.5
+"""Between two looks at a lease that is another one's."""
+TAKE_LOCK_S: Final = 2.0
+
+_LOOK: Final = (
+    "SELECT job, epoch, holder, renewed_at::text, extract(epoch FROM clock_timestamp() - renewed_at)::float8, lease_s, "
+    f"ended, position, server, timeline FROM {SCHEMA}.lease WHERE name = %s"
+)
+_ADD: Final = f"INSERT INTO {SCHEMA}.lease (name) VALUES (%s) ON CONFLICT (name) DO NOTHING"
+_TAKE: Final = (
+    f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, holder = %s, renewed_at = clock_timestamp(), lease_s = %s, "
+    "ended = false, backend = pg_backend_pid(), server = %s, timeline = %s "
+    "WHERE job = %s AND epoch = %s AND (ended OR clock_timestamp() - renewed_at > lease_s * interval '1 second') "
+    "RETURNING epoch, position"
+)
+_RENEW: Final = f"UPDATE {SCHEMA}.lease SET renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s RETURNING 1"
+_END: Final = f"UPDATE {SCHEMA}.lease SET ended = true WHERE job = %s AND epoch = %s"
+_SETTLE: Final = f"SELECT epoch, position FROM {SCHEMA}.lease WHERE job = %s FOR UPDATE"
+_RAISE: Final = (
+    f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s "
+    "RETURNING epoch, position"
+)
+_FENCE: Final = f"SELECT {SCHEMA}.fence(%s, %s, %s, %s)"
+_END_FROZEN: Final = """
+SELECT pg_terminate_backend(activity.pid) FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid)
+WHERE held.locktype = 'advisory' AND held.classid = %s AND held.objid = %s AND held.granted
+    AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND activity.state LIKE 'idle in transaction%%'
+    AND clock_timestamp() - activity.state_change > interval '1 second'
+"""
+"""One that waits for its coordinator in the middle of a transaction; one that is at work ends by itself."""
+
+
+class Seen(NamedTuple):
+    """A lease as the database has it."""
+
+    job: int
+    epoch: int
+    holder: str
+    renewed_at: str
+    age_s: float
+    lease_s: float
+    ended: bool
+    position: int
+    server: str
+    timeline: int
+
+    @property
+    def is_free(self) -> bool:
+        return self.ended or self.age_s > self.lease_s
+
+
+class Lease(NamedTuple):
+    """One that this coordinator has taken."""
+
+    job: int
+    epoch: int
+    position: int
+    server: str
+    timeline: int
+
+    def fence(self, after: int) -> Statement:
+        """Return what every transaction begins with that brings the ledger from its position to the one `after` it."""
+        return _FENCE, (self.job, self.epoch, self.position, after)
+
+
+def look(line: Line, name: str) -> Seen | None:
+    """Return the lease of the job called `name`, None where the database knows no such job."""
+    rows = line.plainly(_LOOK, (name,))
+    return Seen(*rows[0]) if rows else None
+
+
+def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[[str], None]) -> Lease:
+    """Take the lease of a job, which is added when the database has none; wait for one that is running out.
+
+    Raises `LockedError` when its holder is alive: while this one waits, the database has heard of it.
+    """
+    line.plainly(_ADD, (database.job,))
+    first: Seen | None = None
+    while True:
+        seen = look(line, database.job)
+        if seen is None:
+            raise StorageError(f"{database}: its lease is gone; restore the database")
+        if seen.is_free:
+            _same_server(seen, database, where)
+            if (lease := _taken(line, database, seen, where)) is not None:
+                return lease
+        elif first is None:
+            first = seen
+            tell(f"waiting for up to {seen.lease_s - seen.age_s:.0f} s: {seen.holder} has not ended")
+        elif (seen.epoch, seen.renewed_at) != (first.epoch, first.renewed_at):
+            raise LockedError(
+                f"{database}: another run holds this job ({seen.holder}); wait for its end, or stop it first"
+            )
+        else:
+            time.sleep(min(LOOK_S, max(seen.lease_s - seen.age_s, 0.05)))
+
+
+def _taken(line: Line, database: Database, seen: Seen, where: tuple[str, int]) -> Lease | None:
+    """Take a lease that was seen to be free; None where that has to be tried again."""
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    values = (holder, database.lease_s, *where, seen.job, seen.epoch)
+    try:
+        (rows,) = line.transact([(_TAKE, values)], lock_s=TAKE_LOCK_S)
+    except DatabaseError as error:
+        if error.code != LOCK_NOT_HAD:
+            raise
+        end_frozen(line, seen.job)
+        return None
+    if not rows:
+        return None
+    epoch, position = rows[0]
+    return Lease(seen.job, epoch, position, *where)
+
+
+def end_frozen(line: Line, job: int) -> None:
+    """End the transaction of a coordinator that was frozen in its middle: until then nobody else can commit."""
+    line.plainly(_END_FROZEN, (MAKING, job))
+
+
+def _same_server(seen: Seen, database: Database, where: tuple[str, int]) -> None:
+    """Raise `StorageError` when the database has failed over under a run that has not ended.
+
+    The copy that took its place may lack what was committed last: submits may have left of which this ledger knows
+    nothing. A run that has ended in order is whole, for its end was committed last.
+    """
+    if seen.ended or not seen.timeline or where == (seen.server, seen.timeline) or where[1] == database.timeline:
+        return
+    raise StorageError(failed_over(database, seen.timeline, where))
+
+
+def failed_over(database: Database, before: int, where: tuple[str, int]) -> str:
+    """Say what a failover means, and the way out."""
+    return (
+        f"{database}: the database has failed over in the middle of a run (timeline {before} → {where[1]}), and may "
+        "lack what was committed last; look at the vendor, and into the run's log, for tasks that orchestrator status "
+        f"does not know. --set ledger.timeline={where[1]} says that you have, and that the job may go on"
+    )
+
+
+def renew(line: Line, lease: Lease, database: Database) -> None:
+    """Tell the database that this coordinator lives; raises `LeaseLostError` when another one has the lease."""
+    if not line.plainly(_RENEW, (lease.job, lease.epoch)):
+        raise lost(database)
+
+
+def end(line: Line, lease: Lease) -> None:
+    """Give the lease back, so that nobody has to wait for it."""
+    line.plainly(_END, (lease.job, lease.epoch))
+
+
+def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Lease, bool]:
+    """Find out, on a new connection, whether the commit that led to the position `after` has happened.
+
+    The row is locked first, which waits for a backend that may still be at it; and the epoch is raised, so that what
+    may still be on its way to the server comes too late.
+    """
+    while True:
+        try:
+            (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.epoch))])
+            break
+        except DatabaseError as error:
+            if error.code != LOCK_NOT_HAD:
+                raise
+            end_frozen(line, lease.job)
+        except ValueError:
+            raise lost(database) from None
+    epoch, position = seen
+    if epoch != lease.epoch or not raised:
+        raise lost(database)
+    if position not in (lease.position, after):
+        raise StorageError(
+            f"{database}: the ledger stands at {position}, not at {lease.position}; restore the database"
+        )
+    return lease._replace(epoch=raised[0][0], position=position), position == after
+
+
+def lost(database: Database) -> LeaseLostError:
+    return LeaseLostError(f"{database}: another coordinator has taken this job over; this one sends nothing more")

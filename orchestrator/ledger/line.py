@@ -1,0 +1,201 @@
+"""The connection to a PostgreSQL server: one transaction is one trip, and whether it happened is always said.
+
+All statements of a transaction leave together, its COMMIT with them. What comes back is their rows; or an error after
+which nothing of it has happened; or, where the connection was lost, `LineLostError`: then nobody knows, and whoever
+sent it has to look. Nothing of a session outlives its transaction, so a pooler may hand each one to another backend.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.ledger.database import conninfo, psycopg
+from orchestrator.ledger.postgres_schema import LOST_LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orchestrator.ledger.database import Database
+
+Statement = tuple[str, "Sequence[Any]"]
+
+CONNECT_S: Final = 10
+SILENCE_S: Final = 30
+"""A server that answers nothing for so long is out of reach; below a transaction's own time."""
+LOCK_S: Final = 5
+IDLE_S: Final = 15
+"""How long the server waits for the rest of a transaction whose coordinator was frozen in its middle."""
+READ_ONLY: Final = "25006"
+DENIED: Final = ("42501", "28000", "28P01")
+FULL: Final = ("53100", "53200")
+
+_LIMITS: Final = (
+    "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
+    "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
+    "WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
+)
+_SERVER: Final = (
+    "SELECT (SELECT system_identifier::text FROM pg_control_system()), "
+    "('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint"
+)
+
+
+class LineLostError(Exception):
+    """The connection was lost; whether the transaction on it has happened is not known."""
+
+
+class Line:
+    """A connection that is open, or is not. Only one thread at a time may use it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._psycopg = psycopg()
+        self._connection: Any = None
+        self.busy_since: float | None = None
+        """When the transaction that is on its way began, on the monotonic clock."""
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    def open(self) -> tuple[str, int]:
+        """Connect; return which server answers, and its timeline. `StorageError` for what no repetition mends."""
+        self.close()
+        settings = conninfo(
+            self._database,
+            connect_timeout=CONNECT_S,
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=SILENCE_S * 1000,
+            application_name=f"orchestrator {self._database.job}"[:60],
+        )
+        try:
+            # No statement is prepared: behind a pooler the next one may reach another backend.
+            self._connection = self._psycopg.connect(settings, autocommit=True, prepare_threshold=None)
+        except self._psycopg.OperationalError as error:
+            said = _words(error)
+            if "authentication" in said or "password" in said:
+                raise StorageError(
+                    f"{self._database}: {said}; put the password into the environment variable PGPASSWORD, or name a "
+                    "file that holds it with [ledger] password_file"
+                ) from None
+            raise LineLostError(said) from None
+        try:
+            ((in_recovery,),) = self._plainly("SELECT pg_is_in_recovery()")
+            if in_recovery:
+                raise LineLostError("this server is a copy that takes no changes")
+            try:
+                ((server, timeline),) = self._plainly(_SERVER)
+            except StorageError:  # some hosted servers hide it: then a failover is not noticed
+                return "", 0
+        except BaseException:
+            self.close()
+            raise
+        return str(server), int(timeline)
+
+    def close(self) -> None:
+        """Close it, whatever is on its way."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._psycopg.Error, OSError):
+                connection.close()
+
+    def cut(self) -> None:
+        """Break off what another thread waits for without end."""
+        connection = self._connection
+        with (
+            suppress(self._psycopg.Error, OSError, AttributeError),
+            socket.socket(fileno=os.dup(connection.fileno())) as there,
+        ):
+            there.shutdown(socket.SHUT_RDWR)
+
+    def transact(self, statements: Sequence[Statement], *, lock_s: float = LOCK_S) -> list[list[tuple[Any, ...]]]:
+        """Run statements as one transaction in one trip; return the rows of each."""
+        if not self.is_open:
+            raise LineLostError("there is no connection")
+        connection = self._connection
+        limits = (f"{lock_s * 1000:.0f}", f"{IDLE_S * 1000}")
+        self.busy_since = time.monotonic()
+        try:
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                connection.execute(_LIMITS, limits)
+                cursors = [connection.execute(statement, values) for statement, values in statements]
+                connection.execute("COMMIT")
+            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        except self._psycopg.Error as error:
+            raise self._understood(error) from None
+        except OSError as error:
+            self.close()
+            raise LineLostError(str(error)) from None
+        finally:
+            self.busy_since = None
+
+    def copied(self, statement: str, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a COPY in a transaction that `reading` has begun."""
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+                copy.set_types(types)
+                yield from copy.rows()
+        except self._psycopg.Error as error:
+            raise self._understood(error) from None
+
+    def plainly(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement by itself; return its rows."""
+        if not self.is_open:
+            raise LineLostError("there is no connection")
+        return self._plainly(statement, values)
+
+    def _plainly(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        self.busy_since = time.monotonic()
+        try:
+            cursor = self._connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+        except self._psycopg.Error as error:
+            raise self._understood(error) from None
+        finally:
+            self.busy_since = None
+
+    def _understood(self, error: Exception) -> Exception:
+        """Return what an error means; after it the connection is usable or closed, and no transaction is open."""
+        connection = self._connection
+        with suppress(self._psycopg.Error, OSError):
+            if not connection.closed and connection.info.transaction_status.name in ("INERROR", "INTRANS", "ACTIVE"):
+                connection.execute("ROLLBACK")
+        if connection is None or connection.closed or connection.broken:
+            self.close()
+            return LineLostError(_words(error))
+        code, said = getattr(error, "sqlstate", None), _words(error)
+        if code == LOST_LEASE:
+            return LeaseLostError(
+                f"{self._database}: another coordinator has taken this job over; this one sends nothing more"
+            )
+        if code == READ_ONLY:
+            return StorageError(
+                f"{self._database}: {said}; have the server take changes, and run the same command again"
+            )
+        if code in DENIED:
+            return StorageError(f"{self._database}: {said}; see orchestrator help postgres for what its role needs")
+        if code in FULL:
+            return StorageError(f"{self._database}: {said}; give the server more room, and run the same command again")
+        return DatabaseError(f"{self._database}: {said}; run the same command again", code or "")
+
+
+class DatabaseError(StorageError):
+    """What the server has refused, with its SQLSTATE: nothing of the transaction has happened."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says, on one line."""
+    diagnosed = getattr(getattr(error, "diag", None), "message_primary", None)
+    return " ".join(str(diagnosed or error).split()) or type(error).__name__

@@ -1,0 +1,405 @@
+"""The ledger in a PostgreSQL database, by way of a mirror of it on this machine.
+
+What the ledger says is said to the mirror, an SQLite database that only this process sees and that ends with it: so no
+statement waits for a network, and the rules are those of any other ledger. A commit sends the rows that were changed,
+as they are now, in one trip behind the fence of the lease, and lets the mirror commit once the database has. Nobody
+but the holder of the lease writes, and the fence compares the position that every commit raises: so the mirror is what
+the database has, and what does not happen there does not happen here.
+
+A commit whose answer is lost is looked up, on a new connection, before anything else leaves; one that has not happened
+is sent again. Whoever opens the ledger makes the mirror anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.ledger import lease as leases
+from orchestrator.ledger import postgres_schema as schema
+from orchestrator.ledger.connection import Connection
+from orchestrator.ledger.line import Line, LineLostError
+from orchestrator.ledger.sqlite import SQLite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+
+    from orchestrator.ledger.database import Database
+    from orchestrator.ledger.lease import Lease
+    from orchestrator.ledger.line import Statement
+
+ROWS_A_STATEMENT: Final = 5_000
+PAUSE_S: Final = 0.2
+"""Between two attempts to reach a server that is out of reach."""
+PATIENCE_LEASES: Final = 2
+"""For how many times the lease's length a server may be out of reach before the run ends."""
+HANGING_S: Final = 300.0
+"""A transaction that takes longer is broken off: what lies between here and the server swallows it."""
+
+_RESTORE: Final = "restore the database from its last backup, and name the last run's token with --after"
+_SNAPSHOT: Final = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_HAS_TABLES: Final = f"SELECT to_regclass('{schema.SCHEMA}.schema_version') IS NOT NULL"
+_HAS_JOB: Final = f"SELECT 1 FROM {schema.SCHEMA}.lease JOIN {schema.SCHEMA}.job USING (job) WHERE lease.name = %s"
+_HAS_SCHEMA: Final = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
+_VERSION: Final = f"SELECT version, shape FROM {schema.SCHEMA}.schema_version"
+_COLUMNS: Final = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s"
+
+
+def _clock() -> float:
+    """Return a time that runs on while the machine sleeps, where the system has one."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def has_job(database: Database) -> bool:
+    """Whether the database has a ledger for the job; `StorageError` when it is out of reach."""
+    line = _opened(database)[0]
+    try:
+        return bool(line.plainly(_HAS_TABLES)[0][0]) and bool(line.plainly(_HAS_JOB, (database.job,)))
+    except LineLostError as error:
+        raise _out_of_reach(database, error) from None
+    finally:
+        line.close()
+
+
+class PostgreSQL(Connection):
+    """An open ledger in a database. Made by `create`, `open` or `open_to_read`."""
+
+    is_remote = False
+    restore = _RESTORE
+
+    def __init__(self, database: Database, line: Line, mirror: SQLite) -> None:
+        super().__init__(str(database))
+        self.mirror = mirror
+        self._database = database
+        self._line = line
+        self._tables = schema.tables_of(mirror)
+        self._lease: Lease | None = None
+        self._broken: StorageError | None = None
+        self._lock = threading.Lock()
+        self._heard_at = 0.0
+        self._closing = threading.Event()
+        self._keeper: threading.Thread | None = None
+
+    # --- opening and closing -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, database: Database, job_id: str, tell: Callable[[str], None] = lambda _: None) -> Self:
+        """Make an empty ledger for a job without a plan, and the tables of all jobs where there are none.
+
+        `tell` hears what is waited for. `StorageError` when there is one already: begun anew it would pay twice.
+        """
+        made = cls.open(database, tell)
+        try:
+            if made.value("SELECT 1 FROM job") is not None:
+                raise StorageError(f"{database}: the job has a ledger already; run the same command again")
+            made.begin()
+            made.run(
+                "INSERT INTO job (only_row, job_id, name, reading, counts, position) VALUES (1, ?, '', '{}', '{}', 1)",
+                (job_id,),
+            )
+            made.commit()
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    @classmethod
+    def open(cls, database: Database, tell: Callable[[str], None] = lambda _: None) -> Self:
+        """Open a ledger for writing: wait for its lease, and hold that until `close`; raises `LockedError`."""
+        line, where = _opened(database)
+        opened = cls(database, line, SQLite.mirror(str(database)))
+        try:
+            opened._bring_up_to_date()
+            opened._lease = leases.take(line, database, where, tell)
+            opened._heard_at = _clock()
+            opened._load()
+            opened._follow_changes()
+            opened._keeper = threading.Thread(target=opened._keep, name="lease", daemon=True)
+            opened._keeper.start()
+        except LineLostError as error:
+            opened.close()
+            raise _out_of_reach(database, error) from None
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    @classmethod
+    def open_to_read(cls, database: Database) -> Self:
+        """Open an existing ledger beside a run that may be writing to it: as it stands at this moment."""
+        line, _ = _opened(database)
+        opened = cls(database, line, SQLite.mirror(str(database)))
+        try:
+            opened._load()
+        except LineLostError as error:
+            opened.close()
+            raise _out_of_reach(database, error) from None
+        except BaseException:
+            opened.close()
+            raise
+        line.close()
+        return opened
+
+    def _bring_up_to_date(self) -> None:
+        """Make the tables, or add what those of an earlier release lack; one program at a time."""
+
+        def is_current() -> bool:
+            if not self._line.plainly(_HAS_TABLES)[0][0]:
+                return False
+            version, shape = self._line.plainly(_VERSION)[0]
+            if version > schema.VERSION:
+                raise StorageError(
+                    f"{self.name}: the ledgers there have version {version}, this program knows {schema.VERSION}; go "
+                    "on with the release that ran a job there last"
+                )
+            return bool((version, shape) == (schema.VERSION, expected))
+
+        expected = schema.shape(self._tables)
+        if is_current():
+            return
+        self._line.plainly("BEGIN")
+        self._line.plainly(f"SELECT pg_advisory_xact_lock({schema.MAKING}, 0)")
+        if not is_current():
+            if not self._line.plainly(_HAS_SCHEMA, (schema.SCHEMA,)):
+                self._line.plainly(f"CREATE SCHEMA {schema.SCHEMA}")
+            if self._line.plainly(_HAS_TABLES)[0][0]:
+                there: dict[str, set[str]] = {}
+                for table, column in self._line.plainly(_COLUMNS, (schema.SCHEMA,)):
+                    there.setdefault(table, set()).add(column)
+                self._line.plainly(schema.additions(self._tables, there))
+                self._line.plainly(f"DELETE FROM {schema.SCHEMA}.schema_version")
+            else:
+                self._line.plainly(schema.creation(self._tables))
+            note = f"INSERT INTO {schema.SCHEMA}.schema_version VALUES (%s, %s)"
+            self._line.plainly(note, (schema.VERSION, expected))
+        self._line.plainly("COMMIT")
+
+    def _load(self) -> None:
+        """Fill the mirror with what the database has at this moment."""
+        line = self._line
+        line.plainly(_SNAPSHOT)
+        seen = leases.look(line, self._database.job)
+        if seen is None:
+            raise StorageError(f"{self.name}: there is no such job in the database")
+        with self.mirror.filled() as fill:
+            for table in self._tables if seen.position else ():  # nothing was ever committed
+                names = ", ".join(column.name for column in table.columns)
+                marks = ", ".join("?" * len(table.columns))
+                rows = line.copied(table.read().format(job=seen.job), table.types())
+                fill(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
+        line.plainly("COMMIT")
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._keeper is not None:
+            self._keeper.join()
+        try:
+            if self._lease is not None and self._broken is None and self._line.is_open:
+                leases.end(self._line, self._lease)
+        except (LineLostError, StorageError):
+            pass  # then it runs out
+        finally:
+            self._line.close()
+            self.mirror.close()
+
+    # --- the mirror --------------------------------------------------------------------------------------------------
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> int:
+        return self.mirror.run(statement, _without_nul(values))
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
+        self.mirror.run_many(statement, map(_without_nul, rows))
+
+    def row(self, statement: str, values: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        return self.mirror.row(statement, _without_nul(values))
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        return self.mirror.rows(statement, _without_nul(values))
+
+    def begin(self) -> None:
+        self.mirror.begin()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.mirror.in_transaction
+
+    @property
+    def changed_rows(self) -> int:
+        return self.mirror.changed_rows
+
+    def by_index(self, index: str) -> str:
+        return self.mirror.by_index(index)
+
+    def defer_references(self) -> None:
+        self.mirror.defer_references()
+
+    def rewrite_texts(self, rewrite: Callable[[str], str], *, leave: Container[str]) -> None:
+        self.mirror.rewrite_texts(rewrite, leave=leave)
+
+    def compact(self) -> None:
+        """Let the server overwrite what was changed: its log and its backups keep it for as long as they are kept."""
+        with self._lock:
+            try:
+                for table in self._tables:
+                    self._line.plainly(f"VACUUM {schema.SCHEMA}.{table.name}")
+            except LineLostError as error:
+                raise _out_of_reach(self._database, error) from None
+
+    # --- commits -----------------------------------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else can have taken the lease by now, however long this process was asleep.
+
+        The time is counted from when the database was last asked, so before it has answered. It only ever says no
+        too early: what binds is the fence.
+        """
+        return self._broken is None and _clock() - self._heard_at < self._database.lease_s
+
+    def commit(self) -> None:
+        """Make the transaction durable in the database, then in the mirror; raises `StorageError`."""
+        if self._lease is not None and (statements := list(self._changes())):
+            with self._lock:
+                self._lease = self._send(self._lease, statements)
+            for table in self._tables:
+                self.mirror.run(f"DELETE FROM changed_{table.name}")
+        self.mirror.commit()
+
+    def _send(self, lease: Lease, statements: Sequence[Statement]) -> Lease:
+        """Commit in the database; return the lease as it is behind that."""
+        after = int(self.mirror.value("SELECT position FROM job"))
+        if self._broken is not None:
+            raise self._broken
+        began = _clock()
+        while True:
+            asked = _clock()
+            try:
+                if not self._line.is_open:
+                    lease, happened = self._reconnected(lease, after)
+                    if happened:
+                        return lease
+                self._line.transact([lease.fence(after), *statements])
+            except LineLostError as error:
+                if _clock() - began > PATIENCE_LEASES * self._database.lease_s:
+                    self._broken = _out_of_reach(self._database, error)
+                    raise self._broken from None
+                time.sleep(PAUSE_S)
+            except LeaseLostError as error:
+                self._broken = error
+                raise
+            except StorageError:
+                raise  # nothing of it has happened
+            except BaseException:
+                # Cut off in its middle: whether it has happened nobody here will find out.
+                self._broken = StorageError(f"{self.name}: a commit was cut off; run the same command again")
+                self._line.close()
+                raise
+            else:
+                self._heard_at = asked
+                return lease._replace(position=after)
+
+    def _reconnected(self, lease: Lease, after: int) -> tuple[Lease, bool]:
+        """Connect anew and find out whether the commit that led to `after` has happened.
+
+        On another timeline nothing can be found out: there the database may lack what it had said to be committed.
+        """
+        where = self._line.open()
+        try:
+            if where != (lease.server, lease.timeline):
+                raise StorageError(leases.failed_over(self._database, lease.timeline, where))
+            self._lease, happened = leases.settle(self._line, lease, self._database, after)
+        except StorageError as error:
+            self._broken = error
+            raise
+        return self._lease, happened
+
+    def _changes(self) -> Iterator[Statement]:
+        """Return the statements that make the database's rows what the mirror's are since the last commit."""
+        if self._lease is None:
+            raise AssertionError("a ledger that is only read has changed")
+        job = self._lease.job
+        for table in self._tables:
+            log = f"changed_{table.name}"
+            if self.mirror.row(f"SELECT 1 FROM {log} LIMIT 1") is None:
+                continue
+            keys = ", ".join(table.keys)
+            same = " AND ".join(f"{table.name}.{key} = {log}.{key}" for key in table.keys)
+            gone = self.mirror.rows(
+                f"SELECT {keys} FROM {log} WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE {same})"
+            )
+            for batch in _batches(gone):
+                yield table.remove(), (job, *batch)
+            for large in (True, False) if table.has_large else (True,):
+                names = ", ".join(f"{table.name}.{column.name}" for column in table.chosen(large=large))
+                kept = self.mirror.rows(
+                    f"SELECT {names} FROM {log} JOIN {table.name} USING ({keys}) WHERE large = ?"
+                    if table.has_large
+                    else f"SELECT {names} FROM {log} JOIN {table.name} USING ({keys})",
+                    (int(large),) if table.has_large else (),
+                )
+                for batch in _batches(kept):
+                    yield table.put(large=large), (job, *batch)
+
+    def _follow_changes(self) -> None:
+        """Have the mirror note the keys of rows that change, and whether something large of them does."""
+        for table in self._tables:
+            for statement in table.watch():
+                self.mirror.run(statement)
+
+    def _keep(self) -> None:
+        """Tell the database, on a thread of its own, that this coordinator lives, and break off what hangs."""
+        while not self._closing.wait(self._database.lease_s / 3):
+            since = self._line.busy_since
+            if since is not None and time.monotonic() - since > HANGING_S:
+                self._line.cut()
+            if self._broken is None and self._lock.acquire(blocking=False):
+                try:
+                    self._renew()
+                finally:
+                    self._lock.release()
+
+    def _renew(self) -> None:
+        if self._lease is None:
+            return
+        asked = _clock()
+        try:
+            if not self._line.is_open:
+                self._reconnected(self._lease, self._lease.position)
+            leases.renew(self._line, self._lease, self._database)
+        except LineLostError:
+            pass  # the next commit, or the next of these, connects anew
+        except StorageError as error:
+            self._broken = error
+        else:
+            self._heard_at = asked
+
+
+def _opened(database: Database) -> tuple[Line, tuple[str, int]]:
+    line = Line(database)
+    try:
+        return line, line.open()
+    except LineLostError as error:
+        raise _out_of_reach(database, error) from None
+
+
+def _out_of_reach(database: Database, error: LineLostError) -> StorageError:
+    return StorageError(
+        f"{database}: out of reach: {error}; see that the server can be reached, and run the same command again"
+    )
+
+
+def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[list[Any]]]:
+    """Yield some rows at a time, as a list for each of their columns."""
+    left = iter(rows)
+    while batch := list(islice(left, ROWS_A_STATEMENT)):
+        yield [list(column) for column in zip(*batch, strict=True)]
+
+
+def _without_nul(values: Sequence[object]) -> Sequence[object]:
+    """Put a sign for unreadable ones in the place of NUL, which no text of PostgreSQL can hold."""
+    if any(isinstance(value, str) and "\0" in value for value in values):
+        return [value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in values]
+    return values

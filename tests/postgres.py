@@ -1,0 +1,131 @@
+"""A real PostgreSQL server on a unix socket in a folder of its own, for tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+DATABASE = "jobs"
+ROLE = "orchestrator"
+"""A role that may connect, and make a schema in this one database."""
+
+
+def binaries() -> Path | None:
+    """Return the folder of the server's programs: Debian has it beside the path, other systems in it."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    path = shutil.which("initdb")
+    return Path(path).parent if path else None
+
+
+class Server:
+    """One cluster; `port` names its socket."""
+
+    port = 5432
+
+    def __init__(self, folder: Path | None = None, *, settings: tuple[str, ...] = ()) -> None:
+        programs = binaries()
+        if programs is None:
+            pytest.skip("no PostgreSQL server is installed (Debian: apt-get install postgresql)")
+        pytest.importorskip("psycopg", reason="psycopg is not installed (pip install -e '.[postgres]')")
+        self.programs = programs
+        self.settings = settings
+        # Not below the runner's own folders: those of root let nobody else in, and the server refuses to be root.
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-")) if folder is None else folder
+        self.data = self.folder / "data"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def _as_whom(self) -> dict[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        names = {entry.pw_name: entry for entry in pwd.getpwall()}
+        entry = names.get("postgres") or names["nobody"]
+        return {"user": entry.pw_uid, "group": entry.pw_gid}
+
+    def command(self, program: str, *arguments: str | Path) -> None:
+        """Run one of the server's programs as the server's user."""
+        subprocess.run(  # noqa: S603 - a program of the server's
+            [self.programs / program, *arguments], check=True, capture_output=True, cwd="/", **self._as_whom
+        )
+
+    def make(self) -> Self:
+        """Make the cluster, its database, and the role of the program."""
+        if who := self._as_whom:
+            os.chown(self.folder, who["user"], who["group"])
+        self.command(
+            "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )
+        self.start()
+        self.sql(f"CREATE ROLE {ROLE} LOGIN", database="postgres")
+        self.sql(f"CREATE DATABASE {DATABASE}", database="postgres")
+        self.sql(f"REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT CREATE ON DATABASE {DATABASE} TO {ROLE}")
+        return self
+
+    def start(self) -> None:
+        """Start the server, and wait until it takes connections."""
+        options = {
+            "unix_socket_directories": str(self.folder),
+            "listen_addresses": "",
+            "port": str(self.port),
+            "fsync": "off",  # its user kills processes, not machines
+            "max_connections": "40",
+            "shared_buffers": "16MB",
+            "logging_collector": "off",
+        } | dict(setting.split("=", 1) for setting in self.settings)
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: S603 - a program of the server's
+                [self.programs / "postgres", "-D", self.data, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                **self._as_whom,
+            )
+        for _ in range(200):
+            ready = subprocess.run(  # noqa: S603 - a program of the server's
+                [self.programs / "pg_isready", "-h", self.folder, "-p", str(self.port), "-t", "5"],
+                check=False,
+                capture_output=True,
+            )
+            if ready.returncode == 0:
+                return
+            if self.process.poll() is not None:
+                raise AssertionError((self.folder / "log").read_text())
+            try:
+                self.process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError("the server does not come up")
+
+    def stop(self, kind: signal.Signals = signal.SIGINT) -> None:
+        """End the server: SIGINT ends its connections first, SIGQUIT ends it as a crash would."""
+        if self.process is not None:
+            self.process.send_signal(kind)
+            self.process.wait(30)
+            self.process = None
+
+    def remove(self) -> None:
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, role: str = ROLE, database: str = DATABASE) -> str:
+        return f"postgresql://{role}@/{database}?host={self.folder}&port={self.port}"
+
+    def sql(self, statements: str, *, role: str = "postgres", database: str = DATABASE) -> list[tuple[object, ...]]:
+        """Run statements, and return the rows of the last one that has any."""
+        import psycopg  # noqa: PLC0415 - its extra may be missing
+
+        with psycopg.connect(self.url(role, database), autocommit=True) as connection:
+            cursor = connection.execute(statements)
+            return cursor.fetchall() if cursor.description else []
