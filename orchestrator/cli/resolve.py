@@ -39,7 +39,11 @@ DECIDED = {
 @click.option("--resubmit", is_flag=True, help="Send it again: the vendor does not have it. It is paid again.")
 @click.option("--adopt", metavar="TASK_ID", help="The vendor has it, under this id.")
 @click.option("--result", type=click.Path(path_type=Path), metavar="FILE", help="This is its result file.")
-@click.option("--partial", is_flag=True, help="Take a FILE that lacks numbers; they become unanswered.")
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="Take a FILE that lacks numbers, which become unanswered, or a TASK_ID with another number of rows.",
+)
 @click.option("--refetch", is_flag=True, help="Fetch its result again, under the task id that is known. It is free.")
 @click.option("--give-up", is_flag=True, help="Do without: its numbers become failed.")
 @click.option("--undo", is_flag=True, help="Take the last decision back, if nothing has come of it.")
@@ -79,7 +83,7 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
 
     decisions: list[Decision] = []
     decisions += [Resubmit()] if resubmit else []
-    decisions += [Adopt(adopt)] if adopt is not None else []
+    decisions += [Adopt(adopt, partial=partial)] if adopt is not None else []
     decisions += [UseResult(result, partial=partial)] if result is not None else []
     decisions += [GiveUp()] if give_up else []
     decisions += [Refetch()] if refetch else []
@@ -96,8 +100,8 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
             )
         return _adopt_log(settings, adopt_log, as_json=as_json)
     decision = decisions[0]
-    if partial and result is None:
-        raise UsageError("--partial belongs to --result FILE")
+    if partial and result is None and adopt is None:
+        raise UsageError("--partial belongs to --result FILE or --adopt TASK_ID")
     if bool(names) == every:
         raise UsageError("name the tasks to settle, or give --all for every held one")
     if len(names) != 1 and isinstance(decision, Adopt | UseResult):
@@ -111,6 +115,8 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
             f"withdrew what retry had planned for the same numbers, and no run has sent ({retries}): once the result "
             "is there, orchestrator retry plans what they lack then"
         )
+    if report.unchecked:
+        streams.say(f"how many rows it has at the vendor is not known: {report.unchecked}; the next run looks at it")
     if report.settled:
         say_next("status --held" if undo else "run", settings)
     elif undo:
@@ -168,6 +174,7 @@ def as_content(report: ResolveReport) -> dict[str, Any]:
             }
             for settled in report.settled
         ],
+        "unchecked": report.unchecked or None,
         "withdrawn": list(report.withdrawn),
         "left_out": [{"task": o.task, "task_id": o.task_id, "reason": o.reason} for o in report.left_out],
     }

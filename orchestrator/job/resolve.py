@@ -6,27 +6,32 @@ its place: it counts as if the earlier one had never been made.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
 import numpy as np
 
+from orchestrator.config import read_key
 from orchestrator.dispatch.fetching import most_bytes
+from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.dispatch.result_links import names_in
 from orchestrator.dispatch.result_versions import check_of, note_result
-from orchestrator.errors import DamagedResultError, PieceDiedError, UsageError
+from orchestrator.errors import CallError, DamagedResultError, OrchestratorError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
 from orchestrator.job.budget import NANO, cost_again
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.vendors import vendor_clients
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
 from orchestrator.jobdir.list_rows import rows_of_chunks
 from orchestrator.jobdir.row_files import read_rows
+from orchestrator.report import streams
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
 from orchestrator.results import check_limits, take_results
@@ -58,6 +63,9 @@ OPTIONS = {
 }
 """How a person says what happens to the task."""
 
+LOOK_S: Final = 15.0
+"""So long the vendor is waited for that is asked for the rows of a task."""
+
 _NOTHING_TO_DECIDE = {
     State.PLANNED: "it is planned, and the next run sends it: there is nothing to decide",
     State.SKIPPED: "it was skipped, since its chunk is below the platform's min_rows: there is nothing to decide",
@@ -72,9 +80,10 @@ class Resubmit:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The task exists at the vendor under this id."""
+    """The task exists at the vendor under this id; `partial` takes one with another number of rows, too."""
 
     task_id: str
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +151,14 @@ class ResolveReport:
     """What `resolve` did; `decided` is how many decisions since the last run can be taken back now.
 
     `withdrawn` are retries that were planned and not sent: a result that comes first may answer their numbers.
+    `unchecked` says why the vendor did not tell how many rows an adopted task has, "" where it did.
     """
 
     settled: tuple[Settled, ...]
     left_out: tuple[LeftOut, ...] = ()
     decided: int = 0
     withdrawn: tuple[str, ...] = ()
+    unchecked: str = ""
 
 
 class _Brought(NamedTuple):
@@ -190,7 +201,10 @@ async def resolve_tasks(
             is_task_id(decision.task_id) and redacted(decision.task_id) == decision.task_id
         ):
             raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
-        brought = None
+        brought, unchecked = None, ""
+        if isinstance(decision, Adopt):
+            _check_owner(ledger, tasks[0].key, decision.task_id)
+            unchecked = await _check_total(settings, ledger, decision, tasks[0], world)
         if isinstance(decision, UseResult):
             brought = await _take_result(settings, ledger, decision, tasks[0])
         retries: list[TaskKey] = []
@@ -206,6 +220,7 @@ async def resolve_tasks(
             tuple(left_out),
             len(ledger.tasks.decided(serial=ledger.runs.serial)),
             tuple(map(str, retries)),
+            unchecked,
         )
 
 
@@ -237,7 +252,7 @@ def _decide(
                     transitions.give_up(task.key, at=at)
                 case Refetch():
                     transitions.refetch(task.key, at=at, decided=True)
-                case Adopt(task_id):
+                case Adopt(task_id, _):
                     transitions.adopt(task.key, task_id, at=at)
                 case UseResult():
                     if brought is not None:
@@ -372,6 +387,59 @@ def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -
         replaced=earlier,
         missing=missing,
     )
+
+
+def _check_owner(ledger: Ledger, key: TaskKey, task_id: str) -> None:
+    """Raise `UsageError` when the vendor itself has named the id for another task, which may have lost it since.
+
+    One that has it still may have it by a person's mistake: then the ledger says how that is mended.
+    """
+    owner = ledger.tasks.named_for(key, task_id)
+    if owner is not None and ledger.tasks.owner_of(key, task_id) is None:
+        raise UsageError(
+            f"{key}: the vendor has named the task id {task_id} for {owner}; look at the vendor for the right one"
+        )
+
+
+async def _check_total(settings: Settings, ledger: Ledger, decision: Adopt, task: Task, world: World) -> str:
+    """Ask the vendor how many rows the task has that is to be adopted; `UsageError` when it can't be this one.
+
+    Returns why it did not tell, "" when it did. Nothing hangs on it: the result is compared with the chunk, whatever
+    was adopted. But that comes after hours, and a slip is mended best at once.
+    """
+    key, task_id = task.key, decision.task_id
+    platform = settings.platforms.get(key.platform)
+    if platform is None:
+        return f"[platforms.{key.platform}] is not in {settings.source}"
+    if settings.vendors[platform.vendor].is_sandbox:
+        return ""  # it is there while a run lasts, and its tasks cost nothing
+    calls = 0
+
+    async def leave() -> None:
+        nonlocal calls
+        await wait_to_leave(pace)
+        calls += 1  # the vendor may charge for it
+
+    try:
+        vendor = settings.vendors[platform.vendor]
+        pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
+        keys = {platform.vendor: read_key(vendor, world.environ)}
+        streams.hide(*keys.values())
+        async with asyncio.timeout(LOOK_S), vendor_clients(settings, keys, world) as clients:
+            report = await clients[platform.vendor].status(platform, task_id, leave=leave)
+    except TimeoutError:
+        return f"the vendor did not answer within {LOOK_S:g} s"
+    except (OrchestratorError, CallError) as error:
+        return redacted(str(error))
+    finally:
+        ledger.change(lambda changed: changed.platforms.count_status_calls(key.platform, calls))
+    if not decision.partial and report.total and abs(report.total - task.rows) * 100 > task.rows * MISSING_PERCENT:
+        sent = f" that was sent as {task.sent_name}" if task.sent_name else " of this chunk"
+        raise UsageError(
+            f"{key}: the task {task_id} has {report.total:,} rows at the vendor, and the chunk {task.rows:,}; look "
+            f"there for the one{sent}, or, if it is this one all the same, take it with --partial"
+        )
+    return "" if report.total else "the vendor does not tell the total"
 
 
 async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, task: Task) -> _Brought:

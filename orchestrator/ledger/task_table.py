@@ -38,6 +38,11 @@ _EVIDENCE = (
     "WHERE state = ? ORDER BY platform, chunk"
 )
 _EVENTS = "SELECT seq, at, serial, platform, chunk, event, origin, target, task_id, detail FROM events ORDER BY seq"
+_NAMED_FOR = (
+    "SELECT o.platform, o.chunk FROM events JOIN tasks o USING (platform, chunk) JOIN tasks t ON o.vendor = t.vendor "
+    "WHERE events.event = 'accept' AND events.task_id = ? AND t.platform = ? AND t.chunk = ? "
+    "AND (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1"
+)
 _COURSE = """
 SELECT min(at), max(at),
     count(CASE WHEN event = 'release' THEN 1 END)
@@ -132,6 +137,14 @@ class TaskTable:
             "WHERE (o.platform, o.chunk) <> (t.platform, t.chunk) LIMIT 1",
             (*task_ids, *(task_ids if once else ()), key.platform, key.chunk),
         )
+        return TaskKey(*row) if row else None
+
+    def named_for(self, key: TaskKey, task_id: str) -> TaskKey | None:
+        """Return another task of the same vendor for which the vendor itself has named `task_id`, whatever came then.
+
+        It reads all events, of which no index tells this: it is for what a person does.
+        """
+        row = self._connection.row(_NAMED_FOR, (task_id, key.platform, key.chunk))
         return TaskKey(*row) if row else None
 
     def states_by_chunk(self, platforms: Sequence[str]) -> Iterator[tuple[int, dict[str, State]]]:

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator import sandbox
 from orchestrator.errors import UsageError
 from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
 from orchestrator.job.resolve import (
     Adopt,
     Decision,
@@ -23,12 +27,16 @@ from orchestrator.job.resolve import (
     before,
     resolve_tasks,
 )
+from orchestrator.job.run import RunOptions
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import streams
+from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import DECISIONS, HELD, TRANSITIONS, Event, State, TaskKey
 from tests.dispatch.harness import VENDOR, Bench, numbers_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tests.job.conftest import Case
 
 KEYS = [TaskKey("instagram", chunk) for chunk in range(1, 7)]
@@ -354,3 +362,58 @@ async def test_a_result_for_all_of_none(case: Case, tmp_path: Path) -> None:
         pass
     with pytest.raises(UsageError, match="exactly one"):
         await resolve_tasks(case.settings(), UseResult(tmp_path / "x"), None, case.world())
+
+
+@pytest.fixture
+async def at_a_vendor(case: Case, tmp_path: Path) -> AsyncIterator[str]:
+    """Have a vendor with a task of three rows and one of ten; return the address of the first's id, as the second's."""
+    case.numbers(10)
+    async with Sandbox(tmp_path / "vendor", pace=1e6) as vendor:
+        case.base_url = vendor.base_url
+        case.overrides = ["job.chunk_size=10"]
+        assert await case.run(RunOptions(submit_only=True)) == 75
+        shutil.rmtree(case.directory)
+        case.overrides = []
+        await plan_job(case.settings(), case.world())
+        with Ledger.open(ledger_path(case.directory)) as ledger:
+            ledger.change(lambda it: it.begin_run(at=1.0, host="here", pid=1))
+            for key in KEYS[:2]:
+                ledger.change(partial(_release, key=key))
+        yield sandbox.read_tasks(tmp_path / "vendor")[0].id
+
+
+def _release(ledger: Ledger, key: TaskKey) -> None:
+    ledger.transitions.release(key, cost_nano=100, max_cost_nano=None, at=1.0, sent_name="bench-17.txt")
+    ledger.transitions.doubt(key, "no answer", at=2.0)
+
+
+async def test_an_id_of_a_task_with_other_rows_is_not_adopted(case: Case, at_a_vendor: str) -> None:
+    """The vendor tells how many rows it has, ten for a chunk of three; whoever knows better says so."""
+    name = str(KEYS[0])
+    with pytest.raises(UsageError, match="has 10 rows at the vendor, and the chunk 3; look there for the one that was"):
+        await resolve_tasks(case.settings(), Adopt(at_a_vendor), [name], case.world())
+    report = await resolve_tasks(case.settings(), Adopt(at_a_vendor, partial=True), [name], case.world())
+    assert (names(report), report.unchecked) == ([name], "")
+    with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
+        assert ledger.platforms.standing()["instagram"].status_calls == 2
+
+
+async def test_an_id_is_adopted_where_nobody_tells_the_rows(case: Case, at_a_vendor: str) -> None:
+    """The vendor does not know it (yet), is out of reach, or there is no key: the report says so."""
+    name = str(KEYS[0])
+    report = await resolve_tasks(case.settings(), Adopt("mistyped"), [name], case.world())
+    assert "404" in report.unchecked
+    case.base_url = "http://127.0.0.1:9"
+    report = await resolve_tasks(case.settings(), Adopt("mistyped-too"), [name], case.world())
+    assert report.unchecked
+    case.environ = {}
+    report = await resolve_tasks(case.settings(), Adopt("mistyped-thrice"), [name], case.world())
+    assert "EKYCPRO_API_KEY" in report.unchecked
+
+
+async def test_an_id_that_the_vendor_named_for_another_task_is_not_adopted(case: Case, bench: Bench) -> None:
+    """Also one that the other has lost, since it was sent again: it is of other numbers."""
+    await resolve_tasks(case.settings(), Resubmit(), [str(KEYS[1])], case.world())
+    assert bench.task(2).task_id is None
+    with pytest.raises(UsageError, match="has named the task id t2 for instagram/000002"):
+        await resolve_tasks(case.settings(), Adopt("t2"), [str(KEYS[0])], case.world())

@@ -1080,6 +1080,9 @@ TRIED: dict[str, str] = {
     "a task id or a result file belongs to": "tests/job/test_resolve.py::test_a_result_for_all_of_none",
     "this can't be a task id of the vendor": "a_mistyped_id",
     "belongs to {}; look at the vendor": "tests/job/test_resolve.py::test_decisions_that_make_no_sense",
+    "has named the task id {} for {}": (
+        "tests/job/test_resolve.py::test_an_id_that_the_vendor_named_for_another_task_is_not_adopted"
+    ),
     "was given to {} since; decide on that one first": (
         "tests/ledger/test_store_transitions.py::test_an_id_that_went_to_another_task_does_not_come_back"
     ),
