@@ -335,8 +335,10 @@ def _parted(run: str) -> list[str]:
         return [run]
     first, *others = _SOFT.split(run)
     parts = [first]
-    for other in others:
-        if _significant(parts[-1]) >= _MORE_THAN_CODES and _count(other) >= _SEVERAL_DIGITS:
+    for place, other in enumerate(others):
+        # What begins as one from abroad may have its own slashes: `079 828 46 51 / 0041/44/6681800`.
+        is_abroad = other.lstrip(" (").startswith("00") and _significant("".join(others[place:])) >= _MORE_THAN_CODES
+        if _significant(parts[-1]) >= _MORE_THAN_CODES and (_count(other) >= _SEVERAL_DIGITS or is_abroad):
             parts.append(other)
         else:
             parts[-1] += f" {other}"

@@ -26,11 +26,11 @@ from orchestrator.intake.sources.table_layout import (
     Row,
     TableLayout,
     TableOptions,
-    cell_at,
     header_place,
     holds_number,
     lay_out,
     looks_like_number,
+    without_dates,
 )
 from orchestrator.intake.sources.table_rows import FaultyCell, cell_block, wanted_cells
 
@@ -83,9 +83,12 @@ class TableBlock:
 
     def rows(self) -> Iterator[CsvRecord]:
         lines = self.data.splitlines(keepends=True)
+        is_well = _ends_well(lines, self.delimiter)
         for record in _parsed(lines, 0, self.delimiter):
             span = lines[record.begin : record.end]
-            is_odd = len(span) > 1 or span[0].count(b'"') % 2
+            is_odd = (
+                len(span) > 1 or span[0].count(b'"') % 2 or not (is_well or _is_well(span[0], record, self.delimiter))
+            )
             if is_odd and _is_torn(span, record.cells, self.delimiter, self.layout):
                 yield from _line_by_line(span, self.delimiter, self.layout, record.begin)
             else:
@@ -380,13 +383,29 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
         return True  # with a quote too many, or one too few
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
-    for line in lines[:-1]:
-        cells = next(csv.reader([text_of(line)], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
-        if len(cells) == layout.width > 1:
-            numbers = [cells[place] for place in layout.column.indexes if looks_like_number(cells[place])]
-            if any(number not in record for number in numbers):
-                return True
-    return False
+    texts = list(map(text_of, lines))
+    opened = next(csv.reader(texts[:1], delimiter=delimiter))
+    begun = [*opened[:-1], *_plain_cells(opened[-1], delimiter)]  # the first line, as if the field were not opened
+    rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in texts[1:-1])]
+    read = [record[place] for place in layout.column.indexes if place < len(record)]
+    return any(
+        first <= place and _holds_number(cells[place]) and not any(cells[place].strip(' "') in cell for cell in read)
+        for first, cells in rows
+        if len(cells) == layout.width > 1
+        for place in layout.column.indexes
+    )
+
+
+def _is_well(line: bytes, record: CsvRecord, delimiter: str) -> bool:
+    """Whether the fields of a line end as they should, or quotes make no difference to where they do."""
+    if b'"' not in line or _ends_well([_BLANKS_BEHIND_QUOTE.sub(b"", line)], delimiter):
+        return True
+    return len(_plain_cells(text_of(line), delimiter)) == record.fields
+
+
+def _plain_cells(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line whose quotes are signs like others."""
+    return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
 
 
 def _is_in_place(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layout: TableLayout) -> bool:
@@ -394,7 +413,7 @@ def _is_in_place(lines: Sequence[bytes], record: Sequence[str], delimiter: str, 
     is_open = len(list(csv.reader([*map(text_of, lines), ""], delimiter=delimiter))) == 1
     if len(lines) == 1 or is_open or not len(record) == layout.width > 1:
         return False
-    numbers = {place for place, cell in enumerate(record) if _SEVEN_DIGITS.search(cell)}
+    numbers = {place for place, cell in enumerate(record) if _holds_number(cell)}
     return bool(numbers) and numbers <= {*layout.column.indexes}
 
 
@@ -414,7 +433,7 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
             is_row = len(cells) == layout.width
         others = [cell for place, cell in enumerate(cells) if place not in layout.column.indexes]
-        is_moved = len(cells) == layout.width and '"' in line and any(map(_SEVEN_DIGITS.search, others))
+        is_moved = len(cells) == layout.width and '"' in line and any(map(_holds_number, others))
         if is_row and not is_moved:
             yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
         else:
@@ -425,14 +444,22 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
 def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:
     """Return a row; one with more or fewer cells than the header, and a number elsewhere, is rejected as a whole.
 
-    A delimiter that is not quoted, or a quote too many, has moved its cells; what stands in the columns of numbers is
-    believed only where there is a number in all of them.
+    A delimiter that is not quoted, or a quote too many, has moved its cells. What stands in the columns of numbers is
+    believed only where there is a number in all of them; in a row with something behind the last column, only where
+    the numbers elsewhere are where they mostly are. In a table of one column the delimiter stands within its cell.
     """
-    if len(cells) == layout.width:
+    width = layout.width
+    if len(cells) == width:
         return cells
-    places = layout.column.indexes
-    has_all = all(_SEVEN_DIGITS.search(cell_at(cells, place)) for place in places)
-    others = (cell for place, cell in enumerate(cells) if place not in places)
-    if has_all or not any(map(_SEVEN_DIGITS.search, others)):
+    if width == 1:
+        return [delimiter.join(cells).rstrip(delimiter)]
+    places = {*layout.column.indexes}
+    found = {place for place, cell in enumerate(cells) if _holds_number(cell)}
+    is_longer = any(map(str.strip, cells[width:]))
+    if found <= places or (places <= found and (not is_longer or found <= places | layout.usual)):
         return cells
     return [*[""] * min(places), FaultyCell.of(delimiter.join(cells), Reason.MOVED)]
+
+
+def _holds_number(cell: str) -> bool:
+    return _SEVEN_DIGITS.search(without_dates(cell)) is not None

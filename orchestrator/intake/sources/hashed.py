@@ -7,7 +7,6 @@ import io
 import select
 from typing import TYPE_CHECKING
 
-from orchestrator.files import BLOCK_BYTES
 from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 LOOK_ROUND_MS = 200
+_REST_BYTES = 1 << 16
+"""Mostly nothing is left, and a larger buffer would take longer than a small file."""
 
 
 class HashedStream(io.RawIOBase):
@@ -49,7 +50,7 @@ class HashedStream(io.RawIOBase):
 
     def fingerprint(self) -> InputFile:
         """Read what is left, and return what was read in all; raises `OSError`."""
-        rest = bytearray(BLOCK_BYTES)
+        rest = bytearray(_REST_BYTES)
         while self.readinto(rest):
             pass
         return InputFile(self._path, self._hash.hexdigest(), self._size_bytes)

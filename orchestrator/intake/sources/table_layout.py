@@ -6,6 +6,7 @@ The first rows decide: the same ones whatever the size of blocks.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ class TableOptions:
 class TableLayout:
     """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`.
 
-    `header` is which of the first rows is the header, and `width` how many cells it has.
+    `header` is which of the first rows is the header, and `width` how many cells it has. In the columns of `usual` most
+    rows have a number, be it one of customers or of orders; some may have no header.
     """
 
     column: NumberColumn
@@ -73,6 +75,7 @@ class TableLayout:
     look: Look
     header: int = 0
     width: int = 0
+    usual: frozenset[int] = frozenset()
 
 
 def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
@@ -86,6 +89,7 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     kept = _kept(headers, column.indexes, options.keep)
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
+    filled = Counter(place for row in below for place, cell in enumerate(row) if holds_number(cell))
     return TableLayout(
         column=column,
         kept=tuple(kept.values()),
@@ -93,6 +97,7 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
         look=Look(options.source, headers, column.indexes, likely, header),
         header=header,
         width=len(first),
+        usual=frozenset(place for place, count in filled.items() if 1 < count > len(below) // 2),
     )
 
 
@@ -178,7 +183,12 @@ def looks_like_number(text: str) -> bool:
 
 def holds_number(text: str) -> bool:
     """Whether there may be a phone number in a cell, whatever else is in it: seven digits that are no date's."""
-    return _SEVEN_DIGITS.search(_DATES.sub("|", text)) is not None
+    return _SEVEN_DIGITS.search(without_dates(text)) is not None
+
+
+def without_dates(text: str) -> str:
+    """Return a text with a sign for each date in it, whose digits are those of no number."""
+    return _DATES.sub("|", text)
 
 
 def _kept(headers: tuple[str, ...], numbers: tuple[int, ...], keep: Keep) -> dict[str, int]:

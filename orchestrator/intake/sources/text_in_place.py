@@ -92,6 +92,9 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
     fields = behind - first + 1
     marks = np.append(marks, len(block.data))
     fields[ends - starts < fields] = 0  # nothing but delimiters
+    others = _of_other_width(
+        block, (starts, ends, fields), marks[np.minimum(first + block.layout.width - 1, len(marks) - 1)]
+    )
     columns = []
     for place in number_places(block.layout):
         short = fields <= place
@@ -100,7 +103,7 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
         begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
         quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == QUOTE)
         cells = begins + quoted, stops - quoted
-        columns.append(_decided_at(block, place, cells, (starts, ends, fields), rules, tables))
+        columns.append(_decided_at(block, place, cells, (fields, others), rules, tables))
     blanks = np.zeros(len(starts), np.int64)
     for one in columns:
         blanks[one.lines[one.codes == _EMPTY]] += 1
@@ -112,33 +115,47 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
     return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
 
 
+def _of_other_width(block: TableBlock, lines: tuple[Ints, Ints, Ints], behind: Ints) -> dict[int, Sequence[str]]:
+    """Return the cells of rows that are shorter or longer than the header, and may be torn, as a list has them.
+
+    `behind` is the mark that ends the last column. What has but further marks there is no longer.
+    """
+    starts, ends, fields = lines
+    width = block.layout.width
+    places = np.flatnonzero((fields > 0) & ((fields < width) | ((fields > width) & (ends - behind > fields - width))))
+    if not len(places):
+        return {}
+    data = b"".join(block.data[starts[row] : ends[row]] + b"\n" for row in places.tolist())
+    return {int(places[record.begin]): record.cells for record in replace(block, data=data).rows()}
+
+
 def _decided_at(
     block: TableBlock,
     place: int,
     cells: tuple[Ints, Ints],
-    lines: tuple[Ints, Ints, Ints],
+    rows: tuple[Ints, dict[int, Sequence[str]]],
     rules: NumberRules,
     tables: LookupTables | None,
 ) -> Rows:
     """Decide about the cells of a column that stand at these places; most of them at once."""
     begins, stops = cells
-    starts, ends, fields = lines
+    fields, others = rows
+    odd = np.zeros(len(begins), np.bool_)
+    odd[list(others)] = True
     numbers = np.zeros(len(begins), np.int64)
     codes = np.where(begins == stops, np.uint16(_EMPTY), np.uint16(PLAIN))
-    short = (fields <= place) & (fields > 0)
-    undecided = (begins < stops) | short
+    undecided = (begins < stops) | odd
     if tables is not None:
         from orchestrator.intake.numbers.lookup.accept import EXCLUDED, UNDECIDED, accept_block  # noqa: PLC0415 - small tables need none of it
 
         found = accept_block(block.data, begins, stops, tables, rules.excluded)
         numbers = np.maximum(found, 0)
         codes[found == EXCLUDED] = CODES[Reason.EXCLUDED]
-        undecided &= found == UNDECIDED
+        undecided &= (found == UNDECIDED) | odd
     texts: list[tuple[int, Sequence[str]]] = []
     for row in np.flatnonzero(undecided).tolist():
-        if short[row]:  # maybe a row that is torn: that is for the reader of lists to tell
-            line = replace(block, data=block.data[starts[row] : ends[row]])
-            texts += [(row, record.cells[place:]) for record in line.rows()]
+        if odd[row]:
+            texts.append((row, others[row][place:]))
         else:
             texts.append((row, [text_of(block.data[begins[row] : stops[row]]).replace('""', '"')]))
     fast = np.flatnonzero((fields > 0) & ~undecided)

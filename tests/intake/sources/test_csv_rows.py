@@ -170,6 +170,41 @@ def test_rows_with_other_cells_than_the_header() -> None:
     assert (list(block.texts), dict(block.faults)) == (expected, {0: Reason.MOVED, 2: Reason.MOVED})
 
 
+def test_a_number_behind_the_last_column() -> None:
+    """It is lost for no column: its row is rejected, save where most rows have such a number there."""
+    text = "name;phone;cust\nAnna;+41798284651;12345678\nBob;+41798284652;12345679;x\n"
+    (block,) = blocks(f"{text}A;+41798284653;0798284654;12345670\nEve;+41798284655;12345671;;\n")
+    assert list(block.texts) == [
+        *("+41798284651", "+41798284652", "A;+41798284653;0798284654;12345670", "+41798284655")
+    ]
+    assert dict(block.faults) == {2: Reason.MOVED}
+    (block,) = blocks("phone;x\n+41798284651;a;12345678\n+41798284652;b;12345679\n")
+    assert list(block.texts) == ["+41798284651", "+41798284652"]
+    (block,) = blocks("phone;x;y\n;;2026-01-02 03:04:00;\n+41798284651;;2026-01-02 03:04:00\n")
+    assert (list(block.texts), dict(block.faults)) == (["", "+41798284651"], {})
+
+
+def test_a_table_of_one_column() -> None:
+    """What parts the cells of other tables stands within the only one of this: several numbers in a cell."""
+    found = cells('phone\n+41798284651, +41798284652\n+41798284653,\n,+41798284654\n"+41798284655",x\n')
+    assert found == [
+        (2, "+41798284651, +41798284652"), (3, "+41798284653"), (4, ",+41798284654"), (5, "+41798284655,x"),
+    ]  # fmt: skip
+
+
+def test_two_stray_quotes_on_a_line() -> None:
+    """What they bring together is no cell where a delimiter is in it; where there is none, all is in its place."""
+    found = cells('name,phone,a,b\n5" x,"079 828 46 51,7,"y" z\n"Tom" Dee,0798284652,"q",r\n')
+    assert found == [(2, '"079 828 46 51'), (3, "0798284652")]
+
+
+def test_a_row_whose_last_quote_is_not_closed() -> None:
+    """A line break that it takes in swallows no number: neither that of its own line, nor that of the next."""
+    text = 'phone,note,work\n+41798284651,"a"", Tel. +41798284652\n+41798284653,b",+41798284654\n'
+    said = " ".join(text for _, text in cells(text, ("phone", "work")))
+    assert [number for number in range(41798284651, 41798284655) if str(number) not in said] == []
+
+
 def test_quotes_in_the_middle_of_a_field() -> None:
     """A quote means something at the beginning of a field only, or sloppy files would lose the rest of the list."""
     assert cells('name,phone\n5" pipe,+41\n "x,+42\n"a"b",+43\n') == [(2, "+41"), (3, "+42"), (4, "+43")]

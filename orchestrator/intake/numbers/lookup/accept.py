@@ -272,6 +272,7 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
     if _DOT in kinds:
         dots = np.concatenate(([0], np.cumsum(kinds == _DOT)))
         is_clean &= dots[ends] - dots[starts] != 1  # it may be a spreadsheet's float, such as `41798284651.0`
+        is_clean[found] &= dots[last] - dots[first] != 1  # and be so in front of a full stop
     if _SLASH in kinds:
         slashes = np.concatenate(([0], np.cumsum(kinds == _SLASH)))
         is_clean &= (slashes[ends] == slashes[starts]) | (counts < TWO_NUMBERS)

@@ -96,6 +96,8 @@ def written(code: int, national: str, trunk: str, rnd: random.Random) -> list[st
         f'"{trunk}{spaced}",',
         f"[{trunk}/{national}]",
         f"+{code}{national}.0",
+        f"'+{code}{national}.0.",
+        f"{code}.{national}.",
         f"{national},00",
         f"+ {code} {national}+",
         f"++{code}{national}",
