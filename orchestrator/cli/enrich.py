@@ -50,10 +50,12 @@ def as_content(report: EnrichReport) -> dict[str, Any]:
         "rows": report.rows,
         "numbers": report.numbers,
         "known": report.known,
+        "plain": report.is_plain,
     }
 
 
 def as_text(content: Mapping[str, Any]) -> str:
     """Say what was written, and how much of it the job knows."""
     rows, numbers, known = (count(content[name]) for name in ("rows", "numbers", "known"))
-    return f"{content['path']}: {rows} rows, {numbers} numbers, {known} of them in the job"
+    plain = "; the sheet is a plain one now: nothing could be added to it as it was" * bool(content["plain"])
+    return f"{content['path']}: {rows} rows, {numbers} numbers, {known} of them in the job{plain}"

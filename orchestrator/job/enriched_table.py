@@ -33,7 +33,7 @@ from orchestrator.master.added_cells import CellAdder, NumberCells, added_header
 from orchestrator.master.enriched_text import field, with_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.csv_rows import TableBlock
     from orchestrator.intake.sources.table_layout import TableLayout
     from orchestrator.intake.sources.unpack import InputContent
+    from orchestrator.intake.sources.xlsx_rows import SheetInPlace
+    from orchestrator.master.enriched_sheet import AddedColumns, SheetRow
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.settings import JobSettings
 
@@ -65,12 +67,16 @@ ENDINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class EnrichReport:
-    """What was written where: rows below the header, the numbers in them, and how many of these the job has."""
+    """What was written where: rows below the header, the numbers in them, and how many of these the job has.
+
+    `is_plain` says that of the look of a workbook's sheet only the formats of cells were kept.
+    """
 
     path: Path
     rows: int
     numbers: int
     known: int
+    is_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,16 +252,20 @@ class _Text:
 
 
 def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
-    """Copy a workbook, with cells added to one sheet of it; raises `UsageError` where that can't be done."""
+    """Copy a workbook, with cells added to one sheet of it; raises `UsageError` where there is no room for them.
+
+    Where nothing can be inserted into the sheet, or a list without a header needs a row for one, that sheet comes back
+    plain: typed cells with their formats, and nothing else of it.
+    """
     from orchestrator.intake.sources.xlsx_rows import MAX_COLUMNS, sheet_in_place  # noqa: PLC0415 - a large library
-    from orchestrator.master.enriched_sheet import AddedColumns, add_columns, rows_of  # noqa: PLC0415
-    from orchestrator.master.zip_writer import ZipWriter  # noqa: PLC0415
+    from orchestrator.master.enriched_sheet import AddedColumns, NotPatchedError, rows_of  # noqa: PLC0415
 
     source = work.options.source
     with sheet_in_place(path, work.options) as sheet:
         head = list(islice(sheet.rows, LOOK_ROWS + 1))
         layout = lay_out(head, work.options)
-        below = head[0 if layout.column.headerless else layout.header + 1 :]
+        headerless = layout.column.headerless
+        below = head[0 if headerless else layout.header + 1 :]
         width = max(len(row) for _, row in head)
         added = []
         while batch := below or list(islice(sheet.rows, BATCH_ROWS)):
@@ -263,27 +273,54 @@ def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
             width = max(width, *(len(row) for _, row in batch))
             cells = [(place, row) for place, (_, row) in enumerate(batch)]
             columns = without_empty([decided(cells, place, work.rules, work.tables) for place in number_places(layout)])
-            lines = [line for line, _ in batch]
+            lines = [line + headerless for line, _ in batch]
             added.append((lines, work.adder.add(np.array(lines), work.number_cells(columns))))
         names, kinds = _added_columns(column_names(layout), work.index, layout.look.headers)
         if width + len(names) > MAX_COLUMNS:
             raise UsageError(f"{source}: there is no room for {len(names)} more columns; save it as .csv")
-        header_row = 0 if layout.column.headerless else head[layout.header][0]
-        rows = (row for lines, cells in added for row in rows_of(lines, cells))
-        with replacing(work.target) as file, ZipWriter(file) as archive:
-            for name in sheet.archive.namelist():
-                if name.endswith("/"):
-                    continue
-                archive.begin(name)
-                with sheet.archive.open(name) as part:
-                    if name == sheet.part:
-                        add_columns(part, archive.write, AddedColumns(width, header_row, names, kinds), rows)
-                    else:
-                        while block := part.read(BLOCK_BYTES):
-                            archive.write(block)
-                archive.end()
-            archive.finish()
-    return EnrichReport(work.target, sum(len(lines) for lines, _ in added), work.adder.numbers, work.adder.known)
+        wanted = AddedColumns(width, 1 if headerless else head[layout.header][0], names, kinds)
+
+        def write(*, is_plain: bool) -> None:
+            rows = (row for lines, cells in added for row in rows_of(lines, cells))
+            _copy_workbook(sheet, work.target, wanted, rows, None if not is_plain else [LINE] * headerless)
+
+        is_plain = headerless
+        try:
+            write(is_plain=is_plain)
+        except NotPatchedError:
+            is_plain = True
+            write(is_plain=is_plain)
+    counts = work.adder.numbers, work.adder.known
+    return EnrichReport(work.target, sum(len(lines) for lines, _ in added), *counts, is_plain=is_plain)
+
+
+def _copy_workbook(
+    sheet: SheetInPlace, target: Path, columns: AddedColumns, rows: Iterable[SheetRow], header: Sequence[str] | None
+) -> None:
+    """Write a workbook anew; with a `header`, which may be empty, its sheet becomes a plain one, below that row."""
+    from orchestrator.master.enriched_sheet import add_columns, write_plain  # noqa: PLC0415 - as above
+    from orchestrator.master.zip_writer import ZipWriter  # noqa: PLC0415
+
+    folder, _, base = sheet.part.rpartition("/")
+    # What the sheet refers to, as tables and drawings: a plain one has none of it.
+    dropped = "" if header is None else f"{folder}/_rels/{base}.rels"
+    with replacing(target) as file, ZipWriter(file) as archive:
+        for name in sheet.archive.namelist():
+            if name.endswith("/") or name == dropped:
+                continue
+            archive.begin(name)
+            with sheet.archive.open(name) as part:
+                if name != sheet.part:
+                    while block := part.read(BLOCK_BYTES):
+                        archive.write(block)
+                elif header is None:
+                    add_columns(part, archive.write, columns, rows)
+                else:
+                    titles = [(1, [(place, 0, "str", name) for place, name in enumerate(header, 1)])] if header else []
+                    below = ((line + len(titles), cells) for line, cells in sheet.plain_rows())
+                    write_plain(archive.write, columns, chain(titles, below), rows)
+            archive.end()
+        archive.finish()
 
 
 def _write_parquet(path: str, work: Enrichment) -> EnrichReport:

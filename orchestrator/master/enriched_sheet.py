@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from xml.parsers import expat
+from xml.sax.saxutils import escape
 
 from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.added_cells import BETWEEN, columns_of
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES: Final = 1 << 20
 _SPANS: Final = re.compile(rb"\s+spans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_RETURN: Final = {"\r": "&#13;"}
 _LETTERS: Final = re.compile(r"[A-Z]+")
 _WIDTH, _WIDEST = 18, 42
 """Characters that an added column shows: its header, within these bounds, beside the arrow of a filter."""
 
 SheetRow = tuple[int, "Sequence[str]"]
 """A row's number, and the texts of its added cells."""
+
+PlainRow = tuple[int, "Sequence[tuple[int, int, str, str]]"]
+"""A row's number, and column, style, type in XML and value of each of its own cells."""
+
+
+class NotPatchedError(ValueError):
+    """Nothing can be inserted into the XML of a sheet: it is in another encoding, or not as sheets are."""
 
 
 class AddedColumns(NamedTuple):
@@ -50,12 +59,47 @@ def add_columns(
 ) -> None:
     """Copy the XML of a sheet and add cells to its rows, which come in the order in which they stand there.
 
-    Raises `ValueError` for XML that this can't be done with.
+    Raises `NotPatchedError` for XML that this can't be done with.
     """
     copy = _Copy(write, columns, iter(rows))
     while block := source.read(_BLOCK_BYTES):
         copy.feed(block)
     copy.finish()
+
+
+def write_plain(
+    write: Callable[[bytes], object], columns: AddedColumns, own: Iterable[PlainRow], rows: Iterable[SheetRow]
+) -> None:
+    """Write the XML of a sheet of nothing but cells: its own ones, typed and with their styles, and the added ones.
+
+    Rows stand in one place at most, in whatever order they come; the names stand in the `header_row`.
+    """
+    added = iter(rows)
+    coming = next(added, None)
+    letters = [column_letters(columns.width + 1 + place) for place in range(len(columns.names))]
+    tag = "c", "v"
+    names = "".join(
+        _added_cell(f"{at}{columns.header_row}", name, CellKind.TEXT, "", tag)
+        for at, name in zip(letters, columns.names, strict=True)
+    )
+    write(
+        '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<worksheet xmlns="http://schemas.openxmlformats.org/'
+        f'spreadsheetml/2006/main"><cols>{_widths(columns, "")}</cols><sheetData>'.encode()
+    )
+    for number, cells in own:
+        text = "".join(
+            f'<c r="{column_letters(column)}{number}" s="{style}" t="{"str" if kind == "s" else kind}">'
+            f"<v>{escaped(value) if kind == 's' else escape(value, _RETURN)}</v></c>"
+            for column, style, kind, value in cells
+        )
+        if number == columns.header_row:
+            text += names
+        elif coming is not None and coming[0] == number:
+            parts = zip(letters, coming[1], columns.kinds, strict=True)
+            text += "".join(_added_cell(f"{at}{number}", value, kind, "", tag) for at, value, kind in parts if value)
+            coming = next(added, None)
+        write(f'<row r="{number}">{text}</row>'.encode())
+    write(b"</sheetData></worksheet>")
 
 
 class _Copy:
@@ -91,13 +135,13 @@ class _Copy:
         self._parse(b"", is_last=True)
         self._pass(self._begin + len(self._held))
         if self._next is not None:
-            raise ValueError("rows are left that the sheet does not have")
+            raise NotPatchedError("rows are left that the sheet does not have")
 
     def _parse(self, block: bytes, *, is_last: bool) -> None:
         try:
             self._parser.Parse(block, is_last)
         except expat.ExpatError as error:
-            raise ValueError("a sheet is no XML") from error
+            raise NotPatchedError("a sheet is no XML") from error
 
     def _pass(self, end: int) -> None:
         self._write(self._held[: end - self._begin])
@@ -117,10 +161,10 @@ class _Copy:
 
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if (encoding or "utf-8").lower() not in {"utf-8", "us-ascii", "ascii"}:
-            raise ValueError("a sheet in another encoding")
+            raise NotPatchedError("a sheet in another encoding")
 
     def _refused(self, *_: object) -> None:
-        raise ValueError("a sheet with a document type")
+        raise NotPatchedError("a sheet with a document type")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         prefix, _, local = name.rpartition(":")
@@ -140,7 +184,9 @@ class _Copy:
                 self._has_columns = True
             case "sheetData" if not self._has_columns:
                 self._pass(self._parser.CurrentByteIndex)
-                self._write(f"<{_named(prefix, 'cols')}>{self._widths(prefix)}</{_named(prefix, 'cols')}>".encode())
+                self._write(
+                    f"<{_named(prefix, 'cols')}>{_widths(self._columns, prefix)}</{_named(prefix, 'cols')}>".encode()
+                )
 
     def _cell(self, attributes: dict[str, str]) -> None:
         place = attributes.get("r")
@@ -156,7 +202,7 @@ class _Copy:
         prefix, _, local = name.rpartition(":")
         if local == "cols" and self._widest <= self._columns.width:
             self._pass(self._parser.CurrentByteIndex)
-            self._write(self._widths(prefix).encode())
+            self._write(_widths(self._columns, prefix).encode())
         elif local == "row":
             self._end_row(prefix)
 
@@ -192,12 +238,13 @@ class _Copy:
         old = self._tag()
         self._write(tag.encode() if old.endswith(b"/>") else tag.replace("/>", ">").encode())
 
-    def _widths(self, prefix: str) -> str:
-        widths = (min(max(len(name) + 3, _WIDTH), _WIDEST) for name in self._columns.names)
-        return "".join(
-            f'<{_named(prefix, "col")} min="{place}" max="{place}" width="{width}" customWidth="1"/>'
-            for place, width in enumerate(widths, self._columns.width + 1)
-        )
+
+def _widths(columns: AddedColumns, prefix: str) -> str:
+    widths = (min(max(len(name) + 3, _WIDTH), _WIDEST) for name in columns.names)
+    return "".join(
+        f'<{_named(prefix, "col")} min="{place}" max="{place}" width="{width}" customWidth="1"/>'
+        for place, width in enumerate(widths, columns.width + 1)
+    )
 
 
 def _tag_end(text: bytes) -> int:
@@ -210,7 +257,7 @@ def _tag_end(text: bytes) -> int:
             quote = sign
         elif sign == ord(">"):
             return place + 1
-    raise ValueError("a tag without end")
+    raise NotPatchedError("a tag without end")
 
 
 def _named(prefix: str, local: str) -> str:

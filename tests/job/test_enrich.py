@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import datetime as dt
 import io
 import json
 import random
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from orchestrator.job.enriched_table import EnrichReport
 from orchestrator.report.printed import summary_text
 from tests.job.conftest import Case
 
+SINCE = dt.datetime(2024, 5, 1, 12)  # noqa: DTZ001 - cells know of no time zones
 REGION = 'job.default_region="CH"'
 REJECTS = (("abc", "not a number"), ("+41 79", "too short"), ("2024-05-01", "a date"))
 
@@ -238,6 +242,106 @@ async def test_a_workbook_keeps_all_that_it_has(done: Case) -> None:
     assert there.dimensions == "A1:I9"
     assert back["Hidden"].sheet_state == "hidden"
     assert back["Hidden"]["A1"].value == "secret"
+
+
+def with_sheet(path: Path, change: Callable[[str], bytes]) -> None:
+    """Write the XML of a workbook's first sheet anew."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    parts[name] = change(parts[name].decode())
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+
+
+async def test_a_sheet_that_nothing_can_be_added_to(done: Case) -> None:
+    """In another encoding, which nobody writes and the reader takes: it comes back plain, with typed cells."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["Our people"])
+    sheet.append(["Name", "Mobile", "Since", "Paid", "Share", "=1"])
+    sheet.append(["Ann & <Bob>", 41790000001, SINCE, True, 12.5, None])
+    sheet["E3"].number_format = "0.0%"
+    sheet["A7"], sheet["B7"] = "_x005F_x0041_", "abc"
+    book.create_sheet("Other")["A1"] = "stays"
+    source, target = done.folder / "crm.xlsx", done.folder / "back.xlsx"
+    book.save(source)
+    with_sheet(source, lambda text: ("<?xml version='1.0' encoding='UTF-16'?>" + text).encode("utf-16"))
+
+    report = await enriched(done, source, target, 'job.sheet="Sheet"', REGION)
+
+    assert report.is_plain
+    back = openpyxl.load_workbook(target)
+    rows = {row[0].row: [one.value for one in row] for row in back["Sheet"].iter_rows()}
+    word = verdicts(done)["+41790000001"]
+    assert rows[1][0] == "Our people"
+    assert rows[2][6:] == ["Mobile.number", "Mobile.instagram", "Mobile.note"]
+    own = ["Ann & <Bob>", 41790000001, SINCE, True, 12.5, None]
+    assert rows[3] == [*own, "+41790000001", word, None]
+    assert rows[7] == ["_x005F_x0041_", "abc", *[None] * 6, "not a number"]
+    assert back["Sheet"]["E3"].number_format == "0.0%"
+    assert back["Other"]["A1"].value == "stays"
+
+
+async def test_a_workbook_without_a_header(done: Case) -> None:
+    """Its one column gets a name like that of a list of lines, and what is added too."""
+    book = openpyxl.Workbook()
+    for number in (41790000001, "+41790000002", "+41790000001"):
+        book.worksheets[0].append([number])
+    source, target = done.folder / "crm.xlsx", done.folder / "back.xlsx"
+    book.save(source)
+
+    report = await enriched(done, source, target, REGION)
+
+    known = verdicts(done)
+    one, two = known["+41790000001"], known["+41790000002"]
+    assert (report.rows, report.is_plain) == (3, True)
+    assert [list(row) for row in openpyxl.load_workbook(target).worksheets[0].iter_rows(values_only=True)] == [
+        ["line", "line.number", "line.instagram", "line.note"],
+        [41790000001, "+41790000001", one, None],
+        ["+41790000002", "+41790000002", two, None],
+        ["+41790000001", "+41790000001", one, "duplicate of row 2"],
+    ]
+
+
+async def test_torn_rows_of_a_csv_file(done: Case) -> None:
+    """Short and long rows, stray quotes, a second header: each stays, and says of its numbers what a list does."""
+    lines = [
+        *("Name,Mobile,Note,Home", "Ann,+41790000001", "Bob,+41790000002,a,+41790000003,+41790000004", "Cy, Dee,+41790000005,x"),
+        *("Name,Mobile,Note,Home", 'Eve,"+41790000006,b,', 'Fay,+41790000007,"c,', 'Gil,+41790000008,d",', "Hal,,,+41790000009"),
+        *("Ivy,+41790000010,,,", ",,,"),
+    ]  # fmt: skip
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_text("\n".join(lines))
+
+    report = await enriched(done, source, target, 'job.column=["Mobile", "Home"]', REGION)
+
+    header, *rows = target.read_text().splitlines()
+    assert [row.startswith(line) for row, line in zip(rows, lines[1:], strict=True)] == [True] * len(rows)
+    assert report.rows == len(rows) - 1
+    names = next(csv.reader([header]))
+    first = names.index("Mobile.number")
+    moved = "a row with more or fewer cells than the first one"
+    found = [row[len(line) :].lstrip(",").split(",") for row, line in zip(rows, lines[1:], strict=True)]
+    assert names[:5] == ["Name", "Mobile", "Note", "Home", ""]
+    assert first == 5
+    numbers = [[cell for cell in row if cell.startswith("+")] for row in found]
+    wanted = [
+        ["+41790000001"],
+        [],
+        [],
+        [],
+        ["+41790000006"],
+        ["+41790000007"],
+        ["+41790000008"],
+        ["+41790000009"],
+        ["+41790000010"],
+        [],
+    ]
+    assert numbers == wanted
+    assert moved in rows[1]
+    assert all("not a number" in row for row in rows[2:4])
 
 
 async def test_a_parquet_file_gets_columns(done: Case) -> None:

@@ -5,17 +5,20 @@ What a hostile workbook does to memory it shall do to a worker process, so this 
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 import zlib
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from lzma import LZMAError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile, ZipFile
 
+from openpyxl.utils.datetime import to_excel
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
@@ -28,7 +31,7 @@ from orchestrator.records import InputAccount, Unread
 from orchestrator.workbooks import declared_sheets, filled_rows, needs_respelling, opened, packed, respelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
 
@@ -78,13 +81,29 @@ def read_workbook(path: str, options: TableOptions, block_bytes: int) -> Iterato
                 yield _declared(declared, filled, sheet.title if sheet else None)
 
 
+class PlainCell(NamedTuple):
+    """A cell without what is around it: its column, from 1, the number of its style, its type in XML, and its value.
+
+    Texts of the type `str` are as the file has them, `_x0041_` for an A; of shared ones, `s`, this is resolved.
+    """
+
+    column: int
+    style: int
+    kind: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True)
 class SheetInPlace:
-    """The sheet of a workbook to be read: its part in `archive`, and its rows that are not blank, with their lines."""
+    """The sheet of a workbook to be read: its part in `archive`, and its rows that are not blank, with their lines.
+
+    `plain_rows` reads them once more, those with but formats among them.
+    """
 
     archive: ZipFile
     part: str
     rows: Iterator[Row]
+    plain_rows: Callable[[], Iterator[tuple[int, list[PlainCell]]]]
 
 
 @contextmanager
@@ -100,7 +119,8 @@ def sheet_in_place(path: str, options: TableOptions) -> Iterator[SheetInPlace]:
                 if sheet is None:
                     raise UsageError(f"{options.source}: {_NO_SHEET}")
                 part: Any = sheet
-                yield SheetInPlace(parts, part._worksheet_path.removeprefix("/"), _rows(sheet))  # noqa: SLF001 - as above
+                name = part._worksheet_path.removeprefix("/")  # noqa: SLF001 - as above
+                yield SheetInPlace(parts, name, _rows(sheet), partial(_plain_rows, sheet))
 
 
 def _parts(archive: ZipFile) -> dict[str, bytes]:
@@ -178,11 +198,45 @@ class _Parser(WorkSheetParser):
             cell["value"] = FaultyCell.of(f"={formula.text or ''}", Reason.FORMULA)
         elif cell["data_type"] == "e" and element.get("t", "n") == "n":
             cell["value"] = float(element.findtext(VALUE_TAG))  # too large for the date that it is marked as
+        cell["is_shared"] = element.get("t") == "s"
         return cell
 
 
 def _rows(sheet: ReadOnlyWorksheet, counted: Counter[str] | None = None) -> Iterator[Row]:
     """Yield the rows that are not blank, with their row numbers; count those that have any value, blank ones too."""
+    for line, cells in _parsed(sheet):
+        row = _row(cells)
+        if counted is not None:
+            counted["filled"] += bool(cells) and any(cell["value"] is not None for cell in cells)
+        if any(map(str.strip, row)):
+            yield line, row
+
+
+def _plain_rows(sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, list[PlainCell]]]:
+    book: Any = sheet.parent
+    for line, cells in _parsed(sheet):
+        filled = (cell for cell in cells if cell["value"] is not None and 0 < cell["column"] <= MAX_COLUMNS)
+        yield line, [_plain_cell(cell, book.epoch) for cell in filled]
+
+
+def _plain_cell(cell: Mapping[str, Any], epoch: dt.datetime) -> PlainCell:
+    value = cell["value"]
+    match value:
+        case bool():
+            kind, text = "b", str(int(value))
+        case int() | float():
+            kind, text = "n", repr(value)
+        case dt.datetime() | dt.date() | dt.time() | dt.timedelta():
+            serial: Any = to_excel(value, epoch)  # type: ignore[no-untyped-call]  # openpyxl has no types there
+            kind, text = "n", repr(serial)
+        case _:
+            of_text = "s" if cell["is_shared"] else "str"
+            kind, text = "e" if cell["data_type"] == "e" else of_text, str(value)
+    return PlainCell(cell["column"], cell["style_id"], kind, text)
+
+
+def _parsed(sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, Sequence[dict[str, Any]]]]:
+    """Yield the rows of a sheet, with their row numbers and their cells as the parser has them."""
     book: Any = sheet.parent
     parts: Any = sheet
     with parts._get_source() as source:  # noqa: SLF001 - see `_Parser`
@@ -197,11 +251,7 @@ def _rows(sheet: ReadOnlyWorksheet, counted: Counter[str] | None = None) -> Iter
         for line, cells in parser.parse():
             if not 0 < line <= MAX_ROWS:
                 raise ValueError("a sheet has no such row")
-            row = _row(cells)
-            if counted is not None:
-                counted["filled"] += bool(cells) and any(cell["value"] is not None for cell in cells)
-            if any(map(str.strip, row)):
-                yield line, row
+            yield line, cells
 
 
 def _row(cells: Sequence[dict[str, Any]]) -> list[str]:
