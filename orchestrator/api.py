@@ -124,6 +124,7 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         config=streams.as_argument(settings.source),
         arguments=job,
         token=report.token,
+        needs_after=not settings.ledger.url,
         sandbox=report.sandbox,
         started_at=last.started_at if last else None,
         ended_at=last.ended_at if last else None,

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import queue
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
+import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,6 +125,10 @@ class Server:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def socket(self) -> Path:
+        return self.folder / f".s.PGSQL.{self.port}"
+
     def url(self, role: str = ROLE, database: str = DATABASE) -> str:
         return f"postgresql://{role}@/{database}?host={self.folder}&port={self.port}"
 
@@ -129,3 +139,122 @@ class Server:
         with psycopg.connect(self.url(role, database), autocommit=True) as connection:
             cursor = connection.execute(statements)
             return cursor.fetchall() if cursor.description else []
+
+
+class Proxy:
+    """Stands between a client and a server's socket: it can be slow, cut what passes it, and let nobody in.
+
+    `cut_at` is the number of the message of a client, counted from 1 on, before which its connection is broken off;
+    with `answer_lost` the server still gets that one and what follows it, and only what it says is lost.
+    """
+
+    def __init__(self, target: Path, *, delay_s: float = 0.0) -> None:
+        self.target = target
+        self.delay_s = delay_s
+        self.cut_at: int | None = None
+        self.answer_lost = False
+        self.closed = False
+        self.messages = 0
+        self._muted = False
+        self._lock = threading.Lock()
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def url(self, role: str = ROLE, database: str = DATABASE) -> str:
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}?sslmode=disable&gssencmode=disable"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server = socket.socket(socket.AF_UNIX)
+            try:
+                if self.closed:
+                    raise ConnectionRefusedError
+                server.connect(str(self.target))
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            self._pairs.append((client, server))
+            for source, sink, of_client in ((client, server, True), (server, client, False)):
+                passed: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+                for work in (partial(self._take, source, passed, of_client), partial(self._give, sink, source, passed)):
+                    thread = threading.Thread(target=work, daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
+
+    def _take(self, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]], of_client: bool) -> None:  # noqa: FBT001
+        try:
+            self._pass_on(source, passed, of_client=of_client)
+        finally:
+            passed.put((0.0, b""))
+
+    def _pass_on(
+        self, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]], *, of_client: bool
+    ) -> None:
+        while True:
+            try:
+                data = source.recv(1 << 16)
+            except OSError:
+                data = b""
+            if data and of_client:
+                with self._lock:
+                    self.messages += 1
+                    is_cut = self.cut_at is not None and self.messages >= self.cut_at
+                    if is_cut:
+                        self.cut_at = None
+                if is_cut and not self.answer_lost:
+                    self.cut()
+                    return
+                if is_cut:
+                    self._muted = True
+                    timer = threading.Timer(0.5, self.cut)
+                    self._threads.append(timer)
+                    timer.start()
+            if data and self._muted and not of_client:
+                continue
+            if not data:
+                return
+            passed.put((time.monotonic() + self.delay_s / 2, data))
+
+    @staticmethod
+    def _give(sink: socket.socket, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]]) -> None:
+        while True:
+            due, data = passed.get()
+            wait_s = due - time.monotonic()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            try:
+                if not data:
+                    raise OSError
+                sink.sendall(data)
+            except OSError:
+                for one in (sink, source):
+                    with suppress(OSError):
+                        one.shutdown(socket.SHUT_RDWR)
+                return
+
+    def cut(self) -> None:
+        """Break off every connection."""
+        self._muted = False
+        for pair in self._pairs:
+            for one in pair:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(5)
+        for pair in self._pairs:
+            for one in pair:
+                one.close()

@@ -44,7 +44,8 @@ def tell_refused(code: int, reason: str) -> None:
     "--after",
     callback=token,
     metavar="TOKEN",
-    help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run.',
+    help='Refuse a ledger that is missing or older than summary.json said with "after"; 0 or nothing is a first run. '
+    "Needless with [ledger] url.",
 )
 @click.option("--trial", is_flag=True, help="Stop once the trial is read, and say what the rest would cost and take.")
 @click.option(

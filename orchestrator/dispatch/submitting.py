@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, assert_never
 from orchestrator.dispatch.caution import SubmitOutcome
 from orchestrator.dispatch.places import NotNowError
 from orchestrator.dispatch.watching import PollWhenDue, Watch
-from orchestrator.errors import BudgetError, StorageError
+from orchestrator.errors import BudgetError, LeaseLostError, StorageError
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.logger import log
 from orchestrator.tasks import State
@@ -117,6 +117,9 @@ class Submitter:
                 task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name
             )
         )
+        if not self._context.ledger.holds:
+            # Frozen between the commit and now, for longer than the lease: another coordinator holds this task by now.
+            raise LeaseLostError(f"{task.key}: this run was asleep for too long; run the same command again")
         attempt.released_at = self._context.now
 
     async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:

@@ -447,6 +447,7 @@ class _Run:
             arguments=job_arguments(self._settings),
             options=self._options.to_repeat(extended=self._planned),
             token=ledger.runs.token,
+            needs_after=not self._settings.ledger.url,
             sandbox=not ledger.platforms.made_up().isdisjoint(self._settings.platforms),
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,

@@ -104,7 +104,8 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
 
     Raises `LockedError` when its holder is alive: while this one waits, the database has heard of it.
     """
-    line.plainly(_ADD, (database.job,))
+    if look(line, database.job) is None:  # else this would wait for whoever has the row, with no end
+        line.transact([(_ADD, (database.job,))])
     first: Seen | None = None
     while True:
         seen = look(line, database.job)
@@ -169,13 +170,14 @@ def failed_over(database: Database, before: int, where: tuple[str, int]) -> str:
 
 def renew(line: Line, lease: Lease, database: Database) -> None:
     """Tell the database that this coordinator lives; raises `LeaseLostError` when another one has the lease."""
-    if not line.plainly(_RENEW, (lease.job, lease.epoch)):
+    (renewed,) = line.transact([(_RENEW, (lease.job, lease.epoch))])
+    if not renewed:
         raise lost(database)
 
 
 def end(line: Line, lease: Lease) -> None:
     """Give the lease back, so that nobody has to wait for it."""
-    line.plainly(_END, (lease.job, lease.epoch))
+    line.transact([(_END, (lease.job, lease.epoch))])
 
 
 def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Lease, bool]:

@@ -369,10 +369,10 @@ class PostgreSQL(Connection):
             if not self._line.is_open:
                 self._reconnected(self._lease, self._lease.position)
             leases.renew(self._line, self._lease, self._database)
-        except LineLostError:
-            pass  # the next commit, or the next of these, connects anew
-        except StorageError as error:
+        except LeaseLostError as error:
             self._broken = error
+        except (LineLostError, StorageError):
+            pass  # the next commit, or the next of these, tries again
         else:
             self._heard_at = asked
 

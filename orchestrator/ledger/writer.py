@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from orchestrator.errors import StorageError
+from orchestrator.errors import LeaseLostError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ class LedgerWriter:
 
     async def _ask(self, change: Callable[[Ledger], T], *, small: bool) -> T:
         if self._broken:
-            raise StorageError(str(self._broken)) from self._broken
+            raise _again(self._broken) from self._broken
         if self._closed:
             raise RuntimeError("the ledger's writer is closed")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -66,6 +66,11 @@ class LedgerWriter:
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         return cast("T", await future)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else can have taken the job over by now: a process may have been asleep since its commit."""
+        return self._ledger.connection.holds
 
     async def close(self) -> None:
         """Wait for what was asked for, then stop the thread. The ledger itself stays open.
@@ -115,7 +120,12 @@ class LedgerWriter:
         futures += [asked.future for asked in self._waiting]
         self._waiting = []
         for future in futures:
-            _settle(future, StorageError(str(self._broken)))
+            _settle(future, _again(self._broken))
+
+
+def _again(error: StorageError) -> StorageError:
+    """Return an error to be raised once more: whoever lost the job to another one has to say so."""
+    return LeaseLostError(str(error)) if isinstance(error, LeaseLostError) else StorageError(str(error))
 
 
 def _settle(future: asyncio.Future[Any], outcome: object) -> None:

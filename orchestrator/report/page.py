@@ -105,6 +105,7 @@ def _gathered(order: PageOrder, ledger: Ledger) -> PageSources:
         failed=first(State.FAILED),
         decided=ledger.tasks.decided(serial=ledger.runs.serial),
         course=ledger.tasks.course(COURSE_PARTS),
+        needs_after=order.place.database is None,
         files=list(_files(order.place.directory)),
     )
 
@@ -121,6 +122,7 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
         config=order.config,
         arguments=order.arguments,
         token=ledger.runs.token,
+        needs_after=order.place.database is None,
         sandbox=not ledger.platforms.made_up().isdisjoint(order.platforms),
         started_at=last.started_at if last else None,
         ended_at=last.ended_at if last else None,

@@ -27,7 +27,7 @@ from orchestrator.jobdir.verdict_words import (
 from orchestrator.redact import Redactor, mask_numbers, printable
 from orchestrator.report import plots
 from orchestrator.report.printed import count, duration, money, size
-from orchestrator.report.summary import utc
+from orchestrator.report.summary import after_argument, utc
 from orchestrator.report.ways_out import decided_task, waiting_task
 from orchestrator.tasks import HELD, State
 
@@ -88,6 +88,13 @@ class PageSources:
     decided: Sequence[Task] = ()
     course: Sequence[Passage] = ()
     files: Sequence[tuple[str, int]] = ()
+    needs_after: bool = True
+
+    @property
+    def run(self) -> str:
+        """The command of the next run, where the summary has none."""
+        after = after_argument(self.summary["after"], needed=self.needs_after)
+        return f"orchestrator run {self.arguments}{after}"
 
 
 def clean(text: object) -> str:
@@ -158,9 +165,10 @@ def _standing(sources: PageSources) -> dict[str, Any]:
 
 
 def _running_steps(sources: PageSources) -> list[dict[str, str]]:
-    again = f"orchestrator run {sources.arguments} --after {sources.summary['after']}"
     steps = [
-        _step("Nothing, while it runs: this page is renewed from time to time. If the run was killed, go on:", again)
+        _step(
+            "Nothing, while it runs: this page is renewed from time to time. If the run was killed, go on:", sources.run
+        )
     ]
     if held := _tasks_in(sources, *HELD):
         steps.append(
@@ -177,7 +185,7 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
     summary, arguments = sources.summary, sources.arguments
     held, failed = _tasks_in(sources, *HELD), _tasks_in(sources, State.FAILED)
     found = _RUN.search(summary["next"])
-    again = found[0] if found else f"orchestrator run {arguments} --after {summary['after']}"
+    again = found[0] if found else sources.run
     unanswered = sum(entry["verdicts"].get(UNANSWERED, 0) for entry in summary["platforms"].values())
     waits = len(sources.decided) or _tasks_in(sources, State.PLANNED)
     match ExitCode(summary["exit_code"]):

@@ -221,7 +221,8 @@ class RunFacts:
     what the next run is to have behind that; `token` says how far the ledger is. `needed_usd` is the max_cost that
     would do after exit code 5. `exit_code` is None while the run lasts; serial 0 and `started_at` None mean that there
     was no run yet. `planned_usd` is what the tasks that are still to be sent will cost, by platform, None without a
-    price; `warning` is what the money that is spent gives reason for.
+    price; `warning` is what the money that is spent gives reason for. `needs_after` is false of a ledger in a database:
+    of that nobody has an older copy by mistake.
     """
 
     job: str
@@ -241,6 +242,12 @@ class RunFacts:
     needed_usd: float | None = None
     planned_usd: Mapping[str, float | None] = field(default_factory=dict)
     warning: str = ""
+    needs_after: bool = True
+
+
+def after_argument(token: object, *, needed: bool) -> str:
+    """Return the argument that has the next run refuse an older copy of the ledger, where there can be one."""
+    return f" --after {token}" if needed else ""
 
 
 def build(
@@ -399,8 +406,9 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         return ""
     standings = list(standings)
     stopped = facts.exit_code is ExitCode.HELD and not any(standing.held for standing in standings)
+    after = after_argument(facts.token, needed=facts.needs_after)
     return (_STOPPED if stopped else _NEXT[facts.exit_code]).format(
-        again=f"orchestrator run {facts.arguments}{facts.options} --after {facts.token}",
+        again=f"orchestrator run {facts.arguments}{facts.options}{after}",
         arguments=facts.arguments,
         config=facts.config,
         held=_tasks(sum(standing.held for standing in standings)),

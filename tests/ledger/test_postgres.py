@@ -1,0 +1,423 @@
+"""A ledger in a database whose connections break, whose server dies, and whose coordinators come back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import LeaseLostError, LockedError, StorageError, UsageError
+from orchestrator.ledger import Database, Ledger
+from orchestrator.ledger import lease as leases
+from orchestrator.ledger import postgres as postgres_module
+from orchestrator.ledger.postgres import PostgreSQL, has_job
+from orchestrator.records import Plan
+from orchestrator.tasks import State, TaskKey
+from tests.conftest import Child
+from tests.ledgers import everything, new_job, postgres_of, reader_of
+from tests.postgres import Proxy, Server
+
+MakePlan = Callable[..., Plan]
+
+
+def release(chunk: int) -> Callable[[Ledger], None]:
+    key = TaskKey("instagram", chunk)
+    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+
+
+def released(ledger: Ledger) -> list[int]:
+    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
+
+
+@pytest.fixture
+def proxy(postgres: Server) -> Iterator[Proxy]:
+    made = Proxy(postgres.socket)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def begun(postgres: Server, make_plan: MakePlan) -> Database:
+    """Give a job that is planned in a database, and whose lease is free."""
+    database = new_job(postgres, lease_s=2.0)
+    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(make_plan(40)))
+    return database
+
+
+# --- what is committed -----------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_breaks_at_any_message(begun: Database, proxy: Proxy) -> None:
+    """Whatever is lost, a question or its answer: the change has happened once when it returns, and never in part."""
+    happened: list[int] = []
+    with Ledger(PostgreSQL.open(replace(begun, url=proxy.url()))) as ledger:
+        for answer_lost in (False, True):
+            for message in range(1, 6):
+                proxy.answer_lost = answer_lost
+                proxy.cut_at = proxy.messages + message
+                chunk = len(happened) + 1
+                ledger.change(release(chunk))
+                happened.append(chunk)
+                proxy.cut_at = None
+                with reader_of(ledger) as reader:
+                    assert everything(reader) == everything(ledger)
+                    assert released(reader) == happened
+
+
+def test_a_commit_whose_answer_was_lost_is_looked_up(
+    begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has happened, so it is not sent again; and the epoch has risen, so that nothing older can follow."""
+    looked: list[bool] = []
+    settle = leases.settle
+
+    def watched(*arguments: Any) -> Any:
+        lease, found = settle(*arguments)
+        looked.append(found)
+        return lease, found
+
+    monkeypatch.setattr(leases, "settle", watched)
+    with Ledger(PostgreSQL.open(replace(begun, url=proxy.url()))) as ledger:
+        before = postgres_of(ledger)._lease
+        proxy.answer_lost, proxy.cut_at = True, proxy.messages + 1
+        ledger.change(release(1))
+        after = postgres_of(ledger)._lease
+        assert before is not None
+        assert after is not None
+        assert (looked, after.epoch, after.position) == ([True], before.epoch + 1, before.position + 1)
+
+
+def test_a_database_out_of_reach_ends_the_run(begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody could look up is never taken for done, nor done anew: the ledger takes nothing more."""
+    monkeypatch.setattr(postgres_module, "PATIENCE_LEASES", 0.2)
+    with Ledger(PostgreSQL.open(replace(begun, url=proxy.url()))) as ledger:
+        proxy.closed = True
+        proxy.cut()
+        with pytest.raises(StorageError, match=r"out of reach: .*run the same command again$"):
+            ledger.change(release(1))
+        proxy.closed = False
+        with pytest.raises(StorageError, match="out of reach"):
+            ledger.change(release(2))
+        assert not postgres_of(ledger).holds
+        assert released(ledger) == []
+    with Ledger(PostgreSQL.open_to_read(begun)) as reader:
+        assert released(reader) == []
+
+
+def test_a_server_that_is_killed_and_comes_back(make_plan: MakePlan) -> None:
+    """A crash of the server is a break in the line: what it had acknowledged is there, and the run goes on."""
+    server = Server()
+    try:
+        server.make()
+        with Ledger(PostgreSQL.create(new_job(server), "job-1")) as ledger:
+            ledger.change(lambda it: it.plan.replace(make_plan(10)))
+            for chunk in (1, 2):
+                ledger.change(release(chunk))
+                server.stop(signal.SIGQUIT)
+                server.start()
+            ledger.change(release(3))
+            with reader_of(ledger) as reader:
+                assert released(reader) == [1, 2, 3]
+    finally:
+        server.remove()
+
+
+def test_a_database_that_takes_no_changes(begun: Database, postgres: Server) -> None:
+    """Nothing of the change has happened, and the message says what to do; once it takes them again, all goes on."""
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        postgres.sql("ALTER ROLE orchestrator SET default_transaction_read_only = on")
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'orchestrator'")
+        with pytest.raises(StorageError, match=r"read-only transaction; have the server take changes"):
+            ledger.change(release(1))
+        postgres.sql("ALTER ROLE orchestrator RESET default_transaction_read_only")
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        assert released(ledger) == []
+        ledger.change(release(1))
+        assert released(ledger) == [1]
+
+
+# --- the lease -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_alive_is_not_taken_over(begun: Database) -> None:
+    """Whoever comes second hears of it within the lease's time, and who it is."""
+    with Ledger(PostgreSQL.open(begun)):
+        began = time.monotonic()
+        with pytest.raises(LockedError, match=rf"another run holds this job \(process {os.getpid()} on "):
+            PostgreSQL.open(begun)
+        assert time.monotonic() - began < 2 * begun.lease_s
+
+
+def test_a_run_that_has_ended_is_not_waited_for(begun: Database) -> None:
+    """It gives its lease back."""
+    heard: list[str] = []
+    with Ledger(PostgreSQL.open(begun, heard.append)):
+        pass
+    with Ledger(PostgreSQL.open(begun, heard.append)):
+        pass
+    assert heard == []
+
+
+HOLDER = """
+import sys
+from orchestrator.ledger.database import Database
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.postgres import PostgreSQL
+from orchestrator.tasks import TaskKey
+
+def release(chunk):
+    return lambda it: it.transitions.release(TaskKey("instagram", chunk), cost_nano=1, max_cost_nano=None, at=1.0)
+
+ledger = Ledger(PostgreSQL.open(Database(sys.argv[1], sys.argv[2], lease_s=float(sys.argv[3]))))
+for chunk in map(int, sys.stdin):
+    try:
+        ledger.change(release(chunk))
+        print("released", flush=True)
+    except Exception as error:
+        print(type(error).__name__, ledger.connection.holds, flush=True)
+"""
+
+
+def ask(child: subprocess.Popen[str], chunk: int) -> str:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(f"{chunk}\n")
+    child.stdin.flush()
+    return child.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_run_that_died_or_froze_is_taken_over(begun: Database, start_child: Child, end: signal.Signals) -> None:
+    """The next one waits for the lease; the first, woken, can commit nothing, and knows it."""
+    holder = start_child(HOLDER, begun.url, begun.job, begun.lease_s)
+    assert ask(holder, 1) == "released"
+    holder.send_signal(end)
+    heard: list[str] = []
+    began = time.monotonic()
+    with Ledger(PostgreSQL.open(begun, heard.append)) as ledger:
+        assert time.monotonic() - began < 3 * begun.lease_s
+        assert heard[0].startswith("waiting for up to ")
+        assert released(ledger) == [1]
+        ledger.change(lambda it: it.begin_run(at=2.0, host="there", pid=2))
+        if end is signal.SIGSTOP:
+            holder.send_signal(signal.SIGCONT)
+            assert ask(holder, 2) == "LeaseLostError False"
+            assert ask(holder, 3) == "LeaseLostError False"
+        assert released(ledger) == []
+        assert [task.key.chunk for task in ledger.tasks.select(State.IN_DOUBT)] == [1]
+
+
+def test_a_run_that_froze_in_the_middle_of_a_commit(begun: Database, postgres: Server) -> None:
+    """Its transaction holds the lease's row; it is ended, and not waited for."""
+    import psycopg  # noqa: PLC0415 - its extra may be missing
+
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        lease = postgres_of(ledger)._lease
+        postgres_of(ledger)._broken = StorageError("frozen")  # so it neither renews nor ends the lease
+        assert lease is not None
+        frozen = psycopg.connect(begun.url)
+        statement, values = lease.fence(lease.position + 1)
+        frozen.execute(statement, values)
+        began = time.monotonic()
+        with Ledger(PostgreSQL.open(begun)) as other:
+            assert time.monotonic() - began < 4 * begun.lease_s
+            other.change(release(1))
+        with pytest.raises(psycopg.OperationalError):
+            frozen.commit()
+        frozen.close()
+
+
+def test_what_a_run_had_on_its_way_comes_too_late(begun: Database) -> None:
+    """A fence of an earlier epoch, or of another position, fails, and all of its transaction with it."""
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        connection = postgres_of(ledger)
+        lease = connection._lease
+        assert lease is not None
+        for wrong in (lease._replace(epoch=lease.epoch - 1), lease._replace(position=lease.position - 1)):
+            with connection._lock, pytest.raises(LeaseLostError, match="another coordinator has taken this job over"):
+                connection._line.transact([wrong.fence(lease.position + 1)])
+        ledger.change(release(1))
+        assert released(ledger) == [1]
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def test_a_failover_that_may_lack_commits(make_plan: MakePlan) -> None:
+    """On another timeline a run stops; a later one goes on only when a person says which timeline was looked into."""
+    server, copy = Server(), Server()
+    try:
+        server.make()
+        database = replace(new_job(server), lease_s=1.0)
+        with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+            ledger.change(lambda it: it.plan.replace(make_plan(10)))
+            copied_from(server, copy)
+            ledger.change(release(1))  # the copy never hears of it
+            server.stop(signal.SIGQUIT)
+            copy.start()
+            copy.command("pg_ctl", "promote", "-w", "-D", copy.data)
+            server.socket.unlink(missing_ok=True)
+            server.socket.symlink_to(copy.socket)
+            with pytest.raises(StorageError, match=r"failed over in the middle of a run \(timeline 1 → 2\)"):
+                ledger.change(release(2))
+        with pytest.raises(StorageError, match=r"--set ledger.timeline=2 says that you have"):
+            PostgreSQL.open(database)
+        with Ledger(PostgreSQL.open(replace(database, timeline=2))) as ledger:
+            assert released(ledger) == []
+            ledger.change(release(3))
+        with Ledger(PostgreSQL.open(database)) as ledger:
+            assert released(ledger) == [3]
+    finally:
+        server.remove()
+        copy.remove()
+
+
+def copied_from(server: Server, copy: Server) -> None:
+    """Make a standby that follows nobody: it has what the server has at this moment."""
+    if who := server._as_whom:
+        os.chown(copy.folder, who["user"], who["group"])
+    server.command(
+        "pg_basebackup", "-h", server.folder, "-p", str(server.port), "-U", "postgres", "-D", copy.data, "--no-sync",
+        "-X", "stream", "-c", "fast",
+    )  # fmt: skip
+    (copy.data / "standby.signal").touch()
+
+
+@pytest.fixture
+def pooler(postgres: Server) -> Iterator[Path]:
+    """Start a PgBouncer that hands every transaction to another backend; skip where none is installed."""
+    import shutil  # noqa: PLC0415
+
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(program).exists():
+        pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+    folder = postgres.folder / "pooler"
+    folder.mkdir()
+    (folder / "users").write_text('"orchestrator" ""\n')
+    settings = {
+        "pool_mode": "transaction",
+        "listen_addr": "",
+        "listen_port": "6432",
+        "unix_socket_dir": folder,
+        "auth_type": "trust",
+        "auth_file": folder / "users",
+        "server_round_robin": "1",
+        "min_pool_size": "3",
+        "logfile": folder / "log",
+    }
+    databases = f"[databases]\njobs = host={postgres.folder} port={postgres.port} dbname=jobs\n[pgbouncer]\n"
+    (folder / "ini").write_text(databases + "".join(f"{name} = {value}\n" for name, value in settings.items()))
+    who = postgres._as_whom
+    for path in (folder, *folder.iterdir()):
+        if who:
+            os.chown(path, who["user"], who["group"])
+    process = subprocess.Popen([program, "-q", folder / "ini"], cwd="/", **who)  # noqa: S603 - the pooler
+    for _ in range(200):
+        if (folder / ".s.PGSQL.6432").exists():
+            break
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    yield folder
+    process.kill()
+    process.wait()
+    shutil.rmtree(folder)
+
+
+def test_behind_a_pooler(begun: Database, pooler: Path) -> None:
+    """Each transaction may reach another backend: nothing of a session is relied on."""
+    database = replace(begun, url=f"postgresql://orchestrator@/jobs?host={pooler}&port=6432")
+    with Ledger(PostgreSQL.open(database)) as ledger:
+        for chunk in range(1, 21):
+            ledger.change(release(chunk))
+            with reader_of(ledger) as reader:
+                assert released(reader) == list(range(1, chunk + 1))
+        with pytest.raises(LockedError):
+            PostgreSQL.open(database)
+
+
+# --- whose it is -----------------------------------------------------------------------------------------------------
+
+
+def test_events_are_append_only_there_as_well(begun: Database, postgres: Server) -> None:
+    """No statement takes one away or says another thing, TRUNCATE included; its owner's neither."""
+    import psycopg  # noqa: PLC0415 - its extra may be missing
+
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        ledger.change(release(1))
+    for statement in (
+        "DELETE FROM numbercheck.events",
+        "UPDATE numbercheck.events SET detail = 'x'",
+        "UPDATE numbercheck.events SET chunk = chunk + 1",
+        "TRUNCATE numbercheck.events",
+    ):
+        with pytest.raises(psycopg.errors.RaiseException, match="events are append-only"):
+            postgres.sql(statement, role="orchestrator")
+
+
+def test_jobs_share_a_database(postgres: Server, make_plan: MakePlan) -> None:
+    """Each has its own ledger, whatever the others do."""
+    one, other = new_job(postgres), new_job(postgres)
+    with Ledger(PostgreSQL.create(one, "job-1")) as first, Ledger(PostgreSQL.create(other, "job-2")) as second:
+        for ledger in (first, second):
+            ledger.change(lambda it: it.plan.replace(make_plan()))
+        first.change(release(1))
+        second.change(release(2))
+        for ledger, chunks in ((first, [1]), (second, [2])):
+            with reader_of(ledger) as reader:
+                assert (reader.runs.job_id, released(reader)) == (ledger.runs.job_id, chunks)
+        assert (has_job(one), has_job(replace(one, job="nobody's"))) == (True, False)
+
+
+def test_a_role_that_may_do_no_more(postgres: Server) -> None:
+    """One that owns our schema alone needs no right in the database; without either, the message says what it lacks."""
+    postgres.sql("CREATE DATABASE narrow", database="postgres")
+    postgres.sql("CREATE ROLE narrow LOGIN", database="postgres")
+    database = Database(postgres.url("narrow", "narrow"), "spring")
+    with pytest.raises(StorageError, match="permission denied for database narrow; see orchestrator help postgres"):
+        PostgreSQL.create(database, "job-1")
+    postgres.sql("CREATE SCHEMA numbercheck AUTHORIZATION narrow", database="narrow")
+    PostgreSQL.create(database, "job-1").close()
+    assert has_job(database)
+
+
+def test_tables_of_an_earlier_release(postgres: Server, make_plan: MakePlan) -> None:
+    """What they lack is added to them, once, and what they hold stays; those of a later release are left alone."""
+    postgres.sql("CREATE DATABASE earlier OWNER orchestrator", database="postgres")
+    database = Database(postgres.url(database="earlier"), "spring")
+    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(make_plan()))
+        now = everything(ledger)
+    for statement in (
+        "ALTER TABLE numbercheck.tasks DROP COLUMN failures",
+        "DROP TABLE numbercheck.quarantine",
+        "UPDATE numbercheck.schema_version SET version = 1",
+    ):
+        postgres.sql(statement, database="earlier")
+    with Ledger(PostgreSQL.open(database)) as ledger:
+        assert everything(ledger) == now
+        ledger.change(release(1))
+    postgres.sql("UPDATE numbercheck.schema_version SET version = 99", database="earlier")
+    with pytest.raises(StorageError, match="have version 99, this program knows 2; go on with the release"):
+        PostgreSQL.open(database)
+
+
+def test_a_password_stays_out_of_what_is_said(postgres: Server) -> None:
+    """It is handed to the library alone: no message and no representation has it."""
+    database = replace(new_job(postgres), url="postgresql://nobody@/jobs?host=/nonexistent", password="s3cret-word")
+    with pytest.raises(StorageError, match="out of reach") as caught:
+        PostgreSQL.create(database, "job-1")
+    assert "s3cret" not in f"{caught.value} {database!r} {database}"
+
+
+def test_a_url_that_the_library_does_not_understand(postgres: Server) -> None:
+    """The message names the key."""
+    with pytest.raises(UsageError, match=r"^\[ledger\] url: .*nonsense"):
+        PostgreSQL.create(Database("postgresql://db/jobs?nonsense=1", "spring"), "job-1")
