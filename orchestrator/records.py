@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.tasks import HELD, UNFINISHED, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from orchestrator.tasks import TaskKey
 
@@ -59,8 +59,9 @@ class Chunk:
     One for all platforms (`only` is None) has the rows `first_row` to `first_row + rows - 1`, counted without those of
     the trial, which come first: `jobdir.list_rows` says where in the list that is. `columns_sha256` is of the file of
     its kept columns, "" where it has none or an earlier version planned it. The rows of the trial, from anywhere in the
-    list, are packed in `places`. One for a single platform comes from `retry`; its rows, anywhere in the list, stand in
-    a file beside the chunk's, and packed in `places`.
+    list, are packed in `places`. One for a single platform has what `retry` asks again, or what is left to ask where
+    verdicts were taken from earlier jobs; its rows, anywhere in the list, stand in a file beside the chunk's, and
+    packed in `places`. `is_trial` tells of such a one that it is its platform's trial.
     """
 
     chunk: int
@@ -71,6 +72,7 @@ class Chunk:
     only: str | None = None
     columns_sha256: str = ""
     places: bytes | None = None
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +151,70 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """What was taken from earlier jobs for a chunk: its `cells`, as `pack_reused` packs them, and their `sums`."""
+
+    chunk: int
+    cells: bytes
+    sums: ReusedSums
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A platform that is not asked for all of some chunks: what was taken for them, and `chunks` with the rest.
+
+    Its tasks for the chunks themselves are skipped.
+    """
+
+    platform: PlannedPlatform
+    reused: Iterable[Reused]
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReusedSums:
+    """How many yes and no were taken from earlier jobs, and when the oldest was checked, in s since the epoch.
+
+    `asked_again` are further ones that were known as well, and fill a file that would else be too short. `tasks` with
+    `rows` are those for chunks that are not sent, as they are known, or asked for in other chunks.
+    """
+
+    yes: int = 0
+    no: int = 0
+    asked_again: int = 0
+    oldest: int | None = None
+    tasks: int = 0
+    rows: int = 0
+
+    @property
+    def numbers(self) -> int:
+        """How many verdicts were taken."""
+        return self.yes + self.no
+
+    def __add__(self, other: ReusedSums) -> ReusedSums:
+        return ReusedSums(
+            yes=self.yes + other.yes,
+            no=self.no + other.no,
+            asked_again=self.asked_again + other.asked_again,
+            oldest=min((at for at in (self.oldest, other.oldest) if at is not None), default=None),
+            tasks=self.tasks + other.tasks,
+            rows=self.rows + other.rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """A list, cut into chunks, for some platforms. `reading` is what may not change once the job has begun."""
+    """A list, cut into chunks, for some platforms. `reading` is what may not change once the job has begun.
+
+    `selections` are of platforms that are not asked for all of it.
+    """
 
     name: str
     reading: Mapping[str, object]
     listed: Listed
     chunks: tuple[Chunk, ...]
     platforms: tuple[PlannedPlatform, ...]
+    selections: tuple[Selection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +329,7 @@ class Standing:
 
     `submits` and `cost_nano` (1e-9 USD) count what the vendor may have charged: refused and put-off submits are free.
     `generations` has the money of each generation of which anything was sent, and `other_currencies` are those in which
-    the vendor told amounts that were not added.
+    the vendor told amounts that were not added. What was `reused` is not among the tasks.
     """
 
     platform: str
@@ -283,6 +341,7 @@ class Standing:
     cost_nano: int
     generations: Mapping[int, Money] = field(default_factory=dict)
     other_currencies: tuple[str, ...] = ()
+    reused: ReusedSums = ReusedSums()
 
     @property
     def money(self) -> Money:

@@ -185,6 +185,22 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseSettings:
+    """Directories (absolute paths or globs) of jobs whose yes and no are taken, and for how many days these count."""
+
+    jobs: tuple[str, ...] = ()
+    days: Positive = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseDays:
+    """`days` as a table: for how many days a yes counts, and a no."""
+
+    yes: Positive = 30.0
+    no: Positive = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
     """What the master is written as. `keep_columns` is true for all other columns of an input table, or their names.
 
@@ -249,7 +265,8 @@ class SandboxSettings:
 class Settings:
     """One job's whole configuration; platforms stand in the order of the file, which is the master's.
 
-    `overrides` are those of the command line; `AS_BEFORE` stands for a value that is secret.
+    `reuse_days` is what `[reuse] days` means for each verdict. `overrides` are those of the command line; `AS_BEFORE`
+    stands for a value that is secret.
     """
 
     source: Path
@@ -259,6 +276,8 @@ class Settings:
     polling: PollingSettings
     backoff: BackoffSettings
     budget: BudgetSettings
+    reuse: ReuseSettings
+    reuse_days: ReuseDays
     output: OutputSettings
     notify: NotifySettings
     workers: WorkersSettings

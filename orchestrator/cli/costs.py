@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.report.printed import count, duration, money, without_zeros
+from orchestrator.report.summary import reused_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.job.budget import PlannedCost
 
@@ -22,9 +23,21 @@ def costs_content(platforms: Iterable[PlannedCost]) -> dict[str, Any]:
             "skipped": p.skipped,
             "price_per_10000": p.price_per_10000,
             "cost": p.cost_usd,
+            **({"reused": reused_content(p.reused), "saved": p.saved_usd} if p.reused.tasks else {}),
         }
         for p in platforms
     }
+
+
+def _reused(platforms: Mapping[str, Any]) -> Iterator[str]:
+    for name, costs in platforms.items():
+        if (reused := costs.get("reused")) is None:
+            continue
+        saved = "" if costs["saved"] is None else f", which saves {money(costs['saved'])}"
+        oldest = "" if reused["oldest"] is None else f" (the oldest of {reused['oldest'][:10]})"
+        yield f"{name}: {count(reused['numbers'])} numbers are known from earlier jobs{oldest}{saved}"
+        if again := reused["asked_again"]:
+            yield f"{name}: {count(again)} more, the oldest, are asked again, as it takes no file that is shorter"
 
 
 def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
@@ -43,6 +56,6 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
         for name, costs in plan["platforms"].items()
     ]
     header = ("platform", "tasks", "numbers", "billed", "skipped", "per 10,000", "cost", "takes")
-    body = without_zeros(header, rows, width)
+    body = [*without_zeros(header, rows, width), *_reused(plan["platforms"])]
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
     return [*body, f"planned cost {money(plan['cost'])}, {limit}"]

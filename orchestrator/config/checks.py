@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.jobdir.layout import list_name
+from orchestrator.jobdir.verdict_words import CHECKED_AT
 from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.vendor_api.paid_calls import call_of
 from orchestrator.vendor_api.platforms import KNOWN
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.config.draft import Draft
-    from orchestrator.settings import NotifySettings, OutputSettings
+    from orchestrator.settings import NotifySettings, OutputSettings, ReuseSettings
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -115,6 +116,15 @@ def check_output(draft: Draft, output: OutputSettings) -> None:
     _check_once(draft, ("output", "lists"), list(map(list_name, output.lists)), "verdict")
     if not isinstance(output.keep_columns, bool):
         _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
+
+
+def check_reuse(draft: Draft, reuse: ReuseSettings, platforms: dict[str, PlatformSettings]) -> None:
+    """Check that no job is named twice, and that the column of when verdicts were checked has its name for itself."""
+    _check_once(draft, ("reuse", "jobs"), reuse.jobs, "job")
+    for name, platform in platforms.items():
+        if reuse.jobs and CHECKED_AT in map(str.casefold, platform.extra_columns):
+            text = f"expected other columns: with [reuse], {CHECKED_AT} is when a verdict was checked"
+            draft.say(("platforms", name, "extra_columns"), text)
 
 
 def check_notify(draft: Draft, notify: NotifySettings) -> None:

@@ -72,6 +72,14 @@ def platform_table(draft: Draft, name: str) -> tuple[dict[str, Any], list[str]]:
     return merged, missing
 
 
+def reuse_table(draft: Draft) -> dict[str, Any]:
+    """Return `[reuse]` with absolute paths; a word alone is a list of one."""
+    table = dict(draft.table("reuse"))
+    if isinstance(table.get("jobs"), list):
+        table["jobs"] = [_resolved_input(draft.path.absolute().parent, text) for text in table["jobs"]]
+    return table
+
+
 def workers_table(draft: Draft) -> dict[str, Any]:
     """Return `[workers]`; the cores are those that this process may use, where the system says (macOS does not)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -26,6 +26,8 @@ from orchestrator.settings import (
     OutputSettings,
     PlatformSettings,
     PollingSettings,
+    ReuseDays,
+    ReuseSettings,
     SandboxSettings,
     VendorSettings,
     WorkersSettings,
@@ -290,6 +292,10 @@ _VARIABLE = Rule(
     is_variable_name,
     schema=whole(rf"(?:[A-Z][A-Z0-9]{{0,{_KEY_LENGTH - 2}}}|[A-Z0-9]*_[A-Z0-9_]*)"),
 )
+_MAX_DAYS = 36_500
+_DAYS = Rule(
+    f"a number of days > 0, up to {_MAX_DAYS:,}", lambda days: days <= _MAX_DAYS, schema={"maximum": _MAX_DAYS}
+)
 _COUNT = Rule(
     f"a whole number from 1 to {_MAX_ROWS:,}", lambda number: number <= _MAX_ROWS, schema={"maximum": _MAX_ROWS}
 )
@@ -349,6 +355,17 @@ RULES: dict[tuple[type, str], Rule] = {
         lambda text: any(map(str.isalnum, text)) and is_header(text),
         schema={"pattern": r"[^\W_]"},
     ),
+    (ReuseSettings, "jobs"): Rule(
+        "a job's directory or a glob",
+        lambda text: is_path(text) and text != "-",
+        path_hint,
+        {**_PATH, "not": {"const": "-"}},
+    ),
+    (ReuseSettings, "days"): Rule(
+        f"{_DAYS.expected}, or a table such as {{ yes = 90, no = 14 }}", _DAYS.holds, schema=_DAYS.schema
+    ),
+    (ReuseDays, "yes"): _DAYS,
+    (ReuseDays, "no"): _DAYS,
     (PollingSettings, "min_interval_s"): Rule(
         f"a number from 0 to {_MAX_WAIT_S:,}", _is_a_wait, schema={"maximum": _MAX_WAIT_S}
     ),

@@ -19,6 +19,8 @@ from orchestrator.settings import (
     OutputSettings,
     PlatformSettings,
     PollingSettings,
+    ReuseDays,
+    ReuseSettings,
     SandboxSettings,
     Settings,
     VendorSettings,
@@ -56,6 +58,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     workers = TableReader(draft, ("workers",), WorkersSettings, defaults.workers_table(draft)).read()
     polling, backoff = _plain(draft, "polling", PollingSettings), _plain(draft, "backoff", BackoffSettings)
     budget, output = _plain(draft, "budget", BudgetSettings), _plain(draft, "output", OutputSettings)
+    reuse, reuse_days = _reuse(draft)
     notify = TableReader(draft, ("notify",), NotifySettings, defaults.notify_table(draft)).read()
     ledger = TableReader(draft, ("ledger",), LedgerSettings, defaults.ledger_table(draft)).read()
     sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
@@ -67,6 +70,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         checks.check_polling(draft, polling)
     if backoff:
         checks.check_backoff(draft, backoff)
+    if reuse:
+        checks.check_reuse(draft, reuse, platforms)
     if output:
         checks.check_output(draft, output)
     if notify:
@@ -80,6 +85,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         polling=_sure(polling),
         backoff=_sure(backoff),
         budget=_sure(budget),
+        reuse=_sure(reuse),
+        reuse_days=_sure(reuse_days),
         output=_sure(output),
         notify=_sure(notify),
         workers=_sure(workers),
@@ -100,6 +107,16 @@ def _repeatable(override: str) -> str:
         secret |= (name in ("user_id", "url") and value != "") or (name == "proxy" and "@" in str(value))
     secret &= place[0] != "ledger"  # its address is told apart from its password, and the next run needs it
     return f"{override.partition('=')[0].strip()}={AS_BEFORE}" if secret else override
+
+
+def _reuse(draft: Draft) -> tuple[ReuseSettings | None, ReuseDays | None]:
+    """Return `[reuse]`, and for how long each verdict counts: `days` is a number for both, or a table."""
+    table = defaults.reuse_table(draft)
+    if isinstance(table.get("days"), dict):
+        days = TableReader(draft, ("reuse", "days"), ReuseDays, table.pop("days")).read()
+        return TableReader(draft, ("reuse",), ReuseSettings, table).read(), days
+    reuse = TableReader(draft, ("reuse",), ReuseSettings, table).read()
+    return reuse, None if reuse is None else ReuseDays(yes=reuse.days, no=reuse.days)
 
 
 def _plain(draft: Draft, name: str, cls: type[T]) -> T | None:

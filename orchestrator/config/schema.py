@@ -20,7 +20,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, RULES, VENDOR_NAME
 from orchestrator.config.hints import arms_of, hints_of, split_hint
 from orchestrator.config.unknown import NAMED, TABLES
-from orchestrator.settings import Style
+from orchestrator.settings import ReuseDays, Style
 from orchestrator.vendor_api.platforms import KNOWN
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ def schema(example: str) -> dict[str, Any]:
     faults = tables["sandbox"]["properties"]["faults"]  # a word alone is a list of one
     about = {name: faults.pop(name) for name in ("default", "description")}
     tables["sandbox"]["properties"]["faults"] = {"anyOf": [faults["items"], faults], **about}
+    days = tables["reuse"]["properties"]["days"]  # a number is for both verdicts
+    about = {name: days.pop(name) for name in ("default", "description")}
+    each = {name: _key(ReuseDays, name, "") for name in hints_of(ReuseDays)}
+    each_day = {"type": "object", "additionalProperties": False, "properties": each}
+    tables["reuse"]["properties"]["days"] = {"anyOf": [days, each_day], **about}
     # Of the known platforms everything is known; another has to say how it is asked.
     platform, v1 = tables.pop("platforms"), {"properties": {"style": {"const": Style.V1.value}}, "required": ["style"]}
     other = (

@@ -16,6 +16,7 @@ from orchestrator.config.fields import PRIVATE, RULES
 from orchestrator.config.hints import expectation, hints_of, is_list, item_hint, words_of
 from orchestrator.config.problems import did_you_mean
 from orchestrator.config.unknown import TABLES, unknown_key
+from orchestrator.settings import ReuseDays
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CONFIG = ConfigDict(strict=True, extra="forbid")
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {cls: TypeAdapter(with_config(_CONFIG)(cls)) for cls in TABLES.values()}
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    cls: TypeAdapter(with_config(_CONFIG)(cls)) for cls in (*TABLES.values(), ReuseDays)
+}
 """One validator a table. The classes are marked here, so that the settings themselves need no pydantic."""
 
 _MAX_BITS = 10_000

@@ -16,6 +16,7 @@ from orchestrator.settings import (
     OutputSettings,
     PlatformSettings,
     PollingSettings,
+    ReuseSettings,
     SandboxSettings,
     VendorSettings,
     WorkersSettings,
@@ -31,6 +32,7 @@ TABLES: dict[str, type] = {
     "polling": PollingSettings,
     "backoff": BackoffSettings,
     "budget": BudgetSettings,
+    "reuse": ReuseSettings,
     "output": OutputSettings,
     "notify": NotifySettings,
     "workers": WorkersSettings,
@@ -58,13 +60,13 @@ def unknown_key(key: str, cls: type, table: dict[str, Any]) -> str:
 
 def check_top(draft: Draft) -> None:
     """Note every key at the top of the file that is none of the tables."""
-    for key in draft.tree:
+    for key, value in draft.tree.items():
         if key in TABLES:
             continue
         text = f"unknown table; known are {listed(f'[{name}]' for name in TABLES)}"
         if is_secret(key):
             text = secret_message({})
-        elif home := _home(key):
+        elif (home := _home(key)) and not (isinstance(value, dict) and guess(key, TABLES)):
             text = f"unknown key; {home}"
         elif meant := guess(key, TABLES):
             text = f"unknown table; did you mean [{meant}]?"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import ExitCode
+from orchestrator.records import ReusedSums
 from orchestrator.report.printed import money
 from orchestrator.tasks import State
 
@@ -28,6 +29,7 @@ class PlannedCost:
     """What a platform's tasks that were not sent yet will cost; `cost_usd` is None without a price.
 
     `priced_usd` is what the price alone gives, whatever the vendor has told so far; `billed` are the rows it bills.
+    What was `reused` is not sent.
     """
 
     platform: str
@@ -38,6 +40,12 @@ class PlannedCost:
     priced_usd: float | None = None
     billed: int = 0
     price_per_10000: float | None = None
+    reused: ReusedSums = ReusedSums()  # noqa: RUF009 - frozen, so one for all is safe
+
+    @property
+    def saved_usd(self) -> float | None:
+        """What sending the numbers would cost at most whose verdicts were taken from earlier jobs."""
+        return None if self.price_per_10000 is None else round(self.reused.numbers * self.price_per_10000 / 10_000, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +70,18 @@ def planned_costs(
     settings: Settings,
     *,
     further: Mapping[str, Sequence[int]] | None = None,
-    last_chunk: int | None = None,
+    last_chunks: Mapping[str, int] | None = None,
 ) -> tuple[PlannedCost, ...]:
     """Return, per platform in config order, what is still to be sent, with tasks of `further` sizes, if any.
 
-    With `last_chunk` only what is to be sent of the chunks up to that one counts.
+    With `last_chunks` only what is to be sent of a platform up to that chunk counts, and nothing of one without any.
 
     Where the vendor has told more than the price gave so far, the rest is expected to cost accordingly more.
     """
     standing = ledger.platforms.standing()
     costs = []
     for name, platform in settings.platforms.items():
+        last_chunk = None if last_chunks is None else last_chunks.get(name, 0)
         sizes = Counter(ledger.tasks.planned_sizes(name, last_chunk=last_chunk)) + Counter(
             (further or {}).get(name, ())
         )
@@ -85,6 +94,7 @@ def planned_costs(
                 tasks=sum(sizes.values()),
                 rows=sum(rows * tasks for rows, tasks in sizes.items()),
                 skipped=standing[name].tasks(State.SKIPPED),
+                reused=standing[name].reused,
                 cost_usd=None if platform.price_per_10000 is None else nano / NANO,
                 billed=sum(platform.billed_rows(rows) * tasks for rows, tasks in sizes.items()),
                 price_per_10000=platform.price_per_10000,

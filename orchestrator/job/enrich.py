@@ -120,5 +120,6 @@ async def _known(
         exclude, _ = await read_exclude(job, workers, folder)
     except UsageError as error:  # verdicts don't depend on it: its numbers are said to be "not in the job" then
         log.warning("exclude_not_read", reason=str(error))
-    index = await index_numbers(order.place, order.request.platforms, workers, folder, order.extras)
+    checked = order.request.checked
+    index = await index_numbers(order.place, order.request.platforms, workers, folder, order.extras, checked=checked)
     return index, exclude

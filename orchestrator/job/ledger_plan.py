@@ -25,6 +25,7 @@ from orchestrator.job.lost_files import (
     restore,
 )
 from orchestrator.job.platform_names import known_call, planned_platform
+from orchestrator.job.reuse import selections
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.logger import log
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.ledger import Ledger, LedgerWriter
+    from orchestrator.records import Chunk
     from orchestrator.settings import PlatformSettings, Settings
     from orchestrator.workers import Workers
 
@@ -45,21 +47,27 @@ TRIAL_FROM_CHUNKS = 10
 
 
 async def bring_in_step(
-    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, extend: bool = False
+    writer: LedgerWriter,
+    settings: Settings,
+    workers: Workers,
+    stdin: BinaryIO | None,
+    *,
+    now: float,
+    extend: bool = False,
 ) -> tuple[str, ...]:
     """Bring the ledger's plan and the chunk files in step with the settings; return advice about rejected lines.
 
-    `extend` takes a longer list into a begun job. Raises `UsageError` for a list or settings that can't be,
-    `ChangedError` for ones that a begun job may not have.
+    `extend` takes a longer list into a begun job; verdicts that are reused are as old as they are `now`. Raises
+    `UsageError` for a list or settings that can't be, `ChangedError` for ones that a begun job may not have.
     """
     if OutputFormat.PARQUET in settings.output.formats:
         # Its library is missing or not: `UsageError` now, and not when all is paid.
         await asyncio.to_thread(import_module, "orchestrator.master.parquet_sink")
     if not await writer.do(lambda ledger: ledger.runs.begun):
-        return await _plan_anew(writer, settings, workers, stdin)
+        return await _plan_anew(writer, settings, workers, stdin, now=now)
     await writer.do(partial(_check_fixed, settings=settings))
     if extend:
-        await _extend(writer, settings, workers, stdin)
+        await _extend(writer, settings, workers, stdin, now=now)
     else:
         inputs_present = await _check_inputs(writer, settings)
         await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
@@ -67,18 +75,36 @@ async def bring_in_step(
     if settings.job.exclude:
         await _warn_of_excluded(writer, settings, workers)
 
-    def complete(ledger: Ledger) -> None:
-        """Plan what a platform that joined, or came back, has no task for yet."""
+    said = await _complete(writer, settings, workers, now=now)
+    await writer.do(partial(_check_width, settings=settings))
+    return said
+
+
+async def _complete(writer: LedgerWriter, settings: Settings, workers: Workers, *, now: float) -> tuple[str, ...]:
+    """Plan what a platform that joined, or came back, has no task for yet."""
+
+    def lacking(ledger: Ledger) -> dict[str, list[Chunk]]:
         known = ledger.platforms.fixed()
-        for name, platform in settings.platforms.items():
+        for name in settings.platforms:
             if name not in known:
-                _check_sizes(ledger, name, platform)
+                _check_sizes(ledger, name, settings.platforms[name])
                 log.info("platform_added", platform=name)
+        without = {name: set(ledger.plan.without_task(name)) for name in settings.platforms}
+        base = base_chunks(ledger) if any(without.values()) else []
+        return {name: [chunk for chunk in base if chunk.chunk in its] for name, its in without.items()}
+
+    def plan(ledger: Ledger) -> None:
+        for one in selected.platforms:
+            ledger.plan.select(one)
+        for name in settings.platforms:
             ledger.plan.add_platform(planned_platform(settings, name))
 
-    await writer.do(complete)
-    await writer.do(partial(_check_width, settings=settings))
-    return ()
+    wanted = await writer.do(lacking)
+    next_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
+    seed = settings.job.name
+    async with selections(settings, wanted, workers, now=now, seed=seed, next_chunk=next_chunk) as selected:
+        await writer.do(plan)
+    return selected.said
 
 
 async def _warn_of_excluded(writer: LedgerWriter, settings: Settings, workers: Workers) -> None:
@@ -97,21 +123,26 @@ async def _warn_of_excluded(writer: LedgerWriter, settings: Settings, workers: W
 
 
 async def _plan_anew(
-    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None
+    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, now: float
 ) -> tuple[str, ...]:
     log.info("reading", inputs=len(settings.job.inputs))
     keep = settings.output.keep_columns
     # The same list is drawn from in the same way, so that a quote holds, and a job whose directory was lost has the
     # chunks again of which the vendor has taken some.
-    read = await read_list(settings.job, partial(limits, settings, seed=settings.job.name), workers, stdin, keep=keep)
-    plan = Plan(
-        name=settings.job.name,
-        reading=_reading(settings) | keeping(settings),
-        listed=read.listed,
-        chunks=read.chunks,
-        platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
-    )
-    await writer.do(lambda ledger: ledger.plan.replace(plan))
+    seed = settings.job.name
+    read = await read_list(settings.job, partial(limits, settings, seed=seed), workers, stdin, keep=keep)
+    wanted = dict.fromkeys(settings.platforms, read.chunks)
+    next_chunk = (2, len(read.chunks) + 1)
+    async with selections(settings, wanted, workers, now=now, seed=seed, next_chunk=next_chunk) as selected:
+        plan = Plan(
+            name=settings.job.name,
+            reading=_reading(settings) | keeping(settings),
+            listed=read.listed,
+            chunks=read.chunks,
+            platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
+            selections=selected.platforms,
+        )
+        await writer.do(lambda ledger: ledger.plan.replace(plan))
     await writer.do(partial(_check_width, settings=settings))
     log.info(
         "planned",
@@ -126,6 +157,7 @@ async def _plan_anew(
     return (
         *(f"{name}: it is empty, so nothing was read from it" for name in read.empty),
         *read.said,
+        *selected.said,
         *advice(read, settings.job),
     )
 
@@ -134,7 +166,9 @@ def _check_width(ledger: Ledger, settings: Settings) -> None:
     check_width(settings.platforms, kept_columns(ledger.plan.counts(), settings), settings.output.formats)
 
 
-async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None) -> None:
+async def _extend(
+    writer: LedgerWriter, settings: Settings, workers: Workers, stdin: BinaryIO | None, *, now: float
+) -> None:
     """Take a longer list in: its new numbers form a further generation. Files follow the ledger, and not before it."""
     directory = settings.job.directory
     generation, first_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
@@ -156,7 +190,15 @@ async def _extend(writer: LedgerWriter, settings: Settings, workers: Workers, st
     longer = extension.listed
     added = [replace(chunk, generation=generation) for chunk in extension.chunks]
     platforms = [planned_platform(settings, name) for name in settings.platforms]
-    await writer.do(lambda ledger: ledger.plan.extend(listed=longer, chunks=added, platforms=platforms))
+    # What a platform lacked before is planned behind this, as ever; the added numbers are planned here.
+    wanted = dict.fromkeys(settings.platforms, added)
+    following = (generation + 1, first_chunk + len(added))
+    async with selections(settings, wanted, workers, now=now, seed="", next_chunk=following) as selected:
+        await writer.do(
+            lambda ledger: ledger.plan.extend(
+                listed=longer, chunks=added, platforms=platforms, selections=selected.platforms
+            )
+        )
     log.info("extended", accepted=longer.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
     present = all(record.path != STANDARD_INPUT for record in longer.inputs)
     await restore(writer, settings, workers, inputs_present=present)

@@ -86,7 +86,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         async with Workers(settings.workers.count) as workers:
             writer = LedgerWriter(ledger)
             try:
-                helps = await bring_in_step(writer, settings, workers, world.stdin)
+                helps = await bring_in_step(writer, settings, workers, world.stdin, now=world.clock())
                 costs = await writer.do(partial(planned_costs, settings=settings))
                 chunks = await writer.do(lambda it: sum(1 for _ in it.plan.chunks()))
                 if any(cost.tasks for cost in costs) and not settings.is_sandbox:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from orchestrator.job.world import World
     from orchestrator.master import MasterChunk, Overlay
     from orchestrator.settings import Settings
+
+Found = TypeVar("Found")
 
 AGAIN = frozenset({"failed", "unanswered"})
 """Cells that a retry asks for once more."""
@@ -191,7 +192,7 @@ def _lacking(settings: Settings, left_out: frozenset[TaskKey], excluded: NDArray
     # A word for each task, so that it is known which of them have numbers that nothing else has an answer for.
     out = {f"{LEFT_OUT} {key}": key for key in left_out}
 
-    def cell(key: TaskKey, found: Path | str) -> Path | str:
+    def cell(key: TaskKey, found: Found) -> Found | str:
         return f"{LEFT_OUT} {key}" if key in left_out else found
 
     def chunks() -> Iterator[MasterChunk]:

@@ -39,7 +39,7 @@ from orchestrator.job.repair import repair
 from orchestrator.job.settings_hash import settings_hash
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.job.signals import handled
-from orchestrator.job.trial import TRIAL_CHUNK, check_trial, trial_content, trial_is_read
+from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import Ledger, LedgerWriter
@@ -243,7 +243,8 @@ class _Run:
     async def _work(self, teller: ProgressTeller) -> Ending:
         settings, writer = self._settings, self._writer
         async with Workers(settings.workers.count) as workers:
-            plan = bring_in_step(writer, settings, workers, self._world.stdin, extend=self._options.extend)
+            now, extend = self._world.clock(), self._options.extend
+            plan = bring_in_step(writer, settings, workers, self._world.stdin, now=now, extend=extend)
             await self._unless_stopped(plan)
             self._planned = True
             if self._options.trial:
@@ -336,7 +337,8 @@ class _Run:
         )
 
     def _reckoned(self, ledger: Ledger) -> tuple[tuple[PlannedCost, ...], Objection | None]:
-        costs = planned_costs(ledger, self._settings, last_chunk=TRIAL_CHUNK if self._options.trial else None)
+        last_chunks = trial_chunks(ledger, self._settings) if self._options.trial else None
+        costs = planned_costs(ledger, self._settings, last_chunks=last_chunks)
         return costs, objection(self._settings, costs, ledger.platforms.spent_nano())
 
     def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
@@ -394,7 +396,7 @@ class _Run:
             for name, client in clients.items()
         }
         standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        has_trial = await self._writer.do(lambda ledger: ledger.plan.trial_rows()) > 0
+        trials = await self._writer.do(lambda ledger: trial_chunks(ledger, self._settings))
         lasting = await self._writer.do(
             lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
         )
@@ -408,11 +410,11 @@ class _Run:
                     lasting[name],
                     canary=platform.canary
                     and standing[name].tasks() - standing[name].tasks(State.DONE, State.RETRIED, State.SKIPPED)
-                    >= (2 if has_trial else CANARY_FROM_TASKS),
+                    >= (2 if name in trials else CANARY_FROM_TASKS),
                     waiting=standing[name].tasks(State.IN_DOUBT),
                 ),
                 deadline_at=self._deadline_at,
-                last_chunk=TRIAL_CHUNK if self._options.trial else None,
+                last_chunk=trials.get(name, 0) if self._options.trial else None,
             )
             for name, platform in self._settings.platforms.items()
         ]

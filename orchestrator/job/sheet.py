@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,9 +24,11 @@ from orchestrator.jobdir.layout import (
     rows_path,
     verdict_path,
 )
+from orchestrator.jobdir.reused_cells import moment_text
+from orchestrator.jobdir.verdict_words import UNANSWERED
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
-from orchestrator.master.number_index import build_index
-from orchestrator.records import Money
+from orchestrator.master.number_index import RUN_ROWS, build_index
+from orchestrator.records import Money, ReusedSums
 from orchestrator.report.printed import money
 from orchestrator.settings import CsvStyle
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from orchestrator.records import Standing
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
+
+Answers = Mapping[str, tuple[str, ...]]
 
 SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."
 
@@ -54,6 +59,7 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
             if any(extras := [list(its.extra_columns) for its in settings.platforms.values()])
             else {}
         ),
+        **({"checked_at": True} if settings.reuse.jobs else {}),
         **({"csv": settings.output.csv.value} if settings.output.csv is not CsvStyle.PLAIN else {}),
     }
 
@@ -105,6 +111,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
+            *_reused([standing[name] for name in platforms]),
             *_costs(list(standing.values()), sandbox=settings.is_sandbox),
         ),
         columns=kept_columns(counts, settings),
@@ -114,8 +121,22 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         ),
         lists=settings.output.lists,
         csv=settings.output.csv,
+        checked=bool(settings.reuse.jobs),
     )
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
+
+
+def _reused(standings: Sequence[Standing]) -> list[tuple[str, str]]:
+    """Return how many verdicts were taken from earlier jobs, and how old the oldest is."""
+    total = sum((standing.reused for standing in standings), ReusedSums())
+    if not total.tasks:
+        return []
+    rows = [("Reused", f"{total.numbers:,}")]
+    if total.oldest is not None:
+        rows.append(("Oldest reused", moment_text(total.oldest)))
+    if len(standings) > 1:
+        rows += [(f"Reused of {standing.platform}", f"{standing.reused.numbers:,}") for standing in standings]
+    return rows
 
 
 def _costs(standings: Sequence[Standing], *, sandbox: bool) -> list[tuple[str, str]]:
@@ -140,9 +161,16 @@ async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
     return await workers.run(
         write_master,
         request,
-        partial(master_chunks, place, request.platforms, columns=bool(request.columns), extras=wanted),
+        partial(
+            master_chunks,
+            place,
+            request.platforms,
+            columns=bool(request.columns),
+            extras=wanted,
+            checked=request.checked,
+        ),
         order.pending,
-        partial(overlays, place, request.platforms, extras=wanted),
+        partial(overlays, place, request.platforms, extras=wanted, checked=request.checked),
     )
 
 
@@ -152,25 +180,40 @@ async def index_numbers(
     workers: Workers,
     folder: Path,
     extras: ExtraOrders | None = None,
+    *,
+    checked: bool = False,
+    answers: Answers | None = None,
 ) -> NumberIndex:
-    """Write into `folder` what every number of a job is looked up in, in a worker process."""
+    """Write into `folder` what every number of a job is looked up in, in a worker process.
+
+    `checked` says that it is wanted when each verdict was checked. `answers` are for each platform the columns of which
+    a verdict may have been read; one that was read of others is left out.
+    """
     wanted = None if extras is None else extras.wanted
     return await workers.run(
         build_index,
         folder,
         platforms,
         () if extras is None else await make_extras(extras, workers),
-        partial(master_chunks, place, platforms, extras=wanted),
-        partial(overlays, place, platforms, extras=wanted),
+        partial(master_chunks, place, platforms, extras=wanted, checked=checked, answers=answers),
+        partial(overlays, place, platforms, extras=wanted, checked=checked, answers=answers),
+        RUN_ROWS,
+        checked,
     )
 
 
 def master_chunks(
-    place: LedgerPlace, platforms: Sequence[str], *, columns: bool = False, extras: WantedExtras | None = None
+    place: LedgerPlace,
+    platforms: Sequence[str],
+    *,
+    columns: bool = False,
+    extras: WantedExtras | None = None,
+    checked: bool = False,
+    answers: Answers | None = None,
 ) -> Iterator[MasterChunk]:
-    """Yield the chunks of a job with, per platform, a verdict file or one word for all its rows.
+    """Yield the chunks of a job with, per platform, where its cells come from.
 
-    `extras` is None when nobody wants further columns.
+    `extras` is None when nobody wants further columns; `checked` and `answers` as in `index_numbers`.
     """
     directory = place.directory
     with place.open_to_read() as ledger:
@@ -181,10 +224,11 @@ def master_chunks(
                 raise AssertionError(f"chunk {chunk.chunk} has no task")
             states = [(name, by_platform.get(name, State.PLANNED)) for name in platforms]
             kept = columns_path(directory, number) if columns else None
+            cells = tuple(_cell(ledger, directory, TaskKey(name, number), state, answers) for name, state in states)
             yield MasterChunk(
                 path=chunk_path(directory, number),
                 rows=chunk.rows,
-                cells=tuple(_cell(directory, name, number, state) for name, state in states),
+                cells=cells,
                 first_row=chunk.first_row,
                 places=None if chunk.places is None else unpack_places(chunk.places),
                 columns=kept,
@@ -192,22 +236,31 @@ def master_chunks(
                 extras=()
                 if extras is None
                 else tuple(_extras(ledger, extras, TaskKey(name, number), state) for name, state in states),
+                checked=tuple(_checked(ledger, TaskKey(name, number)) for name in platforms) if checked else (),
             )
 
 
-def overlays(place: LedgerPlace, platforms: Sequence[str], *, extras: WantedExtras | None = None) -> Iterator[Overlay]:
-    """Yield what `retry` planned on top of the chunks, by platform, generation and chunk."""
+def overlays(
+    place: LedgerPlace,
+    platforms: Sequence[str],
+    *,
+    extras: WantedExtras | None = None,
+    checked: bool = False,
+    answers: Answers | None = None,
+) -> Iterator[Overlay]:
+    """Yield what was planned for one platform alone on top of the chunks, by platform, generation and chunk."""
     directory = place.directory
     with place.open_to_read() as ledger:
         for name in platforms:
             for generation, chunk, state in ledger.tasks.retry_states(name):
-                cell = _cell(directory, name, chunk, state)
+                cell = _cell(ledger, directory, TaskKey(name, chunk), state, answers)
                 yield Overlay(
                     platform=name,
                     generation=generation,
                     rows=rows_path(directory, chunk),
                     cells=cell,
                     extras=None if extras is None else _extras(ledger, extras, TaskKey(name, chunk), state),
+                    checked=_checked(ledger, TaskKey(name, chunk)) if checked else None,
                 )
 
 
@@ -219,9 +272,21 @@ def _extras(ledger: Ledger, wanted: WantedExtras, key: TaskKey, state: State) ->
     return ExtraFile(path, wanted.columns[key.platform], ledger.tasks.result_sha256(key))
 
 
-def _cell(directory: Path, platform: str, chunk: int, state: State) -> Path | str:
+def _checked(ledger: Ledger, key: TaskKey) -> str:
+    at = ledger.tasks.checked_at(key)
+    return "" if at is None else moment_text(at)
+
+
+def _cell(ledger: Ledger, directory: Path, key: TaskKey, state: State, answers: Answers | None) -> Path | str | bytes:
+    if state is State.SKIPPED:
+        reused = ledger.plan.reused_cells(key.platform, key.chunk)
+        return state.value if reused is None else reused
     if state is State.DONE:
-        return verdict_path(directory, platform, chunk)
+        if answers is not None:
+            read_of = set(ledger.tasks.evidence_of(key).get("result_columns") or answers[key.platform])
+            if read_of.isdisjoint(answers[key.platform]):
+                return UNANSWERED
+        return verdict_path(directory, key.platform, key.chunk)
     if state in HELD:
         return "held"
     if state in UNFINISHED:

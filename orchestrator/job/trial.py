@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.report.summary import Share, TrialContent, TrialPlatform
     from orchestrator.settings import Settings
 
-TRIAL_CHUNK: Final = 1
-"""A trial is the first chunk, so it is sent before all others."""
 Z: Final = 1.959963984540054
 """Of the interval in which a share lies in 95 of 100 trials."""
 UNDETERMINED: Final = ("unknown", "n/a")
@@ -42,9 +40,18 @@ def check_trial(ledger: Ledger, settings: Settings) -> None:
 
 
 def trial_is_read(ledger: Ledger, settings: Settings) -> bool:
-    """Whether each platform's task of the trial is done, or skipped for a trial that is too small for it."""
-    tasks = (ledger.tasks.get(TaskKey(name, TRIAL_CHUNK)) for name in settings.platforms)
-    return all(task is not None and task.state in {State.DONE, State.SKIPPED} for task in tasks)
+    """Whether each platform's task of the trial is done, or skipped for a trial that is too small for it.
+
+    A platform of which nearly all is known has none.
+    """
+    tasks = {name: ledger.tasks.get(TaskKey(name, chunk)) for name, chunk in trial_chunks(ledger, settings).items()}
+    return all(task is not None and task.state in {State.DONE, State.SKIPPED} for task in tasks.values())
+
+
+def trial_chunks(ledger: Ledger, settings: Settings) -> dict[str, int]:
+    """Return the chunk that is each platform's trial, for those that have one; it is sent before all others."""
+    chunks = {name: ledger.plan.trial_of(name) for name in settings.platforms}
+    return {name: chunk for name, chunk in chunks.items() if chunk}
 
 
 def share(part: int, of: int) -> Share:
@@ -65,7 +72,7 @@ def trial_content(ledger: Ledger, settings: Settings, balances: Mapping[str, flo
     if not (rows := ledger.plan.trial_rows()):
         return None
     costs = {cost.platform: cost for cost in planned_costs(ledger, settings)}
-    tasks = {name: ledger.tasks.get(TaskKey(name, TRIAL_CHUNK)) for name in settings.platforms}
+    tasks = {name: ledger.tasks.get(TaskKey(name, chunk)) for name, chunk in trial_chunks(ledger, settings).items()}
     spent = ledger.platforms.spent_nano()
     rest = [cost.cost_usd for cost in costs.values() if cost.tasks]
     known = [one for one in rest if one is not None]

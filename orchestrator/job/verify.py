@@ -28,6 +28,7 @@ from orchestrator.jobdir.layout import (
     rows_path,
     verdict_path,
 )
+from orchestrator.jobdir.reused_cells import unpack_reused
 from orchestrator.jobdir.row_files import rows_bytes
 from orchestrator.jobdir.verdict_files import read_verdicts
 from orchestrator.report import summary
@@ -68,6 +69,7 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
         check.inputs()
         check.chunks()
         check.lists()
+        check.reused()
         check.money()
         check.verdicts()
         await check.master()
@@ -148,6 +150,22 @@ class _Check:
                     self.findings.append(f"{path}: altered since it was written")
                 else:
                     self.right[name] = found
+
+    def reused(self) -> None:
+        """Count anew what was taken from earlier jobs."""
+        base = [chunk for chunk in self._ledger.plan.chunks() if chunk.only is None]
+        for name, standing in self._ledger.platforms.standing().items():
+            if not standing.reused.tasks:
+                continue
+            found = 0
+            for chunk in base:
+                if (cells := self._ledger.plan.reused_cells(name, chunk.chunk)) is not None:
+                    found += int((unpack_reused(cells, chunk.rows).codes > 0).sum())
+            expected = standing.reused.numbers + standing.reused.asked_again
+            if found == expected:
+                self.right["reused verdicts"] = self.right.get("reused verdicts", 0) + found
+            else:
+                self.findings.append(f"{name}: {found:,} verdicts of earlier jobs are there, {expected:,} were taken")
 
     def money(self) -> None:
         """Count what was spent anew: by the tasks, and by the events alone."""

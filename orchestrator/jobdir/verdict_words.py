@@ -14,6 +14,9 @@ _FIRST: Final = ("yes", "no")
 ANSWERED: Final = "answered"
 """What stands for a verdict on a platform that has none, but further columns only."""
 
+CHECKED_AT: Final = "checked_at"
+"""The column that says when a verdict was checked, where some were taken from earlier jobs."""
+
 NOT_IN_JOB: Final = "not in the job"
 """What is said of a number where there is no cell for it."""
 

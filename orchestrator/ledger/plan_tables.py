@@ -7,17 +7,28 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger.run_table import of_job
-from orchestrator.records import Chunk, InputAccount, InputFile, ListCounts, Listed, Plan, PlannedPlatform, Unread
+from orchestrator.records import (
+    Chunk,
+    InputAccount,
+    InputFile,
+    ListCounts,
+    Listed,
+    Plan,
+    PlannedPlatform,
+    ReusedSums,
+    Unread,
+)
 from orchestrator.tasks import IllegalTransitionError, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.ledger.connection import Connection
     from orchestrator.ledger.platform_table import PlatformTable
+    from orchestrator.records import Selection
 
-_CHUNK = "chunk, first_row, rows, sha256, generation, only_platform, columns_sha256, places"
-_ADD_CHUNK = f"INSERT INTO chunks ({_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_CHUNK = "chunk, first_row, rows, sha256, generation, only_platform, columns_sha256, places, is_trial"
+_ADD_CHUNK = f"INSERT INTO chunks ({_CHUNK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CHUNKS = f"SELECT {_CHUNK} FROM chunks ORDER BY chunk"
 _CHUNK_NUMBERS = "SELECT chunk FROM chunks WHERE only_platform IS NULL ORDER BY chunk"
 _RETRIED_CHUNK_NUMBERS = "SELECT chunk FROM chunks WHERE only_platform IS NOT NULL ORDER BY chunk"
@@ -27,6 +38,16 @@ _NOTE_PLAN = "UPDATE job SET name = ?, reading = ?"
 _ADD_INPUT = "INSERT INTO inputs (position, path, sha256, size_bytes) VALUES (?, ?, ?, ?)"
 _INPUTS = "SELECT path, sha256, size_bytes FROM inputs ORDER BY position"
 _NOTE_COUNTS = "UPDATE job SET counts = ?, list_order = ?"
+_TRIAL_OF = "SELECT min(chunk) FROM chunks WHERE is_trial <> 0 AND only_platform = ?"
+_ADD_SKIPPED = (
+    "INSERT INTO tasks (platform, chunk, vendor, state, rows) SELECT ?, chunk, ?, ?, rows FROM chunks WHERE chunk = ?"
+)
+_ADD_REUSED = "INSERT INTO reused (platform, chunk, cells) VALUES (?, ?, ?)"
+_REUSED_CELLS = "SELECT cells FROM reused WHERE platform = ? AND chunk = ?"
+_WITHOUT_TASK = (
+    "SELECT chunk FROM chunks WHERE only_platform IS NULL "
+    "AND chunk NOT IN (SELECT chunk FROM tasks WHERE platform = ?) ORDER BY chunk"
+)
 _TRIAL = "SELECT rows FROM chunks WHERE chunk = 1 AND only_platform IS NULL AND places IS NOT NULL"
 _NOTE_QUOTE_KEY = "UPDATE job SET quote_key = ?"
 _NOTE_LISTS = "UPDATE job SET lists = ?"
@@ -53,13 +74,22 @@ class PlanTables:
         """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
         if of_job(self._connection, "begun_at") is not None:
             raise IllegalTransitionError("a begun job keeps its plan")
-        for table in ("tasks", "chunks", "platforms", "tally", "money"):
+        for table in ("tasks", "chunks", "platforms", "tally", "money", "reused"):
             self._connection.run(f"DELETE FROM {table}")
         self._connection.run(_NOTE_PLAN, (plan.name, json.dumps(plan.reading, sort_keys=True)))
-        self.extend(plan.listed, plan.chunks, plan.platforms)
+        self.extend(plan.listed, plan.chunks, plan.platforms, plan.selections)
 
-    def extend(self, listed: Listed, chunks: Sequence[Chunk], platforms: Sequence[PlannedPlatform]) -> None:
-        """Put a longer list in the place of the planned one; `chunks` are those of the numbers that came with it."""
+    def extend(
+        self,
+        listed: Listed,
+        chunks: Sequence[Chunk],
+        platforms: Sequence[PlannedPlatform],
+        selections: Iterable[Selection] = (),
+    ) -> None:
+        """Put a longer list in the place of the planned one; `chunks` are those of the numbers that came with it.
+
+        `selections` are of `platforms` that are not asked for all of these.
+        """
         self._connection.run("DELETE FROM inputs")
         # Spelt out are the bytes of a name that are no UTF-8: no database can keep them.
         paths = (i.path.encode(errors="backslashreplace").decode() for i in listed.inputs)
@@ -70,8 +100,22 @@ class PlanTables:
         self._connection.run(_NOTE_COUNTS, (_counts_to_json(listed.counts), listed.order))
         self.note_lists(listed.lists)
         self.add_chunks(chunks)
+        for selection in selections:
+            self.select(selection)
         for platform in platforms:
             self.add_platform(platform)
+
+    def select(self, selection: Selection) -> None:
+        """Plan for a platform what is left of some chunks behind what was taken from earlier jobs."""
+        platform = selection.platform
+        self._platforms.add(platform)
+        sums = ReusedSums()
+        for its in selection.reused:
+            self._connection.run(_ADD_SKIPPED, (platform.name, platform.vendor, State.SKIPPED, its.chunk))
+            self._connection.run(_ADD_REUSED, (platform.name, its.chunk, its.cells))
+            sums += its.sums
+        self._platforms.note_reused(platform.name, sums)
+        self.add_retry(platform, selection.chunks)
 
     def add_platform(self, platform: PlannedPlatform) -> None:
         """Plan a task on the platform for every chunk that is for all platforms and has none there yet."""
@@ -84,7 +128,10 @@ class PlanTables:
         self._connection.run_many(
             _ADD_CHUNK,
             (
-                (c.chunk, c.first_row, c.rows, c.sha256, c.generation, c.only, c.columns_sha256, c.places)
+                (
+                    *(c.chunk, c.first_row, c.rows, c.sha256, c.generation, c.only, c.columns_sha256, c.places),
+                    int(c.is_trial),
+                )
                 for c in chunks
             ),
         )
@@ -133,7 +180,23 @@ class PlanTables:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the chunks in order; those that are for all platforms cover the accepted list, in its order."""
-        return (Chunk(*row) for row in self._connection.rows(_CHUNKS))
+        return (_chunk(*row) for row in self._connection.rows(_CHUNKS))
+
+    def without_task(self, platform: str) -> list[int]:
+        """Return the chunks for all platforms for which one has no task yet, in order."""
+        return [chunk for (chunk,) in self._connection.rows(_WITHOUT_TASK, (platform,))]
+
+    def reused_cells(self, platform: str, chunk: int) -> bytes | None:
+        """Return what was taken from earlier jobs for a chunk, packed; None where nothing was looked for."""
+        row = self._connection.row(_REUSED_CELLS, (platform, chunk))
+        return None if row is None else bytes(row[0])
+
+    def trial_of(self, platform: str) -> int:
+        """Return the chunk that is a platform's trial; 0 where it has none."""
+        if not self.trial_rows():
+            return 0
+        own = self._connection.value(_TRIAL_OF, (platform,))
+        return int(own or (0 if self.reused_cells(platform, 1) is not None else 1))
 
     def trial_rows(self) -> int:
         """Return how many rows the trial has, 0 for a job without one."""
@@ -169,6 +232,11 @@ class PlanTables:
         """Tell whether a platform has its task for every chunk: not for what came while it was not configured."""
         chunks = self._connection.value(_CHUNKS_FOR, (platform,))
         return bool(chunks == self._connection.value(_TASKS_ON, (platform,)))
+
+
+def _chunk(chunk: int, first_row: int, rows: int, sha256: str, *rest: Any) -> Chunk:
+    *further, is_trial = rest
+    return replace(Chunk(chunk, first_row, rows, sha256, *further), is_trial=bool(is_trial))
 
 
 def _account(content: dict[str, Any]) -> InputAccount:

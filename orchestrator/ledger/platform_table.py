@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.ledger.run_table import of_job
 from orchestrator.ledger.sqlite_schema import COSTS_OF_EVENTS, MONEY_OF_TASKS
-from orchestrator.records import LastingCaution, Money, PlannedPlatform, Standing
+from orchestrator.records import LastingCaution, Money, PlannedPlatform, ReusedSums, Standing
 from orchestrator.settings import SANDBOX
 from orchestrator.tasks import State
 
@@ -29,6 +30,7 @@ NAMED: Final = (
     ("money", "platform"),
     ("verdicts", "platform"),
     ("quarantine", "platform"),
+    ("reused", "platform"),
     ("events", "platform"),
 )
 """Where the names of platforms stand: table, column."""
@@ -59,6 +61,8 @@ _OTHER_CURRENCIES = "SELECT other_currencies FROM platforms WHERE name = ?"
 _PAID_AGAIN = "SELECT platform, sum(earlier_nano + doubted_nano) FROM tasks GROUP BY platform"
 _NOTE_CURRENCIES = "UPDATE platforms SET other_currencies = ? WHERE name = ?"
 _TALLY = "SELECT state, tasks, rows FROM tally WHERE platform = ?"
+_REUSED = "SELECT reused FROM platforms WHERE name = ?"
+_NOTE_REUSED = "UPDATE platforms SET reused = ? WHERE name = ?"
 _VERDICTS = "SELECT word, rows FROM verdicts WHERE platform = ?"
 _ADD_VERDICTS = (
     "INSERT INTO verdicts (platform, word, rows) VALUES (?, ?, ?) "
@@ -112,7 +116,12 @@ class PlatformTable:
 
     def forget(self, platform: str) -> None:
         """Take a platform out of the plan of whose tasks none can be at the vendor."""
-        for table, column in (("tasks", "platform"), *((name, "platform") for name in _SUMMED), ("platforms", "name")):
+        columns = (
+            *(("tasks", "platform"), ("reused", "platform"), ("chunks", "only_platform")),
+            *((name, "platform") for name in _SUMMED),
+            ("platforms", "name"),
+        )
+        for table, column in columns:
             self._connection.run(f"DELETE FROM {table} WHERE {column} = ?", (platform,))
 
     # --- other names -------------------------------------------------------------------------------------------------
@@ -160,7 +169,13 @@ class PlatformTable:
         """Return where every platform stands; costs the same for ten tasks and for a million."""
         standings = {}
         for name, submits, status_calls, cost, currencies in list(self._connection.rows(_SUMS)):
-            tally = list(self._connection.rows(_TALLY, (name,)))
+            reused = self.reused(name)
+            # What is asked for in other chunks, or known, is no task that was skipped.
+            aside = {State.SKIPPED: (reused.tasks, reused.rows)}
+            tally = [
+                (state, tasks - aside.get(state, (0, 0))[0], rows - aside.get(state, (0, 0))[1])
+                for state, tasks, rows in self._connection.rows(_TALLY, (name,))
+            ]
             with self._connection.understood():
                 standings[name] = Standing(
                     platform=name,
@@ -172,8 +187,19 @@ class PlatformTable:
                     cost_nano=cost,
                     generations=self.money(name),
                     other_currencies=tuple(json.loads(currencies)),
+                    reused=reused,
                 )
         return standings
+
+    def reused(self, platform: str) -> ReusedSums:
+        """Return how many verdicts of a platform were taken from earlier jobs."""
+        with self._connection.understood():
+            return ReusedSums(**json.loads(self._connection.value(_REUSED, (platform,)) or "{}"))
+
+    def note_reused(self, platform: str, sums: ReusedSums) -> None:
+        """Add to what was taken from earlier jobs for a platform."""
+        together = json.dumps(asdict(self.reused(platform) + sums))
+        self._connection.run(_NOTE_REUSED, (together, platform))
 
     def money(self, platform: str) -> dict[int, Money]:
         """Return what was spent on a platform, by generation."""

@@ -96,6 +96,15 @@ CREATE TABLE objects (
 ) STRICT, WITHOUT ROWID;
 """
 
+_REUSED = """
+CREATE TABLE reused (
+    platform TEXT NOT NULL,
+    chunk INTEGER NOT NULL,
+    cells BLOB NOT NULL,
+    PRIMARY KEY (platform, chunk)
+) STRICT, WITHOUT ROWID;
+"""
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -145,7 +154,8 @@ CREATE TABLE platforms (
     settings_sha256 TEXT NOT NULL DEFAULT '',
     slowest_s REAL NOT NULL DEFAULT 0,
     former TEXT NOT NULL DEFAULT '[]',
-    other_currencies TEXT NOT NULL DEFAULT '[]'
+    other_currencies TEXT NOT NULL DEFAULT '[]',
+    reused TEXT NOT NULL DEFAULT '{{}}'
 ) STRICT;
 
 CREATE TABLE chunks (
@@ -156,7 +166,8 @@ CREATE TABLE chunks (
     sha256 TEXT NOT NULL,
     only_platform TEXT,
     columns_sha256 TEXT NOT NULL DEFAULT '',
-    places BLOB
+    places BLOB,
+    is_trial INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE tasks (
@@ -224,7 +235,7 @@ CREATE TABLE verdicts (
 
 {_QUARANTINE}
 {_OBJECTS}
-
+{_REUSED}
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at REAL NOT NULL,
@@ -248,6 +259,7 @@ STEPS = {
     1: f"""
 ALTER TABLE chunks ADD COLUMN columns_sha256 TEXT NOT NULL DEFAULT '';
 ALTER TABLE chunks ADD COLUMN places BLOB;
+ALTER TABLE chunks ADD COLUMN is_trial INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN sent_name TEXT NOT NULL DEFAULT '';
 ALTER TABLE tasks ADD COLUMN released_at REAL;
 ALTER TABLE tasks ADD COLUMN evidence TEXT;
@@ -256,6 +268,7 @@ FROM (SELECT platform AS p, chunk AS c, detail, max(seq) FROM events WHERE event
 WHERE platform = finished.p AND chunk = finished.c AND state = 'done';
 CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
 {_QUARANTINE}
+{_REUSED}
 ALTER TABLE job DROP COLUMN sandbox;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';
@@ -282,6 +295,7 @@ ALTER TABLE platforms ADD COLUMN slowest_s REAL NOT NULL DEFAULT 0;
 ALTER TABLE platforms ADD COLUMN former TEXT NOT NULL DEFAULT '[]';
 UPDATE platforms SET unread = name NOT IN (SELECT platform FROM tally WHERE state = 'done' AND tasks > 0);
 ALTER TABLE platforms ADD COLUMN other_currencies TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE platforms ADD COLUMN reused TEXT NOT NULL DEFAULT '{{}}';
 ALTER TABLE tasks ADD COLUMN quoted_nano INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tasks ADD COLUMN estimated_nano INTEGER;
 ALTER TABLE tasks ADD COLUMN actual_nano INTEGER;

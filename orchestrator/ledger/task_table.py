@@ -33,6 +33,7 @@ _RETRIES = (
     "WHERE only_platform = ? AND platform = ? ORDER BY generation, chunk"
 )
 _EVIDENCE_OF = "SELECT evidence FROM tasks WHERE platform = ? AND chunk = ?"
+_CHECKED_AT = "SELECT released_at, submitted_at FROM tasks WHERE platform = ? AND chunk = ?"
 _EVIDENCE = (
     "SELECT platform, chunk, task_id, sha256, evidence FROM tasks JOIN chunks USING (chunk) "
     "WHERE state = ? ORDER BY platform, chunk"
@@ -173,6 +174,12 @@ class TaskTable:
     def result_sha256(self, key: TaskKey) -> str:
         """Return the hash of the result that a task was done with, "" when there is none."""
         return str(self.evidence_of(key).get("result", ""))
+
+    def checked_at(self, key: TaskKey) -> float | None:
+        """Return the moment from which on a task's verdicts are no older; None when nobody knows it."""
+        row = self._connection.row(_CHECKED_AT, (key.platform, key.chunk))
+        moments = [moment(at) for at in row or () if at is not None]
+        return min(moments, default=None)
 
     def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, str, str]]:
         """Yield name, task id, and the hashes of chunk, verdicts and result, of every task that is done."""

@@ -15,7 +15,9 @@ import numpy as np
 from orchestrator.errors import StorageError
 from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, chunk_blocks
 from orchestrator.jobdir.extra_files import read_extras
+from orchestrator.jobdir.reused_cells import REUSED_WORDS, moment_text, unpack_reused
 from orchestrator.jobdir.verdict_files import read_verdicts
+from orchestrator.jobdir.verdict_words import OWN_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,22 +40,25 @@ class ExtraFile:
 
 @dataclass(frozen=True, slots=True)
 class MasterChunk:
-    """One base chunk of the list: its file, its rows, and per platform a verdict file or one word for all rows.
+    """One base chunk of the list: its file, its rows, and per platform where its cells come from.
 
+    That is a verdict file, one word for all rows, or what the ledger keeps of verdicts taken from earlier jobs.
     `first_row` counts from 0 over all chunks; when it is given, it is checked. A trial, which comes first, has the
     `places` of its rows in the list; the other chunks have the rows around these, in order. `columns` is a csv file
     without a header, one record a row, of the input's other columns; `columns_sha256` is its hash, "" if nobody knows
-    it. `extras` are the platforms' extra files, None where there is none; left out, nobody wants any.
+    it. `extras` are the platforms' extra files, None where there is none; left out, nobody wants any. `checked` is for
+    each platform when its verdicts were checked, see `moment_text`; left out, nobody wants to know.
     """
 
     path: Path
     rows: int
-    cells: tuple[Path | str, ...]
+    cells: tuple[Path | str | bytes, ...]
     first_row: int | None = None
     columns: Path | None = None
     columns_sha256: str = ""
     extras: tuple[ExtraFile | None, ...] = ()
     places: NDArray[np.int64] | None = None
+    checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,11 @@ def base_blocks(chunk: MasterChunk, first_row: int, extras: Sequence[int] = ()) 
         read_further(file, count, chunk.rows)
         for file, count in zip(chunk.extras or (None,) * len(extras), extras, strict=True)
     )
+    if chunk.checked:
+        moments = map(checked_at, chunk.cells, chunk.checked, (column for column, _ in read))
+        further = tuple(
+            (*columns, moment) for columns, moment in zip(further or ((),) * len(read), moments, strict=True)
+        )
     whole = ResolvedChunk(first_row, np.empty(0, np.int64), tuple(column for column, _ in read), further)
     sha256 = ""
     done = 0
@@ -212,17 +222,29 @@ def code_type(words: int) -> type[np.unsignedinteger[Any]]:
     return next(kind for kind in (np.uint8, np.uint16, np.uint32) if words <= np.iinfo(kind).max + 1)
 
 
-def read_cells(cell: Path | str, rows: int) -> tuple[CodedColumn, str]:
+def read_cells(cell: Path | str | bytes, rows: int) -> tuple[CodedColumn, str]:
     """Return the cells of `rows` rows and the hash of the chunk they belong to, "" when none is known.
 
     Raises `StorageError` when the verdict file is missing, altered or of another length.
     """
     if isinstance(cell, str):
         return CodedColumn((cell,), np.zeros(rows, np.uint8)), ""
+    if isinstance(cell, bytes):
+        return CodedColumn(REUSED_WORDS, unpack_reused(cell, rows).codes), ""
     verdicts = read_verdicts(cell)
     if len(verdicts.codes) != rows:
         raise StorageError(f"{cell}: holds {len(verdicts.codes):,} verdicts for {rows:,} numbers")
     return CodedColumn(verdicts.words, np.frombuffer(verdicts.codes, np.uint8)), verdicts.chunk_sha256
+
+
+def checked_at(cell: Path | str | bytes, moment: str, verdicts: CodedColumn) -> CodedColumn:
+    """Return when each of some `verdicts` was checked, empty where there is none; `moment` is that of the task."""
+    if isinstance(cell, bytes):
+        moments, codes = np.unique(unpack_reused(cell, len(verdicts.codes)).moments, return_inverse=True)
+        words = tuple(moment_text(at) if at else "" for at in moments.tolist())
+        return CodedColumn(words, codes.astype(np.uint32))
+    is_verdict = np.array([word not in OWN_WORDS for word in verdicts.words])[verdicts.codes]
+    return CodedColumn(("", moment), is_verdict.astype(np.uint8))
 
 
 def read_further(file: ExtraFile | None, count: int, rows: int) -> tuple[CodedColumn, ...]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
+from orchestrator.jobdir.extra_files import CellKind
+from orchestrator.jobdir.verdict_words import CHECKED_AT
 from orchestrator.settings import CsvStyle, OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from orchestrator.jobdir.extra_files import CellKind
     from orchestrator.master.reject_sheets import RejectSheet
 
 NUMBER: Final = "Number"
@@ -81,6 +82,11 @@ class MasterLayout:
     def filter_range(self, rows: int) -> str:
         """Return the cells of a sheet of `rows` rows with its header, such as `A1:C11`."""
         return f"A1:{column_letters(len(self.header))}{rows + 1}"
+
+
+def with_checked(extras: Sequence[Mapping[str, CellKind]], platforms: int) -> tuple[Mapping[str, CellKind], ...]:
+    """Return the extra columns of so many platforms with one more for each, which says when its verdict was checked."""
+    return tuple({**its, CHECKED_AT: CellKind.TEXT} for its in extras or [{}] * platforms)
 
 
 def header(platforms: Sequence[str], columns: Sequence[str], extras: Sequence[Sequence[str]] = ()) -> tuple[str, ...]:

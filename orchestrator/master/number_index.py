@@ -16,7 +16,7 @@ import numpy as np
 from orchestrator.files import disk_errors, open_private
 from orchestrator.jobdir.arrays import write_array
 from orchestrator.jobdir.extra_files import CellKind
-from orchestrator.master.master_layout import header
+from orchestrator.master.master_layout import header, with_checked
 from orchestrator.master.resolved import no_overlays, resolved
 
 if TYPE_CHECKING:
@@ -72,12 +72,15 @@ def build_index(
     chunks: Chunks,
     overlays: Overlays = no_overlays,
     run_rows: int = RUN_ROWS,
+    checked: bool = False,  # noqa: FBT001, FBT002 - a piece's arguments have no names
 ) -> NumberIndex:
     """Write the index of a job into `folder`: a piece; raises `StorageError` as `resolved` does.
 
-    `extras` are for each platform its extra columns and what these hold. Memory does not grow with the list.
+    `extras` are for each platform its extra columns and what these hold. `checked` says that chunks and overlays
+    tell when they were, which is one more column of each platform. Memory does not grow with the list.
     """
-    _, *columns = header(platforms, (), [tuple(its) for its in extras])
+    further = with_checked(extras, len(platforms)) if checked else (extras or [{}] * len(platforms))
+    _, *columns = header(platforms, (), [tuple(its) for its in further])
     words: list[dict[str, int]] = [{} for _ in columns]
     blocks = resolved(platforms, chunks(), overlays, tuple(map(len, extras)))
     runs = []
@@ -94,7 +97,7 @@ def build_index(
         for path in (run.path(place) for run in runs for place in range(len(columns) + 1)):
             with disk_errors(path):
                 path.unlink()
-    kinds = [kind for its in extras or [{}] * len(platforms) for kind in (CellKind.TEXT, *its.values())]
+    kinds = [kind for its in further for kind in (CellKind.TEXT, *its.values())]
     return NumberIndex(merged.stem, merged.rows, tuple(columns), tuple(map(tuple, words)), tuple(kinds))
 
 

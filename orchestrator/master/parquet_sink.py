@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from orchestrator.master.tally import Tally
 
 BANNER_KEY: Final = "numbercheck.banner"
+FACT_KEY: Final = "numbercheck.{}"
 ROWS_PER_GROUP: Final = 1 << 17
 """Rows of one row group at most; smaller chunks are gathered."""
 
 
 class ParquetSink:
-    """Writes row groups of some 100,000 rows; the banner stands in the file's metadata.
+    """Writes row groups of some 100,000 rows; the banner and the facts stand in the file's metadata.
 
     Columns, in order: `Number` (string, with its plus sign), the platforms (dictionary of strings), each before its
     extra columns (whole numbers, doubles, or a dictionary of strings; null for an empty cell), what is kept from the
@@ -51,8 +52,9 @@ class ParquetSink:
         number, *others = layout.header
         types = [*map(_type, layout.kinds), *[pa.string()] * len(layout.columns)]
         fields = [(number, pa.string()), *zip(others, types, strict=True)]
-        metadata = {BANNER_KEY: layout.banner} if layout.banner else None
-        self._schema = pa.schema(fields, metadata=metadata)
+        metadata = {BANNER_KEY: layout.banner} if layout.banner else {}
+        metadata |= {FACT_KEY.format(name): value for name, value in layout.facts}
+        self._schema = pa.schema(fields, metadata=metadata or None)
         self._writer = pq.ParquetWriter(file, self._schema, compression="zstd", use_dictionary=others)
         self._waiting: list[Any] = []
 

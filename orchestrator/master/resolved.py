@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from orchestrator.master.base_chunks import (
     ResolvedChunk,
     Trial,
     base_blocks,
+    checked_at,
     code_type,
     read_cells,
     read_further,
@@ -30,7 +32,6 @@ from orchestrator.master.base_chunks import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -41,15 +42,16 @@ if TYPE_CHECKING:
 class Overlay:
     """A chunk of a later generation: one platform's new cells for some rows of the list.
 
-    `rows` is its row file, beside which its chunk file lies. `cells` is a verdict file or one word for all rows, and
-    `extras` the extra file, if there is one.
+    `rows` is its row file, beside which its chunk file lies. `cells` is a verdict file or one word for all rows,
+    `extras` the extra file, if there is one, and `checked` when its verdicts were checked, None where nobody wants it.
     """
 
     platform: str
     generation: int
     rows: Path
-    cells: Path | str
+    cells: Path | str | bytes
     extras: ExtraFile | None = None
+    checked: str | None = None
 
 
 Chunks = Callable[[], Iterable["MasterChunk"]]
@@ -71,7 +73,8 @@ def resolved(
 ) -> Iterator[ResolvedChunk]:
     """Yield the list in order, a base chunk in one or more blocks of some 80,000 rows, every cell resolved.
 
-    `extras` is how many further columns each platform has, none of them when it is left out. Overlays of platforms that
+    `extras` is how many further columns each platform has, none of them when it is left out; where chunks and overlays
+    say when they were `checked`, one more column has that. Overlays of platforms that
     are not asked for are passed over. Memory is that of a chunk, and one overlay chunk for each platform and
     generation. Raises `StorageError` when a file is missing, altered, or its rows or numbers are not
     those of the list.
@@ -161,8 +164,10 @@ def _read(overlay: Overlay, extras: int) -> _Cells:
     """Read one overlay. Verdicts must belong to the chunk file beside the rows; its numbers are compared later."""
     rows = read_rows(overlay.rows)
     column, sha256 = read_cells(overlay.cells, len(rows))
-    columns = (column, *read_further(overlay.extras, extras, len(rows)))
-    if isinstance(overlay.cells, str):
+    columns: tuple[CodedColumn, ...] = (column, *read_further(overlay.extras, extras, len(rows)))
+    if overlay.checked is not None:
+        columns = (*columns, checked_at(overlay.cells, overlay.checked, column))
+    if not isinstance(overlay.cells, Path):
         return _Cells(rows, None, columns)
     path = chunk_path_beside(overlay.rows)
     chunk = read_chunk(path)

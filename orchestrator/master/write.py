@@ -22,7 +22,7 @@ from orchestrator.files import (
 from orchestrator.jobdir.layout import master_path
 from orchestrator.master.base_chunks import gathered
 from orchestrator.master.kept_cells import KeptCells
-from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, sheet_rows
+from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, sheet_rows, with_checked
 from orchestrator.master.resolved import no_overlays, resolved
 from orchestrator.master.sinks import CsvSink, Sink
 from orchestrator.master.tally import Tally, calling_code_label
@@ -47,7 +47,8 @@ class MasterRequest:
     `platforms` in the order of the columns; `banner` stands on top of the Summary sheet when not empty; `facts` are
     rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
     inputs. `limits` are the workbook's. `rows` is how many numbers there are. `extras` are for each platform its extra
-    columns and what they hold, nothing when nobody wants any. `rejects` are the sheets of what is not in the master,
+    columns and what they hold, nothing when nobody wants any. `checked` says that chunks and overlays tell when they
+    were, which is one more column of each platform. `rejects` are the sheets of what is not in the master,
     and `lists` the verdicts of which bare lists are wanted.
     """
 
@@ -61,6 +62,7 @@ class MasterRequest:
     extras: tuple[Mapping[str, CellKind], ...] = ()
     rejects: tuple[RejectSheet, ...] = ()
     lists: tuple[str, ...] = ()
+    checked: bool = False
     csv: CsvStyle = CsvStyle.PLAIN
     limits: BookLimits = BookLimits()  # noqa: RUF009 - frozen, so one for all is safe
 
@@ -99,7 +101,8 @@ def write_master(
     generations. Raises `UsageError` for more columns than a sheet takes, and `StorageError`; then
     the files of an earlier run are untouched.
     """
-    check_width(request.platforms, request.columns, request.formats, [tuple(its) for its in request.extras])
+    extras = with_checked(request.extras, len(request.platforms)) if request.checked else request.extras
+    check_width(request.platforms, request.columns, request.formats, [tuple(its) for its in extras])
     make_private_directory(request.directory)
     tally = Tally(request.platforms)
     with ExitStack() as stack:
@@ -113,7 +116,7 @@ def write_master(
             banner=request.banner,
             facts=request.facts,
             columns=request.columns,
-            extras=request.extras,
+            extras=extras,
             csv=request.csv,
             rejects=tuple(sheet for sheet in request.rejects if sheet.rows and lies_at(sheet.path)),
         )

@@ -17,6 +17,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
 from orchestrator.jobdir.layout import SUMMARY
 from orchestrator.jobdir.verdict_words import in_order
+from orchestrator.records import ReusedSums
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.cost_ledger import JobMoney, PlatformMoney, job_money, platform_money, usd
 from orchestrator.report.printed import count, duration, money
@@ -111,6 +112,25 @@ class InputSummary(AccountContent):
     parts: list[PartContent]
 
 
+class ReusedContent(TypedDict):
+    """What was taken from earlier jobs: numbers by verdict, and when the oldest of them was checked.
+
+    `asked_again` are further ones that were known as well, and fill a file that would else be too short.
+    """
+
+    numbers: int
+    yes: int
+    no: int
+    asked_again: int
+    oldest: str | None
+
+
+class ReusedByJob(ReusedContent):
+    """The same for all platforms; `oldest_days` is how old the oldest was when the run began."""
+
+    oldest_days: float | None
+
+
 class PlatformContent(TypedDict):
     """Where a platform stands, in tasks; `verdicts` counts numbers, `cost` is in USD."""
 
@@ -127,6 +147,7 @@ class PlatformContent(TypedDict):
     status_calls: int
     cost: float
     money: PlatformMoney
+    reused: NotRequired[ReusedContent]
 
 
 class MasterContent(TypedDict):
@@ -205,6 +226,7 @@ class Summary(TypedDict):
     money: JobMoney
     platforms: dict[str, PlatformContent]
     calling_codes: dict[str, dict[str, int]]
+    reused: NotRequired[ReusedByJob]
     held: list[str]
     findings: list[str]
     master: list[MasterContent]
@@ -265,7 +287,8 @@ def build(
     """
     standings = list(standings)
     cells = master.counts if master else {}
-    return {
+    reused = sum((standing.reused for standing in standings), ReusedSums())
+    content: Summary = {
         "schema_version": SCHEMA_VERSION,
         "job": facts.job,
         "job_id": facts.job_id,
@@ -297,6 +320,9 @@ def build(
         ],
         "master": master_files(master) if master else [],
     }
+    if reused.tasks:
+        content["reused"] = _reused_by_job(reused, facts.started_at)
+    return content
 
 
 def inputs(counts: ListCounts) -> list[InputSummary]:
@@ -430,6 +456,22 @@ def _calling_codes(master: MasterReport) -> dict[str, dict[str, int]]:
     return dict(list(master.by_calling_code.items())[:MAX_CALLING_CODES])
 
 
+def reused_content(reused: ReusedSums) -> ReusedContent:
+    """Return what was taken from earlier jobs for a platform."""
+    return {
+        "numbers": reused.numbers,
+        "yes": reused.yes,
+        "no": reused.no,
+        "asked_again": reused.asked_again,
+        "oldest": utc(reused.oldest),
+    }
+
+
+def _reused_by_job(reused: ReusedSums, at: float | None) -> ReusedByJob:
+    days = None if reused.oldest is None or at is None else round(max(0.0, at - reused.oldest) / 86_400, 2)
+    return {**reused_content(reused), "oldest_days": days}
+
+
 def _tasks(number: int) -> str:
     return "1 task" if number == 1 else f"{count(number)} tasks"
 
@@ -442,7 +484,7 @@ def _state(facts: RunFacts) -> str:
 
 def _platform(standing: Standing, verdicts: Mapping[str, int], planned_usd: float | None) -> PlatformContent:
     planned = standing.tasks(State.PLANNED)
-    return {
+    content: PlatformContent = {
         "tasks": standing.tasks(),
         "done": standing.tasks(State.DONE),
         "failed": standing.tasks(State.FAILED),
@@ -457,3 +499,6 @@ def _platform(standing: Standing, verdicts: Mapping[str, int], planned_usd: floa
         "cost": usd(standing.cost_nano),
         "money": platform_money(standing, planned_usd),
     }
+    if standing.reused.tasks:
+        content["reused"] = reused_content(standing.reused)
+    return content

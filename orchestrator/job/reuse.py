@@ -1,0 +1,163 @@
+"""`[reuse]`: yes and no of earlier jobs, taken instead of asked for again, and the plan of what is left.
+
+Whatever is planned for a platform passes here once: its chunks at first, those that a longer list adds, all of them for
+a platform that joins. What was taken stays with the job; the earlier jobs are not needed any more.
+"""
+
+from __future__ import annotations
+
+import glob
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.errors import StorageError, UsageError
+from orchestrator.files import make_private_directory
+from orchestrator.intake import ChunkLimits
+from orchestrator.job.platform_names import known_call, planned_platform
+from orchestrator.job.selecting import Choice, Known, select_numbers
+from orchestrator.job.sheet import index_numbers
+from orchestrator.jobdir.aside import folder_aside
+from orchestrator.ledger import LedgerPlace
+from orchestrator.logger import log
+from orchestrator.records import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from orchestrator.records import Chunk
+    from orchestrator.settings import Settings
+    from orchestrator.workers import Workers
+
+SECONDS_A_DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selections:
+    """What is planned for platforms that are not asked for all of their chunks; `said` are sentences about it."""
+
+    platforms: tuple[Selection, ...] = ()
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """An earlier job, and how it calls platforms of this one."""
+
+    place: LedgerPlace
+    names: Mapping[str, str]
+
+
+@asynccontextmanager
+async def selections(
+    settings: Settings,
+    wanted: Mapping[str, Sequence[Chunk]],
+    workers: Workers,
+    *,
+    now: float,
+    seed: str,
+    next_chunk: tuple[int, int],
+) -> AsyncGenerator[Selections]:
+    """Have what is planned for each platform of the chunks that are `wanted` for it; without what is sent as a whole.
+
+    `now` is in s since the epoch; a trial is drawn by `seed`. Further generations and chunks count from `next_chunk`.
+    What was taken lies in files that are gone behind the block. Raises `UsageError` for a job that can't be read.
+    """
+    said = []
+    if settings.reuse.jobs:
+        # The cells of those columns would be empty where a verdict is taken, and nobody could have them filled.
+        whole = [name for name in wanted if settings.platforms[name].extra_columns]
+        said += [f"{name}: nothing is reused, as verdicts are reused without extra_columns" for name in whole]
+        wanted = {name: chunks for name, chunks in wanted.items() if chunks and name not in whole}
+    earlier, told = _earlier_jobs(settings, wanted) if settings.reuse.jobs and wanted else ([], [])
+    said += told
+    if not earlier:
+        yield Selections(said=tuple(said))
+        return
+    generation, first_chunk = next_chunk
+    with folder_aside(settings.job.directory) as folder:
+        known: dict[str, list[Known]] = {name: [] for name in wanted}
+        for number, job in enumerate(earlier):
+            make_private_directory(own := folder / f"job{number}")
+            answers = {theirs: settings.platforms[name].result_columns for name, theirs in job.names.items()}
+            try:
+                index = await index_numbers(job.place, tuple(answers), workers, own, checked=True, answers=answers)
+            except StorageError as error:
+                raise UsageError(
+                    f"{error} ({job.place.directory} is one of [reuse] jobs: put it right, or leave it out)"
+                ) from error
+            for name, theirs in job.names.items():
+                known[name].append(Known(index, theirs))
+        chosen = []
+        for name, chunks in wanted.items():
+            if not known[name]:
+                continue
+            platform = settings.platforms[name]
+            trial_rows = chunks[0].rows if chunks[0].places is not None else 0
+            make_private_directory(own := folder / f"platform-{name}")
+            days = settings.reuse_days
+            selected = await workers.run(
+                select_numbers,
+                Choice(
+                    directory=settings.job.directory,
+                    chunks=tuple(chunks),
+                    known=tuple(known[name]),
+                    yes_since=now - days.yes * SECONDS_A_DAY,
+                    no_since=now - days.no * SECONDS_A_DAY,
+                    limits=ChunkLimits(
+                        settings.job.chunk_size, platform.min_rows, platform.max_rows, trial_rows, f"{seed} {name}"
+                    ),
+                    first_chunk=first_chunk,
+                    folder=own,
+                ),
+            )
+            if selected is None:
+                continue
+            planned = tuple(
+                replace(chunk, only=name, generation=generation + (not chunk.is_trial)) for chunk in selected.chunks
+            )
+            generation, first_chunk = generation + 2, first_chunk + len(planned)
+            chosen.append(Selection(planned_platform(settings, name), selected.reused, planned))
+            taken = sum(sums.numbers for _, sums in selected.sums)
+            log.info("reused", platform=name, numbers=taken, left=sum(chunk.rows for chunk in planned))
+        yield Selections(tuple(chosen), tuple(said))
+
+
+def _earlier_jobs(settings: Settings, wanted: Mapping[str, Sequence[Chunk]]) -> tuple[list[_Earlier], list[str]]:
+    """Return the earlier jobs that were asked the same, and what is to be said of the others."""
+    calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
+    earlier, said = [], []
+    for directory in _directories(settings):
+        place = LedgerPlace(directory)
+        try:
+            with place.open_to_read() as ledger:
+                if ledger.runs.closed:
+                    said.append(f"{directory}: it was purged, so nothing is reused of it")
+                    continue
+                ledger.plan.check_chunks()
+                fixed = ledger.platforms.fixed()
+        except StorageError as error:
+            raise UsageError(f"{error} ({directory} is one of [reuse] jobs: put it right, or leave it out)") from error
+        theirs = {known_call(its): name for name, its in fixed.items()}
+        if names := {name: theirs[call] for name, call in calls.items() if call in theirs}:
+            earlier.append(_Earlier(place, names))
+        else:
+            said.append(f"{directory}: nothing is reused of it: it asked for none of {', '.join(calls)}")
+    return earlier, said
+
+
+def _directories(settings: Settings) -> list[Path]:
+    """Return the directories of earlier jobs; a glob may match none, and other things than jobs."""
+    found: dict[Path, None] = {}
+    for text in settings.reuse.jobs:
+        paths = sorted(glob.glob(text), key=str.encode) or [glob.escape(text)]  # noqa: PTH207 - a pattern may be absolute
+        is_glob = glob.has_magic(text) and paths != [text]
+        jobs = [Path(path) for path in paths if LedgerPlace(Path(path)).exists()]
+        if not jobs and not is_glob:
+            raise UsageError(
+                f"{text}, of [reuse] jobs: there is no job; name the directory of one, as its [job] directory has it, "
+                "or leave it out"
+            )
+        found |= dict.fromkeys(jobs)
+    return [path for path in found if path.resolve() != settings.job.directory.resolve()]
