@@ -308,9 +308,9 @@ async def test_a_workbook_without_a_header(done: Case) -> None:
 async def test_torn_rows_of_a_csv_file(done: Case) -> None:
     """Short and long rows, stray quotes, a second header: each stays, and says of its numbers what a list does."""
     lines = [
-        *("Name,Mobile,Note,Home", "Ann,+41790000001", "Bob,+41790000002,a,+41790000003,+41790000004", "Cy, Dee,+41790000005,x"),
-        *("Name,Mobile,Note,Home", 'Eve,"+41790000006,b,', 'Fay,+41790000007,"c,', 'Gil,+41790000008,d",', "Hal,,,+41790000009"),
-        *("Ivy,+41790000010,,,", ",,,"),
+        *("Name,Mobile,Note,Home", "Ann,+41790000001", "Bob,+41790000002,a,+41790000003,+41790000004"),
+        *("Cy, Dee,+41790000005,x", "Name,Mobile,Note,Home", 'Eve,"+41790000006,b,', 'Fay,+41790000007,"c,'),
+        *('Gil,+41790000008,d",', "Hal,,,+41790000009", "Ivy,+41790000010,,,", ",,,"),
     ]  # fmt: skip
     source, target = done.folder / "crm.csv", done.folder / "back.csv"
     source.write_text("\n".join(lines))
