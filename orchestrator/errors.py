@@ -5,8 +5,9 @@
     │   └── ChangedError    2    the list or a fixed setting is not what the job began with
     ├── BudgetError         5    the planned cost does not fit max_cost
     ├── LockedError         6    another run holds this job
-    └── StorageError       74    disk or ledger failed: repair it and run again
-        └── LeaseLostError  6    another coordinator has taken the job over
+    ├── StorageError       74    disk or ledger failed: repair it and run again
+    │   └── LeaseLostError  6    another coordinator has taken the job over
+    └── EngineError        75    nobody is there to do pieces any more: run again
     CallError                    one call to the vendor failed; never ends a run by itself
     ├── TemporaryError           the same call may succeed later
     │   ├── NoSuchHostError      the vendor's name is not found: most likely base_url is wrong
@@ -95,6 +96,12 @@ class LeaseLostError(StorageError):
     """Another coordinator has taken the job over; nothing can be recorded, so nothing may be sent, by this one."""
 
     exit_code = ExitCode.LOCKED
+
+
+class EngineError(OrchestratorError):
+    """What runs the pieces is out of reach, or has lost those that did them."""
+
+    exit_code = ExitCode.AGAIN
 
 
 class CallError(Exception):

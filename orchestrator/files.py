@@ -28,6 +28,12 @@ SMALL_BYTES = 1 << 16
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 PART_SUFFIX = ".part"
+
+attempt = ""
+"""What tells the temporary files of this process from those of others that may be doing the very same, elsewhere.
+
+"" where nobody else can be: the file that a killed process left is then written over by the next.
+"""
 CSV_LINE_END = "\r\n"
 """The line end of every csv file that is written here, as RFC 4180 has it."""
 
@@ -146,7 +152,7 @@ def replacing(path: Path, *, sync_name: bool = True) -> Iterator[IO[bytes]]:
     After an exception the old `path` is untouched and the temporary file is gone. With `sync_name=False` the caller
     syncs the directory, once for many files.
     """
-    part = path.with_name(path.name + PART_SUFFIX)
+    part = path.with_name(path.name + attempt + PART_SUFFIX)
     with disk_errors(path):
         try:
             with open(part, "w+b", opener=open_private) as file:
@@ -170,7 +176,7 @@ def replace_together(directory: Path, contents: Iterable[tuple[str, bytes | memo
     written: list[tuple[Path, Path, FileIO]] = []
     with disk_errors(directory), ExitStack() as parts, ExitStack() as files:
         for name, content in contents:
-            path, part = directory / name, directory / (name + PART_SUFFIX)
+            path, part = directory / name, directory / (name + attempt + PART_SUFFIX)
             with disk_errors(path):
                 parts.callback(part.unlink, missing_ok=True)
                 file = files.enter_context(FileIO(part, "w", opener=open_private))

@@ -30,6 +30,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from orchestrator import files
 from orchestrator.errors import PieceDiedError, StorageError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Call:
     work: bytes
     cpu_s: float | None
     memory_bytes: int
+    attempt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,13 @@ def on_files(files_of: Callable[..., PieceFiles]) -> Callable[[Callable[P, T]], 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A piece that is to be done, with what it may take."""
+    """A piece that is to be done, with what it may take; for `attempt`, see `files`."""
 
     piece: Callable[..., object]
     args: tuple[object, ...]
     cpu_s: float | None
     memory_bytes: int
+    attempt: str = ""
 
     @property
     def name(self) -> str:
@@ -126,7 +129,9 @@ class Order:
 
     def packed(self) -> bytes:
         """Return it as the call that a worker process takes."""
-        return pickle.dumps(Call(self.name, pickle.dumps((self.piece, self.args)), self.cpu_s, self.memory_bytes))
+        return pickle.dumps(
+            Call(self.name, pickle.dumps((self.piece, self.args)), self.cpu_s, self.memory_bytes, self.attempt)
+        )
 
 
 class Line:
@@ -185,6 +190,7 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
     if narrow:
         send(NARROW + narrow.encode())
     try:
+        files.attempt = call.attempt
         piece, args = pickle.loads(call.work)  # noqa: S301 - from our own parent
         with _limited(call):
             value = piece(*args)

@@ -60,6 +60,13 @@ class LineType(StrEnum):
     UNKNOWN = "unknown"
 
 
+class EngineKind(StrEnum):
+    """What runs pieces of the work."""
+
+    LOCAL = "local"
+    DASK = "dask"
+
+
 class NoticeForm(StrEnum):
     """What the webhook takes: everything, as JSON, or a text as Slack and others want it."""
 
@@ -233,9 +240,11 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkersSettings:
-    """Local worker processes."""
+    """Worker processes: `count` of this machine, and those of a Dask cluster where `kind` says so."""
 
     count: Annotated[int, Ge(1)]
+    kind: EngineKind = EngineKind.LOCAL
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,15 @@ from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.jobdir.layout import list_name
 from orchestrator.jobdir.verdict_words import CHECKED_AT
-from orchestrator.settings import BackoffSettings, JobSettings, PlatformSettings, PollingSettings, Style, VendorSettings
+from orchestrator.settings import (
+    BackoffSettings,
+    EngineKind,
+    JobSettings,
+    PlatformSettings,
+    PollingSettings,
+    Style,
+    VendorSettings,
+)
 from orchestrator.vendor_api.paid_calls import call_of
 from orchestrator.vendor_api.platforms import KNOWN
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.config.draft import Draft
-    from orchestrator.settings import NotifySettings, OutputSettings, ReuseSettings
+    from orchestrator.settings import NotifySettings, OutputSettings, ReuseSettings, WorkersSettings
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -133,6 +141,16 @@ def check_notify(draft: Draft, notify: NotifySettings) -> None:
         draft.say(("notify", "url_env"), "expected either url or url_env, found both")
     if notify.secret_file is not None and draft.given("notify", "secret_env"):
         draft.say(("notify", "secret_file"), "expected either secret_env or secret_file, found both")
+
+
+def check_workers(draft: Draft, workers: WorkersSettings) -> None:
+    """Check that a cluster has an address, and nothing else has one."""
+    if workers.kind is EngineKind.DASK and not workers.address:
+        draft.say(
+            ("workers", "address"), 'missing; kind = "dask" needs the scheduler\'s, such as "tcp://scheduler:8786"'
+        )
+    if workers.kind is EngineKind.LOCAL and workers.address:
+        draft.say(("workers", "address"), 'expected kind = "dask" beside it: local workers have no address')
 
 
 def _check_once(draft: Draft, place: tuple[str, ...], words: Sequence[str], kind: str) -> None:

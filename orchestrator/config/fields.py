@@ -413,6 +413,11 @@ RULES: dict[tuple[type, str], Rule] = {
         lambda wait_s: 1 <= wait_s <= _MAX_LEASE_S,
         schema={"minimum": 1, "maximum": _MAX_LEASE_S},
     ),
+    (WorkersSettings, "address"): Rule(
+        'a scheduler\'s address, such as "tcp://scheduler:8786", or tls://…',
+        looks_like(r"|(tcp|tls)://[^\s/@:]+:[0-9]{1,5}|(tcp|tls)://\[[0-9a-fA-F:.]+\]:[0-9]{1,5}"),
+        schema=whole(r"|(tcp|tls)://[^\s/@:]+:[0-9]{1,5}|(tcp|tls)://\[[0-9a-fA-F:.]+\]:[0-9]{1,5}"),
+    ),
     (SandboxSettings, "faults"): Rule(
         f'a fault of the embedded vendor, or "{ALL_FAULTS}"',
         lambda text: text in _FAULT_WORDS,

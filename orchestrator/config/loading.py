@@ -76,6 +76,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         checks.check_output(draft, output)
     if notify:
         checks.check_notify(draft, notify)
+    if workers:
+        checks.check_workers(draft, workers)
     draft.finish()
     return Settings(
         source=path.absolute(),

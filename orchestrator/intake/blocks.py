@@ -13,11 +13,13 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from orchestrator import files
 from orchestrator.files import FILE_MODE, disk_errors
 from orchestrator.jobdir.arrays import load_array, save_array
 
@@ -209,7 +211,7 @@ def write_rows(path: Path, rows: Rows) -> None:
     lengths = map(len, rows.raws) if text else ()
     limits = np.cumsum(np.fromiter(lengths, np.int64), dtype=np.int64)
     lines = rows.lines if rows.first_line is None else rows.lines[:1]
-    with disk_errors(path), private_file(path) as file:
+    with disk_errors(path), whole_file(path) as file:
         for array in (rows.numbers, lines, rows.codes if rows.codes.any() else rows.codes[:0], limits):
             save_array(file, array)
         file.write(text)
@@ -254,6 +256,16 @@ def _counted(lines: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
 
 def _load(file: BufferedReader, count: int) -> list[npt.NDArray[Any]]:
     return [load_array(file) for _ in range(count)]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file as `private_file` does, for a piece; where another may do the same, it is whole or not there."""
+    part = path.with_name(path.name + files.attempt) if files.attempt else path
+    with private_file(part) as file:
+        yield file
+    if part is not path:
+        part.replace(path)
 
 
 def private_file(path: Path, *, append: bool = False) -> IO[bytes]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.blocks import private_file
+from orchestrator.intake.blocks import whole_file
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE
 from orchestrator.jobdir.arrays import read_array
 from orchestrator.jobdir.column_files import write_columns, write_records
@@ -43,7 +43,7 @@ class KeptPart:
 
 def write_kept(path: Path, records: Iterable[Sequence[str]]) -> None:
     """Write the kept cells of the file of rows at `path` beside it; raises `StorageError`."""
-    with disk_errors(path), private_file(_beside(path)) as file:
+    with disk_errors(path), whole_file(_beside(path)) as file:
         write_records(file, ([cell[:CELL_LIMIT] for cell in record] for record in records))
 
 

@@ -15,6 +15,7 @@ from orchestrator.job import expected_time
 from orchestrator.job.access import opened
 from orchestrator.job.balances import check_the_address
 from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
+from orchestrator.job.engine import workers_of
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
@@ -22,7 +23,6 @@ from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report.log import logging_to
-from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
             libraries=world.owns_process,
         ),
     ):
-        async with Workers(settings.workers.count) as workers:
+        async with workers_of(settings) as workers:
             writer = LedgerWriter(ledger)
             try:
                 helps = await bring_in_step(writer, settings, workers, world.stdin, now=world.clock())

@@ -9,7 +9,7 @@ import asyncio
 import math
 import os
 import socket
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.balances import ask_for_balances
 from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
+from orchestrator.job.engine import workers_of
 from orchestrator.job.enrich import enrich_inputs, enriched_files
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
@@ -51,7 +52,6 @@ from orchestrator.report.progress import ProgressTeller, progress
 from orchestrator.report.readings import MoneySoFar, Overview
 from orchestrator.report.streams import as_argument, job_arguments
 from orchestrator.tasks import HELD, State
-from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from orchestrator.report.summary import EnrichedContent, Summary
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
+    from orchestrator.workers import Workers
 
 T = TypeVar("T")
 
@@ -242,7 +243,8 @@ class _Run:
 
     async def _work(self, teller: ProgressTeller) -> Ending:
         settings, writer = self._settings, self._writer
-        async with Workers(settings.workers.count) as workers:
+        async with AsyncExitStack() as stack:
+            workers = await self._unless_stopped(stack.enter_async_context(workers_of(settings)))
             now, extend = self._world.clock(), self._options.extend
             plan = bring_in_step(writer, settings, workers, self._world.stdin, now=now, extend=extend)
             await self._unless_stopped(plan)

@@ -43,7 +43,9 @@ _READ: Final = f"{READING}.old"
 EXTENDING: Final = ".extending"
 """While `--extend` reads a longer list, and until the ledger has it."""
 REHEARSAL: Final = ".rehearsal"
-SCRATCH: Final = (READING, _READ, EXTENDING, REHEARSAL)
+MEETING: Final = ".meeting"
+"""While a run has workers elsewhere: by what lies in it they are seen to have this very directory."""
+SCRATCH: Final = (READING, _READ, EXTENDING, REHEARSAL, MEETING)
 VERIFYING: Final = ".verify-"
 """How the names of folders begin that `verify` and `enrich` make and remove; a killed one leaves them."""
 
@@ -63,7 +65,7 @@ _CHUNK = r"[0-9]{6,}"
 _PLATFORM = r"[a-z0-9][a-z0-9_-]*"
 _ENDING = r"\.[A-Za-z0-9_.-]+"
 _CHUNK_ENDINGS = "|".join(map(re.escape, (_CHUNK_ENDING, _COLUMNS_ENDING, _ROWS_ENDING)))
-_CHUNK_FILE = re.compile(rf"{_CHUNK}(?:{_CHUNK_ENDINGS})(?:\.part)?")
+_CHUNK_FILE = re.compile(rf"{_CHUNK}(?:{_CHUNK_ENDINGS})(?:(?:\.[0-9a-f]{{8}})?\.part)?")
 _QUARANTINED = re.compile(rf"({_PLATFORM})-({_CHUNK}){_ENDING}")
 FOLDERS: Final = {
     _CHUNKS: _CHUNK_FILE,

@@ -23,7 +23,7 @@ from orchestrator.files import (
     sha256_of,
     sync_directory,
 )
-from orchestrator.jobdir.layout import RESULT_ENDINGS, quarantine_folder, quarantine_name
+from orchestrator.jobdir.layout import RESULT_ENDINGS, quarantine_folder, quarantine_name, raw_result
 from orchestrator.pieces import PieceFiles, on_files
 from orchestrator.results.check import check_result
 from orchestrator.results.suffix import result_suffix
@@ -59,6 +59,9 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
     kept: list[tuple[Path, Path]] = []
     for check in checks:
         try:
+            if not lies_at(check.result) and (before := _taken_before(check)) is not None:
+                outcomes.append(before)
+                continue
             report, content = check_result(check)
             target = (check.keep_as or check.result).with_suffix(report.suffix)
             # What lies in the place of the file, under any ending, may have been paid for: it is set aside, unless it
@@ -86,6 +89,19 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
             sync_directory(folder)
     keep_together(kept)
     return outcomes
+
+
+def _taken_before(check: ResultCheck) -> ResultReport | None:
+    """Say once more what was said of a result that is kept already, in words that nobody heard: its worker had died.
+
+    It is this result if the verdicts that lie there are those that it gives.
+    """
+    kept = raw_result(check.keep_as or check.result)
+    if kept is None:
+        return None
+    report, content = check_result(replace(check, result=kept))
+    with disk_errors(check.verdicts):
+        return report if lies_at(check.verdicts) and check.verdicts.read_bytes() == content else None
 
 
 @on_files(lambda files: PieceFiles(tuple(path for path, _ in files)))

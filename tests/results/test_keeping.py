@@ -80,3 +80,15 @@ def test_a_disk_that_does_not_take_it(tmp_path: Path) -> None:
         take_results((check,))
     assert check.result.exists()
     assert not list(tmp_path.glob("*.bin.part"))
+
+
+def test_a_piece_that_is_done_twice_says_the_same(tmp_path: Path) -> None:
+    """A worker that dies with its answer costs time: the one after it finds the result under its name."""
+    check = make_check(tmp_path)
+    (first,) = take_results((check,))
+    (second,) = take_results((check,))
+    assert not isinstance(first, Exception)
+    assert second == first
+    check.verdicts.write_bytes(b"of another result")
+    (third,) = take_results((check,))
+    assert isinstance(third, StorageError)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.files import disk_errors
-from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, read_numbers
+from orchestrator.intake.blocks import FROM_TEXT, private_file, read_columns, read_numbers, whole_file
 from orchestrator.intake.duplicates.in_memory import NUMBER_TYPE, Unique, starts
 from orchestrator.jobdir.arrays import read_array, write_array
 from orchestrator.pieces import PieceFiles, on_files
@@ -158,7 +158,7 @@ def scatter(group: Group, split: Split, path: Path) -> Scattered:
     products = (numbers[places].astype(np.uint64) * np.uint64(_ODD)) & np.uint64((1 << split.width) - 1)
     buckets = (products >> np.uint64(split.width - split.bits)).astype(np.uint16)
     order = np.argsort(buckets, kind="stable")
-    with disk_errors(path), private_file(path) as file:
+    with disk_errors(path), whole_file(path) as file:
         write_array(file, products[order])
         write_array(file, places[order].astype(np.uint32))
     return Scattered(path, group.begin, tuple(np.bincount(buckets, minlength=1 << split.bits).tolist()))
@@ -263,7 +263,7 @@ def _gathered(one: Scattered, bucket: int) -> tuple[Words, Ints]:
 def _write_found(repeated: Ints, firsts: Ints, borders: Sequence[int], path: Path) -> Found:
     order = np.argsort(repeated)
     repeated = repeated[order]
-    with disk_errors(path), private_file(path) as file:
+    with disk_errors(path), whole_file(path) as file:
         write_array(file, repeated)
         write_array(file, firsts[order])
     limits = np.append(np.searchsorted(repeated, borders), len(repeated))
