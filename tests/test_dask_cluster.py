@@ -156,7 +156,7 @@ async def test_no_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One error says what to install, and where."""
+    """One error says what to install, and where, or how to do without."""
     monkeypatch.setitem(sys.modules, "orchestrator.engines.dask_cluster", None)
     case = Case(tmp_path)
     case.numbers(3)
@@ -164,3 +164,5 @@ async def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     report = await case.outcome()
     assert report.exit_code is ExitCode.USAGE
     assert "pip install 'numbercheck-orchestrator[dask]'" in report.summary["reason"]
+    case.overrides = ['workers.kind="local"']
+    assert await case.run() == ExitCode.DONE

@@ -77,7 +77,7 @@ BAD = [
     (
         "workers",
         "nice = 3",
-        "config.toml:11: [workers] nice: unknown key; known here: count",
+        "config.toml:11: [workers] nice: unknown key; known here: count, kind and address",
     ),
     (
         "vendors.main",

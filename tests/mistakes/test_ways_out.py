@@ -1078,6 +1078,7 @@ WAY = re.compile(
 )
 
 TRIED: dict[str, str] = {
+    '[workers] kind = "dask" needs what is not installed': "tests/test_dask_cluster.py::test_without_the_extra",
     "; give -o ": "a_table_comes_back_elsewhere",
     "or give -o another name": "a_table_comes_back_elsewhere",
     "name a file in it": "a_table_comes_back_elsewhere",
