@@ -21,6 +21,7 @@ from orchestrator.job import plan, run, status
 from orchestrator.job.budget import cost_again
 from orchestrator.job.plan import PlanReport
 from orchestrator.job.run import RunOptions, StopWish
+from orchestrator.job.scratch import on_scratch
 from orchestrator.job.world import World, of_another_program
 from orchestrator.records import Token
 from orchestrator.report import events, streams, summary
@@ -74,7 +75,8 @@ async def plan_job(settings: Settings, *, out: Path | None = None, world: World 
 
     Raises `UsageError`, `LockedError`, `StorageError`.
     """
-    return await plan.plan_job(settings, _private(settings, world), out=out)
+    with on_scratch(settings) as staged:
+        return await plan.plan_job(staged, _private(settings, world), out=out)
 
 
 async def run_job(
@@ -100,8 +102,12 @@ async def run_job(
 
     stop, context = StopWish(), copy_context()
     told = None if hear is None else hear_public
-    work = run.run_job(settings, options, _private(settings, world), stop=stop, hear=told)
-    task = asyncio.get_running_loop().create_task(work, context=context)
+
+    async def work() -> run.RunReport:
+        with on_scratch(settings) as staged:
+            return await run.run_job(staged, options, _private(settings, world), stop=stop, hear=told)
+
+    task = asyncio.get_running_loop().create_task(work(), context=context)
     try:
         return (await asyncio.shield(task)).summary
     except asyncio.CancelledError:

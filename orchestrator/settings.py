@@ -82,6 +82,14 @@ class OutputFormat(StrEnum):
     PARQUET = "parquet"
 
 
+class StoreEncryption(StrEnum):
+    """How an object store encrypts what it keeps: as the bucket says, with keys of its own, or with one of KMS."""
+
+    OF_BUCKET = ""
+    AES256 = "AES256"
+    KMS = "aws:kms"
+
+
 Positive = Annotated[float, Gt(0)]
 
 
@@ -262,6 +270,22 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Object stores, where the directory or an input is a URL in one.
+
+    In `scratch` each command has a folder of its own while it runs, None for the system's place for such. `endpoint`
+    is where a store is that is not the cloud's own. With `instance_credentials` the machine's own role is used.
+    """
+
+    scratch: Path | None = None
+    endpoint: str = ""
+    region: str = ""
+    encryption: StoreEncryption = StoreEncryption.OF_BUCKET
+    kms_key: str = ""
+    instance_credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
     """The embedded vendor: `pace` is in numbers per second, `faults` are names or "all"."""
 
@@ -275,7 +299,8 @@ class Settings:
     """One job's whole configuration; platforms stand in the order of the file, which is the master's.
 
     `reuse_days` is what `[reuse] days` means for each verdict. `overrides` are those of the command line; `AS_BEFORE`
-    stands for a value that is secret.
+    stands for a value that is secret. `url` is where the job's files are kept in a bucket, "" for none; then
+    `job.directory` is where they are worked on.
     """
 
     source: Path
@@ -292,7 +317,9 @@ class Settings:
     workers: WorkersSettings
     sandbox: SandboxSettings
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    storage: StorageSettings = StorageSettings()
     overrides: tuple[str, ...] = ()
+    url: str = ""
 
     @property
     def is_sandbox(self) -> bool:

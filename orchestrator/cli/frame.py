@@ -282,7 +282,12 @@ def job_command(function: Function) -> Function:
 
         settings = load(config, overrides)
         streams.hide(*secrets_in(settings, os.environ))
-        return function(settings, **options)
+        if not settings.url:
+            return function(settings, **options)
+        from orchestrator.job.scratch import on_scratch
+
+        with on_scratch(settings) as staged:
+            return function(staged, **options)
 
     click.option(
         "--json",

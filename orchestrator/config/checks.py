@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from orchestrator.settings import (
     JobSettings,
     PlatformSettings,
     PollingSettings,
+    StoreEncryption,
     Style,
     VendorSettings,
 )
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.config.draft import Draft
-    from orchestrator.settings import NotifySettings, OutputSettings, ReuseSettings, WorkersSettings
+    from orchestrator.settings import NotifySettings, OutputSettings, ReuseSettings, StorageSettings, WorkersSettings
 
 
 def check_vendors(draft: Draft, vendors: dict[str, VendorSettings]) -> None:
@@ -151,6 +153,29 @@ def check_workers(draft: Draft, workers: WorkersSettings) -> None:
         )
     if workers.kind is EngineKind.LOCAL and workers.address:
         draft.say(("workers", "address"), 'expected kind = "dask" beside it: local workers have no address')
+
+
+def check_storage(draft: Draft, url: str, storage: StorageSettings | None) -> None:
+    """Check that a directory in a bucket has its ledger elsewhere, and that its store can do what is asked for."""
+    if not url:
+        return
+    scheme, _, place = url.partition("://")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+(?:/[A-Za-z0-9_][A-Za-z0-9._=-]*)+", place):
+        text = (
+            f'expected a bucket and a folder in it, such as {scheme}://bucket/job, in letters, digits, ".", "_" and '
+            f'"-", found {shown(url)}'
+        )
+        draft.say(("job", "directory"), text)
+    if not draft.table("ledger").get("url"):
+        text = "a directory in a bucket needs its ledger in a database: set [ledger] url, or name a directory here"
+        draft.say(("job", "directory"), text)
+    if storage and scheme != "s3":
+        for key in ("encryption", "kms_key"):
+            if getattr(storage, key):
+                text = f"{scheme}:// stores encrypt as their bucket says; leave it out, and set it there"
+                draft.say(("storage", key), text)
+    if storage and storage.kms_key and storage.encryption is not StoreEncryption.KMS:
+        draft.say(("storage", "kms_key"), f'expected encryption = "{StoreEncryption.KMS}" beside it')
 
 
 def _check_once(draft: Draft, place: tuple[str, ...], words: Sequence[str], kind: str) -> None:

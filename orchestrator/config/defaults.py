@@ -6,6 +6,7 @@ import glob
 import os
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.bucket import is_bucket_url
 from orchestrator.config.fields import PLATFORM_NAME
 from orchestrator.config.problems import guess, listed
 from orchestrator.settings import Style
@@ -27,11 +28,18 @@ def job_table(draft: Draft) -> dict[str, Any]:
     table = {"name": draft.path.stem, **draft.table("job")}
     name = table["name"] if isinstance(table["name"], str) else draft.path.stem  # another type is refused later
     table.setdefault("directory", f"runs/{name}")
-    table["directory"] = _resolved(folder, table["directory"])
+    # Of one in a bucket this is no place to write to: a command that does gets a scratch folder in its stead.
+    table["directory"] = _resolved(folder, f"runs/{name}" if bucket_url(draft) else table["directory"])
     for key in ("inputs", "exclude"):
         if isinstance(table.get(key), list):
             table[key] = [_resolved_input(folder, text) for text in table[key]]
     return table
+
+
+def bucket_url(draft: Draft) -> str:
+    """Return where in a bucket the job's directory is; "" for one on this machine."""
+    directory = draft.table("job").get("directory")
+    return directory.rstrip("/") if isinstance(directory, str) and is_bucket_url(directory) else ""
 
 
 def vendor_table(draft: Draft, name: str) -> dict[str, Any]:
@@ -103,6 +111,14 @@ def ledger_table(draft: Draft) -> dict[str, Any]:
     return table
 
 
+def storage_table(draft: Draft) -> dict[str, Any]:
+    """Return `[storage]` with an absolute path."""
+    table = dict(draft.table("storage"))
+    if "scratch" in table:
+        table["scratch"] = _resolved(draft.path.absolute().parent, table["scratch"])
+    return table
+
+
 def sandbox_table(draft: Draft) -> dict[str, Any]:
     """Return `[sandbox]`; `faults = "all"` counts as a list of one word."""
     table = draft.table("sandbox")
@@ -118,7 +134,7 @@ def _resolved(folder: Path, text: object) -> object:
 
 def _resolved_input(folder: Path, text: object) -> object:
     """Make a file or a glob absolute; the folder's own name is no part of the glob, even where it looks like one."""
-    if not isinstance(text, str) or text in ("", STDIN):
+    if not isinstance(text, str) or text in ("", STDIN) or is_bucket_url(text):
         return text
     literal = os.path.join(folder, text)  # noqa: PTH118 - Path would drop the end of "numbers/**/"
     if glob.escape(text) == text or os.path.lexists(literal):

@@ -29,6 +29,7 @@ from orchestrator.settings import (
     ReuseDays,
     ReuseSettings,
     SandboxSettings,
+    StorageSettings,
     VendorSettings,
     WorkersSettings,
 )
@@ -418,6 +419,15 @@ RULES: dict[tuple[type, str], Rule] = {
         looks_like(r"|(tcp|tls)://[^\s/@:]+:[0-9]{1,5}|(tcp|tls)://\[[0-9a-fA-F:.]+\]:[0-9]{1,5}"),
         schema=whole(r"|(tcp|tls)://[^\s/@:]+:[0-9]{1,5}|(tcp|tls)://\[[0-9a-fA-F:.]+\]:[0-9]{1,5}"),
     ),
+    (StorageSettings, "scratch"): _FILE,
+    (StorageSettings, "endpoint"): Rule(
+        "an https URL without credentials, query and fragment",
+        lambda text: text == "" or (text != SANDBOX and is_base_url(text)),
+        lambda value: base_url_hint(value).replace(" key ", " numbers "),
+        whole(r"|https://[^\s?#@\\]+|http://(?:localhost|127\.[0-9.]+|\[::1\])[^\s?#@\\]*"),
+    ),
+    (StorageSettings, "region"): _NO_CONTROL,
+    (StorageSettings, "kms_key"): _NO_CONTROL,
     (SandboxSettings, "faults"): Rule(
         f'a fault of the embedded vendor, or "{ALL_FAULTS}"',
         lambda text: text in _FAULT_WORDS,

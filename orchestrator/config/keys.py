@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.bucket import SECRETS
 from orchestrator.config.fields import is_webhook
 from orchestrator.errors import UsageError
 from orchestrator.settings import SANDBOX
@@ -71,6 +72,7 @@ def secrets_in(settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
         yield from (password, unquote(password))
     yield from (settings.notify.url, environ.get(settings.notify.url_env, "").strip())
     yield environ.get(settings.notify.secret_env, "").strip()
+    yield from (environ[name] for name in SECRETS if name in environ)
     if settings.ledger.url:
         yield environ.get(PGPASSWORD, "")
 

@@ -23,6 +23,7 @@ from orchestrator.settings import (
     ReuseSettings,
     SandboxSettings,
     Settings,
+    StorageSettings,
     VendorSettings,
     WorkersSettings,
 )
@@ -61,6 +62,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     reuse, reuse_days = _reuse(draft)
     notify = TableReader(draft, ("notify",), NotifySettings, defaults.notify_table(draft)).read()
     ledger = TableReader(draft, ("ledger",), LedgerSettings, defaults.ledger_table(draft)).read()
+    storage = TableReader(draft, ("storage",), StorageSettings, defaults.storage_table(draft)).read()
     sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
     checks.check_vendors(draft, vendors)
     checks.check_platforms(draft, platforms, vendors)
@@ -78,6 +80,8 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         checks.check_notify(draft, notify)
     if workers:
         checks.check_workers(draft, workers)
+    url = defaults.bucket_url(draft)
+    checks.check_storage(draft, url, storage)
     draft.finish()
     return Settings(
         source=path.absolute(),
@@ -94,7 +98,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
         workers=_sure(workers),
         sandbox=_sure(sandbox),
         ledger=_sure(ledger),
+        storage=_sure(storage),
         overrides=tuple(map(_repeatable, overrides)),
+        url=url,
     )
 
 

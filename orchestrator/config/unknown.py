@@ -18,6 +18,7 @@ from orchestrator.settings import (
     PollingSettings,
     ReuseSettings,
     SandboxSettings,
+    StorageSettings,
     VendorSettings,
     WorkersSettings,
 )
@@ -37,6 +38,7 @@ TABLES: dict[str, type] = {
     "notify": NotifySettings,
     "workers": WorkersSettings,
     "ledger": LedgerSettings,
+    "storage": StorageSettings,
     "sandbox": SandboxSettings,
 }
 """The tables of the file."""

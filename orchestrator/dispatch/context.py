@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.dispatch.backoff import delay_s
 from orchestrator.logger import log
+from orchestrator.staging import JobFiles
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
     from pathlib import Path
 
+    from orchestrator.bucket import Bucket
     from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
     from orchestrator.dispatch.receipts import Seal
     from orchestrator.errors import TemporaryError
@@ -48,6 +50,11 @@ class RunContext:
     random: random.Random
     stopping: asyncio.Event
     seal: Seal
+    bucket: Bucket | None = None
+
+    @property
+    def files(self) -> JobFiles:
+        return JobFiles(self.directory, self.bucket)
 
     @property
     def now(self) -> float:

@@ -42,7 +42,9 @@ class Fetcher:
         self._context = context
         self._watcher = watcher
         self._reader = ResultReader(context.workers)
-        self._versions = ResultVersions(context.directory, context.ledger, context.workers, context.clock)
+        self._versions = ResultVersions(
+            context.directory, context.ledger, context.workers, context.clock, context.bucket
+        )
         self._folders: set[Path] = set()
 
     async def close(self) -> None:
@@ -62,6 +64,7 @@ class Fetcher:
         for folder in {check.result.parent, check.verdicts.parent} - self._folders:
             make_private_directory(folder)  # once a run: looking each time costs a dozen calls a task
             self._folders.add(folder)
+        await self._versions.bring(watch.key)
         step: WatchStep | None
         try:
             await platform.vendor.client.download(watch.result_url, check.result, max_bytes=most_bytes(watch.rows))

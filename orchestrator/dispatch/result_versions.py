@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator import __version__
 from orchestrator.errors import DamagedResultError, PieceDiedError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
 from orchestrator.jobdir.layout import (
+    RESULT_ENDINGS,
     chunk_path,
     quarantine_folder,
     quarantine_name,
@@ -28,14 +30,15 @@ from orchestrator.ledger import ALTERED, Ledger, Version
 from orchestrator.logger import log
 from orchestrator.results import ResultCheck, check_limits, set_aside, take_results
 from orchestrator.results.check import check_result
+from orchestrator.staging import JobFiles
 from orchestrator.tasks import TaskKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from orchestrator.bucket import Bucket
     from orchestrator.ledger import Ledger, LedgerWriter
-    from orchestrator.records import Task
+    from orchestrator.records import StoredFile, Task
     from orchestrator.results import ResultReport
     from orchestrator.settings import PlatformSettings
     from orchestrator.workers import Workers
@@ -91,10 +94,24 @@ class ResultVersions:
     ledger: LedgerWriter
     workers: Workers
     clock: Callable[[], float]
+    bucket: Bucket | None = None
+
+    @property
+    def files(self) -> JobFiles:
+        return JobFiles(self.directory, self.bucket)
+
+    async def bring(self, key: TaskKey) -> None:
+        """Have in the directory what there is of a task: its chunk, its result, and what is in quarantine."""
+        if self.bucket is not None:
+            aside = await self.ledger.do(lambda it: it.quarantine.versions(key))
+            paths = (self.directory / version.path for version in aside)
+            chunk = chunk_path(self.directory, key.chunk)
+            await self.files.bring(self.ledger, chunk, *raw_results(self.directory, key), *paths)
 
     async def keep(self, check: ResultCheck, key: TaskKey) -> bool:
         """Put what was downloaded into quarantine; return whether the same bytes were there before."""
         read_by = reader_of(check.columns)
+        await self.bring(key)
         sha256 = await _in_thread(partial(_hash, check.result))
         known = {
             version.sha256: version.path for version in await self.ledger.do(lambda it: it.quarantine.versions(key))
@@ -109,7 +126,13 @@ class ResultVersions:
         name = quarantine_name(key.platform, key.chunk)
         path = await _in_thread(partial(set_aside, check.result, name, self.directory))
         version = Version(sha256, self._place(path))
-        await self.ledger.do_small(lambda it: it.quarantine.set_aside(key, version, read_by=read_by))
+        stored = await self.files.put(path)
+
+        def note(ledger: Ledger) -> None:
+            ledger.quarantine.set_aside(key, version, read_by=read_by)
+            note_files(ledger, key, stored)
+
+        await self.ledger.do_small(note)
         return sha256 in known or sha256 == used
 
     async def take_best(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
@@ -118,6 +141,7 @@ class ResultVersions:
         One that is not suspect is better than one that is, then one that answers more, then one that is in use.
         `again` leaves the recording to the caller: the task was done with that version before.
         """
+        await self.bring(key)
         used_sha256 = await self.ledger.do(lambda it: it.tasks.result_sha256(key))
         versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.quarantine.versions(key))]
         raw = raw_result(result_stem(self.directory, key.platform, key.chunk))
@@ -145,11 +169,12 @@ class ResultVersions:
     async def take(self, check: ResultCheck, key: TaskKey, rows: int) -> ResultReport:
         """Take what a file says, and record it; raises what reading it raises."""
         await _in_thread(partial(make_private_directory, check.verdicts.parent))
+        await self.bring(key)
         (report,) = await self.workers.run(take_results, (check,), limits=check_limits(rows))
         if isinstance(report, Exception):
             raise report
-        at = self.clock()
-        await self.ledger.do_small(lambda ledger: note_result(ledger, check, key, report, at=at))
+        at, stored = self.clock(), await self.files.put(*files_of(self.directory, key, report))
+        await self.ledger.do_small(lambda ledger: note_result(ledger, check, key, report, stored, at=at))
         if report.finding:
             log.warning("finding", task=str(key), reason=report.finding, verdicts=report.counts)
         return report
@@ -176,13 +201,42 @@ def reader_of(columns: Iterable[str]) -> str:
     return " ".join((__version__, *columns))
 
 
+def raw_results(directory: Path, key: TaskKey) -> list[Path]:
+    """Return where a task's result may lie: its ending is that of its kind."""
+    stem = result_stem(directory, key.platform, key.chunk)
+    return [stem.with_suffix(ending) for ending in RESULT_ENDINGS]
+
+
+def files_of(directory: Path, key: TaskKey, report: ResultReport) -> list[Path]:
+    """Return the files that a task has by a result: itself, its verdicts, and what lay in its place."""
+    raw = result_stem(directory, key.platform, key.chunk).with_suffix(report.suffix)
+    return [raw, verdict_path(directory, key.platform, key.chunk), *(path for _, path in report.displaced)]
+
+
+def note_files(ledger: Ledger, key: TaskKey, stored: Sequence[StoredFile]) -> None:
+    """Note in which objects a task's files are; nothing where there is no bucket. A task has one result."""
+    if stored:
+        folder = Path()
+        if any(file.path.startswith(result_stem(folder, key.platform, key.chunk).as_posix()) for file in stored):
+            ledger.objects.forget([path.as_posix() for path in raw_results(folder, key)])
+        ledger.objects.note(stored)
+
+
 def note_result(
-    ledger: Ledger, check: ResultCheck, key: TaskKey, report: ResultReport, *, at: float, decided: bool = False
+    ledger: Ledger,
+    check: ResultCheck,
+    key: TaskKey,
+    report: ResultReport,
+    stored: Sequence[StoredFile] = (),
+    *,
+    at: float,
+    decided: bool = False,
 ) -> None:
     """Record that a task is done with a result, which may come out of the quarantine and send another one there.
 
-    `decided` says that a person brought it.
+    `decided` says that a person brought it, `stored` which objects its files are in.
     """
+    note_files(ledger, key, stored)
     used = ledger.tasks.result_sha256(key) if report.displaced else ""
     for sha256, path in report.displaced:
         version = Version(sha256, "/".join(path.parts[-3:]))  # results/quarantine/…

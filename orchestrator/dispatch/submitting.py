@@ -78,6 +78,7 @@ class Submitter:
             await self._release(attempt)
 
         chunk_file = chunk_path(self._context.directory, task.key.chunk)
+        await self._context.files.bring(self._context.ledger, chunk_file)
         try:
             answer = await platform.vendor.client.submit(
                 platform.settings, chunk_file, sent_name, leave=leave, ready=ready, release=release

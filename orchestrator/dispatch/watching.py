@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, assert_never
 
 from orchestrator.dispatch.poll_times import PollProgress, next_poll_s, worked_s
-from orchestrator.dispatch.result_versions import ODDITIES, detail_of
+from orchestrator.dispatch.result_versions import ODDITIES, detail_of, files_of, note_files
 from orchestrator.logger import log
 from orchestrator.tasks import State
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.context import RunContext
     from orchestrator.dispatch.places import VendorPlace
     from orchestrator.dispatch.platform_run import PlatformRun
+    from orchestrator.ledger import Ledger
     from orchestrator.results import ResultReport
     from orchestrator.tasks import TaskKey
 
@@ -145,12 +146,16 @@ class Watcher:
         # Counted before it is recorded, so that the platform's caution is committed along with it.
         platform.caution.result_read(report.answered / watch.rows)
         at, detail = self._context.clock(), detail_of(report)
-        await self._context.note(
-            platform,
-            lambda ledger: (
-                None if recorded else ledger.transitions.finish(watch.key, report.counts, at=at, detail=detail)
-            ),
+        stored = (
+            [] if recorded else await self._context.files.put(*files_of(self._context.directory, watch.key, report))
         )
+
+        def finish(ledger: Ledger) -> None:
+            if not recorded:
+                note_files(ledger, watch.key, stored)
+                ledger.transitions.finish(watch.key, report.counts, at=at, detail=detail)
+
+        await self._context.note(platform, finish)
         platform.over(watch)
         seen = {name: count for name in ODDITIES if (count := getattr(report, name))}
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)

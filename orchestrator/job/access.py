@@ -11,6 +11,7 @@ from orchestrator.errors import LockedError, OrchestratorError, StorageError, Us
 from orchestrator.files import disk_errors, make_private, make_private_directory, replacing
 from orchestrator.intake.sources.find import refuse_inside
 from orchestrator.job.platform_names import follow_names
+from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.aside import sweep_aside
 from orchestrator.jobdir.layout import SUMMARY, ledger_mark, ledger_path, left_without_ledger, ours
 from orchestrator.ledger import Database, Ledger, LedgerPlace, connection_options, job_lock, refuse_foreign
@@ -80,10 +81,10 @@ def opened(
     """
     if after is not None and not after.serial:
         after = None  # before the first run there is nothing to be older than
-    place = ledger_place(settings)
+    place, files = ledger_place(settings), job_files(settings)
     left = left_without_ledger(settings.job.directory)  # looked for first: whoever begins here makes the ledger first
     if not place.exists():
-        if left or after is not None or not create:
+        if left or after is not None or not create or files.left():
             raise UsageError(no_ledger(settings))
         refuse_inside(settings.job)
     if place.database is None:
@@ -101,6 +102,7 @@ def opened(
                     "is an older copy, and going on with it could pay twice; restore the directory that the last run "
                     "left"
                 )
+            files.bring_records()
             _refuse_another(place, ledger.runs)
             if ledger.runs.closed and not closed:
                 raise UsageError(
@@ -109,9 +111,14 @@ def opened(
                 )
             if ledger.runs.begun:
                 follow_names(ledger, settings)
-            yield ledger
-            with suppress(StorageError):  # a lower token does no harm
-                summary.renew_token(settings.job.directory, ledger.runs.token)
+            try:
+                yield ledger
+                files.keep_all(ledger)
+                with suppress(StorageError):  # a lower token does no harm
+                    summary.renew_token(settings.job.directory, ledger.runs.token)
+            finally:
+                with suppress(StorageError):  # what else is wrong is worth more words
+                    files.put_records()
 
 
 def _mark(place: LedgerPlace, job_id: str, left: Sequence[str]) -> None:
@@ -175,6 +182,12 @@ def _locked(settings: Settings) -> Iterator[None]:
 def no_ledger(settings: Settings) -> str:
     """Say that the job has not been run here, or has lost its ledger."""
     place = ledger_place(settings)
+    if settings.url and (left := job_files(settings).left()):
+        return (
+            f"{place}: no ledger, but {', '.join(left)} and maybe more lie below {settings.url}; if the job ran "
+            "before, name the database that has its ledger, or everything would be paid again; if not, name another "
+            "folder with [job] directory"
+        )
     if left := left_without_ledger(settings.job.directory):
         more = f" and {len(left) - SHOWN_NAMES} more" if len(left) > SHOWN_NAMES else ""
         lie = f"{', '.join(left[:SHOWN_NAMES])}{more} {'lies' if len(left) == 1 else 'lie'}"

@@ -16,10 +16,11 @@ from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enriched_table import enrich_table
 from orchestrator.job.platform_names import with_former_names
-from orchestrator.job.sheet import index_numbers, order_master
+from orchestrator.job.scratch import job_files
+from orchestrator.job.sheet import behind_a_master, index_numbers, order_master
 from orchestrator.job.target import check_target
 from orchestrator.jobdir.aside import folder_aside
-from orchestrator.jobdir.layout import enriched_folder
+from orchestrator.jobdir.layout import CHUNK_FILES, VERDICT_FILES, enriched_folder
 from orchestrator.logger import log
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
@@ -52,6 +53,7 @@ async def enrich_file(settings: Settings, world: World, path: Path, target: Path
             raise UsageError(f"{settings.job.directory}: this job was purged; there are no verdicts left")
         inputs = [Path(record.path) for record in ledger.plan.inputs() if record.path != "-"]
         check_target(target, [settings.job.directory], [path, *inputs])
+        job_files(settings).bring_all(ledger, CHUNK_FILES, VERDICT_FILES, *behind_a_master(settings))
         with folder_aside(settings.job.directory) as folder:
             settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)

@@ -26,8 +26,9 @@ from orchestrator.job.lost_files import (
 )
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.job.reuse import selections
+from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
-from orchestrator.jobdir.layout import chunk_path
+from orchestrator.jobdir.layout import CHUNK_FILES, chunk_path
 from orchestrator.logger import log
 from orchestrator.master.master_layout import check_width
 from orchestrator.records import Plan
@@ -109,6 +110,7 @@ async def _complete(writer: LedgerWriter, settings: Settings, workers: Workers, 
 
 async def _warn_of_excluded(writer: LedgerWriter, settings: Settings, workers: Workers) -> None:
     """Say how many numbers of the chunks a list of `exclude` has by now: they were planned, and are sent."""
+    await job_files(settings).bring_below(writer, CHUNK_FILES)
     excluded = await excluded_numbers(settings.job, workers)
     chunks = await writer.do(base_chunks)
 
@@ -171,6 +173,7 @@ async def _extend(
 ) -> None:
     """Take a longer list in: its new numbers form a further generation. Files follow the ledger, and not before it."""
     directory = settings.job.directory
+    await job_files(settings).bring_below(writer, CHUNK_FILES)
     generation, first_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
     chunks = await writer.do(base_chunks)
     listed = await writer.do(lambda ledger: ledger.plan.listed())

@@ -6,20 +6,21 @@ Chunk files are looked for by name only, since a job may have a million: each is
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from orchestrator.errors import UsageError
 from orchestrator.intake import Planned, fingerprint, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
 from orchestrator.intake.sources.find import STANDARD_INPUT
+from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.chunk_files import lost_chunks
-from orchestrator.jobdir.layout import LISTS, chunk_path, columns_path
+from orchestrator.jobdir.layout import CHUNK_FILES, LISTS, chunk_path, columns_path
 from orchestrator.logger import log
 from orchestrator.results import altered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.records import Chunk, InputFile, ListCounts, Listed
@@ -95,7 +96,10 @@ async def restore(
     kept_so_far = (await writer.do(lambda ledger: ledger.plan.reading())).get("keep_columns", False)
     others = bool(keep) and kept_so_far != keeping(settings)["keep_columns"]
     base = await writer.do(lambda ledger: ledger.plan.chunk_numbers())
-    lost = await asyncio.to_thread(lost_chunks, directory, base, columns=bool(columns))
+    files = job_files(settings)
+    elsewhere = frozenset(Path(name).name for name in await files.names(writer, CHUNK_FILES))
+    lost = await asyncio.to_thread(lost_chunks, directory, base, columns=bool(columns), elsewhere=elsewhere)
+    await files.bring(writer, *(directory / name for name in LISTS))
     lists = await asyncio.to_thread(_lost_lists, settings, listed)
     if lost or others:
         from_stdin = any(record.path == STANDARD_INPUT for record in listed.inputs)
@@ -103,6 +107,7 @@ async def restore(
             raise UsageError(_missing(settings, lost))
         log.warning("rebuilding_chunk_files", lost=len(lost), from_standard_input=from_stdin)
     if lost or others or (lists and inputs_present):
+        await files.bring_below(writer, CHUNK_FILES)
         planned = Planned(await writer.do(base_chunks), None if others else columns, listed.order, lists)
         rebuilt = await rebuild(settings.job, workers, planned, stdin, keep=keep)
 
@@ -119,6 +124,7 @@ async def restore(
         log.warning("lists_lost", names=sorted(lists), help="they come back once the list is there as it was planned")
     if await writer.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)):
         chunks = await writer.do(lambda ledger: list(ledger.plan.chunks()))
+        await files.bring_below(writer, CHUNK_FILES)
         await asyncio.to_thread(_restore_retries, directory, chunks)
 
 

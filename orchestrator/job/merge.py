@@ -11,8 +11,9 @@ from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_directly
-from orchestrator.job.sheet import build_master, made_of, order_master, planned_standing
-from orchestrator.jobdir.layout import LOG
+from orchestrator.job.scratch import job_files
+from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master, planned_standing
+from orchestrator.jobdir.layout import LOG, REPLACED_BY_A_MASTER
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report import summary
 from orchestrator.report.log import logging_to
@@ -48,9 +49,13 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
                 finally:
                     await writer.close()
             await repair_directly(ledger, settings, workers, world)
+            files = job_files(settings)
+            files.bring_all(ledger, *behind_a_master(settings))
             order = order_master(ledger, settings)
             report = await build_master(order, workers)
             reports = await enrich_inputs(order, settings, workers) if settings.output.enrich else []
+            if not order.pending:
+                ledger.change(lambda it: files.drop_stale(it, *REPLACED_BY_A_MASTER))
             enriched = enriched_files(reports, settings.job.directory)
             summary.renew_master(settings.job.directory, report, made_of(ledger, settings), enriched)
             await renew_page(settings, world, workers)

@@ -15,7 +15,10 @@ from orchestrator.errors import DamagedResultError, PieceDiedError, StorageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.lost_files import altered_files, changed_inputs, files_of, kept_columns, restore
+from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.layout import (
+    CHUNK_FILES,
+    VERDICT_FILES,
     chunk_of,
     holds_columns,
     raw_result,
@@ -45,7 +48,8 @@ async def repair_directly(ledger: Ledger, settings: Settings, workers: Workers, 
     """Do what `repair` does where nothing else uses the ledger."""
     writer = LedgerWriter(ledger)
     try:
-        await repair(ResultVersions(settings.job.directory, writer, workers, world.clock), settings)
+        bucket = job_files(settings).bucket
+        await repair(ResultVersions(settings.job.directory, writer, workers, world.clock, bucket), settings)
     finally:
         await writer.close()
 
@@ -67,6 +71,7 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
             if key.platform in settings.platforms
         }
 
+    await versions.files.bring_below(versions.ledger, CHUNK_FILES, VERDICT_FILES)
     # Chunk files first: verdicts are made anew by comparing a result with its chunk.
     if lost := await altered_files(versions.workers, await versions.ledger.do(chunk_files)):
         await _rebuild(versions, settings, lost)
@@ -101,6 +106,7 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
         with disk_errors(path):
             path.unlink(missing_ok=True)
     await restore(versions.ledger, settings, versions.workers, inputs_present=True)
+    await versions.files.put_new(versions.ledger, CHUNK_FILES)
 
 
 async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey, result_sha256: str) -> bool:
@@ -110,6 +116,7 @@ async def _make_anew(versions: ResultVersions, settings: Settings, key: TaskKey,
         raise AssertionError(f"{key} is not in the plan")
     evidence = await versions.ledger.do(lambda ledger: ledger.tasks.evidence_of(key))
     check = check_of_task(versions.directory, task, read_as_before(settings.platforms[key.platform], evidence))
+    await versions.bring(key)
     log.warning("verdicts_lost", task=str(key), file=str(check.verdicts))
     # It lies with the others, or in quarantine, if a crash cut off its replacement.
     raw = raw_result(result_stem(versions.directory, key.platform, key.chunk))

@@ -19,13 +19,14 @@ from orchestrator.config import read_key
 from orchestrator.dispatch.fetching import most_bytes
 from orchestrator.dispatch.pace import Pace, wait_to_leave
 from orchestrator.dispatch.result_links import names_in
-from orchestrator.dispatch.result_versions import check_of, note_result
+from orchestrator.dispatch.result_versions import check_of, files_of, note_result, raw_results
 from orchestrator.errors import CallError, DamagedResultError, OrchestratorError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
 from orchestrator.job.budget import NANO, cost_again
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.scratch import job_files
 from orchestrator.job.vendors import vendor_clients
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
-    from orchestrator.records import Task
+    from orchestrator.records import StoredFile, Task
     from orchestrator.results import ResultCheck, ResultReport
     from orchestrator.results.byhand import BroughtFile
     from orchestrator.settings import Settings
@@ -162,11 +163,12 @@ class ResolveReport:
 
 
 class _Brought(NamedTuple):
-    """What a result file says that a person brought, and how many of the chunk's numbers it lacks."""
+    """What a result file says that a person brought, how many of the chunk's numbers it lacks, and its objects."""
 
     check: ResultCheck
     report: ResultReport
     missing: int
+    stored: Sequence[StoredFile]
 
 
 async def resolve_tasks(
@@ -256,7 +258,9 @@ def _decide(
                     transitions.adopt(task.key, task_id, at=at)
                 case UseResult():
                     if brought is not None:
-                        note_result(ledger, brought.check, task.key, brought.report, at=at, decided=True)
+                        note_result(
+                            ledger, brought.check, task.key, brought.report, brought.stored, at=at, decided=True
+                        )
                 case _:
                     assert_never(decision)
         except IllegalTransitionError as error:
@@ -453,6 +457,8 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
     check = check_of(directory, key, platform, task_id=task_id or "", chunk_sha256=task.sha256, success=None)
     for file in (check.result, check.verdicts):
         make_private_directory(file.parent)
+    files = job_files(settings)
+    files.bring_now(ledger, check.chunk, *raw_results(directory, key))
     _copy(path, check.result, most=most_bytes(task.rows))
     try:
         async with Workers(1) as workers:
@@ -467,7 +473,8 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
     except UsageError:
         check.result.unlink(missing_ok=True)
         raise
-    return _Brought(check, report, missing=found.rows - found.matched)
+    stored = await files.put(*files_of(directory, key, report))
+    return _Brought(check, report, found.rows - found.matched, stored)
 
 
 def _copy(path: Path, target: Path, *, most: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -19,9 +18,9 @@ from orchestrator.job.budget import objection, planned_costs, total_cost
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import planned_platform, with_former_names
 from orchestrator.job.repair import repair_directly
+from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
-from orchestrator.jobdir.layout import LOG, quarantine_folder
-from orchestrator.ledger import Ledger
+from orchestrator.jobdir.layout import LOG, chunk_path, quarantine_folder, rows_path
 from orchestrator.logger import log
 from orchestrator.master import resolved
 from orchestrator.report.log import logging_to
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from orchestrator.job.budget import PlannedCost
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.master import MasterChunk, Overlay
     from orchestrator.settings import Settings
 
@@ -138,9 +138,14 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
                 chunks = write_retry(settings.job.directory, its.numbers, its.rows, its.limits, first_chunk)
                 records = [replace(chunk, generation=generation, only=name) for chunk in chunks]
                 platform = planned_platform(settings, name)
-                ledger.change(
-                    partial(Ledger.plan_retry, platform=platform, chunks=records, left_out=left_out, at=world.clock())
-                )
+                paths = (path(settings.job.directory, it.chunk) for it in chunks for path in (chunk_path, rows_path))
+                stored = await job_files(settings).put(*paths)
+
+                def plan(changed: Ledger) -> None:
+                    changed.objects.note(stored)  # noqa: B023 - called at once
+                    changed.plan_retry(platform, records, left_out=left_out, at=world.clock())  # noqa: B023 - as above
+
+                ledger.change(plan)
                 log.info("retry_planned", platform=name, numbers=len(its.numbers), chunks=len(chunks))
             await renew_page(settings, world)
     return RetryReport(

@@ -37,12 +37,21 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.quote import check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
+from orchestrator.job.scratch import job_files
 from orchestrator.job.settings_hash import settings_hash
-from orchestrator.job.sheet import build_master, made_of, order_master
+from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
 from orchestrator.job.vendors import read_keys, vendor_clients
-from orchestrator.jobdir.layout import LOG
+from orchestrator.jobdir.layout import (
+    CHUNK_FILES,
+    LISTS,
+    LOG,
+    REPLACED_BY_A_MASTER,
+    REPORT,
+    SANDBOX_FILES,
+    SUMMARY,
+)
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.logger import log
 from orchestrator.report import streams, summary
@@ -179,6 +188,7 @@ class _Run:
         self._enriched: list[EnrichedContent] = []
         self._dearer = ""
         self._balances: dict[str, float] = {}
+        self._files = job_files(settings)
         self._notifier = Notifier(settings.notify, world)
 
     async def go(self) -> RunReport:
@@ -190,6 +200,7 @@ class _Run:
             try:
                 at_start = await self._writer.do(self._summary)
                 summary.write(self._settings.job.directory, at_start)
+                await asyncio.to_thread(self._files.put_records, SUMMARY)
                 self._notifier.begin(at_start)
                 end = await self._shown(self._work)
             except StoppedError:
@@ -245,16 +256,19 @@ class _Run:
         settings, writer = self._settings, self._writer
         async with AsyncExitStack() as stack:
             workers = await self._unless_stopped(stack.enter_async_context(workers_of(settings)))
+            if settings.is_sandbox:
+                await self._files.bring_below(writer, SANDBOX_FILES)
             now, extend = self._world.clock(), self._options.extend
             plan = bring_in_step(writer, settings, workers, self._world.stdin, now=now, extend=extend)
             await self._unless_stopped(plan)
             self._planned = True
+            await self._unless_stopped(self._files.put_new(writer, CHUNK_FILES, *LISTS))
             if self._options.trial:
                 await writer.do(lambda ledger: check_trial(ledger, settings))
             if (path := self._options.quote) is not None:
                 quote = read_quote(path)
                 await writer.do(lambda ledger: check_quote(ledger, settings, path, quote))
-            versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock)
+            versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock, self._files.bucket)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
             for _ in range(2):  # the second time for what the repair of files has sent back to the vendor
@@ -263,11 +277,15 @@ class _Run:
                     return end
                 if not await self._unless_stopped(repair(versions, settings)):
                     log.info("writing_master")
+                    await self._unless_stopped(self._files.bring_below(writer, *behind_a_master(settings)))
                     order = await writer.do(partial(order_master, settings=settings))
                     self._master = await self._unless_stopped(build_master(order, workers))
                     if settings.output.enrich:
                         reports = await self._unless_stopped(enrich_inputs(order, settings, workers))
                         self._enriched = enriched_files(reports, settings.job.directory)
+                    if not order.pending:
+                        await writer.do(lambda it: self._files.drop_stale(it, *REPLACED_BY_A_MASTER))
+                    await self._unless_stopped(self._files.put_new(writer, ""))
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
@@ -308,6 +326,7 @@ class _Run:
                 random=self._world.random,
                 stopping=self._stop.wished,
                 seal=await self._writer.do(lambda ledger: Seal.of(ledger.plan.chunks())),
+                bucket=self._files.bucket,
             )
             dispatcher = Dispatcher(context, platforms, downloads=DOWNLOADS)
             await teller.begin()
@@ -361,6 +380,8 @@ class _Run:
                 content = await self._writer.do(self._summary)
                 write = partial(summary.write, self._settings.job.directory, content)
                 await asyncio.get_running_loop().run_in_executor(None, write)
+                with suppress(StorageError):  # the next one is due soon, and whoever publishes a result will say so
+                    await asyncio.to_thread(self._files.put_records, SUMMARY, REPORT)
                 await self._writer.do(partial(self._put_metrics, summary=content))
                 await self._notifier.look(content)
 

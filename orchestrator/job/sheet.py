@@ -17,7 +17,9 @@ from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import (
     DUPLICATES,
+    LISTS,
     REJECTED,
+    RESULT_FILES,
     chunk_path,
     columns_path,
     extras_path,
@@ -87,6 +89,12 @@ class MasterOrder:
     place: LedgerPlace
     pending: bool
     extras: ExtraOrders | None = None
+
+
+def behind_a_master(settings: Settings) -> tuple[str, ...]:
+    """Return how the paths of the files begin that a master is made of, beside chunks and verdicts."""
+    extras = any(platform.extra_columns for platform in settings.platforms.values())
+    return (*LISTS, *((RESULT_FILES,) if extras else ()))
 
 
 def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None) -> MasterOrder:

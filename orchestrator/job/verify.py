@@ -14,6 +14,7 @@ from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import fingerprint
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.lost_files import kept_columns
+from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.aside import folder_aside
@@ -64,6 +65,9 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
     with opened_to_read(settings) as ledger:
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there is nothing left to verify")
+        files = job_files(settings)
+        files.bring_all(ledger, "")
+        files.bring_records()
         check = _Check(ledger, settings)
         check.counts()
         check.inputs()

@@ -1,4 +1,4 @@
-"""Folders in which `verify` and `enrich` write: beside a run, so without the job's lock.
+"""Folders in which `verify` and `enrich` write: beside a run, so without the job's lock; and those of staged jobs.
 
 While one is in use its user holds a lock on the folder itself, which the operating system drops when that dies. So
 what a killed one has left, with numbers in it, is told from what is in use.
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def folder_aside(directory: Path) -> Iterator[Path]:
+def folder_aside(directory: Path, prefix: str = VERIFYING) -> Iterator[Path]:
     """Have a private folder in the job's directory, which is removed behind the block; raises `StorageError`."""
     with disk_errors(directory):
-        folder = tempfile.TemporaryDirectory(dir=directory, prefix=VERIFYING)
+        folder = tempfile.TemporaryDirectory(dir=directory, prefix=prefix)
     with folder as name, _held(Path(name)):
         yield Path(name)
 
 
-def sweep_aside(directory: Path) -> None:
+def sweep_aside(directory: Path, prefix: str = VERIFYING) -> None:
     """Remove the folders whose user has died; raises `StorageError`."""
-    for folder in directory.glob(f"{VERIFYING}????????"):
-        if folder.is_symlink() or not folder.is_dir():
+    for folder in directory.glob(f"{prefix}????????"):
+        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
             continue
         try:
             with _held(folder, fcntl.LOCK_EX), disk_errors(folder):

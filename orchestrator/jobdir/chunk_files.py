@@ -71,14 +71,17 @@ def write_chunk(directory: Path, chunk: int, numbers: NDArray[np.int64]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def lost_chunks(directory: Path, chunks: Iterable[int], *, columns: bool) -> list[int]:
-    """Return those of `chunks` that lack their file, or that of their kept `columns`.
+def lost_chunks(
+    directory: Path, chunks: Iterable[int], *, columns: bool, elsewhere: frozenset[str] = frozenset()
+) -> list[int]:
+    """Return those of `chunks` that lack their file, or that of their kept `columns`, also among those `elsewhere`.
 
     One look at the folder, and plain strings: a job may have a million chunks. Raises `StorageError`.
     """
     folder = chunk_folder(directory)
     with disk_errors(folder):
         there = frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208 - a path each is slow
+    there |= elsewhere
     return [chunk for chunk in chunks if not there.issuperset(chunk_names(chunk, columns=columns))]
 
 

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.files import disk_errors, lies_at
+from orchestrator.files import PART_SUFFIX, disk_errors, lies_at
 from orchestrator.settings import OutputFormat
 
 if TYPE_CHECKING:
@@ -218,6 +218,30 @@ def set_away(folder: Path) -> Path:
 
 def is_chunk_file(name: str) -> bool:
     return _CHUNK_FILE.fullmatch(name) is not None
+
+
+CHUNK_FILES: Final = f"{_CHUNKS}/"
+RESULT_FILES: Final = f"{_RESULTS}/"
+VERDICT_FILES: Final = f"{_VERDICTS}/"
+SANDBOX_FILES: Final = f"{_SANDBOX}/"
+"""How the paths of each kind of files begin."""
+REPLACED_BY_A_MASTER: Final = (*_MASTER_NAMES[True].values(), f"{_WORD_LISTS}/")
+"""How the paths of files begin that writing a final master removes, or makes anew."""
+
+FOR_PEOPLE: Final = frozenset((*MASTERS, *LISTS, _WORD_LISTS, ENRICHED))
+"""The files, and folders of such, that people look for; all of them can be made anew."""
+
+
+def kept_in_bucket(directory: Path) -> Iterator[Path]:
+    """Yield the files of ours that are worth keeping elsewhere: not the records, and no half-written ones."""
+    with disk_errors(directory):
+        for name in (*MASTERS, *LISTS):
+            if (path := directory / name).is_file():
+                yield path
+        for name in FOLDERS:
+            for path in _files_of(directory / name):
+                if path.suffix != PART_SUFFIX:
+                    yield path
 
 
 def ours(directory: Path) -> list[Path]:

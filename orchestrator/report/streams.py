@@ -36,6 +36,9 @@ _STDERR = 2
 """The last of the standard streams' numbers."""
 
 _hidden = Redactor()
+_spelt: dict[str, str] = {}
+"""What is written in the place of what: people know the URL of a job, and not where it is staged."""
+
 _announced: set[str] | None = None
 """What GitHub's runner was told to hide in its log, too; None where there is none."""
 
@@ -128,7 +131,24 @@ def escaped(text: str) -> str:
 
 def redacted(text: str) -> str:
     """Return `text` as it may be written."""
-    return _hidden(text)
+    return _hidden(spelt(text))
+
+
+@contextmanager
+def spelling(place: str, name: str) -> Iterator[None]:
+    """Call a place by its `name` in all that is written inside the block."""
+    _spelt[place] = name
+    try:
+        yield
+    finally:
+        del _spelt[place]
+
+
+def spelt(text: str) -> str:
+    """Return `text` with the names of places that people know."""
+    for place, name in _spelt.items():
+        text = text.replace(place, name)
+    return text
 
 
 def put(text: str) -> None:

@@ -165,7 +165,7 @@ PAYING: Final = (
     Ablation(
         "a directory that has lost its ledger is refused",
         "opened",
-        "if left or after is not None or not create:",
+        "if left or after is not None or not create or files.left():",
         "if after is not None or not create:",
         "job/test_access.py::test_a_lost_ledger",
         "Beside a finished job without its ledger everything is bought again, without a word.",

@@ -32,6 +32,7 @@ NO_DEFAULT = {
     "max_cost",
     "secret_file",
     "password_file",
+    "scratch",
 }
 """Keys that are off by default; the example shows a value that could stand there."""
 

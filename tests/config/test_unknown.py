@@ -50,7 +50,7 @@ TOP = [
         "source = 'x'",
         (
             "config.toml:1: source: unknown table; known are [job], [vendors], [platforms], [polling],"
-            " [backoff], [budget], [reuse], [output], [notify], [workers], [ledger] and [sandbox]"
+            " [backoff], [budget], [reuse], [output], [notify], [workers], [ledger], [storage] and [sandbox]"
         ),
     ),
 ]

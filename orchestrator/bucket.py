@@ -1,0 +1,291 @@
+"""A place in a bucket of an object store: objects below a URL such as s3://bucket/job.
+
+The rules:
+
+- A put is whole or not there. It replaces what has the name, so that one whose answer was lost may be repeated.
+- Every call ends within a bounded time: attempts have a time-out, and repeats have an end. What is large goes in
+  blocks, each a call of its own.
+- No machine's own address is asked for credentials unless the settings say so: where there are none, that would wait
+  for an address that nobody has, or act in the name of the machine.
+
+Calls block: the event loop makes them in threads. The library keeps threads of its own, which no fork survives; worker
+processes are started anew, and know nothing of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from orchestrator.errors import StorageError, UsageError
+from orchestrator.files import PART_SUFFIX, disk_errors, open_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from orchestrator.settings import StorageSettings
+
+SCHEMES: Final = ("s3", "gs", "az")
+EXTRA: Final = "pip install 'numbercheck-orchestrator[storage]'"
+
+BLOCK_BYTES: Final = 8 << 20
+"""What one call carries: a part of an upload, a range of a download."""
+UPLOADS_AT_ONCE: Final = 4
+"""Parts of one file on their way."""
+ATTEMPT_S: Final = 30.0
+CONNECT_S: Final = 10.0
+REPEATS: Final = 6
+REPEATING_S: Final = 120.0
+DELETED_AT_ONCE: Final = 1_000
+
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_STATUS = re.compile(r"status code: (\d{3}[ \w]{0,40})")
+_NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
+
+CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ),
+    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+    "az": (
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_TOKEN",
+        "AZURE_STORAGE_CLIENT_SECRET",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_FEDERATED_TOKEN_FILE",
+    ),
+}
+"""The variables of which each says that credentials are meant for a kind of store."""
+
+_FILES_OF_CREDENTIALS: Final = {
+    "s3": ("~/.aws/credentials", "~/.aws/config"),
+    "gs": ("~/.config/gcloud/application_default_credentials.json",),
+    "az": (),
+}
+
+SECRETS: Final = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_CLIENT_SECRET",
+)
+"""The variables whose values no output may show."""
+
+
+class NoObjectError(StorageError):
+    """There is no object with this name."""
+
+
+class Bucket:
+    """The objects below a URL; names are relative to it. Raises `StorageError`, which names the URL."""
+
+    def __init__(self, url: str, store: Any) -> None:
+        import obstore  # noqa: PLC0415 - an extra, and few jobs need it
+
+        self.url = url
+        self._store = store
+        self._calls = obstore
+
+    @classmethod
+    def open(cls, url: str, settings: StorageSettings) -> Bucket:
+        """Make what speaks to the store; nothing is sent. `UsageError` without the library, or without credentials."""
+        try:
+            from obstore import store  # noqa: PLC0415 - as above
+        except ImportError:
+            raise UsageError(f"{url}: buckets need a further library; {EXTRA}") from None
+        parts = urlsplit(url)
+        kind, bucket, prefix = parts.scheme, parts.netloc, parts.path.strip("/")
+        options = _options(url, kind, settings)
+        try:
+            if kind == "s3":
+                return cls(url, store.S3Store(bucket, prefix=prefix or None, **options))
+            if kind == "gs":
+                return cls(url, store.GCSStore(bucket, prefix=prefix or None, **options))
+            return cls(url, store.AzureStore(bucket, prefix=prefix or None, **options))
+        except Exception as error:
+            raise UsageError(
+                f"{url}: the store can't be used as it is set up ({type(error).__name__}); see the variables of its "
+                "credentials, and [storage] in the configuration"
+            ) from error
+
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Put an object, whole, in the place of one that is there."""
+        with self._errors(name):
+            self._calls.put(
+                self._store, name, content, chunk_size=BLOCK_BYTES, max_concurrency=UPLOADS_AT_ONCE, mode="overwrite"
+            )
+
+    def read(self, name: str) -> bytes:
+        """Return a small object; `NoObjectError` when there is none."""
+        with self._errors(name):
+            return bytes(self._calls.get(self._store, name).bytes())
+
+    def get(self, name: str, target: Path) -> str:
+        """Write an object to `target`, whole or not at all, and return its hash; `NoObjectError` when there is none.
+
+        It need not be durable: what is fetched can be fetched again.
+        """
+        digest = hashlib.sha256()
+        # Two may want the same file at once.
+        part = target.with_name(f"{target.name}.{threading.get_ident()}{PART_SUFFIX}")
+        with disk_errors(target):
+            try:
+                with open(part, "wb", opener=open_private) as file:
+                    for block in self._blocks(name):
+                        file.write(block)
+                        digest.update(block)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+    def hash_of(self, name: str) -> str:
+        """Return the hash of an object, read in blocks; `NoObjectError` when there is none."""
+        digest = hashlib.sha256()
+        for block in self._blocks(name):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def size_of(self, name: str) -> int | None:
+        """Return the size of an object, None when there is none."""
+        with suppress(NoObjectError), self._errors(name):
+            return int(self._calls.head(self._store, name)["size"])
+        return None
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the store, in the place of one that is there."""
+        with self._errors(source):
+            self._calls.copy(self._store, source, target)
+
+    def names(self, below: str = "") -> Iterator[str]:
+        """Yield the names of the objects that are there, in no order; `below` is a whole folder."""
+        with self._errors(below):
+            for batch in self._calls.list(self._store, below or None):
+                yield from (found["path"] for found in batch)
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove objects; one that is not there is none that has to go."""
+        names = list(names)
+        for first in range(0, len(names), DELETED_AT_ONCE):
+            batch = names[first : first + DELETED_AT_ONCE]
+            with suppress(NoObjectError), self._errors(batch[0]):
+                self._calls.delete(self._store, batch)
+
+    def _blocks(self, name: str) -> Iterator[bytes]:
+        """Yield an object's content; a block that was cut off is asked for again, and not all that came before it."""
+        with self._errors(name):
+            meta = self._calls.head(self._store, name)
+        size, place = int(meta["size"]), 0
+        while place < size:
+            with self._errors(name):
+                block = bytes(self._calls.get_range(self._store, name, start=place, end=min(place + BLOCK_BYTES, size)))
+            if not block:
+                raise StorageError(f"{self.url}/{name}: cut short while it was read; run the same command again")
+            yield block
+            place += len(block)
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        """Turn the library's errors into ours: it quotes answers, in which anything may stand."""
+        kinds = self._calls.exceptions
+        try:
+            yield
+        except FileNotFoundError as error:
+            if any(code in str(error) for code in _NO_BUCKET):
+                raise self._no_bucket() from None
+            raise NoObjectError(f"{self.url}/{name}: not in the bucket") from None
+        except (kinds.PermissionDeniedError, kinds.UnauthenticatedError, PermissionError):
+            raise StorageError(
+                f"{self.url}/{name}: the store denies it; give the credentials the right to list, read, write and "
+                "remove below this URL, and run the same command again"
+            ) from None
+        except kinds.BaseError as error:
+            text = str(error)
+            if any(code in text for code in _NO_BUCKET):
+                raise self._no_bucket() from None
+            found = _CODE.search(text) or _STATUS.search(text)
+            reason = found[1] if found else "it does not answer"
+            raise StorageError(
+                f"{self.url}/{name}: the store can't be used ({reason}); run the same command again, and if that does "
+                "not help, see address, region and credentials"
+            ) from error
+
+    def _no_bucket(self) -> StorageError:
+        return StorageError(f"{self.url}: there is no such bucket; make it, or name another one, and run again")
+
+
+def is_bucket_url(text: str) -> bool:
+    """Whether a text is the URL of something in a bucket."""
+    return text.partition("://")[0] in SCHEMES and "://" in text
+
+
+def split_name(url: str) -> tuple[str, str]:
+    """Return the URL of a bucket, and the name in it, of the URL of an object."""
+    scheme, _, rest = url.partition("://")
+    bucket, _, name = rest.partition("/")
+    return f"{scheme}://{bucket}", name
+
+
+def _options(url: str, kind: str, settings: StorageSettings) -> dict[str, Any]:
+    """Return what the library is told: times, address, encryption, and who we are."""
+    options: dict[str, Any] = {
+        "client_options": {
+            "timeout": timedelta(seconds=ATTEMPT_S),
+            "connect_timeout": timedelta(seconds=CONNECT_S),
+            **({"allow_http": True} if settings.endpoint.startswith("http://") else {}),
+        },
+        "retry_config": {
+            "max_retries": REPEATS,
+            "retry_timeout": timedelta(seconds=REPEATING_S),
+            "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
+        },
+    }
+    if settings.endpoint:
+        options["endpoint" if kind != "gs" else "base_url"] = settings.endpoint
+    if kind == "s3":
+        if settings.region:
+            options["region"] = settings.region
+        if settings.encryption:
+            options["server_side_encryption"] = settings.encryption
+        if settings.kms_key:
+            options["sse_kms_key_id"] = settings.kms_key
+    if settings.instance_credentials or any(map(os.environ.get, CREDENTIALS[kind])):
+        return options
+    if any(Path(name).expanduser().is_file() for name in _FILES_OF_CREDENTIALS[kind]):
+        return options | (_of_profile(url) if kind == "s3" else {})
+    raise UsageError(
+        f"{url}: no credentials for it; set {CREDENTIALS[kind][0]} and what belongs to it, or, where the machine "
+        "itself has a role, set [storage] instance_credentials = true"
+    )
+
+
+def _of_profile(url: str) -> dict[str, Any]:
+    """Return what asks AWS's own chain for credentials, as profiles name them; never the machine's address."""
+    try:
+        import boto3  # noqa: PLC0415 - part of the extra, and few have profiles
+        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
+    except ImportError:
+        raise UsageError(f"{url}: credentials in a profile need a further library; {EXTRA}") from None
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    try:
+        return {"credential_provider": Boto3CredentialProvider(boto3.Session())}
+    except Exception as error:
+        raise UsageError(
+            f"{url}: no credentials in the profile ({type(error).__name__}); see `aws sts get-caller-identity`, or set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        ) from error

@@ -1,0 +1,186 @@
+"""Whole jobs whose directory is in a bucket: as on a disk, and every command begins with an empty one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import StorageError, UsageError
+from orchestrator.job.enrich import enrich_file
+from orchestrator.job.merge import merge_job
+from orchestrator.job.plan import plan_job
+from orchestrator.job.resolve import Refetch, UseResult, resolve_tasks
+from orchestrator.job.retry import retry_job
+from orchestrator.job.run import RunOptions
+from orchestrator.job.verify import verify_job
+from orchestrator.staging import JobFiles
+from tests.dispatch.harness import Script, serving
+from tests.job.conftest import Case
+from tests.storage.conftest import Staged
+
+
+async def test_a_job_in_a_bucket_gives_what_one_on_a_disk_gives(case: Staged, tmp_path: Path) -> None:
+    """The same master, byte for byte; nothing stays on this machine, and a second run sends nothing."""
+    local = Case(tmp_path)
+    async with serving(Script()) as vendor:
+        local.base_url = case.base_url = vendor.base_url
+        assert await local.run() == 0
+        assert await case.run() == 0
+        assert len(vendor.submits) == 8
+        assert case.store.content("master.csv") == (local.directory / "master.csv").read_bytes()
+        assert await case.run() == 0
+        assert len(vendor.submits) == 8
+    assert list((case.folder / "scratch").iterdir()) == []
+    names = case.store.names()
+    assert {"master.csv", "rejected.csv", "duplicates.csv", "summary.json", "report.html", "run.jsonl"} <= {*names}
+    assert sum(name.startswith("objects/results/instagram/") for name in names) == 4
+    assert len(case.store.content("run.jsonl").splitlines()) > 10
+
+
+async def test_other_commands_work_from_another_machine(case: Staged) -> None:
+    """verify, merge, enrich and retry find in the bucket what they need."""
+    assert await case.run() == 0
+    master = case.store.content("master.csv")
+    with case.staged() as settings:
+        report = await verify_job(settings, case.world())
+        assert (report.findings, report.right["verdict files"]) == ((), 4)
+    case.store.remove("master.csv")
+    with case.staged() as settings:
+        assert [file.path for file in (await merge_job(settings, case.world())).files] == ["master.csv"]
+    assert case.store.content("master.csv") == master
+    with case.staged() as settings:
+        await enrich_file(settings, case.world(), case.folder / "numbers.txt", case.folder / "back.csv")
+    assert len((case.folder / "back.csv").read_text().splitlines()) == 11
+    with case.staged() as settings:
+        assert (await retry_job(settings, case.world())).planned
+
+
+async def test_what_a_run_left_at_the_vendor_is_fetched_by_one_on_an_empty_disk(case: Staged) -> None:
+    """Submitted by one, fetched by the next: its chunk files come out of the bucket, and nothing is sent again."""
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run(RunOptions(submit_only=True)) == 75
+        assert len(vendor.submits) == 4
+        (case.folder / "numbers.txt").unlink()  # its chunks are in the bucket
+        assert await case.run() == 0
+        assert len(vendor.submits) == 4
+    assert len(case.cells()) == 10
+
+
+@pytest.mark.parametrize("kind", ["chunks/000002.txt", "verdicts/instagram/000002.bin", "results/instagram/000002"])
+@pytest.mark.parametrize("how", ["lost", "altered"])
+async def test_a_bucket_that_forgets_is_a_disk_that_forgets(case: Staged, kind: str, how: str) -> None:
+    """A file that is gone, or another one, is made anew: of the list, of the result, or fetched from the vendor."""
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+        master = case.store.content("master.csv")
+        names = [name for name in case.store.names() if name.startswith(f"objects/{kind}")]
+        names += [name for name in case.store.names() if name.startswith("objects/verdicts/instagram/000002")]
+        for name in names:
+            if how == "lost":
+                case.store.remove(name)
+            else:
+                case.store.replace(name, case.store.content(name)[:-1] + b"?")
+        assert await case.run() == 0
+        assert len(vendor.submits) == 4
+    assert case.store.content("master.csv") == master
+    with case.staged() as settings:
+        assert (await verify_job(settings, case.world())).findings == ()
+
+
+async def test_an_object_that_came_late_does_not_count(case: Staged) -> None:
+    """One that was given up may put what it likes: the ledger does not name it."""
+    assert await case.run() == 0
+    master = case.store.content("master.csv")
+    case.store.replace(f"objects/verdicts/instagram/000001.bin.{'0' * 64}", b"of a zombie")
+    assert await case.run() == 0
+    assert case.store.content("master.csv") == master
+
+
+async def test_a_result_that_a_person_brought_is_in_the_bucket(case: Staged) -> None:
+    """And so is the one that it displaced."""
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+    name = next(name for name in case.store.names() if name.startswith("objects/results/instagram/000001"))
+    brought = case.folder / "brought.csv"
+    brought.write_text("number,instagram\n" + "".join(f"+{41_790_000_000 + n},ban\n" for n in range(3)))
+    with case.staged() as settings:
+        await resolve_tasks(settings, Refetch(), ["instagram/000001"], case.world())
+    with case.staged() as settings:
+        await resolve_tasks(settings, UseResult(brought), ["instagram/000001"], case.world())
+    with case.staged() as settings:
+        await merge_job(settings, case.world())
+        assert (await verify_job(settings, case.world())).findings == ()
+    assert case.cells()[:3] == ["ban"] * 3
+    assert name in case.store.names()
+    assert any(name.startswith("objects/results/quarantine/instagram-000001") for name in case.store.names())
+
+
+async def test_a_bucket_of_a_job_whose_ledger_is_elsewhere_is_refused(case: Staged) -> None:
+    """With another database everything would be paid again; with an older copy of it, some."""
+    assert await case.run() == 0
+    case.ledger.rename(case.folder / "elsewhere")
+    with pytest.raises(UsageError, match=r"no ledger, but .* lie below s3://.*would be paid again"):
+        await case.run()
+    (case.folder / "elsewhere").rename(case.ledger)
+    newer = case.store.content("summary.json").replace(b'"after": "1.', b'"after": "9.')
+    case.store.replace("summary.json", newer)
+    with pytest.raises(UsageError, match="an older copy of it"):
+        await case.run()
+
+
+async def test_messages_name_the_bucket(case: Staged) -> None:
+    """Nobody knows the scratch folder: it is gone when the message is read."""
+    assert await case.run() == 0
+    summary = case.store.content("summary.json").decode()
+    log = case.store.content("run.jsonl").decode()
+    assert "orchestrator-" not in summary + log + case.said
+    async with serving(Script()):
+        case.overrides = ["job.chunk_size=2"]
+        with pytest.raises(UsageError) as refused, case.staged() as settings:
+            await plan_job(settings, case.world())
+        assert "scratch" not in str(refused.value)
+
+
+async def test_what_is_stale_leaves_the_bucket_too(case: Staged) -> None:
+    """A final master takes the place of the partial one, and lists that nobody wants any more go."""
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run(RunOptions(submit_only=True)) == 75
+        with case.staged() as settings:
+            await merge_job(settings, case.world())
+        assert "master.partial.csv" in case.store.names()
+        case.overrides = ['output.lists=["yes", "no"]']
+        assert await case.run() == 0
+        assert "master.partial.csv" not in case.store.names()
+        lists = [name for name in case.store.names() if name.startswith("lists/")]
+        assert lists
+        case.overrides = []
+        with case.staged() as settings:
+            await merge_job(settings, case.world())
+    assert not [name for name in case.store.names() if name.startswith("lists/")]
+
+
+async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
+    case: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes no more ends the run with 74 and leaves the task at the vendor: it is fetched again, free."""
+    real = JobFiles._put
+    refused: list[Path] = []
+
+    def put(files: JobFiles, path: Path) -> object:
+        if "results" in path.parts and not refused:
+            refused.append(path)
+            raise StorageError("the store takes no more")
+        return real(files, path)
+
+    monkeypatch.setattr(JobFiles, "_put", put)
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 74
+        assert await case.run() == 0
+        assert len(vendor.submits) == 4
+    assert len(case.cells()) == 10
