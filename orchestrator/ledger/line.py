@@ -177,13 +177,17 @@ class Line:
                 f"{self._database}: another coordinator has taken this job over; this one sends nothing more"
             )
         if code == READ_ONLY:
-            return StorageError(
-                f"{self._database}: {said}; have the server take changes, and run the same command again"
+            return DatabaseError(
+                f"{self._database}: {said}; have the server take changes, and run the same command again", code
             )
         if code in DENIED:
-            return StorageError(f"{self._database}: {said}; see orchestrator help postgres for what its role needs")
+            return DatabaseError(
+                f"{self._database}: {said}; see orchestrator help postgres for what its role needs", code
+            )
         if code in FULL:
-            return StorageError(f"{self._database}: {said}; give the server more room, and run the same command again")
+            return DatabaseError(
+                f"{self._database}: {said}; give the server more room, and run the same command again", code
+            )
         return DatabaseError(f"{self._database}: {said}; run the same command again", code or "")
 
 

@@ -21,7 +21,7 @@ from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.ledger import lease as leases
 from orchestrator.ledger import postgres_schema as schema
 from orchestrator.ledger.connection import Connection
-from orchestrator.ledger.line import Line, LineLostError
+from orchestrator.ledger.line import DatabaseError, Line, LineLostError
 from orchestrator.ledger.sqlite import SQLite
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger.database import Database
     from orchestrator.ledger.lease import Lease
     from orchestrator.ledger.line import Statement
+    from orchestrator.ledger.postgres_schema import Table
 
 ROWS_A_STATEMENT: Final = 5_000
 PAUSE_S: Final = 0.2
@@ -76,6 +77,10 @@ class PostgreSQL(Connection):
         self._database = database
         self._line = line
         self._tables = schema.tables_of(mirror)
+        self._changed: list[Table] = []
+        self._how_much = "SELECT " + ", ".join(
+            f"(SELECT {which}(much) FROM {table.log})" for table in self._tables for which in ("min", "max")
+        )
         self._lease: Lease | None = None
         self._broken: StorageError | None = None
         self._lock = threading.Lock()
@@ -188,7 +193,7 @@ class PostgreSQL(Connection):
             for table in self._tables if seen.position else ():  # nothing was ever committed
                 names = ", ".join(column.name for column in table.columns)
                 marks = ", ".join("?" * len(table.columns))
-                rows = line.copied(table.read().format(job=seen.job), table.types())
+                rows = line.copied(table.read(seen.job), table.types())
                 fill(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
         line.plainly("COMMIT")
 
@@ -261,11 +266,13 @@ class PostgreSQL(Connection):
 
     def commit(self) -> None:
         """Make the transaction durable in the database, then in the mirror; raises `StorageError`."""
-        if self._lease is not None and (statements := list(self._changes())):
-            with self._lock:
-                self._lease = self._send(self._lease, statements)
-            for table in self._tables:
-                self.mirror.run(f"DELETE FROM changed_{table.name}")
+        if self._lease is not None:
+            self._changed.clear()
+            if statements := list(self._changes(self._lease.job)):
+                with self._lock:
+                    self._lease = self._send(self._lease, statements)
+            for table in self._changed:
+                self.mirror.run(f"DELETE FROM {table.log}")
         self.mirror.commit()
 
     def _send(self, lease: Lease, statements: Sequence[Statement]) -> Lease:
@@ -273,33 +280,34 @@ class PostgreSQL(Connection):
         after = int(self.mirror.value("SELECT position FROM job"))
         if self._broken is not None:
             raise self._broken
-        began = _clock()
-        while True:
-            asked = _clock()
-            try:
-                if not self._line.is_open:
-                    lease, happened = self._reconnected(lease, after)
-                    if happened:
-                        return lease
-                self._line.transact([lease.fence(after), *statements])
-            except LineLostError as error:
-                if _clock() - began > PATIENCE_LEASES * self._database.lease_s:
-                    self._broken = _out_of_reach(self._database, error)
-                    raise self._broken from None
-                time.sleep(PAUSE_S)
-            except LeaseLostError as error:
-                self._broken = error
-                raise
-            except StorageError:
-                raise  # nothing of it has happened
-            except BaseException:
-                # Cut off in its middle: whether it has happened nobody here will find out.
-                self._broken = StorageError(f"{self.name}: a commit was cut off; run the same command again")
+        began, is_known = _clock(), False
+        try:
+            while True:
+                asked = _clock()
+                try:
+                    happened = False
+                    if not self._line.is_open:
+                        lease, happened = self._reconnected(lease, after)
+                    if not happened:
+                        self._line.transact([lease.fence(after), *statements])
+                except LineLostError as error:
+                    if _clock() - began > PATIENCE_LEASES * self._database.lease_s:
+                        raise _out_of_reach(self._database, error) from None
+                    time.sleep(PAUSE_S)
+                except DatabaseError:
+                    is_known = self._broken is None  # refused, so nothing of it has happened
+                    raise
+                else:
+                    is_known = True
+                    self._heard_at = asked
+                    return lease._replace(position=after)
+        except BaseException as error:
+            if not is_known and self._broken is None:
+                # Whether it has happened nobody here will find out: no position that comes after it says so.
+                cut_off = StorageError(f"{self.name}: a commit was cut off; run the same command again")
+                self._broken = error if isinstance(error, StorageError) else cut_off
                 self._line.close()
-                raise
-            else:
-                self._heard_at = asked
-                return lease._replace(position=after)
+            raise
 
     def _reconnected(self, lease: Lease, after: int) -> tuple[Lease, bool]:
         """Connect anew and find out whether the commit that led to `after` has happened.
@@ -316,32 +324,21 @@ class PostgreSQL(Connection):
             raise
         return self._lease, happened
 
-    def _changes(self) -> Iterator[Statement]:
+    def _changes(self, job: int) -> Iterator[Statement]:
         """Return the statements that make the database's rows what the mirror's are since the last commit."""
-        if self._lease is None:
-            raise AssertionError("a ledger that is only read has changed")
-        job = self._lease.job
-        for table in self._tables:
-            log = f"changed_{table.name}"
-            if self.mirror.row(f"SELECT 1 FROM {log} LIMIT 1") is None:
+        found = self.mirror.row(self._how_much) or ()
+        for table, least, most in zip(self._tables, found[::2], found[1::2], strict=True):
+            if most is None:
                 continue
-            keys = ", ".join(table.keys)
-            same = " AND ".join(f"{table.name}.{key} = {log}.{key}" for key in table.keys)
-            gone = self.mirror.rows(
-                f"SELECT {keys} FROM {log} WHERE NOT EXISTS (SELECT 1 FROM {table.name} WHERE {same})"
-            )
-            for batch in _batches(gone):
-                yield table.remove(), (job, *batch)
-            for large in (True, False) if table.has_large else (True,):
-                names = ", ".join(f"{table.name}.{column.name}" for column in table.chosen(large=large))
-                kept = self.mirror.rows(
-                    f"SELECT {names} FROM {log} JOIN {table.name} USING ({keys}) WHERE large = ?"
-                    if table.has_large
-                    else f"SELECT {names} FROM {log} JOIN {table.name} USING ({keys})",
-                    (int(large),) if table.has_large else (),
-                )
-                for batch in _batches(kept):
-                    yield table.put(large=large), (job, *batch)
+            if most == schema.GONE:
+                yield from ((table.remove, (job, *batch)) for batch in _batches(self.mirror.rows(table.gone)))
+            if most > schema.SMALL or not table.has_large:
+                kept = self.mirror.rows(table.kept(whole=True))
+                yield from ((table.put_whole, (job, *batch)) for batch in _batches(kept))
+            if least == schema.SMALL and table.has_large:
+                kept = self.mirror.rows(table.kept(whole=False))
+                yield from ((table.put_small, (job, *batch)) for batch in _batches(kept))
+            self._changed.append(table)
 
     def _follow_changes(self) -> None:
         """Have the mirror note the keys of rows that change, and whether something large of them does."""

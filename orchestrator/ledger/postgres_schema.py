@@ -7,6 +7,8 @@ table `lease` has one row a job: who may write, and what was committed last.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.ledger.sqlite_schema import SCHEMA_VERSION
@@ -17,10 +19,14 @@ if TYPE_CHECKING:
     from orchestrator.ledger.sqlite import SQLite
 
 SCHEMA: Final = "numbercheck"
+VERSION: Final = SCHEMA_VERSION
 LOST_LEASE: Final = "NC001"
 """The SQLSTATE with which the fence fails."""
 MAKING: Final = 0x4E554D43
 """The advisory lock of who makes the tables, or brings them up to date; that of a job is beside its number."""
+
+SMALL, WHOLE, GONE = range(3)
+"""How much of a row has changed: nothing large; something large, or it is new; or it may not be there any more."""
 
 _TYPES: Final = {"INTEGER": "bigint", "REAL": "double precision", "TEXT": 'text COLLATE "C"', "BLOB": "bytea"}
 """`integer` has 32 bits there, `real` four bytes, and text the order of a language."""
@@ -101,53 +107,75 @@ class Column(NamedTuple):
         return self.kind == "BLOB"
 
 
-class Table(NamedTuple):
-    """A table of the ledger, and the statements by which its rows come and go. `LARGE` columns stand last."""
+@dataclass(frozen=True)
+class Table:
+    """A table of the ledger, and the statements by which its rows come and go. Large columns stand last.
+
+    Which rows have changed stands in a table beside it, `log`, of the mirror alone: their keys, and how much of them.
+    """
 
     name: str
     columns: tuple[Column, ...]
 
-    @classmethod
-    def of(cls, name: str, columns: Iterable[Column]) -> Table:
-        return cls(name, tuple(sorted(columns, key=lambda column: column.is_large)))
+    @cached_property
+    def log(self) -> str:
+        return f"changed_{self.name}"
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(column.name for column in sorted(self.columns, key=lambda column: column.key) if column.key)
+    @cached_property
+    def keys(self) -> tuple[Column, ...]:
+        return tuple(sorted((column for column in self.columns if column.key), key=lambda column: column.key))
+
+    @cached_property
+    def small(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if not column.is_large)
 
     @property
     def has_large(self) -> bool:
-        return any(column.is_large for column in self.columns)
+        return len(self.small) < len(self.columns)
+
+    # --- in the mirror -----------------------------------------------------------------------------------------------
 
     def watch(self) -> list[str]:
-        """Return the statements that have SQLite note which rows change, in a table of this connection's own.
-
-        `large` is 1 where all of a row is to be sent: it is new, or something large of it has changed.
-        """
-        log, keys = f"changed_{self.name}", self.keys
+        """Return the statements that have the mirror note which rows change."""
+        keys = [column.name for column in self.keys]
         news, olds = (", ".join(f"{row}.{key}" for key in keys) for row in ("new", "old"))
-        note = f"INSERT INTO {log} VALUES ({{}}, {{}}) ON CONFLICT DO UPDATE SET large = max(large, excluded.large);"
-        moved = f"({olds}) IS NOT ({news})"
-        changed = f"{note.format(olds, moved)} {note.format(news, moved)}"
-        whole = f"BEGIN {note.format(news, 1)} END"
+        note = f"INSERT INTO {self.log} VALUES ({{}}, {{}}) ON CONFLICT DO UPDATE SET much = max(much, excluded.much);"
+        moved = f"CASE WHEN ({olds}) IS NOT ({news}) THEN {GONE} ELSE {SMALL} END"
+        whole = f"BEGIN {note.format(news, WHOLE)} END"
+        gone = f"BEGIN {note.format(olds, GONE)} END"
+        changed = f"BEGIN {note.format(olds, moved)} {note.format(news, moved)} END"
         large = ", ".join(column.name for column in self.columns if column.is_large)
+        trigger = f"CREATE TEMP TRIGGER {self.log}_{{}} AFTER {{}} ON main.{self.name} {{}}"
         return [
-            f"CREATE TEMP TABLE {log} ({', '.join(keys)}, large, PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID",
-            f"CREATE TEMP TRIGGER {log}_new AFTER INSERT ON main.{self.name} BEGIN {note.format(news, 1)} END",
-            f"CREATE TEMP TRIGGER {log}_gone AFTER DELETE ON main.{self.name} BEGIN {note.format(olds, 1)} END",
-            f"CREATE TEMP TRIGGER {log}_same AFTER UPDATE ON main.{self.name} BEGIN {changed} END",
-            *([f"CREATE TEMP TRIGGER {log}_large AFTER UPDATE OF {large} ON main.{self.name} {whole}"] * bool(large)),
+            f"CREATE TEMP TABLE {self.log} ({', '.join(keys)}, much, PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID",
+            trigger.format("new", "INSERT", whole),
+            trigger.format("gone", "DELETE", gone),
+            trigger.format("same", "UPDATE", changed),
+            *([trigger.format("large", f"UPDATE OF {large}", whole)] if large else []),
         ]
 
-    def chosen(self, *, large: bool) -> tuple[Column, ...]:
-        return self.columns if large else tuple(column for column in self.columns if not column.is_large)
+    @cached_property
+    def gone(self) -> str:
+        """The keys of rows that are not there any more, as a reading of the mirror."""
+        same = " AND ".join(f"{self.name}.{key.name} = {self.log}.{key.name}" for key in self.keys)
+        keys = ", ".join(key.name for key in self.keys)
+        absent = f"NOT EXISTS (SELECT 1 FROM {self.name} WHERE {same})"
+        return f"SELECT {keys} FROM {self.log} WHERE much = {GONE} AND {absent}"
+
+    def kept(self, *, whole: bool) -> str:
+        """Return the reading of the mirror that gives changed rows as they are now."""
+        names = ", ".join(f"{self.name}.{column.name}" for column in (self.columns if whole else self.small))
+        much = f" WHERE much {'>' if whole else '='} {SMALL}" if self.has_large else ""
+        keys = ", ".join(key.name for key in self.keys)
+        return f"SELECT {names} FROM {self.log} JOIN {self.name} USING ({keys}){much}"
+
+    # --- in the database ---------------------------------------------------------------------------------------------
 
     def create(self) -> str:
         columns = [f'"{c.name}" {_TYPES[c.kind]}{" NOT NULL" * (c.not_null or c.key > 0)}' for c in self.columns]
-        key = ", ".join(("job", *(f'"{name}"' for name in self.keys)))
         return (
             f"CREATE TABLE {SCHEMA}.{self.name} (job bigint NOT NULL REFERENCES {SCHEMA}.lease, "
-            f"{', '.join(columns)}, PRIMARY KEY ({key}));\n"
+            f"{', '.join(columns)}, PRIMARY KEY (job, {_names(self.keys)}));\n"
         )
 
     def add(self, column: Column) -> str:
@@ -157,35 +185,45 @@ class Table(NamedTuple):
             f"{' NOT NULL' * column.not_null}{default};\n"
         )
 
-    def read(self) -> str:
+    def read(self, job: int) -> str:
         """Return the statement that copies a job's rows out, in the order of `columns`."""
-        names = ", ".join(f'"{column.name}"' for column in self.columns)
-        order = ", ".join(f'"{name}"' for name in self.keys)
-        rows = f"SELECT {names} FROM {SCHEMA}.{self.name} WHERE job = {{job}} ORDER BY {order}"
+        rows = f"SELECT {_names(self.columns)} FROM {SCHEMA}.{self.name} WHERE job = {job} ORDER BY {_names(self.keys)}"
         return f"COPY ({rows}) TO STDOUT (FORMAT binary)"
 
     def types(self) -> list[str]:
+        """Return the types of `columns`, as a COPY is read by."""
         return [{"INTEGER": "int8", "REAL": "float8", "TEXT": "text", "BLOB": "bytea"}[c.kind] for c in self.columns]
 
-    def put(self, *, large: bool) -> str:
-        """Return the statement that makes rows what they are now: an array for each column, in their order."""
-        columns = self.chosen(large=large)
-        names = [f'"{column.name}"' for column in columns]
-        arrays = ", ".join(f"%s::{_ARRAYS[column.kind]}" for column in columns)
-        changed = [f"{name} = excluded.{name}" for name, column in zip(names, columns, strict=True) if not column.key]
-        keys = ", ".join(f'"{name}"' for name in self.keys)
-        then = f"UPDATE SET {', '.join(changed)}" if changed else "NOTHING"
+    @cached_property
+    def put_whole(self) -> str:
+        """Make rows what they are now: an array for each column, in their order."""
+        return self._put(self.columns)
+
+    @cached_property
+    def put_small(self) -> str:
+        """The same for rows of which nothing large has changed."""
+        return self._put(self.small)
+
+    def _put(self, columns: tuple[Column, ...]) -> str:
+        changed = [f'"{column.name}" = excluded."{column.name}"' for column in columns if not column.key]
         return (
-            f"INSERT INTO {SCHEMA}.{self.name} (job, {', '.join(names)}) SELECT %s, * FROM unnest({arrays}) "
-            f"ON CONFLICT (job, {keys}) DO {then}"
+            f"INSERT INTO {SCHEMA}.{self.name} (job, {_names(columns)}) SELECT %s, * FROM unnest({_arrays(columns)}) "
+            f"ON CONFLICT (job, {_names(self.keys)}) DO UPDATE SET {', '.join(changed)}"
         )
 
+    @cached_property
     def remove(self) -> str:
-        """Return the statement that deletes rows: an array for each column of the key."""
-        kinds = {column.name: column.kind for column in self.columns}
-        names = ", ".join(f'"{name}"' for name in self.keys)
-        arrays = ", ".join(f"%s::{_ARRAYS[kinds[name]]}" for name in self.keys)
-        return f"DELETE FROM {SCHEMA}.{self.name} WHERE job = %s AND ({names}) IN (SELECT * FROM unnest({arrays}))"
+        """Delete rows: an array for each column of the key."""
+        these = f"({_names(self.keys)}) IN (SELECT * FROM unnest({_arrays(self.keys)}))"
+        return f"DELETE FROM {SCHEMA}.{self.name} WHERE job = %s AND {these}"
+
+
+def _names(columns: Iterable[Column]) -> str:
+    return ", ".join(f'"{column.name}"' for column in columns)
+
+
+def _arrays(columns: Iterable[Column]) -> str:
+    return ", ".join(f"%s::{_ARRAYS[column.kind]}" for column in columns)
 
 
 def tables_of(mirror: SQLite) -> tuple[Table, ...]:
@@ -195,7 +233,7 @@ def tables_of(mirror: SQLite) -> tuple[Table, ...]:
     for name in sorted(names, key=lambda name: (name != "job", name)):
         rows = list(mirror.rows(f"PRAGMA table_info({name})"))
         columns = (Column(column, kind, bool(full), default, key) for _, column, kind, full, default, key in rows)
-        found.append(Table.of(name, columns))
+        found.append(Table(name, tuple(sorted(columns, key=lambda column: column.is_large))))
     return tuple(found)
 
 
@@ -218,6 +256,3 @@ def additions(tables: Sequence[Table], there: Mapping[str, set[str]]) -> str:
 def shape(tables: Sequence[Table]) -> str:
     """Return what tells two schemas of one version apart."""
     return hashlib.sha256(creation(tables).encode()).hexdigest()
-
-
-VERSION: Final = SCHEMA_VERSION
