@@ -278,7 +278,11 @@ def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
         names, kinds = _added_columns(column_names(layout), work.index, layout.look.headers)
         if width + len(names) > MAX_COLUMNS:
             raise UsageError(f"{source}: there is no room for {len(names)} more columns; save it as .csv")
-        wanted = AddedColumns(width, 1 if headerless else head[layout.header][0], names, kinds)
+        longest = [0] * len(names)
+        for place in range(len(layout.column.indexes)):  # the numbers themselves: several in a cell are the longest
+            several = (text for _, cells in added for text in cells[place].several.values())
+            longest[place * (len(names) // len(layout.column.indexes))] = max(map(len, several), default=0)
+        wanted = AddedColumns(width, 1 if headerless else head[layout.header][0], names, kinds, longest)
 
         def write(*, is_plain: bool) -> None:
             rows = (row for lines, cells in added for row in rows_of(lines, cells))
@@ -298,15 +302,20 @@ def _copy_workbook(
     sheet: SheetInPlace, target: Path, columns: AddedColumns, rows: Iterable[SheetRow], header: Sequence[str] | None
 ) -> None:
     """Write a workbook anew; with a `header`, which may be empty, its sheet becomes a plain one, below that row."""
-    from orchestrator.master.enriched_sheet import add_columns, write_plain  # noqa: PLC0415 - as above
+    from orchestrator.master.enriched_sheet import add_columns, with_indent, write_plain  # noqa: PLC0415 - as above
     from orchestrator.master.zip_writer import ZipWriter  # noqa: PLC0415
 
     folder, _, base = sheet.part.rpartition("/")
     # What the sheet refers to, as tables and drawings: a plain one has none of it.
     dropped = "" if header is None else f"{folder}/_rels/{base}.rels"
+    names = [name for name in sheet.archive.namelist() if not name.endswith("/") and name != dropped]
+    looks = next((name for name in names if name.casefold().endswith("/styles.xml")), "")
+    styles, style = with_indent(sheet.archive.read(looks)) if looks else (b"", 0)
+    columns = columns._replace(style=style)
     with replacing(target) as file, ZipWriter(file) as archive:
-        for name in sheet.archive.namelist():
-            if name.endswith("/") or name == dropped:
+        for name in names:
+            if name == looks:
+                archive.add(name, styles)
                 continue
             archive.begin(name)
             with sheet.archive.open(name) as part:

@@ -73,7 +73,7 @@ def build(
 
 
 def _master(sheet: Worksheet, layout: MasterLayout, rows: int) -> None:
-    """Register the two styles, `HEADER_STYLE` and `TEXT_STYLE`, first, and those of verdicts in their order.
+    """Register the styles `HEADER_STYLE`, `TEXT_STYLE` and `FIGURE_STYLE` first, and those of verdicts in their order.
 
     The places of all of them follow from that. What is said here of the sheet itself is replaced with the rows, save
     for the filter's range and the rows that are printed on each page, which stand in the workbook part.
@@ -83,6 +83,8 @@ def _master(sheet: Worksheet, layout: MasterLayout, rows: int) -> None:
     header.fill = PatternFill("solid", start_color="E8EEF4")
     header.alignment = Alignment(vertical="center")
     sheet.cell(1, 2).number_format = "@"
+    # Figures stand on the right, and would run into the text of the next column, which begins on the left.
+    sheet.cell(1, 3).alignment = Alignment(horizontal="right", indent=1)
     sheet.auto_filter.ref = layout.filter_range(rows)
     sheet.print_title_rows = "1:1"
     for style in VERDICT_STYLES.values():

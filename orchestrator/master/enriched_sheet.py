@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 
 _BLOCK_BYTES: Final = 1 << 20
 _SPANS: Final = re.compile(rb"\s+spans\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_CELL_FORMATS: Final = re.compile(rb"<((?:[\w.-]+:)?)cellXfs\b([^<>]*)>(.*?)</\1cellXfs\s*>", re.DOTALL)
+_CELL_FORMAT: Final = re.compile(rb"<(?:[\w.-]+:)?xf[\s/>]")
+_COUNT: Final = re.compile(rb"\s+count\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _RETURN: Final = {"\r": "&#13;"}
 _LETTERS: Final = re.compile(r"[A-Z]+")
 _WIDTH, _WIDEST = 18, 42
-"""Characters that an added column shows: its header, within these bounds, beside the arrow of a filter."""
+"""Characters that an added column shows, within these bounds: its header, beside the arrow of a filter, and numbers."""
 
 SheetRow = tuple[int, "Sequence[str]"]
 """A row's number, and the texts of its added cells."""
@@ -41,12 +44,34 @@ class NotPatchedError(ValueError):
 
 
 class AddedColumns(NamedTuple):
-    """Where cells are added: behind so many columns, with these headers in this row, and what each column holds."""
+    """Where cells are added: behind so many columns, with these headers in this row, and what each column holds.
+
+    Texts have the cell format number `style`. `longest` are the characters that a column may have to show.
+    """
 
     width: int
     header_row: int
     names: Sequence[str]
     kinds: Sequence[CellKind]
+    longest: Sequence[int]
+    style: int = 0
+
+
+def with_indent(styles: bytes) -> tuple[bytes, int]:
+    """Return the XML of a workbook's styles with a further cell format, and its number; 0 where that can't be added.
+
+    It begins texts a bit to the right: in front of them there may be figures, which end on the right of their column.
+    """
+    found = _CELL_FORMATS.search(styles)
+    if found is None:
+        return styles, 0
+    prefix, attributes, inside = found.groups()
+    count = len(_CELL_FORMAT.findall(inside))
+    indented = b'<%bxf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0" applyAlignment="1">' % prefix
+    indented += b'<%balignment horizontal="left" indent="1"/></%bxf>' % (prefix, prefix)
+    begin = b'<%bcellXfs count="%d"%b>' % (prefix, count + 1, _COUNT.sub(b"", attributes))
+    whole = begin + inside + indented + b"</%bcellXfs>" % prefix
+    return styles[: found.start()] + whole + styles[found.end() :], count
 
 
 def rows_of(shown_rows: Sequence[int], added: Sequence[AddedCells]) -> Iterator[SheetRow]:
@@ -96,7 +121,8 @@ def write_plain(
             text += names
         elif coming is not None and coming[0] == number:
             parts = zip(letters, coming[1], columns.kinds, strict=True)
-            text += "".join(_added_cell(f"{at}{number}", value, kind, "", tag) for at, value, kind in parts if value)
+            style = str(columns.style or "")
+            text += "".join(_added_cell(f"{at}{number}", value, kind, style, tag) for at, value, kind in parts if value)
             coming = next(added, None)
         write(f'<row r="{number}">{text}</row>'.encode())
     write(b"</sheetData></worksheet>")
@@ -210,7 +236,7 @@ class _Copy:
         end = self._parser.CurrentByteIndex
         texts: Sequence[str] = ()
         kinds: Sequence[CellKind] = self._columns.kinds
-        style = ""
+        style = str(self._columns.style or "")
         if self._row == self._columns.header_row:
             texts, kinds, style = self._columns.names, [CellKind.TEXT] * len(self._columns.names), self._header_style
         elif self._next is not None and self._next[0] == self._row:
@@ -240,7 +266,8 @@ class _Copy:
 
 
 def _widths(columns: AddedColumns, prefix: str) -> str:
-    widths = (min(max(len(name) + 3, _WIDTH), _WIDEST) for name in columns.names)
+    shown = (max(len(name), longest) for name, longest in zip(columns.names, columns.longest, strict=True))
+    widths = (min(max(characters + 3, _WIDTH), _WIDEST) for characters in shown)
     return "".join(
         f'<{_named(prefix, "col")} min="{place}" max="{place}" width="{width}" customWidth="1"/>'
         for place, width in enumerate(widths, columns.width + 1)
@@ -274,7 +301,7 @@ def _column_of(place: str) -> int:
 
 def _added_cell(at: str, text: str, kind: CellKind, style: str, tag: tuple[str, str]) -> str:
     cell, value = tag
-    mark = f' s="{style}"' if style else ""
     if kind in {CellKind.WHOLE, CellKind.DECIMAL} and BETWEEN.strip() not in text:
-        return f'<{cell} r="{at}"{mark}><{value}>{text}</{value}></{cell}>'
+        return f'<{cell} r="{at}"><{value}>{text}</{value}></{cell}>'
+    mark = f' s="{style}"' if style else ""
     return f'<{cell} r="{at}"{mark} t="str"><{value}>{escaped(text)}</{value}></{cell}>'

@@ -21,6 +21,7 @@ FROM_LIST: Final = "list"
 
 HEADER_STYLE: Final = 1
 TEXT_STYLE: Final = 2
+FIGURE_STYLE: Final = 3
 """Indices into the workbook's cell formats: its builder sets these first, so they are the first behind the default."""
 
 ROWS_PER_SHEET: Final = 1_000_000

@@ -15,7 +15,7 @@ import numpy as np
 from orchestrator.files import csv_safe
 from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.book import VERDICT_STYLES, build
-from orchestrator.master.master_layout import HEADER_STYLE, TEXT_STYLE, MasterLayout
+from orchestrator.master.master_layout import FIGURE_STYLE, HEADER_STYLE, TEXT_STYLE, MasterLayout
 from orchestrator.master.reject_sheets import OTHER_WIDTH, WIDTHS, RejectSheet
 from orchestrator.master.row_text import Piece, assemble, column_pieces, enclosed
 from orchestrator.master.tally import Tally
@@ -141,7 +141,7 @@ def _verdict_cell(word: str) -> bytes:
 
 
 def _number_cell(text: str) -> bytes:
-    return f"<c><v>{text}</v></c>".encode() if text else b"<c/>"
+    return f'<c s="{FIGURE_STYLE}"><v>{text}</v></c>'.encode() if text else b"<c/>"
 
 
 def _kept_cell(text: str, style: int | None = None) -> bytes:

@@ -235,6 +235,10 @@ async def test_a_workbook_keeps_all_that_it_has(done: Case) -> None:
     ]
     assert rows[9] == ["late", "abc", None, None, None, "not a number", *[None] * 3]
     assert there["D2"].font.b
+    assert there["D3"].alignment.indent == 1  # figures may stand on the right of the column before
+    assert (
+        there.column_dimensions["G"].width > there.column_dimensions["D"].width
+    )  # several numbers are in a cell of it
     assert there.auto_filter.ref == "A2:C9"
     assert there.freeze_panes == "A3"
     assert there.column_dimensions["A"].width == 33

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master import enriched_sheet
-from orchestrator.master.enriched_sheet import AddedColumns, add_columns
+from orchestrator.master.enriched_sheet import AddedColumns, add_columns, with_indent
 
 SHEET = (
     '<?xml version="1.0"?><P:worksheet xmlns:P="x"><P:dimension ref="A1:B5"/><P:sheetData>'
@@ -42,7 +42,7 @@ def test_every_tag_and_block(monkeypatch: pytest.MonkeyPatch, prefix: str, block
     if not prefix:
         content, expected = (text.replace("xmlns:=", "xmlns=") for text in (content, expected))
     written = io.BytesIO()
-    columns = AddedColumns(2, 1, ["a&b", "mobile.whatsapp.activedays"], [CellKind.TEXT, CellKind.WHOLE])
+    columns = AddedColumns(2, 1, ["a&b", "mobile.whatsapp.activedays"], [CellKind.TEXT, CellKind.WHOLE], [0, 0])
 
     add_columns(io.BytesIO(content.encode()), written.write, columns, ROWS)
 
@@ -62,5 +62,17 @@ def test_what_can_not_be_added_to(content: str) -> None:
     """Another encoding, a document type, XML that ends too early, and a sheet that lacks rows that were read."""
     with pytest.raises(ValueError, match="sheet"):
         add_columns(
-            io.BytesIO(content.encode()), lambda _: None, AddedColumns(2, 1, ["a"], [CellKind.TEXT]), [(2, ("b",))]
+            io.BytesIO(content.encode()), lambda _: None, AddedColumns(2, 1, ["a"], [CellKind.TEXT], [0]), [(2, ("b",))]
         )
+
+
+@pytest.mark.parametrize("prefix", [b"", b"x:"])
+def test_texts_begin_a_bit_to_the_right(prefix: bytes) -> None:
+    """A further cell format is put behind those that are there, whose numbers stay; without any there is none."""
+    styles = b"<p:styleSheet><p:cellXfs count='2'><p:xf a='1'/><p:xf><p:alignment/></p:xf></p:cellXfs></p:styleSheet>"
+    changed, style = with_indent(styles.replace(b"p:", prefix))
+    assert style == 2
+    assert changed.count(b"xf ") == 2
+    assert b'cellXfs count="3">' in changed
+    assert b'indent="1"/></%bxf></%bcellXfs>' % (prefix, prefix) in changed
+    assert with_indent(b"<styleSheet/>") == (b"<styleSheet/>", 0)

@@ -108,6 +108,7 @@ def test_rejects_and_duplicates_are_sheets(tmp_path: Path) -> None:
     with XlsxSink(file, layout) as sink:
         sink.finish(Tally(("a",)))
     book = openpyxl.load_workbook(file)
+    assert book["Rejected"]["A2"].alignment.indent == 1  # or it would run into the text on its right
     assert book.sheetnames == ["Master", "Summary", "Rejected"]
     sheet = book["Rejected"]
     assert list(sheet.iter_rows(values_only=True)) == [
