@@ -403,7 +403,7 @@ RULES: dict[tuple[type, str], Rule] = {
         schema={"maximum": _MAX_WORKERS},
     ),
     (LedgerSettings, "url"): Rule(
-        'a URL such as "postgresql://user@host/database", without a password',
+        'a URL such as "postgresql://host/database?user=name", without a password',
         is_database,
         database_hint,
         whole(r"|postgres(?:ql)?://[^\s]+"),

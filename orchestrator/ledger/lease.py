@@ -164,7 +164,8 @@ def failed_over(database: Database, before: int, where: tuple[str, int]) -> str:
     return (
         f"{database}: the database has failed over in the middle of a run (timeline {before} → {where[1]}), and may "
         "lack what was committed last; look at the vendor, and into the run's log, for tasks that orchestrator status "
-        f"does not know. --set ledger.timeline={where[1]} says that you have, and that the job may go on"
+        f"does not know. --set ledger.timeline={where[1]} behind the next command says that you have: behind "
+        "orchestrator resolve --adopt-log LOG, which gives them back, or behind run"
     )
 
 

@@ -22,7 +22,7 @@ _NAME = (
 _PATH = 'expected a URL path such as "/v1/tasks": with "/" in front, none at the end, no query'
 _URL = 'expected "sandbox" or an https URL without credentials, query and fragment'
 _HOST = 'expected a host such as "files.example.com", without scheme and path'
-_DATABASE = 'expected a URL such as "postgresql://user@host/database", without a password'
+_DATABASE = 'expected a URL such as "postgresql://host/database?user=name", without a password'
 _PASSWORD = (
     "; a password comes from the environment variable PGPASSWORD, from a file that [ledger] password_file names, "
     "or from ~/.pgpass"
