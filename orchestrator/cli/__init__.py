@@ -45,21 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` default to those of the process. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     with streams.private():
-        return _run(arguments)
-
-
-def _run(arguments: list[str]) -> int:
-    try:
-        return int(commands.main(arguments, prog_name="orchestrator", standalone_mode=False) or 0)
-    except click.ClickException as error:
-        hide_usual_key()
-        said = io.StringIO()
-        error.show(file=said)
-        streams.quote(said.getvalue())
-        if "--json" in arguments:  # options are not parsed yet, or not parsable
-            streams.put_json({"exit_code": int(ExitCode.USAGE), "reason": error.format_message()})
-        return ExitCode.USAGE
-    except click.Abort:
-        return INTERRUPTED
-    finally:
-        streams.flush_all()
+        try:
+            return int(commands.main(arguments, prog_name="orchestrator", standalone_mode=False) or 0)
+        except click.ClickException as error:
+            hide_usual_key()
+            said = io.StringIO()
+            error.show(file=said)
+            streams.quote(said.getvalue())
+            if "--json" in arguments:  # options are not parsed yet, or not parsable
+                streams.put_json({"exit_code": int(ExitCode.USAGE), "reason": error.format_message()})
+            return ExitCode.USAGE
+        except click.Abort:
+            return INTERRUPTED
+        finally:
+            streams.flush_all()

@@ -175,14 +175,11 @@ def commands(context: click.Context) -> None:
     A job is one list, some platforms and one directory, described by a TOML file. Only `run` sends paid requests.
     """
     if context.invoked_subcommand is None:
-        streams.put(_start(context.make_formatter()))
-
-
-def _start(formatter: click.HelpFormatter) -> str:
-    formatter.write_text("Checks very large lists of phone numbers with a paid bulk API.")
-    with formatter.section("Where to start"):
-        formatter.write_dl(list(START.items()))
-    return formatter.getvalue().rstrip()
+        start = context.make_formatter()
+        start.write_text("Checks very large lists of phone numbers with a paid bulk API.")
+        with start.section("Where to start"):
+            start.write_dl(list(START.items()))
+        streams.put(start.getvalue().rstrip())
 
 
 def parse_duration(text: str) -> float:
@@ -242,7 +239,10 @@ def ending(
             code, reason = _fault(error)
         if refused is not None:
             refused(code, reason)
-        return _refuse(code, reason, as_json=bool(options.get("as_json")))
+        streams.say(reason)
+        if options.get("as_json"):
+            streams.put_json({"exit_code": int(code), "reason": mask_numbers(reason)})
+        return code
 
     return ended
 
@@ -264,13 +264,6 @@ def until_done(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     finally:
         work.close()
-
-
-def _refuse(code: int, reason: str, *, as_json: bool) -> int:
-    streams.say(reason)
-    if as_json:
-        streams.put_json({"exit_code": int(code), "reason": mask_numbers(reason)})
-    return code
 
 
 def job_command(function: Function) -> Function:

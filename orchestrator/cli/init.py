@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.frame import commands, ending
 from orchestrator.errors import ExitCode
 from orchestrator.report import streams
-
-if TYPE_CHECKING:
-    from orchestrator.config.starter import CiSystem
 
 STEPS = {
     "github": (
@@ -47,12 +43,8 @@ def init(directory: Path, system: str | None) -> int:
         paths += (write_pipeline(config, CiSystem(system)),)
     streams.put("\n".join(f"wrote {path}" for path in paths))
     if system is not None:
-        _say_steps(paths[-1], CiSystem(system))
+        if paths[-1].parent.name == ".gitlab":
+            streams.say(f"there is a .gitlab-ci.yml already: let it include /.gitlab/{paths[-1].name} (include: local)")
+        streams.say(f"for the pipeline: {STEPS[CiSystem(system)]}")
     streams.say(f"next: orchestrator plan -c {streams.as_argument(config)}")
     return ExitCode.DONE
-
-
-def _say_steps(path: Path, system: CiSystem) -> None:
-    if path.parent.name == ".gitlab":
-        streams.say(f"there is a .gitlab-ci.yml already: let it include /.gitlab/{path.name} (include: local)")
-    streams.say(f"for the pipeline: {STEPS[system]}")

@@ -48,17 +48,13 @@ def manual_page(topic: str | None) -> int:
         raise UsageError(f"the manual has no page {topic!r}; it has {', '.join(found)}")
     text = found[topic.lower()].read_text("utf-8").rstrip()
     if found[topic.lower()].name.endswith(".md") and sys.stdout.isatty():
-        text = _set(text)
+        # A terminal gets it set; a file or a pipe as it is written.
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        console = Console(width=min(MAX_WIDTH, shutil.get_terminal_size().columns), force_terminal=True)
+        with console.capture() as captured:
+            console.print(Markdown(text, hyperlinks=False))  # spelt out: not every terminal opens them
+        text = captured.get().rstrip()
     streams.put(text)
     return ExitCode.DONE
-
-
-def _set(page: str) -> str:
-    """Return a page as a terminal shows it best; a file or a pipe gets it as it is written."""
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    console = Console(width=min(MAX_WIDTH, shutil.get_terminal_size().columns), force_terminal=True)
-    with console.capture() as captured:
-        console.print(Markdown(page, hyperlinks=False))  # spelt out: not every terminal opens them
-    return captured.get().rstrip()

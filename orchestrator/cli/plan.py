@@ -13,7 +13,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from orchestrator.job.plan import PlanReport
     from orchestrator.settings import Settings
@@ -95,11 +95,11 @@ def as_content(report: PlanReport) -> dict[str, Any]:
 
 def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say what `plan` found, from the content that `plan --json` prints."""
-    lines = [
-        *inputs_table(plan.get("inputs", ()), width),
-        *numbers_table(plan["numbers"], width),
-        *_rejects(plan["rejected_by_reason"], plan.get("advice", ()), width),
-    ]
+    lines = [*inputs_table(plan.get("inputs", ()), width), *numbers_table(plan["numbers"], width)]
+    if rejected := plan["rejected_by_reason"]:
+        lines += ["", *table(("rejected", ""), [(reason, count(lost)) for reason, lost in rejected.items()], width)]
+        # What this list's own rows told goes before what may help with any list.
+        lines += plan.get("advice") or [f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in HELP_WITH]
     if left_out := plan.get("left_out", 0):
         saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
         lines += ["", f"left out by exclude and line_types: {count(left_out)} number{'s' * (left_out != 1)}{saved}"]
@@ -115,11 +115,3 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     if quote := plan.get("quote"):
         lines += [f"wrote {quote}; run --quote {quote} sends this and nothing else"]
     return "\n".join([*lines, *findings(plan)])
-
-
-def _rejects(by_reason: Mapping[str, int], advice: Sequence[str], width: int) -> list[str]:
-    if not by_reason:
-        return []
-    body = table(("rejected", ""), [(reason, count(number)) for reason, number in by_reason.items()], width)
-    static = [f"{reason}: {HELP_WITH[reason]}" for reason in by_reason if reason in HELP_WITH]
-    return ["", *body, *(advice or static)]

@@ -23,7 +23,10 @@ class OverrideError(Exception):
 
 def parse_override(text: str) -> tuple[tuple[str, ...], Any]:
     """Return the key's parts and the value; raises `OverrideError`."""
-    match = _OVERRIDE.fullmatch(_as_utf8(text))
+    try:  # as a file would have it: in UTF-8, whatever the locale
+        match = _OVERRIDE.fullmatch(text.encode(errors="surrogateescape").decode())
+    except UnicodeError:
+        raise OverrideError("--set: expected text in UTF-8, found other bytes") from None
     if match is None:
         raise OverrideError("--set: expected KEY=VALUE, such as platforms.amazon.min_rows=100")
     try:
@@ -56,11 +59,3 @@ def put(tree: dict[str, Any], path: Iterable[str], value: Any) -> None:
         if not isinstance(tree, dict):
             raise OverrideError(f"--set {'.'.join(path)}: {'.'.join(tables[: depth + 1])} is a value and no table")
     tree[last] = value
-
-
-def _as_utf8(text: str) -> str:
-    """Return an argument as the file would have it, which is UTF-8 whatever the locale."""
-    try:
-        return text.encode(errors="surrogateescape").decode()
-    except UnicodeError:
-        raise OverrideError("--set: expected text in UTF-8, found other bytes") from None

@@ -129,7 +129,8 @@ class Bars:
             now = every if row is cells.get("all") else rows[name].now
             total = max(1, now.rows_settled + now.rows_pending)
             drawn = [ProgressBar(total, now.rows_settled, width=bar)] if bar >= MIN_BAR else []
-            table.add_row(Text(name), *drawn, *(_marked(header[i], row[i]) for i in kept[1:]))
+            for_a_person = {i for i in kept if header[i] in {"held", "failed"} and row[i] != "0"}
+            table.add_row(Text(name), *drawn, *(Text(row[i], "yellow" * (i in for_a_person)) for i in kept[1:]))
         more = len(rows) - len(shown)
         return [table, *([Text(f"and {count(more)} more platforms", "dim")] if more else [])]
 
@@ -200,11 +201,6 @@ def _cells(now: Reading, numbers_per_min: float, left_s: float | None) -> list[s
     done = f"{count(now.done)}/{count(now.tasks)}"
     speed = count(round(numbers_per_min)) if numbers_per_min else ""
     return ["", f"{now.percent} %", done, count(now.at_the_vendor), speed, left, count(now.held), count(now.failed)]
-
-
-def _marked(title: str, cell: str) -> Text:
-    """Mark what waits for a person."""
-    return Text(cell, "yellow" if title in {"held", "failed"} and cell != "0" else "")
 
 
 def _joined(facts: Sequence[str], width: int, gap: str = _GAP) -> list[str]:

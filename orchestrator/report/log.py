@@ -165,12 +165,20 @@ class LogSink:
         self._console_lost = console is None
         self._file: int | None = None
         if run_log is not None:
-            self._open(run_log)
+            try:
+                self._file = os.open(run_log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+                size = os.fstat(self._file).st_size
+                if size and os.pread(self._file, 1, size - 1) != b"\n":
+                    os.write(self._file, b"\n")  # an earlier run was cut off inside a line
+            except OSError as error:
+                self._file_lost(error)
 
     def __call__(self, level: str, event: EventDict) -> None:
         """Take one event."""
         if exc_info := event.pop("exc_info", None):
-            event["exception"] = trace_of(_raised(exc_info))
+            if not isinstance(exc_info, BaseException):  # only logging hands over the exception itself
+                exc_info = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
+            event["exception"] = trace_of(RuntimeError() if exc_info is None else exc_info)
         name = str(event.pop("event", ""))
         fields = {key: _scrubbed(key, value) for key, value in event.items()}
         stamp = _utc(self._clock(), "milliseconds")
@@ -251,15 +259,6 @@ class LogSink:
         except OSError as error:
             self._file_lost(error)
 
-    def _open(self, path: Path) -> None:
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            size = os.fstat(self._file).st_size
-            if size and os.pread(self._file, 1, size - 1) != b"\n":
-                os.write(self._file, b"\n")  # an earlier run was cut off inside a line
-        except OSError as error:
-            self._file_lost(error)
-
     def _file_lost(self, error: OSError) -> None:
         self._close_file()
         note = json.loads(self._note("run_log_lost", error))
@@ -270,14 +269,6 @@ class LogSink:
         return json.dumps(
             {"timestamp": stamp, "level": "warning", "event": event, "reason": error.strerror or str(error)}
         )
-
-
-def _raised(exc_info: Any) -> BaseException:
-    """Return the exception that `exc_info` means: itself, as logging has it, or the one that is being handled."""
-    if isinstance(exc_info, BaseException):
-        return exc_info
-    raised = exc_info[1] if isinstance(exc_info, tuple) else sys.exc_info()[1]
-    return raised if raised is not None else RuntimeError()
 
 
 def _scrubbed(name: str, value: Any) -> Any:

@@ -23,6 +23,7 @@ NO_VERDICT = frozenset({"unknown", "unanswered"})
 """Words that leave a number as it was: the vendor's own, and ours for a number that it did not speak of."""
 
 _SEEN_AS = {State.RELEASED: "at_the_vendor", State.SUBMITTED: "at_the_vendor"} | dict.fromkeys(HELD, "held")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def metrics_text(
@@ -78,13 +79,8 @@ def _seen(by_state: Mapping[State, int]) -> Mapping[str, int]:
 
 def _metric(name: str, text: str, samples: Iterable[Sample]) -> list[str]:
     kind = "counter" if name.endswith("_total") else "gauge"
-    lines = [f"orchestrator_{name}{{{_labels(labels)}}} {value!r}" for labels, value in samples]
+    lines = []
+    for labels, value in samples:
+        named = ",".join(f'{label}="{told.translate(_ESCAPES)}"' for label, told in labels.items())
+        lines.append(f"orchestrator_{name}{{{named}}} {value!r}")
     return [f"# HELP orchestrator_{name} {text}", f"# TYPE orchestrator_{name} {kind}", *lines] if lines else []
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

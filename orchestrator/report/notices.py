@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from binascii import Error as NotBase64Error
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,11 @@ def headers(body: bytes, secret: str, *, notice_id: str, at_s: int) -> dict[str,
     unsigned = {"Content-Type": "application/json", "webhook-id": notice_id, "webhook-timestamp": str(at_s)}
     if not secret:
         return unsigned
-    signed = hmac.digest(_key(secret), b".".join((notice_id.encode(), str(at_s).encode(), body)), hashlib.sha256)
+    key = secret.encode()
+    if secret.startswith(SECRET_PREFIX):
+        with suppress(NotBase64Error):
+            key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    signed = hmac.digest(key, b".".join((notice_id.encode(), str(at_s).encode(), body)), hashlib.sha256)
     return unsigned | {"webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
 
 
@@ -76,15 +81,6 @@ def link_to_ci(environ: Mapping[str, str]) -> str:
     names = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
     server, repository, run = (environ.get(name, "") for name in names)
     return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else ""
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith(SECRET_PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
-        except NotBase64Error:
-            return secret.encode()
-    return secret.encode()
 
 
 def _sentences(notice: Notice, summary: Summary) -> list[str]:

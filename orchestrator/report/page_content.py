@@ -150,34 +150,32 @@ def _standing(sources: PageSources) -> dict[str, Any]:
     elif code is None:
         label, tone = ("Running", "going") if summary["serial"] else ("Planned", "quiet")
         done, tasks = _tasks_in(sources, State.DONE), sum(standing.tasks() for standing in sources.standings)
-        said = [f"Run {summary['serial']} was under way when this page was written: {_of(done, tasks)} tasks done."]
-        steps = _running_steps(sources)
+        so_far = f"{count(done)} of {count(tasks)} tasks done"
+        said = [f"Run {summary['serial']} was under way when this page was written: {so_far}."]
+        steps = [
+            _step(
+                "Nothing, while it runs: this page is renewed from time to time. If the run was killed, go on:",
+                sources.run,
+            )
+        ]
+        if held := _tasks_in(sources, *HELD):
+            steps.append(
+                _step(
+                    f"{_tasks(held)} {_is(held)} held by now, and listed below. Decide once the run has ended: the "
+                    "rest of the job goes on meanwhile."
+                )
+            )
     else:
         label, tone = _ENDS[ExitCode(code)]
         said = [f"Run {summary['serial']} ended at {_moment_of(summary['ended_at'])} with exit code {code}."]
         said += [f"{clean(summary['reason'])}."] if summary["reason"] else []
         if decided:
-            said.append(f"Since then, {_tasks(decided)} {_was(decided)} decided on; the next run acts on that.")
+            were = "was" if decided == 1 else "were"
+            said.append(f"Since then, {_tasks(decided)} {were} decided on; the next run acts on that.")
         elif planned and code in (ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD):
             said.append(f"{_tasks(planned)} {_is(planned)} planned for the next run.")
         steps = _steps(sources)
     return {"label": label, "tone": tone, "said": said, "steps": steps}
-
-
-def _running_steps(sources: PageSources) -> list[dict[str, str]]:
-    steps = [
-        _step(
-            "Nothing, while it runs: this page is renewed from time to time. If the run was killed, go on:", sources.run
-        )
-    ]
-    if held := _tasks_in(sources, *HELD):
-        steps.append(
-            _step(
-                f"{_tasks(held)} {_is(held)} held by now, and listed below. Decide once the run has ended: the rest of "
-                "the job goes on meanwhile."
-            )
-        )
-    return steps
 
 
 def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one for each kind of end
@@ -310,11 +308,16 @@ def _verdicts(summary: Mapping[str, Any]) -> dict[str, Any]:
         total.update(dict.fromkeys(counts, 0))
     words = shown_words(in_order(total))
     names = [clean(word) or "(empty)" for word in words]
+    # The style sheet's colours: a known word has the same in every plot and every run.
+    tints = [
+        _TINTS.index(word) if word in _TINTS else len(_TINTS) + place % _FURTHER_TINTS
+        for place, word in enumerate(words)
+    ]
     counted = "cells of the master" if summary["master"] else "results read so far"
     return {
         "words": [
-            {"word": name, "tint": _tint(word, place), "meaning": MEANINGS.get(word, VENDORS_WORD)}
-            for place, (word, name) in enumerate(zip(words, names, strict=True))
+            {"word": name, "tint": tint, "meaning": MEANINGS.get(word, VENDORS_WORD)}
+            for word, name, tint in zip(words, names, tints, strict=True)
         ],
         "counted": counted,
         "by_platform": _counts(by_platform, words, SHOWN_PLATFORMS, "platforms"),
@@ -352,11 +355,6 @@ def _counts(
 
 _TINTS: Final = ("yes", "no", "ban", "unknown", "n/a", *OWN_WORDS)
 _FURTHER_TINTS: Final = 5
-
-
-def _tint(word: str, place: int) -> int:
-    """Return which of the style sheet's colours a word has; a known one the same in every plot and every run."""
-    return _TINTS.index(word) if word in _TINTS else len(_TINTS) + place % _FURTHER_TINTS
 
 
 # --- what happened over time -----------------------------------------------------------------------------------------
@@ -444,7 +442,9 @@ def _money(summary: Mapping[str, Any]) -> dict[str, Any]:
     total = summary["money"]
     columns = {"planned": "planned"} | _SUMS
     columns |= {title: key for title, key in _FURTHER_SUMS.items() if total[key]}
-    digits = max(_decimals(its[key] or 0.0) for its in (total, *ledgers.values()) for key in columns.values())
+    # As many digits behind the point as the longest of the amounts needs.
+    written = [money(its[key] or 0.0).split(" ")[0] for its in (total, *ledgers.values()) for key in columns.values()]
+    digits = max(len(amount.partition(".")[2]) for amount in written)
 
     def amounts(its: Mapping[str, Any]) -> list[str]:
         return ["unknown" if its[key] is None else f"{its[key]:,.{digits}f}" for key in columns.values()]
@@ -461,11 +461,6 @@ def _money(summary: Mapping[str, Any]) -> dict[str, Any]:
         "warning": clean(total["warning"]),
         "not_in_usd": [clean(currency) for currency in total["not_in_usd"][:SHOWN_LINES]],
     }
-
-
-def _decimals(usd: float) -> int:
-    """Return how many digits behind the point an amount needs, as `money` would write it."""
-    return len(money(usd).split(" ")[0].partition(".")[2])
 
 
 # --- what needs a person ---------------------------------------------------------------------------------------------
@@ -576,10 +571,6 @@ def _moment_of(iso: str) -> str:
     return iso.replace("T", " ").removesuffix("Z") + " UTC" if iso else ""
 
 
-def _of(part: int, whole: int) -> str:
-    return f"{count(part)} of {count(whole)}"
-
-
 def _width(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else "0"
 
@@ -613,7 +604,3 @@ def _platforms(number: int) -> str:
 
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"

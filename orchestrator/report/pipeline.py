@@ -120,10 +120,12 @@ def notes(content: Mapping[str, Any]) -> list[str]:
     if len(found) > room:
         left_out = count(len(found) - room + 1)
         found[room - 1 :] = [("warning", f"{job}: findings", f"{left_out} more findings are in the step's summary")]
-    return [
-        f"::{level} title={_property(_sentence(title))}::{streams.escaped(_sentence(text))}"
-        for level, title, text in (*sentences, *found)
-    ]
+    lines = []
+    for level, title, text in (*sentences, *found):
+        # A colon or a comma would end this property of a workflow command as well.
+        escaped = streams.escaped(_sentence(title)).replace(":", "%3A").replace(",", "%2C")
+        lines.append(f"::{level} title={escaped}::{streams.escaped(_sentence(text))}")
+    return lines
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -137,7 +139,9 @@ def markdown(content: Mapping[str, Any]) -> str:
     if content.get("sandbox"):
         lines += ["**The verdicts come from the embedded vendor: none is real.**", ""]
     if step := content.get("next"):
-        lines += ["What to do next:", "", *_quoted(step), ""]
+        # Set so that the command is copied as it is, whatever stands in it.
+        fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", step) or [""]))
+        lines += ["What to do next:", "", fence, _sentence(step), fence, ""]
     if "numbers" in content:
         lines += _table(("", *content["numbers"]), [("numbers", *content["numbers"].values())])
         lines += _platform_tables(content["platforms"])
@@ -174,12 +178,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str | int]]) -> list[s
     return [lines[0], f"|---|{'---:|' * (len(header) - 1)}", *lines[1:], ""]
 
 
-def _quoted(text: str) -> Iterator[str]:
-    """Set a command so that it is copied as it is, whatever stands in it."""
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", text) or [""]))
-    yield from (fence, _sentence(text), fence)
-
-
 def _marked(text: str) -> str:
     """Write text that means what it says in Markdown, in a table too; HTML begins no tag."""
     return _MARKDOWN.sub(r"\\\1", text)
@@ -189,11 +187,6 @@ def _sentence(text: str) -> str:
     """Return text for one line, as long as a person reads."""
     plain = printable(mask_numbers(streams.redacted(" ".join(text.split()))))  # first: escapes would hide a key from it
     return plain if len(plain) <= MAX_TEXT else f"{plain[: MAX_TEXT - 1]}…"
-
-
-def _property(text: str) -> str:
-    """Write a property of a workflow command, which a colon or a comma would end as well."""
-    return streams.escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _output(name: str, value: str) -> str:

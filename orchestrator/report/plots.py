@@ -81,7 +81,8 @@ def course_lines(lines: Mapping[str, Sequence[tuple[float, int]]]) -> Plot:
         written = "%b %-d" if step >= _DAY else "%H:%M" if step >= _MINUTE else "%H:%M:%S"
         chart = _pygal().DateTimeLine(**_common(width, _COURSE_HEIGHT), show_dots=False, include_x_axis=True)
         chart.x_value_formatter = lambda moment: moment.strftime(written)
-        chart.x_labels = [_moment(at) for at in _times(first, last, step)]
+        round_times = range(math.ceil(first / step) * step, math.floor(last) + 1, step) or [first]
+        chart.x_labels = [_moment(at) for at in round_times]
         chart.y_labels = _marks(most, _GRID_LINES)
         for name, points in lines.items():
             chart.add(name, [(_moment(at), number) for at, number in points])
@@ -142,11 +143,6 @@ def _marks(most: int, about: int) -> list[int]:
     magnitude = 10 ** math.floor(math.log10(rough))
     step = int(next(magnitude * n for n in (1, 2, 5, 10) if magnitude * n >= rough))
     return list(range(0, max(1, most) + 1, step))
-
-
-def _times(first: float, last: float, step: int) -> Sequence[float]:
-    """Return the moments between two that a clock shows as round."""
-    return range(math.ceil(first / step) * step, math.floor(last) + 1, step) or [first]
 
 
 def _moment(at: float) -> datetime:

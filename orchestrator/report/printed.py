@@ -59,7 +59,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WID
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines: list[str] = []
     for group in _column_groups(widths, width):
-        lines += [_row([row[i] for i in group], [widths[i] for i in group]) for row in (header, *rows)]
+        for row in (header, *rows):
+            cells = (f"{row[i]:{'>' if i else '<'}{widths[i]}}" for i in group)
+            lines += [_GAP.join(cells).rstrip()]
     return lines
 
 
@@ -68,7 +70,10 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
     lines = [_headline(summary), "", *inputs_table(summary.get("inputs", ()), width)]
     lines += numbers_table(summary["numbers"], width)
     if platforms := summary["platforms"]:
-        lines += ["", *_tasks(platforms, width), *_verdicts(platforms, width)]
+        names = ("done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
+        rows = [(name, *(count(entry[key]) for key in ("tasks", *names))) for name, entry in platforms.items()]
+        lines += ["", *without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names)), rows, width)]
+        lines += _verdicts(platforms, width)
     if (trial := summary.get("trial")) and trial["read"]:
         lines += ["", *trial_lines(trial, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
@@ -184,12 +189,6 @@ def numbers_table(numbers: Mapping[str, int], width: int) -> list[str]:
     return table(("numbers", *numbers), [("", *map(count, numbers.values()))], width)
 
 
-def _tasks(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
-    names = ("tasks", "done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
-    rows = [(platform, *(count(entry[name]) for name in names)) for platform, entry in platforms.items()]
-    return without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names[1:])), rows, width)
-
-
 def _verdicts(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
     total: Counter[str] = Counter()
     for entry in platforms.values():
@@ -228,10 +227,3 @@ def _column_groups(widths: Sequence[int], width: int) -> list[list[int]]:
         groups[-1].append(i)
         room -= needed + len(_GAP)
     return groups
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (
-        f"{cell:{'>' if i else '<'}{width}}" for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return _GAP.join([first, *others]).rstrip()

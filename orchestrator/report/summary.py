@@ -328,13 +328,13 @@ def build(
 def inputs(counts: ListCounts) -> list[InputSummary]:
     """Return what became of each input, and of the sheets or members of it."""
     return [
-        {"path": account.name, **_account(account), "parts": [_part(part) for part in account.parts]}
+        {
+            "path": account.name,
+            **_account(account),
+            "parts": [{"name": part.name, "hidden": part.is_hidden, **_account(part)} for part in account.parts],
+        }
         for account in counts.inputs
     ]
-
-
-def _part(account: InputAccount) -> PartContent:
-    return {"name": account.name, "hidden": account.is_hidden, **_account(account)}
 
 
 def _account(account: InputAccount) -> AccountContent:

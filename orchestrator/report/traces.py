@@ -43,15 +43,11 @@ def _lines(error: BaseException, seen: frozenset[int]) -> Iterator[str]:
     yield "Traceback (most recent call last):"
     for frame in traceback.format_tb(error.__traceback__):
         yield from frame.rstrip().splitlines()
-    yield from _frames_elsewhere(error)
+    # The frames of a worker process come back as text, with the exception's words in it.
+    elsewhere = getattr(error, "tb", None)
+    if type(error).__name__ == "_RemoteTraceback" and isinstance(elsewhere, str):
+        yield from filter(_FRAME.fullmatch, elsewhere.splitlines())
     yield words_of(error)
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from (f"  {line}" for line in _lines(inner, seen))
-
-
-def _frames_elsewhere(error: BaseException) -> Iterator[str]:
-    """Return the frames of a worker process, which come back as text with the exception's words in it."""
-    told = getattr(error, "tb", None)
-    if type(error).__name__ == "_RemoteTraceback" and isinstance(told, str):
-        yield from filter(_FRAME.fullmatch, told.splitlines())

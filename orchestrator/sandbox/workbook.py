@@ -76,7 +76,8 @@ def _sheet(shape: Shape, numbers: Sequence[str], columns: Sequence[Sequence[str]
     dimension = f'<dimension ref="{sizes[shape.dimension]}"/>' if shape.dimension in sizes else ""
     yield f'{_XML}<worksheet xmlns="{_MAIN}">{dimension}<sheetData>'
     texts = (*shape.headers, *shape.words)
-    places = {text: _text(str(n) if shape.shared_strings else text, shape) for n, text in enumerate(_distinct(texts))}
+    cell = ' t="s"><v>{}</v></c>' if shape.shared_strings else ' t="inlineStr"><is><t>{}</t></is></c>'
+    places = {text: cell.format(n if shape.shared_strings else text) for n, text in enumerate(_distinct(texts))}
     yield _row(1, [places[header] for header in shape.headers], shape)
     fixed = len(places)
     for start in range(0, len(numbers), _BLOCK_ROWS):
@@ -100,12 +101,6 @@ def _row(row: int, cells: Sequence[str], shape: Shape) -> str:
         text = "".join(f'<c r="{letter}{row}"{cell}' for letter, cell in zip(ascii_uppercase, cells, strict=False))
         return f'<row r="{row}">{text}</row>'
     return "<row>" + "".join(f"<c{cell}" for cell in cells) + "</row>"
-
-
-def _text(content: str, shape: Shape) -> str:
-    if shape.shared_strings:
-        return f' t="s"><v>{content}</v></c>'
-    return f' t="inlineStr"><is><t>{content}</t></is></c>'
 
 
 def _distinct(texts: tuple[str, ...]) -> list[str]:

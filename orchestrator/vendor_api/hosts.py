@@ -119,9 +119,11 @@ def is_public(address: str) -> bool:
         parsed = ip_address(address)
     except ValueError:  # also the short forms of IPv4, such as 127.1
         return False
-    inner = _embedded(parsed) if isinstance(parsed, IPv6Address) else None
-    checked = parsed if inner is None else inner
-    return checked.is_global and not (checked.is_multicast or checked.is_reserved or checked.is_unspecified)
+    if isinstance(parsed, IPv6Address):  # what counts is the IPv4 address that it may stand for
+        teredo = parsed.teredo[1] if parsed.teredo is not None else None
+        nat64 = IPv4Address(parsed.packed[-4:]) if parsed in _NAT64 else None
+        parsed = nat64 or parsed.ipv4_mapped or parsed.sixtofour or teredo or parsed
+    return parsed.is_global and not (parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified)
 
 
 def unsafe_host(host: str) -> RefusedError:
@@ -138,14 +140,6 @@ def not_a_link() -> RefusedError:
 
 def _refused(message: str) -> RefusedError:
     return RefusedError(message, status=0)
-
-
-def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that an IPv6 one stands for."""
-    if address in _NAT64:
-        return IPv4Address(address.packed[-4:])
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo is not None else None)
 
 
 def _quoted(link: str) -> str:
