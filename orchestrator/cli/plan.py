@@ -10,7 +10,7 @@ import click
 from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
-from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, table
+from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, plural, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,13 +102,13 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
         lines += plan.get("advice") or [f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in HELP_WITH]
     if left_out := plan.get("left_out", 0):
         saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
-        lines += ["", f"left out by exclude and line_types: {count(left_out)} number{'s' * (left_out != 1)}{saved}"]
+        lines += ["", f"left out by exclude and line_types: {plural(left_out, 'number')}{saved}"]
     if from_text := plan["from_text"]:
         lines += [
             "",
             f"{count(from_text)} accepted numbers stood inside other text or second in a cell: see that they are meant",
         ]
-    lines += ["", f"{count(plan['chunks'])} chunk{'s' * (plan['chunks'] != 1)}", *cost_lines(plan, width)]
+    lines += ["", f"{plural(plan['chunks'], 'chunk')}", *cost_lines(plan, width)]
     if plan.get("nothing_left"):
         lines += ["nothing is left to send"]
     lines += [f"the balance of vendor {name} is {money(usd)}" for name, usd in plan.get("balances", {}).items()]

@@ -9,7 +9,7 @@ import click
 from orchestrator.cli.frame import commands, ending, job_command, put_either, until_done
 from orchestrator.errors import ExitCode
 from orchestrator.report import streams
-from orchestrator.report.printed import count, section, size
+from orchestrator.report.printed import plural, section, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def as_content(report: PurgeReport, settings: Settings) -> dict[str, Any]:
 def as_text(content: Mapping[str, Any]) -> str:
     """Say what was removed, or would be, and which copies are elsewhere."""
     verb = "removed" if content["done"] else "would be removed"
-    files = f"{count(content['files'])} file{'s' * (content['files'] != 1)}"
+    files = plural(content["files"], "file")
     lines = [f"{content['directory']}: {verb}: {files}, {size(content['size_bytes'])}"]
     lines += [f"- {path}" for path in content["paths"]]
     return "\n".join([*lines, *section("out of reach, for you to remove", content["out_of_reach"])])

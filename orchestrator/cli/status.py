@@ -9,7 +9,7 @@ import click
 from orchestrator.cli.frame import commands, ending, job_command, put_either, text_width, until_done
 from orchestrator.cli.resolve import DECIDED
 from orchestrator.errors import ExitCode
-from orchestrator.report.printed import count, money, summary_text
+from orchestrator.report.printed import money, plural, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,6 @@ def held_text(content: Mapping[str, Any]) -> str:
 
 
 def _waiting_lines(task: Mapping[str, Any]) -> list[str]:
-    numbers = f"{count(task['numbers'])} number{'s' * (task['numbers'] != 1)}"
     fields = {
         "sent as": task["sent_as"] or "not sent",
         "sent at": task["sent_at"] or "not sent",
@@ -56,6 +55,6 @@ def _waiting_lines(task: Mapping[str, Any]) -> list[str]:
         "task id": task["task_id"] or "not known",
         "reason": task["reason"],
     }
-    lines = [f"{task['task']}  {task['state']}  {numbers}"]
+    lines = [f"{task['task']}  {task['state']}  {plural(task['numbers'], 'number')}"]
     lines += [f"    {name:<9}{value}" for name, value in fields.items() if value]
     return lines + [f"    {way['command']}  # {way['when']}" for way in task["ways_out"]]

@@ -62,7 +62,11 @@ class TableReader(Generic[T]):
                 )
             )
         except ValidationError as refusal:
-            kinds = _kinds(refusal)
+            # What is wrong where; a key that takes several things is wrong once, not once for each of them.
+            kinds: dict[Place, str] = {}
+            for error in refusal.errors(include_url=False, include_input=False):
+                key, *inside = error["loc"]
+                kinds.setdefault((key, *(part for part in inside if isinstance(part, int))), error["type"])
             with_bad_items = {loc[0] for loc in kinds if len(loc) > 1}
             for loc, kind in kinds.items():
                 if len(loc) > 1 or loc[0] not in with_bad_items:  # bad items make pydantic find the list too short
@@ -122,15 +126,6 @@ class TableReader(Generic[T]):
 
     def _say(self, loc: Place, text: str) -> None:
         self.draft.say((*self.place, *loc), text)
-
-
-def _kinds(refusal: ValidationError) -> dict[Place, str]:
-    """Return what is wrong where; a key that takes several things is wrong once, not once for each of them."""
-    kinds: dict[Place, str] = {}
-    for error in refusal.errors(include_url=False, include_input=False):
-        key, *inside = error["loc"]
-        kinds.setdefault((key, *(part for part in inside if isinstance(part, int))), error["type"])
-    return kinds
 
 
 def _as_scalar(value: object) -> object:

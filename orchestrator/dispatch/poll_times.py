@@ -80,25 +80,21 @@ def next_poll_s(
     progress: PollProgress, experience: Experience, polling: PollingSettings, *, floor_s: float, draw: float
 ) -> float:
     """Return the seconds until the next poll. `floor_s` is what the pace allows, `draw` is from [0, 1)."""
-    last_row_s = worked_s(progress)
-    if last_row_s is None:
-        wait_s = _blind_wait_s(progress.age_s, experience.typical_s)
-    else:
+    last_row_s, typical_s, age_s = worked_s(progress), experience.typical_s, progress.age_s
+    if last_row_s is not None:
         end_s = last_row_s * (1.0 + experience.margin)
-        to_go_s = end_s - progress.age_s
+        to_go_s = end_s - age_s
         aim_s = max(to_go_s * APPROACH, min(to_go_s, end_s * NEAR_SHARE))
-        wait_s = max(aim_s, progress.age_s * DELAY_SHARE, progress.since_progress_s * STANDSTILL_SHARE)
+        wait_s = max(aim_s, age_s * DELAY_SHARE, progress.since_progress_s * STANDSTILL_SHARE)
+    elif typical_s:
+        step_s = typical_s * BLIND_STEP_SHARE * max(1.0, typical_s / max(age_s, typical_s * BLIND_FIRST_SHARE))
+        late_s = max(0.0, age_s - typical_s * BLIND_LATE) * BLIND_OVERDUE_SHARE
+        wait_s = max(typical_s * BLIND_FIRST_SHARE - age_s, step_s + late_s)
+    else:  # nothing is known, or a time of nothing, which tells no more
+        wait_s = age_s
     wait_s *= 1.0 + JITTER * (draw - 0.5)  # tasks that were sent together are not polled together
     lowest_s = max(polling.min_interval_s, floor_s)
     return max(lowest_s, min(wait_s, polling.max_interval_s))
-
-
-def _blind_wait_s(age_s: float, typical_s: float | None) -> float:
-    if not typical_s:  # nothing is known, or a time of nothing, which tells no more
-        return age_s
-    step_s = typical_s * BLIND_STEP_SHARE * max(1.0, typical_s / max(age_s, typical_s * BLIND_FIRST_SHARE))
-    late_s = max(0.0, age_s - typical_s * BLIND_LATE) * BLIND_OVERDUE_SHARE
-    return max(typical_s * BLIND_FIRST_SHARE - age_s, step_s + late_s)
 
 
 def floor_s(in_flight: int, interval_s: float) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import ExitCode
 from orchestrator.redact import mask_numbers
+from orchestrator.report.printed import plural
 from orchestrator.report.streams import redacted
 from orchestrator.tasks import State
 
@@ -108,7 +109,7 @@ def what_waits(standings: Iterable[Standing], first_failed: Task | None) -> tupl
     failed = sum(standing.tasks(State.FAILED) for standing in standings)
     why = []
     if failed:
-        why = [f"{failed:,} task{'s' * (failed != 1)} failed for good"]
+        why = [f"{plural(failed, 'task')} failed for good"]
         if first_failed is not None:
             why += [f"{'the first, ' * (failed > 1)}{first_failed.key}: {first_failed.reason}"]
-    return [f"{held:,} task{'s' * (held != 1)} held for a decision"] if held else [], why
+    return [f"{plural(held, 'task')} held for a decision"] if held else [], why

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import PieceDiedError
 from orchestrator.files import make_private_directory
-from orchestrator.jobdir.extra_files import CellKind, ExtrasHead, read_extras_head
+from orchestrator.jobdir.extra_files import CellKind, read_extras_head
 from orchestrator.jobdir.layout import chunk_path, extras_path, raw_result, result_stem
 from orchestrator.logger import log
 from orchestrator.results import ExtrasOrder, ExtrasReport, check_limits, take_extras
@@ -73,7 +73,12 @@ async def make_extras(extras: ExtraOrders, workers: Workers) -> tuple[dict[str, 
     heads = await asyncio.to_thread(
         lambda: {order.target: read_extras_head(order.target) for order, _ in extras.orders}
     )
-    wanted = [(order, rows) for order, rows in extras.orders if not _is_of(heads[order.target], order)]
+    wanted = [
+        (order, rows)
+        for order, rows in extras.orders
+        if (head := heads[order.target]) is None
+        or (head.names, head.result_sha256) != (order.names, order.result_sha256)
+    ]
     for folder in {order.target.parent for order, _ in wanted}:
         await asyncio.to_thread(make_private_directory, folder)
     waiting, pieces = deque(wanted), []
@@ -89,10 +94,6 @@ async def make_extras(extras: ExtraOrders, workers: Workers) -> tuple[dict[str, 
             known = kinds[order.platform]
             known |= {name: max(known[name], kind) for name, kind in zip(head.names, head.kinds, strict=True)}
     return tuple(kinds.values())
-
-
-def _is_of(head: ExtrasHead | None, order: ExtrasOrder) -> bool:
-    return head is not None and (head.names, head.result_sha256) == (order.names, order.result_sha256)
 
 
 async def _take(

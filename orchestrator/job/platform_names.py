@@ -74,10 +74,12 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
     def rename(changed: Ledger) -> None:
         changed.platforms.rename(names)
         for old, new in names.items():
-            if (
-                new in settings.platforms
-            ):  # its caution outlives the name: what its columns are by default hangs on that
-                changed.platforms.same_settings(new, _hash_as(old, new, settings), settings_hash(settings, new))
+            if new not in settings.platforms:
+                continue
+            # Its caution outlives the name, on which hangs what its columns are by default.
+            by_default = settings.platforms[new].result_columns == columns_of(new)
+            as_old = _with_columns(settings, {new: columns_of(old)}) if by_default else settings
+            changed.platforms.same_settings(new, settings_hash(as_old, new), settings_hash(settings, new))
 
     if names:
         ledger.change(rename)
@@ -122,12 +124,6 @@ def _columns_of(name: str, former: Iterable[str], platform: PlatformSettings) ->
         yield its
         if platform.result_columns == columns_of(name):
             yield from (column for column in columns_of(its) if column not in (its, ACTIVATED))
-
-
-def _hash_as(old: str, new: str, settings: Settings) -> str:
-    """Return the hash of the settings of `new`, if it were called `old` still."""
-    by_default = settings.platforms[new].result_columns == columns_of(new)
-    return settings_hash(_with_columns(settings, {new: columns_of(old)}) if by_default else settings, new)
 
 
 def _with_columns(settings: Settings, columns: Mapping[str, tuple[str, ...]]) -> Settings:

@@ -17,6 +17,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.pages import renew_page
 from orchestrator.jobdir.layout import RECORDS, REPORT, with_numbers
 from orchestrator.report import summary
+from orchestrator.report.printed import plural
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
         foreign = {path: len({*_files(path)} - {*files}) for path in paths}
         out_of_reach = (
             *(
-                f"{others:,} file{'s' * (others > 1)} in {path} that this program did not write"
+                f"{plural(others, 'file')} in {path} that this program did not write"
                 for path, others in foreign.items()
                 if others
             ),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.errors import ExitCode
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report import streams
-from orchestrator.report.printed import count, money
+from orchestrator.report.printed import money, plural
 from orchestrator.settings import NoticeForm
 
 if TYPE_CHECKING:
@@ -91,8 +91,9 @@ def _sentences(notice: Notice, summary: Summary) -> list[str]:
     held = sum(platform["held"] for platform in summary["platforms"].values())
     match notice:
         case Notice.HELD:
-            tasks = "1 task is" if held == 1 else f"{count(held)} tasks are"
-            return [f"{job}: {tasks} held for a decision; the rest goes on"]
+            return [
+                f"{job}: {plural(held, 'task')} {'is' if held == 1 else 'are'} held for a decision; the rest goes on"
+            ]
         case Notice.BUDGET:
             return [f"{job}: {spent}"]
         case Notice.ENDED:

@@ -26,7 +26,7 @@ from orchestrator.jobdir.verdict_words import (
 )
 from orchestrator.redact import Redactor, mask_numbers, printable
 from orchestrator.report import plots
-from orchestrator.report.printed import count, duration, money, size
+from orchestrator.report.printed import count, duration, money, plural, size
 from orchestrator.report.summary import after_argument, utc
 from orchestrator.report.ways_out import decided_task, waiting_task
 from orchestrator.tasks import HELD, State
@@ -161,8 +161,8 @@ def _standing(sources: PageSources) -> dict[str, Any]:
         if held := _tasks_in(sources, *HELD):
             steps.append(
                 _step(
-                    f"{_tasks(held)} {_is(held)} held by now, and listed below. Decide once the run has ended: the "
-                    "rest of the job goes on meanwhile."
+                    f"{plural(held, 'task')} {_is(held)} held by now, and listed below. Decide once the run has ended: "
+                    "the rest of the job goes on meanwhile."
                 )
             )
     else:
@@ -171,9 +171,9 @@ def _standing(sources: PageSources) -> dict[str, Any]:
         said += [f"{clean(summary['reason'])}."] if summary["reason"] else []
         if decided:
             were = "was" if decided == 1 else "were"
-            said.append(f"Since then, {_tasks(decided)} {were} decided on; the next run acts on that.")
+            said.append(f"Since then, {plural(decided, 'task')} {were} decided on; the next run acts on that.")
         elif planned and code in (ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD):
-            said.append(f"{_tasks(planned)} {_is(planned)} planned for the next run.")
+            said.append(f"{plural(planned, 'task')} {_is(planned)} planned for the next run.")
         steps = _steps(sources)
     return {"label": label, "tone": tone, "said": said, "steps": steps}
 
@@ -190,8 +190,8 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
         case ExitCode.HELD if held:
             return [
                 _step(
-                    f"Decide on {_tasks(held)} that the vendor may or may not have, with the lines below, which this "
-                    "command lists, too:",
+                    f"Decide on {plural(held, 'task')} that the vendor may or may not have, with the lines below, "
+                    "which this command lists, too:",
                     f"orchestrator status --held {arguments}",
                 ),
                 _step("Then run again:", again),
@@ -203,8 +203,8 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
         case ExitCode.SOME_FAILED:
             return [
                 _step(
-                    f"{_tasks(failed)} failed for good. Plan the numbers without a verdict again; that shows the cost, "
-                    "and sends nothing:",
+                    f"{plural(failed, 'task')} failed for good. Plan the numbers without a verdict again; that shows "
+                    "the cost, and sends nothing:",
                     f"orchestrator retry {arguments}",
                 ),
                 _step("Then run again, which sends them:", f"orchestrator run {arguments}"),
@@ -212,7 +212,7 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
         case ExitCode.DONE if unanswered:
             return [
                 _step(
-                    f"Nothing, unless {_plural(unanswered, 'missing answer')} {_is(unanswered)} worth asking for "
+                    f"Nothing, unless {plural(unanswered, 'missing answer')} {_is(unanswered)} worth asking for "
                     "again. This plans that, shows the cost, and sends nothing:",
                     f"orchestrator retry {arguments}",
                 )
@@ -242,9 +242,13 @@ def _tiles(sources: PageSources) -> list[dict[str, str]]:
     amount, unit = money(summary["cost"]).split(" ")
     spent = ("nothing", "the sandbox is free") if summary["sandbox"] else (amount, f"{unit}{limit}")
     return [
-        {"name": "Numbers", "value": count(summary["numbers"]["accepted"]), "note": _platforms(len(sources.standings))},
+        {
+            "name": "Numbers",
+            "value": count(summary["numbers"]["accepted"]),
+            "note": plural(len(sources.standings), "platform"),
+        },
         {"name": "Tasks done", "value": count(done), "note": f"of {count(tasks)}", "bar": _width(done, tasks)},
-        {"name": "At the vendor", "value": count(at_vendor), "note": _tasks(at_vendor).partition(" ")[2]},
+        {"name": "At the vendor", "value": count(at_vendor), "note": plural(at_vendor, "task").partition(" ")[2]},
         {"name": "Spent", "value": spent[0], "note": spent[1]},
         {"name": "Held", "value": count(held), "note": "for a decision", "tone": "warn" if held else ""},
         {"name": "Failed", "value": count(failed), "note": "for good", "tone": "bad" if failed else ""},
@@ -271,7 +275,7 @@ def _funnels(sources: PageSources) -> list[dict[str, Any]]:
         ("Numbers accepted", numbers["accepted"], "each stands in the master once"),
     ]
     asked = [
-        ("To be checked", checks, f"numbers on {_platforms(len(sources.standings))}"),
+        ("To be checked", checks, f"numbers on {plural(len(sources.standings), 'platform')}"),
         ("Sent to the vendor", sent, ""),
         ("Results read", rows[State.DONE], ""),
         ("Verdicts", answered, "what is unanswered is no verdict"),
@@ -341,7 +345,7 @@ def _counts(
     said = ", ".join(f"{clean(word)} {count(number)}" for word, number in rows[top].items() if number)
     return {
         "plot": plots.stacked_bars(rows, words),
-        "text": f"{_plural(len(rows), 'bar')}, the longest for {top}: {said}. The table below has all counts.",
+        "text": f"{plural(len(rows), 'bar')}, the longest for {top}: {said}. The table below has all counts.",
         "rows": [
             {
                 "name": name,
@@ -478,7 +482,7 @@ def _waiting(sources: PageSources, tasks: Sequence[Task], all_of_them: int) -> d
         shown.append(
             _cleaned(told)
             | {
-                "numbers": _plural(task.rows, "number"),
+                "numbers": plural(task.rows, "number"),
                 "sent_at": _moment_of(told["sent_at"]) if told["sent_at"] else "",
                 "cost": f"{money(told['cost'])}, which the vendor may have charged" if told["cost"] else "",
                 "ways_out": [_cleaned(way) for way in told["ways_out"]],
@@ -588,18 +592,6 @@ def _percent(part: int, whole: int) -> str:
 
 
 _LEAST: Final = 0.1
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{count(number)} {word}{'s' * (number != 1)}"
-
-
-def _tasks(number: int) -> str:
-    return _plural(number, "task")
-
-
-def _platforms(number: int) -> str:
-    return _plural(number, "platform")
 
 
 def _is(number: int) -> str:

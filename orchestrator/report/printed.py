@@ -28,6 +28,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """Write how many there are of something: `1 task`, `2,000 tasks`."""
+    return f"{count(number)} {noun}{'s' * (number != 1)}"
+
+
 def money(usd: float | None) -> str:
     """Write an amount to the last digit that counts, and at least in cents."""
     if usd is None:
@@ -73,7 +78,12 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
         names = ("done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
         rows = [(name, *(count(entry[key]) for key in ("tasks", *names))) for name, entry in platforms.items()]
         lines += ["", *without_zeros(("tasks", "all", *(name.replace("_", " ") for name in names)), rows, width)]
-        lines += _verdicts(platforms, width)
+        total: Counter[str] = Counter()
+        for entry in platforms.values():
+            total.update(entry["verdicts"])
+        if words := in_order(total):
+            rows = [(name, *(count(its["verdicts"].get(word, 0)) for word in words)) for name, its in platforms.items()]
+            lines += ["", *table(("verdicts", *words), rows, width)]
     if (trial := summary.get("trial")) and trial["read"]:
         lines += ["", *trial_lines(trial, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
@@ -143,7 +153,7 @@ def _waiting(platforms: Iterable[Mapping[str, Any]]) -> list[str]:
         (total["failed"], "task", "failed for good: retry plans their numbers again"),
         (total["unanswered"], "number", "unanswered: retry plans them again"),
     )
-    return [f"{count(number)} {noun}{'s' * (number != 1)} {what}" for number, noun, what in said if number]
+    return [f"{plural(number, noun)} {what}" for number, noun, what in said if number]
 
 
 def size(size_bytes: float) -> str:
@@ -187,17 +197,6 @@ def inputs_table(inputs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 def numbers_table(numbers: Mapping[str, int], width: int) -> list[str]:
     """Show the counts that add up."""
     return table(("numbers", *numbers), [("", *map(count, numbers.values()))], width)
-
-
-def _verdicts(platforms: Mapping[str, Mapping[str, Any]], width: int) -> list[str]:
-    total: Counter[str] = Counter()
-    for entry in platforms.values():
-        total.update(entry["verdicts"])
-    words = in_order(total)
-    if not words:
-        return []
-    rows = [(name, *(count(entry["verdicts"].get(word, 0)) for word in words)) for name, entry in platforms.items()]
-    return ["", *table(("verdicts", *words), rows, width)]
 
 
 def findings(content: Mapping[str, Any]) -> list[str]:

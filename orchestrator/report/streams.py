@@ -157,19 +157,13 @@ def put(text: str) -> None:
         sys.stdout.write(redacted(text) + "\n")
         sys.stdout.flush()
     except OSError as error:
-        left = _reader_has_left(error, sys.stdout)
+        # Nobody reads any more: a pipe's end was closed, or a terminal is gone, which then denies that it is one.
+        is_gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
         _discard(sys.stdout)
-        if not left:
+        if not (is_gone or isinstance(error, BrokenPipeError)):
             raise StorageError(
                 f"standard output: {error.strerror}; repair the disk and run the same command again"
             ) from error
-
-
-def _reader_has_left(error: OSError, stream: TextIO) -> bool:
-    """Whether `stream` broke because nobody reads it: a pipe's end was closed, or a terminal is gone."""
-    if error.errno != errno.EIO:
-        return isinstance(error, BrokenPipeError)
-    return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)  # a terminal that is gone denies that it is one
 
 
 def put_json(content: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from orchestrator.jobdir.verdict_words import in_order
 from orchestrator.records import ReusedSums
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report.cost_ledger import JobMoney, PlatformMoney, job_money, platform_money, usd
-from orchestrator.report.printed import count, duration, money
+from orchestrator.report.printed import duration, money, plural
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -437,8 +437,8 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         again=f"orchestrator run {facts.arguments}{facts.options}{after}",
         arguments=facts.arguments,
         config=facts.config,
-        held=_tasks(sum(standing.held for standing in standings)),
-        failed=_tasks(sum(standing.tasks(State.FAILED) for standing in standings)),
+        held=plural(sum(standing.held for standing in standings), "task"),
+        failed=plural(sum(standing.tasks(State.FAILED) for standing in standings), "task"),
         enough="" if facts.needed_usd is None else f" to {money(facts.needed_usd)} or more",
     )
 
@@ -470,10 +470,6 @@ def reused_content(reused: ReusedSums) -> ReusedContent:
 def _reused_by_job(reused: ReusedSums, at: float | None) -> ReusedByJob:
     days = None if reused.oldest is None or at is None else round(max(0.0, at - reused.oldest) / 86_400, 2)
     return {**reused_content(reused), "oldest_days": days}
-
-
-def _tasks(number: int) -> str:
-    return "1 task" if number == 1 else f"{count(number)} tasks"
 
 
 def _state(facts: RunFacts) -> str:
