@@ -571,7 +571,7 @@ def test_a_whole_job_in_one_command(directory: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"instagram +4 +4 ", done.stdout)
     assert "/master.csv, 4 numbers" in done.stdout
-    assert len(re.findall(r" accepted  platform=instagram chunk=00000\d task_id=\S+\n", done.stderr)) == 4
+    assert len(re.findall(r" accepted  platform=instagram chunk=00000\d check=\S+ task_id=\S+\n", done.stderr)) == 4
     assert "+41798284651" not in done.stdout + done.stderr
     assert (directory / "runs" / "config" / "master.csv").exists()
 
