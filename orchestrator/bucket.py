@@ -172,11 +172,11 @@ class Bucket:
         with self._errors(source):
             self._calls.copy(self._store, source, target)
 
-    def names(self, below: str = "") -> Iterator[str]:
-        """Yield the names of the objects that are there, in no order; `below` is a whole folder."""
-        with self._errors(below):
-            for batch in self._calls.list(self._store, below or None):
-                yield from (found["path"] for found in batch)
+    def names(self) -> Iterator[tuple[str, int]]:
+        """Yield the names of the objects that are there, and their sizes, in no order."""
+        with self._errors(""):
+            for batch in self._calls.list(self._store):
+                yield from ((found["path"], found["size"]) for found in batch)
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove objects; one that is not there is none that has to go."""
@@ -267,11 +267,18 @@ def _options(url: str, kind: str, settings: StorageSettings) -> dict[str, Any]:
     if settings.instance_credentials or any(map(os.environ.get, CREDENTIALS[kind])):
         return options
     if any(Path(name).expanduser().is_file() for name in _FILES_OF_CREDENTIALS[kind]):
+        forbid_metadata(settings)
         return options | (_of_profile(url) if kind == "s3" else {})
     raise UsageError(
         f"{url}: no credentials for it; set {CREDENTIALS[kind][0]} and what belongs to it, or, where the machine "
         "itself has a role, set [storage] instance_credentials = true"
     )
+
+
+def forbid_metadata(settings: StorageSettings) -> None:
+    """Keep AWS's own library from asking the machine's address for credentials, unless that is meant."""
+    if not settings.instance_credentials:
+        os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 
 
 def _of_profile(url: str) -> dict[str, Any]:
@@ -281,7 +288,6 @@ def _of_profile(url: str) -> dict[str, Any]:
         from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415
     except ImportError:
         raise UsageError(f"{url}: credentials in a profile need a further library; {EXTRA}") from None
-    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
     try:
         return {"credential_provider": Boto3CredentialProvider(boto3.Session())}
     except Exception as error:

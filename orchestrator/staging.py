@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from orchestrator.bucket import NoObjectError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
-from orchestrator.jobdir.layout import FOR_PEOPLE, RECORDS, kept_in_bucket
+from orchestrator.jobdir.layout import FOR_PEOPLE, RECORDS, is_ours, kept_in_bucket
 from orchestrator.logger import log
 from orchestrator.records import StoredFile
 
@@ -93,7 +93,7 @@ class JobFiles:
 
     def left(self) -> list[str]:
         """Return a few of the names that lie in the bucket; none where there is no bucket."""
-        return [] if self.bucket is None else sorted(islice(self.bucket.names(), SHOWN_NAMES))
+        return [] if self.bucket is None else sorted(name for name, _ in islice(self.bucket.names(), SHOWN_NAMES))
 
     # --- where nothing else uses the ledger --------------------------------------------------------------------------
 
@@ -130,6 +130,11 @@ class JobFiles:
         lacking = [file for file in stored if not (self.directory / file.path).exists()]
         got = _pool().map(self._get, lacking)
         return [file.path for file, is_there in zip(lacking, got, strict=True) if not is_there]
+
+    def with_numbers(self) -> dict[str, int]:
+        """Return the names, and sizes, of all in the bucket that this program put there and that holds numbers."""
+        found = () if self.bucket is None else self.bucket.names()
+        return {name: size for name, size in found if name.startswith(f"{OBJECTS}/") or is_ours_in_bucket(name)}
 
     # --- the records: summary, page and log --------------------------------------------------------------------------
 
@@ -200,6 +205,11 @@ class JobFiles:
 def object_name(file: StoredFile) -> str:
     """Return what the object of a file is called. The path is in it so that a bucket alone tells what it holds."""
     return f"{OBJECTS}/{file.path}.{file.sha256}"
+
+
+def is_ours_in_bucket(name: str) -> bool:
+    """Whether an object's name is one of a file for people; what else lies there is not ours."""
+    return _is_for_people(name) and is_ours(name)
 
 
 def _is_for_people(path: str) -> bool:

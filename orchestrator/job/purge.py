@@ -6,15 +6,18 @@ holds one number that is found within seconds. What the program did not make sta
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.bucket_versions import remove_versions
 from orchestrator.files import blank_hashes, disk_errors, sync_directory
 from orchestrator.job.access import opened
 from orchestrator.job.pages import renew_page
+from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.layout import RECORDS, REPORT, with_numbers
 from orchestrator.report import summary
 from orchestrator.report.printed import plural
@@ -47,6 +50,9 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
         files = [file for path in left for file in _files(path)]
         paths = tuple(dict.fromkeys(directory / path.relative_to(directory).parts[0] for path in left))
         size_bytes = sum(file.lstat().st_size for file in files)
+        kept = job_files(settings)
+        in_bucket = kept.with_numbers()
+        paths += tuple(directory / top for top in dict.fromkeys(name.partition("/")[0] for name in sorted(in_bucket)))
         foreign = {path: len({*_files(path)} - {*files}) for path in paths}
         out_of_reach = (
             *(
@@ -56,7 +62,8 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
             ),
             *_out_of_reach(ledger, settings),
         )
-        report = PurgeReport(paths, len(files), size_bytes, out_of_reach, done=yes)
+        size_bytes += sum(in_bucket.values())
+        report = PurgeReport(paths, len(files) + len(in_bucket), size_bytes, out_of_reach, done=yes)
         if yes:
             # Closed first: a purge that is cut off must not leave a job that a run would plan and pay anew.
             ledger.change(lambda changed: changed.runs.close_job(at=world.clock()))
@@ -68,6 +75,11 @@ async def purge_job(settings: Settings, world: World, *, yes: bool) -> PurgeRepo
                 if path.exists():
                     blank_hashes(path)
             await renew_page(settings, world)
+            if kept.bucket is not None:
+                kept.bucket.delete(in_bucket)
+                kept.put_records()  # without hashes, and only then do the versions go that had some
+                versions = await asyncio.to_thread(remove_versions, settings.url, settings.storage)
+                report = replace(report, out_of_reach=(*report.out_of_reach, *versions))
     return report
 
 

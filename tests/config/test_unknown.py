@@ -47,9 +47,9 @@ TOP = [
     ),
     ("[platfroms.x]", "config.toml:1: [platfroms]: unknown table; did you mean [platforms]?"),
     (
-        "source = 'x'",
+        "wholly = 'x'",
         (
-            "config.toml:1: source: unknown table; known are [job], [vendors], [platforms], [polling],"
+            "config.toml:1: wholly: unknown table; known are [job], [vendors], [platforms], [polling],"
             " [backoff], [budget], [reuse], [output], [notify], [workers], [ledger], [storage] and [sandbox]"
         ),
     ),

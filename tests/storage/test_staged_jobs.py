@@ -10,6 +10,7 @@ from orchestrator.errors import StorageError, UsageError
 from orchestrator.job.enrich import enrich_file
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
+from orchestrator.job.purge import purge_job
 from orchestrator.job.resolve import Refetch, UseResult, resolve_tasks
 from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions
@@ -18,6 +19,7 @@ from orchestrator.staging import JobFiles
 from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
 from tests.storage.conftest import Staged
+from tests.stores import new_store
 
 
 async def test_a_job_in_a_bucket_gives_what_one_on_a_disk_gives(case: Staged, tmp_path: Path) -> None:
@@ -184,3 +186,29 @@ async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
         assert await case.run() == 0
         assert len(vendor.submits) == 4
     assert len(case.cells()) == 10
+
+
+async def test_a_purge_leaves_no_version_of_anything(case: Staged, endpoint: str) -> None:
+    """Of a bucket that keeps versions, too: neither numbers nor hashes are left, and the records are."""
+    case.store = new_store(endpoint, versioned=True)
+    assert await case.run() == 0
+    upload = case.store.client.create_multipart_upload(Bucket=case.store.bucket, Key="jobs/spring/objects/half")
+    case.store.client.put_object(Bucket=case.store.bucket, Key="jobs/other/objects/theirs", Body=b"")
+    case.store.replace("notes.txt", b"somebody's own")
+    chunk = next(name for name in case.store.names() if name.startswith("objects/chunks/"))
+    with case.staged() as settings:
+        said = await purge_job(settings, case.world(), yes=False)
+    assert (said.done, chunk in case.store.names()) == (False, True)
+    with case.staged() as settings:
+        report = await purge_job(settings, case.world(), yes=True)
+    assert report.files == said.files > 12
+    assert not [line for line in report.out_of_reach if "earlier versions" in line]
+    listed = case.store.client.list_object_versions(Bucket=case.store.bucket)
+    keys = {one["Key"] for kind in ("Versions", "DeleteMarkers") for one in listed.get(kind, ())}
+    records = {f"jobs/spring/{name}" for name in ("summary.json", "run.jsonl", "report.html")}
+    assert keys == records | {"jobs/other/objects/theirs", "jobs/spring/notes.txt"}
+    sha256 = chunk.rpartition(".")[2]
+    assert not [name for name in ("summary.json", "run.jsonl") if sha256.encode() in case.store.content(name)]
+    assert not case.store.client.list_multipart_uploads(Bucket=case.store.bucket).get("Uploads"), upload
+    with pytest.raises(UsageError, match="was purged"):
+        await case.run()
