@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from orchestrator.errors import StorageError, UsageError
 from orchestrator.job.access import opened_to_read
 from orchestrator.jobdir.layout import ledger_mark, ledger_path
 from tests.job.conftest import Case
@@ -28,3 +31,81 @@ async def test_a_whole_job(elsewhere: Case) -> None:
     assert elsewhere.charged() == 4
     with opened_to_read(elsewhere.settings()) as ledger:
         assert (ledger.runs.serial, ledger.runs.job_id) == (2, ledger_mark(elsewhere.directory).read_text())
+
+
+async def test_a_directory_with_a_ledger_of_its_own(case: Case, postgres: Server) -> None:
+    """A job that has begun there would be paid again from another ledger: without the URL it goes on."""
+    assert await case.run() == 0
+    database = new_job(postgres)
+    elsewhere = [f'ledger.url="{database.url}"', f'job.name="{database.job}"']
+    case.overrides = elsewhere
+    with pytest.raises(UsageError, match=r"has its ledger here, and \[ledger\] url names another place; leave url out"):
+        await case.run()
+    case.overrides = []
+    assert await case.run() == 0
+    case.overrides = [*elsewhere, 'job.directory="anew"']
+    assert await case.run() == 0
+
+
+async def test_a_job_needs_its_url(elsewhere: Case) -> None:
+    """Without it the job would begin anew in a file, and pay again; with it, it goes on."""
+    assert await elsewhere.run() == 0
+    named, elsewhere.overrides = elsewhere.overrides, []
+    with pytest.raises(UsageError, match=r"is in a database; set \[ledger\] url as it was$"):
+        await elsewhere.run()
+    elsewhere.overrides = named
+    assert await elsewhere.run() == 0
+    assert elsewhere.charged() == 4
+
+
+async def test_a_directory_of_another_job(elsewhere: Case, postgres: Server) -> None:
+    """Chunks and results there are another job's: they are neither taken for this one's nor written over."""
+    assert await elsewhere.run() == 0
+    other = [f'ledger.url="{postgres.url()}"', f'job.name="{new_job(postgres).job}"']
+    elsewhere.overrides = other
+    with pytest.raises(UsageError, match=r"no ledger, but .* in its directory"):
+        await elsewhere.run()
+    elsewhere.overrides = [*other, 'job.directory="another"']
+    assert await elsewhere.run() == 0
+    elsewhere.overrides = other
+    with pytest.raises(UsageError, match=r"lies there, of another job than .*; set another \[job\] directory"):
+        await elsewhere.run()
+    elsewhere.overrides = [*other, 'job.directory="another"']
+    assert await elsewhere.run() == 0
+
+
+async def test_without_the_extra(elsewhere: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message says what to install; without the URL nothing is needed."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UsageError, match=r"pip install 'numbercheck-orchestrator\[postgres\]', or leave url out"):
+        await elsewhere.run()
+    elsewhere.overrides = []
+    assert await elsewhere.run() == 0
+
+
+async def test_where_a_password_comes_from(
+    elsewhere: Case, postgres: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From a private file or the environment; without one the message says so, and none is ever said or kept."""
+    rules = postgres.data / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"local jobs locked scram-sha-256\n{before}")
+    try:
+        postgres.sql("CREATE ROLE locked LOGIN PASSWORD 's3cret-word' IN ROLE orchestrator; SELECT pg_reload_conf()")
+        elsewhere.overrides[0] = f'ledger.url="{postgres.url("locked")}"'
+        with pytest.raises(StorageError, match="put the password into the environment variable PGPASSWORD"):
+            await elsewhere.run()
+        monkeypatch.setenv("PGPASSWORD", "s3cret-word")
+        assert await elsewhere.run() == 0
+        monkeypatch.delenv("PGPASSWORD")
+        secret = elsewhere.folder / "password"
+        secret.write_text("s3cret-word\n")
+        secret.chmod(0o600)
+        elsewhere.overrides.append(f'ledger.password_file="{secret}"')
+        assert await elsewhere.run() == 0
+    finally:
+        rules.write_text(before)
+        postgres.sql("SELECT pg_reload_conf()")
+    kept = [path.read_bytes() for path in elsewhere.directory.rglob("*") if path.is_file()]
+    assert not any(b"s3cret" in content for content in kept)
+    assert "s3cret" not in "".join((*capfd.readouterr(), elsewhere.said))

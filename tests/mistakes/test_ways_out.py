@@ -1078,6 +1078,20 @@ WAY = re.compile(
 )
 
 TRIED: dict[str, str] = {
+    "has its ledger here, and [ledger] url names another": (
+        "tests/job/test_postgres.py::test_a_directory_with_a_ledger_of_its_own"
+    ),
+    "in this directory is in a database; set [ledger] url": "tests/job/test_postgres.py::test_a_job_needs_its_url",
+    "lies there, of another job than": "tests/job/test_postgres.py::test_a_directory_of_another_job",
+    "[ledger] url needs a library that is not here": "tests/job/test_postgres.py::test_without_the_extra",
+    "[ledger] url: {}; see orchestrator help postgres": (
+        "tests/ledger/test_postgres.py::test_a_url_that_the_library_does_not_understand"
+    ),
+    "the database has failed over": "tests/ledger/test_postgres.py::test_a_failover_that_may_lack_commits",
+    "see orchestrator help postgres for what its role needs": (
+        "tests/ledger/test_postgres.py::test_a_role_that_may_do_no_more"
+    ),
+    "put the password into the environment variable": "tests/job/test_postgres.py::test_where_a_password_comes_from",
     '[workers] kind = "dask" needs what is not installed': "tests/test_dask_cluster.py::test_without_the_extra",
     "; give -o ": "a_table_comes_back_elsewhere",
     "or give -o another name": "a_table_comes_back_elsewhere",
@@ -1087,7 +1101,7 @@ TRIED: dict[str, str] = {
     " --extend": "the_next_command_extends",
     " --deadline {}": "the_next_command_is_whole",
     " --set {}": "the_next_command_is_whole",
-    "orchestrator run {}{} --after {}": "the_next_command_is_whole",
+    "orchestrator run {}{}{}": "the_next_command_is_whole",
     " --after {}": "the_next_command_is_whole",
     "next: orchestrator plan -c {}": "what_init_says",
     "orchestrator run {}": "pending_cells_are_run",
@@ -1194,10 +1208,14 @@ TRIED: dict[str, str] = {
 or a test elsewhere."""
 
 NOT_TRIED: dict[str, str] = {
+    "the ledger stands at {}, not at {}": "takes a database that was restored while a run was on",
+    "its lease is gone": "takes a database of which rows were lost",
+    "restore the database from its last backup": "takes a backup of a database",
+    "go on with the release that ran a job there last": "takes a release of the future",
     " --extend": "the_next_command_extends",
     " --deadline {}": "the_next_command_is_whole",
     " --set {}": "the_next_command_is_whole",
-    "orchestrator run {}{} --after {}": "the_next_command_is_whole",
+    "orchestrator run {}{}{}": "the_next_command_is_whole",
     " --after {}": "the_next_command_is_whole",
     "sandbox: {}; choose another --port": "of the vendor as a server, which stays until it is told to stop",
     "orchestrator --help": "in the help",
