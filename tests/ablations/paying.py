@@ -134,8 +134,41 @@ PAYING: Final = (
         "",
         "task_id ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;",
         "task_id ON events BEGIN SELECT 1; END;",
-        "ledger/test_store_transitions.py::test_events_can_only_be_added[UPDATE events SET at = 0]",
+        "ledger/test_store_transitions.py::test_events_can_only_be_added[sqlite-UPDATE events SET at = 0]",
         "Nobody can trust the record of what was bought when.",
+    ),
+    # A ledger in a database
+    Ablation(
+        "a commit is fenced by epoch and position",
+        "",
+        "WHERE job = of_job AND epoch = of_epoch AND position = before;",
+        "WHERE job = of_job;",
+        "ledger/test_postgres.py::test_what_a_run_had_on_its_way_comes_too_late",
+        "A run that was frozen and replaced wakes, releases what the other one has released, and buys it twice.",
+    ),
+    Ablation(
+        "a commit whose answer was lost is looked up",
+        "PostgreSQL._send",
+        "if not happened:",
+        "if True:",
+        "ledger/test_postgres.py::test_a_commit_whose_answer_was_lost_is_looked_up",
+        "What has happened is sent again, and the run that did it takes itself for replaced.",
+    ),
+    Ablation(
+        "another timeline stops the job",
+        "PostgreSQL._reconnected",
+        "if where != (lease.server, lease.timeline):",
+        "if False:",
+        "ledger/test_postgres.py::test_a_failover_that_may_lack_commits",
+        "A copy that lacks the last releases takes the database's place, and they are bought again.",
+    ),
+    Ablation(
+        "the last bytes stay when the lease may be gone",
+        "Submitter._release",
+        "if not self._context.ledger.holds:",
+        "if False:",
+        "dispatch/test_submitting.py::test_a_run_that_slept_behind_its_release_sends_nothing",
+        "A run that was frozen behind its commit wakes and sends a task that another one holds by now.",
     ),
     # One run, one ledger, one list
     Ablation(

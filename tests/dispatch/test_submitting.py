@@ -11,9 +11,9 @@ from aiohttp import web
 
 from orchestrator.dispatch.caution import PlatformStop
 from orchestrator.dispatch.receipts import Seal
-from orchestrator.errors import StorageError
+from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.jobdir.layout import chunk_path
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.tasks import State
 from tests.dispatch.harness import (
     AMAZON,
@@ -307,6 +307,16 @@ async def test_a_chunk_file_that_was_changed_is_not_released(bench: Bench) -> No
     assert bench.states() == [PLANNED, PLANNED]
     assert not vendor.tasks
     assert hashlib.sha256(path.read_bytes()).hexdigest() != bench.task(1).sha256
+
+
+async def test_a_run_that_slept_behind_its_release_sends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds the job by then has the task held: these last bytes would make one that nobody expects."""
+    bench.plan(2)
+    monkeypatch.setattr(LedgerWriter, "holds", False)
+    async with serving(Script()) as vendor:
+        with pytest.raises(LeaseLostError, match="this run was asleep for too long"):
+            await bench.run(vendor.base_url)
+    assert not vendor.tasks
 
 
 async def test_a_chunk_file_that_is_gone(bench: Bench) -> None:
