@@ -243,6 +243,14 @@ class Task:
     decided: str | None = None
 
 
+class PastResult(NamedTuple):
+    """What a task that is done has said: how many of its numbers have which word, and what was odd about it."""
+
+    chunk: int
+    counts: Mapping[str, int]
+    finding: str
+
+
 @dataclass(frozen=True, slots=True)
 class LastingCaution:
     """What outlives a run of a platform's caution.

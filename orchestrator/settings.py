@@ -157,6 +157,7 @@ class PlatformSettings:
     extra_columns: tuple[str, ...] = ()
     when_too_small: WhenTooSmall = WhenTooSmall.STOP
     canary: bool = True
+    one_word: bool = False
 
     @property
     def answer_columns(self) -> tuple[str, ...]:

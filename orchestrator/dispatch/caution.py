@@ -49,7 +49,8 @@ class PlatformStop(StrEnum):
     REFUSALS = f"the vendor refused {STOPS_AFTER} submits in a row; change the setting that its reason names, or retry"
     LOSSES = (
         f"{STOPS_AFTER} results in a row came to nothing; if their column has another name set result_columns (without "
-        "a verdict, extra_columns), then retry"
+        "a verdict, extra_columns), then retry; if they say one word of all their numbers, which an alarm tells, and "
+        "it is right, set one_word = true, and if not, resolve them with --refetch once the vendor is well"
     )
     CANARY = (
         "the first result says hardly anything, so the rest was not sent; if its column has another name set "
@@ -129,9 +130,17 @@ class Caution:
                 assert_never(outcome)
         self._judge()
 
-    def result_read(self, answered: float) -> None:
-        """Note that a result was read, and for what share of its numbers it has a verdict."""
+    def result_read(self, answered: float, *, one_word: bool = False) -> None:
+        """Note that a result was read, and for what share of its numbers it has a verdict.
+
+        `one_word` for all of them, where that is no chance, says nothing either: it may be a vendor that is blocked
+        itself. But it is read, and a person is told: alone it keeps nothing from being sent.
+        """
         if answered < (NEARLY_ALL if self._unread else HARDLY):
+            self.result_lost()
+            return
+        if one_word:
+            self.lasting = replace(self.lasting, unread=self.lasting.unread and answered < NEARLY_ALL)
             self.result_lost()
             return
         losses = self.lasting.losses if self.stopped is PlatformStop.LOSSES else 0

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from orchestrator.dispatch.alarms import UsualResults
 from orchestrator.dispatch.places import SubmitPlaces, VendorPlaces
 from orchestrator.dispatch.poll_times import Experience, floor_s, learn
 from orchestrator.logger import log
@@ -116,6 +117,7 @@ class PlatformRun:
     leaving: int = 0
     experience: Experience = field(default_factory=Experience)
     told: bool = False
+    usual: UsualResults = field(default_factory=UsualResults)
     other_currencies: set[str] = field(default_factory=set)
     submits: SubmitPlaces = field(init=False)
     at_vendor: VendorPlaces = field(init=False)

@@ -26,6 +26,7 @@ from orchestrator.jobdir.layout import (
     task_of_quarantined,
     verdict_path,
 )
+from orchestrator.jobdir.verdict_words import ALARM, UNANSWERED
 from orchestrator.ledger import ALTERED, Ledger, Version
 from orchestrator.logger import log
 from orchestrator.results import ResultCheck, check_limits, set_aside, take_results
@@ -138,16 +139,18 @@ class ResultVersions:
     async def take_best(self, check: ResultCheck, key: TaskKey, rows: int) -> Taken | None:
         """Take the best version of a result and record that the task is done; None when none can be read.
 
-        One that is not suspect is better than one that is, then one that answers more, then one that is in use.
+        One that is not suspect is better than one that is, then one that answers more, then one that is in use. Where
+        the one in use is an alarm, one that says several words is better than one that says a single one.
         `again` leaves the recording to the caller: the task was done with that version before.
         """
         await self.bring(key)
         used_sha256 = await self.ledger.do(lambda it: it.tasks.result_sha256(key))
+        alarmed = await self.ledger.do(lambda it: it.tasks.finding_of(key).startswith(ALARM))
         versions = [Version(v.sha256, v.path) for v in await self.ledger.do(lambda it: it.quarantine.versions(key))]
         raw = raw_result(result_stem(self.directory, key.platform, key.chunk))
         if raw is not None and used_sha256:
             versions.append(Version(used_sha256, self._place(raw)))
-        best: tuple[tuple[bool, int, bool], ResultCheck, ResultReport] | None = None
+        best: tuple[tuple[bool, bool, int, bool], ResultCheck, ResultReport] | None = None
         for version in versions:
             path = self.directory / version.path
             # A crash may have cut off taking it, between its new name and the record.
@@ -155,7 +158,8 @@ class ResultVersions:
             report = await self._read(tried, version, rows)
             if report is None:
                 continue
-            rank = (not report.finding, report.answered, version.sha256 == used_sha256)
+            says_more = not (alarmed and len(report.counts.keys() - {UNANSWERED}) == 1)
+            rank = (not report.finding, says_more, report.answered, version.sha256 == used_sha256)
             if best is None or rank > best[0]:
                 best = rank, tried, report
         if best is None:

@@ -143,8 +143,11 @@ class Watcher:
 
     async def done(self, platform: PlatformRun, watch: Watch, report: ResultReport, *, recorded: bool = False) -> None:
         """End a task with the verdicts that are written; `recorded` says that the ledger knows it already."""
+        # What was settled for is a finding already, and fetched again is what was looked at before.
+        alarm = None if recorded else platform.usual.judge(watch.key.chunk, report.counts)
+        finding = "" if alarm is None else alarm.text
         # Counted before it is recorded, so that the platform's caution is committed along with it.
-        platform.caution.result_read(report.answered / watch.rows)
+        platform.caution.result_read(report.answered / watch.rows, one_word=alarm is not None and alarm.one_word)
         at, detail = self._context.clock(), detail_of(report)
         stored = (
             [] if recorded else await self._context.files.put(*files_of(self._context.directory, watch.key, report))
@@ -153,12 +156,14 @@ class Watcher:
         def finish(ledger: Ledger) -> None:
             if not recorded:
                 note_files(ledger, watch.key, stored)
-                ledger.transitions.finish(watch.key, report.counts, at=at, detail=detail)
+                ledger.transitions.finish(watch.key, report.counts, at=at, detail=detail, finding=finding)
 
         await self._context.note(platform, finish)
         platform.over(watch)
         seen = {name: count for name in ODDITIES if (count := getattr(report, name))}
         log.info("done", task=str(watch.key), rows=watch.rows, verdicts=report.counts, **seen)
+        if finding:
+            log.warning("alarm", task=str(watch.key), reason=finding)
         platform.say_if_stopped()
 
     async def _end_in_vain(self, platform: PlatformRun, watch: Watch, reason: str) -> None:

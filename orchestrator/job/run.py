@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestrator.dispatch.alarms import PAST, UsualResults
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
 from orchestrator.dispatch.context import RunContext
@@ -406,6 +407,18 @@ class _Run:
         configured = [standings[name] for name in self._settings.platforms if name in standings]
         self._notifier.put_metrics(summary, configured, ledger.runs.last_done_at())
 
+    def _usual_results(self, ledger: Ledger) -> dict[str, UsualResults]:
+        begins, standing = ledger.plan.generation_begins(), ledger.platforms.standing()
+        return {
+            name: UsualResults.of(
+                ledger.tasks.past_results(name, most=PAST),
+                begins,
+                looks=standing[name].tasks(State.DONE),
+                one_word=platform.one_word,
+            )
+            for name, platform in self._settings.platforms.items()
+        }
+
     async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
         now = asyncio.get_running_loop().time()
         vendors = {
@@ -423,6 +436,7 @@ class _Run:
         lasting = await self._writer.do(
             lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
         )
+        usual = await self._writer.do(self._usual_results)
         return [
             PlatformRun(
                 name=name,
@@ -436,6 +450,7 @@ class _Run:
                     >= (2 if name in trials else CANARY_FROM_TASKS),
                     waiting=standing[name].tasks(State.IN_DOUBT),
                 ),
+                usual=usual[name],
                 deadline_at=self._deadline_at,
                 last_chunk=trials.get(name, 0) if self._options.trial else None,
             )

@@ -26,5 +26,7 @@ def settings_hash(settings: Settings, name: str) -> str:
     )
     # Without a verdict it is the further columns that tell whether there is an answer.
     answers = "" if platform.result_columns else f", {sorted(platform.extra_columns)!r}"
-    text = f"({ours}, {vendor.base_url!r}, {vendor.user_id!r}{answers})"
+    # Said of results that looked like a vendor's fault: they are none, and what was stopped for them goes on.
+    one_word = ", one_word=True" if platform.one_word else ""
+    text = f"({ours}, {vendor.base_url!r}, {vendor.user_id!r}{answers}{one_word})"
     return hashlib.sha256(text.encode()).hexdigest()

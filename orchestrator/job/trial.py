@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.errors import UsageError
 from orchestrator.job.budget import NANO, planned_costs
 from orchestrator.job.expected_time import expected_s
+from orchestrator.jobdir.verdict_words import UNDETERMINED
 from orchestrator.report.cost_ledger import usd
 from orchestrator.tasks import State, TaskKey
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Z: Final = 1.959963984540054
 """Of the interval in which a share lies in 95 of 100 trials."""
-UNDETERMINED: Final = ("unknown", "n/a")
 
 
 def check_trial(ledger: Ledger, settings: Settings) -> None:

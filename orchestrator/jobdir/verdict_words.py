@@ -11,11 +11,16 @@ UNANSWERED: Final = "unanswered"
 OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
 """Words that only this program may write into a cell."""
 _FIRST: Final = ("yes", "no")
+UNDETERMINED: Final = ("unknown", "n/a")
+"""The vendor's words for "could not tell"."""
 ANSWERED: Final = "answered"
 """What stands for a verdict on a platform that has none, but further columns only."""
 
 CHECKED_AT: Final = "checked_at"
 """The column that says when a verdict was checked, where some were taken from earlier jobs."""
+
+ALARM: Final = "alarm: "
+"""How the finding of a task begins whose words are not like those of the tasks before it."""
 
 NOT_IN_JOB: Final = "not in the job"
 """What is said of a number where there is no cell for it."""

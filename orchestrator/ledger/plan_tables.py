@@ -33,6 +33,7 @@ _CHUNKS = f"SELECT {_CHUNK} FROM chunks ORDER BY chunk"
 _CHUNK_NUMBERS = "SELECT chunk FROM chunks WHERE only_platform IS NULL ORDER BY chunk"
 _RETRIED_CHUNK_NUMBERS = "SELECT chunk FROM chunks WHERE only_platform IS NOT NULL ORDER BY chunk"
 _ROWS_OF_CHUNKS = "SELECT coalesce(sum(rows), 0) FROM chunks WHERE only_platform IS NULL"
+_GENERATIONS = "SELECT min(chunk) FROM chunks GROUP BY generation ORDER BY generation"
 _NEXT_CHUNK = "SELECT max(generation) + 1, max(chunk) + 1 FROM chunks"
 _NOTE_PLAN = "UPDATE job SET name = ?, reading = ?"
 _ADD_INPUT = "INSERT INTO inputs (position, path, sha256, size_bytes) VALUES (?, ?, ?, ?)"
@@ -221,6 +222,10 @@ class PlanTables:
         accepted = self.counts().accepted
         if rows < accepted:
             raise self._connection.damaged(f"the chunks have {rows:,} numbers, the list {accepted:,}")
+
+    def generation_begins(self) -> list[int]:
+        """Return the first chunk of each generation, in order."""
+        return [int(chunk) for (chunk,) in self._connection.rows(_GENERATIONS)]
 
     def next_chunk(self) -> tuple[int, int]:
         """Return the generation and the chunk number with which the next generation begins."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.ledger.connection import ALL, marks
 from orchestrator.ledger.run_table import moment
-from orchestrator.records import Passage, Task
+from orchestrator.records import Passage, PastResult, Task
 from orchestrator.tasks import MAX_CHUNK_DIGITS, State, TaskKey
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ _DURATIONS = (
 _RETRIES = (
     "SELECT generation, chunk, state FROM chunks JOIN tasks USING (chunk) "
     "WHERE only_platform = ? AND platform = ? ORDER BY generation, chunk"
+)
+_PAST = (
+    "SELECT chunk, evidence, reason FROM tasks WHERE platform = ? AND state = ? AND evidence IS NOT NULL "
+    "ORDER BY chunk DESC LIMIT ?"
 )
 _EVIDENCE_OF = "SELECT evidence FROM tasks WHERE platform = ? AND chunk = ?"
 _CHECKED_AT = "SELECT released_at, submitted_at FROM tasks WHERE platform = ? AND chunk = ?"
@@ -165,6 +169,12 @@ class TaskTable:
         rows = self._connection.rows(_RETRIES, (platform, platform))
         return ((generation, chunk, State(state)) for generation, chunk, state in rows)
 
+    def past_results(self, platform: str, *, most: int) -> list[PastResult]:
+        """Return what the last `most` chunks' tasks that are done have said, in the order of their chunks."""
+        rows = list(self._connection.rows(_PAST, (platform, State.DONE, most)))
+        with self._connection.understood():
+            return [PastResult(chunk, json.loads(text).get("counts", {}), reason) for chunk, text, reason in rows[::-1]]
+
     def evidence_of(self, key: TaskKey) -> dict[str, Any]:
         """Return what is known of the files that a task's last end left; empty when there are none."""
         text = self._connection.value(_EVIDENCE_OF, (key.platform, key.chunk))
@@ -180,6 +190,10 @@ class TaskTable:
         row = self._connection.row(_CHECKED_AT, (key.platform, key.chunk))
         moments = [moment(at) for at in row or () if at is not None]
         return min(moments, default=None)
+
+    def finding_of(self, key: TaskKey) -> str:
+        """Return what was odd about the result that a task was done with, "" for nothing."""
+        return str(self.evidence_of(key).get("finding", ""))
 
     def evidence(self) -> Iterator[tuple[TaskKey, str | None, str, str, str]]:
         """Yield name, task id, and the hashes of chunk, verdicts and result, of every task that is done."""

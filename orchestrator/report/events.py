@@ -33,7 +33,7 @@ EVENTS: Final = {
     "done": EventKind(("task", "rows", "verdicts"), ("done",)),
     "held": EventKind(("task", "task_id", "reason"), ("in_doubt", "stalled")),
     "failed": EventKind(("task", "task_id", "reason"), ("failed", "refused")),
-    "finding": EventKind(("task", "reason"), ("finding",)),
+    "finding": EventKind(("task", "reason"), ("finding", "alarm")),
     "progress": EventKind(
         (
             *("percent", "done", "tasks", "at_the_vendor", "held", "failed", "numbers_per_min"),

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExitCode
+from orchestrator.jobdir.verdict_words import ALARM
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report import streams
 from orchestrator.report.printed import money, plural
@@ -37,6 +38,7 @@ class Notice(StrEnum):
     ENDED = "ended"
     HELD = "held"
     BUDGET = "budget"
+    ALARM = "alarm"
 
 
 def due(summary: Summary, told: frozenset[Notice], cost_share: float) -> list[Notice]:
@@ -44,7 +46,13 @@ def due(summary: Summary, told: frozenset[Notice], cost_share: float) -> list[No
     held = any(platform["held"] for platform in summary["platforms"].values())
     max_cost = summary["max_cost"]
     near = max_cost is not None and summary["cost"] > 0 and summary["cost"] >= max_cost * cost_share
-    return [notice for notice, holds in ((Notice.HELD, held), (Notice.BUDGET, near)) if holds and notice not in told]
+    held_near_alarm = ((Notice.HELD, held), (Notice.BUDGET, near), (Notice.ALARM, bool(_alarms(summary))))
+    return [notice for notice, holds in held_near_alarm if holds and notice not in told]
+
+
+def _alarms(summary: Summary) -> list[str]:
+    """Return the findings that are alarms: results that are not like those before them."""
+    return [finding for finding in summary["findings"] if f": {ALARM}" in finding]
 
 
 def body(notice: Notice, summary: Summary, form: NoticeForm, *, at: str, link: str) -> bytes:
@@ -57,6 +65,7 @@ def body(notice: Notice, summary: Summary, form: NoticeForm, *, at: str, link: s
     names = ("job", "job_id", "serial", "sandbox", "state", "exit_code", "reason", "next", "after", "again_after_s")
     values: Mapping[str, Any] = summary
     content = {name: values[name] for name in (*names, "numbers", "cost", "max_cost", "platforms")}
+    content["alarms"] = _alarms(summary)
     head = {"schema_version": SCHEMA_VERSION, "event": notice.value, "at": at, "link": link}
     return json.dumps(head | _private(content)).encode()
 
@@ -94,6 +103,10 @@ def _sentences(notice: Notice, summary: Summary) -> list[str]:
             return [
                 f"{job}: {plural(held, 'task')} {'is' if held == 1 else 'are'} held for a decision; the rest goes on"
             ]
+        case Notice.ALARM:
+            first, *others = _alarms(summary)
+            more = [f"and {len(others):,} more, see orchestrator status"] * bool(others)
+            return [_cut(f"{job}: {first}"), *more]
         case Notice.BUDGET:
             return [f"{job}: {spent}"]
         case Notice.ENDED:

@@ -17,7 +17,7 @@ from orchestrator.sandbox.chance import hash64, mix_all
 from orchestrator.sandbox.faults import strikes
 from orchestrator.sandbox.shapes import NumberForm, RowOrder, Shape, shape_of
 from orchestrator.sandbox.uploads import read_numbers
-from orchestrator.sandbox.verdicts import foreign_rows, further_cells, missing_mask, verdict_codes
+from orchestrator.sandbox.verdicts import WORDS, foreign_rows, further_cells, missing_mask, verdict_codes
 from orchestrator.sandbox.workbook import write_workbook
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class ResultOrder:
     platform: str
     upload: Path
     result_format: ResultFormat
+    is_blocked: bool = False
 
     @property
     def extension(self) -> str:
@@ -76,7 +77,8 @@ def result_rows(order: ResultOrder) -> ResultRows:
     missing = len(sent) - len(numbers)
     if strikes(order.seed, order.faults, "foreign_rows", order.task_id):
         numbers = np.concatenate([numbers, foreign_rows(order.seed, order.task_id, sent)])
-    return ResultRows(numbers, verdict_codes(order.seed, order.platform, numbers), missing)
+    codes = verdict_codes(order.seed, order.platform, numbers)
+    return ResultRows(numbers, np.full_like(codes, WORDS.index("no")) if order.is_blocked else codes, missing)
 
 
 def write_result(order: ResultOrder, file: IO[bytes]) -> None:

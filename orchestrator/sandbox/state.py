@@ -36,7 +36,8 @@ class Options:
     became of that one, is answered 429; None is no limit. `max_in_flight`: unfinished tasks a platform. `balance`:
     USD, over the life of the directory. `min_rows`: by platform, over what the catalogue says. `price_factor`: what it
     takes against the catalogue, and `estimate_factor`: what it says at first against what it takes, both told in
-    `currency`, or not at all with None.
+    `currency`, or not at all with None. `blocked_after`: from so many tasks on it is blocked itself, answers "no" for
+    every number, and charges.
     """
 
     requests_per_second: float | None = None
@@ -50,6 +51,7 @@ class Options:
     price_factor: float = 1.0
     estimate_factor: float = 1.0
     currency: str | None = "USD"
+    blocked_after: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.link_lifetime_s <= MAX_LIFETIME_S:
@@ -155,9 +157,16 @@ class VendorState:
 
     def order_of(self, task: TaskRecord) -> ResultOrder:
         """Return what decides the result file of a task."""
-        upload = self.upload_of(task.id)
+        upload, after = self.upload_of(task.id), self.options.blocked_after
         return ResultOrder(
-            self.seed, self.faults, task.id, task.style, task.platform, upload, self.options.result_format
+            self.seed,
+            self.faults,
+            task.id,
+            task.style,
+            task.platform,
+            upload,
+            self.options.result_format,
+            is_blocked=after is not None and list(self.tasks).index(task.id) >= after,
         )
 
     def _know(self, task: TaskRecord) -> None:
