@@ -1,8 +1,7 @@
-"""An open ledger's connection: what every database gives, and what databases do not say alike.
+"""An open ledger's connection: what a file gives, and a database by way of its mirror.
 
-The ledger's statements are such as SQLite and PostgreSQL both take, with a question mark for each value; a database
-that marks values in another way translates that in its `run` and `rows`, and nowhere else. What remains (opening, the
-tables and their triggers, hints for the planner) is one class and one schema a database.
+The ledger's statements are SQLite's, with a question mark for each value: it is either the ledger, or the mirror of one
+that is elsewhere. What differs is how a ledger is opened, and what makes a commit durable.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ class Connection(ABC):
 
     Only a change that violates a constraint has an error of its own: it says nothing about the disk.
     """
-
-    is_remote: bool
-    """Whether a statement may have to wait for a network: then none may be run on the event loop."""
 
     restore: str = RESTORE
     """What there is to do about a ledger that is damaged."""
@@ -78,10 +74,6 @@ class Connection(ABC):
     @abstractmethod
     def changed_rows(self) -> int:
         """How many rows were changed since the connection was opened, those included that were changed back."""
-
-    @abstractmethod
-    def by_index(self, index: str) -> str:
-        """Return what behind a table's name makes the planner take an index; "" where it needs no telling."""
 
     @abstractmethod
     def defer_references(self) -> None:

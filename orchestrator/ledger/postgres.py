@@ -68,7 +68,6 @@ def has_job(database: Database) -> bool:
 class PostgreSQL(Connection):
     """An open ledger in a database. Made by `create`, `open` or `open_to_read`."""
 
-    is_remote = False
     restore = _RESTORE
 
     def __init__(self, database: Database, line: Line, mirror: SQLite) -> None:
@@ -234,9 +233,6 @@ class PostgreSQL(Connection):
     @property
     def changed_rows(self) -> int:
         return self.mirror.changed_rows
-
-    def by_index(self, index: str) -> str:
-        return self.mirror.by_index(index)
 
     def defer_references(self) -> None:
         self.mirror.defer_references()

@@ -34,8 +34,6 @@ _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 class SQLite(Connection):
     """An open ledger file. Made by `create`, `open` or `open_to_read`."""
 
-    is_remote = False
-
     def __init__(self, connection: sqlite3.Connection, path: Path, *, writes: bool) -> None:
         super().__init__(str(path))
         self._sql = connection
@@ -238,10 +236,7 @@ class SQLite(Connection):
     def changed_rows(self) -> int:
         return self._sql.total_changes
 
-    # --- what other databases say in another way ---------------------------------------------------------------------
-
-    def by_index(self, index: str) -> str:
-        return f"INDEXED BY {index}"
+    # --- the whole of it ---------------------------------------------------------------------------------------------
 
     def defer_references(self) -> None:
         self._sql.execute("PRAGMA defer_foreign_keys = ON")

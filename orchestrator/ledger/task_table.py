@@ -78,7 +78,7 @@ class TaskTable:
         # Without the hint SQLite walks all tasks of a platform, for the order's sake; and the index begins with the
         # platform, so all of these are named where none is asked for.
         rows = self._connection.rows(
-            f"SELECT {_COLUMNS} FROM tasks {self._connection.by_index('tasks_by_state')} JOIN chunks USING (chunk) "
+            f"SELECT {_COLUMNS} FROM tasks INDEXED BY tasks_by_state JOIN chunks USING (chunk) "
             "WHERE platform IN (SELECT name FROM platforms WHERE name = coalesce(?, name)) "
             f"AND state IN ({marks(states)}) ORDER BY platform, chunk LIMIT ?",
             (platform, *states, most),
@@ -107,7 +107,7 @@ class TaskTable:
     def findings(self, *, most: int = ALL) -> list[Task]:
         """Return the tasks that are done and whose results are odd, or `most` of them; `reason` says how."""
         rows = self._connection.rows(
-            f"SELECT {_COLUMNS} FROM tasks {self._connection.by_index('findings')} JOIN chunks USING (chunk) "
+            f"SELECT {_COLUMNS} FROM tasks INDEXED BY findings JOIN chunks USING (chunk) "
             "WHERE state = 'done' AND reason <> '' ORDER BY platform, chunk LIMIT ?",
             (most,),
         )

@@ -1,8 +1,8 @@
 """Group commit: changes that arrive while a commit is on its way to the disk share the next one.
 
 What waits for the disk happens on one thread of our own: the default executor is shared with name look-ups and file
-reads, and one slow of those must not hold back a commit. A change of a few rows is made on the loop itself where the
-database is of this machine, and only its sync on the thread: statement by statement the two would wait for one another.
+reads, and one slow of those must not hold back a commit. A change of a few rows is made on the loop itself, and on the
+thread only its sync, or its way to a database: statement by statement the two would wait for one another.
 Changes are committed in the order in which they were asked for, so a change may rely on every earlier one.
 """
 
@@ -100,7 +100,7 @@ class LedgerWriter:
     async def _commit(self, batch: list[_Asked]) -> list[Any]:
         loop = asyncio.get_running_loop()
         changes = [asked.change for asked in batch]
-        if self._ledger.connection.is_remote or not all(asked.small for asked in batch):
+        if not all(asked.small for asked in batch):
             # In the context of who asked, so that what a change logs goes to the job's own log.
             return await loop.run_in_executor(self._thread, copy_context().run, self._ledger.commit, changes)
         outcomes = self._ledger.apply(changes)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.job.access import opened_to_read
+from orchestrator.job.run import _Run
 from orchestrator.jobdir.layout import ledger_mark, ledger_path
+from orchestrator.ledger.postgres import PostgreSQL
 from tests.job.conftest import Case
 from tests.ledgers import new_job
 from tests.postgres import Server
@@ -31,6 +35,32 @@ async def test_a_whole_job(elsewhere: Case) -> None:
     assert elsewhere.charged() == 4
     with opened_to_read(elsewhere.settings()) as ledger:
         assert (ledger.runs.serial, ledger.runs.job_id) == (2, ledger_mark(elsewhere.directory).read_text())
+
+
+async def test_no_commit_holds_up_the_loop(elsewhere: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a run works, nothing is sent to the database on the event loop: a network could hold all of it up."""
+    on_the_loop: list[bool] = []
+    works = False
+    send, work = PostgreSQL._send, _Run._work
+
+    def watched_send(*arguments: Any) -> Any:
+        if works:
+            on_the_loop.append(asyncio._get_running_loop() is not None)
+        return send(*arguments)
+
+    async def watched_work(*arguments: Any) -> Any:
+        nonlocal works
+        works = True
+        try:
+            return await work(*arguments)
+        finally:
+            works = False
+
+    monkeypatch.setattr(PostgreSQL, "_send", watched_send)
+    monkeypatch.setattr(_Run, "_work", watched_work)
+    assert await elsewhere.run() == 0
+    assert len(on_the_loop) > 4
+    assert not any(on_the_loop)
 
 
 async def test_a_directory_with_a_ledger_of_its_own(case: Case, postgres: Server) -> None:

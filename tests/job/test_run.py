@@ -15,20 +15,15 @@ from orchestrator.errors import LockedError, UsageError
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
 from orchestrator.job.resolve import GiveUp, Resubmit, resolve_tasks
-from orchestrator.job.run import RunOptions, _Run
+from orchestrator.job.run import RunOptions
 from orchestrator.job.status import job_status
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import job_lock
-from orchestrator.ledger.sqlite import SQLite
 from orchestrator.records import Token
-from orchestrator.report.progress import ProgressTeller
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from tests.job.conftest import Case
 
 
@@ -358,36 +353,3 @@ async def test_given_up(case: Case) -> None:
     assert case.cells() == ["yes"] * 9 + ["failed"]
     report = await merge_job(case.settings(), case.world())
     assert report.counts == {"instagram": {"yes": 9, "failed": 1}}
-
-
-async def test_a_ledger_across_a_network_does_not_hold_up_the_loop(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a run works, no statement is run on the event loop: a network could hold it up, and all with it."""
-    on_the_loop: list[str] = []
-    works = False
-
-    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*arguments: Any) -> Any:
-            if works and asyncio._get_running_loop() is not None:
-                on_the_loop.extend(str(argument) for argument in arguments[1:2])
-            return method(*arguments)
-
-        return wrapper
-
-    work = _Run._work
-
-    async def watched_work(run: _Run, teller: ProgressTeller) -> Any:
-        nonlocal works
-        works = True
-        try:
-            return await work(run, teller)
-        finally:
-            works = False
-
-    monkeypatch.setattr(SQLite, "is_remote", True)
-    monkeypatch.setattr(_Run, "_work", watched_work)
-    for name in ("run", "run_many", "row", "rows"):
-        monkeypatch.setattr(SQLite, name, watched(getattr(SQLite, name)))
-    case.numbers(30)
-    assert await case.run() == 0
-    assert await case.run() == 0
-    assert on_the_loop == []
