@@ -69,15 +69,21 @@ class Submitter:
     async def submit(self, platform: PlatformRun, task: Task, leave: Leave, place: SubmitPlace) -> None:
         """Send one task and record what came of it. `StorageError` when chunk file or ledger fails."""
         sent_name = task.key.file_name(self._context.job_name, task.sha256)
+        chunk_file = chunk_path(self._context.directory, task.key.chunk)
         attempt = Attempt(platform, task, place, platform.settings.cost_nano(task.rows), sent_name, self._context.now)
 
         async def ready(sha256: str) -> None:
-            await self._wait_for_place(attempt, sha256)
+            # The hash of what was sent: the file may have been altered after any look at it.
+            if sha256 != task.sha256:
+                raise StorageError(
+                    f"{chunk_file}: this is not the file that was planned; remove it, and the next run builds it anew "
+                    "from the list"
+                )
+            await place.wait_for_release(now=self._context.now)
 
         async def release(_sha256: str) -> None:
             await self._release(attempt)
 
-        chunk_file = chunk_path(self._context.directory, task.key.chunk)
         await self._context.files.bring(self._context.ledger, chunk_file)
         try:
             answer = await platform.vendor.client.submit(
@@ -93,16 +99,6 @@ class Submitter:
             # Cancelled after the grace, or the ledger is broken: say what is known, then let it escape.
             await self._cut_off(attempt)
             raise
-
-    async def _wait_for_place(self, attempt: Attempt, sha256: str) -> None:
-        task = attempt.task
-        # The hash of what was sent: the file may have been altered after any look at it.
-        if sha256 != task.sha256:
-            raise StorageError(
-                f"{chunk_path(self._context.directory, task.key.chunk)}: this is not the file that was planned; "
-                "remove it, and the next run builds it anew from the list"
-            )
-        await attempt.place.wait_for_release(now=self._context.now)
 
     async def _release(self, attempt: Attempt) -> None:
         """Commit that the task is released, and its cost; until this returns, its last bytes are held back."""

@@ -78,28 +78,24 @@ async def read_form(content: StreamReader, content_type: str, part: Path | None,
     while (mark := await body.exactly(2)) != b"--":
         if mark != b"\r\n":
             raise BadFormError("a delimiter without a line break")
-        await _read_part(body, delimiter, form, part, max_bytes)
+        name, file_name = await _read_head(body)
+        if name in form.fields or (name == "file" and form.upload):
+            raise BadFormError(f"the field {name!r} stands twice")
+        if name == "file":
+            if part is None:
+                raise BadFormError("no file is expected here")
+            if not file_name:
+                raise BadFormError("the field 'file' must be a file, with a file name")
+            form.upload = await _store(body, delimiter, part, file_name, max_bytes)
+            continue
+        value = bytearray()
+        keep = _at_most(_MAX_FIELD_BYTES, f"the field {name!r}", value.extend)
+        await body.until(delimiter, keep)
+        try:
+            form.fields[name] = value.decode()
+        except UnicodeDecodeError:
+            raise BadFormError(f"the field {name!r} is not UTF-8") from None
     return form
-
-
-async def _read_part(body: _Body, delimiter: bytes, form: Form, part: Path | None, max_bytes: int) -> None:
-    name, file_name = await _read_head(body)
-    if name in form.fields or (name == "file" and form.upload):
-        raise BadFormError(f"the field {name!r} stands twice")
-    if name == "file":
-        if part is None:
-            raise BadFormError("no file is expected here")
-        if not file_name:
-            raise BadFormError("the field 'file' must be a file, with a file name")
-        form.upload = await _store(body, delimiter, part, file_name, max_bytes)
-        return
-    value = bytearray()
-    keep = _at_most(_MAX_FIELD_BYTES, f"the field {name!r}", value.extend)
-    await body.until(delimiter, keep)
-    try:
-        form.fields[name] = value.decode()
-    except UnicodeDecodeError:
-        raise BadFormError(f"the field {name!r} is not UTF-8") from None
 
 
 async def _read_head(body: _Body) -> tuple[str, str]:

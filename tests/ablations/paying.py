@@ -42,7 +42,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the hash of what was sent is checked before the release",
-        "Submitter._wait_for_place",
+        "Submitter.submit.ready",
         "if sha256 != task.sha256:",
         "if False:",
         "dispatch/test_submitting.py::test_a_chunk_file_that_was_changed_is_not_released",
