@@ -237,7 +237,7 @@ FILES: Final = (
     Ablation(
         "a file appears whole or not at all",
         "replacing",
-        "part = path.with_name(path.name + PART_SUFFIX)",
+        "part = path.with_name(path.name + attempt + PART_SUFFIX)",
         "part = path",
         "test_files.py::test_an_exception_keeps_the_old_file",
         "A run that is cut off leaves half a master where a whole one was.",

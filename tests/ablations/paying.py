@@ -383,8 +383,8 @@ PAYING: Final = (
     Ablation(
         "a retry leaves out what can be had for free",
         "retry_job",
-        "for name in settings.platforms if not every else ():",
-        "for name in settings.platforms if every else ():",
+        "{name: () if every else keys_of(name) for name in settings.platforms}",
+        "{name: keys_of(name) if every else () for name in settings.platforms}",
         "job/test_retry.py::test_a_newer_version_reads_what_an_older_one_could_not",
         "What lies in quarantine, or at the vendor, is bought once more.",
     ),
