@@ -172,10 +172,10 @@ class Bucket:
         with self._errors(source):
             self._calls.copy(self._store, source, target)
 
-    def names(self) -> Iterator[tuple[str, int]]:
-        """Yield the names of the objects that are there, and their sizes, in no order."""
-        with self._errors(""):
-            for batch in self._calls.list(self._store):
+    def names(self, below: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the names of the objects that are there, and their sizes, in no order; `below` is a whole folder."""
+        with self._errors(below):
+            for batch in self._calls.list(self._store, below or None):
                 yield from ((found["path"], found["size"]) for found in batch)
 
     def delete(self, names: Iterable[str]) -> None:

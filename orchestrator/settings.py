@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOTIFY_SECRET_ENV = "ORCHESTRATOR_NOTIFY_SECRET"  # noqa: S105 - the name of one
 """The environment variable that has the secret by which notices are signed, unless another is named."""
@@ -301,7 +304,7 @@ class Settings:
 
     `reuse_days` is what `[reuse] days` means for each verdict. `overrides` are those of the command line; `AS_BEFORE`
     stands for a value that is secret. `url` is where the job's files are kept in a bucket, "" for none; then
-    `job.directory` is where they are worked on.
+    `job.directory` is where they are worked on. `fetched` are inputs that lie here for a while: path → URL.
     """
 
     source: Path
@@ -321,6 +324,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     overrides: tuple[str, ...] = ()
     url: str = ""
+    fetched: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_sandbox(self) -> bool:

@@ -18,6 +18,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.bucket import is_bucket_url
 from orchestrator.errors import UsageError
 from orchestrator.files import sha256_of
 from orchestrator.jobdir.layout import is_ours, names_inside
@@ -137,6 +138,9 @@ def _found(job: JobSettings) -> Iterator[tuple[str, list[str]]]:
     """Yield each entry with its files, none of which is in the job's directory."""
     inside = names_inside(job.directory)
     for entry in job.inputs:
+        if is_bucket_url(entry):  # who reads the list fetches it, and names what it has fetched
+            yield entry, []
+            continue
         if entry == STANDARD_INPUT or os.path.lexists(entry) or not glob.has_magic(entry):
             names = {entry: None if entry == STANDARD_INPUT else inside(Path(entry))}
         else:
