@@ -342,11 +342,13 @@ def _parted(run: str) -> list[str]:
             parts.append(other)
         else:
             parts[-1] += f" {other}"
-    if len(parts) == 1 and _significant(run) > MAX_DIGITS:
-        words = re.split(r"[ \n\-./]+", run)
-        if all(_count(word) >= _SEVERAL_DIGITS for word in words):
-            return words
-    return parts
+    words: list[str] = []
+    for part in parts:
+        cut = re.split(r"[ \n\-./]+", part) if _significant(part) > MAX_DIGITS else [part]
+        if len(cut) > 1 and min(map(_count, cut)) < _SEVERAL_DIGITS:
+            return [run]  # it can't be told where one ends: a part of it would be somebody else's
+        words += cut
+    return words
 
 
 def _significant(run: str) -> int:

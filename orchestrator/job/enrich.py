@@ -15,6 +15,7 @@ from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enriched_table import enrich_table
+from orchestrator.job.extras import workers_for_extras
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import behind_a_master, index_numbers, order_master
@@ -57,7 +58,7 @@ async def enrich_file(settings: Settings, world: World, path: Path, target: Path
         with folder_aside(settings.job.directory) as folder:
             settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)
-            async with Workers(1) as workers:
+            async with Workers(workers_for_extras(settings)) as workers:
                 known = await _known(order, settings.job, workers, folder)
                 # A worker may stand in another directory than whoever typed these names.
                 whole = str(Path.cwd() / path), Path.cwd() / target

@@ -65,6 +65,12 @@ def order_extras(ledger: Ledger, settings: Settings, into: Path) -> ExtraOrders 
     return ExtraOrders(WantedExtras(into, columns), orders)
 
 
+def workers_for_extras(settings: Settings) -> int:
+    """Return how many workers are worth their start to a command that may have to read every result once more."""
+    wants_extras = any(platform.extra_columns for platform in settings.platforms.values())
+    return settings.workers.count if wants_extras else 1
+
+
 async def make_extras(extras: ExtraOrders, workers: Workers) -> tuple[dict[str, CellKind], ...]:
     """Write the extra files that are missing, or have other columns; return for each platform what its columns hold.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.job.access import opened
 from orchestrator.job.enrich import enrich_inputs, enriched_files
+from orchestrator.job.extras import workers_for_extras
 from orchestrator.job.lost_files import changed_inputs, restore
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
@@ -39,7 +40,7 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
     ):
         settings = with_former_names(ledger, here)
         planned_standing(ledger, settings)
-        async with Workers(1) as workers:
+        async with Workers(workers_for_extras(settings)) as workers:
             if ledger.runs.begun:
                 try:
                     present = not changed_inputs(ledger.plan.inputs(), settings)

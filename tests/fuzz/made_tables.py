@@ -203,11 +203,13 @@ def as_text(value: object) -> str:
             return str(value)
 
 
-def encoded(chance: random.Random, text: str, name: str) -> tuple[str, bytes]:
+def encoded(chance: random.Random, text: str) -> tuple[bytes, bool]:
+    """Return a text in some encoding, and whether that has all of its signs."""
     encoding = chance.choice(ENCODINGS)
-    if encoding in {"cp1252", "latin-1", "cp1254"}:  # which have one byte a sign, and not all signs
-        return name, text.encode(encoding, "ignore")
-    return name, text.encode(encoding)
+    try:
+        return text.encode(encoding), True
+    except UnicodeEncodeError:  # a code page, which has one byte a sign
+        return text.encode(encoding, "ignore"), False
 
 
 def packed(chance: random.Random, name: str, content: bytes) -> tuple[str, bytes]:
@@ -238,7 +240,8 @@ def by_csv(chance: random.Random, table: Drawn) -> Written:
     if chance.random() < 0.1:
         text = text.rstrip("\r\n")
     name = chance.choice(("a.tsv", "a.tab")) if delimiter == "\t" and chance.random() < 0.5 else "a.csv"
-    return Written(*packed(chance, *encoded(chance, text, name)), is_whole=True)
+    content, has_all = encoded(chance, text)
+    return Written(*packed(chance, name, content), is_whole=has_all)
 
 
 def by_hand(chance: random.Random, table: Drawn) -> Written:
@@ -252,7 +255,8 @@ def by_hand(chance: random.Random, table: Drawn) -> Written:
             cells = [text.replace(delimiter, " ").replace('"', "") for text in cells]
         lines.append(delimiter.join(cells) + delimiter * (chance.random() < 0.02))
     text = chance.choice(("\n", "\r\n")).join(lines)
-    return Written(*packed(chance, *encoded(chance, text, "a.csv")), is_whole=False)
+    content, _ = encoded(chance, text)
+    return Written(*packed(chance, "a.csv", content), is_whole=False)
 
 
 def torn(chance: random.Random, table: Drawn) -> Written:

@@ -172,6 +172,7 @@ def table_cases() -> list[Case]:
         case("headerless wide.csv", f"Anna,{A}\n", error="row 1 holds a number where headers should be"),
         case("long field.csv", f"Phone,Note\n{A},{'x' * 2 * LONG}\n{B},y\n", B, rejected={"line too long": 1}),
         case("two phones.csv", f"Phone;Mobile\n{A};{B}\n", error="several columns may hold.*'Phone', 'Mobile'"),
+        case("two names.csv", f"Tel;Mobile\n{A};{B}\n", error="several columns may hold.*'Tel', 'Mobile'"),
         case("two phones named.csv", f"Phone;Mobile\n{A};{B}\n", B, column="mobile"),
         case("no phone.csv", f"Name;X\nAnna;{A}\n", error="no column in .* may hold the numbers.*'Name', 'X'"),
         case("wrong column.csv", "".join(f"{i},Anna,{B}\n" if i else "Number,Name,Contact\n" for i in range(9)),

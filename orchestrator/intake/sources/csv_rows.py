@@ -160,7 +160,7 @@ def is_table(head: bytes, column: Wanted) -> bool:
     for line in islice(filled, HEADER_ROWS):
         cells = next(csv.reader([line], delimiter=sniff(line)), [])
         if is_header(cells, column):
-            return True
+            return not any(map(holds_number, cells))  # `TEL;TYPE=CELL:+41798284651` is a line of a card
         if any(map(looks_like_number, cells)):
             return False
     return False
@@ -383,15 +383,26 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
         return True  # with a quote too many, or one too few
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
+    others = (cell for place, cell in enumerate(record) if place not in layout.column.indexes)
+    if len(record) != layout.width and any(map(_holds_number, others)):
+        return True
     texts = list(map(text_of, lines))
     opened = next(csv.reader(texts[:1], delimiter=delimiter))
     begun = [*opened[:-1], *_plain_cells(opened[-1], delimiter)]  # the first line, as if the field were not opened
     rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in texts[1:-1])]
-    read = [record[place] for place in layout.column.indexes if place < len(record)]
+    read = [record[place].replace('"', "") for place in layout.column.indexes if place < len(record)]
+    inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []
+    last = _plain_cells(inside[-1], delimiter) if len(inside) == len(lines) else []
+    if any(place < len(last) - 1 and _holds_number(last[place]) for place in layout.column.indexes):
+        return True  # the last line begins as a row, and ends with the field
     return any(
-        first <= place and _holds_number(cells[place]) and not any(cells[place].strip(' "') in cell for cell in read)
+        first <= place
+        and _holds_number(cells[place])
+        and not any(cells[place].replace('"', "").strip() in cell for cell in read)
         for first, cells in rows
-        if len(cells) == layout.width > 1
+        if max(len(layout.look.headers), 2)
+        <= len(cells)
+        <= layout.width  # the last ones may be empty in the header too
         for place in layout.column.indexes
     )
 
@@ -455,7 +466,7 @@ def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequen
         return [delimiter.join(cells).rstrip(delimiter)]
     places = {*layout.column.indexes}
     found = {place for place, cell in enumerate(cells) if _holds_number(cell)}
-    is_longer = any(map(str.strip, cells[width:]))
+    is_longer = len(cells) > max(width, layout.most) or any(map(str.strip, cells[width:]))
     if found <= places or (places <= found and (not is_longer or found <= places | layout.usual)):
         return cells
     return [*[""] * min(places), FaultyCell.of(delimiter.join(cells), Reason.MOVED)]

@@ -14,15 +14,30 @@ if TYPE_CHECKING:
 SHOWN_HEADERS = 30
 SHOWN_CHARACTERS = 40
 
-# Compared without case, accents and punctuation.
+_LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code page was taken for the Western one
+_PUNCTUATION = re.compile(r"[\W_]+")
+_BRACKETS = re.compile(r"\([^()]*\)")
+_PARTED = re.compile(r"\w\s*[,;|\t]\s*\w")
+_COUNTED = re.compile(r" [1-9](?![0-9])")
+
+
+def _compared(header: str) -> str:
+    """Return a header without case, accents, punctuation and a count: `Phone 2 - Value` is `phone value`."""
+    letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
+    plain = _PUNCTUATION.sub(" ", "".join(sign for sign in letters if not unicodedata.combining(sign)))
+    return _COUNTED.sub("", plain).strip()
+
+
 _KNOWN = frozenset(
-    name.strip()
+    _compared(name)
     for name in """
     phone; phones; phone number; phone numbers; phone no; phone nr; phonenumber; phone e164; mobile; mobiles;
     mobile number; mobile numbers; mobile phone; mobile phone number; mobile no; mobilephone; number; numbers; tel;
     tel no; tel nr; tel number; telephone; telephones; telephone number; telephone no; telephone numbers; msisdn;
     msisdns; cell; cells; cellphone; cell phone; cell number; cellular; e164; e 164; gsm; gsm no; whatsapp;
-    whatsapp number; contact number; contact no; contact phone; phone 1 value; home phone; work phone; business phone;
+    whatsapp number; contact number; contact no; contact phone; phone value; home phone; work phone; business phone;
+    primary phone; main phone; other phone; alternate phone; alternative phone; secondary phone; car phone;
+    company main phone;
     telefon; telefone; telefonnummer; telefonnummern; telefonnr; telefon nr; telefon mobil; rufnummer; rufnummern;
     nummer; nummern; handy; handynummer; handynummern; handynr; handy nr; mobil; mobilnr; mobilnummer; mobilnummern;
     mobiltelefon; mobilfunknummer; natel; festnetz;
@@ -37,14 +52,24 @@ _KNOWN = frozenset(
     cellulari; numero cellulare; numero di cellulare; n di telefono; recapito telefonico;
     cep; cep telefonu; cep telefonlari; cep no; cep numarasi; cep tel; telefon numarasi; telefon numaralari;
     telefon no; tel numarasi; gsm numarasi; gsm no; numara; numaralar; numarasi; cep telefonu numarasi;
-    telefoon; telefoonnummer; mobiel; mobiel nummer; mobiele nummer; telefonnummer mobil
+    telefoon; telefoonnummer; mobiel; mobiel nummer; mobiele nummer; telefonnummer mobil;
+    telefon mobil; telefon privat; mobil privat; puhelin; puhelinnumero; matkapuhelin; telefonszam; mobilszam;
+    numer telefonu; komorka; telefonni cislo; numar de telefon; nomor telepon; nomor hp; no hp; so dien thoai;
+    \u0442\u0435\u043b\u0435\u0444\u043e\u043d;
+    \u043d\u043e\u043c\u0435\u0440 \u0442\u0435\u043b\u0435\u0444\u043e\u043d\u0430;
+    \u043c\u043e\u0431\u0438\u043b\u044c\u043d\u044b\u0439; \u03c4\u03b7\u03bb\u03ad\u03c6\u03c9\u03bd\u03bf;
+    \u03ba\u03b9\u03bd\u03b7\u03c4\u03cc;
+    \u0647\u0627\u062a\u0641; \u0627\u0644\u0647\u0627\u062a\u0641;
+    \u0631\u0642\u0645 \u0627\u0644\u0647\u0627\u062a\u0641; \u062c\u0648\u0627\u0644;
+    \u0631\u0642\u0645 \u0627\u0644\u062c\u0648\u0627\u0644; \u0645\u0648\u0628\u0627\u064a\u0644;
+    \u05d8\u05dc\u05e4\u05d5\u05df; \u05e0\u05d9\u05d9\u05d3;
+    \u624b\u673a; \u624b\u673a\u53f7; \u624b\u673a\u53f7\u7801; \u7535\u8bdd; \u7535\u8bdd\u53f7\u7801;
+    \u8054\u7cfb\u7535\u8bdd; \u96fb\u8a71\u756a\u53f7; \u643a\u5e2f\u96fb\u8a71; \uc804\ud654\ubc88\ud638;
+    \ud734\ub300\ud3f0
     """.split(";")  # noqa: SIM905 - as a list of strings it would be pages long
 )
-_PUNCTUATION = re.compile(r"[\W_]+")
 _DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS = 5
-_LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code page was taken for the Western one
-
 
 Wanted = str | tuple[str, ...] | None
 """What `column` names: one column, several, or none."""
@@ -123,9 +148,8 @@ def _guess(headers: Sequence[str]) -> list[int]:
 
 def is_known(header: str) -> bool:
     """Whether a header says that its column holds numbers."""
-    header = header.partition("#")[0]
-    letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
-    return _PUNCTUATION.sub(" ", "".join(c for c in letters if not unicodedata.combining(c))).strip() in _KNOWN
+    # What another delimiter parts is no name: `Tel;Mobile` in a table that was taken for one with commas.
+    return not _PARTED.search(header) and _compared(_BRACKETS.sub("", header.partition("#")[0])) in _KNOWN
 
 
 def _holds_number(text: str) -> bool:

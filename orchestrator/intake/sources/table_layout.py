@@ -66,7 +66,8 @@ class TableLayout:
     """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`.
 
     `header` is which of the first rows is the header, and `width` how many cells it has. In the columns of `usual` most
-    rows have a number, be it one of customers or of orders; some may have no header.
+    rows have a number, be it one of customers or of orders; some may have no header. `most` is how many cells most rows
+    have: all may end with a delimiter, or only one that is torn.
     """
 
     column: NumberColumn
@@ -76,6 +77,7 @@ class TableLayout:
     header: int = 0
     width: int = 0
     usual: frozenset[int] = frozenset()
+    most: int = 0
 
 
 def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
@@ -97,6 +99,7 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
         look=Look(options.source, headers, column.indexes, likely, header),
         header=header,
         width=len(first),
+        most=Counter(map(len, below)).most_common(1)[0][0] if below else len(first),
         usual=frozenset(place for place, count in filled.items() if 1 < count > len(below) // 2),
     )
 
@@ -145,6 +148,12 @@ def _find_header(rows: Sequence[Row], options: TableOptions) -> tuple[int, Numbe
             raise UsageError(
                 f"{options.source}: row {above} holds a number, and stands above the header, which is row "
                 f"{rows[place][0]}; put it below, or set `header_row = {rows[place][0]}` if it belongs to a title"
+            )
+        if options.header_row is None and any(map(holds_number, rows[place][1])):
+            line = rows[place][0]
+            raise UsageError(
+                f"{options.source}: row {line} is read as the header, and holds a number itself; add a row of headers "
+                f"above it, or set `header_row = {line}` if it belongs to a header"
             )
         return place, column
     if widest is None:

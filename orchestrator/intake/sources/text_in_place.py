@@ -122,7 +122,8 @@ def _of_other_width(block: TableBlock, lines: tuple[Ints, Ints, Ints], behind: I
     """
     starts, ends, fields = lines
     width = block.layout.width
-    places = np.flatnonzero((fields > 0) & ((fields < width) | ((fields > width) & (ends - behind > fields - width))))
+    is_longer = (fields > max(width, block.layout.most)) | ((fields > width) & (ends - behind > fields - width))
+    places = np.flatnonzero((fields > 0) & ((fields < width) | is_longer))
     if not len(places):
         return {}
     data = b"".join(block.data[starts[row] : ends[row]] + b"\n" for row in places.tolist())

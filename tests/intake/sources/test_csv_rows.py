@@ -184,6 +184,39 @@ def test_a_number_behind_the_last_column() -> None:
     assert (list(block.texts), dict(block.faults)) == (["", "+41798284651"], {})
 
 
+def test_two_numbers_that_a_delimiter_parts() -> None:
+    """Written by hand, without quotes: the row is longer than others, although what stands behind is empty."""
+    (block,) = blocks("name,phone,note\nAnn,+41798284651, 0446681800,\nBob,+41798284652,\nEve,+41798284653,x\n")
+    assert dict(block.faults) == {0: Reason.MOVED}
+    (block,) = blocks("name,phone,note\nAnn,+41798284651,0446681800,\nBob,+41798284652,12345678,\n")
+    assert dict(block.faults) == {}
+
+
+def test_a_line_that_looks_like_a_header() -> None:
+    """A line of a card names what it holds, and holds it: it is no header, whose number would be lost."""
+    card = b"BEGIN:VCARD\nTEL;TYPE=CELL:+41798284651\nTEL;TYPE=HOME:+41798284652\n"
+    assert not is_table(card, None)
+    with pytest.raises(UsageError, match=r"row 1 is read as the header, and holds a number itself.*`header_row = 1`"):
+        blocks("tel;+41798284651\ntel;+41798284652\n")
+    named = TableOptions("a.csv", header_row=1)
+    (block,) = read_csv(as_utf8(io.BytesIO(b"tel;no. 1234567\n+41798284652;x\n")), named, 1 << 18)
+    assert isinstance(block, TableBlock)
+    assert list(block.parsed().cells()) == [(2, "+41798284652")]
+
+
+def test_swallowed_lines() -> None:
+    """A field that is opened and closed where no field is takes no row with it, be it the last one, or a short one."""
+    for text in (
+        'phone;a;b\n+41798284651;"x;y\n+41798284652;"z;w\n',
+        'phone;a;\n"\t+41798284651;\n"\t+41798284652;x\n+41798284653;y;\n',
+        'phone;a;b\n+41798284651;x;"y\n+;y;2\n+41798284652;"z";w\n',
+    ):
+        said = " ".join(raw for _, raw in cells(text, "phone"))
+        assert [number for number in ("+41798284651", "+41798284652") if number not in said] == [], text
+    legit = 'name,phone,note\n"A\nB","Tel ""x"" +41798284651","c\nd"\n'
+    assert cells(legit) == [(2, 'Tel "x" +41798284651')]
+
+
 def test_a_table_of_one_column() -> None:
     """What parts the cells of other tables stands within the only one of this: several numbers in a cell."""
     found = cells('phone\n+41798284651, +41798284652\n+41798284653,\n,+41798284654\n"+41798284655",x\n')

@@ -63,3 +63,16 @@ def test_headers_of_tables() -> None:
     assert is_header(["Name", "Contact"], "contact")
     assert not is_header(["Name", "Contact"], None)
     assert not is_header(["Phone"], None)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Phone 2", "Phone 3 - Value", "Tel. 2", "Business Phone 2", "Primary Phone", "Phone (mobile)", "Puhelin",
+     "Telefonsz\u00e1m", "\u0422\u0435\u043b\u0435\u0444\u043e\u043d", "\u0647\u0627\u062a\u0641",
+     "\u624b\u673a\u53f7", "\uc804\ud654\ubc88\ud638"],
+)  # fmt: skip
+def test_counted_headers_and_those_of_other_scripts(header: str) -> None:
+    """What is called phone, and counted, is a column of numbers too: none of several is passed over in silence."""
+    assert every_column([header, f"{header} 23456"], None) == (0,)
+    with pytest.raises(ValueError, match="several columns may hold the numbers"):
+        find_columns(["Phone", header, "Name"], None)
