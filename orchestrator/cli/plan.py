@@ -87,6 +87,7 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "expected_s": max(report.expected_s.values(), default=0.0),
         "balances": dict(report.balances),
         "quote": report.quote,
+        "trial_rows": report.trial_rows,
         "cost": report.cost_usd,
         "max_cost": report.max_cost,
         "findings": list(report.findings),
@@ -109,6 +110,9 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
             f"{count(from_text)} accepted numbers stood inside other text or second in a cell: see that they are meant",
         ]
     lines += ["", f"{plural(plan['chunks'], 'chunk')}", *cost_lines(plan, width)]
+    if trial := plan.get("trial_rows", 0):
+        of = plural(trial, "number")
+        lines += [f"a trial of {of}, drawn from all of the list, is sent first; run --trial sends it alone"]
     if plan.get("nothing_left"):
         lines += ["nothing is left to send"]
     lines += [f"the balance of vendor {name} is {money(usd)}" for name, usd in plan.get("balances", {}).items()]

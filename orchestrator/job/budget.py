@@ -86,6 +86,7 @@ def planned_costs(
             (further or {}).get(name, ())
         )
         so_far = standing[name].money
+        is_unpriced = platform.price_per_10000 is None and not settings.is_sandbox  # that one costs nothing
         priced = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
         nano = sum(so_far.expected(platform.cost_nano(rows)) * tasks for rows, tasks in sizes.items())
         costs.append(
@@ -95,10 +96,10 @@ def planned_costs(
                 rows=sum(rows * tasks for rows, tasks in sizes.items()),
                 skipped=standing[name].tasks(State.SKIPPED),
                 reused=standing[name].reused,
-                cost_usd=None if platform.price_per_10000 is None else nano / NANO,
+                cost_usd=None if is_unpriced else nano / NANO,
                 billed=sum(platform.billed_rows(rows) * tasks for rows, tasks in sizes.items()),
                 price_per_10000=platform.price_per_10000,
-                priced_usd=None if platform.price_per_10000 is None else priced / NANO,
+                priced_usd=None if is_unpriced else priced / NANO,
             )
         )
     return tuple(costs)

@@ -62,6 +62,7 @@ class PlanReport:
     balances: Mapping[str, float] = field(default_factory=dict)
     expected_s: Mapping[str, float] = field(default_factory=dict)
     quote: str = ""
+    trial_rows: int = 0
 
     @property
     def nothing_left(self) -> bool:
@@ -97,6 +98,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                 await writer.close()
         counts = ledger.plan.counts()
         expected_s = {cost.platform: expected_time.expected_s(ledger, settings, cost) for cost in costs if cost.tasks}
+        trial_rows = 0 if ledger.runs.begun else ledger.plan.trial_rows()
         if out is not None:
             write_quote(ledger, settings, out)
         balances: dict[str, float] = {}
@@ -132,6 +134,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         balances=balances,
         expected_s=expected_s,
         quote="" if out is None else str(out),
+        trial_rows=trial_rows,
         left_out=left_out,
         saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )

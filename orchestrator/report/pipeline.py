@@ -99,6 +99,7 @@ def outputs(content: Mapping[str, Any], directory: Path | None) -> dict[str, str
         "exit-code": str(content["exit_code"]),
         "state": str(content.get("state", "stopped")),
         "after": str(content.get("after", "")),
+        "nothing-left": str(content["nothing_left"]).lower() if "nothing_left" in content else "",
         "again-after-s": "" if again_after_s is None else f"{again_after_s:.0f}",
         "master": "\n".join(master),
         "report": report,

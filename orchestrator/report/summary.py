@@ -229,6 +229,7 @@ class Summary(TypedDict):
     reused: NotRequired[ReusedByJob]
     held: list[str]
     findings: list[str]
+    nothing_left: bool
     master: list[MasterContent]
     enriched: NotRequired[list[EnrichedContent]]
     trial: NotRequired[TrialContent]
@@ -313,6 +314,7 @@ def build(
             for s in standings
         },
         "calling_codes": _calling_codes(master) if master else {},
+        "nothing_left": bool(standings) and not any(standing.unfinished for standing in standings),
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
         "findings": [
             *filter(None, (facts.warning,)),

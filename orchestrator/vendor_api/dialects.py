@@ -222,7 +222,8 @@ def read_balance(answer: HttpAnswer) -> float | None:
         return None
     content = _content(answer)
     balance = _number(content.get("balance"))
-    # A line of credit is as good as money: only what surely does not suffice may stop anything.
+    # A line of credit is as good as money: only what surely does not suffice may stop anything. So `daily_limit` and
+    # `used_today` are left alone: nobody says in what they are counted, and a day later they begin anew.
     return None if balance is None else balance + max(0.0, _number(content.get("credit")) or 0.0)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator import sandbox
+from orchestrator.cli.plan import as_content, as_text
 from orchestrator.errors import ExitCode
 from orchestrator.job.plan import plan_job
 from orchestrator.job.retry import retry_job
@@ -206,6 +207,23 @@ async def test_a_trial_that_says_nothing_keeps_the_rest(case: Case) -> None:
         assert outcome.exit_code is ExitCode.SOME_FAILED
         assert "trial" in outcome.summary
         assert len(scripted.submits) == 1
+
+
+@pytest.mark.usefixtures("vendor")
+async def test_a_plan_tells_of_the_trial(case: Case) -> None:
+    """How many numbers it has, until the job has begun."""
+    report = await plan_job(case.settings(), case.world())
+    assert "a trial of 5 numbers, drawn from all of the list, is sent first" in as_text(as_content(report))
+    assert await case.run(TRIAL) == 0
+    assert (await plan_job(case.settings(), case.world())).trial_rows == 0
+
+
+async def test_the_embedded_vendor_costs_nothing_without_a_price(case: Case) -> None:
+    """What is planned there is not unknown; and a run with nothing left says so."""
+    case.overrides = ["platforms.telegram.min_rows=1"]
+    assert (await plan_job(case.settings(), case.world())).cost_usd == pytest.approx(0.001)
+    outcome = await case.outcome()
+    assert (outcome.exit_code, outcome.summary["nothing_left"]) == (0, True)
 
 
 def test_the_interval_holds_the_truth() -> None:

@@ -145,8 +145,9 @@ def test_outputs_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     out = tmp_path / "out"
     files = [{"path": name, "sha256": "", "rows": 1} for name in ("master.csv", "master.xlsx")]
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(out)}
-    pipeline.tell(summary(exit_code=75, again_after_s=300.0, master=files), tmp_path, environ)
+    pipeline.tell(summary(exit_code=75, again_after_s=300.0, master=files, nothing_left=False), tmp_path, environ)
     wanted = {"exit-code": "75", "state": "finished", "after": "3.157", "again-after-s": "300", "report": ""}
+    wanted["nothing-left"] = "false"
     wanted["master"] = f"{tmp_path / 'master.csv'}\n{tmp_path / 'master.xlsx'}"
     assert read_outputs(out.read_text()) == wanted
     (tmp_path / "report.html").touch()
@@ -160,7 +161,8 @@ def test_a_refusal_has_outputs_too(tmp_path: Path) -> None:
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(out), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
     pipeline.tell({"exit_code": 2, "reason": "no such file"}, None, environ)
     assert read_outputs(out.read_text()) == {
-        "exit-code": "2", "state": "stopped", "after": "", "again-after-s": "", "master": "", "report": "",
+        "exit-code": "2", "state": "stopped", "after": "", "again-after-s": "", "nothing-left": "", "master": "",
+        "report": "",
     }  # fmt: skip
     assert "no such file" in (tmp_path / "summary").read_text()
 
@@ -169,7 +171,7 @@ def test_a_dotenv_report(tmp_path: Path) -> None:
     """GitLab gets the same as variables, one a line, in the file that the job names."""
     files = [{"path": name, "sha256": "", "rows": 1} for name in ("master.csv", "master.xlsx")]
     pipeline.tell(
-        summary(exit_code=75, again_after_s=0.0, master=files),
+        summary(exit_code=75, again_after_s=0.0, master=files, nothing_left=True),
         Path("runs"),
         {"GITLAB_CI": "true", "ORCHESTRATOR_DOTENV": str(tmp_path / "out.env")},
     )
@@ -177,6 +179,7 @@ def test_a_dotenv_report(tmp_path: Path) -> None:
         "ORCHESTRATOR_EXIT_CODE=75",
         "ORCHESTRATOR_STATE=finished",
         "ORCHESTRATOR_AFTER=3.157",
+        "ORCHESTRATOR_NOTHING_LEFT=true",
         "ORCHESTRATOR_AGAIN_AFTER_S=0",
         "ORCHESTRATOR_MASTER=runs/master.csv runs/master.xlsx",
         "ORCHESTRATOR_REPORT=",

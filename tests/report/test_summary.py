@@ -140,6 +140,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         "calling_codes": {"+41 CH": {"yes": 3, "no": 3, "unanswered": 1}},
         "held": [],
         "findings": ["dear"],
+        "nothing_left": True,
         "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
     }
 
