@@ -119,4 +119,6 @@ def _out_of_reach(ledger: Ledger, settings: Settings) -> Iterator[str]:
             yield f"{sent:,} uploaded files and their results at the vendor, for {name}: ask it to remove them"
     if any(standing.tasks(State.DONE) for standing in ledger.platforms.standing().values()):
         yield "copies of the master that were made, and caches and artifacts of the CI system"
+    if settings.ledger.url:
+        yield "hashes of files in the log and the backups of the ledger's database"
     yield f"blocks that the disk has not overwritten yet, and backups of {settings.job.directory}"

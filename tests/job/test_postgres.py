@@ -10,9 +10,13 @@ import pytest
 
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.job.access import opened_to_read
+from orchestrator.job.purge import purge_job
 from orchestrator.job.run import _Run
+from orchestrator.job.status import job_status
+from orchestrator.job.verify import verify_job
 from orchestrator.jobdir.layout import ledger_mark, ledger_path
 from orchestrator.ledger.postgres import PostgreSQL
+from orchestrator.tasks import State
 from tests.job.conftest import Case
 from tests.ledgers import new_job
 from tests.postgres import Server
@@ -139,3 +143,22 @@ async def test_where_a_password_comes_from(
     kept = [path.read_bytes() for path in elsewhere.directory.rglob("*") if path.is_file()]
     assert not any(b"s3cret" in content for content in kept)
     assert "s3cret" not in "".join((*capfd.readouterr(), elsewhere.said))
+
+
+async def test_what_reads_and_what_purges(elsewhere: Case) -> None:
+    """Status and verify read it where it is; purge blanks its hashes there, and the closed job stays closed."""
+    assert await elsewhere.run() == 0
+    settings = elsewhere.settings()
+    assert job_status(settings).standings[0].tasks(State.DONE) == 4
+    assert (await verify_job(settings, elsewhere.world())).findings == ()
+    with opened_to_read(settings) as ledger:
+        hashes = [chunk.sha256 for chunk in ledger.plan.chunks()]
+    report = await purge_job(settings, elsewhere.world(), yes=True)
+    assert "hashes of files in the log and the backups of the ledger's database" in report.out_of_reach
+    with opened_to_read(settings) as ledger:
+        assert not {*hashes} & {chunk.sha256 for chunk in ledger.plan.chunks()}
+    with pytest.raises(UsageError, match=r"was purged, .* begin a new one with another \[job\] name and directory$"):
+        await elsewhere.run()
+    elsewhere.overrides[1] = elsewhere.overrides[1].replace("job-", "again-")
+    elsewhere.overrides.append('job.directory="again"')
+    assert await elsewhere.run() == 0
