@@ -95,8 +95,8 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for reader in ("results.keeping", "dispatch.result_versions", "dispatch.fetching"):
         monkeypatch.setattr(f"orchestrator.{reader}.check_result", reading)
-    for command in ("run", "retry"):
-        monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)
+    for module in ("engine", "retry"):
+        monkeypatch.setattr(f"orchestrator.job.{module}.Workers", InThreads)
     monkeypatch.setattr(VERSION, "1")
 
 
@@ -139,8 +139,8 @@ async def test_a_retry_is_taken_back_when_its_numbers_may_come_for_free(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that is fetched again, and has grown, answers numbers of a retry that was planned before it was sent."""
-    for command in ("run", "retry", "resolve"):
-        monkeypatch.setattr(f"orchestrator.job.{command}.Workers", InThreads)
+    for module in ("engine", "retry", "resolve"):
+        monkeypatch.setattr(f"orchestrator.job.{module}.Workers", InThreads)
     case.numbers(6)
 
     async def on_status(made: Made) -> Answer:
