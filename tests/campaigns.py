@@ -92,6 +92,13 @@ CAMPAIGNS = (
         "in every run of CI",
     ),
     Campaign(
+        "engines",
+        "pieces on a real Dask cluster, of which workers and scheduler are killed and frozen in the middle",
+        ("pytest tests/engines",),
+        "3 min",
+        "in every run of CI",
+    ),
+    Campaign(
         "pipelines",
         "the pipelines that init writes, played with their real shell: interrupted, killed, an older directory, none",
         ("tests.pipelines --numbers 50000",),

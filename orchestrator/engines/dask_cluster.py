@@ -38,6 +38,7 @@ from orchestrator.logger import log
 _was_there = "distributed" in sys.modules
 
 from distributed import Client, KilledWorker, Worker, WorkerPlugin, get_worker  # noqa: E402
+from distributed.client import FutureCancelledError  # noqa: E402
 from distributed.versions import VersionMismatchWarning  # noqa: E402
 
 if not _was_there:  # its own way to standard error, which takes no heed of a terminal's bars
@@ -244,12 +245,10 @@ class DaskCluster:
             future.release()  # what is not done yet is ended there, see `PieceKeeper.transition`
 
     def _answer(self, name: str, result: asyncio.Future[Parcel]) -> bytes:
-        if result.cancelled():  # Dask says so of what was at a scheduler that is gone
-            self._raise_if_lost()
-            raise EngineError(f"the Dask scheduler at {self.address} is gone; {_START_AGAIN}")
         try:
             answered = pickle.loads(result.result().content)  # noqa: S301 - from our own workers
-        except asyncio.CancelledError:
+        except (FutureCancelledError, asyncio.CancelledError):  # so Dask calls what was at a scheduler that is gone
+            self._raise_if_lost()
             raise EngineError(f"the Dask scheduler at {self.address} is gone; {_START_AGAIN}") from None
         except KilledWorker as error:
             raise StorageError(
