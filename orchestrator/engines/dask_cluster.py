@@ -247,7 +247,7 @@ class DaskCluster:
     def _answer(self, name: str, result: asyncio.Future[Parcel]) -> bytes:
         try:
             answered = pickle.loads(result.result().content)  # noqa: S301 - from our own workers
-        except (FutureCancelledError, asyncio.CancelledError):  # so Dask calls what was at a scheduler that is gone
+        except (FutureCancelledError, asyncio.CancelledError, OSError):  # what was at a scheduler that is gone
             self._raise_if_lost()
             raise EngineError(f"the Dask scheduler at {self.address} is gone; {_START_AGAIN}") from None
         except KilledWorker as error:

@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import patch
 
 from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import Caution
@@ -40,6 +41,7 @@ from orchestrator.results.check import ResultReport
 from orchestrator.settings import BackoffSettings, PlatformSettings, PollingSettings, Style, VendorSettings
 from orchestrator.tasks import State
 from orchestrator.vendor_api.meanings import Accepted, SubmitAnswer, TaskReport
+from tests.simulation import loop
 from tests.simulation.loop import VirtualLoop
 
 if TYPE_CHECKING:
@@ -222,10 +224,10 @@ def plan(directory: Path, chunks: int) -> None:
         ledger.change(lambda ledger: ledger.plan.replace(plan=made))
 
 
-async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
-    """Do the whole job; return how long it took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+async def dispatch(directory: Path, vendor: ModelVendor, seed: int, *, finished: bool = True) -> float:
+    """Do the whole job; return how long it took. Unless it need not be `finished`, every task is done then."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
     vendor_run = VendorRun(
         "main", cast("VendorClient", vendor), Pace(VENDOR.requests_per_second, now=began), Health(BACKOFF)
     )
@@ -248,15 +250,15 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int) -> float:
             polling=PollingSettings(),
             backoff=BACKOFF,
             max_cost_nano=None,
-            clock=loop.time,
+            clock=clock,
             random=random.Random(seed),  # noqa: S311 - jitter is no secret
             stopping=asyncio.Event(),
             seal=Seal((), 0),
         )
         await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()
-        took_s = loop.time() - began
+        took_s = clock() - began
         await writer.close()
-        for name, standing in ledger.platforms.standing().items():
+        for name, standing in ledger.platforms.standing().items() if finished else ():
             assert standing.tasks(State.DONE) == standing.submits == len(ledger.tasks.select(State.DONE, platform=name))
     return took_s
 
@@ -293,7 +295,8 @@ def play(shape: str, seed: int, chunks: int) -> Outcome:
     """Dispatch a job of `chunks` chunks in virtual time."""
     max_in_flight = settings(PLATFORMS[0]).max_in_flight
     vendor = ModelVendor(shape, seed, max_in_flight)
-    with tempfile.TemporaryDirectory() as name:
+    # There is no socket here that a moment's wait could bring something on.
+    with tempfile.TemporaryDirectory() as name, patch.object(loop, "SETTLE", 0):
         plan(Path(name), chunks)
         with asyncio.Runner(loop_factory=lambda: VirtualLoop(lambda: COMMIT_S)) as runner:
             took_s = runner.run(dispatch(Path(name), vendor, seed))
