@@ -1200,6 +1200,9 @@ TRIED: dict[str, str] = {
     " --quote {}": "tests/job/test_quote.py::test_a_run_that_was_interrupted_goes_on_with_its_quote",
     "set trial_rows, or run without --trial": "tests/job/test_trial.py::test_a_job_without_a_trial_has_none_to_send",
     "goes on without --trial": "tests/job/test_trial.py::test_a_job_that_has_begun_without_a_trial",
+    "run --trial sends it alone": "tests/job/test_trial.py::test_a_plan_tells_of_the_trial",
+    "results in a row came to nothing": "tests/job/test_alarms.py::test_one_word_can_be_what_is_right",
+    "more, see orchestrator status": ("tests/job/test_alarms.py::test_a_vendor_that_is_blocked_is_noticed_and_stopped"),
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),
