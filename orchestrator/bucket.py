@@ -189,7 +189,11 @@ class Bucket:
     def _blocks(self, name: str) -> Iterator[bytes]:
         """Yield an object's content; a block that was cut off is asked for again, and not all that came before it."""
         with self._errors(name):
-            meta = self._calls.head(self._store, name)
+            try:
+                meta = self._calls.head(self._store, name)
+            except FileNotFoundError:
+                # That answer has no words: only this one tells a bucket that is not there from an object that is not.
+                meta = self._calls.get(self._store, name).meta
         size, place = int(meta["size"]), 0
         while place < size:
             with self._errors(name):
