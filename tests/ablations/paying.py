@@ -148,9 +148,9 @@ PAYING: Final = (
     ),
     Ablation(
         "a commit whose answer was lost is looked up",
-        "PostgreSQL._send",
-        "if not happened:",
-        "if True:",
+        "settle",
+        "lease._replace(epoch=raised[0][0], position=position), position == after",
+        "lease._replace(epoch=raised[0][0]), False",
         "ledger/test_postgres.py::test_a_commit_whose_answer_was_lost_is_looked_up",
         "What has happened is sent again, and the run that did it takes itself for replaced.",
     ),
