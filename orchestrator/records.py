@@ -160,15 +160,34 @@ class Reused:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A platform is asked only for numbers that have the verdict `word` on the platform `other`.
+
+    `followed` is the last event of that one that was seen when numbers were last picked, -1 before; `too_few` are those
+    that fitted then, and were too few for a file. `generations` are those that were planned so.
+    """
+
+    other: str
+    word: str
+    followed: int = -1
+    too_few: int = 0
+    generations: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.other} == {self.word}"
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """A platform that is not asked for all of some chunks: what was taken for them, and `chunks` with the rest.
 
-    Its tasks for the chunks themselves are skipped.
+    Its tasks for the chunks themselves are skipped. With a `condition` the rest is picked once that can be told.
     """
 
     platform: PlannedPlatform
     reused: Iterable[Reused]
-    chunks: tuple[Chunk, ...]
+    chunks: tuple[Chunk, ...] = ()
+    condition: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,8 @@ class VendorSettings:
 class PlatformSettings:
     """What is asked about a number. `path` begins with a slash; `price_per_10000` is in USD, None when unknown.
 
-    Without `result_columns` it gives no verdict, only `extra_columns`.
+    Without `result_columns` it gives no verdict, only `extra_columns`. With `only_if`, such as "whatsapp == yes", it is
+    asked for numbers with that verdict alone.
     """
 
     vendor: str
@@ -158,9 +159,18 @@ class PlatformSettings:
     billing_block: Annotated[int, Ge(1)] = 1
     result_columns: tuple[str, ...]
     extra_columns: tuple[str, ...] = ()
+    only_if: str = ""
     when_too_small: WhenTooSmall = WhenTooSmall.STOP
     canary: bool = True
     one_word: bool = False
+
+    @property
+    def condition(self) -> tuple[str, str] | None:
+        """The platform whose verdict decides on who is asked for here, and that verdict; None for all numbers."""
+        if not self.only_if:
+            return None
+        other, _, word = self.only_if.partition("==")
+        return other.strip(), word.strip()
 
     @property
     def answer_columns(self) -> tuple[str, ...]:

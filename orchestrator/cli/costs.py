@@ -40,6 +40,30 @@ def _reused(platforms: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}: {count(again)} more, the oldest, are asked again, as it takes no file that is shorter"
 
 
+def _conditions(platforms: Mapping[str, Any]) -> Iterator[str]:
+    for name, costs in platforms.items():
+        if (its := costs.get("only_if")) is None:
+            continue
+        other, _, word = its["only_if"].partition(" == ")
+        most = f"{count(its['at_most'])}, {money(its['at_most_usd'])}"
+        yield f"{name}: asked only for numbers with {its['only_if']}: up to {most}"
+        if (share := its["share"]) is None:
+            yield f"{name}: how many that are, and what it saves, a trial of {other} tells"
+            continue
+        saved = (
+            "" if its["saved_usd"] is None else f": {money(its['expected_usd'])}, which saves {money(its['saved_usd'])}"
+        )
+        shares = f"{share['share']:.0%} of those asked so far ({share['low']:.0%} to {share['high']:.0%})"
+        yield f"{name}: {other} says {word} of {shares}{saved}"
+        if (below := its["cheaper_below"]) is not None:
+            yield (
+                f"{name}: no other order is cheaper"
+                if not below
+                else f"{name}: asking it first, and {other} only if {name} == {word}, is cheaper where fewer than "
+                f"{below:.0%} of all numbers have that"
+            )
+
+
 def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     """Show what `costs_content` has as a table, above the sum and the limit."""
     rows = [
@@ -56,6 +80,6 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
         for name, costs in plan["platforms"].items()
     ]
     header = ("platform", "tasks", "numbers", "billed", "skipped", "per 10,000", "cost", "takes")
-    body = [*without_zeros(header, rows, width), *_reused(plan["platforms"])]
+    body = [*without_zeros(header, rows, width), *_reused(plan["platforms"]), *_conditions(plan["platforms"])]
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
     return [*body, f"planned cost {money(plan['cost'])}, {limit}"]

@@ -81,7 +81,9 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "chunks": report.chunks,
         "nothing_left": report.nothing_left,
         "platforms": {
-            name: costs | ({"expected_s": report.expected_s[name]} if name in report.expected_s else {})
+            name: costs
+            | ({"expected_s": report.expected_s[name]} if name in report.expected_s else {})
+            | ({"only_if": report.savings[name].content()} if name in report.savings else {})
             for name, costs in costs_content(report.platforms).items()
         },
         "expected_s": max(report.expected_s.values(), default=0.0),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.jobdir.layout import list_name
-from orchestrator.jobdir.verdict_words import CHECKED_AT
+from orchestrator.jobdir.verdict_words import CHECKED_AT, OWN_WORDS
 from orchestrator.settings import (
     BackoffSettings,
     EngineKind,
@@ -92,6 +92,29 @@ def check_platforms(draft: Draft, platforms: dict[str, PlatformSettings], vendor
         if one == other:
             text = f"asks the same as [{dotted(('platforms', first))}], so every number would be paid for twice"
             draft.say(("platforms", second), text)
+
+
+def check_conditions(draft: Draft, platforms: dict[str, PlatformSettings]) -> None:
+    """Check that `only_if` names a verdict of another platform, and that no platform waits for itself."""
+    conditions = {name: its.condition for name, its in platforms.items() if its.condition is not None}
+    told: set[str] = set()
+    for name, (other, word) in conditions.items():
+        place = ("platforms", name, "only_if")
+        if other not in draft.names("platforms"):
+            others = [its for its in draft.names("platforms") if its != name]
+            known = listed(others, "or") if others else "the name of another platform"
+            draft.say(place, f"expected {known} in front of ==, found {shown(other)}{did_you_mean(other, others)}")
+        elif other in platforms and not platforms[other].result_columns:
+            draft.say(place, f"expected a platform with a verdict, and {shown(other)} has none (its result_columns)")
+        elif word in OWN_WORDS:
+            draft.say(place, f"expected a verdict of the vendor such as yes behind ==, found {shown(word)}")
+        chain = [name]
+        while (then := conditions.get(chain[-1])) and then[0] not in chain:
+            chain.append(then[0])
+        if then and then[0] == name and told.isdisjoint(chain):  # a circle is one mistake, wherever one begins
+            told |= {*chain}
+            waits = " waits for ".join([*chain, name])
+            draft.say(place, f"goes in a circle ({waits}), so none of them is ever asked; leave one of them out")
 
 
 def check_sizes(draft: Draft, job: JobSettings, platforms: dict[str, PlatformSettings]) -> None:

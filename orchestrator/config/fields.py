@@ -276,6 +276,7 @@ def fault_hint(value: object) -> str:
 
 
 _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
+_CONDITION = r" *[a-z0-9][a-z0-9_-]{0,31} *== *[a-z0-9](?:[a-z0-9 /:_-]{0,30}[a-z0-9])? *"
 _PAUSE = Rule(f"a number > 0, up to {_MAX_WAIT_S:,}", _is_a_wait, schema={"maximum": _MAX_WAIT_S})
 _RATE = Rule(f"a number ≥ {_MIN_RATE:g}, or inf", lambda rate: rate >= _MIN_RATE, schema={"minimum": _MIN_RATE})
 _FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
@@ -355,6 +356,11 @@ RULES: dict[tuple[type, str], Rule] = {
         "a column's name, with a letter or a digit in it",
         lambda text: any(map(str.isalnum, text)) and is_header(text),
         schema={"pattern": r"[^\W_]"},
+    ),
+    (PlatformSettings, "only_if"): Rule(
+        'a platform and its verdict, such as "whatsapp == yes"',
+        lambda text: text == "" or looks_like(_CONDITION)(text),
+        schema=whole(rf"|{_CONDITION}"),
     ),
     (ReuseSettings, "jobs"): Rule(
         "a job's directory or a glob",

@@ -66,6 +66,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     sandbox = TableReader(draft, ("sandbox",), SandboxSettings, defaults.sandbox_table(draft)).read()
     checks.check_vendors(draft, vendors)
     checks.check_platforms(draft, platforms, vendors)
+    checks.check_conditions(draft, platforms)
     if job:
         checks.check_sizes(draft, job, platforms)
     if polling:

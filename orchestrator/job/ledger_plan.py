@@ -273,13 +273,18 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
 
     ledger.plan.check_chunks()
     compare("job", ledger.plan.reading(), _reading(settings))
+    conditions = ledger.plan.conditions()
     for name, known in ledger.platforms.fixed().items():
         if name in settings.platforms:
             now = planned_platform(settings, name).fixed
-            if known_call(known) == known_call(now):
+            was, condition = conditions.get(name), settings.platforms[name].condition
+            before = None if was is None else (was.other, was.word)
+            if known_call(known) == known_call(now) and before == condition:
                 continue
             if ledger.platforms.has_history(name):
                 compare(f"platforms.{name}", known, now)
+                then = "" if was is None else str(was)
+                compare(f"platforms.{name}", {"only_if": then}, {"only_if": settings.platforms[name].only_if})
             ledger.platforms.forget(name)
 
 

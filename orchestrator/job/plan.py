@@ -19,6 +19,7 @@ from orchestrator.job.engine import workers_of
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
+from orchestrator.job.saving import savings
 from orchestrator.job.url_inputs import inputs_here
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.job.saving import Saving
     from orchestrator.job.world import World
     from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
@@ -46,7 +48,8 @@ class PlanReport:
     `advice` are sentences about rejected lines and the settings that would help; a begun job gets none. `left_out`
     counts the numbers that `exclude` and `line_types` leave out, and `saved_usd` is what they would cost at most, None
     where that is not known. `balances` are in USD, by vendor, where one tells its own, and `expected_s` is how long the
-    platforms will take. `quote` is where the quote was written, "" if it was not wanted.
+    platforms will take; `savings` are those of `only_if`. `quote` is where the quote was written, "" if it was not
+    wanted.
     """
 
     counts: ListCounts
@@ -61,13 +64,14 @@ class PlanReport:
     saved_usd: float | None = None
     balances: Mapping[str, float] = field(default_factory=dict)
     expected_s: Mapping[str, float] = field(default_factory=dict)
+    savings: Mapping[str, Saving] = field(default_factory=dict)
     quote: str = ""
     trial_rows: int = 0
 
     @property
     def nothing_left(self) -> bool:
         """Whether a run would send nothing."""
-        return not any(cost.tasks for cost in self.platforms)
+        return not any(cost.tasks for cost in self.platforms) and not any(its.at_most for its in self.savings.values())
 
 
 async def plan_job(settings: Settings, world: World, *, out: Path | None = None) -> PlanReport:
@@ -99,6 +103,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         counts = ledger.plan.counts()
         expected_s = {cost.platform: expected_time.expected_s(ledger, settings, cost) for cost in costs if cost.tasks}
         trial_rows = 0 if ledger.runs.begun else ledger.plan.trial_rows()
+        saved = savings(ledger, settings)
         if out is not None:
             write_quote(ledger, settings, out)
         balances: dict[str, float] = {}
@@ -133,6 +138,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         advice=helps,
         balances=balances,
         expected_s=expected_s,
+        savings=saved,
         quote="" if out is None else str(out),
         trial_rows=trial_rows,
         left_out=left_out,

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import UsageError
@@ -35,8 +36,18 @@ def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
     standings, again = ledger.platforms.standing(), ledger.platforms.paid_again_nano()
     fixed = ledger.platforms.fixed()
     platforms: dict[str, Any] = {}
+    conditions = ledger.plan.conditions()
     for name, platform in settings.platforms.items():
-        sizes = ledger.tasks.sizes(name)
+        sizes = Counter(ledger.tasks.sizes(name))
+        at_most = {}
+        if (condition := conditions.get(name)) is not None:
+            # For which numbers it is asked shows while the job runs: what is quoted is the most that this can be.
+            sizes -= Counter(ledger.tasks.sizes(name, generations=condition.generations))
+            reused = standings[name].reused
+            left = ledger.plan.counts().accepted - reused.numbers - reused.asked_again
+            full, rest = divmod(left, settings.job.chunk_size)
+            sizes += Counter({settings.job.chunk_size: full}) + Counter({rest: 1} if rest else {})
+            at_most = {"only_if": str(condition)}
         price = platform.price_per_10000
         nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items()) + again.get(name, 0)
         platforms[name] = {
@@ -48,6 +59,7 @@ def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
             "price_per_10000": price,
             "billing_block": platform.billing_block,
             "cost": None if price is None else nano / NANO,
+            **at_most,
         }
     costs = [its["cost"] for its in platforms.values()]
     return {
@@ -118,7 +130,10 @@ def _differences(said: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 def _list_digest(ledger: Ledger) -> str:
     """Return a keyed hash of all chunks: their numbers, their order, and for whom they are."""
     digest = hmac.new(ledger.plan.quote_key().encode(), b"list\n", hashlib.sha256)
+    picked = {(name, generation) for name, its in ledger.plan.conditions().items() for generation in its.generations}
     for chunk in ledger.plan.chunks():
+        if (chunk.only, chunk.generation) in picked:
+            continue
         digest.update(f"{chunk.chunk} {chunk.rows} {chunk.sha256} {chunk.only or ''}\n".encode())
     return digest.hexdigest()
 

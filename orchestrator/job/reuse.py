@@ -64,20 +64,20 @@ async def selections(
     `now` is in s since the epoch; a trial is drawn by `seed`. Further generations and chunks count from `next_chunk`.
     What was taken lies in files that are gone behind the block. Raises `UsageError` for a job that can't be read.
     """
-    said = []
-    if settings.reuse.jobs:
-        # The cells of those columns would be empty where a verdict is taken, and nobody could have them filled.
-        whole = [name for name in wanted if settings.platforms[name].extra_columns]
-        said += [f"{name}: nothing is reused, as verdicts are reused without extra_columns" for name in whole]
-        wanted = {name: chunks for name, chunks in wanted.items() if chunks and name not in whole}
-    earlier, told = _earlier_jobs(settings, wanted) if settings.reuse.jobs and wanted else ([], [])
+    conditions = {name: settings.platforms[name].condition for name in wanted}
+    wanted = {name: chunks for name, chunks in wanted.items() if chunks}
+    # The cells of those columns would be empty where a verdict is taken, and nobody could have them filled.
+    whole = [name for name in wanted if settings.platforms[name].extra_columns and settings.reuse.jobs]
+    said = [f"{name}: nothing is reused, as verdicts are reused without extra_columns" for name in whole]
+    known: dict[str, list[Known]] = {name: [] for name in wanted}
+    looked_up = [name for name in wanted if name not in whole]
+    earlier, told = _earlier_jobs(settings, looked_up) if settings.reuse.jobs and looked_up else ([], [])
     said += told
-    if not earlier:
+    if not earlier and not any(conditions[name] for name in wanted):
         yield Selections(said=tuple(said))
         return
     generation, first_chunk = next_chunk
     with folder_aside(settings.job.directory) as folder:
-        known: dict[str, list[Known]] = {name: [] for name in wanted}
         for number, job in enumerate(earlier):
             make_private_directory(own := folder / f"job{number}")
             answers = {theirs: settings.platforms[name].result_columns for name, theirs in job.names.items()}
@@ -91,7 +91,7 @@ async def selections(
                 known[name].append(Known(index, theirs))
         chosen = []
         for name, chunks in wanted.items():
-            if not known[name]:
+            if not known[name] and not conditions[name]:
                 continue
             platform = settings.platforms[name]
             trial_rows = chunks[0].rows if chunks[0].places is not None else 0
@@ -110,6 +110,7 @@ async def selections(
                     ),
                     first_chunk=first_chunk,
                     folder=own,
+                    has_condition=conditions[name] is not None,
                 ),
             )
             if selected is None:
@@ -118,13 +119,14 @@ async def selections(
                 replace(chunk, only=name, generation=generation + (not chunk.is_trial)) for chunk in selected.chunks
             )
             generation, first_chunk = generation + 2, first_chunk + len(planned)
-            chosen.append(Selection(planned_platform(settings, name), selected.reused, planned))
+            chosen.append(Selection(planned_platform(settings, name), selected.reused, planned, conditions[name]))
             taken = sum(sums.numbers for _, sums in selected.sums)
-            log.info("reused", platform=name, numbers=taken, left=sum(chunk.rows for chunk in planned))
+            if taken:
+                log.info("reused", platform=name, numbers=taken, left=sum(chunk.rows for chunk in planned))
         yield Selections(tuple(chosen), tuple(said))
 
 
-def _earlier_jobs(settings: Settings, wanted: Mapping[str, Sequence[Chunk]]) -> tuple[list[_Earlier], list[str]]:
+def _earlier_jobs(settings: Settings, wanted: Sequence[str]) -> tuple[list[_Earlier], list[str]]:
     """Return the earlier jobs that were asked the same, and what is to be said of the others."""
     calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
     earlier, said = [], []

@@ -31,6 +31,7 @@ from orchestrator.job.budget import NANO, objection, outlook, planned_costs, sho
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.engine import workers_of
 from orchestrator.job.enrich import enrich_inputs, enriched_files
+from orchestrator.job.following import follow, platforms_to_follow, too_few
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
 from orchestrator.job.pages import keep_page, renew_page
@@ -273,10 +274,16 @@ class _Run:
             versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock, self._files.bucket)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
-            for _ in range(2):  # the second time for what the repair of files has sent back to the vendor
+            repairs = 0
+            while repairs <= 1:  # the second time for what the repair of files has sent back to the vendor
+                await self._follow(versions, workers)
                 end = await self._dispatch(workers, teller)
                 if end.code not in MASTER_CODES:
                     return end
+                waiting = await writer.do(partial(platforms_to_follow, settings=settings))
+                if waiting and not self._options.trial:
+                    continue
+                repairs += 1
                 if not await self._unless_stopped(repair(versions, settings)):
                     log.info("writing_master")
                     await self._unless_stopped(self._files.bring_below(writer, *behind_a_master(settings)))
@@ -290,6 +297,15 @@ class _Run:
                     await self._unless_stopped(self._files.put_new(writer, ""))
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
+
+    async def _follow(self, versions: ResultVersions, workers: Workers) -> None:
+        """Plan what platforms are asked for by what others have said, once these have come to rest."""
+        settings = self._settings
+        if self._options.trial or not await self._writer.do(lambda ledger: platforms_to_follow(ledger, settings)):
+            return
+        # Verdicts that are lost are no reason to leave out numbers: what comes back is looked at behind the dispatch.
+        if not await self._unless_stopped(repair(versions, settings)):
+            await self._unless_stopped(follow(self._writer, settings, workers))
 
     async def _dispatch(self, workers: Workers, teller: ProgressTeller) -> Ending:
         """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
@@ -499,6 +515,7 @@ class _Run:
             needed_usd=end.needed_usd if end else None,
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
             warning=dearer,
+            too_few=too_few(ledger, self._settings),
         )
         findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
         content = summary.build(

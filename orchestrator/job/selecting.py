@@ -7,6 +7,7 @@ when it is known how many are left, these are cut. So memory is that of a chunk,
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from orchestrator.jobdir.verdict_words import CHECKED_AT
 from orchestrator.records import Reused, ReusedSums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -47,7 +48,8 @@ class Choice:
     """What there is to choose from: `chunks` of the job in `directory`, and what is `known` of their numbers.
 
     A yes that was checked before `yes_since` counts no more, nor a no before `no_since` (s since the epoch). What is
-    left is cut by `limits`, into chunks that count from `first_chunk` on; `folder` is taken for files.
+    left is cut by `limits`, into chunks that count from `first_chunk` on, unless the platform `has_condition`; `folder`
+    is taken for files.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class Choice:
     limits: ChunkLimits
     first_chunk: int
     folder: Path
+    has_condition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,9 @@ def select_numbers(choice: Choice) -> Chosen | None:
         left += int((~is_known).sum())
         known += int(is_known.sum())
         oldest.look(numbers[is_known], cells.moments[is_known])
+    if choice.has_condition:  # for which of the others it is asked is told later
+        sums = [(chunk.chunk, _sums(choice, chunk, np.empty(0, np.int64))) for chunk in choice.chunks]
+        return Chosen((), tuple(sums), choice.folder)
     if not known:
         return None
     again = oldest.first(min_rows - left) if 0 < left < min_rows <= left + known else np.empty(0, np.int64)
@@ -177,61 +183,70 @@ def _sums(choice: Choice, chunk: Chunk, again: Numbers) -> ReusedSums:
     )
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """Numbers to ask for, with their rows of the list."""
+
     numbers: Numbers
     rows: Numbers
 
 
 def _write(choice: Choice, again: Numbers, left: int) -> Iterator[Chunk]:
     """Write the chunk files of what is left, in the list's order; a trial of it, which is drawn, comes first."""
-    if not left:
-        return
     limits = choice.limits
     size = limits.trial_rows
+    if not left:
+        return
     if not limits.min_rows <= size <= left - limits.min_rows:
         size = 0
     drawn = draw(left, size, limits.seed) if size else np.empty(0, np.int64)
-    number = choice.first_chunk
+
+    def parts(*, others: bool) -> Iterator[Part]:
+        return (_picked(part, at, drawn, others=others) for at, part in _counted(_left(choice, again)))
+
     if size:
-        parts = [_picked(part, at, drawn) for at, part in _counted(_left(choice, again))]
-        yield _cut(choice, parts, size, number, is_trial=True)
-        number += 1
-    sizes = chunk_sizes(left - size, limits)
-    parts, ready = [], 0
-    for at, part in _counted(_left(choice, again)):
-        parts.append(_picked(part, at, drawn, others=True))
-        ready += len(parts[-1].rows)
+        whole = ChunkLimits(size, size, size)
+        for chunk in cut_parts(choice.directory, partial(parts, others=False), size, whole, choice.first_chunk):
+            yield replace(chunk, is_trial=True)
+    first_chunk = choice.first_chunk + (size > 0)
+    yield from cut_parts(choice.directory, partial(parts, others=True), left - size, limits, first_chunk)
+
+
+def cut_parts(
+    directory: Path, parts: Callable[[], Iterator[Part]], count: int, limits: ChunkLimits, first_chunk: int
+) -> Iterator[Chunk]:
+    """Write the chunk files of `count` numbers in all, a chunk at a time; raises as `write_retry`."""
+    sizes = chunk_sizes(count, limits)
+    waiting: list[Part] = []
+    ready, number = 0, first_chunk
+    for part in parts():
+        waiting.append(part)
+        ready += len(part.rows)
         while sizes and ready >= sizes[0]:
             size = sizes.pop(0)
-            yield _cut(choice, parts, size, number)
+            numbers, rows = _joined(waiting)
+            yield from write_retry(directory, numbers[:size], rows[:size], ChunkLimits(size, size, size), number)
+            waiting = [Part(numbers[size:], rows[size:])]
             number, ready = number + 1, ready - size
-            parts = [_Part(*(column[len(column) - ready :] for column in _joined(parts)))]
 
 
-def _cut(choice: Choice, parts: list[_Part], size: int, number: int, *, is_trial: bool = False) -> Chunk:
-    numbers, rows = (column[:size] for column in _joined(parts))
-    (chunk,) = write_retry(choice.directory, numbers, rows, ChunkLimits(size, size, size), number)
-    return replace(chunk, is_trial=is_trial)
+def _joined(parts: list[Part]) -> Part:
+    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _joined(parts: list[_Part]) -> _Part:
-    return _Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _counted(parts: Iterator[_Part]) -> Iterator[tuple[int, _Part]]:
+def _counted(parts: Iterator[Part]) -> Iterator[tuple[int, Part]]:
     at = 0
     for part in parts:
         yield at, part
         at += len(part.rows)
 
 
-def _picked(part: _Part, at: int, drawn: Numbers, *, others: bool = False) -> _Part:
+def _picked(part: Part, at: int, drawn: Numbers, *, others: bool) -> Part:
     """Return those of a part whose places, from `at` on, are drawn; or the others."""
     picked = np.isin(np.arange(at, at + len(part.rows)), drawn, assume_unique=True, invert=others)
-    return _Part(part.numbers[picked], part.rows[picked])
+    return Part(part.numbers[picked], part.rows[picked])
 
 
-def _left(choice: Choice, again: Numbers) -> Iterator[_Part]:
+def _left(choice: Choice, again: Numbers) -> Iterator[Part]:
     """Yield the numbers that are left to ask for, with their rows of the list, in its order."""
     list_rows = rows_of_chunks(choice.chunks)
     marked = (_marked(choice, chunk, again) for chunk in choice.chunks)
@@ -239,12 +254,12 @@ def _left(choice: Choice, again: Numbers) -> Iterator[_Part]:
         row = 0
         for values in list_rows.in_list_order(marked):
             wanted = np.flatnonzero(values & 1)
-            yield _Part(values[wanted] >> 1, wanted + row)
+            yield Part(values[wanted] >> 1, wanted + row)
             row += len(values)
         return
     for chunk, values in zip(choice.chunks, marked, strict=True):
         wanted = np.flatnonzero(values & 1)
-        yield _Part(values[wanted] >> 1, wanted + chunk.first_row)
+        yield Part(values[wanted] >> 1, wanted + chunk.first_row)
 
 
 def _marked(choice: Choice, chunk: Chunk, again: Numbers) -> Numbers:

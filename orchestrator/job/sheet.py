@@ -30,6 +30,7 @@ from orchestrator.jobdir.reused_cells import moment_text
 from orchestrator.jobdir.verdict_words import UNANSWERED
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
 from orchestrator.master.number_index import RUN_ROWS, build_index
+from orchestrator.master.resolved import Waiting
 from orchestrator.records import Money, ReusedSums
 from orchestrator.report.printed import money
 from orchestrator.settings import CsvStyle
@@ -101,7 +102,8 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     """Order the master, into the job's directory or `into` another; `UsageError` when a platform was never planned."""
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
-    pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) for name in platforms)
+    due = ledger.plan.due()
+    pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) or name in due for name in platforms)
     counts = ledger.plan.counts()
     directory = settings.job.directory if into is None else into
     last = ledger.runs.last()
@@ -130,6 +132,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
         lists=settings.output.lists,
         csv=settings.output.csv,
         checked=bool(settings.reuse.jobs),
+        waiting=waiting(ledger, platforms),
     )
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
 
@@ -157,6 +160,20 @@ def _costs(standings: Sequence[Standing], *, sandbox: bool) -> list[tuple[str, s
     if len(standings) > 1:
         rows += [(f"Cost of {standing.platform}", standing.money.spent) for standing in standings]
     return [(name, money(nano / NANO)) for name, nano in rows]
+
+
+def waiting(ledger: Ledger, platforms: Sequence[str]) -> tuple[Waiting, ...]:
+    """Return which of some platforms wait for others of them, each behind the one that it waits for."""
+    conditions, due = ledger.plan.conditions(), ledger.plan.due()
+
+    def depth(name: str) -> int:
+        return 0 if name not in conditions else 1 + depth(conditions[name].other)
+
+    return tuple(
+        Waiting(name, conditions[name].other, conditions[name].word, name in due)
+        for name in sorted(set(platforms) & conditions.keys(), key=depth)
+        if conditions[name].other in platforms
+    )
 
 
 async def build_master(order: MasterOrder, workers: Workers) -> MasterReport:
@@ -198,6 +215,8 @@ async def index_numbers(
     a verdict may have been read; one that was read of others is left out.
     """
     wanted = None if extras is None else extras.wanted
+    with place.open_to_read() as ledger:
+        waits = waiting(ledger, platforms)
     return await workers.run(
         build_index,
         folder,
@@ -207,6 +226,7 @@ async def index_numbers(
         partial(overlays, place, platforms, extras=wanted, checked=checked, answers=answers),
         RUN_ROWS,
         checked,
+        waits,
     )
 
 

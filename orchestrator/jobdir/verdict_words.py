@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 UNANSWERED: Final = "unanswered"
-OWN_WORDS: Final = (UNANSWERED, "failed", "held", "skipped", "pending")
+SKIPPED: Final = "skipped"
+OWN_WORDS: Final = (UNANSWERED, "failed", "held", SKIPPED, "pending")
 """Words that only this program may write into a cell."""
 _FIRST: Final = ("yes", "no")
 UNDETERMINED: Final = ("unknown", "n/a")
@@ -39,7 +40,7 @@ MEANINGS: Final = {
     "unanswered": "The task is done, but the vendor said nothing about this number. This is not a no.",
     "failed": "The task failed for good, so there is no verdict.",
     "held": "The task waits for a decision: orchestrator status --held lists what to decide.",
-    "skipped": "Not asked: the list is too short for this platform.",
+    "skipped": "Not asked: the list is too short for this platform, or the number is none of those of its only_if.",
     "pending": "Not finished yet: run again to go on.",
     OTHER_WORDS: "Rarer words of the vendor, taken together here; the rows have them as they came.",
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.ledger.run_table import of_job
 from orchestrator.records import (
     Chunk,
+    Condition,
     InputAccount,
     InputFile,
     ListCounts,
@@ -45,6 +46,12 @@ _ADD_SKIPPED = (
 )
 _ADD_REUSED = "INSERT INTO reused (platform, chunk, cells) VALUES (?, ?, ?)"
 _REUSED_CELLS = "SELECT cells FROM reused WHERE platform = ? AND chunk = ?"
+_CONDITIONS = "SELECT platform, other, word, followed, too_few, generations FROM conditions ORDER BY platform"
+_NOTE_CONDITION = (
+    "INSERT INTO conditions (platform, other, word) VALUES (?, ?, ?) ON CONFLICT (platform) DO UPDATE SET followed = -1"
+)
+_NOTE_FOLLOWED = "UPDATE conditions SET followed = ?, too_few = ?, generations = ? WHERE platform = ?"
+_LAST_EVENT = "SELECT seq FROM events WHERE platform = ? ORDER BY seq DESC LIMIT 1"
 _WITHOUT_TASK = (
     "SELECT chunk FROM chunks WHERE only_platform IS NULL "
     "AND chunk NOT IN (SELECT chunk FROM tasks WHERE platform = ?) ORDER BY chunk"
@@ -75,7 +82,7 @@ class PlanTables:
         """Put `plan` in the place of an earlier one; only a job that has not begun may do that."""
         if of_job(self._connection, "begun_at") is not None:
             raise IllegalTransitionError("a begun job keeps its plan")
-        for table in ("tasks", "chunks", "platforms", "tally", "money", "reused"):
+        for table in ("tasks", "chunks", "platforms", "tally", "money", "reused", "conditions"):
             self._connection.run(f"DELETE FROM {table}")
         self._connection.run(_NOTE_PLAN, (plan.name, json.dumps(plan.reading, sort_keys=True)))
         self.extend(plan.listed, plan.chunks, plan.platforms, plan.selections)
@@ -117,6 +124,15 @@ class PlanTables:
             sums += its.sums
         self._platforms.note_reused(platform.name, sums)
         self.add_retry(platform, selection.chunks)
+        if selection.condition is not None:
+            self._connection.run(_NOTE_CONDITION, (platform.name, *selection.condition))
+
+    def follow(self, platform: PlannedPlatform, chunks: Sequence[Chunk], *, too_few: int) -> None:
+        """Note for which numbers a platform with a condition is asked by what its other one has said so far."""
+        condition = self.conditions()[platform.name]
+        self.add_retry(platform, chunks)
+        generations = json.dumps([*condition.generations, *sorted({chunk.generation for chunk in chunks})])
+        self._connection.run(_NOTE_FOLLOWED, (self.last_event(condition.other), too_few, generations, platform.name))
 
     def add_platform(self, platform: PlannedPlatform) -> None:
         """Plan a task on the platform for every chunk that is for all platforms and has none there yet."""
@@ -191,6 +207,22 @@ class PlanTables:
         """Return what was taken from earlier jobs for a chunk, packed; None where nothing was looked for."""
         row = self._connection.row(_REUSED_CELLS, (platform, chunk))
         return None if row is None else bytes(row[0])
+
+    def conditions(self) -> dict[str, Condition]:
+        """Return the conditions of the platforms that have one."""
+        with self._connection.understood():
+            return {
+                platform: Condition(other, word, followed, too_few, tuple(json.loads(generations)))
+                for platform, other, word, followed, too_few, generations in self._connection.rows(_CONDITIONS)
+            }
+
+    def last_event(self, platform: str) -> int:
+        """Return the number of a platform's last event, 0 where there is none."""
+        return int(self._connection.value(_LAST_EVENT, (platform,)) or 0)
+
+    def due(self) -> frozenset[str]:
+        """Return the platforms with a condition of which more numbers may have come to fit since they were picked."""
+        return frozenset(name for name, its in self.conditions().items() if self.last_event(its.other) != its.followed)
 
     def trial_of(self, platform: str) -> int:
         """Return the chunk that is a platform's trial; 0 where it has none."""

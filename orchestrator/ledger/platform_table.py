@@ -31,6 +31,8 @@ NAMED: Final = (
     ("verdicts", "platform"),
     ("quarantine", "platform"),
     ("reused", "platform"),
+    ("conditions", "platform"),
+    ("conditions", "other"),
     ("events", "platform"),
 )
 """Where the names of platforms stand: table, column."""
@@ -117,7 +119,7 @@ class PlatformTable:
     def forget(self, platform: str) -> None:
         """Take a platform out of the plan of whose tasks none can be at the vendor."""
         columns = (
-            *(("tasks", "platform"), ("reused", "platform"), ("chunks", "only_platform")),
+            *(("tasks", "platform"), ("reused", "platform"), ("conditions", "platform"), ("chunks", "only_platform")),
             *((name, "platform") for name in _SUMMED),
             ("platforms", "name"),
         )

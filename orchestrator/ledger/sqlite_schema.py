@@ -105,6 +105,17 @@ CREATE TABLE reused (
 ) STRICT, WITHOUT ROWID;
 """
 
+_CONDITIONS = """
+CREATE TABLE conditions (
+    platform TEXT PRIMARY KEY,
+    other TEXT NOT NULL,
+    word TEXT NOT NULL,
+    followed INTEGER NOT NULL DEFAULT -1,
+    too_few INTEGER NOT NULL DEFAULT 0,
+    generations TEXT NOT NULL DEFAULT '[]'
+) STRICT, WITHOUT ROWID;
+"""
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -236,6 +247,7 @@ CREATE TABLE verdicts (
 {_QUARANTINE}
 {_OBJECTS}
 {_REUSED}
+{_CONDITIONS}
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at REAL NOT NULL,
@@ -269,6 +281,7 @@ WHERE platform = finished.p AND chunk = finished.c AND state = 'done';
 CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason <> '';
 {_QUARANTINE}
 {_REUSED}
+{_CONDITIONS}
 ALTER TABLE job DROP COLUMN sandbox;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';

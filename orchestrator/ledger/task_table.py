@@ -94,9 +94,19 @@ class TaskTable:
         last = MAX_CHUNK if last_chunk is None else last_chunk
         return {rows: tasks for rows, tasks in self._connection.rows(_SIZES, (platform, State.PLANNED, last))}  # noqa: C416 - dict() of Any
 
-    def sizes(self, platform: str) -> dict[int, int]:
-        """Return how many tasks there are that are not skipped, by their number of rows, whatever became of them."""
-        rows = self._connection.rows(_ALL_SIZES, (platform, State.SKIPPED))
+    def sizes(self, platform: str, *, generations: Sequence[int] | None = None) -> dict[int, int]:
+        """Return how many tasks there are that are not skipped, by their number of rows, whatever became of them.
+
+        With `generations` those of these alone.
+        """
+        if generations is None:
+            rows = self._connection.rows(_ALL_SIZES, (platform, State.SKIPPED))
+        else:
+            rows = self._connection.rows(
+                "SELECT tasks.rows, count(*) FROM tasks JOIN chunks USING (chunk) WHERE platform = ? AND state <> ? "
+                f"AND generation IN ({marks(generations)}) GROUP BY tasks.rows",
+                (platform, State.SKIPPED, *generations),
+            )
         return {rows: tasks for rows, tasks in rows}  # noqa: C416 - dict() of Any
 
     def durations(self, platform: str) -> tuple[int, int, float]:

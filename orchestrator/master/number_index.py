@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orchestrator.master.base_chunks import ResolvedChunk
-    from orchestrator.master.resolved import Chunks, Overlays
+    from orchestrator.master.resolved import Chunks, Overlays, Waiting
 
 RUN_ROWS: Final = 4_000_000
 """Numbers that are sorted at once: with their codes some 100 MB."""
@@ -65,7 +65,7 @@ class NumberIndex:
             return np.memmap(self.path(place), kind, mode="r", shape=(self.rows,))
 
 
-def build_index(
+def build_index(  # noqa: PLR0913, PLR0917 - what a piece is told
     folder: Path,
     platforms: Sequence[str],
     extras: Sequence[Mapping[str, CellKind]],
@@ -73,6 +73,7 @@ def build_index(
     overlays: Overlays = no_overlays,
     run_rows: int = RUN_ROWS,
     checked: bool = False,  # noqa: FBT001, FBT002 - a piece's arguments have no names
+    waiting: Sequence[Waiting] = (),
 ) -> NumberIndex:
     """Write the index of a job into `folder`: a piece; raises `StorageError` as `resolved` does.
 
@@ -82,7 +83,7 @@ def build_index(
     further = with_checked(extras, len(platforms)) if checked else (extras or [{}] * len(platforms))
     _, *columns = header(platforms, (), [tuple(its) for its in further])
     words: list[dict[str, int]] = [{} for _ in columns]
-    blocks = resolved(platforms, chunks(), overlays, tuple(map(len, extras)))
+    blocks = resolved(platforms, chunks(), overlays, tuple(map(len, extras)), waiting)
     runs = []
     for place, arrays in enumerate(_runs(blocks, words, run_rows)):
         order = np.argsort(arrays[0], kind="stable")

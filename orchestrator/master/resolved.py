@@ -18,7 +18,7 @@ from orchestrator.errors import StorageError
 from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.layout import chunk_path_beside
 from orchestrator.jobdir.row_files import read_rows
-from orchestrator.jobdir.verdict_words import OWN_WORDS
+from orchestrator.jobdir.verdict_words import OWN_WORDS, SKIPPED
 from orchestrator.master.base_chunks import (
     CodedColumn,
     ResolvedChunk,
@@ -54,6 +54,19 @@ class Overlay:
     checked: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A platform that is asked only for numbers with the verdict `word` on the platform `other`.
+
+    `is_due` is whether further numbers may have come to fit since they were picked.
+    """
+
+    platform: str
+    other: str
+    word: str
+    is_due: bool
+
+
 Chunks = Callable[[], Iterable["MasterChunk"]]
 Overlays = Callable[[], Iterable[Overlay]]
 """Called once for each platform and generation, and once more: must give the same, ordered by platform, generation
@@ -70,14 +83,15 @@ def resolved(
     chunks: Iterable[MasterChunk],
     overlays: Overlays = no_overlays,
     extras: Sequence[int] = (),
+    waiting: Sequence[Waiting] = (),
 ) -> Iterator[ResolvedChunk]:
     """Yield the list in order, a base chunk in one or more blocks of some 80,000 rows, every cell resolved.
 
     `extras` is how many further columns each platform has, none of them when it is left out; where chunks and overlays
-    say when they were `checked`, one more column has that. Overlays of platforms that
-    are not asked for are passed over. Memory is that of a chunk, and one overlay chunk for each platform and
-    generation. Raises `StorageError` when a file is missing, altered, or its rows or numbers are not
-    those of the list.
+    say when they were `checked`, one more column has that. Who is `waiting` stands behind whom it waits for. Overlays
+    of platforms that are not asked for are passed over. Memory is that of a chunk, and one overlay chunk for each
+    platform and generation. Raises `StorageError` when a file is missing, altered, or its rows or numbers are not those
+    of the list.
     """
     counts = extras or (0,) * len(platforms)
     # Per platform its generations in order; finding them costs one pass over the overlays.
@@ -89,8 +103,11 @@ def resolved(
     for block in _in_list_order(chunks, extras):
         further = block.extras or ((),) * len(platforms)
         patched = [_patched(block, *columns) for columns in zip(block.columns, further, lanes, strict=True)]
-        columns = tuple(column for column, *_ in patched)
-        yield ResolvedChunk(block.first_row, block.numbers, columns, tuple(tuple(its) for _, *its in patched))
+        columns = [column for column, *_ in patched]
+        for its in waiting:
+            place = platforms.index(its.platform)
+            columns[place] = _waited(its, columns[place], columns[platforms.index(its.other)])
+        yield ResolvedChunk(block.first_row, block.numbers, tuple(columns), tuple(tuple(its) for _, *its in patched))
     for lane in (lane for by_generation in lanes for lane in by_generation):
         lane.must_be_over()
 
@@ -205,6 +222,16 @@ def _patched(
         for column, new_cells, won in zip(columns, cells.columns, wins, strict=True):
             column.codes[rows] = np.where(won, column.recoded(new_cells), column.codes[rows])
     return [CodedColumn(tuple(one.words), one.codes.astype(code_type(len(one.words)))) for one in columns]
+
+
+def _waited(waiting: Waiting, asked: CodedColumn, said: CodedColumn) -> CodedColumn:
+    """Let cells that may still be asked for be as open as those that they wait for."""
+    outcomes = {"pending": "pending", "held": "held", **({waiting.word: "pending"} if waiting.is_due else {})}
+    column = _Patched(asked)
+    outcome = column.recoded(CodedColumn(tuple(outcomes.get(word, SKIPPED) for word in said.words), said.codes))
+    is_open = np.array([word == SKIPPED for word in column.words])[column.codes]
+    column.codes[is_open] = outcome[is_open]
+    return CodedColumn(tuple(column.words), column.codes.astype(code_type(len(column.words))))
 
 
 class _Patched:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from orchestrator.jobdir.extra_files import CellKind
     from orchestrator.master.reject_sheets import RejectSheet
-    from orchestrator.master.resolved import Chunks, Overlays
+    from orchestrator.master.resolved import Chunks, Overlays, Waiting
 
 PENDING: Final = "pending"
 
@@ -48,8 +48,8 @@ class MasterRequest:
     rows of that sheet, such as ("Numbers read", "10"). `columns` are the names of the columns that are kept from the
     inputs. `limits` are the workbook's. `rows` is how many numbers there are. `extras` are for each platform its extra
     columns and what they hold, nothing when nobody wants any. `checked` says that chunks and overlays tell when they
-    were, which is one more column of each platform. `rejects` are the sheets of what is not in the master,
-    and `lists` the verdicts of which bare lists are wanted.
+    were, which is one more column of each platform. `waiting` are the platforms whose cells hang on those of others.
+    `rejects` are the sheets of what is not in the master, and `lists` the verdicts of which bare lists are wanted.
     """
 
     directory: Path
@@ -63,6 +63,7 @@ class MasterRequest:
     rejects: tuple[RejectSheet, ...] = ()
     lists: tuple[str, ...] = ()
     checked: bool = False
+    waiting: tuple[Waiting, ...] = ()
     csv: CsvStyle = CsvStyle.PLAIN
     limits: BookLimits = BookLimits()  # noqa: RUF009 - frozen, so one for all is safe
 
@@ -126,7 +127,7 @@ def write_master(
         outputs = zip(files, request.formats, strict=True)
         sinks = [stack.enter_context(sink_of(file, output, layout)) for file, output in outputs]
         kept = KeptCells(chunks() if request.columns else (), len(request.columns))
-        blocks = resolved(request.platforms, chunks(), overlays, tuple(map(len, request.extras)))
+        blocks = resolved(request.platforms, chunks(), overlays, tuple(map(len, request.extras)), request.waiting)
         for block in gathered(blocks):
             tally.add(block)
             lists.write(block)

@@ -244,8 +244,9 @@ class RunFacts:
     what the next run is to have behind that; `token` says how far the ledger is. `needed_usd` is the max_cost that
     would do after exit code 5. `exit_code` is None while the run lasts; serial 0 and `started_at` None mean that there
     was no run yet. `planned_usd` is what the tasks that are still to be sent will cost, by platform, None without a
-    price; `warning` is what the money that is spent gives reason for. `needs_after` is false of a ledger in a database:
-    of that nobody has an older copy by mistake.
+    price; `warning` is what the money that is spent gives reason for; `too_few` are sentences
+    about numbers that fit `only_if` and no file can hold. `needs_after` is false of a ledger in a database: of that
+    nobody has an older copy by mistake.
     """
 
     job: str
@@ -265,6 +266,7 @@ class RunFacts:
     needed_usd: float | None = None
     planned_usd: Mapping[str, float | None] = field(default_factory=dict)
     warning: str = ""
+    too_few: tuple[str, ...] = ()
     needs_after: bool = True
 
 
@@ -318,6 +320,7 @@ def build(
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
         "findings": [
             *filter(None, (facts.warning,)),
+            *facts.too_few,
             *(f"{task.key}: {printable(mask_numbers(task.reason))}" for task in findings[:MAX_HELD_NAMES]),
         ],
         "master": master_files(master) if master else [],
