@@ -79,7 +79,7 @@ def test_commands() -> None:
 def test_configurations(example: str, tmp_path: Path) -> None:
     """Each configuration in it loads, on its own or behind the first one."""
     first = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[0]
-    text = example if "[job]" in tomllib.loads(example) or example == first else first + example
+    text = example if "job" in tomllib.loads(example) else first + example
     (tmp_path / "config.toml").write_text(text)
     assert load(tmp_path / "config.toml").platforms
 
