@@ -51,3 +51,5 @@ async def test_a_list_that_is_not_there_is_named(tmp_path: Path, store: Store, e
     settings = settings_of(case, store, f"{store.url}/{entry}")
     with pytest.raises(UsageError, match="no object has such a name"):
         await run_job(settings, RunOptions(), case.world())
+    store.replace(entry.replace("*", "a"), lines(0, 5))
+    assert (await run_job(settings, RunOptions(), case.world())).exit_code == 0
