@@ -22,6 +22,7 @@ import pytest
 import orchestrator
 from orchestrator import cli
 from orchestrator.cli import main, parse_duration
+from orchestrator.config.starter import STARTER_FILES
 from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError, UsageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report.events import EVENTS
@@ -515,7 +516,7 @@ def test_init_writes_a_job_that_can_be_planned(
     monkeypatch.chdir(tmp_path)
     assert main(["init", "spring"]) == 0
     out, err = capsys.readouterr()
-    assert out == "wrote spring/config.toml\nwrote spring/numbers.txt\nwrote spring/config.schema.json\n"
+    assert out == "".join(f"wrote spring/{name}\n" for name in STARTER_FILES)
     assert err == "orchestrator: next: orchestrator plan -c spring/config.toml\n"
     assert main(["plan", "-c", "spring/config.toml"]) == 0
     assert main(["init", "spring"]) == 2
@@ -563,6 +564,18 @@ def test_a_plan_that_found_something_says_so(
     assert "[budget] max_cost is not set" in out
     assert "next:" not in err
     assert "k-0123456789abcdef" not in out + err
+
+
+def test_a_plan_needs_no_key(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has none yet sees list and cost; that a run would be refused is a finding, and the exit code its own."""
+    monkeypatch.delenv("EKYCPRO_API_KEY", raising=False)
+    assert main(["plan", "--set", 'vendors.main.base_url="http://127.0.0.1:9"']) == 2
+    out, err = capsys.readouterr()
+    assert "planned cost" in out
+    assert "\nfindings\n- the environment variable EKYCPRO_API_KEY is not set" in out
+    assert "next:" not in err
 
 
 def test_a_whole_job_in_one_command(directory: Path) -> None:

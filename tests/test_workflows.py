@@ -132,21 +132,27 @@ def test_it_names_the_job_as_it_lies_there(repository: Path, system: str) -> Non
     """Configuration and directory stand in it as they are seen from the repository; at its top, it is the template."""
     text = written(repository, system, "a b/spring" if system == "gitlab" else "spring").read_text()
     folder = "a b/spring" if system == "gitlab" else "spring"
-    assert text.count(json.dumps(f"{folder}/config.toml")) == text.count(json.dumps(f"{folder}/runs/trial"))
+    assert text.count(json.dumps(f"{folder}/config.toml")) == text.count(json.dumps(f"{folder}/runs/rehearsal"))
     assert "config.toml\n" not in text
     assert "runs/config\n" not in text
 
 
 def test_a_job_that_is_there_gets_its_pipeline(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Only the pipeline is written for it; a second one has to be included; nothing is overwritten."""
+    """Only the pipeline is written for it, beside somebody else's; it serves another job as well."""
     assert main(["init", "spring"]) == 0
     (repository / "spring/numbers.txt").unlink()
+    (repository / ".gitlab-ci.yml").write_text("stages: [test]\n")
     assert main(["init", "spring", "--gitlab"]) == 0
     assert not (repository / "spring/numbers.txt").exists()
-    assert main(["init", "autumn", "--gitlab"]) == 0
-    assert "let it include /.gitlab/orchestrator-autumn.yml" in capsys.readouterr().err
+    assert "let it include /.gitlab/orchestrator-spring.yml" in capsys.readouterr().err
     assert main(["init", "autumn", "--gitlab"]) == 2
-    assert "already there" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "orchestrator-spring.yml: this pipeline is there already" in said
+    assert "CONFIG = autumn/config.toml and DIRECTORY = autumn/runs/rehearsal" in said
+    assert not (repository / ".gitlab/orchestrator-autumn.yml").exists()
+    (repository / ".gitlab/orchestrator-spring.yml").rename(repository / ".gitlab-ci.yml")
+    assert main(["init", "autumn", "--gitlab"]) == 2
+    assert ".gitlab-ci.yml: this pipeline is there already" in capsys.readouterr().err
 
 
 def test_a_job_elsewhere_has_no_place_in_it(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.report.printed import count, duration, money, without_zeros
-from orchestrator.report.summary import reused_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def costs_content(platforms: Iterable[PlannedCost]) -> dict[str, Any]:
     """Return tasks, numbers, billed rows, price and cost of each platform."""
+    from orchestrator.report.summary import reused_content
+
     return {
         p.platform: {
             "tasks": p.tasks,

@@ -320,6 +320,6 @@ def put_either(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         streams.put(text)
 
 
-def say_next(command: str, settings: Settings) -> None:
+def say_next(command: str, settings: Settings, *options: str) -> None:
     """Say which command of the job comes next, so that it can be copied."""
-    streams.say(f"next: orchestrator {command} {streams.job_arguments(settings)}")
+    streams.say(" ".join((f"next: orchestrator {command} {streams.job_arguments(settings)}", *options)))

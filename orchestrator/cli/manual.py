@@ -30,8 +30,9 @@ def pages() -> dict[str, Traversable]:
 
 
 def title(page: Traversable) -> str:
-    """Return what the first line of a page says."""
-    return page.read_text("utf-8").partition("\n")[0].removeprefix("# ").rstrip(":")
+    """Return what the first line of a page says, or the next one where that is for an editor."""
+    lines = page.read_text("utf-8").splitlines()
+    return lines[lines[0].startswith("#:")].removeprefix("# ").rstrip(":.")
 
 
 @commands.command("help", short_help="Read the manual.", example="help held")
@@ -56,5 +57,5 @@ def manual_page(topic: str | None) -> int:
         with console.capture() as captured:
             console.print(Markdown(text, hyperlinks=False))  # spelt out: not every terminal opens them
         text = captured.get().rstrip()
-    streams.put(text)
+    streams.put(text, ours=True)
     return ExitCode.DONE

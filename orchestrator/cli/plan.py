@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
+from orchestrator.report import streams
 from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, plural, table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def plan(settings: Settings, *, as_json: bool, out: Path | None) -> int:
     content = as_content(report)
     put_either(content, as_text(content, text_width()), as_json=as_json)
     if report.exit_code == ExitCode.DONE:
-        say_next("run", settings)
+        say_next("run", settings, *(() if out is None else ("--quote", streams.as_argument(out))))
     return report.exit_code
 
 

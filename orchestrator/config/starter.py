@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 SCHEMA_FILE = "schema.json"
 NEXT_TO_CONFIG = "config.schema.json"
+IGNORE = ".gitignore"
 """The schema of the configuration in the package, and beside one: its first line names it."""
 
 STARTER_FILES = {
     "config.toml": "sample/config.toml",
     "numbers.txt": "sample/numbers.txt",
     NEXT_TO_CONFIG: SCHEMA_FILE,
+    IGNORE: "sample/gitignore",
 }
 """What is written, and what it is in the package."""
+
+PIPELINE_OF = "Runs a job of numbercheck-orchestrator"
+"""What the first line of a pipeline says."""
 
 SHARED_MODE = 0o644
 """A pipeline's file is no secret: whoever works with the repository reads it."""
@@ -42,7 +47,9 @@ def write_starter(directory: Path) -> tuple[Path, ...]:
 
     Raises `UsageError`, and writes nothing, when one of them exists; `StorageError` when the disk fails.
     """
-    paths = tuple(directory / name for name in STARTER_FILES)
+    # Who has one already knows what git is to leave alone.
+    wanted = [name for name in STARTER_FILES if name != IGNORE or not (directory / name).exists()]
+    paths = tuple(directory / name for name in wanted)
     if taken := [str(path) for path in paths if path.exists() or path.is_symlink()]:
         raise UsageError(f"{', '.join(taken)}: already there, and not overwritten; choose another directory")
     make_private_directory(directory)
@@ -75,6 +82,14 @@ def write_pipeline(config: Path, system: CiSystem) -> Path:
         CiSystem.GITHUB: (root / ".github" / "workflows" / f"{name}.yml",),
         CiSystem.GITLAB: (root / ".gitlab-ci.yml", root / ".gitlab" / f"{name}.yml"),  # the second is to be included
     }[system]
+    if system is CiSystem.GITLAB:
+        # A second one would be one pipeline with the first: jobs and variables of one name are merged.
+        for there in (places[0], *sorted((root / ".gitlab").glob("orchestrator*.yml"))):
+            if _is_ours(there):
+                raise UsageError(
+                    f"{there}: this pipeline is there already, and runs any job of the repository: start it with "
+                    f"CONFIG = {inside[0]} and DIRECTORY = {inside[1]}"
+                )
     path = next((place for place in places if not (place.exists() or place.is_symlink())), None)
     if path is None:
         raise UsageError(f"{places[-1]}: already there, and not overwritten; remove it, and init writes it anew")
@@ -89,6 +104,11 @@ def write_pipeline(config: Path, system: CiSystem) -> Path:
     with disk_errors(path):
         path.chmod(SHARED_MODE)
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    with disk_errors(path):
+        return path.is_file() and f"# {PIPELINE_OF}" in path.read_text("utf-8", errors="replace")
 
 
 def template(system: CiSystem) -> Traversable:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import Pace, wait_to_leave
-from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError
+from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError, UsageError
 from orchestrator.intake import LEFT_OUT
 from orchestrator.job import expected_time
 from orchestrator.job.access import opened
@@ -109,7 +109,12 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         balances: dict[str, float] = {}
         findings: list[tuple[ExitCode, str]] = []
         if not settings.is_sandbox:
-            async with vendor_clients(settings, read_keys(settings, world.environ), world) as clients:
+            try:
+                keys = read_keys(settings, world.environ)
+            except UsageError as error:  # whoever has no key yet wants to see the cost all the same
+                findings.append((ExitCode.USAGE, str(error)))
+                keys = {}
+            async with vendor_clients(settings, keys, world) as clients:
                 for name, client in clients.items():
                     own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
                     balance, found = await _look_at_vendor(name, client, settings, world, own, begun=ledger.runs.begun)
@@ -126,7 +131,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
     left_out = sum(lines for reason, lines in counts.rejected_by_reason.items() if reason.startswith(LEFT_OUT))
     prices = [platform.price_per_10000 for platform in settings.platforms.values()]
     codes = {code for code, _ in findings}
-    worst_first = (ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED)
+    worst_first = (ExitCode.USAGE, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET, ExitCode.SOME_FAILED)
     return PlanReport(
         counts=counts,
         chunks=chunks,

@@ -91,8 +91,11 @@ def tell(content: Mapping[str, Any], directory: Path | None, environ: Mapping[st
 
 
 def outputs(content: Mapping[str, Any], directory: Path | None) -> dict[str, str]:
-    """Return what later steps want to know of a run; a path is as it can be opened, the master's are one a line."""
-    master = [] if directory is None else [str(directory / file["path"]) for file in content.get("master", ())]
+    """Return what later steps want to know of a run; a path is as it can be opened, those of sheets are one a line."""
+    sheets = {
+        kind: [] if directory is None else [str(directory / file["path"]) for file in content.get(kind, ())]
+        for kind in ("master", "enriched")
+    }
     report = "" if directory is None or not (directory / REPORT).is_file() else str(directory / REPORT)
     again_after_s = content.get("again_after_s")
     return {
@@ -101,7 +104,8 @@ def outputs(content: Mapping[str, Any], directory: Path | None) -> dict[str, str
         "after": str(content.get("after", "")),
         "nothing-left": str(content["nothing_left"]).lower() if "nothing_left" in content else "",
         "again-after-s": "" if again_after_s is None else f"{again_after_s:.0f}",
-        "master": "\n".join(master),
+        "master": "\n".join(sheets["master"]),
+        "sheets": "\n".join((*sheets["master"], *sheets["enriched"])),
         "report": report,
     }
 
@@ -152,7 +156,7 @@ def markdown(content: Mapping[str, Any]) -> str:
         if named := content.get(key):
             more = [f"- and {count(len(named) - most)} more"] * (len(named) > most)
             lines += [f"### {title}", "", *(f"- {_marked(_sentence(name))}" for name in named[:most]), *more, ""]
-    return mask_numbers("\n".join(lines)) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _platform_tables(platforms: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -160,7 +164,7 @@ def _platform_tables(platforms: Mapping[str, Mapping[str, Any]]) -> Iterator[str
     columns = ("tasks", "done", "at_the_vendor", "planned", "held", "failed", "skipped", "submits", "status_calls")
     used = [name for name in columns if any(entry.get(name) for entry in shown.values())]
     rows = [
-        (platform, *(entry.get(name, 0) for name in used), money(entry["cost"])) for platform, entry in shown.items()
+        (platform, *(entry.get(name, 0) for name in used), float(entry["cost"])) for platform, entry in shown.items()
     ]
     yield from _table(("platform", *(name.replace("_", " ") for name in used), "cost"), rows)
     words = list(dict.fromkeys(word for entry in shown.values() for word in entry["verdicts"]))[:MAX_NAMES]
@@ -171,10 +175,16 @@ def _platform_tables(platforms: Mapping[str, Mapping[str, Any]]) -> Iterator[str
         yield from (f"And {count(len(platforms) - len(shown))} more platforms.", "")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str | int]]) -> list[str]:
-    cells = [
-        [_marked(_sentence(cell)) if isinstance(cell, str) else count(cell) for cell in row] for row in (header, *rows)
-    ]
+def _table(header: Sequence[str], rows: Sequence[Sequence[str | int | float]]) -> list[str]:
+    """Return a table; what is counted, and money, is ours and no telephone number, however long it is."""
+
+    def cell(value: str | float) -> str:
+        return _marked(_sentence(value)) if isinstance(value, str) else figure(value)
+
+    def figure(value: float) -> str:
+        return count(value) if isinstance(value, int) else money(value)
+
+    cells = [list(map(cell, row)) for row in (header, *rows)]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return [lines[0], f"|---|{'---:|' * (len(header) - 1)}", *lines[1:], ""]
 

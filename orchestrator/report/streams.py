@@ -151,10 +151,13 @@ def spelt(text: str) -> str:
     return text
 
 
-def put(text: str) -> None:
-    """Write data and a line end to standard output; raises `StorageError` when that is a file on a full disk."""
+def put(text: str, *, ours: bool = False) -> None:
+    """Write data and a line end to standard output; raises `StorageError` when that is a file on a full disk.
+
+    A text that is `ours` to its last word, such as a page of the manual, has nothing to hide.
+    """
     try:
-        sys.stdout.write(redacted(text) + "\n")
+        sys.stdout.write((text if ours else redacted(text)) + "\n")
         sys.stdout.flush()
     except OSError as error:
         # Nobody reads any more: a pipe's end was closed, or a terminal is gone, which then denies that it is one.

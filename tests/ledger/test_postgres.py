@@ -268,7 +268,7 @@ def test_a_failover_that_may_lack_commits(make_plan: MakePlan) -> None:
             server.socket.symlink_to(copy.socket)
             with pytest.raises(StorageError, match=r"failed over in the middle of a run \(timeline 1 → 2\)"):
                 ledger.change(release(2))
-        with pytest.raises(StorageError, match=r"--set ledger.timeline=2 says that you have"):
+        with pytest.raises(StorageError, match=r"--set ledger.timeline=2 behind the next command says that you have"):
             PostgreSQL.open(database)
         with Ledger(PostgreSQL.open(replace(database, timeline=2))) as ledger:
             assert released(ledger) == []

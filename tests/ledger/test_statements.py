@@ -14,4 +14,4 @@ def test_all_tables_that_name_a_platform() -> None:
     columns = {
         (table, column) for table, rows in tables for column in re.findall(r"^    (\w*platform) ", rows, re.MULTILINE)
     }
-    assert columns | {("platforms", "name")} == set(NAMED)
+    assert columns | {("platforms", "name"), ("conditions", "other")} == set(NAMED)

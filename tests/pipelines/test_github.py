@@ -113,7 +113,7 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
     rows = list(csv.DictReader(inside(saved(github), "master.csv").splitlines()))
     assert len({row["Number"] for row in rows}) == len(rows) == github.numbers
     assert not {row[name] for row in rows for name in ("instagram", "amazon")} & {"pending", "held", "failed"}
-    assert [artifact.name for artifact in github.server.artifacts if artifact.name == "master"] == ["master"]
+    assert [artifact.name for artifact in github.server.artifacts if artifact.name == "sheets"] == ["sheets"]
 
     # Started once more, it sends nothing.
     before = len(github.charged())

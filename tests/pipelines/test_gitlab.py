@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Job:
     """One job of the pipeline: `gone_s` of its hour are over as it starts."""
 
     stage: Stage
-    variables: dict[str, str] = field(default_factory=dict)
+    source: str = "web"
     visibility: str = "private"
 
     def play(self, name: str, *, gone_s: float = 0.0, lost: bool = False, **chosen: str) -> tuple[int, str, str]:
@@ -63,7 +63,7 @@ class Job:
         env |= declared | {
             key: value.replace("$CI_PROJECT_DIR", str(work)) for key, value in flow[name].get("variables", {}).items()
         }
-        env |= self.variables | chosen
+        env |= {"CI_PIPELINE_SOURCE": self.source} | chosen
         code, said = self._shell([*flow[".orchestrator"]["before_script"], *flow[name]["script"]], env, work)
         report = work / "orchestrator.env"
         if not lost and "after_script" in flow[name]:
@@ -105,6 +105,29 @@ def test_a_job_that_loses_a_runner(gitlab: Stage) -> None:
     code, said, report = job.play("run")
     assert "ORCHESTRATOR_EXIT_CODE=0\n" in report
     assert len(gitlab.charged()) == 4
+
+
+def test_a_schedule_goes_on_and_no_further(gitlab: Stage) -> None:
+    """It begins nothing, goes on with a trial but not past it, and leaves what is done alone."""
+    config = gitlab.repository / "spring" / "config.toml"
+    config.write_text(config.read_text().replace("[vendors.main]", "trial_rows = 200\n[vendors.main]"))
+    person, schedule = Job(gitlab), Job(gitlab, source="schedule")
+    code, said, _ = schedule.play("run")
+    assert (code, "has not begun" in said) == (0, True)
+    assert person.play("plan", FIRST="yes")[0] == 0
+    assert "has not begun" in schedule.play("run")[1]
+    assert "work remains" in person.play("run", FIRST="yes", TRIAL="yes", gone_s=3600)[1]
+    assert not gitlab.charged()
+    code, said, report = schedule.play("run")
+    assert "ORCHESTRATOR_EXIT_CODE=0\n" in report, said
+    trial = len(gitlab.charged())
+    assert trial
+    code, said, report = schedule.play("run")
+    assert (code, report) == (0, ""), said
+    assert "the last run ended with 0" in said
+    assert len(gitlab.charged()) == trial
+    assert "ORCHESTRATOR_EXIT_CODE=0\n" in person.play("run")[2]
+    assert len(gitlab.charged()) > trial
 
 
 def test_what_stops_it(gitlab: Stage) -> None:

@@ -127,6 +127,10 @@ def test_the_summary_is_bounded_and_says_what_is_next() -> None:
     assert "```\norchestrator run -c a.toml --after 3.157\n```" in short
     assert "| instagram | 3 | 3 | 0.25 USD |" in short
     assert "Cost so far 0.25 USD of at most 50.00 USD." in short
+    large = {"tasks": 1_003, "done": 862_500, "verdicts": {"yes": 41_798_284_651}, "cost": 1_234_567.92}
+    long = pipeline.markdown(summary(platforms={"instagram": large}))
+    assert "| instagram | 1,003 | 862,500 | 1,234,567.92 USD |" in long
+    assert "| instagram | 41,798,284,651 |" in long
 
 
 def test_what_is_quoted_stays_text() -> None:
@@ -145,10 +149,12 @@ def test_outputs_can_be_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     out = tmp_path / "out"
     files = [{"path": name, "sha256": "", "rows": 1} for name in ("master.csv", "master.xlsx")]
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(out)}
-    pipeline.tell(summary(exit_code=75, again_after_s=300.0, master=files, nothing_left=False), tmp_path, environ)
+    told = summary(exit_code=75, again_after_s=300.0, master=files, nothing_left=False)
+    pipeline.tell(told | {"enriched": [{"path": "enriched/crm.xlsx", "rows": 3}]}, tmp_path, environ)
     wanted = {"exit-code": "75", "state": "finished", "after": "3.157", "again-after-s": "300", "report": ""}
     wanted["nothing-left"] = "false"
     wanted["master"] = f"{tmp_path / 'master.csv'}\n{tmp_path / 'master.xlsx'}"
+    wanted["sheets"] = f"{wanted['master']}\n{tmp_path / 'enriched/crm.xlsx'}"
     assert read_outputs(out.read_text()) == wanted
     (tmp_path / "report.html").touch()
     pipeline.tell(summary(), tmp_path, environ)
@@ -162,7 +168,7 @@ def test_a_refusal_has_outputs_too(tmp_path: Path) -> None:
     pipeline.tell({"exit_code": 2, "reason": "no such file"}, None, environ)
     assert read_outputs(out.read_text()) == {
         "exit-code": "2", "state": "stopped", "after": "", "again-after-s": "", "nothing-left": "", "master": "",
-        "report": "",
+        "sheets": "", "report": "",
     }  # fmt: skip
     assert "no such file" in (tmp_path / "summary").read_text()
 
@@ -182,6 +188,7 @@ def test_a_dotenv_report(tmp_path: Path) -> None:
         "ORCHESTRATOR_NOTHING_LEFT=true",
         "ORCHESTRATOR_AGAIN_AFTER_S=0",
         "ORCHESTRATOR_MASTER=runs/master.csv runs/master.xlsx",
+        "ORCHESTRATOR_SHEETS=runs/master.csv runs/master.xlsx",
         "ORCHESTRATOR_REPORT=",
     ]
 
