@@ -347,7 +347,7 @@ def by_pandas(chance: random.Random, table: Drawn) -> Written:
 
 
 def by_polars(chance: random.Random, table: Drawn) -> Written:
-    import polars as pl  # noqa: PLC0415 - is not among what the tests need, and is used where it is there
+    import polars as pl  # noqa: PLC0415 - what the tests need is without it; it is used where it is there
 
     header, *rows = _frame(table)
     names = _unlike(header)
