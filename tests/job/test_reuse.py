@@ -326,6 +326,14 @@ async def test_jobs_that_say_nothing(vendor: Vendor, tmp_path: Path) -> None:
     second.overrides = [f'reuse.jobs=["{tmp_path}/none"]']
     with pytest.raises(UsageError, match="there is no job"):
         await second.plan()
+    damaged = tmp_path / "damaged" / "ledger.sqlite"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"no database at all, and longer than the head of one" * 100)
+    second.overrides = [f'reuse.jobs=["{damaged.parent}"]']
+    with pytest.raises(UsageError, match=r"is one of \[reuse\] jobs"):
+        await second.plan()
+    second.overrides = []
+    assert (await second.plan()).platforms[0].reused.numbers == 0
 
 
 async def test_a_plan_is_made_anew_until_the_first_release(vendor: Vendor, tmp_path: Path) -> None:

@@ -1207,6 +1207,11 @@ TRIED: dict[str, str] = {
     "run --trial sends it alone": "tests/job/test_trial.py::test_a_plan_tells_of_the_trial",
     "results in a row came to nothing": "tests/job/test_alarms.py::test_one_word_can_be_what_is_right",
     "more, see orchestrator status": ("tests/job/test_alarms.py::test_a_vendor_that_is_blocked_is_noticed_and_stopped"),
+    "so they are not asked; if the vendor takes so few": (
+        "tests/job/test_only_if.py::test_too_few_are_said_and_asked_once_they_may_be"
+    ),
+    "name the directory of one, as its [job] directory has it": "tests/job/test_reuse.py::test_jobs_that_say_nothing",
+    "is one of [reuse] jobs: put it right": "tests/job/test_reuse.py::test_jobs_that_say_nothing",
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),

@@ -68,7 +68,7 @@ give_up_after_s = 60.0
 [budget]
 max_cost = 1.0
 """
-PIECES = ("plan", "resolve", "run", "merge", "verify")
+PIECES = ("resolve", "engine", "merge", "verify")
 LOOK_EVERY_ROUNDS = 60
 
 MEANT_TO_HOLD_NUMBERS = re.compile(

@@ -25,7 +25,7 @@ MOST_ROUNDS = 2_000_000
 def substituted() -> Iterator[None]:
     """Put the loop's turns in the place of worker processes; for speed, write the summary less often, and no page."""
     with ExitStack() as stack:
-        for name in ("run", "resolve", "retry", "plan", "merge", "verify", "pages"):
+        for name in ("engine", "resolve", "retry", "merge", "verify", "pages"):
             stack.enter_context(patch(f"orchestrator.job.{name}.Workers", OnTheLoop))
         stack.enter_context(patch("orchestrator.job.run.SUMMARY_INTERVAL_S", 200.0))
         stack.enter_context(patch("orchestrator.job.pages.write_page", lambda _: None))
