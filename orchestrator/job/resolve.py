@@ -421,12 +421,13 @@ async def _check_total(settings: Settings, ledger: Ledger, decision: Adopt, task
 
     async def leave() -> None:
         nonlocal calls
-        await wait_to_leave(pace)
+        await wait_to_leave(*paces)
         calls += 1  # the vendor may charge for it
 
     try:
         vendor = settings.vendors[platform.vendor]
-        pace = Pace(vendor.requests_per_second, now=asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        paces = [Pace(limits.requests_per_second, now=now) for limits in (platform, vendor)]
         keys = {platform.vendor: read_key(vendor, world.environ)}
         streams.hide(*keys.values())
         async with asyncio.timeout(LOOK_S), vendor_clients(settings, keys, world) as clients:

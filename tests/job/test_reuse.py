@@ -21,7 +21,7 @@ from orchestrator.job.purge import purge_job
 from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from orchestrator.job.world import World
-from orchestrator.jobdir.layout import chunk_path
+from orchestrator.jobdir.layout import chunk_path, ledger_path
 from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.verdicts import verdict as truth_of
 from tests.job.conftest import CONFIG, Case
@@ -326,10 +326,10 @@ async def test_jobs_that_say_nothing(vendor: Vendor, tmp_path: Path) -> None:
     second.overrides = [f'reuse.jobs=["{tmp_path}/none"]']
     with pytest.raises(UsageError, match="there is no job"):
         await second.plan()
-    damaged = tmp_path / "damaged" / "ledger.sqlite"
-    damaged.parent.mkdir()
+    damaged = ledger_path(tmp_path / "damaged")
+    damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"no database at all, and longer than the head of one" * 100)
-    second.overrides = [f'reuse.jobs=["{damaged.parent}"]']
+    second.overrides = [f'reuse.jobs=["{tmp_path}/damaged"]']
     with pytest.raises(UsageError, match=r"is one of \[reuse\] jobs"):
         await second.plan()
     second.overrides = []

@@ -189,6 +189,10 @@ class ModelWriter:
 
     do_small = do
 
+    @property
+    def holds(self) -> bool:
+        return True  # nobody else is there
+
 
 class ModelContext(RunContext):
     """A context whose time is the model's."""
