@@ -118,7 +118,7 @@ def _case(folder: Path, *overrides: str) -> Case:
     folder.mkdir(exist_ok=True)
     case = Case(folder)
     case.numbers(NUMBERS)
-    case.overrides = ["job.chunk_size=20000", "budget.max_cost=1000.0", *overrides]
+    case.overrides = ["job.chunk_size=20000", "job.trial_rows=0", "budget.max_cost=1000.0", *overrides]
     return case
 
 
