@@ -46,6 +46,9 @@ GO: Final = b""
 NARROW: Final = b"narrow "
 """Before the answer to a call, with a limit behind it: this leaves the process less room than was promised."""
 
+SPENT: Final = b"spent"
+"""Before an answer as well: memory ran out, amid an import perhaps, so this process does no further piece."""
+
 OUT_OF_TIME: Final = signal.SIGPROF
 """Its default action ends the process, in whatever foreign code that is stuck; no exception could."""
 
@@ -196,12 +199,15 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
             value = piece(*args)
         answered = pickle.dumps((value, None, ""))
     except MemoryError:
+        send(SPENT)
         answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
     except SystemError as error:
+        send(SPENT)
         died = PieceDiedError(f"{call.name} breaks the code that reads it")
         answered = pickle.dumps((None, out_of_memory(call.name, narrow) if _hides_memory(error) else died, ""))
     except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # of a module that is imported late, say
+            send(SPENT)
             answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
         else:
             answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,15 @@ def die(times: Path | None = None) -> int:
             (times / "died").touch()
         os._exit(9)
     return 1
+
+
+def import_half() -> None:
+    sys.modules["half_imported"] = types.ModuleType("half_imported")
+    raise MemoryError
+
+
+def is_half_imported() -> bool:
+    return "half_imported" in sys.modules
 
 
 def hoard() -> int:
@@ -317,10 +327,18 @@ async def test_a_piece_that_died_by_chance_is_run_again(workers: Workers, tmp_pa
 
 
 async def test_out_of_memory_is_the_death_of_a_piece(workers: Workers) -> None:
-    """A piece over the memory limit is a dead piece; its worker lives on."""
+    """A piece over the memory limit is a dead piece; others are done."""
     with pytest.raises(PieceDiedError, match="hoard needs more memory"):
         await workers.run(hoard)
     assert await workers.run(add, 2, 2) == 4
+
+
+async def test_what_a_lack_of_memory_leaves_half_done_meets_no_other_piece() -> None:
+    """A module whose import was cut off stays half imported in its process, which does no further piece."""
+    async with Workers(1) as workers:
+        with pytest.raises(PieceDiedError, match="import_half needs more memory"):
+            await workers.run(import_half)
+        assert not await workers.run(is_half_imported)
 
 
 @pytest.mark.parametrize("where", ["python", "foreign code"])

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.files import failed_machine
-from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, Line, out_of_memory
+from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, SPENT, Line, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +79,7 @@ class _Process:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         self._line = Line(ours)
+        self.is_spent = False
         try:
             with theirs:
                 self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with our own program
@@ -108,8 +109,9 @@ class _Process:
         try:
             self._line.send(call)
             answered = self._line.receive()
-            while answered.startswith(NARROW):
-                narrow = answered.removeprefix(NARROW).decode()
+            while answered == SPENT or answered.startswith(NARROW):
+                self.is_spent = self.is_spent or answered == SPENT
+                narrow = answered.removeprefix(NARROW).decode() if answered != SPENT else narrow
                 answered = self._line.receive()
         except (EOFError, OSError):
             raise _DiedError(self._process.wait(), narrow) from None
@@ -206,7 +208,10 @@ class Processes:
             raise
         finally:
             place.process = None
-        self._idle.append(process)
+        if process.is_spent:
+            process.close()
+        else:
+            self._idle.append(process)
         return answered
 
     def _end(self) -> None:
