@@ -198,17 +198,11 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
         with _limited(call):
             value = piece(*args)
         answered = pickle.dumps((value, None, ""))
-    except MemoryError:
-        send(SPENT)
-        answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
-    except SystemError as error:
-        send(SPENT)
-        died = PieceDiedError(f"{call.name} breaks the code that reads it")
-        answered = pickle.dumps((None, out_of_memory(call.name, narrow) if _hides_memory(error) else died, ""))
     except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
-        if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # of a module that is imported late, say
+        if (lacks_memory := _lacks_memory(error)) or isinstance(error, SystemError):
             send(SPENT)
-            answered = pickle.dumps((None, out_of_memory(call.name, narrow), ""))
+            died = PieceDiedError(f"{call.name} breaks the code that reads it")
+            answered = pickle.dumps((None, out_of_memory(call.name, narrow) if lacks_memory else died, ""))
         else:
             answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
     send(answered)
@@ -224,9 +218,13 @@ def out_of_memory(name: str, narrow: str) -> PieceDiedError | StorageError:
     )
 
 
-def _hides_memory(error: SystemError) -> bool:
-    """Whether foreign code may have made this of a `MemoryError`; what else is wrong with it lies with what it read."""
-    return isinstance(error.__cause__ or error.__context__, MemoryError) or "without setting an exception" in str(error)
+def _lacks_memory(error: Exception) -> bool:
+    """Whether this is a lack of memory, or what foreign code may have made of one."""
+    if isinstance(error, SystemError):  # what else is wrong with it lies with what it read
+        hidden = isinstance(error.__cause__ or error.__context__, MemoryError)
+        return hidden or "without setting an exception" in str(error)
+    # The second is of a module that is imported late, say.
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 def _portable(error: Exception) -> Exception:

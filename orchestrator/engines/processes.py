@@ -108,11 +108,11 @@ class _Process:
         narrow = ""
         try:
             self._line.send(call)
-            answered = self._line.receive()
-            while answered == SPENT or answered.startswith(NARROW):
-                self.is_spent = self.is_spent or answered == SPENT
-                narrow = answered.removeprefix(NARROW).decode() if answered != SPENT else narrow
-                answered = self._line.receive()
+            while (answered := self._line.receive()).startswith((NARROW, SPENT)):
+                if answered == SPENT:
+                    self.is_spent = True
+                else:
+                    narrow = answered.removeprefix(NARROW).decode()
         except (EOFError, OSError):
             raise _DiedError(self._process.wait(), narrow) from None
         return answered
