@@ -49,20 +49,25 @@ _RUN, _RUN_ENDED = re.compile(r"\brun\s*serial=\d"), re.compile(r"\brun_ended\s*
 
 @dataclass(frozen=True)
 class Seal:
-    """Makes the checks of one job; `hashes` are those of the chunks of its first generation, with `numbers` in all."""
+    """Makes the checks of one job; `digest` is of the chunks of its first generation, with `numbers` in all."""
 
-    hashes: tuple[str, ...]
+    digest: bytes
     numbers: int
 
     @classmethod
     def of(cls, chunks: Iterable[Chunk]) -> Seal:
         """Return the one for the list that is cut into `chunks`; what came to them later does not count."""
-        first = [chunk for chunk in chunks if chunk.generation == 1 and chunk.only is None]
-        return cls(tuple(chunk.sha256 for chunk in first), sum(chunk.rows for chunk in first))
+        # A job may have a million chunks: their hashes are not kept.
+        digest, numbers = hashlib.sha256(), 0
+        for chunk in chunks:
+            if chunk.generation == 1 and chunk.only is None:
+                digest.update(b"\n" * (numbers > 0) + chunk.sha256.encode())
+                numbers += chunk.rows
+        return cls(digest.digest(), numbers)
 
     @cached_property
     def _key(self) -> bytes:
-        return _key_of("\n".join(self.hashes).encode(), slow=self.numbers < FEW_NUMBERS)
+        return _slow_key(self.digest) if self.numbers < FEW_NUMBERS else self.digest
 
     def check(self, key: TaskKey, chunk_sha256: str, task_id: str) -> str:
         """Return the check of a task that the vendor has taken under an id."""
@@ -71,9 +76,8 @@ class Seal:
 
 
 @lru_cache(16)
-def _key_of(hashes: bytes, *, slow: bool) -> bytes:
-    digest = hashlib.sha256(hashes).digest()
-    return hashlib.scrypt(digest, salt=b"receipt", **_SLOW) if slow else digest
+def _slow_key(digest: bytes) -> bytes:
+    return hashlib.scrypt(digest, salt=b"receipt", **_SLOW)
 
 
 class Receipt(NamedTuple):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.dispatch.receipts import Seal, read_log
 from orchestrator.errors import UsageError
+from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.access import opened
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from orchestrator.dispatch.receipts import LogContent, Receipt
     from orchestrator.job.world import World
     from orchestrator.ledger import Ledger
+    from orchestrator.records import Task
     from orchestrator.settings import Settings
 
-STANDARD_INPUT: Final = "-"
 _IN_DOUBT: Final = "in doubt, by the log of the run that sent it"
 _ON_ITS_WAY: Final = "it may have been on its way as the log of its run broke off"
 
@@ -57,8 +58,8 @@ async def adopt_log(settings: Settings, path: Path, world: World) -> AdoptedLog:
         logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
         settings = with_former_names(ledger, settings)
-        hashes = {chunk.chunk: chunk.sha256 for chunk in ledger.plan.chunks()}
-        seal = Seal.of(ledger.plan.chunks())
+        chunks = list(ledger.plan.chunks())
+        hashes, seal = {chunk.chunk: chunk.sha256 for chunk in chunks}, Seal.of(chunks)
 
         def fits(receipt: Receipt) -> bool:
             sha256 = hashes.get(receipt.key.chunk)
@@ -149,7 +150,7 @@ class _Adoption:
                 receipt, f"{key}: [platforms.{key.platform}] is not in {self._settings.source}; put it back for this"
             )
         elif task.state is State.PLANNED:
-            self._release(key)
+            self._release(task)
             ledger.transitions.accept(key, task_id, total=0, at=self._at)
             self._outcome.adopted[str(key)] = task_id
         elif task.state is State.IN_DOUBT:
@@ -167,15 +168,13 @@ class _Adoption:
         """Hold a task that is to be sent, for it may have been sent already."""
         task = self._ledger.tasks.get(key)
         if task is not None and task.state is State.PLANNED and key.platform in self._settings.platforms:
-            self._release(key)
+            self._release(task)
             self._ledger.transitions.doubt(key, reason, at=self._at)
             self._outcome.held.append(str(key))
 
-    def _release(self, key: TaskKey) -> None:
+    def _release(self, task: Task) -> None:
         """Note that a task was sent, and count what it may cost: over the budget or not, it has happened."""
-        task = self._ledger.tasks.get(key)
-        if task is None:
-            raise AssertionError(key)
+        key = task.key
         cost_nano = self._settings.platforms[key.platform].cost_nano(task.rows)
         name = key.file_name(self._settings.job.name, task.sha256)
         self._ledger.transitions.release(key, cost_nano=cost_nano, max_cost_nano=None, at=self._at, sent_name=name)

@@ -252,7 +252,7 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int, *, finished:
             clock=clock,
             random=random.Random(seed),  # noqa: S311 - jitter is no secret
             stopping=asyncio.Event(),
-            seal=Seal((), 0),
+            seal=Seal(b"", 0),
         )
         await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()
         took_s = clock() - began

@@ -206,7 +206,7 @@ class Bench:
             clock=self._clock,
             random=random.Random(self.seed),  # noqa: S311 - jitter is no secret
             stopping=self.stopping,
-            seal=Seal((), 0),
+            seal=Seal(b"", 0),
         )
 
     def _clock(self) -> float:

@@ -106,5 +106,5 @@ def test_a_run_without_an_end_is_told() -> None:
 def test_a_short_list_is_not_found_from_its_checks() -> None:
     """A key of one takes a while to make, so that nobody tries a million numbers on it."""
     few = Seal.of([Chunk(1, 0, 1, "0" * 64)])
-    many = Seal(few.hashes, 10)
+    many = Seal(few.digest, 10)
     assert few.check(SENT[0][0], "0" * 64, "id") != many.check(SENT[0][0], "0" * 64, "id")

@@ -52,7 +52,7 @@ async def test_an_accepted_submit_is_logged_before_it_is_recorded(bench: Bench) 
         "log_level": "info",
         "platform": "instagram",
         "chunk": "000001",
-        "check": Seal((), 0).check(bench.task().key, bench.task().sha256, "t1"),
+        "check": Seal(b"", 0).check(bench.task().key, bench.task().sha256, "t1"),
         "task_id": "t1",
     }
     assert bench.states() == [DONE]

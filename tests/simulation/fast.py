@@ -201,7 +201,7 @@ class Model(Watched):
             lambda: self.now,
             self.chance,
             self._stopping,
-            Seal((), 0),
+            Seal(b"", 0),
         )
         vendors = {name: self._vendor_run(name) for name in sorted({p.vendor for p in self.platforms.values()})}
         self.platform_runs = [self._platform_run(name, settings, vendors) for name, settings in self.platforms.items()]
