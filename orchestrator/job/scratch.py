@@ -33,15 +33,22 @@ def on_scratch(settings: Settings) -> Iterator[Settings]:
     if not settings.url:
         yield settings
         return
-    root = settings.storage.scratch or Path(tempfile.gettempdir())
-    make_private_directory(root)
-    sweep_aside(root, PREFIX)
-    with folder_aside(root, PREFIX) as folder, streams.spelling(str(folder), settings.url):
+    with scratch_folder(settings) as folder, streams.spelling(str(folder), settings.url):
         try:
             yield replace(settings, job=replace(settings.job, directory=folder))
         except OrchestratorError as error:
             error.args = tuple(streams.spelt(str(said)) for said in error.args)
             raise
+
+
+@contextmanager
+def scratch_folder(settings: Settings) -> Iterator[Path]:
+    """Have a private folder on this machine, gone behind the block; raises `StorageError`."""
+    root = settings.storage.scratch or Path(tempfile.gettempdir())
+    make_private_directory(root)
+    sweep_aside(root, PREFIX)
+    with folder_aside(root, PREFIX) as folder:
+        yield folder
 
 
 def job_files(settings: Settings) -> JobFiles:

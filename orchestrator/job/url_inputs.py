@@ -6,7 +6,6 @@ recorded of such an input is its URL.
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING
 from orchestrator.bucket import Bucket, NoObjectError, is_bucket_url, split_name
 from orchestrator.errors import UsageError
 from orchestrator.files import make_private_directory
-from orchestrator.job.scratch import PREFIX
-from orchestrator.jobdir.aside import folder_aside, sweep_aside
+from orchestrator.job.scratch import scratch_folder
 from orchestrator.report import streams
 
 if TYPE_CHECKING:
@@ -33,10 +31,7 @@ def inputs_here(settings: Settings) -> Iterator[Settings]:
     if not any(map(is_bucket_url, (*settings.job.inputs, *settings.job.exclude))):
         yield settings
         return
-    root = settings.storage.scratch or Path(tempfile.gettempdir())
-    make_private_directory(root)
-    sweep_aside(root, PREFIX)
-    with folder_aside(root, PREFIX) as folder, ExitStack() as spellings:
+    with scratch_folder(settings) as folder, ExitStack() as spellings:
         fetched: dict[str, str] = {}
 
         def here(entries: Sequence[str]) -> tuple[str, ...]:
