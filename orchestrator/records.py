@@ -210,6 +210,11 @@ class ReusedSums:
         """How many verdicts were taken."""
         return self.yes + self.no
 
+    @property
+    def known(self) -> int:
+        """How many there are to be taken, with those that are asked for again all the same."""
+        return self.numbers + self.asked_again
+
     def __add__(self, other: ReusedSums) -> ReusedSums:
         return ReusedSums(
             yes=self.yes + other.yes,

@@ -339,3 +339,8 @@ class Settings:
     @property
     def is_sandbox(self) -> bool:
         return any(vendor.is_sandbox for vendor in self.vendors.values())
+
+    @property
+    def wants_extras(self) -> bool:
+        """Whether any further column of a result is wanted."""
+        return any(platform.extra_columns for platform in self.platforms.values())

@@ -67,8 +67,7 @@ def order_extras(ledger: Ledger, settings: Settings, into: Path) -> ExtraOrders 
 
 def workers_for_extras(settings: Settings) -> int:
     """Return how many workers are worth their start to a command that may have to read every result once more."""
-    wants_extras = any(platform.extra_columns for platform in settings.platforms.values())
-    return settings.workers.count if wants_extras else 1
+    return settings.workers.count if settings.wants_extras else 1
 
 
 async def make_extras(extras: ExtraOrders, workers: Workers) -> tuple[dict[str, CellKind], ...]:

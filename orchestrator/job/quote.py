@@ -43,8 +43,7 @@ def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
         if (condition := conditions.get(name)) is not None:
             # For which numbers it is asked shows while the job runs: what is quoted is the most that this can be.
             sizes -= Counter(ledger.tasks.sizes(name, generations=condition.generations))
-            reused = standings[name].reused
-            left = ledger.plan.counts().accepted - reused.numbers - reused.asked_again
+            left = ledger.plan.counts().accepted - standings[name].reused.known
             full, rest = divmod(left, settings.job.chunk_size)
             sizes += Counter({settings.job.chunk_size: full}) + Counter({rest: 1} if rest else {})
             at_most = {"only_if": str(condition)}

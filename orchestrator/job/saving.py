@@ -43,10 +43,10 @@ def savings(ledger: Ledger, settings: Settings) -> dict[str, Saving]:
     for name, condition in conditions.items():
         if name not in settings.platforms or condition.other not in settings.platforms:
             continue
-        platform, reused = settings.platforms[name], standings[name].reused
+        platform = settings.platforms[name]
         asked = sum(rows * tasks for rows, tasks in ledger.tasks.sizes(name).items())
         # Until all is asked there nobody knows of the rest.
-        open_numbers = max(0, accepted - reused.numbers - reused.asked_again - asked) if name in due else 0
+        open_numbers = max(0, accepted - standings[name].reused.known - asked) if name in due else 0
         verdicts = standings[condition.other].verdicts
         known = share(verdicts.get(condition.word, 0), sum(verdicts.values())) if any(verdicts.values()) else None
         priced = platform.price_per_10000 is not None

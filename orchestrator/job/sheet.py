@@ -94,8 +94,7 @@ class MasterOrder:
 
 def behind_a_master(settings: Settings) -> tuple[str, ...]:
     """Return how the paths of the files begin that a master is made of, beside chunks and verdicts."""
-    extras = any(platform.extra_columns for platform in settings.platforms.values())
-    return (*LISTS, *((RESULT_FILES,) if extras else ()))
+    return (*LISTS, *((RESULT_FILES,) if settings.wants_extras else ()))
 
 
 def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None) -> MasterOrder:

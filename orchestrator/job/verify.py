@@ -166,7 +166,7 @@ class _Check:
             for chunk in base:
                 if (cells := self._ledger.plan.reused_cells(name, chunk.chunk)) is not None:
                     found += int((unpack_reused(cells, chunk.rows).codes > 0).sum())
-            expected = standing.reused.numbers + standing.reused.asked_again
+            expected = standing.reused.known
             if found == expected:
                 self.right["reused verdicts"] = self.right.get("reused verdicts", 0) + found
             else:
