@@ -16,8 +16,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from orchestrator.errors import LeaseLostError, LockedError, StorageError
-from orchestrator.ledger.line import DatabaseError
+from orchestrator.errors import LockedError, StorageError
+from orchestrator.ledger.line import DatabaseError, lease_lost
 from orchestrator.ledger.postgres_schema import MAKING, SCHEMA
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def renew(line: Line, lease: Lease, database: Database) -> None:
     """Tell the database that this coordinator lives; raises `LeaseLostError` when another one has the lease."""
     (renewed,) = line.transact([(_RENEW, (lease.job, lease.epoch))])
     if not renewed:
-        raise lost(database)
+        raise lease_lost(database)
 
 
 def end(line: Line, lease: Lease) -> None:
@@ -196,16 +196,12 @@ def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Le
                 raise
             end_frozen(line, lease.job)
         except ValueError:
-            raise lost(database) from None
+            raise lease_lost(database) from None
     epoch, position = seen
     if epoch != lease.epoch or not raised:
-        raise lost(database)
+        raise lease_lost(database)
     if position not in (lease.position, after):
         raise StorageError(
             f"{database}: the ledger stands at {position}, not at {lease.position}; restore the database"
         )
     return lease._replace(epoch=raised[0][0], position=position), position == after
-
-
-def lost(database: Database) -> LeaseLostError:
-    return LeaseLostError(f"{database}: another coordinator has taken this job over; this one sends nothing more")

@@ -173,9 +173,7 @@ class Line:
             return LineLostError(_words(error))
         code, said = getattr(error, "sqlstate", None), _words(error)
         if code == LOST_LEASE:
-            return LeaseLostError(
-                f"{self._database}: another coordinator has taken this job over; this one sends nothing more"
-            )
+            return lease_lost(self._database)
         if code == READ_ONLY:
             return DatabaseError(
                 f"{self._database}: {said}; have the server take changes, and run the same command again", code
@@ -197,6 +195,10 @@ class DatabaseError(StorageError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def lease_lost(database: Database) -> LeaseLostError:
+    return LeaseLostError(f"{database}: another coordinator has taken this job over; this one sends nothing more")
 
 
 def _words(error: Exception) -> str:

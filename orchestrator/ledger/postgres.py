@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -115,7 +116,7 @@ class PostgreSQL(Connection):
         """Open a ledger for writing: wait for its lease, and hold that until `close`; raises `LockedError`."""
         line, where = _opened(database)
         opened = cls(database, line, SQLite.mirror(str(database)))
-        try:
+        with opened._closed_on_failure():
             opened._bring_up_to_date()
             opened._lease = leases.take(line, database, where, tell)
             opened._heard_at = _clock()
@@ -123,12 +124,6 @@ class PostgreSQL(Connection):
             opened._follow_changes()
             opened._keeper = threading.Thread(target=opened._keep, name="lease", daemon=True)
             opened._keeper.start()
-        except LineLostError as error:
-            opened.close()
-            raise _out_of_reach(database, error) from None
-        except BaseException:
-            opened.close()
-            raise
         return opened
 
     @classmethod
@@ -136,16 +131,21 @@ class PostgreSQL(Connection):
         """Open an existing ledger beside a run that may be writing to it: as it stands at this moment."""
         line, _ = _opened(database)
         opened = cls(database, line, SQLite.mirror(str(database)))
-        try:
+        with opened._closed_on_failure():
             opened._load()
-        except LineLostError as error:
-            opened.close()
-            raise _out_of_reach(database, error) from None
-        except BaseException:
-            opened.close()
-            raise
         line.close()
         return opened
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except LineLostError as error:
+            self.close()
+            raise _out_of_reach(self._database, error) from None
+        except BaseException:
+            self.close()
+            raise
 
     def _bring_up_to_date(self) -> None:
         """Make the tables, or add what those of an earlier release lack; one program at a time."""
