@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from openpyxl.workbook import Workbook
 
+_MAIN: Final = re.compile(rb"(?:spreadsheetml\.(?:sheet|template)|ms-excel\.\w+\.macroEnabled)\.main\+xml")
+"""How the content types call the main part of a workbook."""
 _TARGET: Final = re.compile(rb"(?:Target|PartName)\s*=\s*[\"']([^\"']+)")
 _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _ESCAPED: Final = re.compile(rb"_x(?!00[01]|[Dd][89A-Fa-f]|[Ff]{3})([0-9A-Fa-f]{4})_")
@@ -27,6 +29,7 @@ _ROW: Final = re.compile(rb"<(?:[\w.-]+:)?row[\s/>]")
 _END: Final = re.compile(rb"</(?:[\w.-]+:)?sheetData")
 _VALUE: Final = re.compile(rb"<(?:[\w.-]+:)?[vt](?:\s[^<>]*)?>[^<\s]")
 _BLOCK_BYTES: Final = 1 << 20
+_ENCRYPTED: Final = 1
 _LONG_ROW_BYTES: Final = 16 << 20
 _CARRY_BYTES: Final = 256
 _ASIDE: Final = re.compile(rb"<!--.*?-->|<\?.*?\?>|<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
@@ -63,8 +66,14 @@ def opened(file: BinaryIO) -> Workbook:
 
 def is_workbook(archive: zipfile.ZipFile) -> bool:
     """Whether a zip is a workbook, whatever its main part is called."""
-    names = {name.casefold() for name in archive.namelist()}
-    return _CONTENT_TYPES.casefold() in names and any(name.startswith("xl/") for name in names)
+    names = {_spelt(name): name for name in archive.namelist()}
+    types = names.get(_CONTENT_TYPES.casefold())
+    if types is None or any(name.startswith("xl/") for name in names):
+        return types is not None
+    if archive.getinfo(types).flag_bits & _ENCRYPTED:
+        return False
+    with archive.open(types) as file:  # its sheets may lie in a folder of any name
+        return _MAIN.search(file.read(_BLOCK_BYTES)) is not None
 
 
 def needs_respelling(archive: zipfile.ZipFile) -> bool:
@@ -74,13 +83,18 @@ def needs_respelling(archive: zipfile.ZipFile) -> bool:
     return any(map(_STRICT.search, small.values())) or set(respelled(small)) != set(names)
 
 
+def _spelt(name: str) -> str:
+    """Return the name of a part in the one form that all spellings of it have; some programs write backslashes."""
+    return name.replace("\\", "/").casefold()
+
+
 def _says_names(base: str) -> bool:
     return base.casefold() == _CONTENT_TYPES.casefold() or base.casefold().endswith(".rels")
 
 
 def declared_sheets(archive: zipfile.ZipFile) -> list[DeclaredSheet]:
     """Return the sheets that a workbook's parts declare, in order; found without the library that reads their cells."""
-    names = {name.casefold(): name for name in archive.namelist()}
+    names = {_spelt(name): name for name in archive.namelist()}
 
     def content(part: str) -> bytes:
         found = archive.read(names[part.casefold()]) if part.casefold() in names else b""
@@ -151,6 +165,7 @@ def respelled(parts: Mapping[str, bytes]) -> dict[str, bytes]:
     Names of parts are the same in any case (ECMA-376, part 2), and Excel writes either form.
     """
     names = {_CONTENT_TYPES.casefold(): _CONTENT_TYPES}
+    parts = {name.replace("\\", "/"): content for name, content in parts.items()}
     for name, content in parts.items():
         folder, base = posixpath.split(name)
         if _says_names(base):

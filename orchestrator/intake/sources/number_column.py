@@ -93,7 +93,7 @@ def headers_of(row: Sequence[str]) -> tuple[str, ...]:
     seen: Counter[str] = Counter()
     names = []
     for place, cell in enumerate(row[: filled[-1] if filled else 0], 1):
-        header = " ".join(cell.split()) or f"Column {place}"
+        header = " ".join(cell.replace("_x000D_", " ").split()) or f"Column {place}"
         seen[header] += 1
         names.append(header if seen[header] == 1 else f"{header}#{seen[header]}")
     return tuple(names)

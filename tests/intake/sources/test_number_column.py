@@ -28,6 +28,7 @@ def test_several_columns() -> None:
     """Columns are named one by one, those of one name by a count; a list without a number means every one of them."""
     headers = headers_of(["Name", "Phone", "", "Phone", "Mobile", " "])
     assert headers == ("Name", "Phone", "Column 3", "Phone#2", "Mobile")
+    assert headers_of(["Phone_x000D_\nNumber"]) == ("Phone Number",)
     assert find_columns(headers, "Phone") == (1,)
     assert find_columns(headers, ("mobile", "Phone#2")) == (4, 3)
     assert find_columns(headers, ("Phone", "phone")) == (1,)

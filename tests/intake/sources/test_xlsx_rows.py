@@ -13,6 +13,7 @@ from orchestrator.intake.blocks import CellBlock, Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.table_layout import TableOptions
 from orchestrator.intake.sources.xlsx_rows import read_workbook
+from orchestrator.workbooks import is_workbook
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -218,6 +219,23 @@ def test_workbooks_as_excel_reads_them(
     """A strict workbook, and parts under other names or in other case, are read as any other."""
     path = write_workbook("a.xlsx", Empty=[], Two=[["phone"], ["+41"]])
     assert cells(rewritten(path, names, contents)) == [(2, "+41")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "contents"),
+    [("xl\\", {}), ("our/", {b"xl/": b"our/"}), ("", {b"/xl/": b"/"})],
+    ids=["\\", "our", "none"],
+)
+def test_workbooks_in_other_folders(write_workbook: WriteWorkbook, folder: str, contents: dict[bytes, bytes]) -> None:
+    """Some programs write backslashes between folders, and none has to call one of them so."""
+    path = write_workbook("a.xlsx", Empty=[], Two=[["phone"], ["+41"]])
+    with zipfile.ZipFile(path) as archive:
+        names = {name: name.replace("xl/", folder) for name in archive.namelist()}
+    if "\\" in folder:
+        names = {name: new.replace("/", "\\") for name, new in names.items()}
+    assert cells(rewritten(path, names, contents)) == [(2, "+41")]
+    with zipfile.ZipFile(path) as archive:
+        assert is_workbook(archive)
 
 
 def test_a_workbook_of_which_no_sheet_is_found(write_workbook: WriteWorkbook) -> None:
