@@ -208,10 +208,9 @@ class BackoffSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetSettings:
-    """What may be spent over all runs and generations, in USD; `shared` with jobs of one database and key."""
+    """What may be spent over all runs and generations, in USD."""
 
     max_cost: Annotated[float, Ge(0)] | None = None
-    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,9 @@ HELP_WITH = {
     "more digits beside the number than an extension has": "put a semicolon between two numbers",
     "a quote that is opened and not closed": "close it, or write two for one that is meant",
     "a row with more or fewer cells than the first one": "put quotes around cells with the delimiter in them",
+    "no number in its column, and seven digits or more in another one": (
+        "put quotes around cells with the delimiter in them; or name that column too: [job] column takes several"
+    ),
     "line too long": "the list needs one number a line, or a table",
 }
 """The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.find import Input
     from orchestrator.intake.stored_rows import StoredRows
 
+_LEFT = "they stand where most rows have none; if they are meant, [job] column takes several names"
+
 
 def accounts(inputs: Sequence[Input], scanned: Scanned, repeated: Sequence[int]) -> tuple[InputAccount, ...]:
     """Return an account of each input; `repeated` counts the duplicates in each of the files of rows, in list order."""
@@ -35,13 +37,17 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) ->
     declared = next((stored.declared for stored, _ in files if stored.declared is not None), None)
     parts: tuple[InputAccount, ...] = ()
     above = next((stored.look.above for stored, _ in files if stored.look is not None), 0)
-    titles = (Unread("what stands above the header", above, "titles are no rows of the table"),) if above else ()
-    unread: tuple[Unread, ...] = titles
+    left = sum(stored.left for stored, _ in files)
+    own = (
+        *(Unread("what stands above the header", above, "titles are no rows of the table"),) * (above > 0),
+        *(Unread(f"numbers in other columns ({left:,})", 0, _LEFT),) * (left > 0),
+    )
+    unread: tuple[Unread, ...] = own
     if declared is not None:
-        unread = (*titles, *declared.unread, *(one for other in declared.others for one in other.unread))
+        unread = (*own, *declared.unread, *(one for other in declared.others for one in other.unread))
         if declared.sheet:
             parts = (
-                replace(whole, name=declared.sheet, unread=(*titles, *declared.unread), is_hidden=declared.is_hidden),
+                replace(whole, name=declared.sheet, unread=(*own, *declared.unread), is_hidden=declared.is_hidden),
             )
         parts += declared.others
     elif member:

@@ -98,7 +98,7 @@ class CellBlock:
 
     `faults` has the reasons of cells that are rejected whatever their text is, by position. `kept` has the cells of the
     columns called `names`, for every row. `look` stands in a table's first block. `filled_lines` counts the lines on
-    which its rows stand, where these can be several a row.
+    which its rows stand, where these can be several a row. `left` counts what may be numbers and is left unread.
     """
 
     lines: Sequence[int]
@@ -108,6 +108,7 @@ class CellBlock:
     kept: Sequence[Sequence[str]] = ()
     look: Look | None = None
     filled_lines: int | None = None
+    left: int = 0
 
     def cells(self) -> Iterator[tuple[int, str]]:
         """Yield line number and text of every cell."""

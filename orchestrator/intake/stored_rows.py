@@ -27,7 +27,8 @@ class StoredRows:
     `rejected` counts by reason; `from_text` counts codes of that name; `largest` is the largest number. `first_line` is
     that of the first row where lines count up from it, else None. `columns` are the names of kept columns, whose cells
     stand in a file beside it. `look` is that of the block; `declared` stands
-    with the last one of a file. `filled_lines` counts the lines of a text on which the rows stand.
+    with the last one of a file. `filled_lines` counts the lines of a text on which the rows stand, `left` what may be
+    numbers in other columns of a table, and is left unread.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class StoredRows:
     look: Look | None = None
     declared: Declared | None = None
     filled_lines: int = 0
+    left: int = 0
 
     @property
     def numbers(self) -> int:
@@ -76,4 +78,4 @@ def store_block(block: Block, rules: NumberRules, path: Path, tables: LookupTabl
         kept = block.kept if rows.cells is None else [block.kept[cell] for cell in rows.cells.tolist()]
         write_kept(path, kept)
     filled_lines = stored.filled_lines if block.filled_lines is None else block.filled_lines
-    return replace(stored, columns=block.names, look=block.look, filled_lines=filled_lines)
+    return replace(stored, columns=block.names, look=block.look, filled_lines=filled_lines, left=block.left)

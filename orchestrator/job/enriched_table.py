@@ -26,6 +26,7 @@ from orchestrator.intake.sources.decode import as_utf8
 from orchestrator.intake.sources.find import FileKind, Input
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableOptions, lay_out
+from orchestrator.intake.sources.table_rows import accounted
 from orchestrator.intake.sources.text_in_place import decided, in_place, number_places, without_empty
 from orchestrator.intake.sources.unpack import unpacked
 from orchestrator.jobdir.extra_files import CellKind
@@ -271,7 +272,7 @@ def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
         while batch := below or list(islice(sheet.rows, BATCH_ROWS)):
             below = []
             width = max(width, *(len(row) for _, row in batch))
-            cells = [(place, row) for place, (_, row) in enumerate(batch)]
+            cells = [(place, accounted(row, layout)[0]) for place, (_, row) in enumerate(batch)]
             columns = without_empty([decided(cells, place, work.rules, work.tables) for place in number_places(layout)])
             lines = [line + headerless for line, _ in batch]
             added.append((lines, work.adder.add(np.array(lines), work.number_cells(columns))))
@@ -344,13 +345,15 @@ def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
         looked = [] if head is None else zip(*(texts_of(head.column(place)) for place in plain), strict=True)
         filled = [(line, row) for line, row in enumerate(looked, 1) if any(map(str.strip, row))]
         layout = lay_out([(0, headers), *filled], replace(work.options, header_row=None))
-        numbers = [plain[place] for place in number_places(layout)]
         names, _ = _added_columns(column_names(layout), work.index, file.schema_arrow.names)
         row = 1  # that of the header
         with replacing(work.target) as target, ParquetCopy(target, file.schema_arrow, names) as copy:
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-                cells = [list(enumerate(zip(texts_of(batch.column(place))))) for place in numbers]
-                columns = without_empty([decided(column, 0, work.rules, work.tables) for column in cells])
+                rows = zip(*(texts_of(batch.column(place)) for place in plain), strict=True)
+                cells = [(place, accounted(found, layout)[0]) for place, found in enumerate(rows)]
+                columns = without_empty(
+                    [decided(cells, place, work.rules, work.tables) for place in number_places(layout)]
+                )
                 lines = np.arange(row + 1, row + 1 + batch.num_rows)
                 copy.write(batch, columns_of(work.adder.add(lines, work.number_cells(columns))))
                 row += batch.num_rows

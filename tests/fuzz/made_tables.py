@@ -261,7 +261,9 @@ def by_hand(chance: random.Random, table: Drawn) -> Written:
 
 def torn(chance: random.Random, table: Drawn) -> Written:
     """Write csv with quotes that are opened and not closed, or are closed and not opened, in some of its lines."""
-    written = by_csv(chance, table)
+    # Without its quotes a tab within a number would be what parts two cells, and the number none any more.
+    rows = [[value.replace("\t", " ") if isinstance(value, str) else value for value in row] for row in table.rows]
+    written = by_csv(chance, table._replace(rows=rows))
     if (
         not written.name.endswith("v")
         or written.content.startswith((b"\xff\xfe", b"\xfe\xff"))

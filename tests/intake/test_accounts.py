@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest_asyncio
 from orchestrator.errors import UsageError
 from orchestrator.intake import parts, read_list
 from orchestrator.intake.list_reading import Planned, rebuild
+from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.intake.sources import parquet_rows, xlsx_rows
 from orchestrator.intake.sources.table_layout import TableOptions
@@ -66,6 +68,20 @@ async def test_inputs_sheets_and_members(
         ),
         InputAccount("c.zip", 2, 1, 1, 0, parts=(InputAccount("list.txt", 2, 1, 1, 0),)),
     )  # fmt: skip
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_numbers_in_other_columns(workers: Workers, make_job: MakeJob, write_workbook: WriteWorkbook) -> None:
+    """A row without a number in its column, and with one elsewhere, is rejected with it, or said to be unread."""
+    rows = [["name", "phone", "mobile", "fax"], ["a", N[0]], ["b", N[1], None, N[2]], ["c", "x", "", N[3]], ["d", "x"]]
+    write_workbook("b.xlsx", S=rows)
+    (found,) = await accounts(workers, make_job, "b.xlsx", column=("phone", "mobile"))
+    (unread,) = found.unread
+    assert (found.read, found.accepted, found.rejected) == (4, 2, 2)
+    assert unread.what == "numbers in other columns (1)"
+    assert found.parts[0].unread == (unread,)
+    _, *rejected = csv.reader((make_job("b.xlsx").directory / "rejected.csv").read_text().splitlines())
+    assert rejected == [["4", N[3], Reason.ELSEWHERE, "b.xlsx"], ["5", "x", Reason.NOT_A_NUMBER, "b.xlsx"]]
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     MORE_DIGITS = "more digits beside the number than an extension has"
     TORN = "a quote that is opened and not closed"
     MOVED = "a row with more or fewer cells than the first one"
+    ELSEWHERE = "no number in its column, and seven digits or more in another one"
     LINE_TOO_LONG = Fault.LINE_TOO_LONG.value
 
 

@@ -26,11 +26,11 @@ from orchestrator.intake.sources.table_layout import (
     Row,
     TableLayout,
     TableOptions,
+    has_seven_digits,
     header_place,
     holds_number,
     lay_out,
     looks_like_number,
-    without_dates,
 )
 from orchestrator.intake.sources.table_rows import FaultyCell, cell_block, wanted_cells
 
@@ -42,7 +42,6 @@ QUOTE, _LETTER = b'"x'
 _LINE_ENDS = np.isin(np.arange(256), list(b"\r\n"))
 _QUOTED = re.compile(r'"[^"]*"')
 _BLANKS_BEHIND_QUOTE = re.compile(rb'(?<=")[ \t]+(?=[,;|\r\n]|\Z)')
-_SEVEN_DIGITS = re.compile(r"(?:\d\W*){7}")
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 
@@ -384,7 +383,7 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
     others = (cell for place, cell in enumerate(record) if place not in layout.column.indexes)
-    if len(record) != layout.width and any(map(_holds_number, others)):
+    if len(record) != layout.width and any(map(has_seven_digits, others)):
         return True
     texts = list(map(text_of, lines))
     opened = next(csv.reader(texts[:1], delimiter=delimiter))
@@ -393,11 +392,11 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     read = [record[place].replace('"', "") for place in layout.column.indexes if place < len(record)]
     inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []
     last = _plain_cells(inside[-1], delimiter) if len(inside) == len(lines) else []
-    if any(place < len(last) - 1 and _holds_number(last[place]) for place in layout.column.indexes):
+    if any(place < len(last) - 1 and has_seven_digits(last[place]) for place in layout.column.indexes):
         return True  # the last line begins as a row, and ends with the field
     return any(
         first <= place
-        and _holds_number(cells[place])
+        and has_seven_digits(cells[place])
         and not any(cells[place].replace('"', "").strip() in cell for cell in read)
         for first, cells in rows
         if max(len(layout.look.headers), 2)
@@ -424,7 +423,7 @@ def _is_in_place(lines: Sequence[bytes], record: Sequence[str], delimiter: str, 
     is_open = len(list(csv.reader([*map(text_of, lines), ""], delimiter=delimiter))) == 1
     if len(lines) == 1 or is_open or not len(record) == layout.width > 1:
         return False
-    numbers = {place for place, cell in enumerate(record) if _holds_number(cell)}
+    numbers = {place for place, cell in enumerate(record) if has_seven_digits(cell)}
     return bool(numbers) and numbers <= {*layout.column.indexes}
 
 
@@ -444,7 +443,7 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
             is_row = len(cells) == layout.width
         others = [cell for place, cell in enumerate(cells) if place not in layout.column.indexes]
-        is_moved = len(cells) == layout.width and '"' in line and any(map(_holds_number, others))
+        is_moved = len(cells) == layout.width and '"' in line and any(map(has_seven_digits, others))
         if is_row and not is_moved:
             yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
         else:
@@ -465,12 +464,8 @@ def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequen
     if width == 1:
         return [delimiter.join(cells).rstrip(delimiter)]
     places = {*layout.column.indexes}
-    found = {place for place, cell in enumerate(cells) if _holds_number(cell)}
+    found = {place for place, cell in enumerate(cells) if has_seven_digits(cell)}
     is_longer = len(cells) > max(width, layout.most) or any(map(str.strip, cells[width:]))
     if found <= places or (places <= found and (not is_longer or found <= places | layout.usual)):
         return cells
     return [*[""] * min(places), FaultyCell.of(delimiter.join(cells), Reason.MOVED)]
-
-
-def _holds_number(cell: str) -> bool:
-    return _SEVEN_DIGITS.search(without_dates(cell)) is not None

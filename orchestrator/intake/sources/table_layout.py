@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
@@ -39,6 +40,8 @@ _DATES = re.compile(
 )
 """Dates, and two years: what titles have."""
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[\s().\-/\xa0]*[0-9]){6}")
+_SEVERAL_DIGITS = re.compile(r"(?:\d\W*){7}")
+_RUN = re.compile(r"\d(?:[^\w;,|\n]*\d){6,}")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = range(7, 16)
 
@@ -193,6 +196,17 @@ def looks_like_number(text: str) -> bool:
 def holds_number(text: str) -> bool:
     """Whether there may be a phone number in a cell, whatever else is in it: seven digits that are no date's."""
     return _SEVEN_DIGITS.search(without_dates(text)) is not None
+
+
+@lru_cache(maxsize=1 << 12)  # dates, mostly
+def has_seven_digits(text: str) -> bool:
+    """Whether seven digits of any script, none of them a date's, stand in a cell with no letter between them."""
+    return _SEVERAL_DIGITS.search(text) is not None and _SEVERAL_DIGITS.search(without_dates(text)) is not None
+
+
+def count_numbers(text: str) -> int:
+    """Count what may be numbers in a cell that has seven digits."""
+    return max(len(_RUN.findall(without_dates(text))), 1)
 
 
 def without_dates(text: str) -> str:

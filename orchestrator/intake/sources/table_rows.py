@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from orchestrator.cells import read_cell
 from orchestrator.intake.blocks import CellBlock
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.table_layout import LOOK_ROWS, Row, TableLayout, TableOptions, cell_at, lay_out
+from orchestrator.intake.sources.table_layout import (
+    LOOK_ROWS,
+    Row,
+    TableLayout,
+    TableOptions,
+    cell_at,
+    count_numbers,
+    has_seven_digits,
+    lay_out,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +30,8 @@ if TYPE_CHECKING:
 ROW_BYTES = 16
 """What a row counts towards the size of a block beside its text: its line number and the rest."""
 
-Wanted = tuple[int, str, "Sequence[str]"]
-"""A row's line, its cell in the column of numbers, and those of kept columns."""
+Wanted = tuple[int, str, "Sequence[str]", int]
+"""A row's line, its cell in the column of numbers, those of kept columns, and how much of it is left unread."""
 
 
 class FaultyCell(str):  # noqa: SLOT000 - it has a dictionary for its reason
@@ -75,11 +84,37 @@ def wanted_cells(rows: Iterable[Row], layout: TableLayout) -> Iterator[Wanted]:
     A row has a cell for each column of numbers with something in it, and one where there is nothing in any.
     """
     places = layout.column.indexes
-    for line, row in rows:
+    for line, cells in rows:
+        row, left = accounted(cells, layout)
         kept = [cell_at(row, place) for place in layout.kept]
         texts = [cell_at(row, place) for place in places]
         for text in [text for text in texts if text.strip()] or texts[:1]:
-            yield line, text, kept
+            yield line, text, kept, left
+            left = 0
+
+
+def accounted(row: Sequence[str], layout: TableLayout) -> tuple[Sequence[str], int]:
+    """Return a row, and how much of it may be numbers and is left unread, which is to be said.
+
+    That stands in other columns than those of numbers, save in those that mostly hold numbers, of customers or orders.
+    Where there is none in its column, or in none of several, a delimiter without quotes may have moved the row: then it
+    is rejected, in the place of a cell that has no digit, or of empty ones.
+    """
+    places = layout.column.indexes
+    others = [cell for place, cell in enumerate(row) if place not in places and place not in layout.usual]
+    if not has_seven_digits(" ".join(others)) or not (found := list(filter(has_seven_digits, others))):
+        return row, 0
+    texts = [cell_at(row, place) for place in places]
+    words = [place for place, text in zip(places, texts, strict=True) if text.strip() and not _has_digit(text)]
+    if not words and any(map(str.strip, texts)):
+        return row, sum(map(count_numbers, found))
+    cells = [*row, *[""] * (max(places) + 1 - len(row))]
+    cells[(words or places)[0]] = FaultyCell.of(" | ".join(found), Reason.ELSEWHERE)
+    return cells, 0
+
+
+def _has_digit(text: str) -> bool:
+    return any(map(str.isdigit, text))
 
 
 def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:
@@ -98,12 +133,13 @@ def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:
 
 def cell_block(rows: Sequence[Wanted], layout: TableLayout, *, first: bool) -> CellBlock:
     """Return a block of these rows; the first one of a table tells how that looks."""
-    texts = [text for _, text, _ in rows]
+    texts = [text for _, text, _, _ in rows]
     return CellBlock(
-        lines=[line for line, _, _ in rows],
+        lines=[line for line, _, _, _ in rows],
         texts=texts,
         faults={place: text.reason for place, text in enumerate(texts) if isinstance(text, FaultyCell)},
         names=layout.names,
-        kept=[kept for _, _, kept in rows] if layout.kept else (),
+        kept=[kept for _, _, kept, _ in rows] if layout.kept else (),
         look=layout.look if first else None,
+        left=sum(left for _, _, _, left in rows),
     )

@@ -20,7 +20,7 @@ from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.csv_rows import QUOTE, TableBlock, without_quoted
 from orchestrator.intake.sources.line_ends import split_lines
 from orchestrator.intake.sources.table_layout import cell_at
-from orchestrator.intake.sources.table_rows import FaultyCell
+from orchestrator.intake.sources.table_rows import FaultyCell, accounted
 from orchestrator.intake.stored_rows import normalise_block
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
 
 
 _EMPTY = CODES[Reason.EMPTY]
+_TEN, _ASCII = 10, 0x80
+_SEVERAL_DIGITS = 7
 
 
 def number_places(layout: TableLayout) -> tuple[int, ...]:
@@ -92,18 +94,29 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
     fields = behind - first + 1
     marks = np.append(marks, len(block.data))
     fields[ends - starts < fields] = 0  # nothing but delimiters
-    others = _of_other_width(
-        block, (starts, ends, fields), marks[np.minimum(first + block.layout.width - 1, len(marks) - 1)]
-    )
-    columns = []
+    bounds = []
     for place in number_places(block.layout):
         short = fields <= place
         begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
         stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
         begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
         quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == QUOTE)
-        cells = begins + quoted, stops - quoted
-        columns.append(_decided_at(block, place, cells, (fields, others), rules, tables))
+        bounds.append((begins + quoted, stops - quoted))
+    last = marks[np.minimum(first + block.layout.width - 1, len(marks) - 1)]
+    is_wide = (fields > 0) & _is_of_other_width(block.layout, fields, ends - last)
+    is_elsewhere = (fields > 0) & ~is_wide & _has_number_elsewhere(signs, (starts, ends), bounds)
+    others = {
+        **_records_at(block, (starts, ends), np.flatnonzero(is_wide)),
+        **{
+            row: cells
+            for row, cells in _records_at(block, (starts, ends), np.flatnonzero(is_elsewhere)).items()
+            if any(isinstance(cell, FaultyCell) for cell in cells)
+        },
+    }
+    columns = [
+        _decided_at(block, place, cells, (fields, others), rules, tables)
+        for place, cells in zip(number_places(block.layout), bounds, strict=True)
+    ]
     blanks = np.zeros(len(starts), np.int64)
     for one in columns:
         blanks[one.lines[one.codes == _EMPTY]] += 1
@@ -115,19 +128,40 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
     return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
 
 
-def _of_other_width(block: TableBlock, lines: tuple[Ints, Ints, Ints], behind: Ints) -> dict[int, Sequence[str]]:
-    """Return the cells of rows that are shorter or longer than the header, and may be torn, as a list has them.
+def _is_of_other_width(layout: TableLayout, fields: Ints, behind: Ints) -> npt.NDArray[np.bool_]:
+    """Tell which rows are shorter or longer than the header, and may be torn.
 
-    `behind` is the mark that ends the last column. What has but further marks there is no longer.
+    `behind` says how long a row is from the mark on that ends its last column. What has but further marks there is no
+    longer.
     """
-    starts, ends, fields = lines
-    width = block.layout.width
-    is_longer = (fields > max(width, block.layout.most)) | ((fields > width) & (ends - behind > fields - width))
-    places = np.flatnonzero((fields > 0) & ((fields < width) | is_longer))
+    is_longer = (fields > max(layout.width, layout.most)) | ((fields > layout.width) & (behind > fields - layout.width))
+    return (fields < layout.width) | is_longer
+
+
+def _has_number_elsewhere(
+    signs: npt.NDArray[np.uint8], lines: tuple[Ints, Ints], bounds: Sequence[tuple[Ints, Ints]]
+) -> npt.NDArray[np.bool_]:
+    """Tell in which rows numbers may stand in other columns, and none in their own, see `accounted`; none is missed."""
+    starts, ends = lines
+    is_digit = signs - np.uint8(ord("0")) < _TEN
+    digits = np.concatenate(([0], np.cumsum(is_digit, dtype=np.int64)))
+    # Beyond ASCII there are digits of other scripts.
+    likely = np.concatenate(([0], np.cumsum(is_digit | (signs >= _ASCII), dtype=np.int64)))
+    without = np.array([digits[stops] == digits[begins] for begins, stops in bounds])
+    filled = np.array([begins < stops for begins, stops in bounds])
+    outside = likely[ends] - likely[starts] - sum(likely[stops] - likely[begins] for begins, stops in bounds)
+    is_elsewhere: npt.NDArray[np.bool_] = without.all(axis=0) | (without & filled).any(axis=0)
+    return is_elsewhere & (outside >= _SEVERAL_DIGITS)
+
+
+def _records_at(block: TableBlock, lines: tuple[Ints, Ints], places: Ints) -> dict[int, Sequence[str]]:
+    """Return the cells of these rows as a list has them."""
     if not len(places):
         return {}
+    starts, ends = lines
     data = b"".join(block.data[starts[row] : ends[row]] + b"\n" for row in places.tolist())
-    return {int(places[record.begin]): record.cells for record in replace(block, data=data).rows()}
+    records = replace(block, data=data).rows()
+    return {int(places[record.begin]): accounted(record.cells, block.layout)[0] for record in records}
 
 
 def _decided_at(
@@ -214,7 +248,7 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
     for record in block.rows():
         for blank in range(line, record.begin):
             stand(blank, blank + 1, 0)
-        records.append((len(starts), record.cells))
+        records.append((len(starts), accounted(record.cells, block.layout)[0]))
         stand(record.begin, record.end, record.fields)
         line = record.end
     for blank in range(line, len(limits) - 1):

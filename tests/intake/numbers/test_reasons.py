@@ -13,7 +13,8 @@ def test_the_list_of_reasons_is_closed() -> None:
         "behind a word or as an extension, and without a plus sign", "a formula without a value",
         "some digits are hidden",
         "more digits beside the number than an extension has", "a quote that is opened and not closed",
-        "a row with more or fewer cells than the first one", "line too long",
+        "a row with more or fewer cells than the first one",
+        "no number in its column, and seven digits or more in another one", "line too long",
     ]  # fmt: skip
     others = REASONS[len(Reason) :]
     types = [f"line type {kind}" for kind in LineType]

@@ -184,6 +184,37 @@ def test_a_number_behind_the_last_column() -> None:
     assert (list(block.texts), dict(block.faults)) == (["", "+41798284651"], {})
 
 
+def test_a_row_that_was_moved_and_is_as_wide_as_the_header() -> None:
+    """What came to stand beside its column is rejected in the place of what stands there now, and nothing else is."""
+    text = "name,phone,note\nAnn,+41798284651,x\nDoe, Jane,+41798284652\nEve,,079 828 46 53\nJo,12,0798284654\nKim,,x\n"
+    (block,) = blocks(text + "Lou,+41798284655,y\nMo,+41798284656,z\n")
+    assert list(block.texts)[:5] == ["+41798284651", "+41798284652", "079 828 46 53", "12", ""]
+    assert dict(block.faults) == {1: Reason.ELSEWHERE, 2: Reason.ELSEWHERE}
+    assert block.left == 1  # twelve may be a number, of a small country
+
+
+def test_what_stands_in_other_columns_is_counted() -> None:
+    """Also in a cell of several lines, be they a note or rows that quotes tore; dates are no numbers."""
+    text = 'name,phone,note\na,+41798284651,"call 0798284652\nor, 0798284653"\nb,+41798284654,2026-01-02\n'
+    (block,) = blocks(text + "c,+41798284655,\n")
+    assert (list(block.texts), block.left) == (["+41798284651", "+41798284654", "+41798284655"], 2)
+
+
+def test_one_of_two_columns_without_a_number() -> None:
+    """A word there shows that the row was moved; nothing there, that a person has none of the kind: that is counted."""
+    text = "name,phone,mobile,fax\na,+41798284651,,\nb,+41798284652,,+41446681800\nDoe, c,+41798284653,0446681801\n"
+    (block,) = blocks(text + "d,+41798284656,+41798284657,\n", ("phone", "mobile"))
+    assert list(block.texts)[:4] == ["+41798284651", "+41798284652", "0446681801", "+41798284653"]
+    assert (dict(block.faults), block.left) == ({2: Reason.ELSEWHERE}, 1)
+
+
+def test_a_column_that_mostly_holds_other_numbers() -> None:
+    """Those of customers are none of a telephone: a row without one has nothing in another column."""
+    text = "customer,phone,since\n12345678,+41798284651,\n12345679,,\n12345670,,2026-01-02 03:04:00\n"
+    (block,) = blocks(text)
+    assert (list(block.texts), dict(block.faults), block.left) == (["+41798284651", "", ""], {}, 0)
+
+
 def test_two_numbers_that_a_delimiter_parts() -> None:
     """Written by hand, without quotes: the row is longer than others, although what stands behind is empty."""
     (block,) = blocks("name,phone,note\nAnn,+41798284651, 0446681800,\nBob,+41798284652,\nEve,+41798284653,x\n")
