@@ -8,7 +8,9 @@ For every seed a list of a few files is made, in several encodings and packings,
 - a plan adds up: every line counts once, every accepted number is valid and in one chunk file, once, and the tables of
   the others have a row each, with source, line and reason;
 - neither the size of blocks nor the way that large lists take changes anything, and lost chunk files come back;
-- where it can be told without the reader what is in the files, `phonenumbers`, asked line by line, gives the same;
+- where it can be told without the reader what is in the files, each run of seven or more digits in their cells is
+  found again in a chunk or a table; where no cell may hold several numbers, `phonenumbers`, asked line by line, gives
+  the same;
 - no process dies, hangs, or needs more than `LIMITS`.
 
 A seed that breaks the rule is printed with the command that replays it.
@@ -25,6 +27,7 @@ import os
 import re
 import tempfile
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +55,11 @@ SLOWEST_S = 10.0
 """Processor time that reading no list of this size takes, twice."""
 
 LONGEST_MESSAGE = 3000
+
+LONGEST_SHOWN = 1000
+"""Characters of a rejected text that are shown."""
+FEWEST_DIGITS, MOST_DIGITS = 7, 15
+_RUN = re.compile(r"[0-9](?:[^\w;,|+]*[0-9]){6,}")
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK")
 
@@ -97,8 +105,35 @@ def number_in(text: str, job: JobSettings) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def runs_of(text: str) -> Iterator[str]:
+    """Yield the digits of what may be numbers in a cell that is short enough to be shown."""
+    if len(text) <= LONGEST_SHOWN:
+        for run in _RUN.findall("".join(str(unicodedata.decimal(sign, sign)) for sign in text)):
+            yield re.sub("[^0-9]", "", run)
+
+
+def check_runs(written: Written) -> None:
+    """Check that the digits of each cell that is known are found again: accepted, a duplicate, or rejected."""
+    directory = written.job.directory
+    tables = [table_of((directory / name).read_bytes())[1:] for name in ("rejected.csv", "duplicates.csv")]
+    shown = [text for rows in tables for row in rows for text in row[1:3]]
+    numbers = [path.read_text() for path in (directory / "chunks").glob("*.txt")]
+    found = re.sub("[^0-9\n]", "", "\n".join([*numbers, *(re.sub(r"\\x[0-9a-f]{2}", "", text) for text in shown)]))
+    runs = {run for made in written.files for _, text in made.cells or () for run in runs_of(text)}
+    check(not (lost := [run for run in runs if not is_there(run, found)]), f"vanished: {lost}")
+
+
+def is_there(run: str, found: str) -> bool:
+    """Whether digits stand in what was found; of those of several numbers, nearly all that stand beside one another."""
+    tail = run.removeprefix("00").removeprefix("0").rstrip("0")
+    if len(run) <= MOST_DIGITS or tail in found:
+        return tail in found or tail.removeprefix("410") in found
+    places = range(len(run) - FEWEST_DIGITS + 1)
+    return 2 * sum(run[place : place + FEWEST_DIGITS] in found for place in places) > len(places)
+
+
 def expected_of(files: list[Made], job: JobSettings) -> Expected | None:
-    """Return what has to come of the files, None where it can't be told."""
+    """Return what has to come of the files, None where it can't be told, as of several numbers in a cell."""
     found = Expected([], [], [])
     firsts: dict[str, int] = {}
     for made in files:
@@ -106,6 +141,12 @@ def expected_of(files: list[Made], job: JobSettings) -> Expected | None:
         if made.cells is None or (made.content and not made.cells):
             return None
         for line, text in made.cells:
+            if (
+                len(runs := list(runs_of(text))) > 1
+                or text.count("+") > 1
+                or any(len(run) > MOST_DIGITS for run in runs)
+            ):
+                return None
             number = number_in(text.strip(), job)
             if number is None:
                 found.rejected.append(line)
@@ -259,6 +300,8 @@ def check_tables(plan: ReadList, written: Written, numbers: set[str], *, piped: 
 
 def check_cells(outcome: Outcome, numbers: list[str], written: Written) -> bool:
     """Check an outcome against the slow way, and return whether there is one."""
+    if not isinstance(outcome, UsageError):
+        check_runs(written)
     expected = expected_of(written.files, written.job)
     if expected is None:
         return False

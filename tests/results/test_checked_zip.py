@@ -101,22 +101,27 @@ def test_a_comment_is_no_finding(zipped: Make) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a\0.csv", "a\n.csv", "x" * 256],
+    [
+        "/x.csv",
+        "../x.csv",
+        "a/../x.csv",
+        "a/..",
+        "C:x.csv",
+        "c:/x.csv",
+        "a\\..\\x.csv",
+        "a\0.csv",
+        "a\n.csv",
+        "x" * 256,
+    ],
 )
 def test_unsafe_names(name: str) -> None:
-    """Libraries disagree on what these members are called."""
+    """Nobody unpacks by these names, but a zip that has one was not made by a vendor."""
     refused(named(name), "unsafe name")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"),
-        *("/x.csv", "../x.csv", "a/../x.csv", "a/..", "C:x.csv", "c:/x.csv"),
-    ],
-)
+@pytest.mark.parametrize("name", ["x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"])
 def test_harmless_names(name: str) -> None:
-    """Nothing is unpacked to a disk, so it is no finding where a name would lead."""
+    """Dots and folders are no finding."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(name, b"x")
