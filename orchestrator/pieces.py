@@ -19,6 +19,7 @@ import errno
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import threading
@@ -50,7 +51,8 @@ SPENT: Final = b"spent"
 """Before an answer as well: memory ran out, amid an import perhaps, so this process does no further piece."""
 
 OUT_OF_TIME: Final = signal.SIGPROF
-"""Its default action ends the process, in whatever foreign code that is stuck; no exception could."""
+STOOD_STILL: Final = signal.SIGALRM
+"""Their default action ends the process, in whatever foreign code that is stuck; no exception could."""
 
 _STATM = Path("/proc/self/statm")
 _TOTAL, _DATA = 0, 5
@@ -142,30 +144,40 @@ class Line:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
-        self._incoming = end.makefile("rb")
 
     def send(self, message: bytes) -> None:
         self._end.sendall(len(message).to_bytes(_SIZE_BYTES) + message)
+
+    def comes(self, within_s: float) -> bool:
+        """Wait for the next message, or the end, and tell whether it has come by then."""
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(within_s * 1000))
 
     def receive(self) -> bytes:
         """Wait for the next message."""
         return self._exactly(int.from_bytes(self._exactly(_SIZE_BYTES)))
 
     def close(self) -> None:
-        self._incoming.close()
         self._end.close()
 
     def _exactly(self, size_bytes: int) -> bytes:
-        content = self._incoming.read(size_bytes)
-        if len(content) < size_bytes:
-            raise EOFError
-        return content
+        content = bytearray(size_bytes)
+        left = memoryview(content)
+        while left:  # not buffered: what lies in a buffer, `comes` would not see
+            if not (came := self._end.recv_into(left)):
+                raise EOFError
+            left = left[came:]
+        return bytes(content)
 
 
 def serve(descriptor: int) -> None:
     """Do what comes over the line until its other end says that it is enough."""
     line = Line(socket.socket(fileno=descriptor))
     os.nice(NICE)
+    for ending in (OUT_OF_TIME, STOOD_STILL):  # whoever started the program may have ignored it
+        signal.signal(ending, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (OUT_OF_TIME, STOOD_STILL))
     with suppress(OSError):  # where memory is short, the kernel should end a piece, not the run
         Path("/proc/self/oom_score_adj").write_text(_KILL_FIRST, "ascii")
     calls: SimpleQueue[bytes] = SimpleQueue()

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HIDDEN = "***"
 AS_BEFORE = "<as before>"
@@ -17,6 +22,11 @@ AS_BEFORE = "<as before>"
 
 MIN_SECRET_CHARS = 4
 """Shorter secrets are not looked for: they would blot out ordinary words, and no vendor hands out such a key."""
+
+MIN_PACKED_CHARS = 8
+"""Shorter parts of base64 are not looked for, for the same reason."""
+
+_FOR_URLS = str.maketrans("+/", "-_")
 
 PUBLISHED = frozenset({"sandbox"})
 """Keys that are no secret: that of the embedded vendor."""
@@ -57,6 +67,8 @@ _NAMED_SECRET = re.compile(
     re.IGNORECASE,
 )
 _PASSWORD_IN_URL = re.compile(r"://[^/\s@\"'\\]+@")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,}={0,2}")
+_SEVERAL_DIGITS = re.compile(rb"\d{7}")
 
 
 @lru_cache(1024)
@@ -71,8 +83,11 @@ def is_secret(text: str) -> bool:
 
 
 def mask_numbers(text: str) -> str:
-    """Shorten every number in free text, with or without `+`, to its first and last two digits."""
-    return _ANY_NUMBER.sub(_masked, text)
+    """Shorten every number in free text, with or without `+`, to its first and last two digits.
+
+    What holds one in base64 goes: gateways quote what they were sent so.
+    """
+    return _ANY_NUMBER.sub(_masked, _BASE64.sub(_unpacked, text))
 
 
 def printable(text: str) -> str:
@@ -81,7 +96,10 @@ def printable(text: str) -> str:
 
 
 class Redactor:
-    """Redacts whole lines. `secrets` are hidden in every spelling of JSON, `repr` and URLs, and in JSON of those."""
+    """Redacts whole lines.
+
+    `secrets` are hidden in every spelling of JSON, `repr` and URLs, in JSON of those, and within anything in base64.
+    """
 
     def __init__(self, secrets: tuple[str, ...] = ()) -> None:
         self._spellings: tuple[str, ...] = ()
@@ -98,7 +116,7 @@ class Redactor:
                 repr(secret)[1:-1],
                 quote(secret, safe="", errors="surrogatepass"),
             )
-            for spelling in (once, json.dumps(once)[1:-1])
+            for spelling in (once, json.dumps(once)[1:-1], *_in_base64(secret))
         }
         self._spellings = tuple(sorted({*self._spellings, *spellings}, key=len, reverse=True))
 
@@ -118,6 +136,28 @@ class Redactor:
         if "@" in line:
             line = _PASSWORD_IN_URL.sub(f"://{HIDDEN}@", line)
         return line
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Yield how base64 spells a secret within a text, as in `user:key`: there are three ways to stand in threes.
+
+    What hangs on the neighbours as well is left out.
+    """
+    content = secret.encode(errors="surrogatepass")
+    for before in range(3):
+        packed = b64encode(bytes(before) + content)[-(-before * 8 // 6) : (before + len(content)) * 8 // 6].decode()
+        if len(packed) >= MIN_PACKED_CHARS:
+            yield from (packed, packed.translate(_FOR_URLS))
+
+
+def _unpacked(packed: re.Match[str]) -> str:
+    """Return what may be base64 as it is, or hidden if digits are in it; it may have been cut at either end."""
+    text = packed[0].rstrip("=").replace("-", "+").replace("_", "/")
+    for start in range(4):
+        part = text[start:]
+        if _SEVERAL_DIGITS.search(b64decode(part[: len(part) // 4 * 4])):
+            return HIDDEN
+    return packed[0]
 
 
 def _masked(number: re.Match[str]) -> str:

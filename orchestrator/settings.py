@@ -208,9 +208,10 @@ class BackoffSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetSettings:
-    """What may be spent over all runs and generations, in USD."""
+    """What may be spent over all runs and generations, in USD; `shared` with jobs of one database and key."""
 
     max_cost: Annotated[float, Ge(0)] | None = None
+    shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from itertools import pairwise
 from urllib.parse import quote
 
@@ -97,6 +99,43 @@ def test_the_key_is_hidden_in_every_spelling(key: str) -> None:
     redactor = Redactor((key,))
     for spelling in (key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key, safe="")):
         assert redactor(f"<{spelling}>") == f"<{HIDDEN}>"
+
+
+@pytest.mark.parametrize("before", ["", "u", "me", "me:", "someone:"])
+@pytest.mark.parametrize("behind", ["", ":", "xyz"])
+@pytest.mark.parametrize("pack", [b64encode, urlsafe_b64encode])
+def test_the_key_in_base64(before: str, behind: str, pack: Callable[[bytes], bytes]) -> None:
+    """Wherever it stands in what was packed, as in the header of a proxy, no part of it is left to be unpacked."""
+    key = "k?>~0123456789abcdef"
+    line = Redactor((key,))(f"Basic {pack(f'{before}{key}{behind}'.encode()).decode()}, no")
+    assert line.startswith("Basic ")
+    assert line.endswith(", no")
+    assert HIDDEN in line
+    rest = re.sub("[^A-Za-z0-9+/]", "", line.removeprefix("Basic ").removesuffix(", no").partition(HIDDEN)[0])
+    assert key[:2].encode() not in b64decode(rest + "A" * (-len(rest) % 4))
+
+
+@pytest.mark.parametrize("before", ["", "n", "no", "nos"])
+@pytest.mark.parametrize("pack", [b64encode, urlsafe_b64encode])
+def test_a_number_in_base64(before: str, pack: Callable[[bytes], bytes]) -> None:
+    """What a gateway quotes of a file in base64 says which number stood there."""
+    packed = pack(f"{before}+41798284651\n+41798284652\n~~??".encode()).decode()
+    assert mask_numbers(f"bad body: {packed}") == f"bad body: {HIDDEN}"
+    assert mask_numbers(f"bad body: {packed[1:20]}") == f"bad body: {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "d4g8o46p2jvh04o9uolg",
+        "9f86d081884c7d659a2feaa0c55ad015",
+        "spring-instagram-000017-0123abcd.txt",
+        "a/long/path_to",
+    ],
+)
+def test_what_is_no_base64_stays(text: str) -> None:
+    """Ids, hashes, names and paths are spelt with the same signs."""
+    assert mask_numbers(text) == text
 
 
 def test_a_key_within_a_longer_key_leaves_no_rest() -> None:

@@ -233,6 +233,8 @@ def ending(
             code, reason = int(error.exit_code), str(error)
         except Interrupted as error:
             code, reason = 128 + error.kind, f"interrupted by {error.kind.name}"
+            if in_order:  # before there was anything to be put in order
+                code, reason = ExitCode.AGAIN, f"stopped by {error.kind.name}"
         except KeyboardInterrupt:
             code, reason = INTERRUPTED, "interrupted"
         except Exception as error:  # noqa: BLE001 - the last door

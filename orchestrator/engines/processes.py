@@ -12,8 +12,8 @@ The rules:
 - A piece that nobody waits for any more is killed: it replaces files whole or not at all.
 - The parent decides when to stop: its signals are blocked in workers from their first moment, and they end when it
   is gone.
-- A piece that reads what comes from outside has limits of its own, kept by its process: one that hangs or hoards
-  dies, and costs itself only.
+- A piece that reads what comes from outside has limits of its own, kept by its process: one that takes too long or
+  hoards dies, and costs itself only. Any piece that stands still dies (`engines.standstill`).
 - Everything goes through `run_in_executor`, which virtual time in tests depends on.
 """
 
@@ -31,9 +31,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
+from orchestrator.engines.standstill import LOOK_S, Standstill
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.files import failed_machine
-from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, SPENT, Line, out_of_memory
+from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, SPENT, STOOD_STILL, Line, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +97,9 @@ class _Process:
     def wait_until_ready(self) -> None:
         """Wait for its first word; `StorageError` when it ended before."""
         try:
-            self._line.receive()
+            self._receive()
         except (EOFError, OSError) as error:
+            self._line.close()
             raise StorageError(
                 f"no worker process can be started: it ended with {self._process.wait()} before it had begun, and may "
                 "have said why above; repair that, or give the machine more memory, and run the same command again"
@@ -108,7 +110,7 @@ class _Process:
         narrow = ""
         try:
             self._line.send(call)
-            while (answered := self._line.receive()).startswith((NARROW, SPENT)):
+            while (answered := self._receive()).startswith((NARROW, SPENT)):
                 if answered == SPENT:
                     self.is_spent = True
                 else:
@@ -116,6 +118,14 @@ class _Process:
         except (EOFError, OSError):
             raise _DiedError(self._process.wait(), narrow) from None
         return answered
+
+    def _receive(self) -> bytes:
+        """Wait for what it has to say, for as long as it goes on."""
+        watched = Standstill(self._process.pid)
+        while not self._line.comes(within_s=LOOK_S):
+            if watched.look():
+                self._process.send_signal(STOOD_STILL)
+        return self._line.receive()
 
     def kill(self) -> None:
         """End it, whatever it does."""
@@ -251,6 +261,8 @@ def _verdict(name: str, died: _DiedError) -> PieceDiedError | StorageError:
         return PieceDiedError(f"{name} takes too long")
     if died.narrow:
         return out_of_memory(name, died.narrow)
+    if died.exit_code == -STOOD_STILL:
+        return PieceDiedError(f"{name} stands still")
     if died.exit_code == -signal.SIGKILL:  # no piece can do that to itself, within its limits
         return StorageError(
             f"{name}: its worker process was killed from outside, as the system does when memory is short; give the "

@@ -147,14 +147,16 @@ def cost_again(settings: Settings, task: Task) -> float | None:
     return platform.cost_nano(task.rows) / NANO
 
 
-def objection(settings: Settings, costs: Sequence[PlannedCost], spent_nano: int) -> Objection | None:
+def objection(
+    settings: Settings, costs: Sequence[PlannedCost], spent_nano: int, others_nano: int = 0
+) -> Objection | None:
     """Return what speaks against sending what `costs` has, when `spent_nano` (1e-9 USD) are spent; None when nothing.
 
-    The embedded vendor costs nothing.
+    Other jobs have spent `others_nano` of the same budget. The embedded vendor costs nothing.
     """
     if settings.is_sandbox or not any(cost.tasks for cost in costs):
         return None
-    cost_usd, max_cost, spent_usd = total_cost(costs), settings.budget.max_cost, spent_nano / NANO
+    cost_usd, max_cost, spent_usd = total_cost(costs), settings.budget.max_cost, (spent_nano + others_nano) / NANO
     if cost_usd is None:
         unpriced = [cost.platform for cost in costs if cost.tasks and cost.cost_usd is None]
         return Objection(
@@ -169,12 +171,14 @@ def objection(settings: Settings, costs: Sequence[PlannedCost], spent_nano: int)
             f"max_cost to {money(needed_usd)} or more if it is worth it",
         )
     if needed_usd > max_cost + 1 / NANO:
-        spent = f", {money(spent_usd)} are spent" if spent_nano else ""
+        spent = f", {money(spent_usd)} are spent" if spent_usd else ""
+        spent += f" ({money(others_nano / NANO)} of them by other jobs with the same key)" if others_nano else ""
+        alone = ", or [budget] shared to false if that is none of this job's" if others_nano else ""
         return Objection(
             ExitCode.OVER_BUDGET,
             f"what is left to send costs {money(cost_usd)}{spent}, and [budget] max_cost is {money(max_cost)}: "
             f"{money(round(needed_usd - max_cost, 9))} are missing; set max_cost to {money(needed_usd)} or more if it "
-            "is worth it",
+            f"is worth it{alone}",
             needed_usd,
         )
     return None

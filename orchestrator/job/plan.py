@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestrator.dispatch.pace import Pace, wait_to_leave
+from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.errors import CallError, CertificateError, DeniedError, ExitCode, NoSuchHostError, UsageError
 from orchestrator.intake import LEFT_OUT
 from orchestrator.job import expected_time
@@ -20,6 +20,7 @@ from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.saving import savings
+from orchestrator.job.shared import fingerprints, vendor_pace
 from orchestrator.job.url_inputs import inputs_here
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.dispatch.pace import Pace
     from orchestrator.job.saving import Saving
     from orchestrator.job.world import World
     from orchestrator.records import ListCounts
@@ -115,9 +117,14 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                 findings.append((ExitCode.USAGE, str(error)))
                 keys = {}
             async with vendor_clients(settings, keys, world) as clients:
+                marks = fingerprints(ledger, settings, keys)
                 for name, client in clients.items():
+                    now = asyncio.get_running_loop().time()
+                    pace = vendor_pace(settings.vendors[name], marks[name], ledger, now=now)
                     own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
-                    balance, found = await _look_at_vendor(name, client, settings, world, own, begun=ledger.runs.begun)
+                    balance, found = await _look_at_vendor(
+                        name, client, pace, settings, world, own, begun=ledger.runs.begun
+                    )
                     findings += found
                     if balance is not None:
                         balances[name] = balance
@@ -152,10 +159,16 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
 
 
 async def _look_at_vendor(
-    name: str, client: VendorClient, settings: Settings, world: World, costs: Sequence[PlannedCost], *, begun: bool
+    name: str,
+    client: VendorClient,
+    pace: Pace,
+    settings: Settings,
+    world: World,
+    costs: Sequence[PlannedCost],
+    *,
+    begun: bool,
 ) -> tuple[float | None, list[tuple[ExitCode, str]]]:
     """Return the balance, if the vendor tells one, and what is to be said of it and of the clock."""
-    pace = Pace(settings.vendors[name].requests_per_second, now=asyncio.get_running_loop().time())
     findings = []
     try:
         balance = await client.balance(leave=lambda: wait_to_leave(pace))

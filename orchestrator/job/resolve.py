@@ -27,6 +27,7 @@ from orchestrator.job.budget import NANO, cost_again
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.scratch import job_files
+from orchestrator.job.shared import fingerprints, vendor_pace
 from orchestrator.job.vendors import vendor_clients
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
@@ -427,8 +428,9 @@ async def _check_total(settings: Settings, ledger: Ledger, decision: Adopt, task
     try:
         vendor = settings.vendors[platform.vendor]
         now = asyncio.get_running_loop().time()
-        paces = [Pace(limits.requests_per_second, now=now) for limits in (platform, vendor)]
         keys = {platform.vendor: read_key(vendor, world.environ)}
+        mark = fingerprints(ledger, settings, keys)[platform.vendor]
+        paces = (Pace(platform.requests_per_second, now=now), vendor_pace(vendor, mark, ledger, now=now))
         streams.hide(*keys.values())
         async with asyncio.timeout(LOOK_S), vendor_clients(settings, keys, world) as clients:
             report = await clients[platform.vendor].status(platform, task_id, leave=leave)

@@ -41,6 +41,7 @@ from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
 from orchestrator.job.scratch import job_files
 from orchestrator.job.settings_hash import settings_hash
+from orchestrator.job.shared import fingerprints, share_budget, vendor_pace
 from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
@@ -156,7 +157,9 @@ async def run_job(
             ) as sink,
             sink.told(hear),
         ):
-            return await _Run(ledger, settings, options, world, keys, hashes, sink, stop or StopWish()).go()
+            marks = fingerprints(ledger, settings, keys)
+            share_budget(ledger, settings, marks)
+            return await _Run(ledger, settings, options, world, keys, marks, hashes, sink, stop or StopWish()).go()
 
 
 class _Run:
@@ -169,6 +172,7 @@ class _Run:
         options: RunOptions,
         world: World,
         keys: Mapping[str, str],
+        marks: Mapping[str, str],
         hashes: Mapping[str, str],
         sink: LogSink,
         stop: StopWish,
@@ -179,6 +183,7 @@ class _Run:
         self._options = options
         self._world = world
         self._keys = keys
+        self._marks = marks
         self._hashes = hashes
         self._sink = sink
         self._stop = stop
@@ -378,7 +383,8 @@ class _Run:
     def _reckoned(self, ledger: Ledger) -> tuple[tuple[PlannedCost, ...], Objection | None]:
         last_chunks = trial_chunks(ledger, self._settings) if self._options.trial else None
         costs = planned_costs(ledger, self._settings, last_chunks=last_chunks)
-        return costs, objection(self._settings, costs, ledger.platforms.spent_nano())
+        spent_nano, others_nano = ledger.platforms.spent_nano(), ledger.connection.others_nano
+        return costs, objection(self._settings, costs, spent_nano, others_nano)
 
     def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
         """Return where the platforms stand, and the first task of theirs that failed."""
@@ -442,7 +448,7 @@ class _Run:
             name: VendorRun(
                 name=name,
                 client=client,
-                pace=Pace(self._settings.vendors[name].requests_per_second, now=now),
+                pace=vendor_pace(self._settings.vendors[name], self._marks[name], self._writer, now=now),
                 health=Health(self._settings.backoff),
                 has_answered=self._settings.vendors[name].is_sandbox,
             )

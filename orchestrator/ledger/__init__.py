@@ -1,6 +1,7 @@
 """The durable record of chunks, tasks and events; the only SQL of the program."""
 
 from orchestrator.jobdir.layout import ledger_path
+from orchestrator.ledger.connection import Turn
 from orchestrator.ledger.database import Database, connection_options
 from orchestrator.ledger.filesystem import refuse_foreign
 from orchestrator.ledger.ledger import Ledger
@@ -15,6 +16,7 @@ __all__ = [
     "Ledger",
     "LedgerPlace",
     "LedgerWriter",
+    "Turn",
     "Version",
     "connection_options",
     "job_lock",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 RESTORE: Final = "restore the job's directory from its last run"
 ALL: Final = 2**63 - 1
@@ -21,6 +21,21 @@ ALL: Final = 2**63 - 1
 
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 """What comes of values that this program never wrote."""
+
+
+class ApplyAgainError(Exception):
+    """A commit of which nothing has happened, for what other jobs have spent is not what it was thought to be."""
+
+
+class Turn(NamedTuple):
+    """When a vendor may be called that others call too: from `begins_s` on, the last time `spacing_s` before `ends_s`.
+
+    Both count from when it was asked for. Calls leave `spacing_s` apart.
+    """
+
+    begins_s: float
+    ends_s: float
+    spacing_s: float
 
 
 class Connection(ABC):
@@ -35,11 +50,32 @@ class Connection(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         """What messages call it."""
+        self.others_nano = 0
+        """What other jobs have spent of this one's budget, as far as is known; see `share`."""
+        self.room_nano: int | None = None
+        """How much that may be at most for what this transaction releases to fit; None where it releases nothing."""
+        self.others_in_question = False
+        """Whether something would fit had others spent less by now."""
 
     @property
     def holds(self) -> bool:
         """Whether nobody else can have taken the job over by now."""
         return True
+
+    def fingerprint(self, base_url: str, key: str) -> str:  # noqa: ARG002 - for those that have others beside them
+        """Return by what name jobs of this place know a vendor that each calls with this key, "" where none share it.
+
+        Nobody who reads it there finds out the key.
+        """
+        return ""
+
+    def share(self, vendors: Mapping[str, Sequence[str]]) -> None:
+        """Count what is spent at vendors, fingerprint → platforms, together with other jobs."""
+        raise NotImplementedError(f"{self.name}: nobody shares {', '.join(vendors)}")
+
+    def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
+        """Ask for so many calls at a vendor that other jobs call too, spaced as given; `StorageError` if that fails."""
+        raise NotImplementedError(f"{self.name}: nobody shares {vendor} with {holder}: {places, spacing_s, slack_s}")
 
     @abstractmethod
     def run(self, statement: str, values: Sequence[object] = ()) -> int:

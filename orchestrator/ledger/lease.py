@@ -17,8 +17,9 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.errors import LockedError, StorageError
-from orchestrator.ledger.line import DatabaseError, lease_lost
+from orchestrator.ledger.line import LOCK_NOT_HAD, DatabaseError, lease_lost
 from orchestrator.ledger.postgres_schema import MAKING, SCHEMA
+from orchestrator.tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from orchestrator.ledger.database import Database
     from orchestrator.ledger.line import Line, Statement
 
-LOCK_NOT_HAD: Final = "55P03"
 LOOK_S: Final = 0.5
 """Between two looks at a lease that is another one's."""
 TAKE_LOCK_S: Final = 2.0
@@ -44,6 +44,14 @@ _TAKE: Final = (
 )
 _RENEW: Final = f"UPDATE {SCHEMA}.lease SET renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s RETURNING 1"
 _END: Final = f"UPDATE {SCHEMA}.lease SET ended = true WHERE job = %s AND epoch = %s"
+_REST: Final = f"""
+UPDATE {SCHEMA}.spenders SET ended = true WHERE job = %s AND EXISTS (
+    SELECT 1 FROM {SCHEMA}.lease WHERE lease.job = spenders.job AND epoch = %s
+) AND NOT EXISTS (
+    SELECT 1 FROM {SCHEMA}.tally WHERE tally.job = spenders.job AND tasks > 0 AND state <> ALL (%s)
+)
+"""
+"""Nothing is left of the job that could still cost something: what it has spent is no matter of those that come."""
 _SETTLE: Final = f"SELECT epoch, position FROM {SCHEMA}.lease WHERE job = %s FOR UPDATE"
 _RAISE: Final = (
     f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s "
@@ -178,7 +186,8 @@ def renew(line: Line, lease: Lease, database: Database) -> None:
 
 def end(line: Line, lease: Lease) -> None:
     """Give the lease back, so that nobody has to wait for it."""
-    line.transact([(_END, (lease.job, lease.epoch))])
+    over = [State.DONE, State.FAILED, State.RETRIED, State.SKIPPED]
+    line.transact([(_REST, (lease.job, lease.epoch, over)), (_END, (lease.job, lease.epoch))])
 
 
 def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Lease, bool]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
 from orchestrator.files import without_hashes
+from orchestrator.ledger.connection import ApplyAgainError
 from orchestrator.ledger.object_table import ObjectTable
 from orchestrator.ledger.plan_tables import PlanTables
 from orchestrator.ledger.platform_table import PlatformTable
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
     from pathlib import Path
 
-    from orchestrator.ledger.connection import Connection
+    from orchestrator.ledger.connection import Connection, Turn
     from orchestrator.records import Chunk, PlannedPlatform
 
 _IDS = {"job_id", "task_id"}
@@ -77,13 +79,16 @@ class Ledger:
 
         Raises `StorageError` when the transaction as a whole failed; then none of them happened.
         """
-        outcomes = self.apply(changes)
-        self.seal()
-        return outcomes
+        while True:
+            outcomes = self.apply(changes)
+            with suppress(ApplyAgainError):
+                self.seal()
+                return outcomes
 
     def apply(self, changes: Sequence[Callable[[Self], Any]]) -> list[Any]:
         """Do the first half of `commit`, all but the sync: `seal` must follow, and nothing may come in between."""
         self.connection.begin()
+        self.connection.room_nano, self.connection.others_in_question = None, False
         self._changed_before = self.connection.changed_rows
         try:
             outcomes = [self._attempt(change) for change in changes]
@@ -97,11 +102,11 @@ class Ledger:
 
     @property
     def unsealed(self) -> bool:
-        """Whether `seal` has anything to make durable, and will wait for the disk."""
-        return self.connection.changed_rows != self._changed_before
+        """Whether `seal` has anything to make durable, or to find out, and will wait for that."""
+        return self.connection.changed_rows != self._changed_before or self.connection.others_in_question
 
     def seal(self) -> None:
-        """Make durable what was applied; raises as `commit` does."""
+        """Make durable what was applied; raises as `commit` does, and `ApplyAgainError`."""
         try:
             self.connection.commit()
         except BaseException:
@@ -132,6 +137,10 @@ class Ledger:
             outcome = error
         self.connection.run("RELEASE change")
         return outcome
+
+    async def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
+        """Do `Connection.turn`, where nothing else is to be done meanwhile."""
+        return self.connection.turn(vendor, holder, places=places, spacing_s=spacing_s, slack_s=slack_s)
 
     # --- changes of several tables -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.ledger.database import conninfo, psycopg
-from orchestrator.ledger.postgres_schema import LOST_LEASE
+from orchestrator.ledger.postgres_schema import LOST_LEASE, SPENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,14 +28,20 @@ CONNECT_S: Final = 10
 SILENCE_S: Final = 30
 """A server that answers nothing for so long is out of reach; below a transaction's own time."""
 LOCK_S: Final = 5
+LOCK_NOT_HAD: Final = "55P03"
+PASSING: Final = (LOCK_NOT_HAD, "40P01", "40001", "57014")
+"""What the same transaction need not meet again: a lock that another one had, and a person who cancelled it."""
 IDLE_S: Final = 15
 """How long the server waits for the rest of a transaction whose coordinator was frozen in its middle."""
-READ_ONLY: Final = "25006"
-DENIED: Final = ("42501", "28000", "28P01")
-FULL: Final = ("53100", "53200")
+_WAYS_OUT: Final = {
+    ("25006",): "have the server take changes, and run the same command again",
+    ("42501", "28000", "28P01"): "see orchestrator help postgres for what its role needs",
+    ("53100", "53200"): "give the server more room, and run the same command again",
+}
 
 _LIMITS: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
+    "set_config('statement_timeout', '0', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
 )
@@ -124,7 +130,7 @@ class Line:
         self.busy_since = time.monotonic()
         try:
             with connection.pipeline():
-                connection.execute("BEGIN")
+                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 connection.execute(_LIMITS, limits)
                 cursors = [connection.execute(statement, values) for statement, values in statements]
                 connection.execute("COMMIT")
@@ -174,19 +180,10 @@ class Line:
         code, said = getattr(error, "sqlstate", None), _words(error)
         if code == LOST_LEASE:
             return lease_lost(self._database)
-        if code == READ_ONLY:
-            return DatabaseError(
-                f"{self._database}: {said}; have the server take changes, and run the same command again", code
-            )
-        if code in DENIED:
-            return DatabaseError(
-                f"{self._database}: {said}; see orchestrator help postgres for what its role needs", code
-            )
-        if code in FULL:
-            return DatabaseError(
-                f"{self._database}: {said}; give the server more room, and run the same command again", code
-            )
-        return DatabaseError(f"{self._database}: {said}; run the same command again", code or "")
+        if code == SPENT:
+            return OthersSpentError(self._database, int(said))
+        way_out = next((words for codes, words in _WAYS_OUT.items() if code in codes), "run the same command again")
+        return DatabaseError(f"{self._database}: {said}; {way_out}", code or "")
 
 
 class DatabaseError(StorageError):
@@ -195,6 +192,14 @@ class DatabaseError(StorageError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class OthersSpentError(DatabaseError):
+    """Other jobs have spent so much, `nano`, that what the transaction releases does not fit the budget any more."""
+
+    def __init__(self, database: Database, nano: int) -> None:
+        super().__init__(f"{database}: other jobs have spent {nano / 1e9:g} USD of the budget", SPENT)
+        self.nano = nano
 
 
 def lease_lost(database: Database) -> LeaseLostError:

@@ -16,22 +16,26 @@ import threading
 import time
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.interrupts import interruptible
 from orchestrator.ledger import lease as leases
 from orchestrator.ledger import postgres_schema as schema
-from orchestrator.ledger.connection import Connection
-from orchestrator.ledger.line import DatabaseError, Line, LineLostError
+from orchestrator.ledger import sharing
+from orchestrator.ledger.connection import ApplyAgainError, Connection, Turn, marks
+from orchestrator.ledger.line import PASSING, DatabaseError, Line, LineLostError, OthersSpentError
 from orchestrator.ledger.sqlite import SQLite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.ledger.database import Database
     from orchestrator.ledger.lease import Lease
     from orchestrator.ledger.line import Statement
     from orchestrator.ledger.postgres_schema import Table
+
+T = TypeVar("T")
 
 ROWS_A_STATEMENT: Final = 5_000
 PAUSE_S: Final = 0.2
@@ -81,6 +85,8 @@ class PostgreSQL(Connection):
         self._how_much = "SELECT " + ", ".join(
             f"(SELECT {which}(much) FROM {table.log})" for table in self._tables for which in ("min", "max")
         )
+        self._shared: dict[str, Sequence[str]] = {}
+        self._spent: list[int] = []
         self._lease: Lease | None = None
         self._broken: StorageError | None = None
         self._lock = threading.Lock()
@@ -118,7 +124,8 @@ class PostgreSQL(Connection):
         opened = cls(database, line, SQLite.mirror(str(database)))
         with opened._closed_on_failure():
             opened._bring_up_to_date()
-            opened._lease = leases.take(line, database, where, tell)
+            with interruptible():  # it may take as long as a CI system lets a cancelled job live
+                opened._lease = leases.take(line, database, where, tell)
             opened._heard_at = _clock()
             opened._load()
             opened._follow_changes()
@@ -263,15 +270,25 @@ class PostgreSQL(Connection):
     def commit(self) -> None:
         """Make the transaction durable in the database, then in the mirror; raises `StorageError`."""
         if self._lease is not None:
+            if self.others_in_question:
+                self._ask_for_others(self._lease.job)
             self._changed.clear()
             if statements := list(self._changes(self._lease.job)):
-                with self._lock:
-                    self._lease = self._send(self._lease, statements)
+                spent = self._spent_at(self._shared)
+                if spent != self._spent:  # last, for other jobs wait for these rows
+                    statements.append(sharing.charge(self._lease.job, self._shared, spent, self.room_nano))
+                try:
+                    with self._lock:
+                        self._lease = self._send(statements)
+                except OthersSpentError as error:
+                    self.others_nano = error.nano
+                    raise ApplyAgainError from None
+                self._spent = spent
             for table in self._changed:
                 self.mirror.run(f"DELETE FROM {table.log}")
         self.mirror.commit()
 
-    def _send(self, lease: Lease, statements: Sequence[Statement]) -> Lease:
+    def _send(self, statements: Sequence[Statement]) -> Lease:
         """Commit in the database; return the lease as it is behind that."""
         after = int(self.mirror.value("SELECT position FROM job"))
         if self._broken is not None:
@@ -280,19 +297,17 @@ class PostgreSQL(Connection):
         try:
             while True:
                 asked = _clock()
+                is_patient = asked - began <= PATIENCE_LEASES * self._database.lease_s
                 try:
-                    happened = False
-                    if not self._line.is_open:
-                        lease, happened = self._reconnected(lease, after)
-                    if not happened:
-                        self._line.transact([lease.fence(after), *statements])
+                    lease = self._attempt(statements, after)
                 except LineLostError as error:
-                    if _clock() - began > PATIENCE_LEASES * self._database.lease_s:
+                    if not is_patient:
                         raise _out_of_reach(self._database, error) from None
                     time.sleep(PAUSE_S)
-                except DatabaseError:
-                    is_known = self._broken is None  # refused, so nothing of it has happened
-                    raise
+                except DatabaseError as error:
+                    if error.code not in PASSING or self._broken is not None or not is_patient:
+                        is_known = self._broken is None  # refused, so nothing of it has happened
+                        raise
                 else:
                     is_known = True
                     self._heard_at = asked
@@ -304,6 +319,19 @@ class PostgreSQL(Connection):
                 self._broken = error if isinstance(error, StorageError) else cut_off
                 self._line.close()
             raise
+
+    def _attempt(self, statements: Sequence[Statement], after: int) -> Lease:
+        """Commit, unless that turns out to have happened; return the lease by which it has."""
+        if (lease := self._lease) is None:
+            raise AssertionError("a commit without a lease")
+        happened = False
+        if not self._line.is_open:
+            lease, happened = self._reconnected(lease, after)
+        if not happened:
+            said = self._line.transact([lease.fence(after), *statements])
+            if statements[-1][0] == sharing.CHARGE:
+                self.others_nano = int(said[-1][0][0])
+        return lease
 
     def _reconnected(self, lease: Lease, after: int) -> tuple[Lease, bool]:
         """Connect anew and find out whether the commit that led to `after` has happened.
@@ -319,6 +347,56 @@ class PostgreSQL(Connection):
             self._broken = error
             raise
         return self._lease, happened
+
+    # --- what jobs share ---------------------------------------------------------------------------------------------
+
+    def fingerprint(self, base_url: str, key: str) -> str:
+        ((salt,),) = self._patiently(lambda line: line.plainly(sharing.SALT))
+        return sharing.fingerprint(base_url, key, salt)
+
+    def share(self, vendors: Mapping[str, Sequence[str]]) -> None:
+        if self._lease is None:
+            return
+        shared = dict(sorted(vendors.items()))
+        spent, job = self._spent_at(shared), self._lease.job
+        rows = self._patiently(lambda line: line.transact(sharing.begin(job, shared, spent)))
+        self._shared, self._spent, self.others_nano = shared, spent, int(rows[-1][0][0])
+
+    def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
+        values = (vendor, holder, places, spacing_s, slack_s)
+        return Turn(*self._patiently(lambda line: line.transact([(sharing.TURN, values)]))[0][0])
+
+    def _ask_for_others(self, job: int) -> None:
+        """See whether others have got something back; raises `ApplyAgainError` if so."""
+        before, self.others_in_question = self.others_nano, False
+        values = (job, list(self._shared))
+        self.others_nano = int(self._patiently(lambda line: line.plainly(sharing.OTHERS, values))[0][0])
+        if self.others_nano < before:
+            raise ApplyAgainError
+
+    def _spent_at(self, shared: Mapping[str, Sequence[str]]) -> list[int]:
+        costs = "SELECT coalesce(sum(cost_nano), 0) FROM platforms WHERE name IN ({})"
+        return [int(self.mirror.value(costs.format(marks(names)), names)) for names in shared.values()]
+
+    def _patiently(self, do: Callable[[Line], T]) -> T:
+        """Do what may be done twice, also where the connection has to be made anew for it."""
+        began = _clock()
+        with self._lock:
+            while True:
+                if self._broken is not None or self._lease is None or self._closing.is_set():
+                    raise self._broken or StorageError(f"{self.name}: not open for writing")
+                is_patient = _clock() - began <= PATIENCE_LEASES * self._database.lease_s
+                try:
+                    if not self._line.is_open:
+                        self._reconnected(self._lease, self._lease.position)
+                    return do(self._line)
+                except LineLostError as error:
+                    if not is_patient:
+                        raise _out_of_reach(self._database, error) from None
+                    time.sleep(PAUSE_S)
+                except DatabaseError as error:
+                    if error.code not in PASSING or not is_patient:
+                        raise
 
     def _changes(self, job: int) -> Iterator[Statement]:
         """Return the statements that make the database's rows what the mirror's are since the last commit."""
@@ -373,7 +451,8 @@ class PostgreSQL(Connection):
 def _opened(database: Database) -> tuple[Line, tuple[str, int]]:
     line = Line(database)
     try:
-        return line, line.open()
+        with interruptible():
+            return line, line.open()
     except LineLostError as error:
         raise _out_of_reach(database, error) from None
 

@@ -1,7 +1,8 @@
 """The ledger's tables in PostgreSQL, made of what SQLite says of its own: so a column is declared in one place.
 
 All of them lie in a schema of ours, where every job of the database has a number, the first column of each key. The
-table `lease` has one row a job: who may write, and what was committed last.
+table `lease` has one row a job: who may write, and what was committed last. What jobs share that call a vendor with the
+same key is in `SHARED`: the turns in which they call it, and what they have spent there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SCHEMA: Final = "numbercheck"
 VERSION: Final = SCHEMA_VERSION
 LOST_LEASE: Final = "NC001"
 """The SQLSTATE with which the fence fails."""
+SPENT: Final = "NC002"
+"""The SQLSTATE of a release that does not fit the budget any more; the message is what other jobs have spent of it."""
 MAKING: Final = 0x4E554D43
 """The advisory lock of who makes the tables, or brings them up to date; that of a job is beside its number."""
 
@@ -49,6 +52,38 @@ CREATE TABLE {SCHEMA}.lease (
 CREATE TABLE {SCHEMA}.schema_version (version bigint NOT NULL, shape text NOT NULL);
 """
 
+SHARED: Final = f"""
+CREATE TABLE IF NOT EXISTS {SCHEMA}.salt (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    salt text NOT NULL DEFAULT gen_random_uuid()::text
+);
+INSERT INTO {SCHEMA}.salt DEFAULT VALUES ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS {SCHEMA}.turns (
+    vendor text COLLATE "C" PRIMARY KEY,
+    holder text NOT NULL DEFAULT '',
+    begins_at double precision NOT NULL DEFAULT 0,
+    ends_at double precision NOT NULL DEFAULT 0,
+    asked_at double precision NOT NULL DEFAULT 0,
+    spacing_s double precision NOT NULL DEFAULT 0,
+    spaced_at double precision NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.spending (
+    vendor text COLLATE "C" PRIMARY KEY,
+    spent_nano bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.spenders (
+    vendor text COLLATE "C" NOT NULL REFERENCES {SCHEMA}.spending,
+    job bigint NOT NULL REFERENCES {SCHEMA}.lease,
+    spent_nano bigint NOT NULL DEFAULT 0,
+    before_nano bigint NOT NULL DEFAULT 0,
+    ended boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (vendor, job)
+);
+"""
+"""A vendor is called by a fingerprint of its address and key. `spending` is what all jobs have spent there, `spenders`
+what each has, and what others had spent `before_nano` it that had ended by then. Times are the server's, in seconds.
+"""
+
 _FUNCTIONS: Final = f"""
 CREATE OR REPLACE FUNCTION {SCHEMA}.fence(of_job bigint, of_epoch bigint, before bigint, after bigint) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -60,6 +95,77 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the lease is another one''s' USING ERRCODE = '{LOST_LEASE}';
     END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION {SCHEMA}.turn(of_vendor text, of_holder text, places bigint, apart_s double precision,
+    slack_s double precision,
+    OUT begins_s double precision, OUT ends_s double precision, OUT spacing_s double precision)
+LANGUAGE plpgsql AS $$
+DECLARE
+    known {SCHEMA}.turns;
+    now_s double precision;
+BEGIN
+    INSERT INTO {SCHEMA}.turns (vendor) VALUES (of_vendor) ON CONFLICT DO NOTHING;
+    SELECT * INTO known FROM {SCHEMA}.turns WHERE vendor = of_vendor FOR UPDATE;
+    now_s := extract(epoch FROM clock_timestamp());
+    IF now_s < known.asked_at THEN  -- the clock was put back, and what was given out with it
+        known.ends_at := known.ends_at - known.asked_at + now_s;
+        known.begins_at := known.begins_at - known.asked_at + now_s;
+        known.spaced_at := now_s;
+    END IF;
+    -- Where jobs were told different limits the lowest holds, as long as somebody goes by it.
+    IF apart_s >= known.spacing_s OR now_s - known.spaced_at > 60 THEN
+        known.spacing_s := apart_s;
+        known.spaced_at := now_s;
+    END IF;
+    spacing_s := known.spacing_s;
+    -- Who had the last turn goes on within it: so one that is alone waits for nobody.
+    begins_s := greatest(CASE WHEN known.holder = of_holder THEN known.begins_at ELSE known.ends_at END - now_s, 0);
+    ends_s := begins_s + places * spacing_s + slack_s;
+    UPDATE {SCHEMA}.turns AS t SET holder = of_holder, begins_at = now_s + begins_s,
+        ends_at = greatest(known.ends_at, now_s + ends_s), asked_at = now_s,
+        spacing_s = known.spacing_s, spaced_at = known.spaced_at WHERE t.vendor = of_vendor;
+END $$;
+
+CREATE OR REPLACE FUNCTION {SCHEMA}.share(of_job bigint, vendors text[], nano bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    one text;
+BEGIN
+    FOREACH one IN ARRAY vendors LOOP
+        INSERT INTO {SCHEMA}.spending (vendor) VALUES (one) ON CONFLICT DO NOTHING;
+        PERFORM 1 FROM {SCHEMA}.spending WHERE vendor = one FOR UPDATE;
+        INSERT INTO {SCHEMA}.spenders (vendor, job) VALUES (one, of_job) ON CONFLICT DO NOTHING;
+    END LOOP;
+    PERFORM {SCHEMA}.charge(of_job, vendors, nano, NULL);
+    -- What had ended before this job began is no part of what it shares; nor what came while it had ended itself.
+    UPDATE {SCHEMA}.spenders AS own SET ended = false, before_nano =
+        (SELECT spent_nano FROM {SCHEMA}.spending AS s WHERE s.vendor = own.vendor) - own.spent_nano - (
+            SELECT coalesce(sum(other.spent_nano), 0) FROM {SCHEMA}.spenders AS other
+            LEFT JOIN {SCHEMA}.job ON job.job = other.job
+            WHERE other.vendor = own.vendor AND other.job <> of_job AND NOT other.ended AND job.closed_at IS NULL)
+    WHERE own.job = of_job AND own.vendor = ANY (vendors) AND own.ended;
+END $$;
+
+CREATE OR REPLACE FUNCTION {SCHEMA}.charge(of_job bigint, vendors text[], nano bigint[], room_nano bigint)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    others bigint := 0;
+    total bigint;
+    own {SCHEMA}.spenders;
+BEGIN
+    FOR at IN 1 .. coalesce(array_length(vendors, 1), 0) LOOP  -- in order, so that no two wait for one another
+        UPDATE {SCHEMA}.spending SET spent_nano = spent_nano + nano[at] - (
+            SELECT s.spent_nano FROM {SCHEMA}.spenders AS s WHERE s.vendor = vendors[at] AND s.job = of_job
+        ) WHERE vendor = vendors[at] RETURNING spent_nano INTO total;
+        UPDATE {SCHEMA}.spenders SET spent_nano = nano[at] WHERE vendor = vendors[at] AND job = of_job
+            RETURNING * INTO own;
+        others := others + greatest(total - own.spent_nano - own.before_nano, 0);
+    END LOOP;
+    IF others > room_nano THEN
+        RAISE EXCEPTION '%', others USING ERRCODE = '{SPENT}';
+    END IF;
+    RETURN others;
 END $$;
 
 CREATE OR REPLACE FUNCTION {SCHEMA}.events_stay() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -239,7 +345,7 @@ def tables_of(mirror: SQLite) -> tuple[Table, ...]:
 
 def creation(tables: Sequence[Table]) -> str:
     """Return the statements that make everything in an empty schema."""
-    return "".join((LEASE, *(table.create() for table in tables), _FUNCTIONS, _RULES))
+    return "".join((LEASE, *(table.create() for table in tables), SHARED, _FUNCTIONS, _RULES))
 
 
 def additions(tables: Sequence[Table], there: Mapping[str, set[str]]) -> str:
@@ -250,7 +356,7 @@ def additions(tables: Sequence[Table], there: Mapping[str, set[str]]) -> str:
             statements.append(table.create())
         else:
             statements += [table.add(column) for column in table.columns if column.name not in there[table.name]]
-    return "".join((*statements, _FUNCTIONS))
+    return "".join((*statements, SHARED, _FUNCTIONS))
 
 
 def shape(tables: Sequence[Table]) -> str:

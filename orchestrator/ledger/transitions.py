@@ -84,13 +84,20 @@ class Transitions:
         `cost_nano` is what the price gives. Where the vendor has told more so far, accordingly more is reserved: else
         what it tells of the last tasks would exceed the budget.
 
-        Raises `BudgetError` when the cost does not fit any more. With `max_cost_nano` None nothing
-        is checked: for the embedded vendor, without a limit, and for a task that the vendor has made already.
+        Raises `BudgetError` when the cost does not fit any more, with what other jobs have spent of it. With
+        `max_cost_nano` None nothing is checked: for the embedded vendor, without a limit, and for a task that the
+        vendor has made already.
         """
         quoted_nano = cost_nano
         cost_nano = sum(self._platforms.money(key.platform).values(), Money()).expected(quoted_nano)
-        if max_cost_nano is not None and self._platforms.spent_nano() + cost_nano > max_cost_nano:
-            raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD")
+        if max_cost_nano is not None:
+            others_nano, room_nano = self._connection.others_nano, self._connection.room_nano
+            left_nano = max_cost_nano - self._platforms.spent_nano() - cost_nano
+            if others_nano > left_nano:
+                self._connection.others_in_question |= left_nano >= 0
+                shared = f", of which other jobs have spent {others_nano / 1e9:g}" if others_nano else ""
+                raise BudgetError(f"{key}: sending it would exceed max_cost of {max_cost_nano / 1e9:g} USD{shared}")
+            self._connection.room_nano = left_nano if room_nano is None else min(left_nano, room_nano)
         sent: dict[str, Any] = {
             "cost_nano": cost_nano,
             "quoted_nano": quoted_nano,

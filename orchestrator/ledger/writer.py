@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.ledger.connection import ApplyAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orchestrator.ledger.connection import Turn
     from orchestrator.ledger.ledger import Ledger
 
 T = TypeVar("T")
@@ -72,6 +75,13 @@ class LedgerWriter:
         """Whether nobody else can have taken the job over by now: a process may have been asleep since its commit."""
         return self._ledger.connection.holds
 
+    async def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
+        """Ask when a vendor may be called that other jobs call too, see `Connection.turn`."""
+        if self._broken:
+            raise _again(self._broken) from self._broken
+        turn = partial(self._ledger.connection.turn, places=places, spacing_s=spacing_s, slack_s=slack_s)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, turn, vendor, holder)
+
     async def close(self) -> None:
         """Wait for what was asked for, then stop the thread. The ledger itself stays open.
 
@@ -104,10 +114,13 @@ class LedgerWriter:
             # In the context of who asked, so that what a change logs goes to the job's own log.
             return await loop.run_in_executor(self._thread, copy_context().run, self._ledger.commit, changes)
         outcomes = self._ledger.apply(changes)
-        if self._ledger.unsealed:
-            await loop.run_in_executor(self._thread, self._ledger.seal)
-        else:
+        if not self._ledger.unsealed:
             self._ledger.seal()
+            return outcomes
+        try:
+            await loop.run_in_executor(self._thread, self._ledger.seal)
+        except ApplyAgainError:
+            return await loop.run_in_executor(self._thread, copy_context().run, self._ledger.commit, changes)
         return outcomes
 
     def _break(self, futures: list[asyncio.Future[Any]], error: BaseException) -> None:

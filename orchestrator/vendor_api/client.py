@@ -16,7 +16,7 @@ from orchestrator.errors import TemporaryError, UsageError
 from orchestrator.redact import Redactor
 from orchestrator.vendor_api import dialects
 from orchestrator.vendor_api.deadline import DEFAULT_TIMES, HttpCall, Leave, Times
-from orchestrator.vendor_api.dialects import HttpAnswer
+from orchestrator.vendor_api.dialects import MAX_ANSWER_BYTES, HttpAnswer
 from orchestrator.vendor_api.download import fetch
 from orchestrator.vendor_api.hosts import HostRule
 from orchestrator.vendor_api.payload import HeldBody, form, open_upload
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from orchestrator.vendor_api.meanings import SubmitAnswer, TaskReport
 
 __all__ = ["Leave", "VendorClient"]
-
-MAX_ANSWER_BYTES: Final = 1 << 20
-"""An answer of JSON is below a kilobyte; a larger one than this is not read to its end."""
 
 NO_TASK: Final = "no-such-task"
 
@@ -188,7 +185,8 @@ class VendorClient:
         self, session: aiohttp.ClientSession, request: dialects.Request, call: HttpCall, body: Payload | None
     ) -> HttpAnswer | Silence:
         """Return the answer, as far as it came, or the reason why there is none."""
-        answer: HttpAnswer | None = None
+        response: aiohttp.ClientResponse | None = None
+        came = bytearray()
         url = URL(self._base_url + request.path)
         try:
             async with call.deadline:
@@ -201,31 +199,25 @@ class VendorClient:
                     allow_redirects=False,
                     trace_request_ctx=call,
                 ) as response:
-                    answer = self._note(response, None)
-                    answer = self._note(response, await _read_capped(response))
+                    async for data in response.content.iter_any():
+                        came += data
+                        if len(came) > MAX_ANSWER_BYTES:
+                            came.clear()
+                            break
+                    return self._note(response, bytes(came))
         except TROUBLE as error:
             if call.failure is not None:
                 raise call.failure from None
-            return silence_of(error, call.deadline) if answer is None else answer
-        return answer
+            # Some servers announce more than they send: if the object is whole, it has been said.
+            return silence_of(error, call.deadline) if response is None else self._note(response, bytes(came))
 
-    def _note(self, response: aiohttp.ClientResponse, body: bytes | None) -> HttpAnswer:
+    def _note(self, response: aiohttp.ClientResponse, body: bytes) -> HttpAnswer:
         content = dialects.with_quotable_status(dialects.read_content(body), self._hide)
         said = dialects.words_of(content, self._hide)
         retry_after, date = (response.headers.get(name, "") for name in ("Retry-After", "Date"))
         self.last_date = dialects.read_date(date) or self.last_date
         odd_id = dialects.odd_id_of(content, self._hide)
         return HttpAnswer(response.status, content, said, retry_after, date, odd_id)
-
-
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes | None:
-    """Return the whole body, None when it is larger than any answer of the vendor."""
-    body = bytearray()
-    async for data in response.content.iter_any():
-        body += data
-        if len(body) > MAX_ANSWER_BYTES:
-            return None
-    return bytes(body)
 
 
 @asynccontextmanager

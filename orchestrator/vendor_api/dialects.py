@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
     Hide = Callable[[str], str]
 
+MAX_ANSWER_BYTES: Final = 1 << 20
+"""An answer of JSON is below a kilobyte; a larger one than this is not read to its end."""
+
 MAX_RETRY_AFTER_S: Final = 3600.0
 MAX_WORDS: Final = 200
 MAX_COUNT: Final = 10**15
@@ -54,6 +58,9 @@ _REPORTED: Final = ("task_id", "status", "total", "success", "failure", "result_
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGITS = re.compile(r"\d{7,}")
+_PACKED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+"""How gzip begins, and zlib at each of its levels."""
+_EITHER_FORMAT: Final = 32
 
 _DENIES: Final = {
     401: "the vendor does not accept the key; check api_key_env or api_key_file",
@@ -131,15 +138,33 @@ def balance_request() -> Request:
     return Request("GET", "/v1/balance")
 
 
-def read_content(body: bytes | None) -> dict[str, Any] | None:
+def read_content(body: bytes) -> dict[str, Any] | None:
     """Return the JSON object in `body`, None for anything else; see `TWICE` for its values."""
-    if body is None:
-        return None
     try:
-        content = json.loads(body, object_pairs_hook=_without_doubt)
+        content = json.loads(_text_of(body), object_pairs_hook=_without_doubt)
     except (ValueError, RecursionError):  # RecursionError: thousands of nested brackets
         return None
     return content if isinstance(content, dict) else None
+
+
+def _text_of(body: bytes) -> str:
+    """Return an answer as text, whatever it says of itself: what counts in it is ASCII, and worth more than its rest.
+
+    Gateways pack what nobody asked them to pack; the words of a vendor may be in any encoding.
+    """
+    if body.startswith(_PACKED):
+        try:
+            body = zlib.decompressobj(zlib.MAX_WBITS | _EITHER_FORMAT).decompress(body, MAX_ANSWER_BYTES)
+        except zlib.error:
+            return ""
+    try:
+        return body.decode(json.detect_encoding(body))
+    except UnicodeDecodeError:
+        pass
+    try:
+        return body.decode("gb18030")  # whose signs may have a backslash or a quote for their second byte
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
 
 
 def with_quotable_status(content: dict[str, Any] | None, hide: Hide) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@
     public    result files from anywhere else: public addresses only
 
 None has cookies, follows a redirect, reads the environment, or carries the key by itself; none limits connections,
-because callers already bound their calls and waiting for a slot would count as waiting for the vendor.
+because callers already bound their calls and waiting for a slot would count as waiting for the vendor. None unpacks
+what comes: the library takes an answer for lost whose packing is not as its header says, and with it a task's id.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractResolver
 
     from orchestrator.vendor_api.deadline import Times
+
+LONGEST_HEADER_BYTES: Final = 64 << 10
+MOST_HEADERS: Final = 1000
+"""Gateways add policies and cookies of any length; the library would lose an answer over them."""
 
 KEPT_S: Final = 4.0
 """How long an idle connection is kept: less than the 5 s after which common servers close theirs, because a POST that
@@ -50,8 +55,8 @@ class Sessions:
         checked = names if self._proxy else PublicResolver(names)
         self.submits = await self._session(self._connector(force_close=True), trace_configs=[_leaving()])
         self.calls = await self._session(self._connector(keepalive_timeout=KEPT_S), trace_configs=[_leaving()])
-        self._inside = await self._session(self._connector(resolver=names), auto_decompress=False)
-        self._public = await self._session(self._connector(resolver=checked), auto_decompress=False)
+        self._inside = await self._session(self._connector(resolver=names))
+        self._public = await self._session(self._connector(resolver=checked))
 
     async def close(self) -> None:
         await self._stack.aclose()
@@ -70,6 +75,10 @@ class Sessions:
             timeout=self._timeout,
             trust_env=False,
             proxy=self._proxy or None,
+            auto_decompress=False,
+            max_line_size=LONGEST_HEADER_BYTES,
+            max_field_size=LONGEST_HEADER_BYTES,
+            max_headers=MOST_HEADERS,
             **options,
         )
         return await self._stack.enter_async_context(session)

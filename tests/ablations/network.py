@@ -115,8 +115,8 @@ NETWORK: Final = (
     # How much to take
     Ablation(
         "an answer of the vendor's has a size",
-        "_read_capped",
-        "if len(body) > MAX_ANSWER_BYTES:",
+        "VendorClient._exchange",
+        "if len(came) > MAX_ANSWER_BYTES:",
         "if False:",
         "vendor_api/test_client_submit.py::TestAfterRelease::test_no_clear_answer[too large]",
         "A vendor that never stops talking fills the memory.",

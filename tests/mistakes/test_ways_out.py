@@ -14,16 +14,24 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
+import ssl
 import subprocess
+import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openpyxl
 import pytest
+import trustme
 
 import orchestrator
 from orchestrator.cli import main
@@ -993,6 +1001,191 @@ def a_begun_master_becomes_too_wide(job: Job) -> None:
     assert len(job.vendor.charged()) == 1
 
 
+def a_clock_that_goes_wrong_is_set(job: Job) -> None:
+    """Have the vendor's page tell the time, as the header of any server does."""
+    hour = [1]
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            self.send_header("Date", formatdate(time.time() + 3600 * hour[0], usegmt=True))
+            self.send_header("Content-Length", "14")
+            self.end_headers()
+            self.wfile.write(b'{"balance": 9}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    job.undo += [thread.join, server.server_close, server.shutdown]
+    job.edit(job.vendor.server.base_url, f"http://127.0.0.1:{server.server_address[1]}")
+    code, message = job.call("plan")
+    assert code == 1
+    assert "differ by 3600 s; set the clock" in message or "differ by 3599 s; set the clock" in message
+    hour[0] = 0
+    assert job.call("plan")[0] == 0
+
+
+def a_company_certificate_is_named(job: Job) -> None:
+    """Have a process of its own: what it trusts is read once."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(tls)
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"balance": 9}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused handshake is the point
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    job.undo += [thread.join, server.server_close, server.shutdown]
+    job.edit(job.vendor.server.base_url, f"https://localhost:{server.server_address[1]}")
+    code, message = job.call("plan")
+    assert code == 1
+    assert "name a file with your company's own certificates in the environment variable SSL_CERT_FILE" in message
+    named = job.file("company.pem", authority.cert_pem.bytes())
+    plan = [sys.executable, "-m", "orchestrator", "plan"]
+    ended = subprocess.run(plan, env=os.environ | {"SSL_CERT_FILE": str(named)}, capture_output=True, check=False)  # noqa: S603 - this program
+    assert ended.returncode == 0
+
+
+def another_port_is_chosen(job: Job) -> None:
+    """Have the vendor stand at a port that is free; it stays until it is told to stop."""
+    taken = job.vendor.server.base_url.rpartition(":")[2]
+    code, message = job.call("sandbox", "--port", taken, "--directory", "toy")
+    assert code == 2
+    assert "choose another --port or --directory" in message
+    served = subprocess.Popen(
+        [sys.executable, "-m", "orchestrator", "sandbox", "--port", "0", "--directory", "toy"], stdout=subprocess.PIPE
+    )
+    assert served.stdout is not None
+    assert served.stdout.readline().startswith(b"http://127.0.0.1:")
+    served.terminate()
+    assert served.wait(30) == 0
+    served.stdout.close()
+
+
+def a_host_of_results_is_vouched_for(job: Job) -> None:
+    """Have a vendor whose files lie elsewhere, as the links say; what waited is then fetched."""
+    job.edit("127.0.0.1", "localhost")
+    assert job.call("run")[0] == 3
+    says = "the result link to 127.0.0.1 is not https; if that host is safe, add it to result_hosts"
+    assert says in json_of("status", "--held")["held_tasks"][0]["reason"]
+    job.edit("[vendors.main]\n", '[vendors.main]\nresult_hosts = ["127.0.0.1"]\n')
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 1
+
+
+def a_newer_ledger_goes_on_with_its_release(job: Job) -> None:
+    assert job.call("plan")[0] == 0
+
+    def version(number: int) -> int:
+        with contextlib.closing(sqlite3.connect(ledger_path(job.directory))) as database:
+            (before,) = database.execute("PRAGMA user_version").fetchone()
+            database.execute(f"PRAGMA user_version = {number}")
+        return int(before)
+
+    ours = version(99)
+    code, message = job.call("run")
+    assert code == 74
+    assert "the ledger has version 99" in message
+    assert "go on with the release that ran the job last" in message
+    version(ours)  # what this release is for
+    assert job.call("run")[0] == 0
+
+
+def parquet_is_left_out(job: Job) -> None:
+    """Have an environment without the library: it is said before anything is sent."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "pyarrow" or name.endswith(".parquet_sink")]
+    kept = {name: sys.modules.pop(name) for name in names}
+    sys.modules["pyarrow"] = None  # type: ignore[assignment]  # so an import of it fails
+
+    def bring_back() -> None:
+        del sys.modules["pyarrow"]
+        sys.modules.update(kept)
+
+    job.undo.append(bring_back)
+    job.edit('formats = ["csv"]', 'formats = ["csv", "parquet"]')
+    code, message = job.call("run")
+    assert code == 2
+    assert "pip install 'numbercheck-orchestrator[parquet]', or leave parquet out of [output] formats" in message
+    assert job.vendor.submits() == 0
+    job.edit('"csv", "parquet"', '"csv"')
+    assert job.call("run")[0] == 0
+
+
+def a_task_type_is_mended(job: Job) -> None:
+    """Have the vendor refuse what it does not know; nothing was made, so the platform may ask something else."""
+    right = '[platforms.telegram]\nstyle = "v1"\nprice_per_10000 = 1.0\nrequests_per_second = inf\nmin_rows = 1\n'
+    job.add(right + 'task_type = "telegramm"\n')
+    code, message = job.call("run")
+    assert code == 1
+    assert "check style, path and task_type of the platform" in message
+    job.edit('"telegramm"', '"tg"')
+    assert job.call("run")[0] == 0
+    assert len(job.vendor.charged()) == 2
+
+
+def list_by_list(
+    job: Job, name: str, says: str, wrong: Callable[[Path], object], right: Callable[[Path], object]
+) -> None:
+    """Have a list that lacks a number, as `plan` says; changed as that asks, it has it."""
+    path = job.folder / name
+    job.edit("numbers.txt", name)
+    job.edit("[job]\n", "[job]\nmax_rejected = 0.9\n")
+    wrong(path)
+    assert says in said_by(job, "plan")
+    right(path)
+    content = said_by(job, "plan", "--json")
+    assert json.loads(content.splitlines()[-1])["numbers"]["rejected"] == 0
+    assert job.call("run")[0] == 0
+
+
+def said_by(job: Job, *command: str) -> str:
+    """Type a command; return what it writes to standard output."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        main(command)
+    return out.getvalue()
+
+
+def text_of(content: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(content)
+
+
+def book_of(*cells: str) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        book = openpyxl.Workbook()
+        for cell in ("Phone", *cells):
+            book.worksheets[0].append([cell])
+        book.save(path)
+
+    return make
+
+
+def a_formula_is_calculated(job: Job) -> None:
+    says = "open the workbook in a spreadsheet program and save it"
+    right = book_of("+41798284651", "+41798284652")
+    list_by_list(job, "a.xlsx", says, book_of("+41798284651", '="+"&41798284652'), right)
+
+
+def quotes_are_put_around(job: Job) -> None:
+    says = "put quotes around cells with the delimiter in them"
+    rows = ["Name,Phone", "Ann,+41798284651", *["Bob,+41798284652"] * 3]
+    right = text_of("\n".join([*rows, '"Cy, jun.",+41798284653']))
+    list_by_list(job, "a.csv", says, text_of("\n".join([*rows, "Cy, jun.,+41798284653"])), right)
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -1056,6 +1249,15 @@ SCENARIOS = [
     a_wide_master_is_no_workbook,
     a_wide_master_keeps_fewer_columns,
     a_begun_master_becomes_too_wide,
+    a_clock_that_goes_wrong_is_set,
+    a_company_certificate_is_named,
+    another_port_is_chosen,
+    a_host_of_results_is_vouched_for,
+    a_newer_ledger_goes_on_with_its_release,
+    parquet_is_left_out,
+    a_task_type_is_mended,
+    a_formula_is_calculated,
+    quotes_are_put_around,
 ]
 
 
@@ -1212,6 +1414,15 @@ TRIED: dict[str, str] = {
     ),
     "name the directory of one, as its [job] directory has it": "tests/job/test_reuse.py::test_jobs_that_say_nothing",
     "is one of [reuse] jobs: put it right": "tests/job/test_reuse.py::test_jobs_that_say_nothing",
+    "differ by {} s; set the clock": "a_clock_that_goes_wrong_is_set",
+    "the environment variable SSL_CERT_FILE": "a_company_certificate_is_named",
+    "sandbox: {}; choose another --port": "another_port_is_chosen",
+    "is not https; if that host is safe": "a_host_of_results_is_vouched_for",
+    "go on with the release that ran the job last": "a_newer_ledger_goes_on_with_its_release",
+    "master.parquet needs pyarrow": "parquet_is_left_out",
+    "the vendor does not take this request": "a_task_type_is_mended",
+    "open the workbook in a spreadsheet program": "a_formula_is_calculated",
+    "put quotes around cells with the delimiter": "quotes_are_put_around",
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),
@@ -1224,12 +1435,6 @@ NOT_TRIED: dict[str, str] = {
     "its lease is gone": "takes a database of which rows were lost",
     "restore the database from its last backup": "takes a backup of a database",
     "go on with the release that ran a job there last": "takes a release of the future",
-    " --extend": "the_next_command_extends",
-    " --deadline {}": "the_next_command_is_whole",
-    " --set {}": "the_next_command_is_whole",
-    "orchestrator run {}{}{}": "the_next_command_is_whole",
-    " --after {}": "the_next_command_is_whole",
-    "sandbox: {}; choose another --port": "of the vendor as a server, which stays until it is told to stop",
     "orchestrator --help": "in the help",
     "the whole job; stop it and run it again": "in the help",
     "has not noted its end": "says who; to wait is tried by the mistake: another run",
@@ -1237,23 +1442,15 @@ NOT_TRIED: dict[str, str] = {
     "{}: run {} ": "the headline of a run, no message",
     "{}, run {}": "the headline of a run, no message",
     "orchestrator run .*?": "finds the command within a sentence, no message",
-    "differ by {} s; set the clock": "a clock is not set by a test",
-    "the environment variable SSL_CERT_FILE": "a test does not exchange what the process trusts",
     "ask it to remove them": "of the vendor, by a person",
     "ask the vendor what it is allowed to": "of the vendor, by a person",
-    "the vendor does not take this request": "says what a person has to look at; the next call reads the settings anew",
-    "the API key holds characters": "says what a person has to look at; the next call reads the key anew",
     "not a public address; if it is safe": "the test's files lie on this machine, whose addresses are never refused",
-    "is not https; if that host is safe": "the test's files lie on this machine, which may speak http",
     "this file system can't hold a ledger": "takes a file system that has no locks",
-    "go on with the release that ran the job last": "takes a release of the future",
     "the job has a ledger already": "a fault of the program alone would say so",
-    "master.parquet needs pyarrow": "takes an environment without it",
+    "the API key holds characters": "said to programs alone; a command says it before: a mistake, a key of two lines",
+    "if they are all of one country": "said where numbers of no country fit: else the country is named, by advice",
+    "put a semicolon between two numbers": "a guard of the reader of cells: no cell is known that leads to it",
     "bring it back from a copy": "takes a folder that is altered in the midst of a run",
-    "if they are all of one country": "of a list; the next plan reads it anew",
-    "open the workbook in a spreadsheet program": "of a list; the next plan reads it anew",
-    "put a semicolon between two numbers": "of a list; the next plan reads it anew",
-    "put quotes around cells with the delimiter": "of a list; the next plan reads it anew",
     "stood inside other text": "of a list; nothing is refused",
 }
 """Messages whose way out no test takes, with the reason."""

@@ -101,27 +101,22 @@ def test_a_comment_is_no_finding(zipped: Make) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "/x.csv",
-        "../x.csv",
-        "a/../x.csv",
-        "a/..",
-        "C:x.csv",
-        "c:/x.csv",
-        "a\\..\\x.csv",
-        "a\0.csv",
-        "a\n.csv",
-        "x" * 256,
-    ],
+    ["a\0.csv", "a\n.csv", "x" * 256],
 )
 def test_unsafe_names(name: str) -> None:
-    """Nobody unpacks by these names, but a zip that has one was not made by a vendor."""
+    """Libraries disagree on what these members are called."""
     refused(named(name), "unsafe name")
 
 
-@pytest.mark.parametrize("name", ["x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"),
+        *("/x.csv", "../x.csv", "a/../x.csv", "a/..", "C:x.csv", "c:/x.csv"),
+    ],
+)
 def test_harmless_names(name: str) -> None:
-    """Dots and folders are no finding."""
+    """Nothing is unpacked to a disk, so it is no finding where a name would lead."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(name, b"x")

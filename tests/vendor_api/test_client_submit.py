@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
+import json
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 MADE = {"task_id": "d4g8o46p2jvh04o9uolg", "status": "pending", "total": 2049}
+MADE_RAW = json.dumps(MADE).encode()
 NUMBERS = b"+41798284651\n+12025551234\n+447911123456\n"
 TAIL = 38  # "--", 32 hexadecimal digits, "--", CR, LF
 
@@ -481,7 +485,7 @@ class TestAfterRelease:
         raw = {
             "garbage": b"\x00\xff rubbish\r\n\r\n",
             "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
-            "half a body": b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"task_id": "abc"}',
+            "half a body": b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"task_id": "abc"',
             "too large": b'HTTP/1.1 200 OK\r\n\r\n{"task_id": "abc"}'.ljust(3_000_000),
         }
 
@@ -494,6 +498,37 @@ class TestAfterRelease:
         answer, _ = await submit(script)
         assert isinstance(answer, InDoubt)
         assert release.returned
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n%s" % MADE_RAW,
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(MADE_RAW), MADE_RAW),
+            b"HTTP/1.0 200 OK\r\n\r\n%s" % MADE_RAW,
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n%s" % MADE_RAW,
+            b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n%s" % (len(MADE_RAW), MADE_RAW),
+            b"HTTP/1.1 200 OK\r\nX-Policy: %s\r\n\r\n%s" % (b"x" * 60_000, MADE_RAW),
+            b"HTTP/1.1 200 OK\r\n%s\r\n%s" % (b"Set-Cookie: a=b\r\n" * 500, MADE_RAW),
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n%s" % gzip.compress(MADE_RAW),
+            b"HTTP/1.1 200 OK\r\n\r\n%s" % gzip.compress(MADE_RAW),
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n%s" % zlib.compress(MADE_RAW),
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n%s" % MADE_RAW,
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: UTF-8\r\n\r\n%s" % MADE_RAW,
+            b"HTTP/1.1 200 OK\r\n\r\n\xef\xbb\xbf%s" % MADE_RAW,
+            b"HTTP/1.1 200 OK\r\n\r\n%s" % MADE_RAW.decode().encode("utf-16"),
+            b'HTTP/1.1 200 OK\r\n\r\n{"message": "%s", %s' % ("提交成功誠".encode("gb18030"), MADE_RAW[1:]),
+            b'HTTP/1.1 200 OK\r\n\r\n{"message": "%s", %s' % ("cr\u00e9\u00e9".encode("latin-1"), MADE_RAW[1:]),
+        ],
+    )
+    async def test_a_clear_answer_in_odd_dress(self, submit: Callable[..., Any], raw: bytes) -> None:
+        """However servers, gateways and languages spell it: if the answer names the task, it is known, and paid for."""
+
+        async def script(seen: Seen) -> None:
+            await seen.whole()
+            seen.send(raw)
+
+        answer, _ = await submit(script)
+        assert answer == Accepted("d4g8o46p2jvh04o9uolg", 2049)
 
     async def test_silence(self, submit: Callable[..., Any], leave: Leaves, release: Releases, looptime: Any) -> None:
         """An answer is waited for 300 s, not counting our own waits; then the submit is in doubt."""
