@@ -1,4 +1,4 @@
-"""A first look at each vendor, before anything is sent that costs: its balance, which is free to ask.
+"""What vendors say of their balances, which is free to ask: before anything is sent that costs, and at the end of one.
 
 A name that does not exist or a certificate of somebody else is a typing error far more often than an outage, and a job
 that has not begun can still be mended: it ends at once instead of trying for `give_up_after_s`. Every other trouble is
@@ -7,17 +7,20 @@ the dispatcher's business, which repeats its calls; here it is only told early.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.errors import CallError, CertificateError, NoSuchHostError, UsageError
+from orchestrator.job.budget import shortfall
 from orchestrator.logger import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from orchestrator.dispatch.platform_run import VendorRun
+    from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+    from orchestrator.job.budget import PlannedCost
     from orchestrator.settings import Settings
 
 
@@ -50,3 +53,26 @@ def check_the_address(vendor: str, error: CallError, settings: Settings) -> str:
     if isinstance(error, CertificateError):
         way_out += ", or name a file with your company's own certificates in the environment variable SSL_CERT_FILE"
     return f"{settings.source}: [vendors.{vendor}] base_url: {error}; {way_out}"
+
+
+def pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
+    """Send nothing to a vendor whose balance does not cover what is left for it; what is there is collected."""
+    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+        if lacking := shortfall(vendor.balance_usd, _of_vendor(vendor, costs)):
+            vendor.denial = lacking
+            log.error("balance_too_low", vendor=vendor.name, reason=lacking)
+
+
+async def say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
+    """Ask a vendor that found the balance used up for it: whoever tops it up wants to know by how much."""
+    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+        if vendor.out_of_funds:
+            with suppress(CallError):
+                balance_usd = await vendor.client.balance(leave=partial(wait_to_leave, vendor.pace))
+                if lacking := shortfall(balance_usd, _of_vendor(vendor, costs)):
+                    vendor.denial += f": {lacking}"
+
+
+def _of_vendor(vendor: VendorRun, costs: Sequence[PlannedCost]) -> list[PlannedCost]:
+    names = {platform.name for platform in vendor.platforms}
+    return [cost for cost in costs if cost.platform in names]

@@ -14,20 +14,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestrator.dispatch.alarms import PAST, UsualResults
 from orchestrator.dispatch.backoff import Health
-from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
 from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.pace import Pace, wait_to_leave
-from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.dispatch.platform_run import VendorRun
 from orchestrator.dispatch.receipts import Seal
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
-from orchestrator.errors import CallError, ExitCode, OrchestratorError, StorageError, UsageError
+from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
-from orchestrator.job.balances import ask_for_balances
-from orchestrator.job.budget import NANO, objection, outlook, planned_costs, shortfall, total_cost
+from orchestrator.job.balances import ask_for_balances, pause_the_short, say_what_is_missing
+from orchestrator.job.budget import NANO, objection, outlook, planned_costs, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.engine import workers_of
 from orchestrator.job.enrich import enrich_inputs, enriched_files
@@ -36,6 +33,7 @@ from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
 from orchestrator.job.pages import keep_page, renew_page
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.platform_runs import platform_runs
 from orchestrator.job.quote import check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
@@ -67,7 +65,7 @@ from orchestrator.report.streams import as_argument, job_arguments
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.job.budget import Objection, PlannedCost
@@ -76,7 +74,6 @@ if TYPE_CHECKING:
     from orchestrator.records import Standing, Task, Token
     from orchestrator.report.summary import EnrichedContent, Summary
     from orchestrator.settings import Settings
-    from orchestrator.vendor_api.client import VendorClient
     from orchestrator.workers import Workers
 
 T = TypeVar("T")
@@ -327,13 +324,34 @@ class _Run:
         if due and not objected:
             await self._unless_stopped(rehearse(workers, settings.job.directory))
         async with vendor_clients(settings, self._keys, self._world) as clients:
-            platforms = await self._platform_runs(clients)
+            now = asyncio.get_running_loop().time()
+            vendor_runs = {
+                name: VendorRun(
+                    name=name,
+                    client=client,
+                    pace=vendor_pace(settings.vendors[name], self._marks[name], self._writer, now=now),
+                    health=Health(settings.backoff),
+                    has_answered=settings.vendors[name].is_sandbox,
+                )
+                for name, client in clients.items()
+            }
+            platforms = await self._writer.do(
+                partial(
+                    platform_runs,
+                    settings=settings,
+                    vendors=vendor_runs,
+                    hashes=self._hashes,
+                    now=now,
+                    deadline_at=self._deadline_at,
+                    trial=self._options.trial,
+                )
+            )
             for platform in platforms:
                 platform.over_budget = objected is not None and platform.name in due
             asked = [platform.vendor for platform in platforms if platform.name in due and not platform.why_not_sent]
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
             await self._unless_stopped(ask_for_balances(asked, settings, begun=begun))
-            _pause_the_short(platforms, costs)
+            pause_the_short(platforms, costs)
             vendors = {platform.vendor.name: platform.vendor.balance_usd for platform in platforms}
             self._balances = {name: balance for name, balance in vendors.items() if balance is not None}
             max_cost = None if settings.is_sandbox else settings.budget.max_cost
@@ -357,7 +375,7 @@ class _Run:
             await _beside(keep_page(settings, self._world, workers), sending)
             if not self._stop.reason:
                 costs, _ = await self._writer.do(self._reckoned)
-                await _say_what_is_missing(platforms, costs)
+                await say_what_is_missing(platforms, costs)
         if self._options.trial and await self._writer.do(lambda ledger: trial_is_read(ledger, settings)):
             return Ending(ExitCode.DONE, "")
         now = asyncio.get_running_loop().time()
@@ -430,56 +448,6 @@ class _Run:
         configured = [standings[name] for name in self._settings.platforms if name in standings]
         self._notifier.put_metrics(summary, configured, ledger.runs.last_done_at())
 
-    def _usual_results(self, ledger: Ledger) -> dict[str, UsualResults]:
-        begins, standing = ledger.plan.generation_begins(), ledger.platforms.standing()
-        return {
-            name: UsualResults.of(
-                ledger.tasks.past_results(name, most=PAST),
-                begins,
-                looks=standing[name].tasks(State.DONE),
-                one_word=platform.one_word,
-            )
-            for name, platform in self._settings.platforms.items()
-        }
-
-    async def _platform_runs(self, clients: Mapping[str, VendorClient]) -> list[PlatformRun]:
-        now = asyncio.get_running_loop().time()
-        vendors = {
-            name: VendorRun(
-                name=name,
-                client=client,
-                pace=vendor_pace(self._settings.vendors[name], self._marks[name], self._writer, now=now),
-                health=Health(self._settings.backoff),
-                has_answered=self._settings.vendors[name].is_sandbox,
-            )
-            for name, client in clients.items()
-        }
-        standing = await self._writer.do(lambda ledger: ledger.platforms.standing())
-        trials = await self._writer.do(lambda ledger: trial_chunks(ledger, self._settings))
-        lasting = await self._writer.do(
-            lambda ledger: {name: ledger.platforms.caution_with(name, its) for name, its in self._hashes.items()}
-        )
-        usual = await self._writer.do(self._usual_results)
-        return [
-            PlatformRun(
-                name=name,
-                settings=platform,
-                vendor=vendors[platform.vendor],
-                pace=Pace(platform.requests_per_second, now=now),
-                caution=Caution(
-                    lasting[name],
-                    canary=platform.canary
-                    and standing[name].tasks() - standing[name].tasks(State.DONE, State.RETRIED, State.SKIPPED)
-                    >= (2 if name in trials else CANARY_FROM_TASKS),
-                    waiting=standing[name].tasks(State.IN_DOUBT),
-                ),
-                usual=usual[name],
-                deadline_at=self._deadline_at,
-                last_chunk=trials.get(name, 0) if self._options.trial else None,
-            )
-            for name, platform in self._settings.platforms.items()
-        ]
-
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, or cut it off and raise `StoppedError` when the run is told to stop."""
         task = asyncio.create_task(work)
@@ -533,29 +501,6 @@ class _Run:
             content["master_made_of"] = made_of(ledger, self._settings)
             content["enriched"] = self._enriched
         return content
-
-
-def _pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
-    """Send nothing to a vendor whose balance does not cover what is left for it; what is there is collected."""
-    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
-        if lacking := shortfall(vendor.balance_usd, _of_vendor(vendor, costs)):
-            vendor.denial = lacking
-            log.error("balance_too_low", vendor=vendor.name, reason=lacking)
-
-
-async def _say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
-    """Ask a vendor that found the balance used up for it: whoever tops it up wants to know by how much."""
-    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
-        if vendor.out_of_funds:
-            with suppress(CallError):
-                balance_usd = await vendor.client.balance(leave=partial(wait_to_leave, vendor.pace))
-                if lacking := shortfall(balance_usd, _of_vendor(vendor, costs)):
-                    vendor.denial += f": {lacking}"
-
-
-def _of_vendor(vendor: VendorRun, costs: Sequence[PlannedCost]) -> list[PlannedCost]:
-    names = {platform.name for platform in vendor.platforms}
-    return [cost for cost in costs if cost.platform in names]
 
 
 async def _beside(companion: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
