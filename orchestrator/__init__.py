@@ -20,3 +20,6 @@ if not TYPE_CHECKING:  # or a name that is not there would pass for one that is
         from orchestrator import api  # noqa: PLC0415 - see above
 
         return getattr(api, name)
+
+    def __dir__() -> list[str]:
+        return [*__all__, "__version__"]

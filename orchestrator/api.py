@@ -123,6 +123,7 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
     """
     report = await asyncio.to_thread(status.job_status, settings)
     last, job = report.last, streams.job_arguments(settings)
+    left = summary.left_by_run(settings.job.directory, report.job_id, report.token)
     facts = summary.RunFacts(
         job=settings.job.name,
         job_id=report.job_id,
@@ -136,11 +137,16 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         ended_at=last.ended_at if last else None,
         exit_code=None if last is None or last.exit_code is None else ExitCode(last.exit_code),
         reason=last.reason if last else "",
+        again_after_s=left.get("again_after_s"),
         max_cost=settings.budget.max_cost,
+        needed_usd=report.needed_usd,
         planned_usd=report.planned_usd,
         warning=report.warning,
+        decided=bool(report.decided),
+        again=summary.command_in(left.get("next", "")),
     )
     built = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
+    built["master"] = left.get("master", [])
     content = cast("Status", {**built, **summary.CLOSED} if report.closed else {**built})
     if tasks:
         content["held_tasks"] = [waiting_task(it, job, again_usd=cost_again(settings, it)) for it in report.held]
@@ -164,3 +170,8 @@ async def _ended(task: asyncio.Task[Any]) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def __dir__() -> list[str]:
+    """Return what is stable, and nothing of what this module is made of."""
+    return sorted(__all__)

@@ -89,7 +89,8 @@ class InputAccount:
     """What became of an input, or of a sheet or member of one: `read` = `accepted` + `duplicates` + `rejected`.
 
     `name` is what tables for people call it. `parts` are the sheets of a workbook, unread ones included, or the member
-    of an archive.
+    of an archive. `columns` are the headers of the columns that its numbers were read from, none where it is no table
+    with headers; `guessed` says that the headers themselves were the reason, and nobody named them.
     """
 
     name: str
@@ -100,6 +101,8 @@ class InputAccount:
     unread: tuple[Unread, ...] = ()
     is_hidden: bool = False
     parts: tuple[InputAccount, ...] = ()
+    columns: tuple[str, ...] = ()
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

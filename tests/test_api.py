@@ -68,6 +68,8 @@ def test_the_package_has_the_calls_and_imports_them_when_asked() -> None:
     assert "orchestrator.api" in after
     for name in orchestrator.__all__:
         assert getattr(orchestrator, name) is getattr(api, name)
+    assert dir(orchestrator) == sorted([*orchestrator.__all__, "__version__"])
+    assert dir(api) == sorted(api.__all__)
     with pytest.raises(AttributeError, match="no attribute 'fly'"):
         orchestrator.fly  # type: ignore[attr-defined]  # noqa: B018
     assert (Path(orchestrator.__file__).parent / "py.typed").exists()

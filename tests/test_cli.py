@@ -553,6 +553,23 @@ def test_plan_says_what_would_help_with_rejected_lines(directory: Path, capsys: 
     assert advice in text.splitlines()
 
 
+def test_plan_says_from_which_column_and_why(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The header was the reason, or the configuration; who has named the column is not told to."""
+    first, second, *_ = LIST.split()
+    (directory / "crm.csv").write_text(f"Name,Mobile\nAda,{first}\nBob,\nEve,{second}\n")
+    assert main(["plan", "--set", 'job.inputs=["crm.csv", "numbers.txt"]']) == 0
+    text = capsys.readouterr().out
+    assert 'crm.csv: numbers are read from the column "Mobile", guessed by its header; [job] column names' in text
+    assert "numbers.txt: numbers are read" not in text
+    named = ["--set", 'job.inputs=["crm.csv"]', "--set", 'job.column=["Mobile", "Name"]']
+    assert main(["plan", *named, "--set", "job.max_rejected=1"]) == 0
+    text = capsys.readouterr().out
+    assert 'crm.csv: numbers are read from the columns "Mobile", "Name", as [job] column says' in text
+    assert main(["plan", *named, "--set", "job.max_rejected=1", "--json"]) == 0
+    (account,) = last_line(capsys.readouterr().out)["inputs"]
+    assert (account["columns"], account["guessed"]) == (["Mobile", "Name"], False)
+
+
 def test_a_plan_that_found_something_says_so(
     directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -634,6 +651,10 @@ def test_a_run_stops_at_its_deadline(directory: Path, capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     assert "exit code 75" in out
     assert "orchestrator: stopped by the deadline\norchestrator: run the same command again" in err
+    assert main(["status"]) == 0
+    (step,) = (line for line in err.splitlines() if "run the same command again" in line)
+    assert "--deadline 1s --after 1." in step
+    assert capsys.readouterr().err == f"orchestrator: stopped by the deadline\n{step}\n"
 
 
 def test_a_run_refuses_an_older_ledger(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -694,6 +715,27 @@ def test_resolve_settles_and_says_what_next(
     assert out == f"instagram/000001  {settled}\n"
     assert err == "orchestrator: next: orchestrator run -c config.toml\n"
     assert main(["status", "--held"]) == (1 if "--give-up" in arguments else 0)
+
+
+@pytest.mark.parametrize("word", ["TASK_ID", "<TASK_ID>", "task_id"])
+def test_what_stands_for_an_id_is_none(held: Path, capsys: pytest.CaptureFixture[str], word: str) -> None:
+    """A command that was copied with its placeholder settles nothing."""
+    capsys.readouterr()
+    assert main(["resolve", "instagram/000001", "--adopt", word]) == 2
+    assert "in the place of this word" in capsys.readouterr().err
+    assert main(["status"]) == 1
+
+
+def test_once_all_is_decided_the_next_step_is_a_run(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status` does not ask any more for what a person has done."""
+    with Ledger.open(ledger_path(held / "runs" / "config")) as ledger:
+        ledger.change(lambda it: it.runs.end(1, at=4.0, exit_code=3, reason="1 task held for a decision"))
+    assert main(["status"]) == 1
+    assert "1 task held, which the vendor may or may not have" in capsys.readouterr().err
+    assert main(["resolve", "--all", "--resubmit"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert "to send or fetch the rest: orchestrator run -c config.toml --after 1." in capsys.readouterr().err
 
 
 def test_resolve_takes_a_file_for_one_task(held: Path, capsys: pytest.CaptureFixture[str]) -> None:

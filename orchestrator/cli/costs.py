@@ -82,5 +82,7 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     ]
     header = ("platform", "tasks", "numbers", "billed", "skipped", "per 10,000", "cost", "takes")
     body = [*without_zeros(header, rows, width), *_reused(plan["platforms"]), *_conditions(plan["platforms"])]
+    if plan.get("sandbox"):
+        return [*body, f"planned cost {money(plan['cost'])} at a vendor; the embedded one is free"]
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
     return [*body, f"planned cost {money(plan['cost'])}, {limit}"]

@@ -13,11 +13,11 @@ from orchestrator.report import streams
 STEPS = {
     "github": (
         "commit and push, put the vendor's key into the secret EKYCPRO_API_KEY of the repository, which has to be "
-        'private, and run the workflow with "first"; orchestrator help ci has the rest'
+        'private, and run the workflow with "do" = begin; orchestrator help ci has the rest'
     ),
     "gitlab": (
         "commit and push, put the vendor's key into the masked variable EKYCPRO_API_KEY of the project, which may not "
-        "be public, and start a pipeline with FIRST = yes; orchestrator help ci has the rest"
+        "be public, and start a pipeline with DO = begin; orchestrator help ci has the rest"
     ),
 }
 

@@ -11,10 +11,20 @@ from orchestrator.cli.costs import cost_lines, costs_content
 from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
 from orchestrator.errors import ExitCode
 from orchestrator.report import streams
-from orchestrator.report.printed import WIDTH, count, findings, inputs_table, money, numbers_table, plural, table
+from orchestrator.report.printed import (
+    SHOWN_INPUTS,
+    WIDTH,
+    count,
+    findings,
+    inputs_table,
+    money,
+    numbers_table,
+    plural,
+    table,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.job.plan import PlanReport
     from orchestrator.settings import Settings
@@ -39,6 +49,9 @@ HELP_WITH = {
     "line too long": "the list needs one number a line, or a table",
 }
 """The setting that would turn rejected lines of a reason into accepted ones; said where no better advice is known."""
+
+_OF_THE_COLUMN = {"empty cell", "a date"}
+"""What is no surprise in a column that somebody has named."""
 
 
 @commands.command(
@@ -96,17 +109,21 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "trial_rows": report.trial_rows,
         "cost": report.cost_usd,
         "max_cost": report.max_cost,
+        "sandbox": report.sandbox,
         "findings": list(report.findings),
     }
 
 
 def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     """Say what `plan` found, from the content that `plan --json` prints."""
-    lines = [*inputs_table(plan.get("inputs", ()), width), *numbers_table(plan["numbers"], width)]
+    inputs = plan.get("inputs", ())
+    lines = [*inputs_table(inputs, width), *_columns(inputs), *numbers_table(plan["numbers"], width)]
+    # Who has named the column needs no word about it.
+    helps = {*HELP_WITH} - (set() if any(entry["guessed"] for entry in inputs) else _OF_THE_COLUMN)
     if rejected := plan["rejected_by_reason"]:
         lines += ["", *table(("rejected", ""), [(reason, count(lost)) for reason, lost in rejected.items()], width)]
         # What this list's own rows told goes before what may help with any list.
-        lines += plan.get("advice") or [f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in HELP_WITH]
+        lines += plan.get("advice") or [f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in helps]
     if left_out := plan.get("left_out", 0):
         saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
         lines += ["", f"left out by exclude and line_types: {plural(left_out, 'number')}{saved}"]
@@ -125,3 +142,14 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     if quote := plan.get("quote"):
         lines += [f"wrote {quote}; run --quote {quote} sends this and nothing else"]
     return "\n".join([*lines, *findings(plan)])
+
+
+def _columns(inputs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say from which column of each table its numbers were read, and why from that; a blank line behind it."""
+    lines = []
+    for entry in inputs[:SHOWN_INPUTS]:
+        if names := [f'"{name}"' for name in entry["columns"]]:
+            which = f"{entry['path']}: numbers are read from the column{'s' * (len(names) > 1)} {', '.join(names)}"
+            why = "guessed by its header; [job] column names another" if entry["guessed"] else "as [job] column says"
+            lines.append(f"{which}, {why}")
+    return [*lines, ""] if lines else []

@@ -72,8 +72,8 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
 ) -> int:
     """Settle held tasks, such as instagram/000017, by exactly one decision; the next run acts on it.
 
-    `orchestrator status --held` lists them, with the file name to look for at the vendor. Until something has come of a
-    decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
+    `orchestrator status --held` lists them, with the file name to look for on the vendor's website. Until something has
+    come of a decision, another one takes its place. Tasks that --all passes over because of their ids are exit code 1.
 
     Where ledger or directory were lost, plan the same list again: --adopt-log FILE then takes what a run has said, as a
     CI system keeps it, and names every task that the vendor has accepted. Lines that it can't use are exit code 1.

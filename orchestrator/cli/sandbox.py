@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 65_535),
     metavar="PORT",
     default=0,
-    help="Where it answers; 0 takes a free one.",
-    show_default="0",
+    help="Where it answers; 0, as without it, takes a free one.",
 )
 @click.option(
     "--directory",
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--pace",
     type=float,
-    default=20_000.0,
-    show_default="20000",
+    default="20000",
+    show_default=True,
     metavar="NUMBERS_PER_S",
     help="How fast it works through a task.",
 )

@@ -9,6 +9,7 @@ import click
 from orchestrator.cli.frame import commands, ending, job_command, put_either, text_width, until_done
 from orchestrator.cli.resolve import DECIDED
 from orchestrator.errors import ExitCode
+from orchestrator.report import streams
 from orchestrator.report.printed import money, plural, summary_text
 
 if TYPE_CHECKING:
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 def status(settings: Settings, *, as_json: bool, list_held: bool) -> int:
     """Say where the job stands, also while it runs. Something held or failed, or a finding, is exit code 1."""
     from orchestrator.api import job_status
+    from orchestrator.report import summary
 
     content = until_done(job_status(settings, tasks=list_held))
     text = held_text(content) if list_held else summary_text(content, settings.job.directory, text_width())
     put_either(content, text, as_json=as_json)
+    for message in filter(None, (content["reason"], summary.advice(content))) if not list_held else ():
+        streams.say(message)
     waits = any(platform["failed"] or platform["held"] for platform in content["platforms"].values())
     return ExitCode.SOME_FAILED if waits or content["findings"] else ExitCode.DONE
 

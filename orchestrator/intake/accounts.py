@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 _LEFT = "they stand where most rows have none; if they are meant, [job] column takes several names"
 
 
-def accounts(inputs: Sequence[Input], scanned: Scanned, repeated: Sequence[int]) -> tuple[InputAccount, ...]:
-    """Return an account of each input; `repeated` counts the duplicates in each of the files of rows, in list order."""
+def accounts(
+    inputs: Sequence[Input], scanned: Scanned, repeated: Sequence[int], *, guessed: bool
+) -> tuple[InputAccount, ...]:
+    """Return an account of each input; `repeated` counts the duplicates in each of the files of rows, in list order.
+
+    `guessed` says that nobody has named the columns of numbers.
+    """
     files: dict[Input, list[tuple[StoredRows, int]]] = defaultdict(list)
     for (found, stored), count in zip(scanned.rows, repeated, strict=True):
         files[found].append((stored, count))
     return tuple(
-        _account(found.source, drawn.member, files[found]) for found, drawn in zip(inputs, scanned.drawn, strict=True)
+        _account(found.source, drawn.member, files[found], guessed=guessed)
+        for found, drawn in zip(inputs, scanned.drawn, strict=True)
     )
 
 
-def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) -> InputAccount:
+def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]], *, guessed: bool) -> InputAccount:
     read = sum(stored.rows for stored, _ in files)
     rejected = sum(sum(stored.rejected.values()) for stored, _ in files)
     duplicates = sum(count for _, count in files)
@@ -36,7 +42,8 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) ->
     whole = InputAccount(name, read, accepted, duplicates, rejected)
     declared = next((stored.declared for stored, _ in files if stored.declared is not None), None)
     parts: tuple[InputAccount, ...] = ()
-    above = next((stored.look.above for stored, _ in files if stored.look is not None), 0)
+    look = next((stored.look for stored, _ in files if stored.look is not None), None)
+    above = 0 if look is None else look.above
     left = sum(stored.left for stored, _ in files)
     own = (
         *(Unread("what stands above the header", above, "titles are no rows of the table"),) * (above > 0),
@@ -52,4 +59,5 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]]) ->
         parts += declared.others
     elif member:
         parts = (replace(whole, name=member),)
-    return replace(whole, unread=unread, parts=parts)
+    columns = () if look is None or not look.headers else tuple(look.headers[index] for index in look.indexes)
+    return replace(whole, unread=unread, parts=parts, columns=columns, guessed=bool(columns) and guessed)

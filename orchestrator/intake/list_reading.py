@@ -261,7 +261,7 @@ async def _review(source: Source, scanned: Scanned, unique: Unique, workers: Wor
         rejected=sum(rejected.values()),
         from_text=unique.from_text,
         rejected_by_reason={str(reason): count for reason, count in rejected.items()},
-        inputs=accounts(source.inputs, scanned, written.repeated),
+        inputs=accounts(source.inputs, scanned, written.repeated, guessed=source.job.column is None),
     )
     observed = await workers.run(observe, written.sample, scanned.looks, unique.accepted_file)
     observed = replace(observed, fields=written.fields / max(written.not_numbers, 1))

@@ -33,10 +33,11 @@ from orchestrator.jobdir.layout import CHUNK_FILES, chunk_path
 from orchestrator.logger import log
 from orchestrator.master.master_layout import check_width
 from orchestrator.records import Plan
+from orchestrator.report.printed import setting
 from orchestrator.settings import OutputFormat, WhenTooSmall
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.records import Chunk
@@ -155,6 +156,7 @@ async def _plan_anew(
         rejected=read.counts.rejected,
         chunks=len(read.chunks),
     )
+    _warn_of_trial(settings, read.chunks)
     for name in read.empty:
         log.warning("input_without_rows", input=name, help="it is empty")
     return (
@@ -241,6 +243,21 @@ def _trial_rows(settings: Settings, total: int, min_rows: int, max_rows: int) ->
     return size if wanted and total - size >= min_rows and total > size else 0
 
 
+def _warn_of_trial(settings: Settings, chunks: Sequence[Chunk]) -> None:
+    """Say where the trial has other rows than the configuration has for it: it is sent, and paid for."""
+    wanted = settings.job.trial_rows
+    rows = chunks[0].rows if chunks and chunks[0].places is not None else 0
+    if not wanted or rows == wanted:
+        return
+    if not rows:
+        why = "the list is too short for a trial and a rest that each platform takes"
+    elif rows > wanted:
+        why = f"{' and '.join(name for name, its in settings.platforms.items() if its.min_rows == rows)} takes no fewer"
+    else:
+        why = "no chunk may be larger"
+    log.warning("trial_of_another_size", trial_rows=wanted, sent=rows, reason=why)
+
+
 def _reading(settings: Settings) -> dict[str, object]:
     job = settings.job
     return {
@@ -263,7 +280,9 @@ def _check_fixed(ledger: Ledger, settings: Settings) -> None:
     """
 
     def compare(section: str, then: Mapping[str, object], now: Mapping[str, object]) -> None:
-        changes = [f"{key} was {then.get(key)!r} and is {now[key]!r}" for key in now if then.get(key) != now[key]]
+        changes = [
+            f"{key} was {setting(then.get(key))} and is {setting(now[key])}" for key in now if then.get(key) != now[key]
+        ]
         if changes:
             raise ChangedError(
                 f"{settings.source}: [{section}] {'; '.join(changes)}: this job has begun and goes on with what it "

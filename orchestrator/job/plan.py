@@ -51,7 +51,7 @@ class PlanReport:
     counts the numbers that `exclude` and `line_types` leave out, and `saved_usd` is what they would cost at most, None
     where that is not known. `balances` are in USD, by vendor, where one tells its own, and `expected_s` is how long the
     platforms will take; `savings` are those of `only_if`. `quote` is where the quote was written, "" if it was not
-    wanted.
+    wanted. In the `sandbox` nothing costs anything.
     """
 
     counts: ListCounts
@@ -69,6 +69,7 @@ class PlanReport:
     savings: Mapping[str, Saving] = field(default_factory=dict)
     quote: str = ""
     trial_rows: int = 0
+    sandbox: bool = False
 
     @property
     def nothing_left(self) -> bool:
@@ -153,6 +154,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         savings=saved,
         quote="" if out is None else str(out),
         trial_rows=trial_rows,
+        sandbox=settings.is_sandbox,
         left_out=left_out,
         saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orchestrator.errors import UsageError
 from orchestrator.files import write_json
 from orchestrator.job.budget import NANO
+from orchestrator.report.printed import setting
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def check_quote(ledger: Ledger, settings: Settings, path: Path, quote: dict[str,
 
 def _differences(said: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     if said.get("list") != now["list"]:
-        yield f"the list, or its chunks, are others ({said.get('numbers')} numbers quoted, {now['numbers']} now)"
+        numbers = setting(said.get("numbers"))
+        yield f"the list, or its chunks, are others ({numbers} numbers quoted, {now['numbers']} now)"
     quoted, planned = said["platforms"], now["platforms"]
     for name in {**quoted, **planned}:
         if name not in planned:
@@ -120,10 +122,10 @@ def _differences(said: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
         else:
             for key, value in planned[name].items():
                 if quoted[name].get(key) != value:
-                    yield f"{key} of {name} was {quoted[name].get(key)} and is {value}"
+                    yield f"{key} of {name} was {setting(quoted[name].get(key))} and is {setting(value)}"
     for key in ("quote_version", "job", "numbers", "cost"):
         if said.get(key) != now[key]:
-            yield f"{key} was {said.get(key)} and is {now[key]}"
+            yield f"{key} was {setting(said.get(key))} and is {setting(now[key])}"
 
 
 def _list_digest(ledger: Ledger) -> str:

@@ -65,6 +65,9 @@ OPTIONS = {
 }
 """How a person says what happens to the task."""
 
+_PLACEHOLDERS: Final = frozenset({"task_id", "task-id", "taskid", "task id", "id"})
+"""What stands for an id in a command that is to be copied, and in what people make of it."""
+
 LOOK_S: Final = 15.0
 """So long the vendor is waited for that is asked for the rows of a task."""
 
@@ -200,6 +203,10 @@ async def resolve_tasks(
             raise UsageError("a task id or a result file belongs to exactly one task; name that one")
         for task in tasks:
             _check(task, decision)
+        if isinstance(decision, Adopt) and decision.task_id.strip("<>[]{}$").casefold() in _PLACEHOLDERS:
+            raise UsageError(
+                f"--adopt {decision.task_id}: put the id that the vendor shows for the task in the place of this word"
+            )
         if isinstance(decision, Adopt) and not (
             is_task_id(decision.task_id) and redacted(decision.task_id) == decision.task_id
         ):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
-from orchestrator.job.budget import outlook, planned_costs
+from orchestrator.job.budget import objection, outlook, planned_costs
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class StatusReport:
 
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
     `planned_usd` is what the tasks that are still to be sent will cost, by platform, and `warning` what the money that
-    is spent gives reason for.
+    is spent gives reason for. `needed_usd` is the max_cost that would do, where the one that is set does not.
     `sandbox` says whether verdicts that are shown come from the embedded vendor.
     """
 
@@ -41,6 +41,7 @@ class StatusReport:
     closed: bool
     sandbox: bool
     planned_usd: Mapping[str, float | None]
+    needed_usd: float | None
     warning: str
 
 
@@ -50,6 +51,7 @@ def job_status(settings: Settings) -> StatusReport:
         standings = ledger.platforms.standing()
         known = all(name in standings for name in settings.platforms)
         costs = planned_costs(ledger, settings) if known else ()
+        objected = objection(settings, costs, ledger.platforms.spent_nano())
         return StatusReport(
             job_id=ledger.runs.job_id,
             serial=ledger.runs.serial,
@@ -65,6 +67,7 @@ def job_status(settings: Settings) -> StatusReport:
             cost_usd=ledger.platforms.spent_nano() / 1e9,
             closed=ledger.runs.closed,
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
+            needed_usd=objected.needed_usd if objected else None,
             warning="" if settings.is_sandbox else outlook(standings.values(), costs),
             sandbox=not ledger.platforms.made_up().isdisjoint(settings.platforms),
         )

@@ -97,7 +97,7 @@ def _platform(ledger: Ledger, settings: Settings, task: Task, rest: PlannedCost)
     if task.state is State.DONE:
         words = ledger.tasks.evidence_of(task.key).get("counts", {})
     told = sum(words.values())
-    quoted = settings.platforms[task.key.platform].cost_nano(task.rows)
+    platform = settings.platforms[task.key.platform]
     took_s = None if task.submitted_at is None or task.progress_at is None else task.progress_at - task.submitted_at
     return {
         "state": task.state.value,
@@ -105,8 +105,8 @@ def _platform(ledger: Ledger, settings: Settings, task: Task, rest: PlannedCost)
         "yes": share(words.get("yes", 0), told),
         "unknown": share(sum(words.get(word, 0) for word in UNDETERMINED), told),
         "unanswered": share(words.get("unanswered", 0), told),
-        "billed": settings.platforms[task.key.platform].billed_rows(task.rows),
-        "quoted": usd(quoted),
+        "billed": platform.billed_rows(task.rows),
+        "quoted": None if platform.price_per_10000 is None else usd(platform.cost_nano(task.rows)),
         "charged": usd(task.cost_nano),
         "took_s": None if took_s is None else round(max(0.0, took_s), 3),
         "rest_tasks": rest.tasks,

@@ -278,7 +278,8 @@ def _chunk(chunk: int, first_row: int, rows: int, sha256: str, *rest: Any) -> Ch
 
 def _account(content: dict[str, Any]) -> InputAccount:
     unread = tuple(Unread(**one) for one in content.pop("unread"))
-    return InputAccount(**content | {"unread": unread, "parts": tuple(map(_account, content.pop("parts")))})
+    parts, columns = tuple(map(_account, content.pop("parts"))), tuple(content.pop("columns", ()))
+    return InputAccount(**content | {"unread": unread, "parts": parts, "columns": columns})
 
 
 def _counts_to_json(counts: ListCounts) -> str:

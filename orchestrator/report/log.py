@@ -149,7 +149,8 @@ class Console:
         if self.colour and level in _COLOURS:
             short = f"\x1b[{_COLOURS[level]}m{short}\x1b[0m"
         line = f"{_utc(self._clock(), 'seconds')} {short} {_shown(name)}"
-        if shown := [_field(key, value) for key, value in fields.items() if key != "exception"]:
+        said = {key: value for key, value in fields.items() if value not in (None, "") and key != "exception"}
+        if shown := [_field(key, value) for key, value in said.items()]:
             line += "  " + " ".join(shown)
         return line + "".join(f"\n    | {printable(row)}" for row in fields.get("exception", "").splitlines())
 
@@ -290,6 +291,8 @@ def _field(name: str, value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Show a value without spaces as it is, and any other so that it can't break or forge a line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     text = ",".join([f"{key}:{inner}" for key, inner in value.items()]) if isinstance(value, dict) else str(value)
     return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=not text.isprintable())
 

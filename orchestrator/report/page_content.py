@@ -8,7 +8,6 @@ escapes all.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +26,7 @@ from orchestrator.jobdir.verdict_words import (
 from orchestrator.redact import Redactor, mask_numbers, printable
 from orchestrator.report import plots
 from orchestrator.report.printed import count, duration, money, plural, size
-from orchestrator.report.summary import after_argument, utc
+from orchestrator.report.summary import after_argument, command_in, utc
 from orchestrator.report.ways_out import decided_task, waiting_task
 from orchestrator.tasks import HELD, State
 
@@ -63,7 +62,6 @@ _ENDS: Final = {
     ExitCode.STORAGE: ("Disk or ledger failed", "bad"),
     ExitCode.AGAIN: ("To be continued", "going"),
 }
-_RUN: Final = re.compile(r"orchestrator run .*?(?= goes on$|$)", re.DOTALL)
 _SANDBOX: Final = (
     "Sandbox: these verdicts come from the embedded vendor. They are made up and say nothing about anybody."
 )
@@ -182,8 +180,7 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
     """Say what to do next, each with the command to paste."""
     summary, arguments = sources.summary, sources.arguments
     held, failed = _tasks_in(sources, *HELD), _tasks_in(sources, State.FAILED)
-    found = _RUN.search(summary["next"])
-    again = found[0] if found else sources.run
+    again = command_in(summary["next"]) or sources.run
     unanswered = sum(entry["verdicts"].get(UNANSWERED, 0) for entry in summary["platforms"].values())
     waits = len(sources.decided) or _tasks_in(sources, State.PLANNED)
     match ExitCode(summary["exit_code"]):
@@ -207,7 +204,7 @@ def _steps(sources: PageSources) -> list[dict[str, str]]:  # noqa: PLR0911 - one
                     "the cost, and sends nothing:",
                     f"orchestrator retry {arguments}",
                 ),
-                _step("Then run again, which sends them:", f"orchestrator run {arguments}"),
+                _step("Then run again, which sends them:", again),
             ]
         case ExitCode.DONE if unanswered:
             return [
@@ -513,7 +510,7 @@ def _inputs(inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if more := _more(entry["parts"], SHOWN_PARTS):
                 rows.append({"name": f"and {more} more", "cells": ["", "", "", ""], "part": True})
         for one in entry["unread"]:
-            what = f"{clean(one['what'])}, {count(one['rows'])} rows" if one["rows"] else clean(one["what"])
+            what = f"{clean(one['what'])}, {plural(one['rows'], 'row')}" if one["rows"] else clean(one["what"])
             unread.append({"where": name, "what": what, "why": clean(one["why"])})
     return {
         "rows": rows,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import ExitCode
 from orchestrator.jobdir.layout import REPORT
+from orchestrator.jobdir.verdict_words import in_order
 from orchestrator.redact import mask_numbers, printable
 from orchestrator.report import streams
 from orchestrator.report.printed import count, duration, money
@@ -39,7 +41,10 @@ HOSTED_MARGIN_S: Final = 1800.0
 GITLAB_MARGIN: Final = 0.1
 MIN_MARGIN_S, MAX_MARGIN_S = 60.0, 900.0
 
-_PASSING = frozenset({ExitCode.DONE, ExitCode.AGAIN})
+_LOOK: Final = (
+    "Look for these files on the vendor's website, or ask its support, then decide on each. The report of this run has "
+    "what is at stake and the words for each decision; `orchestrator status --held` prints the same."
+)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|!~])")
 
 
@@ -152,10 +157,16 @@ def markdown(content: Mapping[str, Any]) -> str:
         lines += _platform_tables(content["platforms"])
         limit = "" if content["max_cost"] is None else f" of at most {money(content['max_cost'])}"
         lines += [f"Cost so far {money(content['cost'])}{limit}.", ""]
-    for title, key, most in (("Held for a decision", "held", MAX_ROWS), ("Findings", "findings", MAX_NAMES)):
-        if named := content.get(key):
-            more = [f"- and {count(len(named) - most)} more"] * (len(named) > most)
-            lines += [f"### {title}", "", *(f"- {_marked(_sentence(name))}" for name in named[:most]), *more, ""]
+    if held := content.get("held"):
+        files = content.get("held_sent_as", {})
+        lines += ["### Held for a decision", "", _LOOK, ""]
+        lines += _table(
+            ("task", "its file at the vendor"), [(name, files.get(name, "not sent")) for name in held[:MAX_ROWS]]
+        )
+        lines += [f"And {count(len(held) - MAX_ROWS)} more, which the report has.", ""] * (len(held) > MAX_ROWS)
+    if found := content.get("findings"):
+        more = [f"- and {count(len(found) - MAX_NAMES)} more"] * (len(found) > MAX_NAMES)
+        lines += ["### Findings", "", *(f"- {_marked(_sentence(name))}" for name in found[:MAX_NAMES]), *more, ""]
     return "\n".join(lines) + "\n"
 
 
@@ -167,7 +178,8 @@ def _platform_tables(platforms: Mapping[str, Mapping[str, Any]]) -> Iterator[str
         (platform, *(entry.get(name, 0) for name in used), float(entry["cost"])) for platform, entry in shown.items()
     ]
     yield from _table(("platform", *(name.replace("_", " ") for name in used), "cost"), rows)
-    words = list(dict.fromkeys(word for entry in shown.values() for word in entry["verdicts"]))[:MAX_NAMES]
+    total = sum((Counter(entry["verdicts"]) for entry in shown.values()), Counter[str]())
+    words = list(in_order(total))[:MAX_NAMES]
     if words:
         verdicts = [(name, *(entry["verdicts"].get(word, 0) for word in words)) for name, entry in shown.items()]
         yield from _table(("verdicts", *words), verdicts)

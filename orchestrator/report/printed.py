@@ -6,6 +6,7 @@ are one line each, which a terminal wraps and a program can take apart.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ def money(usd: float | None) -> str:
         return "unknown"
     whole, _, fraction = f"{usd:,.9f}".partition(".")
     return f"{whole}.{fraction.rstrip('0'):0<2} USD"
+
+
+def setting(value: object) -> str:
+    """Write a value of the configuration as it stands there; what is None does not."""
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def duration(seconds: float) -> str:
@@ -84,7 +90,12 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
         if words := in_order(total):
             rows = [(name, *(count(its["verdicts"].get(word, 0)) for word in words)) for name, its in platforms.items()]
             lines += ["", *table(("verdicts", *words), rows, width)]
-    if (trial := summary.get("trial")) and trial["read"]:
+    # With nothing left to send, nobody has to be told any more what the rest will be like.
+    if (
+        (trial := summary.get("trial"))
+        and trial["read"]
+        and any(its["rest_tasks"] for its in trial["platforms"].values())
+    ):
         lines += ["", *trial_lines(trial, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
@@ -136,10 +147,10 @@ def _list_lines(summary: Mapping[str, Any], directory: Path) -> list[str]:
     if summary.get("state") == "purged":
         return []
     counts = (
-        (summary["numbers"]["rejected"], "rejected", REJECTED),
-        (summary["numbers"]["duplicates"], "duplicates", DUPLICATES),
+        (summary["numbers"]["rejected"], "reject", REJECTED),
+        (summary["numbers"]["duplicates"], "duplicate", DUPLICATES),
     )
-    return [f"{count(lines)} {what} in {directory / name}" for lines, what, name in counts if lines]
+    return [f"{plural(lines, what)} in {directory / name}" for lines, what, name in counts if lines]
 
 
 def _waiting(platforms: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -186,7 +197,7 @@ def inputs_table(inputs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             name = f"  {part['name']}{' (hidden)' * part['hidden']}"
             rows.append((name, *(count(part[name]) for name in _COUNTS)))
         for one in entry["unread"]:
-            what = f"{one['what']}, {count(one['rows'])} rows" if one["rows"] else one["what"]
+            what = f"{one['what']}, {plural(one['rows'], 'row')}" if one["rows"] else one["what"]
             unread.append(f"{entry['path']}: {what}, was left unread: {one['why']}")
     if not rows:
         return []

@@ -43,6 +43,7 @@ class ProgressTeller:
         self._view = view
         self._first: dict[str, Reading] = {}
         self._first_at = 0.0
+        self._told: list[Reading] = []
 
     async def begin(self) -> None:
         """Measure speed from here on: what was before is none of the vendor's time."""
@@ -60,12 +61,18 @@ class ProgressTeller:
                     self._view.show(courses, money)
                 if loop.time() >= line_at:
                     line_at = loop.time() + LINE_INTERVAL_S
-                    _log(courses, money)
+                    self._tell(courses, money)
                 wait_s = line_at - loop.time()
                 await asyncio.sleep(wait_s if self._view is None else min(wait_s, self._view.interval_s))
         finally:
             with suppress(StorageError):  # that the ledger failed is for others to say
-                _log(*await self._courses())
+                courses, money = await self._courses()
+                if [course.now for course in courses.values()] != self._told:  # or it stands there already
+                    self._tell(courses, money)
+
+    def _tell(self, courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
+        self._told = [course.now for course in courses.values()]
+        _log(courses, money)
 
     async def _courses(self) -> tuple[dict[str, CourseSoFar], MoneySoFar | None]:
         overview = await self._read()

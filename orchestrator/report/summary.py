@@ -40,13 +40,13 @@ _NEXT = {
     ExitCode.DONE: "",
     ExitCode.SOME_FAILED: (
         "{failed} failed for good: orchestrator status --held {arguments} says why, and shows what can be decided on "
-        "each; orchestrator retry {arguments} plans their numbers again"
+        "each; orchestrator retry {arguments} plans their numbers again, and {again} sends them"
     ),
     ExitCode.USAGE: "this run sent nothing: correct what the reason names, then {again}",
     ExitCode.HELD: (
-        "{held} held, which the vendor may or may not have: orchestrator status --held {arguments}, look at the "
-        "vendor, then orchestrator resolve TASK {arguments} with --adopt TASK_ID, --resubmit, --result FILE or "
-        "--give-up, then {again}"
+        "{held} held, which the vendor may or may not have: orchestrator status --held {arguments}, look for the files "
+        "that it names on the vendor's website, or ask its support, then orchestrator resolve TASK {arguments} with "
+        "--adopt TASK_ID, --resubmit, --result FILE or --give-up, then {again}"
     ),
     ExitCode.VENDOR_STOP: "put the key or the balance right at the vendor, then {again}",
     ExitCode.OVER_BUDGET: "if the rest is worth it, set [budget] max_cost{enough} in {config}, then {again}",
@@ -75,6 +75,10 @@ CLOSED: Closed = {"state": "purged", "next": "", "master": [], "enriched": []}
 _STOPPED = "nothing more is sent until somebody has done what the reason says; then {again}"
 """After exit code 3, where no task is held."""
 
+_REST = "to send or fetch the rest: {again}"
+"""After a trial, after `retry`, and once it was decided on all that was held."""
+
+_COMMAND = re.compile(r"orchestrator run .*?(?= goes on$| sends them$|$)", re.DOTALL)
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
@@ -106,9 +110,11 @@ class PartContent(AccountContent):
 
 
 class InputSummary(AccountContent):
-    """The account of an input."""
+    """The account of an input; `columns` are those of a table that its numbers were read from, guessed or named."""
 
     path: str
+    columns: list[str]
+    guessed: bool
     parts: list[PartContent]
 
 
@@ -182,7 +188,7 @@ class TrialPlatform(TypedDict):
     unknown: Share
     unanswered: Share
     billed: int
-    quoted: float
+    quoted: float | None
     charged: float
     took_s: float | None
     rest_tasks: int
@@ -228,6 +234,7 @@ class Summary(TypedDict):
     calling_codes: dict[str, dict[str, int]]
     reused: NotRequired[ReusedByJob]
     held: list[str]
+    held_sent_as: dict[str, str]
     findings: list[str]
     nothing_left: bool
     master: list[MasterContent]
@@ -245,8 +252,9 @@ class RunFacts:
     would do after exit code 5. `exit_code` is None while the run lasts; serial 0 and `started_at` None mean that there
     was no run yet. `planned_usd` is what the tasks that are still to be sent will cost, by platform, None without a
     price; `warning` is what the money that is spent gives reason for; `too_few` are sentences
-    about numbers that fit `only_if` and no file can hold. `needs_after` is false of a ledger in a database: of that
-    nobody has an older copy by mistake.
+    about numbers that fit `only_if` and no file can hold; `decided` says that a person has decided since the run ended,
+    and `again` is the command for the next run where the last one has said it. `needs_after` is false of a ledger in a
+    database: of that nobody has an older copy by mistake.
     """
 
     job: str
@@ -268,6 +276,8 @@ class RunFacts:
     warning: str = ""
     too_few: tuple[str, ...] = ()
     needs_after: bool = True
+    decided: bool = False
+    again: str = ""
 
 
 def after_argument(token: object, *, needed: bool) -> str:
@@ -318,6 +328,7 @@ def build(
         "calling_codes": _calling_codes(master) if master else {},
         "nothing_left": bool(standings) and not any(standing.unfinished for standing in standings),
         "held": [str(task.key) for task in held[:MAX_HELD_NAMES]],
+        "held_sent_as": {str(task.key): task.sent_name for task in held[:MAX_HELD_NAMES] if task.sent_name},
         "findings": [
             *filter(None, (facts.warning,)),
             *facts.too_few,
@@ -336,6 +347,8 @@ def inputs(counts: ListCounts) -> list[InputSummary]:
         {
             "path": account.name,
             **_account(account),
+            "columns": [printable(mask_numbers(column)) for column in account.columns],
+            "guessed": account.guessed,
             "parts": [{"name": part.name, "hidden": part.is_hidden, **_account(part)} for part in account.parts],
         }
         for account in counts.inputs
@@ -416,6 +429,21 @@ def with_token(content: Mapping[str, Any], token: Token) -> dict[str, Any]:
     return {**content, "after": str(token), "next": step}
 
 
+def left_by_run(directory: Path, job_id: str, token: Token) -> dict[str, Any]:
+    """Return the summary of the last run with the ledger's token of now; empty where that has left none."""
+    try:
+        content = read(directory)
+        return with_token(content, token) if (content["job_id"], content["serial"]) == (job_id, token.serial) else {}
+    except (OSError, LookupError, ValueError, RecursionError):
+        return {}
+
+
+def command_in(step: str) -> str:
+    """Return the command for the next run out of a next step; "" where there is none."""
+    found = _COMMAND.search(step)
+    return found[0] if found else ""
+
+
 def numbers(counts: ListCounts) -> dict[str, int]:
     """Return the part of the counts that adds up: `read` = `accepted` + `duplicates` + `rejected`."""
     return {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}
@@ -436,10 +464,17 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
     if facts.exit_code is None:
         return ""
     standings = list(standings)
-    stopped = facts.exit_code is ExitCode.HELD and not any(standing.held for standing in standings)
+    held = any(standing.held for standing in standings)
+    step = _NEXT[facts.exit_code]
+    if facts.decided or (
+        facts.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED} and any(s.unfinished for s in standings)
+    ):
+        step = step if held else _REST
+    elif facts.exit_code is ExitCode.HELD and not held:
+        step = _STOPPED
     after = after_argument(facts.token, needed=facts.needs_after)
-    return (_STOPPED if stopped else _NEXT[facts.exit_code]).format(
-        again=f"orchestrator run {facts.arguments}{facts.options}{after}",
+    return step.format(
+        again=facts.again or f"orchestrator run {facts.arguments}{facts.options}{after}",
         arguments=facts.arguments,
         config=facts.config,
         held=plural(sum(standing.held for standing in standings), "task"),

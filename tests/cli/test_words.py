@@ -288,6 +288,19 @@ def test_what_is_left_out_and_saved() -> None:
     assert "line_types: 1 number\n" in plan_text(PLAN | {"left_out": 1, "saved": None})
 
 
+def test_who_has_named_the_column_is_not_told_to() -> None:
+    """An empty cell may mean another column where it was guessed; where it was named, it is an empty cell."""
+    for guessed in (True, False):
+        account = {"path": "a.csv", "read": 1, "accepted": 0, "duplicates": 0, "rejected": 1, "unread": [], "parts": []}
+        content = {
+            "inputs": [account | {"columns": ["Tel"], "guessed": guessed}],
+            "rejected_by_reason": {"empty cell": 1},
+        }
+        text = plan_text(PLAN | content | {"advice": []})
+        assert ("empty cell: [job] column names the right column" in text) is guessed
+        assert 'a.csv: numbers are read from the column "Tel"' in text
+
+
 def test_each_input_has_a_line_and_what_was_left_unread() -> None:
     """Sheets stand below their workbook, hidden ones are called so, and what was not read says why."""
     counts = {"read": 5, "accepted": 4, "duplicates": 1, "rejected": 0}
@@ -297,7 +310,8 @@ def test_each_input_has_a_line_and_what_was_left_unread() -> None:
         {"name": "Now", "hidden": False, **counts, "unread": []},
         {"name": "Old", "hidden": True, **nothing, "unread": [old]},
     ]
-    text = plan_text(PLAN | {"inputs": [{"path": "crm.xlsx", **counts, "unread": [old], "parts": parts}]})
+    crm = {"path": "crm.xlsx", **counts, "columns": ["Tel"], "guessed": True, "unread": [old], "parts": parts}
+    text = plan_text(PLAN | {"inputs": [crm]})
     lines = text.splitlines()
     assert [line.split() for line in lines[:4]] == [
         ["inputs", "read", "accepted", "duplicates", "rejected"],

@@ -69,7 +69,7 @@ def test_bars_stay_from_the_first_second_to_the_end_screen(costly: Job, columns:
         assert not bad, bad[0]
         text = "\n".join(terminal.above() + terminal.shown())
         assert code == 3, text
-        for said in ("exit code 3: something is held and needs a decision", "held", "cost so far", "1 rejected in"):
+        for said in ("exit code 3: something is held and needs a decision", "held", "cost so far", "1 reject in"):
             assert said in text, said
         whole = text.replace("\n", "")
         assert f"wrote {costly.directory}/master.xlsx" in whole, text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -188,9 +189,13 @@ async def test_how_large_a_trial_is(case: Case, numbers: int, overrides: list[st
     """1,000 for more than ten chunks, raised to min_rows, at most chunk_size; none where nothing would be left."""
     case.numbers(numbers)
     case.overrides[:] = overrides
-    await plan_job(case.settings(), case.world())
+    stderr = io.StringIO()
+    await plan_job(case.settings(), case.world(stderr))
     with Ledger.open_to_read(ledger_path(case.directory)) as ledger:
         assert ledger.plan.trial_rows() == size
+    wanted = [words for words in overrides if words.startswith("job.trial_rows=") and not words.endswith("=0")]
+    said = [line for line in stderr.getvalue().splitlines() if "trial_of_another_size" in line]
+    assert len(said) == (bool(wanted) and wanted != [f"job.trial_rows={size}"])
 
 
 async def test_a_trial_that_says_nothing_keeps_the_rest(case: Case) -> None:

@@ -42,7 +42,7 @@ def _play(stage: Stage, deadline: str) -> int:
     player = Runner(stage.repository, workflow, stage.server, {"EKYCPRO_API_KEY": KEY}, {"DEADLINE": deadline})
     print(*HEADER, sep=" | ")  # noqa: T201 - a campaign's result
     begun = time.monotonic()
-    inputs: dict[str, object] = {"first": True}
+    inputs: dict[str, object] = {"do": "begin"}
     for name in ("1", "2"):
         _tell(stage, name, player.dispatch(inputs), begun)
         inputs = stage.server.dispatched.pop()["inputs"]

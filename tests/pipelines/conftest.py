@@ -54,7 +54,9 @@ class Stage:
         return sandbox.read_tasks(self.vendor)
 
 
-def set_up(folder: Path, system: str, *, numbers: int, chunk_size: int, pace: float) -> Generator[Stage]:
+def set_up(
+    folder: Path, system: str, *, numbers: int, chunk_size: int, pace: float, faults: str = ""
+) -> Generator[Stage]:
     """Make the repository as a user does, with `init`, and start the vendor beside it."""
     repository = folder / "repository"
     (repository / ".git").mkdir(parents=True)
@@ -63,6 +65,7 @@ def set_up(folder: Path, system: str, *, numbers: int, chunk_size: int, pace: fl
         assert main(["init", "spring", f"--{system}"]) == 0
     vendor = folder / "vendor"
     command = [sys.executable, "-m", "orchestrator", "sandbox", "--directory", str(vendor), "--pace", str(pace)]
+    command += ["--faults", faults]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own program
         try:
             assert process.stdout
@@ -82,3 +85,10 @@ def github(tmp_path: Path) -> Iterator[Stage]:
         pytest.skip("the steps of the workflow need bash, curl and jq")
     # A task takes ten seconds, and all of them a hundred: two rounds of twenty-five never end, on the fastest machine.
     yield from set_up(tmp_path, "github", numbers=2_000, chunk_size=100, pace=10)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[Stage]:
+    if not all(map(shutil.which, ("bash", "curl", "jq"))):
+        pytest.skip("the steps of the workflow need bash, curl and jq")
+    yield from set_up(tmp_path, "github", numbers=1_000, chunk_size=500, pace=1e9, faults="missing_rows")

@@ -36,7 +36,7 @@ class Server:
     folder: Path
     artifacts: list[Artifact] = field(default_factory=list)
     dispatched: list[dict[str, Any]] = field(default_factory=list)
-    packages: dict[str, bytes] = field(default_factory=dict)
+    packages: dict[str, list[bytes]] = field(default_factory=dict)
     broken: str = ""
     _made: int = 0
 
@@ -85,6 +85,10 @@ class Server:
             listed.append({"id": one.number, "name": one.name, "expired": one.expired, "workflow_run": run})
         return {"total_count": len(self.artifacts), "artifacts": listed}
 
+    def package_names(self) -> list[str]:
+        """Return the names of GitLab's packages; the place of one is its number."""
+        return sorted({path.split("/generic/")[1].partition("/")[0] for path in self.packages})
+
     def named(self, part: str) -> list[Artifact]:
         return [artifact for artifact in self.artifacts if part in artifact.name]
 
@@ -129,8 +133,12 @@ class Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path.endswith("/actions/artifacts"):
             self.answer(200, json.dumps(self.server.behind.page(int(parse_qs(url.query)["page"][0]))).encode())
-        elif (content := self.server.behind.packages.get(url.path)) is not None:
-            self.answer(200, content)
+        elif url.path.endswith("/packages"):  # any name with that in it
+            (part,) = parse_qs(url.query)["package_name"]
+            names = enumerate(self.server.behind.package_names())
+            self.answer(200, json.dumps([{"id": n, "name": name} for n, name in names if part in name]).encode())
+        elif (contents := self.server.behind.packages.get(url.path)) is not None:
+            self.answer(200, contents[-1])
         else:
             self.answer(404)
 
@@ -138,7 +146,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.allowed():
             number = int(self.path.rpartition("/")[2])
             behind = self.server.behind
-            behind.artifacts = [one for one in behind.artifacts if one.number != number]
+            if "/packages/" in self.path:
+                gone = f"/generic/{behind.package_names()[number]}/"
+                behind.packages = {path: all_ for path, all_ in behind.packages.items() if gone not in path}
+            else:
+                behind.artifacts = [one for one in behind.artifacts if one.number != number]
             self.answer(204)
 
     def do_POST(self) -> None:
@@ -149,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         if self.allowed():
-            self.server.behind.packages[self.path] = self.body()
+            self.server.behind.packages.setdefault(self.path, []).append(self.body())  # each file that it ever had
             self.answer(201)
 
 

@@ -56,7 +56,7 @@ def work_of(stage: Stage) -> Counter[tuple[str, str]]:
 def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None:  # noqa: PLR0915 - one story
     """It comes back, loses a runner, is refused until that is accepted, and pays for nothing else twice."""
     player = runner(github, env={"DEADLINE": "25s"})
-    first = player.dispatch(first=True)
+    first = player.dispatch(do="begin")
     assert first.environments == ["orchestrator"]
     assert summary_in(saved(github))["exit_code"] == 75
     assert "planned cost" in first.summary
@@ -98,7 +98,7 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
     assert older.expired
     evicted = player.dispatch()
     assert "there is no saved directory" in evicted.commands("error")[0]
-    assert "the last known token is" in player.dispatch(first=True).commands("error")[0]
+    assert "the last known token is" in player.dispatch(do="begin").commands("error")[0]
     assert len(github.charged()) == before + lost
     github.server.artifacts.append(kept)
 
@@ -124,11 +124,11 @@ def test_a_job_that_is_stopped_twice_and_loses_a_runner(github: Stage) -> None: 
 def test_a_refused_run_changes_nothing(github: Stage) -> None:
     """After exit code 2 neither directory nor mark is left, so that the next run goes on where the last one was."""
     player = runner(github, secrets={}, env={"DEADLINE": "25s"})
-    refused = player.dispatch(first=True)
+    refused = player.dispatch(do="begin")
     assert refused.results["plan"] == "failure"
     assert not github.server.artifacts
     player.secrets = {"EKYCPRO_API_KEY": KEY}
-    first = player.dispatch(first=True)
+    first = player.dispatch(do="begin")
     assert first.passed, first.printed
     left = [artifact.name for artifact in github.server.artifacts]
     player.secrets = {}
@@ -144,7 +144,7 @@ def test_a_refused_run_changes_nothing(github: Stage) -> None:
 def test_a_mark_that_stays_is_no_way_round(github: Stage) -> None:
     """Where a mark can't be taken back, the next run is refused; run again, a lost run stays lost."""
     player = runner(github, env={"DEADLINE": "25s"})
-    assert player.dispatch(first=True).passed
+    assert player.dispatch(do="begin").passed
     charged = len(github.charged())
     player.dies = lambda _: len(github.charged()) > charged
     assert not player.dispatch().passed
@@ -158,11 +158,11 @@ def test_a_mark_that_stays_is_no_way_round(github: Stage) -> None:
 
 def test_what_stops_it(github: Stage) -> None:
     """A public repository is refused before anything, and so is a round too many."""
-    public = runner(github, private=False).dispatch(first=True)
+    public = runner(github, private=False).dispatch(do="begin")
     assert public.results == {"plan": "failure", "run": "skipped", "again": "skipped"}
     assert "private repository" in public.commands("error")[0]
     player = runner(github, env={"DEADLINE": "25s"})
-    last = player.dispatch(first=True, rounds="1")
+    last = player.dispatch(do="begin", rounds="1")
     assert last.results == {"plan": "success", "run": "success", "again": "failure"}
     assert not github.server.dispatched
     assert "after 1 rounds" in last.commands("error")[0]
@@ -178,7 +178,7 @@ def test_artifacts_of_forks_count_for_nothing(github: Stage) -> None:
     for filler in range(150):  # more than one page of other people's
         github.server.keep(f"coverage-{filler}", 1_000 + filler, [forged], overwrite=False)
     player = runner(github, env={"DEADLINE": "25s"})
-    assert player.dispatch(first=True).passed
+    assert player.dispatch(do="begin").passed
     second = player.dispatch()
     assert second.passed, second.printed
     assert summary_in(saved(github))["serial"] == 2
@@ -188,8 +188,56 @@ def test_artifacts_of_forks_count_for_nothing(github: Stage) -> None:
 def test_a_decision_and_its_words_are_no_code(github: Stage) -> None:
     """What is typed into the form is words for `resolve`, and nothing for the shell."""
     player = runner(github, env={"DEADLINE": "25s"})
-    assert player.dispatch(first=True).passed
+    assert player.dispatch(do="begin").passed
     decided = player.dispatch(resolve="instagram/000001 --give-up; touch /tmp/x$(touch injected)")
     assert decided.steps["Decide"] == "failure"
     assert decided.steps["Keep the mark"] == "skipped"
     assert not list(Path(github.server.folder / "machine").rglob("injected*"))
+
+
+def longer(stage: Stage) -> None:
+    """Put two hundred further numbers into the list."""
+    with (stage.repository / "spring" / "numbers.txt").open("a") as numbers:
+        numbers.writelines(f"+4479{number:08}\n" for number in range(21_000_000, 21_000_200))
+
+
+def test_what_else_the_form_does(quick: Stage) -> None:
+    """It shows a plan, plans a retry and sends it once it is told to, takes a longer list, and purges."""
+    player = runner(quick)
+    looked = player.dispatch(do="plan")
+    assert looked.results == {"plan": "success", "run": "skipped", "again": "skipped"}
+    assert "planned cost" in looked.summary
+    assert not quick.server.artifacts
+    begun = player.dispatch(do="begin")
+    assert begun.passed, begun.printed
+    sent = len(quick.charged())
+    planned = player.dispatch(do="retry")
+    assert planned.passed, planned.printed
+    assert planned.steps["Run"] == planned.steps["Keep the mark"] == "skipped"
+    assert "without verdict" in planned.summary
+    assert 'with "do" = run' in planned.summary
+    assert len(quick.charged()) == sent
+    assert player.dispatch().passed
+    assert len(quick.charged()) > sent
+
+    longer(quick)
+    assert "run --extend" in player.dispatch().printed
+    sent = len(quick.charged())
+    for _ in range(2):  # the second time there is nothing new
+        extended = player.dispatch(do="extend")
+        assert extended.passed, extended.printed
+        assert sum(task.rows for task in quick.charged()[sent:]) == 400
+    assert inside(saved(quick), "master.csv").count("\n") == 1_201
+
+    other = quick.server.keep("orchestrator.other-toml.state.1.2", 99, [quick.repository / "spring"], overwrite=False)
+    purged = player.dispatch(do="purge")
+    assert purged.passed, purged.printed
+    assert [artifact.number for artifact in quick.server.artifacts] == [other, saved(quick).number]
+    with zipfile.ZipFile(saved(quick).file) as archive:
+        left = archive.namelist()
+    assert not [name for name in left if name.startswith(("chunks", "results", "verdicts", "master"))]
+    sent = len(quick.charged())
+    closed = player.dispatch()
+    assert "purged" in closed.printed
+    assert closed.results["run"] == "failure"
+    assert len(quick.charged()) == sent

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(900)  # each of its scripts starts Python
 def gitlab(tmp_path: Path) -> Iterator[Stage]:
     if not shutil.which("curl"):
         pytest.skip("the scripts of the pipeline need curl")
-    yield from set_up(tmp_path, "gitlab", numbers=1_000, chunk_size=500, pace=1e9)
+    yield from set_up(tmp_path, "gitlab", numbers=1_000, chunk_size=500, pace=1e9, faults="missing_rows")
 
 
 @dataclass
@@ -83,14 +83,14 @@ def test_a_job_that_loses_a_runner(gitlab: Stage) -> None:
     job = Job(gitlab)
     code, said, _ = job.play("run")
     assert code == 1
-    assert "start it with FIRST = yes" in said
-    assert job.play("plan", FIRST="yes")[0] == 0
-    code, said, report = job.play("run", FIRST="yes", gone_s=3600)
+    assert "start it with DO = begin" in said
+    assert job.play("plan", DO="begin")[0] == 0
+    code, said, report = job.play("run", DO="begin", gone_s=3600)
     assert code == 0, said
     assert "work remains" in said
     assert "ORCHESTRATOR_EXIT_CODE=75\n" in report
     token = report.split("ORCHESTRATOR_AFTER=")[1].splitlines()[0]
-    assert job.play("run", FIRST="yes")[0] == 1
+    assert job.play("run", DO="begin")[0] == 1
     assert job.play("run", gone_s=3600, lost=True)[0] == 0
     for _ in range(2):
         code, said, report = job.play("run")
@@ -114,9 +114,9 @@ def test_a_schedule_goes_on_and_no_further(gitlab: Stage) -> None:
     person, schedule = Job(gitlab), Job(gitlab, source="schedule")
     code, said, _ = schedule.play("run")
     assert (code, "has not begun" in said) == (0, True)
-    assert person.play("plan", FIRST="yes")[0] == 0
+    assert person.play("plan", DO="begin")[0] == 0
     assert "has not begun" in schedule.play("run")[1]
-    assert "work remains" in person.play("run", FIRST="yes", TRIAL="yes", gone_s=3600)[1]
+    assert "work remains" in person.play("run", DO="begin", TRIAL="yes", gone_s=3600)[1]
     assert not gitlab.charged()
     code, said, report = schedule.play("run")
     assert "ORCHESTRATOR_EXIT_CODE=0\n" in report, said
@@ -132,9 +132,47 @@ def test_a_schedule_goes_on_and_no_further(gitlab: Stage) -> None:
 
 def test_what_stops_it(gitlab: Stage) -> None:
     """A public project is refused, and so is a registry that does not answer."""
-    assert Job(gitlab, visibility="public").play("plan", FIRST="yes")[0] == 1
+    assert Job(gitlab, visibility="public").play("plan", DO="begin")[0] == 1
     gitlab.server.broken = "GET"
     code, said, _ = Job(gitlab).play("run")
     assert code == 1
     assert "nothing was sent" in said
     assert not gitlab.server.packages
+
+
+def test_what_else_the_form_does(gitlab: Stage) -> None:
+    """It shows a plan, plans a retry and sends it once it is told to, takes a longer list, and purges."""
+    job = Job(gitlab)
+    code, said, _ = job.play("plan", DO="plan")
+    assert (code, "planned cost" in said) == (0, True)
+    assert not gitlab.server.packages
+    assert job.play("plan", DO="begin")[0] == 0
+    assert job.play("run", DO="begin")[0] == 0
+    sent = len(gitlab.charged())
+    code, said, report = job.play("run", DO="retry")
+    assert (code in (0, 1), report) == (True, ""), said
+    assert "started with DO = run" in said
+    assert len(gitlab.charged()) == sent
+    assert job.play("run")[0] == 0
+    assert len(gitlab.charged()) > sent
+
+    with (gitlab.repository / "spring" / "numbers.txt").open("a") as numbers:
+        numbers.writelines(f"+4479{number:08}\n" for number in range(21_000_000, 21_000_200))
+    sent = len(gitlab.charged())
+    # Stopped before it has read the longer list, it is gone on with by the schedule, which nobody tells what to do.
+    assert "work remains" in job.play("run", DO="extend", gone_s=3600)[1]
+    code, said, report = Job(gitlab, source="schedule").play("run")
+    assert "ORCHESTRATOR_EXIT_CODE=0\n" in report, said
+    assert sum(task.rows for task in gitlab.charged()[sent:]) == 400
+
+    gitlab.server.packages["/api/v4/projects/7/packages/generic/orchestrator-spring-config-toml-2/1.0.0/token"] = [b"1"]
+    code, said, _ = job.play("run", DO="purge")
+    assert code == 0, said
+    ours = {path: len(kept) for path, kept in gitlab.server.packages.items() if "-toml/" in path}
+    assert sorted(path.rpartition("/")[2] for path in ours) == ["state.tar", "token"]
+    assert set(ours.values()) == {1}
+    assert len(gitlab.server.packages) == 3
+    sent = len(gitlab.charged())
+    code, said, _ = job.play("run")
+    assert (code, "purged" in said) == (2, True), said
+    assert len(gitlab.charged()) == sent

@@ -121,7 +121,13 @@ def test_debug_is_not_written() -> None:
     assert written(lambda: log.debug("detail")) == ""
 
 
-@pytest.mark.parametrize("value", ["two words", "line\nbreak", "\x1b[31mred", "::error::x y", "c1\x9bm", 'a"b', ""])
+def test_what_says_nothing_is_no_field() -> None:
+    """Lines are for people: a field that is empty is left out there, and yes and no are words."""
+    line = written(lambda: log.info("x", reason="", left=None, rows=0, sure=True, late=False))
+    assert line.endswith(" x  rows=0 sure=yes late=no\n")
+
+
+@pytest.mark.parametrize("value", ["two words", "line\nbreak", "\x1b[31mred", "::error::x y", "c1\x9bm", 'a"b'])
 def test_no_value_can_break_or_forge_a_line(value: str) -> None:
     """Whatever the vendor says stays one quoted value on one line, without control characters."""
     line = written(lambda: log.info("x", value=value))

@@ -85,11 +85,11 @@ AGAIN = "orchestrator run -c spring.toml --deadline 5h30m --after 3.157"
     ("code", "tasks", "expected"),
     [
         (ExitCode.DONE, {"done": 1}, ["orchestrator retry -c spring.toml"]),
-        (ExitCode.DONE, {"done": 1, "planned": 1}, ["orchestrator run -c spring.toml --after 3.157"]),
+        (ExitCode.DONE, {"done": 1, "planned": 1}, [AGAIN]),
         (ExitCode.AGAIN, {"planned": 1}, [AGAIN]),
         (ExitCode.HELD, {"in_doubt": 1}, ["orchestrator status --held -c spring.toml", AGAIN]),
         (ExitCode.HELD, {"planned": 1}, [AGAIN]),
-        (ExitCode.SOME_FAILED, {"failed": 1}, ["orchestrator retry -c spring.toml", "orchestrator run -c spring.toml"]),
+        (ExitCode.SOME_FAILED, {"failed": 1}, ["orchestrator retry -c spring.toml", AGAIN]),
         (ExitCode.OVER_BUDGET, {"planned": 1}, [AGAIN]),
         (ExitCode.VENDOR_STOP, {"planned": 1}, [AGAIN]),
         (ExitCode.USAGE, {"planned": 1}, [AGAIN]),

@@ -133,6 +133,20 @@ def test_the_summary_is_bounded_and_says_what_is_next() -> None:
     assert "| instagram | 41,798,284,651 |" in long
 
 
+def test_what_is_held_can_be_looked_for() -> None:
+    """Each held task stands there with its file as sent, and where the rest is said; what was not sent says so."""
+    text = pipeline.markdown(
+        summary(exit_code=3, reason="2 tasks held", held=HELD[:2], held_sent_as={HELD[0]: "spring-000001-0f3a.txt"})
+    )
+    assert "| instagram/000001 | spring-000001-0f3a.txt |" in text
+    assert "| instagram/000002 | not sent |" in text
+    assert "The report of this run has" in text
+    assert "`orchestrator status --held`" in text
+    many = pipeline.markdown(summary(exit_code=3, held=HELD, held_sent_as={}))
+    assert many.count("not sent") == pipeline.MAX_ROWS
+    assert "And 50 more, which the report has." in many
+
+
 def test_what_is_quoted_stays_text() -> None:
     """A pipe sign opens no cell, a tag no HTML, ticks no end of the block, and a number is masked."""
     hostile = "<img src=x> a|b [c](d) +41798284651 4179 828 46 51"

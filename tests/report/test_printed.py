@@ -128,7 +128,7 @@ def test_the_end_of_a_run_fits_on_a_few_lines() -> None:
         "",
         "cost so far 0.0007 USD of at most 50.00 USD",
         "wrote /jobs/spring/master.csv, 7 numbers",
-        "1 rejected in /jobs/spring/rejected.csv",
+        "1 reject in /jobs/spring/rejected.csv",
         "2 duplicates in /jobs/spring/duplicates.csv",
         "",
         "for a person",

@@ -102,7 +102,7 @@ def test_bars_are_for_people(stream: io.StringIO, environ: dict[str, str], expec
 
 
 async def test_lines_come_after_half_a_minute_then_every_minute_and_at_the_end(standing: MakeStanding) -> None:
-    """A log that nobody watches gets a line at 30 s, 90 s, 150 s and once more at the end."""
+    """A log that nobody watches gets a line at 30 s, 90 s, 150 s and at the end, if that says anything else."""
     ledger = FakeLedger(standing(submitted=4))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
@@ -110,8 +110,21 @@ async def test_lines_come_after_half_a_minute_then_every_minute_and_at_the_end(s
     assert ledger.read_at == [0.0, 30.0, 90.0, 150.0, 200.0]
     assert (
         lines_logged(stream)
-        == ["percent=0 done=0 tasks=4 at_the_vendor=4 held=0 failed=0 numbers_per_min=0 by_platform=instagram:0/4"] * 4
+        == ["percent=0 done=0 tasks=4 at_the_vendor=4 held=0 failed=0 numbers_per_min=0 by_platform=instagram:0/4"] * 3
     )
+
+
+async def test_what_came_behind_the_last_minute_is_told(standing: MakeStanding) -> None:
+    """The end is in the log, however soon it came after a line."""
+    ledger, stream = FakeLedger(standing(done=3, submitted=1)), io.StringIO()
+    with logging_to(stream, clock=lambda: 0.0, environ={}):
+        task = asyncio.create_task(ProgressTeller(ledger.read).run())
+        await asyncio.sleep(90.5)
+        ledger.standings = [standing(done=4)]
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert [line.split()[1] for line in lines_logged(stream)] == ["done=3", "done=3", "done=4"]
 
 
 async def test_a_line_says_percentage_money_and_time_left(standing: MakeStanding) -> None:
@@ -192,7 +205,7 @@ async def test_without_a_terminal_progress_is_lines(standing: MakeStanding) -> N
         progress(ledger.read, sink, job="spring, run 3", command="", deadline_at=math.inf) as shown,
     ):
         await run_for(shown, 31.0)
-    assert len(lines_logged(stream)) == 2
+    assert len(lines_logged(stream)) == 1
 
 
 async def test_on_a_terminal_log_lines_stand_above_the_bars(standing: MakeStanding) -> None:

@@ -15,6 +15,7 @@ from orchestrator.report.summary import (
     RunFacts,
     advice,
     build,
+    command_in,
     next_step,
     numbers,
     read,
@@ -101,6 +102,8 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
                 "duplicates": 2,
                 "rejected": 1,
                 "unread": [{"what": "sheet 'Old'", "rows": 3, "why": "hidden"}],
+                "columns": [],
+                "guessed": False,
                 "parts": [
                     {
                         "name": "Old",
@@ -139,6 +142,7 @@ def test_the_whole_of_a_finished_job(standing: MakeStanding) -> None:
         },
         "calling_codes": {"+41 CH": {"yes": 3, "no": 3, "unanswered": 1}},
         "held": [],
+        "held_sent_as": {},
         "findings": ["dear"],
         "nothing_left": True,
         "master": [{"path": "master.csv", "sha256": "ab", "rows": 7}],
@@ -239,6 +243,26 @@ def test_a_held_task_has_a_way_out(standing: MakeStanding) -> None:
     assert text.startswith("2 tasks held")
     for part in ("orchestrator status --held -c spring.toml", "orchestrator resolve", "--adopt", "--resubmit"):
         assert part in text
+
+
+def test_what_is_left_is_the_next_step(standing: MakeStanding) -> None:
+    """After a trial, a retry that was planned, or the last decision, nothing is to be done but to run."""
+    for code, decided, tasks in (
+        (ExitCode.DONE, False, {"done": 1, "planned": 3}),
+        (ExitCode.SOME_FAILED, False, {"retried": 1, "planned": 1}),
+        (ExitCode.HELD, True, {"planned": 1}),
+    ):
+        text = next_step(facts(code, decided=decided), [standing(**tasks)])
+        assert text.startswith("to send or fetch the rest: orchestrator run -c spring.toml")
+    assert "1 task held" in next_step(facts(ExitCode.HELD, decided=True), [standing(in_doubt=1, planned=1)])
+
+
+def test_a_command_is_found_in_a_next_step(standing: MakeStanding) -> None:
+    """Whatever stands before and behind it, which `status` and the report do without."""
+    command = "orchestrator run -c spring.toml --set job.chunk_size=5 --deadline 5h30m --after 3.157"
+    for code in set(ExitCode) - {ExitCode.DONE}:
+        assert command_in(next_step(facts(code), [standing(failed=1)])) == command
+    assert command_in("") == ""
 
 
 def test_the_next_step_knows_figures(standing: MakeStanding) -> None:
