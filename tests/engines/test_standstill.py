@@ -56,9 +56,33 @@ def work(seconds: float) -> str:
 
 def thread(folder: Path, number: int, state: str, ticks: int = 7) -> None:
     """Write what Linux says of a thread, with an awkward name."""
-    (folder / str(number)).mkdir(exist_ok=True)
+    (folder / "task" / str(number)).mkdir(exist_ok=True, parents=True)
     rest = " ".join(map(str, [1, 1, 1, 0, -1, 4194304, 10, 0, 0, 0, ticks, 2, 0, 0, 20, 5, 3, 0]))
-    (folder / str(number) / "stat").write_text(f"{number} (a) S (b) {state} {rest}\n")
+    (folder / "task" / str(number) / "stat").write_text(f"{number} (a) S (b) {state} {rest}\n")
+
+
+def room(folder: Path, left_bytes: int) -> None:
+    """Write what Linux says of the memory of a process, and of what it has read and written."""
+    most = (16 << 20) + left_bytes
+    (folder / "status").write_text("VmSize:\t 99999 kB\nVmData:\t   16384 kB\nVmStk:\t     132 kB\n")
+    (folder / "limits").write_text(
+        "Limit                     Soft Limit           Hard Limit           Units     \n"
+        f"Max file size             unlimited            unlimited            bytes     \n"
+        f"Max data size             {most:<20} unlimited            bytes     \n"
+    )
+    (folder / "io").write_text("rchar: 7\nwchar: 3\n")
+
+
+def try_for_ever(folder: Path) -> None:
+    """Ask for memory again and again, as an interpreter does that has none left to say so."""
+    (folder / str(os.getpid())).touch()
+    held = []
+    size = 1 << 20
+    while True:
+        try:
+            held.append(bytearray(size))
+        except MemoryError:
+            size = max(1 << 10, size // 2)
 
 
 async def test_a_piece_that_waits_for_ever(tmp_path: Path) -> None:
@@ -73,6 +97,14 @@ async def test_a_piece_that_waits_by_chance_is_done_again(tmp_path: Path) -> Non
     """Threads that wait for one another met at a bad moment: the second time they may not."""
     async with Workers(1) as workers, asyncio.timeout(60):
         assert await workers.run(lock_up, tmp_path, 1) == "done"
+    assert begun(tmp_path) == 2
+
+
+async def test_a_piece_that_asks_for_memory_for_ever(tmp_path: Path) -> None:
+    """It takes the processor all the time, and comes to nothing: it has a bound, too."""
+    async with Workers(1, memory_bytes=32 << 20) as workers, asyncio.timeout(60):
+        with pytest.raises(PieceDiedError, match="try_for_ever stands still"):
+            await workers.run(try_for_ever, tmp_path)
     assert begun(tmp_path) == 2
 
 
@@ -118,10 +150,11 @@ async def test_a_process_that_never_begins(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("state", ["R", "D", "T", "t", "Z"])
 def test_what_is_no_rest(tmp_path: Path, state: str) -> None:
     """One thread that runs, waits for a disk, or was stopped, and the process is not at rest."""
+    room(tmp_path, 1 << 20)
     thread(tmp_path, 1, "S")
-    assert at_rest(tmp_path) is not None
+    assert at_rest(tmp_path)
     thread(tmp_path, 2, state)
-    assert at_rest(tmp_path) is None
+    assert not at_rest(tmp_path)
 
 
 def test_rest_is_told_by_what_was_done(tmp_path: Path) -> None:
@@ -136,8 +169,22 @@ def test_rest_is_told_by_what_was_done(tmp_path: Path) -> None:
     assert at_rest(tmp_path) != before
 
 
+def test_no_room_and_nothing_read_or_written(tmp_path: Path) -> None:
+    """One that runs and has taken all of its memory is at rest, unless it reads or writes; with any room it is not."""
+    thread(tmp_path, 1, "R")
+    room(tmp_path, 0)
+    before = at_rest(tmp_path)
+    thread(tmp_path, 1, "R", ticks=700)
+    assert before
+    assert at_rest(tmp_path) == before
+    (tmp_path / "io").write_text("rchar: 8\nwchar: 3\n")
+    assert at_rest(tmp_path) not in ("", before)
+    room(tmp_path, 1 << 20)
+    assert not at_rest(tmp_path)
+
+
 def test_nobody_knows(tmp_path: Path) -> None:
     """Where the system says nothing, nothing is held to stand still."""
-    assert at_rest(tmp_path / "nothing") is None
+    assert not at_rest(tmp_path / "nothing")
     watched = Standstill(2**22 + 1)
     assert not any(watched.look() for _ in range(2 * LOOKS))
