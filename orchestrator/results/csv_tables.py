@@ -6,9 +6,9 @@ stray quote costs a cell then, and never a row.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
+import json
 import re
 from contextlib import suppress
 from itertools import product
@@ -46,8 +46,9 @@ def read_csv(content: bytes, wanted: Wanted) -> Table | None:
 
 def _texts(content: bytes) -> Iterator[str]:
     """Yield what the bytes may mean: one text if they say what they are."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and len(content) % 2 == 0:
-        yield content.decode("utf-16", errors="replace")
+    wide = json.detect_encoding(content)  # by the mark at the beginning, or by where zeros stand
+    if wide.startswith(("utf-16", "utf-32")):
+        yield content.decode(wide, errors="replace")
     try:
         yield content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -5,6 +5,7 @@ Undetermined is not a negative: only what plainly says no becomes `no`, and an e
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,9 @@ _SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "是", "true", "1", "1.0"
     ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "否", "false", "0", "0.0"), "no"
 )
 
+_QUOTED: Final = re.compile(r"=?([\"'])(.*)\1")
+"""How a word is written that is to stay a text, `="yes"` for Excel."""
+
 ODD: Final = 0xFF
 """In the place of a code: the cell can't be a verdict."""
 
@@ -47,8 +51,11 @@ def verdict(cell: object) -> str:
     """
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)  # xlsx has no integers, 1 arrives as 1.0
-    text = unicodedata.normalize("NFC", str(cell)).lower()
+    text = unicodedata.normalize("NFKC", str(cell)).lower()  # also letters of full width
     word = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    while quoted := _QUOTED.fullmatch(word):
+        word = quoted[2].strip()
+    word = word.strip('"')  # one that is left of a pair
     if len(word) > MAX_WORD_LENGTH:
         raise OddWordError(f"a verdict is {len(word)} characters long; at most {MAX_WORD_LENGTH} are believed")
     if mask_numbers(word) != word:

@@ -99,13 +99,9 @@ def test_a_comment_is_no_finding(zipped: Make) -> None:
     assert opened(packed.getvalue()).names == ["all.csv"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a\0.csv", "a\n.csv", "x" * 256],
-)
-def test_unsafe_names(name: str) -> None:
-    """Libraries disagree on what these members are called."""
-    refused(named(name), "unsafe name")
+def test_an_unsafe_name() -> None:
+    """Libraries disagree on what this member is called."""
+    refused(named("a\0.csv"), "unsafe name")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +109,7 @@ def test_unsafe_names(name: str) -> None:
     [
         *("x..csv", "a/b/c.csv", "...", "\u00fc.csv", "ab:c.csv"),
         *("/x.csv", "../x.csv", "a/../x.csv", "a/..", "C:x.csv", "c:/x.csv"),
+        *("a\n.csv", "x" * 300),
     ],
 )
 def test_harmless_names(name: str) -> None:

@@ -27,7 +27,20 @@ Words = Callable[[], list[str]]
 
 @pytest.fixture(
     params=[
-        *("xlsx", "csv", "csv;", "csv tab", "csv|", "csv sep=", "csv utf-16", "csv gz", "xlsx gz", "gz gz"),
+        *(
+            "xlsx",
+            "csv",
+            "csv;",
+            "csv tab",
+            "csv|",
+            "csv sep=",
+            "csv utf-16",
+            "csv utf-16 without a mark",
+            "csv utf-32",
+            "csv gz",
+            "xlsx gz",
+            "gz gz",
+        ),
         *("zip of csv", "zip of xlsx", "zip of gz", "zip of lists", "zip of halves", "zip of sheets"),
     ]
 )
@@ -43,6 +56,8 @@ def content(request: pytest.FixtureRequest, xlsx: Make, csv_text: Make, zipped: 
         "csv|": lambda: csv_text(rows, "|"),
         "csv sep=": lambda: b"\xef\xbb\xbfsep=;\r\n" + csv_text(rows, ";")[3:],
         "csv utf-16": lambda: csv_text(rows).decode("utf-8-sig").encode("utf-16"),
+        "csv utf-16 without a mark": lambda: csv_text(rows).decode("utf-8-sig").encode("utf-16-be"),
+        "csv utf-32": lambda: csv_text(rows).decode("utf-8-sig").encode("utf-32"),
         "csv gz": lambda: gzip.compress(csv_text(rows)),
         "xlsx gz": lambda: gzip.compress(xlsx(rows)),
         "gz gz": lambda: gzip.compress(gzip.compress(csv_text(rows[:9])) + gzip.compress(csv_text(rows[9:])[3:])),

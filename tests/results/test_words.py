@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,10 +34,15 @@ from orchestrator.results.words import MAX_SPELLINGS, MAX_WORDS, ODD, OddWordErr
                 1.0,
                 "1.0",
                 "\u662f",
+                "'yes'",
+                'yes"',
+                '="yes"',
+                "\"'Yes' \"",
+                "\uff39\uff25\uff33",
             ],
         ),
         ("no", ["no", "No\u00a0", "hay\u0131r", "HAYIR", "hayir", "false", False, "0", 0, 0.0, "0.0", "\u5426"]),
-        ("unanswered", ["", "   ", "\u00a0", "\x00"]),
+        ("unanswered", ["", "   ", "\u00a0", "\x00", "''", '=""']),
         ("ban", ["ban", "BAN"]),
         ("unknown", ["Unknown"]),
         ("n/a", ["N/A"]),
@@ -52,6 +59,11 @@ def test_verdict(word: str, cells: list[object]) -> None:
     assert {verdict(cell) for cell in cells} == {word}
 
 
+def _bare(text: str) -> str:
+    """Return what is left of a text without signs that can't be seen, blanks, and quotes around it."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable()).strip(" ='\"")
+
+
 @given(st.text(max_size=64))
 def test_any_text_is_a_clean_word(text: str) -> None:
     """Whatever the text, the verdict is one printable line and is one of our words only when the cell was empty."""
@@ -62,7 +74,7 @@ def test_any_text_is_a_clean_word(text: str) -> None:
     assert word
     assert word.isprintable()
     assert word == word.strip()
-    assert word not in OWN_WORDS or (word == "unanswered" and not "".join(c for c in text if c.isprintable()).strip())
+    assert word not in OWN_WORDS or (word == "unanswered" and not _bare(text))
 
 
 def test_long_words_are_odd() -> None:
