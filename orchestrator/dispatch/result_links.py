@@ -30,7 +30,7 @@ def names_in(url: str) -> tuple[str, ...]:
 
     A date is none, nor what stands beyond `MAX_LINK_CHARS`: nobody follows such a link.
     """
-    url = url[:MAX_LINK_CHARS]
+    url = url[:MAX_LINK_CHARS].partition("://")[2] or url[:MAX_LINK_CHARS]
     segments = (*_DATE.sub("", url.partition("?")[0]).split("/"), *_ASKED.findall(url))
     names = (name for segment in segments for name in (segment, segment.partition(".")[0]))
     return tuple(dict.fromkeys(name for name in names if is_task_id(name)))

@@ -54,8 +54,8 @@ MAX_AMOUNT: Final = 1_000_000
 TWICE: Final = object()
 _REPORTED: Final = ("task_id", "status", "total", "success", "failure", "result_url")
 
-# Ids go into URLs and messages. A name of dots only would walk up the path.
-_TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
+# Ids go into paths of URLs, where these stand for themselves, and into messages. Dots alone would walk up the path.
+_TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.~:=+@-]{1,128}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGITS = re.compile(r"\d{7,}")
 _PACKED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
@@ -98,7 +98,7 @@ class HttpAnswer:
 
 
 def is_task_id(value: object) -> bool:
-    """Whether this can be a task id: 1 to 128 of `A-Z a-z 0-9 _ . -`, and not only dots."""
+    """Whether this can be a task id: 1 to 128 of `A-Z a-z 0-9 _ . ~ : = + @ -`, and not only dots."""
     return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
 
 

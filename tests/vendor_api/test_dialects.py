@@ -106,7 +106,9 @@ class TestRequests:
             with pytest.raises(RefusedError):
                 status_request(SIMPLE, "", task_id)
 
-    @pytest.mark.parametrize("task_id", ["cs9viu7i61pkfs4oavvg", "A-b_c.1", "x" * 128, "7", "a..b"])
+    @pytest.mark.parametrize(
+        "task_id", ["cs9viu7i61pkfs4oavvg", "A-b_c.1", "x" * 128, "7", "a..b", "urn:task:7", "a+b==", "me@host~1"]
+    )
     def test_good_task_ids(self, task_id: str) -> None:
         """Ids of the documented kind, and somewhat beyond."""
         assert is_task_id(task_id)
