@@ -88,7 +88,8 @@ class Expected(NamedTuple):
 
 
 def number_in(text: str, job: JobSettings) -> str | None:
-    """Return the number in a text, as the documentation has it."""
+    """Return the number in a text, as the documentation has it; what can't be seen is passed over."""
+    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
     if re.fullmatch(r"\+?[0-9]{5,}[.,]0{1,2}", text):
         text = text[: max(text.rfind("."), text.rfind(","))]
     elif re.fullmatch(r"\+?[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,2}", text) and int(re.split("[eE]", text)[1]) >= 5:
