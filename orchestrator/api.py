@@ -149,7 +149,10 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
     built["master"] = left.get("master", [])
     content = cast("Status", {**built, **summary.CLOSED} if report.closed else {**built})
     if tasks:
-        content["held_tasks"] = [waiting_task(it, job, again_usd=cost_again(settings, it)) for it in report.held]
+        content["held_tasks"] = [
+            waiting_task(it, job, again_usd=cost_again(settings, it), balance=report.balances.get(it.key))
+            for it in report.held
+        ]
         content["failed_tasks"] = [waiting_task(it, job, again_usd=cost_again(settings, it)) for it in report.failed]
         content["decided_tasks"] = [decided_task(it, job) for it in report.decided]
     return content

@@ -323,6 +323,19 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceLook:
+    """What a vendor said of its balance at a moment, beside what its tasks may have cost by then; both in 1e-9 USD.
+
+    `doubts` are the tasks that were in doubt then, each with what it may have cost.
+    """
+
+    at: float
+    balance_nano: int
+    spent_nano: int
+    doubts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     """Sums of money, in 1e-9 USD. `reserved`, `charged` and `in_doubt` together are what counts against the budget.
 

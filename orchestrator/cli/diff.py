@@ -22,21 +22,26 @@ if TYPE_CHECKING:
     short_help="Compare the verdicts of two jobs.",
     example="diff runs/october runs/november -o changes.xlsx",
 )
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
 @click.option(
     "-o", "out", type=click.Path(path_type=Path), metavar="OUT", help="Write what differs: .csv, .xlsx or .parquet."
 )
 @click.option("--json", "as_json", is_flag=True, help="End standard output with one line of JSON.")
 @ending
-def diff(*, old: Path, new: Path, out: Path | None, as_json: bool) -> int:
-    """Compare two jobs, named by their directories: which numbers are new, gone, or have another verdict.
+def diff(*, old: str, new: str, out: Path | None, as_json: bool) -> int:
+    """Compare two jobs: which numbers are new, gone, or have another verdict.
+
+    They are named by their directories, or by their configuration files, as what is in a bucket or a database has to.
 
     Platforms are compared by their names; what only one of the jobs has asked is left out.
     """
     from orchestrator.job.diff import diff_jobs
+    from orchestrator.job.other_jobs import refuse_url
 
-    report = until_done(diff_jobs(old.resolve(), new.resolve(), out))
+    for job in (old, new):
+        refuse_url(job)
+    report = until_done(diff_jobs(Path(old).resolve(), Path(new).resolve(), out))
     content = as_content(report, out)
     put_either(content, as_text(content, text_width()), as_json=as_json)
     return ExitCode.DONE

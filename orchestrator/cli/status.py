@@ -56,6 +56,7 @@ def _waiting_lines(task: Mapping[str, Any]) -> list[str]:
         "sent as": task["sent_as"] or "not sent",
         "sent at": task["sent_at"] or "not sent",
         "cost": f"{money(task['cost'])}, which the vendor may have charged" if task["cost"] else "nothing so far",
+        "balance": task["balance"],
         "task id": task["task_id"] or "not known",
         "reason": task["reason"],
     }

@@ -247,7 +247,16 @@ def note_result(
         ledger.quarantine.set_aside(key, version, read_by=reader_of(check.columns) if sha256 == used else ALTERED)
     ledger.quarantine.taken_out(key, report.result_sha256)
     detail = detail_of(report) | ({"by": "decision"} if decided else {})
-    ledger.transitions.finish(key, report.counts, at=at, detail=detail, finding=report.finding, decided=decided)
+    finding = report.finding or _alarm_of(ledger, key, report)
+    ledger.transitions.finish(key, report.counts, at=at, detail=detail, finding=finding, decided=decided)
+
+
+def _alarm_of(ledger: Ledger, key: TaskKey, report: ResultReport) -> str:
+    """Return the alarm that a task's result was when it came first: read once more it says what it said then."""
+    known = ledger.tasks.evidence_of(key)
+    is_same = (known.get("result"), known.get("counts")) == (report.result_sha256, dict(report.counts))
+    finding = str(known.get("finding", ""))
+    return finding if is_same and finding.startswith(ALARM) else ""
 
 
 def detail_of(report: ResultReport) -> dict[str, object]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orchestrator.intake import ChunkLimits
+from orchestrator.intake.list_reading import excluded_numbers
+from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.job.access import ledger_place
 from orchestrator.job.platform_names import planned_platform
 from orchestrator.job.selecting import Part, cut_parts
@@ -25,6 +27,8 @@ from orchestrator.tasks import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from orchestrator.ledger import Ledger, LedgerPlace, LedgerWriter
     from orchestrator.records import Chunk, PlannedPlatform
@@ -60,18 +64,22 @@ def too_few(ledger: Ledger, settings: Settings) -> tuple[str, ...]:
 async def follow(writer: LedgerWriter, settings: Settings, workers: Workers) -> None:
     """Plan a generation for each platform whose turn it is, of the numbers that fit; raises `StorageError`."""
     place = ledger_place(settings)
+    # A list of `exclude` may have grown since the numbers were read: they are planned for this platform only now.
+    excluded = await excluded_numbers(settings.job, workers) if settings.job.exclude else np.empty(0, np.int64)
     for name in await writer.do(lambda ledger: platforms_to_follow(ledger, settings)):
         platform = settings.platforms[name]
         condition = (await writer.do(lambda ledger: ledger.plan.conditions()))[name]
         generation, first_chunk = await writer.do(lambda ledger: ledger.plan.next_chunk())
         limits = ChunkLimits(settings.job.chunk_size, platform.min_rows, platform.max_rows)
-        fitting = Fitting(place, name, condition.other, condition.word)
+        fitting = Fitting(place, name, condition.other, condition.word, excluded)
         picked = await workers.run(pick_numbers, settings.job.directory, fitting, limits, first_chunk)
         chunks = [replace(chunk, only=name, generation=generation) for chunk in picked.chunks]
         planned = planned_platform(settings, name)
         await writer.do(partial(_note, platform=planned, chunks=chunks, too_few=picked.too_few))
         numbers = sum(chunk.rows for chunk in chunks)
         log.info("followed", platform=name, only_if=str(condition), numbers=numbers, chunks=len(chunks))
+        if picked.excluded:
+            log.warning("numbers_excluded_by_now", platform=name, numbers=picked.excluded, help="they are not asked")
         if picked.too_few:
             log.warning(
                 "too_few_fit", platform=name, only_if=str(condition), numbers=picked.too_few, takes=platform.min_rows
@@ -84,15 +92,25 @@ def _note(ledger: Ledger, platform: PlannedPlatform, chunks: list[Chunk], too_fe
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """The numbers of a job of which `platform` has never been asked, and `other` has said `word`."""
+    """The numbers of a job of which `platform` has never been asked, and `other` has said `word`.
+
+    Those that are `excluded` (ascending) are not among them.
+    """
 
     place: LedgerPlace
     platform: str
     other: str
     word: str
+    excluded: NDArray[np.int64]
 
     def parts(self) -> Iterator[Part]:
         """Yield them with their rows of the list, in its order; raises `StorageError`."""
+        for part in self.with_excluded():
+            keep = ~stand_in(part.numbers, self.excluded)
+            yield Part(part.numbers[keep], part.rows[keep])
+
+    def with_excluded(self) -> Iterator[Part]:
+        """Do the same, with those that are excluded by now."""
         platforms = (self.other, self.platform)
         for block in resolved(
             platforms, master_chunks(self.place, platforms), partial(overlays, self.place, platforms)
@@ -105,15 +123,22 @@ class Fitting:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The chunks of the numbers that fit; or, if these are `too_few` for any, how many they are."""
+    """The chunks of the numbers that fit; or, if these are `too_few` for any, how many they are.
+
+    Those that fit too and are `excluded` by now are counted beside.
+    """
 
     chunks: tuple[Chunk, ...]
     too_few: int
+    excluded: int
 
 
 def pick_numbers(directory: Path, fitting: Fitting, limits: ChunkLimits, first_chunk: int) -> Picked:
     """Write the chunk files of the numbers that fit: a piece. Raises `UsageError` when they can't be cut."""
-    count = sum(len(part.rows) for part in fitting.parts())
-    if count < limits.min_rows:
-        return Picked((), count)
-    return Picked(tuple(cut_parts(directory, fitting.parts, count, limits, first_chunk)), 0)
+    fits = excluded = 0
+    for part in fitting.with_excluded():
+        out = int(stand_in(part.numbers, fitting.excluded).sum())
+        fits, excluded = fits + len(part.rows) - out, excluded + out
+    if fits < limits.min_rows:
+        return Picked((), fits, excluded)
+    return Picked(tuple(cut_parts(directory, fitting.parts, fits, limits, first_chunk)), 0, excluded)

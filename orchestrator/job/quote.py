@@ -13,20 +13,21 @@ import hmac
 import json
 import secrets
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import write_json
-from orchestrator.job.budget import NANO
+from orchestrator.job.budget import NANO, Objection
 from orchestrator.report.printed import setting
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.ledger import Ledger
-    from orchestrator.settings import Settings
+    from orchestrator.settings import PlatformSettings, Settings
 
 VERSION: Final = 1
 ANEW: Final = "look at it with orchestrator plan, and if it is right, quote it anew with plan --out"
@@ -43,13 +44,17 @@ def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
         at_most = {}
         if (condition := conditions.get(name)) is not None:
             # For which numbers it is asked shows while the job runs: what is quoted is the most that this can be.
-            sizes -= Counter(ledger.tasks.sizes(name, generations=condition.generations))
+            picked = Counter(ledger.tasks.sizes(name, generations=condition.generations))
             left = ledger.plan.counts().accepted - standings[name].reused.known
             full, rest = divmod(left, settings.job.chunk_size)
-            sizes += Counter({settings.job.chunk_size: full}) + Counter({rest: 1} if rest else {})
+            most = Counter({settings.job.chunk_size: full}) + Counter({rest: 1} if rest else {})
+            # Picked in many small parts, of which whole blocks are billed, they may cost more all the same.
+            sizes = sizes - picked + max(most, picked, key=partial(_cost_nano, platform))
             at_most = {"only_if": str(condition)}
         price = platform.price_per_10000
-        nano = sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items()) + again.get(name, 0)
+        # What was sent counts with the price that it was sent at.
+        before = sum((nano - platform.cost_nano(rows)) * tasks for rows, nano, tasks in ledger.tasks.quoted(name))
+        nano = _cost_nano(platform, sizes) + before + again.get(name, 0)
         platforms[name] = {
             "call": fixed[name],
             "tasks": sum(sizes.values()),
@@ -70,6 +75,10 @@ def quote_of(ledger: Ledger, settings: Settings) -> dict[str, Any]:
         "platforms": platforms,
         "cost": None if None in costs else round(sum(costs), 9),
     }
+
+
+def _cost_nano(platform: PlatformSettings, sizes: Mapping[int, int]) -> int:
+    return sum(platform.cost_nano(rows) * tasks for rows, tasks in sizes.items())
 
 
 def write_quote(ledger: Ledger, settings: Settings, path: Path) -> dict[str, Any]:
@@ -107,6 +116,15 @@ def check_quote(ledger: Ledger, settings: Settings, path: Path, quote: dict[str,
         differences = ["it was altered since, or is of another job directory", *differences]
     if differences:
         raise UsageError(f"{path}: the job is not what was quoted: {'; '.join(differences)}; nothing was sent: {ANEW}")
+
+
+def beyond_quote(ledger: Ledger, settings: Settings, quote: dict[str, Any]) -> Objection | None:
+    """Return what speaks against sending on in a run that was held to `quote`: what `only_if` picked may cost more."""
+    differences = list(_differences(quote, quote_of(ledger, settings)))
+    if not differences:
+        return None
+    text = f"what only_if picked is more than was quoted: {'; '.join(differences)}; {ANEW}"
+    return Objection(ExitCode.OVER_BUDGET, text)
 
 
 def _differences(said: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Final
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import make_private_directory
 from orchestrator.intake import ChunkLimits
+from orchestrator.job.other_jobs import other_job, refuse_url
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.job.selecting import Choice, Known, select_numbers
 from orchestrator.job.sheet import index_numbers
 from orchestrator.jobdir.aside import folder_aside
+from orchestrator.jobdir.layout import ledger_mark
 from orchestrator.ledger import LedgerPlace
 from orchestrator.logger import log
 from orchestrator.records import Selection
@@ -39,14 +41,6 @@ class Selections:
 
     platforms: tuple[Selection, ...] = ()
     said: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """An earlier job, and how it calls platforms of this one."""
-
-    place: LedgerPlace
-    names: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -71,23 +65,25 @@ async def selections(
     said = [f"{name}: nothing is reused, as verdicts are reused without extra_columns" for name in whole]
     known: dict[str, list[Known]] = {name: [] for name in wanted}
     looked_up = [name for name in wanted if name not in whole]
-    earlier, told = _earlier_jobs(settings, looked_up) if settings.reuse.jobs and looked_up else ([], [])
-    said += told
-    if not earlier and not any(conditions[name] for name in wanted):
+    jobs = _named_jobs(settings) if looked_up else []
+    if not jobs and not any(conditions[name] for name in wanted):
         yield Selections(said=tuple(said))
         return
     generation, first_chunk = next_chunk
     with folder_aside(settings.job.directory) as folder:
-        for number, job in enumerate(earlier):
+        for number, path in enumerate(jobs):
             make_private_directory(own := folder / f"job{number}")
-            answers = {theirs: settings.platforms[name].result_columns for name, theirs in job.names.items()}
             try:
-                index = await index_numbers(job.place, tuple(answers), workers, own, checked=True, answers=answers)
-            except StorageError as error:
-                raise UsageError(
-                    f"{error} ({job.place.directory} is one of [reuse] jobs: put it right, or leave it out)"
-                ) from error
-            for name, theirs in job.names.items():
+                with other_job(path) as place:
+                    names, why_not = _same_calls(place, settings, looked_up)
+                    said += [f"{path}: {why_not}"] if why_not else []
+                    if not names:
+                        continue
+                    answers = {theirs: settings.platforms[name].result_columns for name, theirs in names.items()}
+                    index = await index_numbers(place, tuple(answers), workers, own, checked=True, answers=answers)
+            except (StorageError, UsageError) as error:
+                raise UsageError(f"{error} ({path} is one of [reuse] jobs: put it right, or leave it out)") from error
+            for name, theirs in names.items():
                 known[name].append(Known(index, theirs))
         chosen = []
         for name, chunks in wanted.items():
@@ -126,40 +122,42 @@ async def selections(
         yield Selections(tuple(chosen), tuple(said))
 
 
-def _earlier_jobs(settings: Settings, wanted: Sequence[str]) -> tuple[list[_Earlier], list[str]]:
-    """Return the earlier jobs that were asked the same, and what is to be said of the others."""
+def _same_calls(place: LedgerPlace, settings: Settings, wanted: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Return how an earlier job calls the platforms that are `wanted`, or why nothing is reused of it.
+
+    Raises `UsageError` where there is no job, `StorageError` for one that is damaged.
+    """
+    if not place.exists():
+        raise UsageError(f"{place}: there is no job")
+    with place.open_to_read() as ledger:
+        if ledger.runs.closed:
+            return {}, "it was purged, so nothing is reused of it"
+        ledger.plan.check_chunks()
+        theirs = {known_call(its): name for name, its in ledger.platforms.fixed().items()}
     calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
-    earlier, said = [], []
-    for directory in _directories(settings):
-        place = LedgerPlace(directory)
-        try:
-            with place.open_to_read() as ledger:
-                if ledger.runs.closed:
-                    said.append(f"{directory}: it was purged, so nothing is reused of it")
-                    continue
-                ledger.plan.check_chunks()
-                fixed = ledger.platforms.fixed()
-        except StorageError as error:
-            raise UsageError(f"{error} ({directory} is one of [reuse] jobs: put it right, or leave it out)") from error
-        theirs = {known_call(its): name for name, its in fixed.items()}
-        if names := {name: theirs[call] for name, call in calls.items() if call in theirs}:
-            earlier.append(_Earlier(place, names))
-        else:
-            said.append(f"{directory}: nothing is reused of it: it asked for none of {', '.join(calls)}")
-    return earlier, said
+    names = {name: theirs[call] for name, call in calls.items() if call in theirs}
+    return names, "" if names else f"nothing is reused of it: it asked for none of {', '.join(calls)}"
 
 
-def _directories(settings: Settings) -> list[Path]:
-    """Return the directories of earlier jobs; a glob may match none, and other things than jobs."""
+def _named_jobs(settings: Settings) -> list[Path]:
+    """Return the directories and configuration files of earlier jobs; a glob may match none, and other things, too."""
     found: dict[Path, None] = {}
     for text in settings.reuse.jobs:
+        refuse_url(text)
         paths = sorted(glob.glob(text), key=str.encode) or [glob.escape(text)]  # noqa: PTH207 - a pattern may be absolute
         is_glob = glob.has_magic(text) and paths != [text]
-        jobs = [Path(path) for path in paths if LedgerPlace(Path(path)).exists()]
+        # A glob for directories may match configuration files of whatever; one for these says so.
+        configs = text.endswith(".toml")
+        jobs = [path for path in map(Path, paths) if (path.is_file() if configs else _is_a_job(path))]
         if not jobs and not is_glob:
             raise UsageError(
                 f"{text}, of [reuse] jobs: there is no job; name the directory of one, as its [job] directory has it, "
-                "or leave it out"
+                "or its configuration file, or leave it out"
             )
         found |= dict.fromkeys(jobs)
-    return [path for path in found if path.resolve() != settings.job.directory.resolve()]
+    ours = settings.job.directory.resolve(), settings.source.resolve()
+    return [path for path in found if path.resolve() not in ours]
+
+
+def _is_a_job(directory: Path) -> bool:
+    return LedgerPlace(directory).exists() or ledger_mark(directory).exists()

@@ -23,7 +23,14 @@ from orchestrator.dispatch.result_versions import ResultVersions, read_quarantin
 from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
-from orchestrator.job.balances import ask_for_balances, pause_the_short, say_what_is_missing
+from orchestrator.job.balances import (
+    ask_for_balances,
+    look_behind_doubts,
+    note_balances,
+    pause_the_short,
+    say_what_is_missing,
+    without_look,
+)
 from orchestrator.job.budget import NANO, objection, outlook, planned_costs, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.engine import workers_of
@@ -34,7 +41,7 @@ from orchestrator.job.notify import Notifier
 from orchestrator.job.pages import keep_page, renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.platform_runs import platform_runs
-from orchestrator.job.quote import check_quote, read_quote
+from orchestrator.job.quote import beyond_quote, check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
 from orchestrator.job.scratch import job_files
@@ -193,6 +200,7 @@ class _Run:
         self._enriched: list[EnrichedContent] = []
         self._dearer = ""
         self._balances: dict[str, float] = {}
+        self._quote: dict[str, Any] | None = None
         self._files = job_files(settings)
         self._notifier = Notifier(settings.notify, world)
 
@@ -273,6 +281,7 @@ class _Run:
             if (path := self._options.quote) is not None:
                 quote = read_quote(path)
                 await writer.do(lambda ledger: check_quote(ledger, settings, path, quote))
+                self._quote = quote
             versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock, self._files.bucket)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
@@ -349,8 +358,10 @@ class _Run:
             for platform in platforms:
                 platform.over_budget = objected is not None and platform.name in due
             asked = [platform.vendor for platform in platforms if platform.name in due and not platform.why_not_sent]
+            asked += await without_look(self._writer, [platform.vendor for platform in platforms])
             begun = await self._writer.do(lambda ledger: ledger.runs.begun)
             await self._unless_stopped(ask_for_balances(asked, settings, begun=begun))
+            await note_balances(self._writer, asked, at=self._world.clock())
             pause_the_short(platforms, costs)
             vendors = {platform.vendor.name: platform.vendor.balance_usd for platform in platforms}
             self._balances = {name: balance for name, balance in vendors.items() if balance is not None}
@@ -376,6 +387,8 @@ class _Run:
             if not self._stop.reason:
                 costs, _ = await self._writer.do(self._reckoned)
                 await say_what_is_missing(platforms, costs)
+                all_vendors = [platform.vendor for platform in platforms]
+                await look_behind_doubts(self._writer, all_vendors, settings, at=self._world.clock())
         if self._options.trial and await self._writer.do(lambda ledger: trial_is_read(ledger, settings)):
             return Ending(ExitCode.DONE, "")
         now = asyncio.get_running_loop().time()
@@ -402,7 +415,10 @@ class _Run:
         last_chunks = trial_chunks(ledger, self._settings) if self._options.trial else None
         costs = planned_costs(ledger, self._settings, last_chunks=last_chunks)
         spent_nano, others_nano = ledger.platforms.spent_nano(), ledger.connection.others_nano
-        return costs, objection(self._settings, costs, spent_nano, others_nano)
+        objected = objection(self._settings, costs, spent_nano, others_nano)
+        if objected is None and self._quote is not None and any(cost.tasks for cost in costs):
+            objected = beyond_quote(ledger, self._settings, self._quote)
+        return costs, objected
 
     def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
         """Return where the platforms stand, and the first task of theirs that failed."""

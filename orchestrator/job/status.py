@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.budget import objection, outlook, planned_costs
+from orchestrator.report.balance_hints import balance_hints
 from orchestrator.tasks import HELD, State
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.records import ListCounts, RunRecord, Standing, Task, Token
     from orchestrator.settings import Settings
+    from orchestrator.tasks import TaskKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class StatusReport:
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
     `planned_usd` is what the tasks that are still to be sent will cost, by platform, and `warning` what the money that
     is spent gives reason for. `needed_usd` is the max_cost that would do, where the one that is set does not.
+    `balances` is what those of the vendors hint at, of tasks in doubt.
     `sandbox` says whether verdicts that are shown come from the embedded vendor.
     """
 
@@ -43,6 +46,7 @@ class StatusReport:
     planned_usd: Mapping[str, float | None]
     needed_usd: float | None
     warning: str
+    balances: Mapping[TaskKey, str]
 
 
 def job_status(settings: Settings) -> StatusReport:
@@ -69,5 +73,6 @@ def job_status(settings: Settings) -> StatusReport:
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
             needed_usd=objected.needed_usd if objected else None,
             warning="" if settings.is_sandbox else outlook(standings.values(), costs),
+            balances=balance_hints(ledger, settings.platforms),
             sandbox=not ledger.platforms.made_up().isdisjoint(settings.platforms),
         )

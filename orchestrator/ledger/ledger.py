@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.errors import StorageError
 from orchestrator.files import without_hashes
+from orchestrator.ledger.balance_table import BalanceTable
 from orchestrator.ledger.connection import ApplyAgainError
 from orchestrator.ledger.object_table import ObjectTable
 from orchestrator.ledger.plan_tables import PlanTables
@@ -45,6 +46,7 @@ class Ledger:
         self.transitions = Transitions(connection, self.platforms, self.runs, self.tasks)
         self.quarantine = QuarantineTable(connection)
         self.objects = ObjectTable(connection)
+        self.balances = BalanceTable(connection)
         self._changed_before = 0
 
     @classmethod

@@ -116,6 +116,18 @@ CREATE TABLE conditions (
 ) STRICT, WITHOUT ROWID;
 """
 
+_BALANCES = """
+CREATE TABLE balances (
+    vendor TEXT NOT NULL,
+    event INTEGER NOT NULL,
+    at REAL NOT NULL,
+    balance_nano INTEGER NOT NULL,
+    spent_nano INTEGER NOT NULL,
+    doubts TEXT NOT NULL,
+    PRIMARY KEY (vendor, event)
+) STRICT, WITHOUT ROWID;
+"""
+
 CREATE = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
@@ -248,6 +260,7 @@ CREATE TABLE verdicts (
 {_OBJECTS}
 {_REUSED}
 {_CONDITIONS}
+{_BALANCES}
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,
     at REAL NOT NULL,
@@ -282,6 +295,7 @@ CREATE INDEX findings ON tasks (platform, chunk) WHERE state = 'done' AND reason
 {_QUARANTINE}
 {_REUSED}
 {_CONDITIONS}
+{_BALANCES}
 ALTER TABLE job DROP COLUMN sandbox;
 ALTER TABLE job ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE job ADD COLUMN moving TEXT NOT NULL DEFAULT '';

@@ -24,6 +24,9 @@ _PLANNED = f"{_TASKS} WHERE platform = ? AND state = ? AND chunk > ? ORDER BY ch
 _DECIDED = f"{_TASKS} WHERE decided IS NOT NULL ORDER BY platform, chunk"
 _SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state = ? AND chunk <= ? GROUP BY rows"
 _ALL_SIZES = "SELECT rows, count(*) FROM tasks WHERE platform = ? AND state <> ? GROUP BY rows"
+_QUOTED = (
+    "SELECT rows, quoted_nano, count(*) FROM tasks WHERE platform = ? AND quoted_nano > 0 GROUP BY rows, quoted_nano"
+)
 _DURATIONS = (
     "SELECT count(*), sum(rows), sum(progress_at - submitted_at) FROM tasks "
     "WHERE platform = ? AND state = ? AND progress_at > submitted_at"
@@ -108,6 +111,10 @@ class TaskTable:
                 (platform, State.SKIPPED, *generations),
             )
         return {rows: tasks for rows, tasks in rows}  # noqa: C416 - dict() of Any
+
+    def quoted(self, platform: str) -> list[tuple[int, int, int]]:
+        """Return rows, what the price gave when they were sent, in 1e-9 USD, and how many such tasks there are."""
+        return [(rows, nano, tasks) for rows, nano, tasks in self._connection.rows(_QUOTED, (platform,))]
 
     def durations(self, platform: str) -> tuple[int, int, float]:
         """Return how many tasks of a platform are done, with how many rows, and how long they took together, in s."""

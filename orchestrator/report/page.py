@@ -17,6 +17,7 @@ from orchestrator.errors import ExitCode
 from orchestrator.files import disk_errors, replacing
 from orchestrator.jobdir.layout import DUPLICATES, MASTERS, REJECTED, REPORT, enriched_folder, word_lists
 from orchestrator.report import summary
+from orchestrator.report.balance_hints import balance_hints
 from orchestrator.report.cost_ledger import usd
 from orchestrator.report.page_content import (
     SHOWN_RUNS,
@@ -107,6 +108,7 @@ def _gathered(order: PageOrder, ledger: Ledger) -> PageSources:
         course=ledger.tasks.course(COURSE_PARTS),
         needs_after=order.place.database is None,
         files=list(_files(order.place.directory)),
+        balances=balance_hints(ledger, order.platforms),
     )
 
 

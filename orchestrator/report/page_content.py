@@ -9,7 +9,7 @@ escapes all.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator import __version__
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from orchestrator.records import Passage, RunRecord, Standing, Task
     from orchestrator.settings import PlatformSettings
+    from orchestrator.tasks import TaskKey
 
 SHOWN_TASKS: Final = 20
 SHOWN_CODES: Final = 12
@@ -72,7 +73,7 @@ class PageSources:
     """All that the page is made of: summary.json as it would be now, and what only the ledger has.
 
     `arguments` is what names the job behind any command. `held`, `failed` and `decided` may be the first of more, and
-    `files` are names in the job's directory and their sizes.
+    `files` are names in the job's directory and their sizes. `balances` is what those of vendors hint at of doubts.
     """
 
     summary: Mapping[str, Any]
@@ -86,6 +87,7 @@ class PageSources:
     decided: Sequence[Task] = ()
     course: Sequence[Passage] = ()
     files: Sequence[tuple[str, int]] = ()
+    balances: Mapping[TaskKey, str] = field(default_factory=dict)
     needs_after: bool = True
 
     @property
@@ -475,7 +477,8 @@ def _waiting(sources: PageSources, tasks: Sequence[Task], all_of_them: int) -> d
         free = sources.summary["sandbox"]
         priced = platform is not None and (platform.price_per_10000 is not None or free)
         again_usd = platform.cost_nano(task.rows) / NANO if platform and priced else None
-        told = waiting_task(task, sources.arguments, again_usd=again_usd)
+        hint = sources.balances.get(task.key)
+        told = waiting_task(task, sources.arguments, again_usd=again_usd, balance=hint)
         shown.append(
             _cleaned(told)
             | {

@@ -72,6 +72,10 @@ class Closed(TypedDict):
 CLOSED: Closed = {"state": "purged", "next": "", "master": [], "enriched": []}
 """What is said of a job that was purged."""
 
+_BEYOND_QUOTE = (
+    "if the rest is worth it, quote it anew with orchestrator plan {arguments} --out FILE, then give run that --quote"
+)
+"""After exit code 5, where no budget would help."""
 _STOPPED = "nothing more is sent until somebody has done what the reason says; then {again}"
 """After exit code 3, where no task is held."""
 
@@ -473,6 +477,8 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
     elif facts.exit_code is ExitCode.HELD and not held:
         step = _STOPPED
     after = after_argument(facts.token, needed=facts.needs_after)
+    if facts.exit_code is ExitCode.OVER_BUDGET and facts.needed_usd is None and "--quote" in facts.options:
+        step = _BEYOND_QUOTE
     return step.format(
         again=facts.again or f"orchestrator run {facts.arguments}{facts.options}{after}",
         arguments=facts.arguments,

@@ -25,7 +25,10 @@ class WayOut(TypedDict):
 
 
 class WaitingTask(TypedDict):
-    """A held or failed task; `cost` is what the vendor may have charged for it, in USD."""
+    """A held or failed task; `cost` is what the vendor may have charged for it, in USD.
+
+    `balance` is what became of the vendor's balance around it, None where it tells none.
+    """
 
     task: str
     state: str
@@ -33,6 +36,7 @@ class WaitingTask(TypedDict):
     sent_as: str | None
     sent_at: str | None
     cost: float
+    balance: str | None
     task_id: str | None
     reason: str
     ways_out: list[WayOut]
@@ -47,11 +51,11 @@ class DecidedTask(TypedDict):
     undo: str
 
 
-def waiting_task(task: Task, job: str, *, again_usd: float | None) -> WaitingTask:
+def waiting_task(task: Task, job: str, *, again_usd: float | None, balance: str | None = None) -> WaitingTask:
     """Return what a person needs to find a held or failed task at the vendor, and the ways out, to be copied.
 
     `job` is what names it behind any command, as `streams.job_arguments` does; `again_usd` is what another submit would
-    cost, None for unknown.
+    cost, None for unknown, and `balance` what the vendor's balance hints at.
     """
     takes = [event for event in DECISIONS[task.state] if event is not Event.REFETCH or task.task_id is not None]
     return {
@@ -61,6 +65,7 @@ def waiting_task(task: Task, job: str, *, again_usd: float | None) -> WaitingTas
         "sent_as": task.sent_name or None,
         "sent_at": utc(task.released_at),
         "cost": usd(task.cost_nano),
+        "balance": balance,
         "task_id": task.task_id,
         "reason": printable(mask_numbers(task.reason)),
         "ways_out": [

@@ -158,7 +158,8 @@ class Api:
         platform = platform_of(style, word)
         if platform is None:
             raise Refusal(400, "invalid_task_type", "task_type is missing or unknown; it is case-sensitive")
-        rows = await self._rows(platform, form.upload)
+        rows, options = await self._rows(platform, form.upload), self._state.options
+        billed = -(-rows // options.billing_block) * options.billing_block
         task = TaskRecord(
             id=self._state.new_task_id(style, word, form.upload.sha256),
             style=style,
@@ -167,7 +168,7 @@ class Api:
             sha256=form.upload.sha256,
             size_bytes=form.upload.size_bytes,
             rows=rows,
-            cost=round(cost(platform, rows) * self._state.options.price_factor, 9),
+            cost=round(cost(platform, billed) * options.price_factor, 9),
             file_name=form.upload.file_name,
             user_id=form.fields.get("user_id", _ANONYMOUS),
             created_at=self._clock(),

@@ -35,9 +35,9 @@ class Options:
     `requests_per_second`: a request that comes less than 1/rate - `tolerance_s` after the one before it, whatever
     became of that one, is answered 429; None is no limit. `max_in_flight`: unfinished tasks a platform. `balance`:
     USD, over the life of the directory. `min_rows`: by platform, over what the catalogue says. `price_factor`: what it
-    takes against the catalogue, and `estimate_factor`: what it says at first against what it takes, both told in
-    `currency`, or not at all with None. `blocked_after`: from so many tasks on it is blocked itself, answers "no" for
-    every number, and charges.
+    takes against the catalogue, for whole blocks of `billing_block` rows, and `estimate_factor`: what it says at first
+    against what it takes, both told in `currency`, or not at all with None. `blocked_after`: from so many tasks on it
+    is blocked itself, answers "no" for every number, and charges.
     """
 
     requests_per_second: float | None = None
@@ -49,6 +49,7 @@ class Options:
     link_lifetime_s: int = 3_600
     result_format: ResultFormat = ResultFormat.DOCUMENTED
     price_factor: float = 1.0
+    billing_block: int = 1
     estimate_factor: float = 1.0
     currency: str | None = "USD"
     blocked_after: int | None = None

@@ -9,6 +9,7 @@ import pytest
 from orchestrator import sandbox
 from orchestrator.job.resolve import Refetch, resolve_tasks
 from orchestrator.job.status import job_status
+from orchestrator.jobdir.layout import verdict_path
 from orchestrator.report import notices
 from orchestrator.report.notices import Notice
 from orchestrator.sandbox import Options, Sandbox
@@ -73,6 +74,20 @@ async def test_one_word_can_be_what_is_right(case: Case, tmp_path: Path, vendor:
         case.overrides.append("platforms.instagram.one_word=true")
         assert await case.run() == 0
     assert len(sandbox.read_tasks(tmp_path / "vendor")) == 10
+
+
+async def test_an_alarm_outlives_verdicts_that_are_made_anew(
+    case: Case, tmp_path: Path, vendor: Callable[..., Sandbox]
+) -> None:
+    """The same result says the same: lost verdicts are written again, and it is as remarkable as before."""
+    async with vendor(4) as blocked:
+        case.base_url = blocked.base_url
+        before = [finding for finding in (await case.outcome()).summary["findings"] if "alarm: " in finding]
+        verdict_path(case.directory, "instagram", 5).unlink()
+        case.overrides.append("platforms.instagram.max_in_flight=2")
+        again = await case.outcome()
+    assert "verdicts_lost  task=instagram/000005" in case.said
+    assert [finding for finding in again.summary["findings"] if "alarm: " in finding] == before
 
 
 async def test_a_usual_job_has_no_alarm(case: Case, vendor: Callable[..., Sandbox]) -> None:

@@ -17,9 +17,12 @@ import trustme
 from aiohttp import web
 
 from orchestrator import sandbox
+from orchestrator.api import job_status
+from orchestrator.cli.status import held_text
 from orchestrator.config import load
 from orchestrator.job.run import RunOptions, RunReport, run_job
 from orchestrator.job.world import World
+from orchestrator.ledger import Ledger, ledger_path
 
 KEY = "k-0123456789abcdef"
 CONFIG = """
@@ -53,7 +56,13 @@ class Job:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said = ""
-        (folder / "numbers.txt").write_text("+41798284651\n")
+        folder.mkdir(exist_ok=True)
+        self.numbers(1)
+
+    def numbers(self, count: int) -> None:
+        """Write a list of so many numbers."""
+        lines = [f"+{41_798_284_651 + n}\n" for n in range(count)]
+        (self.folder / "numbers.txt").write_text("".join(lines))
 
     async def run(self, base_url: str, *overrides: str) -> RunReport:
         (self.folder / "config.toml").write_text(CONFIG.replace("URL", base_url))
@@ -172,6 +181,97 @@ async def test_a_vendor_that_is_down_is_told_at_once(a_job: Job) -> None:
     outcome = await a_job.run("http://127.0.0.1:9")
     assert outcome.exit_code == 75
     assert "no_balance_from_vendor" in a_job.said.split("run_ended")[0]
+
+
+@pytest.mark.parametrize(("charged", "hint"), [(True, "as if this had been charged"), (False, "had not been charged")])
+async def test_the_balance_hints_at_whether_a_doubt_was_charged(
+    a_job: Job, tmp_path: Path, *, charged: bool, hint: str
+) -> None:
+    """It is asked before and behind the doubt; status --held, its JSON and the report say what became of it."""
+    a_job.numbers(3)
+    vendor = Forgetful(charged=charged)
+    async with vendor.serving() as base_url:
+        assert (await a_job.run(base_url, "job.chunk_size=1", "platforms.instagram.canary=false")).exit_code == 3
+    content = await job_status(load(a_job.folder / "config.toml"))
+    (task,) = content["held_tasks"]
+    assert hint in str(task["balance"])
+    assert "of which other tasks cost 0.0002 USD" in str(task["balance"])
+    assert hint in held_text(content)
+    assert hint in (a_job.folder / "out" / "report.html").read_text()
+
+
+async def test_a_balance_in_other_money_hints_at_nothing(a_job: Job) -> None:
+    """Nor does one that moves for other reasons; and without a balance there is no hint."""
+    for vendor in (Forgetful(charged=True, others_usd=0.01), Forgetful(charged=True, tells=False)):
+        a_job = Job(a_job.folder / str(id(vendor)))
+        a_job.numbers(3)
+        async with vendor.serving() as base_url:
+            await a_job.run(base_url, "job.chunk_size=1", "platforms.instagram.canary=false")
+        (task,) = (await job_status(load(a_job.folder / "config.toml")))["held_tasks"]
+        assert task["balance"] is None or "does not tell" in task["balance"]
+        assert (task["balance"] is None) == (not vendor.tells)
+
+
+async def test_a_run_that_was_killed_leaves_its_doubt_to_the_next_look(a_job: Job) -> None:
+    """What the first run had asked before it sent is compared with what the next one asks when it begins."""
+    a_job.numbers(2)
+    vendor = Forgetful(charged=True, loses=2)
+    async with vendor.serving() as base_url:
+        options = ("job.chunk_size=1", "platforms.instagram.canary=false")
+        await a_job.run(base_url, *options)
+        with Ledger.open(ledger_path(a_job.folder / "out")) as ledger:  # as if it had been killed before its last look
+            ledger.change(lambda it: it.connection.run("DELETE FROM balances WHERE doubts <> '{}'"))
+        assert (await job_status(load(a_job.folder / "config.toml")))["held_tasks"][0]["balance"] is None
+        await a_job.run(base_url, *options)
+    (task,) = (await job_status(load(a_job.folder / "config.toml")))["held_tasks"]
+    assert "as if this had been charged" in str(task["balance"])
+
+
+class Forgetful:
+    """A vendor of one platform that loses the answer to one submit, which it has `charged` or not."""
+
+    def __init__(self, *, charged: bool, loses: int = 2, others_usd: float = 0.0, tells: bool = True) -> None:
+        self.charged, self.loses, self.others_usd, self.tells = charged, loses, others_usd, tells
+        self.submits, self.balance, self.tasks = 0, 5.0, dict[str, str]()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        app = web.Application()
+        app.router.add_post("/ins/api/simple/tasks", self._submit)
+        app.router.add_get("/ins/api/simple/tasks/{task}", self._status)
+        app.router.add_get("/v1/balance", self._tell)
+        app.router.add_get("/file/{task}", self._file)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            self.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield self.base_url
+        finally:
+            await runner.cleanup()
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        number = (await request.post())["file"].file.read().decode().strip()  # type: ignore[union-attr]
+        self.submits += 1
+        lost = self.submits == self.loses
+        self.balance -= (not lost or self.charged) * 0.0001 + lost * self.others_usd
+        if lost:
+            return web.Response(text="<html>", content_type="text/html")
+        self.tasks[task := f"task{self.submits}"] = number
+        return web.json_response({"task_id": task, "status": "pending", "total": 0, "success": 0, "failure": 0})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        task = request.match_info["task"]
+        url = f"{self.base_url}/file/{task}.csv"
+        told = {"task_id": task, "status": "exported", "total": 1, "success": 1, "failure": 0, "result_url": url}
+        return web.json_response(told)
+
+    async def _tell(self, _: web.Request) -> web.Response:
+        return web.json_response({"balance": f"{self.balance:.6f}"} if self.tells else {})
+
+    async def _file(self, request: web.Request) -> web.Response:
+        number = self.tasks[request.match_info["task"].removesuffix(".csv")]
+        return web.Response(text=f"Number,instagram\n{number},yes\n")
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 4), (404, 1), (500, 75)])

@@ -6,6 +6,7 @@ Beside the program's own words stands the vendor's record of what it charged (`t
 from __future__ import annotations
 
 import csv
+import json
 import random
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.job import run
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
+from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions, StoppedError
 from orchestrator.job.saving import cheaper_below
 from orchestrator.job.verify import verify_job
@@ -138,6 +140,43 @@ async def test_a_quote_holds_while_the_job_runs(case: Case, tmp_path: Path) -> N
     check(case, tmp_path, 60)
 
 
+async def test_what_is_picked_in_parts_stays_within_the_quote(case: Case, tmp_path: Path) -> None:
+    """Each part is billed in whole blocks: where that comes to more than was quoted, the run ends before it is sent."""
+    case.config = CHAIN.replace('"instagram == yes"', '"instagram == yes"\nbilling_block = 60')
+    case.numbers(60)
+    case.overrides += ["job.chunk_size=30", "job.trial_rows=5"]
+    quote = tmp_path / "quote.json"
+    async with Sandbox(tmp_path / "vendor", pace=1e6, faults=["reset_after"], seed=IN_DOUBT) as unwell:
+        case.base_url = unwell.base_url
+        await plan_job(case.settings(), case.world(), out=quote)
+        said = json.loads(quote.read_text())["platforms"]["tiktok"]
+        assert (said["billed"], said["tasks"], said["cost"]) == (120, 2, 0.012)
+        assert await case.run(RunOptions(quote=quote, submit_only=True)) in (ExitCode.HELD, ExitCode.AGAIN)
+        port = int(unwell.base_url.rpartition(":")[2])
+    async with Sandbox(tmp_path / "vendor", pace=1e6, port=port, seed=IN_DOUBT):
+        for parts in (1, 2):
+            assert await case.run(RunOptions(quote=quote)) == ExitCode.HELD
+            assert tasks_of(tmp_path, "tiktok") == parts
+            settle(case, tmp_path, most=1)
+        outcome = await case.outcome(RunOptions(quote=quote))
+        assert outcome.exit_code == ExitCode.OVER_BUDGET
+        assert "billed of tiktok was 120 and is 180" in outcome.summary["reason"]
+        assert "quote it anew with orchestrator plan" in outcome.summary["next"]
+        assert tasks_of(tmp_path, "tiktok") == 2
+        await plan_job(case.settings(), case.world(), out=quote)
+        assert await case.run(RunOptions(quote=quote)) == ExitCode.DONE
+    assert tasks_of(tmp_path, "tiktok") == 3
+    assert await verified(case) == ()
+
+
+IN_DOUBT = 117
+"""A seed with which the answers to two of three submits are lost."""
+
+
+def tasks_of(tmp_path: Path, platform: str) -> int:
+    return sum(task.platform == platform for task in read_tasks(tmp_path / "vendor"))
+
+
 @pytest.mark.usefixtures("vendor")
 async def test_a_chain_of_three(case: Case, tmp_path: Path) -> None:
     viber = TIKTOK.replace("tiktok", "viber").replace("instagram ==", "tiktok ==")
@@ -194,11 +233,11 @@ async def test_held_tasks_are_waited_for(case: Case, tmp_path: Path) -> None:
     assert await verified(case) == ()
 
 
-def settle(case: Case, tmp_path: Path) -> None:
+def settle(case: Case, tmp_path: Path, most: int | None = None) -> None:
     """Name for each held task the one that the vendor has under its file's name, as a person would."""
     made = {task.file_name: task.id for task in read_tasks(tmp_path / "vendor")}
     with Ledger.open(ledger_path(case.directory)) as ledger:
-        for task in ledger.tasks.select(*HELD):
+        for task in ledger.tasks.select(*HELD)[:most]:
             if task.sent_name in made:
                 ledger.change(partial(adopt, key=task.key, task_id=made[task.sent_name]))
             else:
@@ -277,6 +316,77 @@ async def test_with_what_is_known(case: Case, tmp_path: Path) -> None:
     assert all(rows[number]["tiktok"] == before[number]["tiktok"] for number in known["tiktok"])
     assert {number for number, row in rows.items() if row["tiktok"] != "skipped"} == fits | known["tiktok"]
     assert await verified(again) == ()
+
+
+async def test_a_retry_beside_a_condition(case: Case, tmp_path: Path) -> None:
+    """Who failed is asked again on both; a verdict that comes so late leads on, and nobody is asked twice for one."""
+    case.config = CHAIN
+    case.numbers(60)
+    case.overrides += ["job.chunk_size=8", "platforms.tiktok.max_in_flight=1", "platforms.instagram.max_in_flight=1"]
+    broken = {("instagram", 2), ("instagram", 5)}
+    async with Sandbox(tmp_path / "vendor", pace=1e6) as serving:
+        case.base_url = serving.base_url
+        await plan_job(case.settings(), case.world())
+        with Ledger.open(ledger_path(case.directory)) as ledger:  # as a person leaves it who gives tasks up
+            for key in sorted(TaskKey(*one) for one in broken):
+                ledger.change(partial(doubted, key=key))
+                ledger.change(partial(given_up, key=key))
+        assert await case.run() == ExitCode.SOME_FAILED
+        rows = rows_of(case)
+        failed = {number for number, row in rows.items() if row["instagram"] == "failed"}
+        assert len(failed) == 16
+        assert {rows[number]["tiktok"] for number in failed} == {"skipped"}
+        first = sent(tmp_path, "tiktok")
+        assert first == sum(row["instagram"] == "yes" for row in rows.values())
+        unanswered = sum(row["instagram"] == "unanswered" for row in rows.values())
+        report = await retry_job(case.settings(), case.world())
+        assert report.numbers["instagram"] == len(failed) + unanswered
+        lacking = report.numbers["tiktok"]
+        assert lacking == sum(row["tiktok"] == "unanswered" for row in rows.values())
+        assert await case.run() == ExitCode.DONE
+        again = rows_of(case)
+        late = sum(again[n]["instagram"] == "yes" for n, row in rows.items() if row["instagram"] != "yes")
+        assert late
+        assert sent(tmp_path, "tiktok") == first + lacking + late
+        for row in again.values():
+            assert (row["tiktok"] == "skipped") == (row["instagram"] != "yes")
+        assert await verified(case) == ()
+
+
+def doubted(ledger: Ledger, key: TaskKey) -> None:
+    ledger.transitions.release(key, cost_nano=800_000, max_cost_nano=None, at=1.0)
+    ledger.transitions.doubt(key, "no answer", at=1.0)
+
+
+def given_up(ledger: Ledger, key: TaskKey) -> None:
+    ledger.transitions.give_up(key, at=1.0)
+
+
+@pytest.mark.usefixtures("vendor")
+async def test_who_is_excluded_by_now_is_not_picked(case: Case, tmp_path: Path) -> None:
+    """A list of `exclude` that has grown since the list was read holds for whoever is planned behind it."""
+    case.overrides += ['job.exclude=["dnc.txt"]', "job.trial_rows=0"]
+    (case.folder / "dnc.txt").write_text("+41791999999\n")
+    fitting = [
+        f"+{41_790_000_000 + n}" for n in range(60) if truth_of(0, "instagram", f"+{41_790_000_000 + n}") == "yes"
+    ]
+    await plan_job(case.settings(), case.world())
+    (case.folder / "dnc.txt").write_text("\n".join(fitting[:5]))
+    with Ledger.open(ledger_path(case.directory)) as ledger:  # begun, so that it keeps its plan
+        ledger.change(
+            lambda it: it.transitions.release(TaskKey("instagram", 1), cost_nano=1, max_cost_nano=None, at=1.0)
+        )
+        ledger.change(lambda it: it.transitions.put_off(TaskKey("instagram", 1), "not taken", at=1.0))
+    assert await case.run() == ExitCode.DONE
+    rows = rows_of(case)
+    fits = {number for number, row in rows.items() if row["instagram"] == "yes"}
+    out = fits & set(fitting[:5])
+    assert out
+    assert {number for number, row in rows.items() if row["tiktok"] != "skipped"} == fits - out
+    assert sent(tmp_path, "tiktok") == len(fits) - len(out)
+    assert f"numbers_excluded_by_now  platform=tiktok numbers={len(out)}" in case.said
+    assert await case.run() == ExitCode.DONE
+    assert sent(tmp_path, "tiktok") == len(fits) - len(out)
 
 
 @pytest.mark.usefixtures("vendor")

@@ -132,6 +132,25 @@ async def test_a_run_that_was_interrupted_goes_on_with_its_quote(case: Case, pat
     assert len(charged(tmp_path)) == 10
 
 
+async def test_what_was_sent_counts_with_its_price(case: Case, path: Path, tmp_path: Path) -> None:
+    """A price that moves in the middle is another quote, of what was paid and what the rest costs now."""
+    case.overrides += ["platforms.instagram.max_in_flight=1", "job.trial_rows=2", "job.chunk_size=4"]
+    options = Options(price_factor=1.0)
+    async with Sandbox(tmp_path / "vendor", pace=1e6, options=options) as vendor:
+        port = int(vendor.base_url.rpartition(":")[2])
+        case.base_url = vendor.base_url
+        await quoted(case, path)
+        assert (await case.outcome(RunOptions(quote=path, trial=True))).exit_code == 0
+    async with Sandbox(tmp_path / "vendor", pace=1e6, port=port, options=Options(price_factor=5.0)):
+        case.overrides.append("platforms.instagram.price_per_10000=5.0")
+        assert "price_per_10000 of instagram was 1.0 and is 5.0" in await refused(case, path)
+        quote = await quoted(case, path)
+        assert quote["cost"] == 0.0042
+        assert (await case.outcome(RunOptions(quote=path))).exit_code == 0
+        assert await quoted(case, path) == quote
+    assert round(sum(charged(tmp_path)), 9) == quote["cost"]
+
+
 async def test_a_retry_since_needs_another_quote(case: Case, path: Path) -> None:
     """What `retry` plans is not what was quoted."""
 

@@ -21,7 +21,7 @@ from orchestrator.job.purge import purge_job
 from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from orchestrator.job.world import World
-from orchestrator.jobdir.layout import chunk_path, ledger_path
+from orchestrator.jobdir.layout import chunk_path, ledger_mark, ledger_path
 from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.verdicts import verdict as truth_of
 from tests.job.conftest import CONFIG, Case
@@ -334,6 +334,21 @@ async def test_jobs_that_say_nothing(vendor: Vendor, tmp_path: Path) -> None:
         await second.plan()
     second.overrides = []
     assert (await second.plan()).platforms[0].reused.numbers == 0
+
+
+async def test_a_job_is_named_by_its_configuration_file_too(vendor: Vendor, tmp_path: Path) -> None:
+    """A glob for directories does not take a configuration file for a job; one whose ledger is elsewhere is told."""
+    first = vendor.job(tmp_path / "1", range(6))
+    await first.run()
+    for named, taken in (("1/config.toml", True), ("*/config.toml", True), ("1/*", True), ("1/conf*", False)):
+        second = vendor.job(tmp_path / "2", range(6), f'reuse.jobs=["{tmp_path}/{named}"]')
+        assert (await second.plan()).platforms[0].reused.numbers == (len(known(first.rows())) if taken else 0), named
+    (mark := ledger_mark(first.directory)).write_text("a job's name")
+    ledger_path(first.directory).rename(tmp_path / "away")
+    second.overrides = [f'reuse.jobs=["{first.directory}"]']
+    with pytest.raises(UsageError, match="is in a database; name its configuration file instead"):
+        await second.plan()
+    mark.unlink()
 
 
 async def test_a_plan_is_made_anew_until_the_first_release(vendor: Vendor, tmp_path: Path) -> None:

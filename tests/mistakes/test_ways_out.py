@@ -1423,6 +1423,12 @@ TRIED: dict[str, str] = {
     "the vendor does not take this request": "a_task_type_is_mended",
     "open the workbook in a spreadsheet program": "a_formula_is_calculated",
     "put quotes around cells with the delimiter": "quotes_are_put_around",
+    "name its configuration file instead": (
+        "tests/storage/test_staged_jobs.py::test_another_job_is_named_by_its_configuration_file"
+    ),
+    "if the rest is worth it, quote it anew with orchestrator plan": (
+        "tests/job/test_only_if.py::test_what_is_picked_in_parts_stays_within_the_quote"
+    ),
     "by what is spent so far the job will cost": (
         "tests/job/test_money.py::test_what_the_vendor_tells_counts_in_the_place_of_the_price"
     ),

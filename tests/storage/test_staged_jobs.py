@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import StorageError, UsageError
+from orchestrator.job.diff import diff_jobs
 from orchestrator.job.enrich import enrich_file
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
 from orchestrator.job.purge import purge_job
 from orchestrator.job.resolve import Refetch, UseResult, resolve_tasks
 from orchestrator.job.retry import retry_job
-from orchestrator.job.run import RunOptions
+from orchestrator.job.run import RunOptions, run_job
+from orchestrator.job.scratch import on_scratch
 from orchestrator.job.verify import verify_job
 from orchestrator.staging import JobFiles
 from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
+from tests.ledgers import new_job
+from tests.postgres import Server
 from tests.storage.conftest import Staged
-from tests.stores import new_store
+from tests.stores import Store, new_store
 
 
 async def test_a_job_in_a_bucket_gives_what_one_on_a_disk_gives(case: Staged, tmp_path: Path) -> None:
@@ -90,6 +95,36 @@ async def test_a_bucket_that_forgets_is_a_disk_that_forgets(case: Staged, kind: 
     assert case.store.content("master.csv") == master
     with case.staged() as settings:
         assert (await verify_job(settings, case.world())).findings == ()
+
+
+async def test_another_job_is_named_by_its_configuration_file(
+    tmp_path: Path, store: Store, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one with its ledger in a database and its files in a bucket the yes and no are reused, and compared."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    async with serving(Script()) as vendor:
+        earlier = Case(tmp_path / "earlier", base_url=vendor.base_url)
+        earlier.folder.mkdir()
+        earlier.numbers(10)
+        earlier.config += f'[ledger]\nurl = "{new_job(postgres).url}"\n'
+        earlier.config += f'[storage]\nendpoint = "{store.endpoint}"\nregion = "us-east-1"\n'
+        earlier.config = earlier.config.replace('"out"', f'"{store.url}"')
+        with on_scratch(earlier.settings()) as settings:
+            assert (await run_job(settings, RunOptions(), earlier.world())).exit_code == 0
+        config = earlier.folder / "config.toml"
+        later = Case(tmp_path / "later", base_url=vendor.base_url, overrides=[f'reuse.jobs=["{config}"]'])
+        later.folder.mkdir()
+        later.numbers(13)
+        sent = len(vendor.submits)
+        assert await later.run() == 0
+        assert len(vendor.submits) == sent + 1
+        report = await diff_jobs(config, later.directory, None)
+        assert (report.new, report.gone, report.changed, report.same) == (3, 0, 0, 10)
+        for jobs in ([store.url], [str(later.directory), store.url]):
+            later.overrides = [f"reuse.jobs={jobs}", 'job.directory="third"']
+            with pytest.raises(UsageError, match="name its configuration file instead"):
+                await later.run()
+    assert await asyncio.to_thread(lambda: list(tmp_path.glob("orchestrator-*"))) == []
 
 
 async def test_an_object_that_came_late_does_not_count(case: Staged) -> None:
