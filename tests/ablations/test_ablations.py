@@ -12,12 +12,13 @@ from filelock import FileLock
 
 from tests.ablations.ablation import Ablation, copy_of_the_package, linked, noticed
 from tests.ablations.files import FILES
+from tests.ablations.money import MONEY
 from tests.ablations.network import NETWORK
 from tests.ablations.paying import PAYING
 from tests.ablations.runner import ELSEWHERE, Runner
 from tests.ablations.tiers import TIERS
 
-ABLATIONS = (*PAYING, *FILES, *NETWORK)
+ABLATIONS = (*PAYING, *MONEY, *FILES, *NETWORK)
 BROAD = [(ablation, TIERS[ablation.name]) for ablation in ABLATIONS if ablation.name in TIERS]
 
 
