@@ -92,11 +92,13 @@ class Call:
 class PieceFiles:
     """What a piece reads and writes: whole paths, of files, or of folders with all that is in them.
 
-    A written name that ends in `*` stands for all that begin like it; a file that is read may turn out not to be there.
+    A name that ends in `*` stands for all that begin like it; a file that is read may turn out not to be there. A file
+    is replaced and never written into. What is `handed_on` is read by other pieces only.
     """
 
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
+    handed_on: bool = False
 
 
 _FILES: Final[dict[object, Callable[..., PieceFiles]]] = {}

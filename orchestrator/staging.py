@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import uuid4
 
 from orchestrator.bucket import NoObjectError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
-from orchestrator.jobdir.layout import FOR_PEOPLE, RECORDS, is_ours, kept_in_bucket
+from orchestrator.jobdir.layout import FOR_PEOPLE, LOG, RECORDS, is_ours, kept_in_bucket
 from orchestrator.logger import log
 from orchestrator.records import StoredFile
 
@@ -78,7 +79,8 @@ class JobFiles:
             known = await ledger.do(lambda it: {file.path: file for file in it.objects.below(*tops)})
             there = await asyncio.to_thread(self._publish, known, tops)
             await ledger.do(lambda it: it.objects.note(file for file in there if file != known.get(file.path)))
-            await asyncio.to_thread(self._show, there)
+            if ledger.holds:  # one that was given up shows nothing in the place of what others have made
+                await asyncio.to_thread(self._show, there)
 
     async def names(self, ledger: LedgerWriter, *tops: str) -> frozenset[str]:
         """Return the paths of what is in the bucket below `tops`."""
@@ -110,7 +112,8 @@ class JobFiles:
         there = self._publish(known, ("",))
         if made := [file for file in there if file != known.get(file.path)]:
             ledger.change(lambda it: it.objects.note(made))
-        self._show(there)
+        if ledger.connection.holds:  # as above
+            self._show(there)
 
     def bring_now(self, ledger: Ledger, *paths: Path) -> None:
         """Have these files in the directory, as far as there are such."""
@@ -152,6 +155,12 @@ class JobFiles:
         for name in names or RECORDS:
             if self.bucket is not None and (self.directory / name).exists():
                 self.bucket.put(name, _content(self.directory / name))
+
+    def put_log_aside(self) -> None:
+        """Publish the log of a run that has lost its job to another one, or may have, where it writes over nothing."""
+        log_file = self.directory / LOG
+        if self.bucket is not None and log_file.exists():
+            self.bucket.put(f"{OBJECTS}/logs/{uuid4().hex}.jsonl", _content(log_file))
 
     # --- one file ----------------------------------------------------------------------------------------------------
 

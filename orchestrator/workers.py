@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from orchestrator.engines.processes import Processes
-from orchestrator.pieces import Order, PieceLimits
+from orchestrator.pieces import Order, PieceFiles, PieceLimits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -38,6 +38,9 @@ class Engine(Protocol):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+    def takes(self, files: PieceFiles | None) -> bool:
+        """Whether it does a piece with these files, None for one that needs more; else processes of this machine do."""
 
     async def do(self, order: Order) -> bytes:
         """Have a piece done, with what it reads and writes; return what `pieces.answer` sends of it.
@@ -92,7 +95,7 @@ class Workers:
         wish = limits.memory_bytes if limits and limits.memory_bytes is not None else self._memory_bytes
         order = Order(piece, args, limits.cpu_s if limits else None, min(wish, self._memory_bytes))
         engine = self._engine
-        if engine is not self._here and order.files() is None:
+        if engine is not self._here and not engine.takes(order.files()):
             engine = self._here
         value, error, told = pickle.loads(await engine.do(order))  # noqa: S301 - from a process of ours
         if error is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import orchestrator
 
 WORKER_TTL_S = 5
-_AT = re.compile(rb"(Scheduler at|Start worker at): +(tcp://[0-9.:]+)")
+_AT = re.compile(rb"(Scheduler at|Start worker at): +((?:tcp|tls)://[0-9.:]+)")
 _START_S = 60.0
 
 
@@ -25,6 +25,7 @@ class Cluster:
     """A scheduler and its workers, each a process of its own, which write what they say into `folder`."""
 
     folder: Path
+    protocol: str = "tcp"
     address: str = ""
     scheduler: subprocess.Popen[bytes] | None = None
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -32,10 +33,12 @@ class Cluster:
 
     def start_scheduler(self, port: int = 0) -> None:
         options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+        options += ["--protocol", self.protocol]
         self.scheduler, self.address = self._started("dask_scheduler", options)
 
     def start_worker(self, *, threads: int = 1, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         local = ["--local-directory", str(self.folder / "scratch"), "--no-dashboard", "--host", "127.0.0.1"]
+        local += ["--protocol", self.protocol]
         worker, _ = self._started(
             "dask_worker", [self.address, "--no-nanny", "--nthreads", str(threads), *local], environ or {}
         )
@@ -82,10 +85,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster_of(folder: Path, workers: int = 2) -> Iterator[Cluster]:
+def cluster_of(folder: Path, workers: int = 2, protocol: str = "tcp") -> Iterator[Cluster]:
     """Have a scheduler and some workers of one thread each."""
     folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder)
+    cluster = Cluster(folder, protocol)
     try:
         cluster.start_scheduler()
         for _ in range(workers):

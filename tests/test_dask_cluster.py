@@ -122,7 +122,7 @@ async def test_a_worker_that_does_not_see_the_directory(
 ) -> None:
     """That is found out before anything is read."""
     session = dask_cluster.Session
-    elsewhere = lambda token, _, versions: session(token, "/nowhere/.meeting", versions)  # noqa: E731
+    elsewhere = lambda token, _, *more: session(token, "/nowhere/.meeting", *more)  # noqa: E731
     monkeypatch.setattr(dask_cluster, "Session", elsewhere)
     with pytest.raises(
         UsageError, match=r"does not see /nowhere, or may not write there .*; all workers need the same"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,31 +21,30 @@ if TYPE_CHECKING:
     short_help="Write a table back with verdicts beside its rows.",
     example="enrich crm.xlsx -o crm-checked.xlsx -c spring.toml",
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "out", type=click.Path(path_type=Path), metavar="OUT", required=True, help="Where to write it; not FILE."
-)
+@click.argument("file", type=click.Path())
+@click.option("-o", "out", type=click.Path(), metavar="OUT", required=True, help="Where to write it; not FILE.")
 @ending
 @job_command
-def enrich(settings: Settings, *, file: Path, out: Path, as_json: bool) -> int:
+def enrich(settings: Settings, *, file: str, out: str, as_json: bool) -> int:
     """Write a table back, each of its rows in its place, with the verdicts of each of its numbers.
 
     FILE may be an input of the job or any other table of the same people; it comes back as the kind of file that it is.
+    FILE and OUT may be URLs in a bucket, such as s3://bucket/crm.csv.
     """
     from orchestrator.job.enrich import enrich_file
     from orchestrator.job.world import real_world
 
     report = until_done(enrich_file(settings, real_world(), file, out))
-    content = as_content(report)
+    content = as_content(report, out)
     put_either(content, as_text(content), as_json=as_json)
     return ExitCode.DONE
 
 
-def as_content(report: EnrichReport) -> dict[str, Any]:
-    """Return what was written."""
+def as_content(report: EnrichReport, out: str) -> dict[str, Any]:
+    """Return what was written, and where."""
     return {
         "exit_code": int(ExitCode.DONE),
-        "path": str(report.path),
+        "path": out,
         "rows": report.rows,
         "numbers": report.numbers,
         "known": report.known,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from orchestrator.pieces import Order
+    from orchestrator.pieces import Order, PieceFiles
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -175,6 +175,9 @@ class Processes:
         for place in tuple(self._places):
             place.leave()
         await asyncio.get_running_loop().run_in_executor(None, self._end)
+
+    def takes(self, files: PieceFiles | None) -> bool:  # noqa: ARG002 - it has all files
+        return True
 
     async def do(self, order: Order) -> bytes:
         """Have a piece done; `workers.Engine` has the rest."""

@@ -118,7 +118,7 @@ def opened(
                     summary.renew_token(settings.job.directory, ledger.runs.token)
             finally:
                 with suppress(StorageError):  # what else is wrong is worth more words
-                    files.put_records()
+                    files.put_records() if ledger.connection.holds else files.put_log_aside()
 
 
 def _mark(place: LedgerPlace, job_id: str, left: Sequence[str]) -> None:

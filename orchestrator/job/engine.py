@@ -37,4 +37,5 @@ def _dask_cluster(settings: Settings) -> Engine:
             "`pip install 'numbercheck-orchestrator[dask]'`, here and wherever the scheduler and its workers run, or "
             'set kind = "local"'
         ) from error
-    return DaskCluster(settings.workers.address, settings.job.directory / MEETING)
+    bucket = (settings.url, settings.storage) if settings.url else None
+    return DaskCluster(settings.workers.address, settings.job.directory / MEETING, bucket)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.bucket import Bucket, is_bucket_url, split_name
 from orchestrator.errors import PieceDiedError, UsageError
 from orchestrator.files import make_private_directory
 from orchestrator.intake.exclude import read_exclude
@@ -19,10 +21,12 @@ from orchestrator.job.extras import workers_for_extras
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import behind_a_master, index_numbers, order_master
-from orchestrator.job.target import check_target
+from orchestrator.job.target import check_target, check_target_url
+from orchestrator.job.url_inputs import inputs_here
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import CHUNK_FILES, VERDICT_FILES, enriched_folder
 from orchestrator.logger import log
+from orchestrator.report import streams
 from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
@@ -44,26 +48,46 @@ _ENDINGS = re.compile(
 )
 
 
-async def enrich_file(settings: Settings, world: World, path: Path, target: Path) -> EnrichReport:
-    """Write the table at `path` to `target`, with verdicts; changes nothing of the job, and needs no lock.
+async def enrich_file(settings: Settings, world: World, source: Path | str, target: Path | str) -> EnrichReport:
+    """Write the table at `source` to `target`, with verdicts; changes nothing of the job, and needs no lock.
 
-    Raises `UsageError` when there is no job, for a table that can't be read, and for a target that may not be written.
+    Both are paths, or URLs of objects in a bucket. Raises `UsageError` when there is no job, for a table that can't be
+    read, and for a target that may not be written; `StorageError`.
     """
+    url = str(target) if is_bucket_url(str(target)) else ""
     with opened_to_read(settings) as ledger, logging_to(world.stderr, clock=world.clock, environ=world.environ):
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there are no verdicts left")
-        inputs = [Path(record.path) for record in ledger.plan.inputs() if record.path != "-"]
-        check_target(target, [settings.job.directory], [path, *inputs])
-        job_files(settings).bring_all(ledger, CHUNK_FILES, VERDICT_FILES, *behind_a_master(settings))
-        with folder_aside(settings.job.directory) as folder:
-            settings = with_former_names(ledger, settings)
+        inputs = [record.path for record in ledger.plan.inputs() if record.path != "-"]
+        if url:
+            check_target_url(url, settings.url, [str(source), *inputs])
+        else:
+            check_target(Path(target), [settings.job.directory], [Path(source), *map(Path, inputs)])
+        with (
+            inputs_here(replace(settings, job=replace(settings.job, inputs=(str(source),)))) as here,
+            folder_aside(settings.job.directory) as folder,
+            _written_to(url, settings, folder) if url else nullcontext(Path.cwd() / target) as written,
+        ):
+            job_files(settings).bring_all(ledger, CHUNK_FILES, VERDICT_FILES, *behind_a_master(settings))
+            settings = with_former_names(ledger, replace(settings, job=replace(settings.job, exclude=here.job.exclude)))
             order = order_master(ledger, settings, into=folder)
             async with Workers(workers_for_extras(settings)) as workers:
                 known = await _known(order, settings.job, workers, folder)
                 # A worker may stand in another directory than whoever typed these names.
-                whole = str(Path.cwd() / path), Path.cwd() / target
-                report = await workers.run(enrich_table, settings.job, known, *whole, folder / "table")
-                return replace(report, path=target)
+                table = str(Path.cwd() / here.job.inputs[0])
+                report = await workers.run(enrich_table, settings.job, known, table, written, folder / "table")
+        return replace(report, path=Path(target))
+
+
+@contextmanager
+def _written_to(url: str, settings: Settings, folder: Path) -> Iterator[Path]:
+    """Have a path in `folder`; what was written there is put under `url` behind the block. Raises `StorageError`."""
+    base, name = split_name(url)
+    bucket, path = Bucket.open(base, settings.storage), folder / "written" / Path(name).name
+    make_private_directory(path.parent)
+    with streams.spelling(str(path), url):
+        yield path
+        bucket.put(name, path)
 
 
 async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers) -> list[EnrichReport]:

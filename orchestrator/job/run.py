@@ -213,7 +213,8 @@ class _Run:
             try:
                 at_start = await self._writer.do(self._summary)
                 summary.write(self._settings.job.directory, at_start)
-                await asyncio.to_thread(self._files.put_records, SUMMARY)
+                if self._writer.holds:
+                    await asyncio.to_thread(self._files.put_records, SUMMARY)
                 self._notifier.begin(at_start)
                 end = await self._shown(self._work)
             except StoppedError:
@@ -438,8 +439,9 @@ class _Run:
                 content = await self._writer.do(self._summary)
                 write = partial(summary.write, self._settings.job.directory, content)
                 await asyncio.get_running_loop().run_in_executor(None, write)
-                with suppress(StorageError):  # the next one is due soon, and whoever publishes a result will say so
-                    await asyncio.to_thread(self._files.put_records, SUMMARY, REPORT)
+                if self._writer.holds:
+                    with suppress(StorageError):  # the next one is due soon, and whoever publishes a result will say so
+                        await asyncio.to_thread(self._files.put_records, SUMMARY, REPORT)
                 await self._writer.do(partial(self._put_metrics, summary=content))
                 await self._notifier.look(content)
 

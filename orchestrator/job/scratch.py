@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.bucket import Bucket
-from orchestrator.errors import OrchestratorError
 from orchestrator.files import make_private_directory
 from orchestrator.jobdir.aside import folder_aside, sweep_aside
 from orchestrator.report import streams
@@ -34,11 +33,7 @@ def on_scratch(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     with scratch_folder(settings) as folder, streams.spelling(str(folder), settings.url):
-        try:
-            yield replace(settings, job=replace(settings.job, directory=folder))
-        except OrchestratorError as error:
-            error.args = tuple(streams.spelt(str(said)) for said in error.args)
-            raise
+        yield replace(settings, job=replace(settings.job, directory=folder))
 
 
 @contextmanager

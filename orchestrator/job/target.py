@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.bucket import split_name
 from orchestrator.errors import UsageError
 from orchestrator.files import disk_errors
 from orchestrator.jobdir.layout import ENRICHED, is_ours, names_inside
@@ -26,3 +27,14 @@ def check_target(target: Path, directories: Iterable[Path], tables: Iterable[Pat
         name = names_inside(directory)(target)
         if name is not None and is_ours(name) and not name.startswith(f"{ENRICHED}/"):
             raise UsageError(f"{target}: the job keeps something else there; give -o another name")
+
+
+def check_target_url(url: str, job_url: str, tables: Iterable[str]) -> None:
+    """Refuse to put an object over one of `tables`, or over what the job at `job_url` needs; raises `UsageError`."""
+    if not split_name(url)[1] or url.endswith("/"):
+        raise UsageError(f"{url}: this names no object; name one below it")
+    if url in tables:
+        raise UsageError(f"{url}: this is the table itself, or an input of the job; give -o another name")
+    name = url.removeprefix(f"{job_url}/") if job_url and url.startswith(f"{job_url}/") else ""
+    if name.startswith("objects/") or (is_ours(name) and not name.startswith(f"{ENRICHED}/")):
+        raise UsageError(f"{url}: the job keeps something else there; give -o another name")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchestrator import __version__
-from orchestrator.errors import StorageError
+from orchestrator.errors import OrchestratorError, StorageError
 from orchestrator.redact import AS_BEFORE, Redactor, is_secret, mask_numbers
 
 if TYPE_CHECKING:
@@ -136,17 +136,20 @@ def redacted(text: str) -> str:
 
 @contextmanager
 def spelling(place: str, name: str) -> Iterator[None]:
-    """Call a place by its `name` in all that is written inside the block."""
+    """Call a place by its `name` in all that is written inside the block, and in the error that it ends with."""
     _spelt[place] = name
     try:
         yield
+    except OrchestratorError as error:
+        error.args = tuple(spelt(str(said)) for said in error.args)
+        raise
     finally:
         del _spelt[place]
 
 
 def spelt(text: str) -> str:
     """Return `text` with the names of places that people know."""
-    for place, name in _spelt.items():
+    for place, name in reversed(_spelt.items()):  # what lies in another place was named later
         text = text.replace(place, name)
     return text
 

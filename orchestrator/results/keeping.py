@@ -42,7 +42,7 @@ def _result_files(checks: Sequence[ResultCheck]) -> PieceFiles:
         kept = [(check.keep_as or check.result).with_suffix(ending) for ending in RESULT_ENDINGS]
         name = quarantine_name(kept[0].parent.name, int(kept[0].stem)) if kept[0].stem.isdecimal() else ""
         aside = [quarantine_folder(kept[0].parents[2]) / f"{name}*"] if name else []
-        reads += [check.result, check.chunk, *kept]
+        reads += [check.result, check.chunk, check.verdicts, *kept, *aside]
         writes += [check.result, check.verdicts, *kept, *aside]
     return PieceFiles(tuple(reads), tuple(writes))
 

@@ -55,3 +55,36 @@ def refuse(word: str) -> None:
 def parent() -> int:
     """Do what says nothing of files: return the process that this one was started by."""
     return os.getppid()
+
+
+@on_files(lambda source, target: PieceFiles((source,), (source, target)))
+def turn(source: Path, target: Path) -> Path:
+    """Write a file backwards, and remove it."""
+    with files.disk_errors(source):
+        content = source.read_bytes()[::-1]
+    with files.replacing(target) as file:
+        file.write(content)
+    source.unlink()
+    return target
+
+
+@on_files(lambda source, target: PieceFiles((source,), (target,), handed_on=True))
+def pass_on(source: Path, target: Path) -> int:
+    """Write a file backwards for another piece."""
+    content = source.read_bytes()[::-1]
+    with files.replacing(target) as file:
+        file.write(content)
+    return len(content)
+
+
+@on_files(lambda folder: PieceFiles((folder,)))
+def look(folder: Path) -> int:
+    """Read, and write nothing: return the process that this one was started by."""
+    assert folder.is_dir()
+    return os.getppid()
+
+
+@on_files(lambda _size: PieceFiles())
+def much(size_bytes: int) -> bytes:
+    """Return a lot."""
+    return b"x" * size_bytes

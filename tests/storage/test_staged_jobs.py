@@ -18,6 +18,7 @@ from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.scratch import on_scratch
 from orchestrator.job.verify import verify_job
+from orchestrator.ledger.connection import Connection
 from orchestrator.staging import JobFiles
 from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
@@ -222,6 +223,20 @@ async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
         assert await case.run() == 0
         assert len(vendor.submits) == 4
     assert len(case.cells()) == 10
+
+
+async def test_a_run_that_lost_its_lease_writes_over_nothing(case: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another one has put since stays: of the lost run its log is kept, under a name of its own."""
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run(RunOptions(submit_only=True)) == 75
+        records = ("summary.json", "report.html", "run.jsonl")
+        before = [case.store.content(name) for name in records]
+        monkeypatch.setattr(Connection, "holds", property(lambda _: False))
+        await case.run()
+    assert [case.store.content(name) for name in records] == before
+    (log,) = [name for name in case.store.names() if name.startswith("objects/logs/")]
+    assert b'"run_ended"' in case.store.content(log)
 
 
 async def test_a_purge_leaves_no_version_of_anything(case: Staged, endpoint: str) -> None:

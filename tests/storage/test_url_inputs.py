@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.errors import ChangedError, UsageError
 from orchestrator.job.access import opened_to_read
+from orchestrator.job.enrich import enrich_file
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.verify import verify_job
 from orchestrator.settings import Settings
@@ -53,3 +54,46 @@ async def test_a_list_that_is_not_there_is_named(tmp_path: Path, store: Store, e
         await run_job(settings, RunOptions(), case.world())
     store.replace(entry.replace("*", "a"), lines(0, 5))
     assert (await run_job(settings, RunOptions(), case.world())).exit_code == 0
+
+
+async def test_a_table_comes_back_in_a_bucket(tmp_path: Path, store: Store) -> None:
+    """`enrich` reads one there and writes one there, or one of both; a list of `exclude` may be there as well."""
+    case = Case(tmp_path)
+    case.numbers(10)
+    assert await case.run() == 0
+    store.replace("crm.csv", b"name,phone\r\n" + b"".join(b"n%d,+%d\r\n" % (n, 41_790_000_000 + n) for n in range(12)))
+    store.replace("dnc.txt", lines(10, 1))
+    here = case.folder / "back.csv"
+    settings = settings_of(case, store, "numbers.txt")
+    settings = replace(settings, job=replace(settings.job, exclude=(f"{store.url}/dnc.txt",)))
+    report = await enrich_file(settings, case.world(), f"{store.url}/crm.csv", f"{store.url}/deep/back.csv")
+    assert (report.rows, report.numbers, report.known) == (12, 12, 10)
+    await enrich_file(settings, case.world(), f"{store.url}/crm.csv", here)
+    assert store.content("deep/back.csv") == here.read_bytes()
+    assert here.read_text().splitlines()[-2:] == [
+        "n10,+41790000010,+41790000010,,excluded by dnc.txt",
+        "n11,+41790000011,+41790000011,,not in the job",
+    ]
+    assert list((case.folder / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("crm.csv", "this is the table itself, or an input of the job"),
+        ("", "this names no object"),
+        ("back.xlsx", r"s3://.*/back\.xlsx: "),
+        ("master.csv", "the job keeps something else there"),
+        ("objects/chunks/000001.txt", "the job keeps something else there"),
+    ],
+)
+async def test_a_table_that_may_not_be_put_there(tmp_path: Path, store: Store, target: str, said: str) -> None:
+    """Nothing that a job needs is written over, and messages name the URL."""
+    case = Case(tmp_path)
+    case.numbers(10)
+    assert await case.run() == 0
+    store.replace("crm.csv", b"name,phone\r\nn,+41790000000\r\n")
+    settings = replace(settings_of(case, store, "numbers.txt"), url=store.url)
+    with pytest.raises(UsageError, match=said):
+        await enrich_file(settings, case.world(), f"{store.url}/crm.csv", f"{store.url}/{target}")
+    assert store.names() == ["crm.csv"]

@@ -149,7 +149,7 @@ def split_for(groups: Sequence[Group], workers: int) -> Split:
 
 
 @on_files(
-    lambda group, _split, path: PieceFiles(tuple(stored.path for stored in group.files), (path,)),
+    lambda group, _split, path: PieceFiles(tuple(stored.path for stored in group.files), (path,), handed_on=True),
 )
 def scatter(group: Group, split: Split, path: Path) -> Scattered:
     """Write a group's numbers to `path`, sorted by bucket, list order within: a piece; raises `StorageError`."""
