@@ -145,7 +145,8 @@ class Proxy:
     """Stands between a client and a server's socket: it can be slow, cut what passes it, and let nobody in.
 
     `cut_at` is the number of the message of a client, counted from 1 on, before which its connection is broken off;
-    with `answer_lost` the server still gets that one and what follows it, and only what it says is lost.
+    with `answer_lost` the server still gets that one and what follows it, and only what it says is lost. One that
+    `swallows` lets a client in, and nothing through to it that the server says from there on.
     """
 
     def __init__(self, target: Path, *, delay_s: float = 0.0) -> None:
@@ -154,6 +155,7 @@ class Proxy:
         self.cut_at: int | None = None
         self.answer_lost = False
         self.closed = False
+        self.swallows = False
         self.messages = 0
         self._muted = False
         self._lock = threading.Lock()
@@ -218,7 +220,8 @@ class Proxy:
                     timer = threading.Timer(0.5, self.cut)
                     self._threads.append(timer)
                     timer.start()
-            if data and self._muted and not of_client:
+            is_swallowed = self.swallows and not of_client and data[:1] != b"R"  # what follows the greeting
+            if data and (self._muted or is_swallowed) and not of_client:
                 continue
             if not data:
                 return

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.errors import LockedError, StorageError
@@ -38,11 +39,15 @@ _LOOK: Final = (
 _ADD: Final = f"INSERT INTO {SCHEMA}.lease (name) VALUES (%s) ON CONFLICT (name) DO NOTHING"
 _TAKE: Final = (
     f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, holder = %s, renewed_at = clock_timestamp(), lease_s = %s, "
-    "ended = false, backend = pg_backend_pid(), server = %s, timeline = %s "
+    "ended = false, backend = pg_backend_pid(), server = %s, timeline = %s, token = %s "
     "WHERE job = %s AND epoch = %s AND (ended OR clock_timestamp() - renewed_at > lease_s * interval '1 second') "
     "RETURNING epoch, position"
 )
 _RENEW: Final = f"UPDATE {SCHEMA}.lease SET renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s RETURNING 1"
+_NOT_LATER: Final = (
+    f"UPDATE {SCHEMA}.lease SET renewed_at = clock_timestamp() WHERE job = %s AND renewed_at > clock_timestamp()"
+)
+"""The server's clock was put back: the lease runs from now on, or a dead holder would be waited for by so much."""
 _END: Final = f"UPDATE {SCHEMA}.lease SET ended = true WHERE job = %s AND epoch = %s"
 _REST: Final = f"""
 UPDATE {SCHEMA}.spenders SET ended = true WHERE job = %s AND EXISTS (
@@ -52,9 +57,9 @@ UPDATE {SCHEMA}.spenders SET ended = true WHERE job = %s AND EXISTS (
 )
 """
 """Nothing is left of the job that could still cost something: what it has spent is no matter of those that come."""
-_SETTLE: Final = f"SELECT epoch, position FROM {SCHEMA}.lease WHERE job = %s FOR UPDATE"
+_SETTLE: Final = f"SELECT position FROM {SCHEMA}.lease WHERE job = %s FOR UPDATE"
 _RAISE: Final = (
-    f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, renewed_at = clock_timestamp() WHERE job = %s AND epoch = %s "
+    f"UPDATE {SCHEMA}.lease SET epoch = epoch + 1, renewed_at = clock_timestamp() WHERE job = %s AND token = %s "
     "RETURNING epoch, position"
 )
 _FENCE: Final = f"SELECT {SCHEMA}.fence(%s, %s, %s, %s)"
@@ -88,13 +93,14 @@ class Seen(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """One that this coordinator has taken."""
+    """One that this coordinator has taken; `token` says so, whatever its epoch by now."""
 
     job: int
     epoch: int
     position: int
     server: str
     timeline: int
+    token: str
 
     def fence(self, after: int) -> Statement:
         """Return what every transaction begins with that brings the ledger from its position to the one `after` it."""
@@ -119,7 +125,9 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
         seen = look(line, database.job)
         if seen is None:
             raise StorageError(f"{database}: its lease is gone; restore the database")
-        if seen.is_free:
+        if seen.age_s < 0:
+            line.transact([(_NOT_LATER, (seen.job,))])
+        elif seen.is_free:
             _same_server(seen, database, where)
             if (lease := _taken(line, database, seen, where)) is not None:
                 return lease
@@ -137,7 +145,8 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
 def _taken(line: Line, database: Database, seen: Seen, where: tuple[str, int]) -> Lease | None:
     """Take a lease that was seen to be free; None where that has to be tried again."""
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    values = (holder, database.lease_s, *where, seen.job, seen.epoch)
+    token = uuid.uuid4().hex
+    values = (holder, database.lease_s, *where, token, seen.job, seen.epoch)
     try:
         (rows,) = line.transact([(_TAKE, values)], lock_s=TAKE_LOCK_S)
     except DatabaseError as error:
@@ -148,7 +157,7 @@ def _taken(line: Line, database: Database, seen: Seen, where: tuple[str, int]) -
     if not rows:
         return None
     epoch, position = rows[0]
-    return Lease(seen.job, epoch, position, *where)
+    return Lease(seen.job, epoch, position, *where, token)
 
 
 def end_frozen(line: Line, job: int) -> None:
@@ -194,11 +203,12 @@ def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Le
     """Find out, on a new connection, whether the commit that led to the position `after` has happened.
 
     The row is locked first, which waits for a backend that may still be at it; and the epoch is raised, so that what
-    may still be on its way to the server comes too late.
+    may still be on its way to the server comes too late. Of this, too, the answer may be lost: then the epoch has
+    risen, and the lease is this coordinator's all the same.
     """
     while True:
         try:
-            (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.epoch))])
+            (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.token))])
             break
         except DatabaseError as error:
             if error.code != LOCK_NOT_HAD:
@@ -206,9 +216,9 @@ def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Le
             end_frozen(line, lease.job)
         except ValueError:
             raise lease_lost(database) from None
-    epoch, position = seen
-    if epoch != lease.epoch or not raised:
+    if not raised:
         raise lease_lost(database)
+    (position,) = seen
     if position not in (lease.position, after):
         raise StorageError(
             f"{database}: the ledger stands at {position}, not at {lease.position}; restore the database"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import LeaseLostError, StorageError
@@ -31,6 +31,8 @@ LOCK_S: Final = 5
 LOCK_NOT_HAD: Final = "55P03"
 PASSING: Final = (LOCK_NOT_HAD, "40P01", "40001", "57014")
 """What the same transaction need not meet again: a lock that another one had, and a person who cancelled it."""
+HANGING_S: Final = 300.0
+"""A transaction that takes longer is broken off."""
 IDLE_S: Final = 15
 """How long the server waits for the rest of a transaction whose coordinator was frozen in its middle."""
 _WAYS_OUT: Final = {
@@ -45,6 +47,7 @@ _LIMITS: Final = (
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
 )
+_KIND: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 _SERVER: Final = (
     "SELECT (SELECT system_identifier::text FROM pg_control_system()), "
     "('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint"
@@ -62,8 +65,6 @@ class Line:
         self._database = database
         self._psycopg = psycopg()
         self._connection: Any = None
-        self.busy_since: float | None = None
-        """When the transaction that is on its way began, on the monotonic clock."""
 
     @property
     def is_open(self) -> bool:
@@ -79,6 +80,7 @@ class Line:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=SILENCE_S * 1000,
+            client_encoding="UTF8",
             application_name=f"orchestrator {self._database.job}"[:60],
         )
         try:
@@ -93,11 +95,16 @@ class Line:
                 ) from None
             raise LineLostError(said) from None
         try:
-            ((in_recovery,),) = self._plainly("SELECT pg_is_in_recovery()")
+            ((in_recovery, encoding),) = self._plainly(_KIND, most_s=CONNECT_S)
             if in_recovery:
                 raise LineLostError("this server is a copy that takes no changes")
+            if encoding != "UTF8":  # the vendor's words may be in any script, and none may be lost
+                raise StorageError(
+                    f"{self._database}: the database has the encoding {encoding}, which can't hold every text; "
+                    "name one that was made with ENCODING 'UTF8'"
+                )
             try:
-                ((server, timeline),) = self._plainly(_SERVER)
+                ((server, timeline),) = self._plainly(_SERVER, most_s=CONNECT_S)
             except StorageError:  # some hosted servers hide it: then a failover is not noticed
                 return "", 0
         except BaseException:
@@ -127,9 +134,8 @@ class Line:
             raise LineLostError("there is no connection")
         connection = self._connection
         limits = (f"{lock_s * 1000:.0f}", f"{IDLE_S * 1000}")
-        self.busy_since = time.monotonic()
         try:
-            with connection.pipeline():
+            with self._cut_after(HANGING_S), connection.pipeline():
                 connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 connection.execute(_LIMITS, limits)
                 cursors = [connection.execute(statement, values) for statement, values in statements]
@@ -140,13 +146,11 @@ class Line:
         except OSError as error:
             self.close()
             raise LineLostError(str(error)) from None
-        finally:
-            self.busy_since = None
 
     def copied(self, statement: str, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a COPY in a transaction that `reading` has begun."""
         try:
-            with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            with self._cut_after(HANGING_S), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
                 copy.set_types(types)
                 yield from copy.rows()
         except self._psycopg.Error as error:
@@ -158,15 +162,26 @@ class Line:
             raise LineLostError("there is no connection")
         return self._plainly(statement, values)
 
-    def _plainly(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        self.busy_since = time.monotonic()
+    def _plainly(
+        self, statement: str, values: Sequence[Any] = (), *, most_s: float = HANGING_S
+    ) -> list[tuple[Any, ...]]:
         try:
-            cursor = self._connection.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else []
+            with self._cut_after(most_s):
+                cursor = self._connection.execute(statement, values or None)
+                return cursor.fetchall() if cursor.description else []
         except self._psycopg.Error as error:
             raise self._understood(error) from None
+
+    @contextmanager
+    def _cut_after(self, most_s: float) -> Iterator[None]:
+        """Break off what takes longer: what lies between here and the server may swallow it without a word."""
+        timer = threading.Timer(most_s, self.cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
         finally:
-            self.busy_since = None
+            timer.cancel()
 
     def _understood(self, error: Exception) -> Exception:
         """Return what an error means; after it the connection is usable or closed, and no transaction is open."""

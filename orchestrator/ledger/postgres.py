@@ -40,13 +40,13 @@ T = TypeVar("T")
 ROWS_A_STATEMENT: Final = 5_000
 PAUSE_S: Final = 0.2
 """Between two attempts to reach a server that is out of reach."""
+READ_TRIES: Final = 3
 PATIENCE_LEASES: Final = 2
 """For how many times the lease's length a server may be out of reach before the run ends."""
-HANGING_S: Final = 300.0
-"""A transaction that takes longer is broken off: what lies between here and the server swallows it."""
 
 _RESTORE: Final = "restore the database from its last backup, and name the last run's token with --after"
 _SNAPSHOT: Final = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_NO_HURRY: Final = "SELECT set_config('statement_timeout', '0', true)"
 _HAS_TABLES: Final = f"SELECT to_regclass('{schema.SCHEMA}.schema_version') IS NOT NULL"
 _HAS_JOB: Final = f"SELECT 1 FROM {schema.SCHEMA}.lease JOIN {schema.SCHEMA}.job USING (job) WHERE lease.name = %s"
 _HAS_SCHEMA: Final = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
@@ -136,12 +136,20 @@ class PostgreSQL(Connection):
     @classmethod
     def open_to_read(cls, database: Database) -> Self:
         """Open an existing ledger beside a run that may be writing to it: as it stands at this moment."""
-        line, _ = _opened(database)
-        opened = cls(database, line, SQLite.mirror(str(database)))
-        with opened._closed_on_failure():
-            opened._load()
-        line.close()
-        return opened
+        for tries_left in reversed(range(READ_TRIES)):
+            line, _ = _opened(database)
+            opened = cls(database, line, SQLite.mirror(str(database)))
+            with opened._closed_on_failure():
+                try:
+                    opened._load()
+                except LineLostError:  # amid the reading, which is no reason to end what it is for
+                    if not tries_left:
+                        raise
+                    opened.close()
+                    continue
+            line.close()
+            return opened
+        raise AssertionError("the last try returns or raises")
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:
@@ -160,7 +168,7 @@ class PostgreSQL(Connection):
         def is_current() -> bool:
             if not self._line.plainly(_HAS_TABLES)[0][0]:
                 return False
-            version, shape = self._line.plainly(_VERSION)[0]
+            version, shape = next(iter(self._line.plainly(_VERSION)), (0, ""))
             if version > schema.VERSION:
                 raise StorageError(
                     f"{self.name}: the ledgers there have version {version}, this program knows {schema.VERSION}; go "
@@ -182,6 +190,11 @@ class PostgreSQL(Connection):
                     there.setdefault(table, set()).add(column)
                 self._line.plainly(schema.additions(self._tables, there))
                 self._line.plainly(f"DELETE FROM {schema.SCHEMA}.schema_version")
+            elif foreign := self._line.plainly(_COLUMNS, (schema.SCHEMA,)):
+                raise StorageError(
+                    f"{self.name}: a schema {schema.SCHEMA} is there that is not of this program, with a table "
+                    f"{foreign[0][0]}; name another database"
+                )
             else:
                 self._line.plainly(schema.creation(self._tables))
             note = f"INSERT INTO {schema.SCHEMA}.schema_version VALUES (%s, %s)"
@@ -192,6 +205,7 @@ class PostgreSQL(Connection):
         """Fill the mirror with what the database has at this moment."""
         line = self._line
         line.plainly(_SNAPSHOT)
+        line.plainly(_NO_HURRY)
         seen = leases.look(line, self._database.job)
         if seen is None:
             raise StorageError(f"{self.name}: there is no such job in the database")
@@ -421,11 +435,8 @@ class PostgreSQL(Connection):
                 self.mirror.run(statement)
 
     def _keep(self) -> None:
-        """Tell the database, on a thread of its own, that this coordinator lives, and break off what hangs."""
+        """Tell the database, on a thread of its own, that this coordinator lives."""
         while not self._closing.wait(self._database.lease_s / 3):
-            since = self._line.busy_since
-            if since is not None and time.monotonic() - since > HANGING_S:
-                self._line.cut()
             if self._broken is None and self._lock.acquire(blocking=False):
                 try:
                     self._renew()

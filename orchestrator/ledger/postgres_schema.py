@@ -47,12 +47,14 @@ CREATE TABLE {SCHEMA}.lease (
     position bigint NOT NULL DEFAULT 0,
     backend integer,
     server text NOT NULL DEFAULT '',
-    timeline bigint NOT NULL DEFAULT 0
+    timeline bigint NOT NULL DEFAULT 0,
+    token text NOT NULL DEFAULT ''
 );
 CREATE TABLE {SCHEMA}.schema_version (version bigint NOT NULL, shape text NOT NULL);
 """
 
 SHARED: Final = f"""
+ALTER TABLE {SCHEMA}.lease ADD COLUMN IF NOT EXISTS token text NOT NULL DEFAULT '';
 CREATE TABLE IF NOT EXISTS {SCHEMA}.salt (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     salt text NOT NULL DEFAULT gen_random_uuid()::text
@@ -80,7 +82,9 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.spenders (
     PRIMARY KEY (vendor, job)
 );
 """
-"""A vendor is called by a fingerprint of its address and key. `spending` is what all jobs have spent there, `spenders`
+"""What databases of before may lack, beside the ledgers themselves.
+
+A vendor is called by a fingerprint of its address and key. `spending` is what all jobs have spent there, `spenders`
 what each has, and what others had spent `before_nano` it that had ended by then. Times are the server's, in seconds.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -72,6 +73,14 @@ def test_a_connection_that_breaks_at_any_message(begun: Database, proxy: Proxy) 
                     assert released(reader) == happened
 
 
+def test_a_reading_that_is_cut_off(begun: Database, proxy: Proxy) -> None:
+    """It is begun anew, as often as makes sense."""
+    proxy.cut_at = 12
+    with Ledger(PostgreSQL.open_to_read(replace(begun, url=proxy.url()))) as reader:
+        assert len(reader.tasks.select(State.PLANNED)) == 120
+    assert proxy.cut_at is None
+
+
 def test_a_commit_whose_answer_was_lost_is_looked_up(
     begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +102,27 @@ def test_a_commit_whose_answer_was_lost_is_looked_up(
         assert before is not None
         assert after is not None
         assert (looked, after.epoch, after.position) == ([True], before.epoch + 1, before.position + 1)
+
+
+def test_the_look_itself_is_cut_off(begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises the epoch. If nobody hears of that, it is not taken for another coordinator's doing."""
+    settle, cuts = leases.settle, 0
+
+    def cut(*arguments: Any) -> Any:
+        nonlocal cuts
+        if cuts < 2:
+            cuts += 1
+            proxy.answer_lost, proxy.cut_at = True, proxy.messages + 1
+        return settle(*arguments)
+
+    monkeypatch.setattr(leases, "settle", cut)
+    with Ledger(PostgreSQL.open(replace(begun, url=proxy.url(), lease_s=10.0))) as ledger:
+        proxy.answer_lost, proxy.cut_at = True, proxy.messages + 1
+        ledger.change(release(1))
+        assert cuts == 2
+        ledger.change(release(2))
+        with reader_of(ledger) as reader:
+            assert released(reader) == [1, 2]
 
 
 def test_a_database_out_of_reach_ends_the_run(begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +172,60 @@ def test_a_database_that_takes_no_changes(begun: Database, postgres: Server) -> 
         assert released(ledger) == []
         ledger.change(release(1))
         assert released(ledger) == [1]
+
+
+@pytest.fixture
+def small_database(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Give the name of a database on a small disk, and that disk; skip where none can be mounted."""
+    disk = postgres.folder / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:  # noqa: S603
+        pytest.skip("mounting a small disk needs root and the right to mount")
+    try:
+        place = disk / "tablespace"
+        place.mkdir()
+        who = postgres._as_whom
+        os.chown(place, who["user"], who["group"])
+        postgres.sql(f"CREATE TABLESPACE small LOCATION '{place}'", database="postgres")
+        postgres.sql("CREATE DATABASE small OWNER orchestrator TABLESPACE small", database="postgres")
+        yield "small", disk
+    finally:
+        postgres.sql("DROP DATABASE IF EXISTS small WITH (FORCE)", database="postgres")
+        postgres.sql("DROP TABLESPACE IF EXISTS small", database="postgres")
+        subprocess.run(["umount", str(disk)], check=True)  # noqa: S603, S607 - mounted above
+
+
+def test_a_database_that_is_full(postgres: Server, small_database: tuple[str, Path], make_plan: MakePlan) -> None:
+    """Each commit has happened or not, and the message says what to do; with more room all goes on where it was."""
+    name, disk = small_database
+    database = replace(new_job(postgres), url=postgres.url(database=name))
+
+    def spoil(chunk: int) -> Callable[[Ledger], None]:
+        key, words = TaskKey("instagram", chunk), os.urandom(100_000).hex()  # it can't be made smaller
+
+        def change(ledger: Ledger) -> None:
+            release(chunk)(ledger)
+            ledger.transitions.doubt(key, words, at=2.0)
+
+        return change
+
+    def doubted(ledger: Ledger) -> list[int]:
+        return [task.key.chunk for task in ledger.tasks.select(State.IN_DOUBT)]
+
+    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(make_plan(400)))
+        with pytest.raises(StorageError, match=r"No space left on device; give the server more room"):  # noqa: PT012
+            for chunk in range(1, 401):
+                ledger.change(spoil(chunk))
+        done = doubted(ledger)
+        assert done == list(range(1, len(done) + 1))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)  # noqa: S603, S607 - mounted above
+    with Ledger(PostgreSQL.open(database)) as ledger:
+        assert doubted(ledger) == done
+        ledger.change(spoil(len(done) + 1))
+        with reader_of(ledger) as reader:
+            assert doubted(reader) == [*done, len(done) + 1]
 
 
 # --- the lease -------------------------------------------------------------------------------------------------------
@@ -246,6 +330,33 @@ def test_what_a_run_had_on_its_way_comes_too_late(begun: Database) -> None:
                 connection._line.transact([wrong.fence(lease.position + 1)])
         ledger.change(release(1))
         assert released(ledger) == [1]
+
+
+def test_a_dead_holder_behind_a_clock_that_was_put_back(begun: Database, postgres: Server) -> None:
+    """Its lease runs out as others do: it is not waited for by as much as the clock was put back."""
+    postgres.sql(
+        "UPDATE numbercheck.lease SET ended = false, lease_s = 1, renewed_at = clock_timestamp() + interval '1 day' "  # noqa: S608
+        f"WHERE name = '{begun.job}'"
+    )
+    began = time.monotonic()
+    PostgreSQL.open(begun).close()
+    assert time.monotonic() - began < 30
+
+
+def test_a_row_that_a_person_has_locked(postgres: Server, make_plan: MakePlan) -> None:
+    """It is waited for, as long as the server might be out of reach as well."""
+    import psycopg  # noqa: PLC0415 - its extra may be missing
+
+    with Ledger(PostgreSQL.create(new_job(postgres), "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(make_plan(4)))
+        with psycopg.connect(postgres.url("postgres")) as person:
+            person.execute("LOCK TABLE numbercheck.tasks IN ACCESS EXCLUSIVE MODE")
+            timer = threading.Timer(6.0, person.rollback)  # longer than one statement waits for a lock
+            timer.start()
+            ledger.change(release(1))
+            timer.join()
+        with reader_of(ledger) as reader:
+            assert released(reader) == [1]
 
 
 # --- the server ------------------------------------------------------------------------------------------------------
@@ -407,6 +518,52 @@ def test_tables_of_an_earlier_release(postgres: Server, make_plan: MakePlan) -> 
     postgres.sql("UPDATE numbercheck.schema_version SET version = 99", database="earlier")
     with pytest.raises(StorageError, match="have version 99, this program knows 2; go on with the release"):
         PostgreSQL.open(database)
+
+
+def test_a_database_that_holds_no_utf8(postgres: Server) -> None:
+    """What a vendor says in another script could not be kept, so it is refused before anything is sent."""
+    postgres.sql(
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", database="postgres"
+    )
+    with pytest.raises(StorageError, match=r"has the encoding LATIN1, .* made with ENCODING 'UTF8'"):
+        has_job(Database(postgres.url(database="latin"), "spring"))
+
+
+def test_a_role_with_an_encoding_of_its_own(postgres: Server, make_plan: MakePlan) -> None:
+    """What the role has by default is no matter of the program's."""
+    settings = ("client_encoding = LATIN1", "default_transaction_isolation = serializable", "role = orchestrator")
+    postgres.sql("CREATE ROLE odd LOGIN; GRANT orchestrator TO odd", database="postgres")
+    for setting in settings:
+        postgres.sql(f"ALTER ROLE odd SET {setting}")
+    with Ledger(PostgreSQL.create(replace(new_job(postgres), url=postgres.url("odd")), "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(make_plan(4)))
+        ledger.change(release(1))
+        ledger.change(lambda it: it.transitions.doubt(TaskKey("instagram", 1), "grüße ☃", at=2.0))
+        with reader_of(ledger) as reader:
+            assert [task.reason for task in reader.tasks.select(State.IN_DOUBT)] == ["grüße ☃"]
+
+
+def test_a_schema_of_our_name_that_is_another_ones(postgres: Server) -> None:
+    """It is left alone; one of ours that has lost its version is brought up to date."""
+    postgres.sql("CREATE DATABASE others OWNER orchestrator", database="postgres")
+    database = Database(postgres.url(database="others"), "spring")
+    postgres.sql(
+        "CREATE SCHEMA numbercheck; CREATE TABLE numbercheck.lease (x int)", role="orchestrator", database="others"
+    )
+    with pytest.raises(StorageError, match="not of this program, with a table lease; name another database"):
+        PostgreSQL.create(database, "job-1")
+    postgres.sql("DROP SCHEMA numbercheck CASCADE", database="others")
+    PostgreSQL.create(database, "job-1").close()
+    postgres.sql("DELETE FROM numbercheck.schema_version", database="others")
+    PostgreSQL.open(database).close()
+
+
+def test_what_swallows_all_that_is_said(begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up, also where nobody has the lease yet."""
+    monkeypatch.setattr("orchestrator.ledger.line.CONNECT_S", 2)
+    proxy.swallows = True
+    with pytest.raises(StorageError, match="out of reach"):
+        has_job(replace(begun, url=proxy.url()))
 
 
 def test_a_password_stays_out_of_what_is_said(postgres: Server) -> None:
