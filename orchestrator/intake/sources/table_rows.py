@@ -98,15 +98,21 @@ def accounted(row: Sequence[str], layout: TableLayout) -> tuple[Sequence[str], i
 
     That stands in other columns than those of numbers, save in those that mostly hold numbers, of customers or orders.
     Where there is none in its column, or in none of several, a delimiter without quotes may have moved the row: then it
-    is rejected, in the place of a cell that has no digit, or of empty ones.
+    is rejected, in the place of a cell that has no digit, or of empty ones; a plus sign tells that what stands in any
+    other column is none of a customer.
     """
     places = layout.column.indexes
-    others = [cell for place, cell in enumerate(row) if place not in places and place not in layout.usual]
-    if not has_seven_digits(" ".join(others)) or not (found := list(filter(has_seven_digits, others))):
-        return row, 0
     texts = [cell_at(row, place) for place in places]
     words = [place for place, text in zip(places, texts, strict=True) if text.strip() and not _has_digit(text)]
-    if not words and any(map(str.strip, texts)):
+    is_without = bool(words) or not any(map(str.strip, texts))
+    others = [
+        cell
+        for place, cell in enumerate(row)
+        if place not in places and (place not in layout.usual or (is_without and cell.lstrip().startswith("+")))
+    ]
+    if not has_seven_digits(" ".join(others)) or not (found := list(filter(has_seven_digits, others))):
+        return row, 0
+    if not is_without:
         return row, sum(map(count_numbers, found))
     cells = [*row, *[""] * (max(places) + 1 - len(row))]
     cells[(words or places)[0]] = FaultyCell.of(" | ".join(found), Reason.ELSEWHERE)

@@ -193,6 +193,14 @@ def test_a_row_that_was_moved_and_is_as_wide_as_the_header() -> None:
     assert block.left == 1  # twelve may be a number, of a small country
 
 
+def test_moved_rows_among_few() -> None:
+    """Where they make another column one that mostly holds numbers, a plus sign tells whose these are."""
+    text = "name,phone,note\nDoe, Jane,+41798284651\nRoe, Jo,+41798284652\nBob,+41798284653,x\n"
+    (block,) = blocks(text)
+    assert list(block.texts) == ["+41798284651", "+41798284652", "+41798284653"]
+    assert dict(block.faults) == {0: Reason.ELSEWHERE, 1: Reason.ELSEWHERE}
+
+
 def test_what_stands_in_other_columns_is_counted() -> None:
     """Also in a cell of several lines, be they a note or rows that quotes tore; dates are no numbers."""
     text = 'name,phone,note\na,+41798284651,"call 0798284652\nor, 0798284653"\nb,+41798284654,2026-01-02\n'
