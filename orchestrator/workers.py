@@ -46,8 +46,8 @@ class Engine(Protocol):
         """Have a piece done, with what it reads and writes; return what `pieces.answer` sends of it.
 
         A piece that nobody waits for any more is ended. Raises `PieceDiedError` when the piece kills its process, or
-        takes more memory or processor time than it may; `StorageError` when a machine has no process for it, or not
-        what it was promised; `EngineError` when there is nobody to do it.
+        takes more memory or processor time than it may, or stands still; `StorageError` when a machine has no process
+        for it, or not what it was promised; `EngineError` when there is nobody to do it.
         """
 
 
