@@ -20,7 +20,7 @@ from orchestrator.dispatch.dispatcher import Dispatcher
 from orchestrator.dispatch.platform_run import VendorRun
 from orchestrator.dispatch.receipts import Seal
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
-from orchestrator.errors import ExitCode, OrchestratorError, StorageError, UsageError
+from orchestrator.errors import ExitCode, LeaseLostError, OrchestratorError, StorageError, UsageError
 from orchestrator.files import failed_machine
 from orchestrator.job.access import opened
 from orchestrator.job.balances import (
@@ -244,6 +244,8 @@ class _Run:
                 )
             except StorageError as error:
                 log.error("end_not_recorded", reason=str(error))
+                if isinstance(error, LeaseLostError):  # how the job ends is for the other one to say
+                    end = Ending(error.exit_code, str(error))
             content = self._summary(self._ledger, end)
             with suppress(StorageError):
                 summary.write(self._settings.job.directory, content)
