@@ -128,6 +128,30 @@ class JobFiles:
                 ledger.objects.forget(stale)
                 self.bucket.delete(path for path in stale if _is_for_people(path))
 
+    def also_called(self, ledger: Ledger, name: Callable[[str], str]) -> tuple[list[str], list[StoredFile]]:
+        """Have files in the bucket that are to be called otherwise; return what the commit that does so has to note.
+
+        That are the paths that no file has any more, and the files by their new ones. The old objects count no more.
+        """
+        if self.bucket is None:
+            return [], []
+        moved = {
+            file: file._replace(path=new) for file in ledger.objects.below("") if (new := name(file.path)) != file.path
+        }
+
+        def copied(file: StoredFile) -> bool:
+            assert self.bucket is not None  # noqa: S101 - narrows the type
+            try:
+                self.bucket.copy(object_name(file), object_name(moved[file]))
+            except NoObjectError:  # lost already, and made anew like any other
+                return False
+            return True
+
+        there = _pool().map(copied, moved)
+        return [file.path for file in moved], [
+            moved[file] for file, is_there in zip(moved, there, strict=True) if is_there
+        ]
+
     def fetch(self, stored: Iterable[StoredFile]) -> list[str]:
         """Have these files in the directory; return the paths of those that the bucket has not as they were noted."""
         lacking = [file for file in stored if not (self.directory / file.path).exists()]
@@ -204,7 +228,11 @@ class JobFiles:
         """Put what is for people under its own name, too; one who has lost the job does not come so far."""
         for file in files:
             if self.bucket is not None and _is_for_people(file.path):
-                self.bucket.copy(object_name(file), file.path)
+                try:
+                    self.bucket.copy(object_name(file), file.path)
+                except NoObjectError:  # lost since it was noted: what is here is the same file, made anew
+                    self._put(self.directory / file.path)
+                    self.bucket.copy(object_name(file), file.path)
 
     def _name(self, path: Path) -> str:
         # No database and no store can keep the bytes of a name that are no UTF-8.

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, sync_directory
+from orchestrator.job.scratch import job_files
 from orchestrator.job.settings_hash import settings_hash
 from orchestrator.jobdir.layout import quarantine_folder, results_folder, verdicts_folder
 from orchestrator.records import PlannedPlatform
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.ledger import Ledger
     from orchestrator.settings import PlatformSettings, Settings
 
+_OF_PLATFORM = re.compile(r"(results/quarantine/|(?:results|verdicts)/(?!quarantine/))([^/]+?)((?:/|-[0-9]{6,}\.).*)")
 _BETWEEN = ".moving"
 """What ends the names in between; no platform's name has a dot."""
 
@@ -71,8 +74,14 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
         {name: known_call(platform.fixed) for name, platform in wanted.items()},
     )
 
+    former, renamed = (
+        job_files(settings).also_called(ledger, partial(_renamed_path, names=names)) if names else ([], [])
+    )
+
     def rename(changed: Ledger) -> None:
         changed.platforms.rename(names)
+        changed.objects.forget(former)
+        changed.objects.note(renamed)
         for old, new in names.items():
             if new not in settings.platforms:
                 continue
@@ -151,6 +160,12 @@ def renames(known: Mapping[str, PaidCall], wanted: Mapping[str, PaidCall]) -> di
         taken.add(free)
         names[name] = free
     return names
+
+
+def _renamed_path(path: str, names: Mapping[str, str]) -> str:
+    """Return what a file is called once its platform is; it is as it was for all others."""
+    found = _OF_PLATFORM.fullmatch(path)
+    return f"{found[1]}{names[found[2]]}{found[3]}" if found and found[2] in names else path
 
 
 def _finish_moves(ledger: Ledger, directory: Path) -> None:

@@ -239,6 +239,17 @@ async def test_a_run_that_lost_its_lease_writes_over_nothing(case: Staged, monke
     assert b'"run_ended"' in case.store.content(log)
 
 
+async def test_a_lost_master_is_put_anew(case: Staged) -> None:
+    """It comes out with the same bytes, which the ledger knows; that the bucket has them no more is no end of it."""
+    assert await case.run() == 0
+    master = case.store.content("master.csv")
+    for name in case.store.names():
+        if "master.csv" in name:
+            case.store.remove(name)
+    assert await case.run() == 0
+    assert case.store.content("master.csv") == master
+
+
 async def test_a_purge_leaves_no_version_of_anything(case: Staged, endpoint: str) -> None:
     """Of a bucket that keeps versions, too: neither numbers nor hashes are left, and the records are."""
     case.store = new_store(endpoint, versioned=True)
