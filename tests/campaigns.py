@@ -41,9 +41,15 @@ class Campaign:
 CAMPAIGNS = (
     Campaign(
         "simulation",
-        "whole jobs in virtual time, with faults, kills, retries, grown lists, restarts; the pure rules alone, fast",
-        ("tests.simulation --seeds 20000", "tests.simulation --fast --seeds 1000000"),
-        "3 h",
+        "whole jobs in virtual time, with faults, kills, retries, grown lists, restarts; their ledger in a file or in "
+        "PostgreSQL, their files here or in a bucket, coordinators lost, replaced, woken; the pure rules alone, fast",
+        (
+            "tests.simulation --seeds 20000",
+            "tests.simulation --ledger database --seeds 2000",
+            "tests.simulation --ledger bucket --seeds 2000",
+            "tests.simulation --fast --seeds 1000000",
+        ),
+        "5 h",
         "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken",
     ),
     Campaign(

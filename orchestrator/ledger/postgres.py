@@ -437,11 +437,14 @@ class PostgreSQL(Connection):
     def _keep(self) -> None:
         """Tell the database, on a thread of its own, that this coordinator lives."""
         while not self._closing.wait(self._database.lease_s / 3):
-            if self._broken is None and self._lock.acquire(blocking=False):
-                try:
-                    self._renew()
-                finally:
-                    self._lock.release()
+            self._look_after()
+
+    def _look_after(self) -> None:
+        if self._broken is None and self._lock.acquire(blocking=False):
+            try:
+                self._renew()
+            finally:
+                self._lock.release()
 
     def _renew(self) -> None:
         if self._lease is None:

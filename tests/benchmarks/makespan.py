@@ -223,7 +223,9 @@ def plan(directory: Path, chunks: int) -> None:
         ledger.change(lambda ledger: ledger.plan.replace(plan=made))
 
 
-async def dispatch(directory: Path, vendor: ModelVendor, seed: int, *, finished: bool = True) -> float:
+async def dispatch(
+    directory: Path, vendor: ModelVendor, seed: int, *, finished: bool = True, stopping: asyncio.Event | None = None
+) -> float:
     """Do the whole job; return how long it took. Unless it need not be `finished`, every task is done then."""
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -251,7 +253,7 @@ async def dispatch(directory: Path, vendor: ModelVendor, seed: int, *, finished:
             max_cost_nano=None,
             clock=clock,
             random=random.Random(seed),  # noqa: S311 - jitter is no secret
-            stopping=asyncio.Event(),
+            stopping=asyncio.Event() if stopping is None else stopping,
             seal=Seal(b"", 0),
         )
         await Dispatcher(context, platforms, downloads=2 * ModelWorkers.count + 2).run()

@@ -10,11 +10,15 @@ import shlex
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
+from tests.postgres import Server
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.elsewhere import VirtualDatabase
 from tests.simulation.fast import play_fast
 from tests.simulation.playing import play
-from tests.simulation.scenario import drawn
+from tests.simulation.scenario import drawn, moved
 from tests.simulation.whole import Story
 
 
@@ -26,12 +30,17 @@ def say(text: str) -> None:
 
 def main() -> int:
     options = _options()
+    with virtual_database() if options.ledger != "file" else nullcontext() as database:
+        return _campaign(options, database)
+
+
+def _campaign(options: argparse.Namespace, database: VirtualDatabase | None) -> int:
     begun, failed = time.monotonic(), []
     total: Counter[str] = Counter()
     virtual_s = 0.0
     for seed in range(options.first, options.first + options.seeds):
         try:
-            story = _play(seed, options)
+            story = _play(seed, options, database)
         except BrokenPromiseError as error:
             failed.append(seed)
             say(f"=== seed {seed}: {error}")
@@ -52,12 +61,27 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _play(seed: int, options: argparse.Namespace) -> Story:
+@contextmanager
+def virtual_database() -> Iterator[VirtualDatabase]:
+    """Start a server for the whole campaign."""
+    server = Server()
+    try:
+        database = VirtualDatabase(server.make())
+        yield database
+        database.close()
+    finally:
+        server.remove()
+
+
+def _play(seed: int, options: argparse.Namespace, database: VirtualDatabase | None) -> Story:
     if options.fast:
         return Story(seed, counts=Counter(events=play_fast(seed)))
     if options.faults:
         chosen = drawn(seed, faults=options.faults.split(","), rate=options.rate)
         return play(seed, chosen, shlex.join(["--faults", options.faults, "--rate", str(options.rate)]))
+    if database is not None:
+        where = moved(drawn(seed), in_bucket=options.ledger == "bucket")
+        return play(seed, where, f"--ledger {options.ledger}", database=database)
     return play(seed)
 
 
@@ -66,6 +90,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first one")
     parser.add_argument("--fast", action="store_true", help="the fast tier: schedule and rules alone")
+    where = "where the ledger is: a file, a PostgreSQL database, or that with the directory in a bucket"
+    parser.add_argument("--ledger", choices=("file", "database", "bucket"), default="file", help=where)
     parser.add_argument("--trace", action="store_true", help="print what happens")
     parser.add_argument("--counts", action="store_true", help="print how often each thing happened")
     parser.add_argument("--faults", help="these, separated by commas, instead of drawn ones")

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task
 from orchestrator.sandbox import TaskRecord, cost, read_breaches
 from orchestrator.tasks import Event, State, TaskKey
+from tests.ledgers import everything
 from tests.simulation.expectation import check_master
 from tests.simulation.gateway import UNREAL
 from tests.simulation.listing import counts_of
@@ -44,11 +44,11 @@ def key_of(record: TaskRecord) -> TaskKey:
 
 def check_all(operator: Operator) -> None:
     """Check everything that can be seen from outside at the end of a seed."""
-    with Ledger.open_to_read(ledger_path(operator.directory)) as ledger:
-        tasks = ledger.tasks.select(*State)
-        events = list(ledger.tasks.events())
-        spent = {name: standing.cost_nano for name, standing in ledger.platforms.standing().items()}
-        money = ledger.platforms.money_findings()
+    tasks = operator.read(lambda ledger: ledger.tasks.select(*State), ())
+    events = operator.read(lambda ledger: list(ledger.tasks.events()), ())
+    standings = operator.read(lambda ledger: ledger.platforms.standing(), {})
+    spent = {name: standing.cost_nano for name, standing in standings.items()}
+    money = operator.read(lambda ledger: ledger.platforms.money_findings(), ())
     promise(not money, f"the cost ledger: {money}")
     for event in events:
         operator.note("ledger", is_=event[3:8])
@@ -148,10 +148,12 @@ def _summary_is_right(
 def check_purged(operator: Operator) -> None:
     """Nothing in the job's directory holds a number any more."""
     numbers = [number.lstrip("+").encode() for number in operator.accepted]
-    for path in sorted(operator.directory.rglob("*")):
-        if path.is_file():
-            content = path.read_bytes()
-            promise(not any(number in content for number in numbers), f"{path.name} holds numbers after a purge")
+    left = {path.name: path.read_bytes() for path in sorted(operator.directory.rglob("*")) if path.is_file()}
+    if operator.elsewhere is not None:
+        left |= operator.elsewhere.objects()
+        left["the database"] = operator.read(lambda ledger: "\n".join(everything(ledger)).encode(), b"")
+    for name, content in left.items():
+        promise(not any(number in content for number in numbers), f"{name} holds numbers after a purge")
 
 
 def _key_is_private(operator: Operator) -> None:

@@ -23,9 +23,10 @@ from orchestrator.records import Task
 from orchestrator.sandbox import Options
 from orchestrator.tasks import Event, State, TaskKey
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.elsewhere import VirtualDatabase
 from tests.simulation.loop import Life, VirtualLoop
 from tests.simulation.playing import scratch, substituted
-from tests.simulation.scenario import KNOWN, PlatformDraw, Scenario, drawn
+from tests.simulation.scenario import KNOWN, Away, PlatformDraw, Scenario, drawn
 from tests.simulation.whole import Operator, Story
 
 KINDS = ("commit", "committed", "call", "file")
@@ -83,8 +84,17 @@ class Doomed(Operator):
     the moment of a kill, `doubted` those that ever were in doubt.
     """
 
-    def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop, places: Sequence[Place]) -> None:
-        super().__init__(scenario, folder, loop)
+    def __init__(
+        self,
+        scenario: Scenario,
+        folder: Path,
+        loop: VirtualLoop,
+        places: Sequence[Place],
+        database: VirtualDatabase | None = None,
+    ) -> None:
+        super().__init__(scenario, folder, loop, database)
+        if self.elsewhere is not None:
+            self.elsewhere.passed = self.passed
         self.places = places
         self.points = 0
         self.code: ExitCode | None = None
@@ -112,10 +122,8 @@ class Doomed(Operator):
     def _judge(self) -> None:
         super()._judge()
         self.master = (self.directory / "master.csv").read_bytes()
-        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
-            self.doubted = {
-                TaskKey.parse(name) for _, _, _, name, event, *_ in ledger.tasks.events() if event == Event.DOUBT
-            }
+        events = self.read(lambda ledger: list(ledger.tasks.events()), ())
+        self.doubted = {TaskKey.parse(name) for _, _, _, name, event, *_ in events if event == Event.DOUBT}
 
     def noted(self, event: str) -> None:
         if event in CALLS:
@@ -136,6 +144,8 @@ class Doomed(Operator):
 
     def _released_in(self, kept: Path) -> set[TaskKey]:
         """Look into a copy of what a kill has left, so that nothing but the next run opens it."""
+        if self.elsewhere is not None:
+            return self.read(lambda ledger: {task.key for task in ledger.tasks.select(State.RELEASED)}, set())  # type: ignore[no-any-return]  # read is of Any
         look = self.folder / "look"
         if not ledger_path(kept).exists():
             return set()
@@ -193,12 +203,15 @@ class Doomed(Operator):
         return watched
 
 
-def crash(*places: Place) -> tuple[Story, Doomed]:
-    """Kill the small job at these places, one run after the other, go on to its end, and check every promise."""
+def crash(*places: Place, away: Away | None = None, database: VirtualDatabase | None = None) -> tuple[Story, Doomed]:
+    """Kill the small job at these places, one run after the other, go on to its end, and check every promise.
+
+    `away` and `database` say where its ledger and its files are.
+    """
     loop = VirtualLoop(lambda: 0.001)
     loop.most_rounds = 50_000
     with scratch() as folder, substituted():
-        operator = Doomed(small_job(), folder, loop, places)
+        operator = Doomed(replace(small_job(), away=away), folder, loop, places, database)
         with operator.watching(), asyncio.Runner(loop_factory=lambda: loop) as runner:
             story = runner.run(operator.play())
         if complaints := [complaint for complaint in loop.complaints if "KilledError" not in complaint]:
@@ -206,9 +219,9 @@ def crash(*places: Place) -> tuple[Story, Doomed]:
     return story, operator
 
 
-def points(kind: str, *before: Place) -> int:
+def points(kind: str, *before: Place, away: Away | None = None, database: VirtualDatabase | None = None) -> int:
     """Count the points of a kind in a run that nothing disturbs, after others that were killed at some place."""
-    _, operator = crash(*before, (kind, 0))
+    _, operator = crash(*before, (kind, 0), away=away, database=database)
     if operator.code is not (ExitCode.HELD if before else ExitCode.DONE):
         raise BrokenPromiseError(f"undisturbed, the small job ends with {operator.code}")
     return operator.points

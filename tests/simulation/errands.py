@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExitCode
-from orchestrator.job.access import opened
-from orchestrator.job.merge import merge_job
-from orchestrator.job.plan import plan_job
-from orchestrator.job.resolve import Adopt, Refetch, resolve_tasks
-from orchestrator.job.retry import retry_job
-from orchestrator.job.run import RunOptions, run_job
-from orchestrator.job.status import job_status
-from orchestrator.job.verify import verify_job
+from orchestrator.job.resolve import Adopt, Refetch
+from orchestrator.job.run import RunOptions
 from orchestrator.records import Task, Token
 from orchestrator.sandbox import TaskRecord, read_tasks
 from orchestrator.tasks import State, TaskKey
 from tests.simulation.checks import key_of, promise
+from tests.simulation.commands import (
+    job_status,
+    merge_job,
+    opened,
+    plan_job,
+    resolve_tasks,
+    retry_job,
+    run_job,
+    verify_job,
+)
 from tests.simulation.expectation import cells_of, check_master
 from tests.simulation.faults import Mischief
 from tests.simulation.listing import counts_of, kept_of, numbers_in, write_list
@@ -233,8 +237,7 @@ class Errands(Runs):
         """
         if not self.begun() or self.owes_extension():
             return
-        for chunk in self.chunks():
-            self.remembered[chunk] = self.chunk_numbers(chunk)
+        self.remember()
         by_hand = {f"{key.chunk:06d}" for key in self.by_hand}  # nobody could bring those back
         found = [
             path
@@ -253,6 +256,8 @@ class Errands(Runs):
                 shorter = self.chance.random() < 0.5
                 path.write_bytes(content[:at] if shorter else content[:at] + b"#" + content[at + 1 :])
             self.note("lost" if lost else "altered", path=path.relative_to(self.directory))
+            if self.elsewhere is not None and self.is_in_bucket:
+                self.elsewhere.follow(self.directory, path)
             if path.parent.name == "chunks" and not lost:
                 self.altered_chunks.add(path)
             if path.parent.parent.name == "results":
@@ -285,6 +290,8 @@ class Errands(Runs):
     async def _older_copy(self) -> None:
         """Put an earlier copy of the directory in place, or none at all, and run as if it were the last one."""
         settings, token = self.settings(healed=self.healed), self.token()
+        if self.elsewhere is not None:  # there is one ledger, and nobody copies it
+            return
         if token is None:
             missing = run_job(settings, RunOptions(after=Token(1)), self.world())
             await self.refused(missing, ExitCode.USAGE, "no ledger")
@@ -390,6 +397,16 @@ class Errands(Runs):
         if chunk in self.remembered:
             return self.remembered[chunk]
         return (self.directory / "chunks" / f"{chunk:06d}.txt").read_text().split()
+
+    def remember(self) -> None:
+        """Note the numbers of all chunks of a begun job, whose files may be gone for a while."""
+        for chunk in self.chunks():
+            self.remembered[chunk] = self.chunk_numbers(chunk)
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the directory is only what is shown of a bucket."""
+        return self.scenario.away is not None and self.scenario.away.in_bucket
 
     def chunks(self) -> dict[int, str]:
         """Return the chunks with the only platform of each; "" is for all."""

@@ -12,6 +12,7 @@ The names are the rows of the table of faults. Each has the place where it strik
     result            a file with other words and headers, or for a part of the numbers
     idle              a kept connection is closed from the other side
     name, tls         the vendor's name is not found, or its certificate does not hold
+    line, put, get, call, store     a ledger in a database, and a directory in a bucket
 """
 
 from __future__ import annotations
@@ -82,6 +83,15 @@ OF_CERTIFICATE = (
 )
 OF_ADDRESS = (*OF_NAME, *OF_CERTIFICATE)
 """Only for a vendor that goes by a name and speaks TLS."""
+
+OF_LINE = ("line: cut", "line: answer lost", "line: away")
+"""What befalls a trip to the database: it does not get there; it does, and its answer is lost; nobody is there."""
+OF_PUT = ("put: fails", "put: answer lost", "put: forgotten")
+OF_GET = ("get: fails", "get: gone", "get: altered", "get: as before")
+OF_CALL = ("call: fails", "call: answer lost")
+OF_ANY_CALL = ("store: away", "store: slow")
+OF_STORE = (*OF_PUT, *OF_GET, *OF_CALL, *OF_ANY_CALL)
+"""What befalls a call of an object store."""
 
 ALL = tuple(dict.fromkeys((*OF_CONNECTION, *OF_SUBMIT, *OF_STATUS, *OF_TASK, *OF_LINK, *OF_FILE)))
 

@@ -36,6 +36,7 @@ from tests.simulation.wire import (
 class Front:
     """One vendor as the program sees it: an API port and a result port. `arrivals` are (loop time, platform).
 
+    `handed_on` are (loop time, port) of whole submits, by the port that they came from.
     `truth` gives, by task id, the platform and the rows that a result should have, from which the `hostile` files are
     made. At an `address` it speaks TLS. A slow one takes up to `slow_s` to answer a submit. `served` has, by the hash
     of a result that is not as the sandbox wrote it, what each number has by it.
@@ -53,6 +54,7 @@ class Front:
         self._handlers: dict[asyncio.Task[Any], Line] = {}
         self._stopped = False
         self.arrivals: list[tuple[float, str]] = []
+        self.handed_on: list[tuple[float, int]] = []
         self.submit_bytes = 0
         self._broken: set[str] = set()
         self.blade: Callable[[], Blow | None] = lambda: None
@@ -189,6 +191,7 @@ class Front:
             return
         if what == "after":
             self._note("fault", fault=fault, about=ask.platform)
+        self.handed_on.append((_now(), line.port))
         answer = await self._hand_on(line, self._api, ask)
         task_id = field_of(answer.body, "task_id")
         self._note("submitted", status=answer.status, task=task_id, fault=fault)

@@ -8,11 +8,13 @@ takes time, and a run can be killed before it, between it and its caller, or aft
 from __future__ import annotations
 
 import asyncio
+import heapq
 import io
 import math
 import os
 import selectors
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import Context, ContextVar
@@ -32,12 +34,17 @@ class DeadlockError(Exception):
 
 @dataclass
 class Life:
-    """Everything that one run of the program started: a process, so to speak. Its tasks in the order of their birth."""
+    """Everything that one run of the program started: a process, so to speak. Its tasks in the order of their birth.
+
+    `ports` are those of this machine that it has called from.
+    """
 
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     files: list[io.IOBase] = field(default_factory=list)
     listening: list[socket.socket] = field(default_factory=list)
+    ports: set[int] = field(default_factory=set)
     killed: bool = False
+    frozen: bool = False
 
     def alive(self) -> list[asyncio.Task[Any]]:
         self.tasks = [task for task in self.tasks if not task.done()]
@@ -55,15 +62,19 @@ class _Selector(selectors.DefaultSelector):
     idle: Callable[[float | None], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        ready = self._ready()
         if ready or timeout == 0:
             return ready
         for _ in range(SETTLE):
             os.sched_yield()
-            if ready := super().select(0):
+            if ready := self._ready():
                 return ready
         self.idle(timeout)
         return []
+
+    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what is ready, save for what only a frozen process could take."""
+        return [found for found in super().select(0) if not any(map(_is_frozen, found[0].data))]
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -81,6 +92,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._connects_s = START_S
         self.rounds, self.most_rounds = 0, math.inf
         self._alarm: tuple[float, Callable[[], object]] = (math.inf, lambda: None)
+        self._frozen: dict[int, tuple[Life, list[asyncio.Handle]]] = {}
         super().__init__(selector)
         self._clock_resolution = 1e-9
         self.set_task_factory(_born)  # type: ignore[arg-type]  # a task is a future of the right kind
@@ -104,11 +116,48 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             _, ring = self._alarm
             self._alarm = (math.inf, ring)
             ring()
+        if self._frozen:
+            self._hold_back()
         super()._run_once()  # type: ignore[misc]  # the one place through which every step goes
+
+    def pass_time(self, until: float) -> None:
+        """Let time go on while the loop stands still."""
+        self._virtual_s = max(self._virtual_s, until)
 
     def alarm(self, rounds: int, ring: Callable[[], object]) -> None:
         """Call `ring` between two steps, `rounds` rounds of the loop from now."""
         self._alarm = (self.rounds + rounds, ring)
+
+    # --- frozen processes --------------------------------------------------------------------------------------------
+
+    def freeze(self, life: Life) -> None:
+        """Let a process do nothing from the next round on, while the world and its clocks go on."""
+        life.frozen = True
+        self._frozen[id(life)] = life, []
+
+    def thaw(self, life: Life) -> None:
+        """Let it go on where it was; all that it had waited for has come meanwhile."""
+        life.frozen = False
+        _, held = self._frozen.pop(id(life))
+        for handle in held:
+            if isinstance(handle, asyncio.TimerHandle):
+                heapq.heappush(self._scheduled, handle)  # type: ignore[attr-defined]  # of the base class
+            else:
+                self._ready.append(handle)  # type: ignore[attr-defined]  # as above
+
+    def _hold_back(self) -> None:
+        """Take what belongs to frozen processes out of what is to be done, now and later."""
+        due: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # of the base class
+        later: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # as above
+        if held := [handle for handle in (*due, *later) if _is_frozen(handle)]:
+            for handle in held:
+                life = handle._context.get(LIFE)  # type: ignore[attr-defined]  # an attribute of every handle
+                self._frozen[id(life)][1].append(handle)
+            rest = [handle for handle in due if not _is_frozen(handle)]
+            due.clear()
+            due.extend(rest)
+            later[:] = [handle for handle in later if not _is_frozen(handle)]
+            heapq.heapify(later)
 
     def _complain(self, _loop: object, context: Mapping[str, Any]) -> None:
         error = context.get("exception")
@@ -155,6 +204,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self._connects_s = max(self._connects_s, self._virtual_s) + APART_S
             await asyncio.sleep(self._connects_s - self._virtual_s)
         await super().sock_connect(sock, address)
+        if (life := LIFE.get()) is not None:
+            life.ports.add(sock.getsockname()[1])
 
     # --- servers -----------------------------------------------------------------------------------------------------
 
@@ -187,6 +238,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         callback, args = self._signals[sig]
         callback(*args)
         return True
+
+
+def _is_frozen(handle: asyncio.Handle | None) -> bool:
+    """Whether a callback belongs to a process that is frozen."""
+    if handle is None:
+        return False
+    life: Life | None = handle._context.get(LIFE)  # type: ignore[attr-defined]  # an attribute of every handle
+    return life is not None and life.frozen
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from tests.simulation.checks import BrokenPromiseError
+from tests.simulation.elsewhere import VirtualDatabase
 from tests.simulation.loop import DeadlockError, VirtualLoop
 from tests.simulation.scenario import Scenario, drawn, stream
 from tests.simulation.whole import OnTheLoop, Operator, Story
@@ -44,8 +45,13 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def play(seed: int, scenario: Scenario | None = None, options: str = "") -> Story:
-    """Live through one seed; raises `BrokenPromiseError` with the command that replays it, `options` included."""
+def play(
+    seed: int, scenario: Scenario | None = None, options: str = "", *, database: VirtualDatabase | None = None
+) -> Story:
+    """Live through one seed; raises `BrokenPromiseError` with the command that replays it, `options` included.
+
+    A scenario whose ledger is elsewhere needs the `database`.
+    """
     scenario = drawn(seed) if scenario is None else scenario
     delays = stream(seed, "delays")
     slow = 1.0 if scenario.slow_disk else 0.0
@@ -58,7 +64,7 @@ def play(seed: int, scenario: Scenario | None = None, options: str = "") -> Stor
     loop.most_rounds = MOST_ROUNDS
     before = _open_files()
     with scratch() as folder, substituted():
-        operator = Operator(scenario, folder, loop)
+        operator = Operator(scenario, folder, loop, database)
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 story = runner.run(operator.play())

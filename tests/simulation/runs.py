@@ -8,7 +8,8 @@ import itertools
 import random
 import shutil
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,18 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExitCode, OrchestratorError
-from orchestrator.job.merge import merge_job
-from orchestrator.job.plan import plan_job
-from orchestrator.job.purge import purge_job
-from orchestrator.job.resolve import Resubmit, resolve_tasks
-from orchestrator.job.retry import retry_job
-from orchestrator.job.run import RunOptions, run_job
-from orchestrator.job.status import job_status
+from orchestrator.job.resolve import Resubmit
+from orchestrator.job.run import RunOptions
 from orchestrator.job.world import World
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Task, Token
 from orchestrator.settings import Settings
 from tests.simulation.checks import BrokenPromiseError, promise
+from tests.simulation.commands import (
+    job_status,
+    merge_job,
+    plan_job,
+    purge_job,
+    resolve_tasks,
+    retry_job,
+    run_job,
+)
+from tests.simulation.elsewhere import Elsewhere
 from tests.simulation.loop import LIFE, Life, VirtualLoop
 
 STOPS_WITHIN_S = 20.0
@@ -64,6 +70,7 @@ class Runs:
 
     def __init__(self, folder: Path, loop: VirtualLoop, chance: random.Random) -> None:
         self.folder, self.loop, self.chance = folder, loop, chance
+        self.elsewhere: Elsewhere | None = None
         self.ever_told = io.StringIO()
         self.at_submit: Callable[[], object] = _nothing
 
@@ -92,16 +99,22 @@ class Runs:
 
     async def do(self, work: Coroutine[Any, Any, Any], end: End | None = None) -> Deed:
         """Do one command and end it as `end` says, which by default waits for it."""
-        life = Life()
-        context = copy_context()
-        context.run(LIFE.set, life)
-        run = context.run(asyncio.create_task, work)
+        run, life = self.begin(work)
         await (self._awaited if end is None else end)(run, life)
         await self._bury(life)
+        self.show()
         if run.cancelled() or (life.killed and run.exception()):
             self.loop.stop_listening(life)
             return Deed(killed=True)
         return self._deed_of(run)
+
+    @staticmethod
+    def begin(work: Coroutine[Any, Any, Any]) -> tuple[asyncio.Task[Any], Life]:
+        """Begin a command as a process of its own."""
+        life = Life()
+        context = copy_context()
+        context.run(LIFE.set, life)
+        return context.run(asyncio.create_task, work), life
 
     async def refused(self, work: Coroutine[Any, Any, Any], code: ExitCode, why: str) -> None:
         """See that a command is refused with `code`, and sends nothing."""
@@ -121,13 +134,20 @@ class Runs:
             options = replace(options, after=self.token())
         self.note("run", submit_only=options.submit_only, deadline=options.deadline_s, extend=options.extend)
         misled = self.may_be_misled() and not self.begun()
-        deed = await self.do(run_job(settings, options, self.world()), end)
+        with self.troubled():
+            deed = await self.do(run_job(settings, options, self.world()), end)
+        return self._judged(deed, misled=misled)
+
+    def _judged(self, deed: Deed, *, misled: bool = False) -> ExitCode | None:
+        """Note how a run has ended, and see that it may end so."""
         code = deed.code
         if code is None:
             return None
         self.note("ended", code=int(code))
-        if code is ExitCode.STORAGE and self.does_as_told(deed.result.summary["reason"]):
-            return code
+        if code is ExitCode.STORAGE:
+            told = str(deed.error) if deed.error else deed.result.summary["reason"]
+            if self.does_as_told(told) or self.may_be_out_of_reach(told):
+                return code
         if code in BAD and not (misled and code is ExitCode.USAGE):
             raise BrokenPromiseError(f"a run ended with {code.value}: {self.ever_told.getvalue()[-3000:]}")
         return code
@@ -149,6 +169,40 @@ class Runs:
         if left:
             raise BrokenPromiseError(f"{len(left)} tasks outlive their run: {left[:3]}")
 
+    # --- elsewhere ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def troubled(self) -> Iterator[None]:
+        """Let troubles strike that have to do with a ledger and files elsewhere."""
+        if self.elsewhere is None:
+            yield
+            return
+        self.elsewhere.troubled = True
+        try:
+            yield
+        finally:
+            self.elsewhere.troubled = False
+
+    def may_be_out_of_reach(self, told: str) -> bool:
+        """Whether a command may have ended because of what befell database or bucket."""
+        del told
+        return False
+
+    def show(self) -> None:
+        """Have the job's files in the directory, wherever they are kept."""
+
+    def keep_disk(self) -> None:
+        """Keep the directory as a process leaves it that is killed now."""
+        if self.directory.exists():
+            shutil.copytree(self.directory, self.folder / "kept")
+
+    def restore_disk(self) -> None:
+        """Have what was kept in the place of the directory."""
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+        if (self.folder / "kept").exists():
+            (self.folder / "kept").rename(self.directory)
+
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def serial(self) -> int | None:
@@ -168,6 +222,8 @@ class Runs:
 
     def read(self, look: Callable[[Ledger], Any], without: Any) -> Any:
         """Look into the ledger, or return `without` when there is none."""
+        if self.elsewhere is not None:
+            return self.elsewhere.read(look, without)
         if not ledger_path(self.directory).exists():
             return without
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
@@ -273,8 +329,7 @@ class Runs:
             return
         self.note("killed")
         life.killed = True
-        if self.directory.exists():
-            shutil.copytree(self.directory, self.folder / "kept")
+        self.keep_disk()
         for task in life.alive():
             task.cancel()
 
@@ -289,10 +344,7 @@ class Runs:
             await asyncio.sleep(2.0)
         for file in life.files:
             file.close()
-        if self.directory.exists():
-            shutil.rmtree(self.directory)
-        if (self.folder / "kept").exists():
-            (self.folder / "kept").rename(self.directory)
+        self.restore_disk()
 
 
 def _nothing() -> None:

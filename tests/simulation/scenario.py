@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.sandbox import FAULTS, Options
-from tests.simulation.faults import BEYOND, OF_ADDRESS, drawn_names
+from tests.simulation.faults import BEYOND, OF_ADDRESS, OF_LINE, OF_STORE, drawn_names
 from tests.simulation.listing import KINDS, Keep, drawn_lines, grown, numbers_in
 
 KEY = "k-simulated-0123456789abcdef"
@@ -88,6 +88,22 @@ class Night:
 
 
 @dataclass(frozen=True)
+class Away:
+    """A job whose ledger is in a database, and whose directory may be in a bucket.
+
+    `lost_disks` is the chance that a coordinator that is killed loses its disk, `taken_over` that a faulty run is
+    frozen, replaced and woken. The `troubles` strike trips to the database and calls of the store.
+    """
+
+    in_bucket: bool
+    lease_s: float = 30.0
+    lost_disks: float = 0.0
+    taken_over: float = 0.0
+    troubles: tuple[str, ...] = ()
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One seed's world. Times in seconds of the event loop, from the start.
 
@@ -129,6 +145,7 @@ class Scenario:
     slow_s: float = 0.0
     repeats: int = 0
     trial_rows: int | None = None
+    away: Away | None = None
 
     @property
     def chunks(self) -> int:
@@ -169,14 +186,23 @@ class Scenario:
         )
 
     def toml(
-        self, base_urls: dict[str, str], *, healed: bool = False, platforms: Sequence[PlatformDraw] | None = None
+        self,
+        base_urls: dict[str, str],
+        *,
+        healed: bool = False,
+        platforms: Sequence[PlatformDraw] | None = None,
+        directory: str = "job",
+        database: str = "",
     ) -> str:
-        """Write the configuration, for vendors at `base_urls` and, when they are not all, some `platforms`."""
+        """Write the configuration, for vendors at `base_urls` and, when they are not all, some `platforms`.
+
+        `directory` and `database` are where directory and ledger are.
+        """
         lines = [
             "[job]",
             'name = "sim"',
             f'inputs = ["list.{self.table}"]',
-            'directory = "job"',
+            f'directory = "{directory}"',
             f"chunk_size = {self.chunk_size}",
             *([] if self.trial_rows is None else [f"trial_rows = {self.trial_rows}"]),
             "max_rejected = 1.0",
@@ -192,6 +218,9 @@ class Scenario:
             "[workers]",
             "count = 2",
         ]
+        if self.away is not None:
+            lines += ["[ledger]", f'url = "{database}"', f"lease_s = {self.away.lease_s}"]
+            lines += ["[storage]", 'scratch = "scratch"']
         for name, rate in self.vendors.items():
             lines += [f"[vendors.{name}]", f'base_url = "{base_urls[name]}"', f"requests_per_second = {rate}"]
         if self.embedded:
@@ -282,6 +311,25 @@ def drawn(seed: int, *, faults: Sequence[str] | None = None, rate: float = 0.3) 
         slow_s=beyond.choices((0.0, 6.0, 25.0), (85, 10, 5))[0] if not embedded else 0.0,
         repeats=beyond.choices((0, 5, 15), (80, 12, 8))[0],
     )
+
+
+def moved(scenario: Scenario, *, in_bucket: bool) -> Scenario:
+    """Return the same world with the ledger in a database, and the directory in a bucket, or here.
+
+    An embedded vendor is a process of its own there: it would go with the disk.
+    """
+    chance = stream(scenario.seed, "away")
+    fitting = (*OF_LINE, *OF_STORE) if in_bucket else OF_LINE
+    names = chance.sample(fitting, chance.choice((0, 1, 1, 2, 3)))
+    away = Away(
+        in_bucket,
+        lease_s=chance.choice((5.0, 30.0, 30.0, 120.0)),
+        lost_disks=chance.choice((0.0, 0.5, 1.0)),
+        taken_over=chance.choice((0.0, 0.3, 0.8)),
+        troubles=tuple(names),
+        rate=chance.choice((0.01, 0.05, 0.2)),
+    )
+    return replace(scenario, away=away, embedded=False)
 
 
 def _platforms(

@@ -18,10 +18,8 @@ from typing import TypeVar
 from orchestrator.config import load
 from orchestrator.dispatch.caution import DOUBTS
 from orchestrator.errors import ExitCode
-from orchestrator.job.purge import purge_job
-from orchestrator.job.resolve import Adopt, Decision, GiveUp, Resubmit, UseResult, resolve_tasks
-from orchestrator.job.run import RunOptions, run_job
-from orchestrator.job.verify import verify_job
+from orchestrator.job.resolve import Adopt, Decision, GiveUp, Resubmit, UseResult
+from orchestrator.job.run import RunOptions
 from orchestrator.job.world import World
 from orchestrator.records import Task
 from orchestrator.sandbox import Sandbox, verdict
@@ -37,7 +35,10 @@ from tests.simulation.checks import (
     check_spacing,
     promise,
 )
-from tests.simulation.errands import AGAIN, Errands
+from tests.simulation.commands import purge_job, resolve_tasks, run_job, verify_job
+from tests.simulation.coordinators import Coordinators
+from tests.simulation.elsewhere import VirtualDatabase
+from tests.simulation.errands import AGAIN
 from tests.simulation.expectation import cells_of
 from tests.simulation.faults import Mischief
 from tests.simulation.front import Front
@@ -69,10 +70,12 @@ class Story:
     rounds: int = 0
 
 
-class Operator(Errands):
-    """A person, or a CI system, with one job."""
+class Operator(Coordinators):
+    """A person, or a CI system, with one job, whose ledger may be in a `database`."""
 
-    def __init__(self, scenario: Scenario, folder: Path, loop: VirtualLoop) -> None:
+    def __init__(
+        self, scenario: Scenario, folder: Path, loop: VirtualLoop, database: VirtualDatabase | None = None
+    ) -> None:
         super().__init__(folder, loop, stream(scenario.seed, "operator"))
         self.scenario = scenario
         self.story = Story(scenario.seed)
@@ -83,12 +86,11 @@ class Operator(Errands):
         self.resubmits: Counter[TaskKey] = Counter()
         self._born_s = loop.time()
         self.begin_list()
+        if scenario.away is not None:
+            assert database is not None
+            self.move(scenario.away, database)
 
     # --- the world ---------------------------------------------------------------------------------------------------
-
-    @property
-    def directory(self) -> Path:  # type: ignore[override]  # which only reads it
-        return self.folder / "job"
 
     def vendor_clock(self) -> float:
         return EPOCH + self.loop.time() + self.slept_s
@@ -114,7 +116,8 @@ class Operator(Errands):
         urls = {name: front.base_url for name, front in self.fronts.items()}
         if self.scenario.embedded:
             urls = dict.fromkeys(self.scenario.vendors, "sandbox")
-        path.write_text(self.scenario.toml(urls, healed=healed, platforms=self.platforms))
+        where = {"directory": self.kept_at, "database": self.elsewhere.database.url} if self.elsewhere else {}
+        path.write_text(self.scenario.toml(urls, healed=healed, platforms=self.platforms, **where))
         return load(path)
 
     def world(self) -> World:
@@ -128,11 +131,12 @@ class Operator(Errands):
             self.loop.call_later(at_s, self._jump, jump_s)
         for night in self.scenario.nights:
             self.loop.call_later(night.at_s, self._suspend, night)
-        if self.scenario.embedded:
-            await self._live()
-        else:
-            async with self._vendor() as sandbox:
-                await self._live_with(sandbox)
+        with self.elsewhere.known() if self.elsewhere else nullcontext():
+            if self.scenario.embedded:
+                await self._live()
+            else:
+                async with self._vendor() as sandbox:
+                    await self._live_with(sandbox)
         return self.story
 
     def _called_for(self) -> list[str]:
@@ -197,6 +201,8 @@ class Operator(Errands):
         self.slept_s += night.lasts_s
         for front in self.fronts.values():
             front.lose_connections(silent=night.silent)
+        if self.elsewhere:
+            self.elsewhere.lose_connections()
         self.note("suspended", seconds=night.lasts_s, silent=night.silent)
 
     # --- times -------------------------------------------------------------------------------------------------------
@@ -207,7 +213,11 @@ class Operator(Errands):
                 await self.errand(self.chance.choice(CURIOUS))
             settings = self.settings(healed=False)
             for _ in range(1 + self.scenario.repeats):  # as a loop does that looks at the exit code alone
-                code = await self._run(settings, self._drawn_options(), self.drawn_end())
+                if self.is_taken_over():
+                    code = await self.taken_over()
+                else:
+                    code = await self._run(settings, self._drawn_options(), self.drawn_end())
+                settings = self.settings(healed=False)
                 self._check_doubts()
                 if not self.scenario.embedded:  # the embedded vendor's money is not counted
                     check_budget(self.charged(), self.scenario.max_cost(healed=False))
@@ -240,6 +250,7 @@ class Operator(Errands):
     def _heal(self) -> None:
         if not self.mischief.healed:
             self.mischief.healed = True
+            self.heal_elsewhere()
             for front in self.fronts.values():
                 front.mend()
             self.note("healed")
@@ -257,7 +268,8 @@ class Operator(Errands):
         told = await self.do(purge_job(settings, self.world(), yes=False))
         promise((self.directory / "master.csv").exists(), "a purge that only tells has removed something")
         deed = await self.do(purge_job(settings, self.world(), yes=True))
-        promise(deed.result.paths == told.result.paths, "purge removes other things than it told")
+        names = [[path.name for path in its.result.paths] for its in (told, deed)]
+        promise(names[0] == names[1], f"purge told of {names[0]}, and removes {names[1]}")
         check_purged(self)
         await self.refused(run_job(settings, RunOptions(), self.world()), ExitCode.USAGE, "a purged job")
         await self.refused(verify_job(settings, self.world()), ExitCode.USAGE, "a purged job's verify")

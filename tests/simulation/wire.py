@@ -73,6 +73,7 @@ class Line:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.port: int = (writer.get_extra_info("peername") or ("", 0))[1]
         self.lost = ""
 
     async def send(self, raw: bytes) -> None:
