@@ -83,6 +83,7 @@ _REST = "to send or fetch the rest: {again}"
 """After a trial, after `retry`, and once it was decided on all that was held."""
 
 _COMMAND = re.compile(r"orchestrator run .*?(?= goes on$| sends them$|$)", re.DOTALL)
+_QUOTE = re.compile(r"""\s--quote\s(?:'[^']*'|"'"|[^\s'"])+""")
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
@@ -470,17 +471,18 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
     standings = list(standings)
     held = any(standing.held for standing in standings)
     step = _NEXT[facts.exit_code]
-    if facts.decided or (
-        facts.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED} and any(s.unfinished for s in standings)
-    ):
-        step = step if held else _REST
-    elif facts.exit_code is ExitCode.HELD and not held:
-        step = _STOPPED
+    if facts.exit_code is ExitCode.HELD and not held:
+        step = _REST if facts.decided else _STOPPED
+    elif facts.exit_code in {ExitCode.DONE, ExitCode.SOME_FAILED} and any(one.unfinished for one in standings):
+        step = _REST
     after = after_argument(facts.token, needed=facts.needs_after)
     if facts.exit_code is ExitCode.OVER_BUDGET and facts.needed_usd is None and "--quote" in facts.options:
         step = _BEYOND_QUOTE
+    again = facts.again or f"orchestrator run {facts.arguments}{facts.options}{after}"
+    if facts.decided or facts.exit_code is ExitCode.SOME_FAILED or (facts.exit_code is ExitCode.HELD and held):
+        again = _QUOTE.sub("", again)  # what is sent again was not quoted, and a run that is held to it is refused
     return step.format(
-        again=facts.again or f"orchestrator run {facts.arguments}{facts.options}{after}",
+        again=again,
         arguments=facts.arguments,
         config=facts.config,
         held=plural(sum(standing.held for standing in standings), "task"),

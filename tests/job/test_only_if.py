@@ -395,7 +395,7 @@ async def test_a_begun_job_keeps_its_condition(case: Case) -> None:
     case.overrides += ['platforms.tiktok.only_if="instagram == no"']
     outcome = await case.outcome()
     assert outcome.exit_code == ExitCode.USAGE
-    assert "only_if was 'instagram == yes' and is 'instagram == no'" in outcome.summary["reason"]
+    assert 'only_if was "instagram == yes" and is "instagram == no"' in outcome.summary["reason"]
 
 
 @pytest.mark.usefixtures("vendor")

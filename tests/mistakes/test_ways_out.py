@@ -121,7 +121,8 @@ def test_the_end_of_a_run_with_a_held_task(a_job: Job) -> None:
     task_id = in_doubt(a_job)
     code, message = a_job.call("run")
     assert code == 3
-    assert "orchestrator status --held -c config.toml, look at the vendor, then orchestrator resolve TASK" in message
+    assert "orchestrator status --held -c config.toml, look for the files that it names" in message
+    assert "then orchestrator resolve TASK -c config.toml with --adopt TASK_ID" in message
     assert a_job.call("status", "--held", "-c", "config.toml")[0] == 1
     assert a_job.call("resolve", str(TASK), "-c", "config.toml", "--adopt", task_id)[0] == 0
     assert a_job.call("run")[0] == 0
@@ -1315,10 +1316,11 @@ TRIED: dict[str, str] = {
     "orchestrator purge --yes {}": "purge_says_how",
     "orchestrator retry {}": "test_the_end_of_a_run_with_a_failed_task",
     "--deadline sets another": "tests/report/test_pipeline.py::test_a_run_on_github",
-    'run the workflow with "first"': (
+    "put the id that the vendor shows for the task": "tests/test_cli.py::test_what_stands_for_an_id_is_none",
+    'run the workflow with "do" = begin': (
         "tests/pipelines/test_github.py::test_a_job_that_is_stopped_twice_and_loses_a_runner"
     ),
-    "start a pipeline with FIRST = yes": "tests/pipelines/test_gitlab.py::test_a_job_that_loses_a_runner",
+    "start a pipeline with DO = begin": "tests/pipelines/test_gitlab.py::test_a_job_that_loses_a_runner",
     "name the tasks to settle, or give --all": "one_task_or_all",
     "settle exactly one task; name it": "one_task_or_all",
     "status --held": "one_task_or_all",

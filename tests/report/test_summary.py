@@ -257,6 +257,21 @@ def test_what_is_left_is_the_next_step(standing: MakeStanding) -> None:
     assert "1 task held" in next_step(facts(ExitCode.HELD, decided=True), [standing(in_doubt=1, planned=1)])
 
 
+def test_a_quote_is_not_held_to_what_came_behind_it(standing: MakeStanding) -> None:
+    """A retry and a resubmit were not quoted: with the quote, the run that sends them would be refused."""
+    for path in ("quote.json", "'my quote.json'", """'it'"'"'s.json'"""):
+        quoted = facts(ExitCode.AGAIN, options=f" --quote {path} --deadline 5h30m")
+        assert next_step(quoted, [standing(planned=1)]).endswith(f" --quote {path} --deadline 5h30m --after 3.157")
+        for code, decided, tasks in (
+            (ExitCode.SOME_FAILED, False, {"failed": 1}),
+            (ExitCode.HELD, False, {"in_doubt": 1}),
+            (ExitCode.AGAIN, True, {"planned": 1}),
+        ):
+            text = next_step(replace(quoted, exit_code=code, decided=decided), [standing(**tasks)])
+            assert " --deadline 5h30m --after 3.157" in text
+            assert "quote" not in text
+
+
 def test_a_command_is_found_in_a_next_step(standing: MakeStanding) -> None:
     """Whatever stands before and behind it, which `status` and the report do without."""
     command = "orchestrator run -c spring.toml --set job.chunk_size=5 --deadline 5h30m --after 3.157"
