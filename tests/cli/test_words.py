@@ -99,6 +99,7 @@ def test_a_held_task_can_be_found_at_the_vendor() -> None:
         "sent_as": "spring-instagram-000017-ab12cd34.txt",
         "sent_at": "2025-11-21T20:15:02Z",
         "cost": 2.0,
+        "balance": None,
         "task_id": None,
         "reason": "connection reset",
         "ways_out": [
@@ -261,6 +262,7 @@ def test_a_held_task_tells_how_to_find_it() -> None:
         "sent_as": "spring-instagram-000017-ab12cd34.txt",
         "sent_at": "2025-11-21T20:15:02Z",
         "cost": 2.0,
+        "balance": None,
         "task_id": None,
         "reason": "reset at 41…51",
     }

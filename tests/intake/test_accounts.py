@@ -65,6 +65,7 @@ async def test_inputs_sheets_and_members(
         InputAccount(
             "b.xlsx", 2, 1, 1, 0, notes,
             parts=(InputAccount("Now", 2, 1, 1, 0), InputAccount("Notes", unread=notes), InputAccount("Empty")),
+            columns=("phone",), guessed=True,
         ),
         InputAccount("c.zip", 2, 1, 1, 0, parts=(InputAccount("list.txt", 2, 1, 1, 0),)),
     )  # fmt: skip

@@ -374,7 +374,7 @@ class Front:
             case "very late":
                 await asyncio.sleep(self._mischief.between(50, 400))
             case "invalid utf-8":
-                answer.body = answer.body[:-2] + b'\xff"}'
+                answer.body = b'{"message": "\xff", ' + answer.body.removeprefix(b"{")
             case "huge":
                 answer.body = b'{"x": "' + b" " * (1 << 20) + answer.body
             case "202":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import StorageError, UsageError
+from orchestrator.errors import ExitCode, StorageError, UsageError
 from orchestrator.job.diff import diff_jobs
 from orchestrator.job.enrich import enrich_file
 from orchestrator.job.merge import merge_job
@@ -111,7 +111,8 @@ async def test_another_job_is_named_by_its_configuration_file(
         earlier.config += f'[storage]\nendpoint = "{store.endpoint}"\nregion = "us-east-1"\n'
         earlier.config = earlier.config.replace('"out"', f'"{store.url}"')
         with on_scratch(earlier.settings()) as settings:
-            assert (await run_job(settings, RunOptions(), earlier.world())).exit_code == 0
+            report = await run_job(settings, RunOptions(), earlier.world())
+            assert report.exit_code == 0, report.summary["reason"]
         config = earlier.folder / "config.toml"
         later = Case(tmp_path / "later", base_url=vendor.base_url, overrides=[f'reuse.jobs=["{config}"]'])
         later.folder.mkdir()
@@ -119,12 +120,13 @@ async def test_another_job_is_named_by_its_configuration_file(
         sent = len(vendor.submits)
         assert await later.run() == 0
         assert len(vendor.submits) == sent + 1
-        report = await diff_jobs(config, later.directory, None)
-        assert (report.new, report.gone, report.changed, report.same) == (3, 0, 0, 10)
+        changes = await diff_jobs(config, later.directory, None)
+        assert (changes.new, changes.gone, changes.changed, changes.same) == (3, 0, 0, 10)
         for jobs in ([store.url], [str(later.directory), store.url]):
             later.overrides = [f"reuse.jobs={jobs}", 'job.directory="third"']
-            with pytest.raises(UsageError, match="name its configuration file instead"):
-                await later.run()
+            refused = await later.outcome()
+            assert refused.exit_code == ExitCode.USAGE
+            assert "name its configuration file instead" in refused.summary["reason"]
     assert await asyncio.to_thread(lambda: list(tmp_path.glob("orchestrator-*"))) == []
 
 
