@@ -69,6 +69,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a path that is a folder of this process, and of nobody else."""
     (tmp_path / "coordinator" / "scratch").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "coordinator")
+    monkeypatch.setenv("HOME", str(tmp_path))  # so that no worker of another test is used, which is in its directory
     return HERE / "scratch"
 
 

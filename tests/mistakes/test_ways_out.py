@@ -1440,8 +1440,8 @@ TRIED: dict[str, str] = {
 or a test elsewhere."""
 
 NOT_TRIED: dict[str, str] = {
-    "one that was made with ENCODING 'UTF8'": "of a database; tests/ledger/test_postgres.py takes one with each encoding",
-    "a schema {} is there that is not of this program": "of a database; tests/ledger/test_postgres.py has such a schema",
+    "one that was made with ENCODING 'UTF8'": "of a database; tests/ledger/test_postgres.py has some",
+    "a schema {} is there that is not of this program": "of a database; tests/ledger/test_postgres.py has one",
     "the ledger stands at {}, not at {}": "takes a database that was restored while a run was on",
     "its lease is gone": "takes a database of which rows were lost",
     "restore the database from its last backup": "takes a backup of a database",

@@ -17,7 +17,7 @@ SHARES = 4
 """Each kind's points are dealt out to so many tests, which may run side by side."""
 LEAST = {"commit": 25, "committed": 25, "call": 35, "file": 80}
 """Fewer points than these would mean that they are not seen any more."""
-FIRST = ("committed", 25)
+FIRST = ("committed", 24)
 """Where the first of two kills falls: one task is at the vendor, one is released, and two are planned."""
 
 

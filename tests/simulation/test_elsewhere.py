@@ -31,17 +31,19 @@ from tests.simulation.scenario import Away, drawn, moved
 from tests.simulation.test_crash_everywhere import undisturbed
 from tests.simulation.whole import Operator
 
-SEEDS = 40
+SEEDS = 10
+"""Of each place; the campaign plays thousands, and counts on from here."""
 A_BATCH = 5
+DRAWN = 40
 PLACES = {"database": False, "bucket": True}
 POINTS = {
     "database": ("commit", "committed", "call", "file", "trip"),
     "bucket": ("commit", "committed", "call", "trip", "object"),
 }
-EVERY = {"commit": 6, "committed": 6, "call": 7, "file": 17, "trip": 17, "object": 17}
+EVERY = {"commit": 11, "committed": 11, "call": 13, "file": 31, "trip": 31, "object": 31}
 """In the quick form a kill falls on every so many-th point; the other ones are those of the seeds."""
 SHARES = 2
-ROUNDS = 24
+ROUNDS = 48
 """A run is frozen in every so many-th round of the loop."""
 
 
@@ -55,10 +57,10 @@ def test_the_promises_hold(place: str, first: int, database: VirtualDatabase) ->
 
 def test_the_seeds_have_everything() -> None:
     """Every trouble of line and store, lost disks, and coordinators that are replaced while they are frozen."""
-    away = [moved(drawn(seed), in_bucket=True).away for seed in range(SEEDS)]
+    away = [moved(drawn(seed), in_bucket=True).away for seed in range(DRAWN)]
     assert {name for one in away if one for name in one.troubles} == {*OF_LINE, *OF_STORE}
     for some in ("lost_disks", "taken_over"):
-        assert 10 < sum(bool(getattr(one, some)) for one in away) < SEEDS - 10, some
+        assert 10 < sum(bool(getattr(one, some)) for one in away) < DRAWN - 10, some
 
 
 @cache
@@ -180,7 +182,7 @@ def test_frozen_in_any_round(place: str, share: int, database: VirtualDatabase) 
             break
         frozen += 1
         rounds += 4 * ROUNDS
-    assert frozen > 5
+    assert frozen > 2
 
 
 # --- a safeguard, taken out ------------------------------------------------------------------------------------------
