@@ -232,7 +232,9 @@ def test_what_else_the_form_does(quick: Stage) -> None:
     other = quick.server.keep("orchestrator.other-toml.state.1.2", 99, [quick.repository / "spring"], overwrite=False)
     purged = player.dispatch(do="purge")
     assert purged.passed, purged.printed
-    assert [artifact.number for artifact in quick.server.artifacts] == [other, saved(quick).number]
+    kept = {artifact.number: artifact.name for artifact in quick.server.artifacts}
+    # The run that was refused has left no directory that would tell whose it was; a report holds no number.
+    assert [number for number in kept if kept[number] != "report.html"] == [other, saved(quick).number], kept
     with zipfile.ZipFile(saved(quick).file) as archive:
         left = archive.namelist()
     assert not [name for name in left if name.startswith(("chunks", "results", "verdicts", "master"))]
