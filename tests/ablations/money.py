@@ -179,7 +179,7 @@ MONEY: Final = (
         "_judged",
         "if not one_word and (word := _one_word(counts)):",
         "if word := _one_word(counts):",
-        "job/test_alarms.py::test_one_word_can_be_what_is_right",
+        "dispatch/test_alarms.py::test_one_word_from_the_start",
         "A job whose numbers all have one word can't be brought to its end.",
     ),
     Ablation(
