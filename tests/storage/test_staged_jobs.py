@@ -22,7 +22,6 @@ from orchestrator.ledger.connection import Connection
 from orchestrator.staging import JobFiles
 from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
-from tests.ledgers import new_job
 from tests.postgres import Server
 from tests.storage.conftest import Staged
 from tests.stores import Store, new_store
@@ -107,7 +106,9 @@ async def test_another_job_is_named_by_its_configuration_file(
         earlier = Case(tmp_path / "earlier", base_url=vendor.base_url)
         earlier.folder.mkdir()
         earlier.numbers(10)
-        earlier.config += f'[ledger]\nurl = "{new_job(postgres).url}"\n'
+        # The vendor knows jobs of one name, which another test's has as well: so this one has a database of its own.
+        postgres.sql("CREATE DATABASE another OWNER orchestrator", database="postgres")
+        earlier.config += f'[ledger]\nurl = "{postgres.url(database="another")}"\n'
         earlier.config += f'[storage]\nendpoint = "{store.endpoint}"\nregion = "us-east-1"\n'
         earlier.config = earlier.config.replace('"out"', f'"{store.url}"')
         with on_scratch(earlier.settings()) as settings:
