@@ -36,6 +36,7 @@ SCHEMES: Final = ("s3", "gs", "az")
 EXTRA: Final = "pip install 'numbercheck-orchestrator[storage]'"
 
 BLOCK_BYTES: Final = 8 << 20
+SMALL_BYTES: Final = 1 << 20
 """What one call carries: a part of an upload, a range of a download."""
 UPLOADS_AT_ONCE: Final = 4
 """Parts of one file on their way."""
@@ -124,7 +125,10 @@ class Bucket:
             ) from error
 
     def put(self, name: str, content: bytes | Path) -> None:
-        """Put an object, whole, in the place of one that is there."""
+        """Put an object, whole, in the place of one that is there; a small file goes in one call."""
+        if isinstance(content, Path):
+            with disk_errors(content):
+                content = content if content.stat().st_size > SMALL_BYTES else content.read_bytes()
         with self._errors(name):
             self._calls.put(
                 self._store, name, content, chunk_size=BLOCK_BYTES, max_concurrency=UPLOADS_AT_ONCE, mode="overwrite"

@@ -36,7 +36,6 @@ T = TypeVar("T")
 
 OBJECTS: Final = "objects"
 CALLS_AT_ONCE: Final = 32
-SMALL_BYTES: Final = 1 << 20
 SHOWN_NAMES: Final = 3
 
 
@@ -178,13 +177,13 @@ class JobFiles:
         """Publish records under their own names: nothing relies on them, and each is of the last one that wrote."""
         for name in names or RECORDS:
             if self.bucket is not None and (self.directory / name).exists():
-                self.bucket.put(name, _content(self.directory / name))
+                self.bucket.put(name, self.directory / name)
 
     def put_log_aside(self) -> None:
         """Publish the log of a run that has lost its job to another one, or may have, where it writes over nothing."""
         log_file = self.directory / LOG
         if self.bucket is not None and log_file.exists():
-            self.bucket.put(f"{OBJECTS}/logs/{uuid4().hex}.jsonl", _content(log_file))
+            self.bucket.put(f"{OBJECTS}/logs/{uuid4().hex}.jsonl", log_file)
 
     # --- one file ----------------------------------------------------------------------------------------------------
 
@@ -208,7 +207,7 @@ class JobFiles:
         assert self.bucket is not None  # noqa: S101 - as above
         with disk_errors(path):
             file = StoredFile(self._name(path), sha256_of(path), path.stat().st_size)
-        self.bucket.put(object_name(file), _content(path))
+        self.bucket.put(object_name(file), path)
         return file
 
     def _publish(self, known: Mapping[str, StoredFile], tops: Sequence[str]) -> list[StoredFile]:
@@ -251,12 +250,6 @@ def is_ours_in_bucket(name: str) -> bool:
 
 def _is_for_people(path: str) -> bool:
     return path.partition("/")[0] in FOR_PEOPLE
-
-
-def _content(path: Path) -> bytes | Path:
-    """Return what is put: a small file's bytes, so that it goes in one call."""
-    with disk_errors(path):
-        return path if path.stat().st_size > SMALL_BYTES else path.read_bytes()
 
 
 async def _in_pool(work: Callable[[], T]) -> T:

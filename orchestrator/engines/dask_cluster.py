@@ -24,6 +24,7 @@ import secrets
 import shutil
 import socket
 import sys
+import threading
 import warnings
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -125,6 +126,7 @@ class PieceKeeper(WorkerPlugin):
         self._looked: dict[tuple[str, bool], Unfit | None] = {}
         self._folder = Path(worker.local_directory) / "staged"  # which goes with the worker, or when the next begins
         self._stage: WorkerStage | None = None
+        self._lock = threading.Lock()
 
     async def do(self, session: Session, content: bytes, key: str) -> bytes | StagedAnswer:
         """Have a piece done in a process; what it died of comes packed, like what it raised."""
@@ -156,8 +158,9 @@ class PieceKeeper(WorkerPlugin):
             await asyncio.shield(asyncio.to_thread(stage.end, folder))
 
     def stage(self) -> WorkerStage:
-        if self._stage is None:
-            self._stage = WorkerStage(self._folder)
+        with self._lock:  # a worker that came later is looked at by all of its first pieces at once
+            if self._stage is None:
+                self._stage = WorkerStage(self._folder)
         return self._stage
 
     def why_unfit(self, session: Session) -> Unfit | None:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 PLACES: Final = "objects/staged"
 """Below the name of every object of a job, so that a purge finds what a killed one has left."""
 CALLS_AT_ONCE: Final = 8
-SMALL_BYTES: Final = 1 << 20
 ROOM_SHARE: Final = 0.5
 """How much of the room beside a worker may hold what some later piece might read."""
 
@@ -209,7 +208,7 @@ class PieceStage:
         self._known[str(path)] = seen, sha256
         with self._locks[sha256]:
             if sha256 not in self._put:
-                self._bucket.put(self._place.name_of(sha256), _content(path))
+                self._bucket.put(self._place.name_of(sha256), path)
                 self._put.add(sha256)
                 self.moved.put_bytes += stat.st_size
         return StagedFile(str(path), sha256, stat.st_size)
@@ -279,7 +278,7 @@ class WorkerStage:
         def publish(path: Path) -> StagedFile:
             sha256, size = sha256_of(path), path.stat().st_size
             if sha256 not in known:
-                self._bucket(place).put(place.name_of(sha256), _content(path))
+                self._bucket(place).put(place.name_of(sha256), path)
                 put.append(size)
                 self._make_room(size)
                 self._keep(path, sha256, size)
@@ -352,11 +351,6 @@ def _is_written(path: str, piece: StagedPiece) -> bool:
         path.startswith(name[:-1]) if name.endswith("*") else path == name or path.startswith(f"{name}/")
         for name in piece.writes
     )
-
-
-def _content(path: Path) -> bytes | Path:
-    with disk_errors(path):
-        return path if path.stat().st_size > SMALL_BYTES else path.read_bytes()
 
 
 @contextmanager

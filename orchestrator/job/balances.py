@@ -115,7 +115,7 @@ def check_the_address(vendor: str, error: CallError, settings: Settings) -> str:
 
 def pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
     """Send nothing to a vendor whose balance does not cover what is left for it; what is there is collected."""
-    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+    for vendor in dict.fromkeys(platform.vendor for platform in platforms):
         if lacking := shortfall(vendor.balance_usd, _of_vendor(vendor, costs)):
             vendor.denial = lacking
             log.error("balance_too_low", vendor=vendor.name, reason=lacking)
@@ -123,7 +123,7 @@ def pause_the_short(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCos
 
 async def say_what_is_missing(platforms: Sequence[PlatformRun], costs: Sequence[PlannedCost]) -> None:
     """Ask a vendor that found the balance used up for it: whoever tops it up wants to know by how much."""
-    for vendor in {platform.vendor.name: platform.vendor for platform in platforms}.values():
+    for vendor in dict.fromkeys(platform.vendor for platform in platforms):
         if vendor.out_of_funds:
             with suppress(CallError):
                 balance_usd = await vendor.client.balance(leave=partial(wait_to_leave, vendor.pace))

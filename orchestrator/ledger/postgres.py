@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -307,44 +308,45 @@ class PostgreSQL(Connection):
         after = int(self.mirror.value("SELECT position FROM job"))
         if self._broken is not None:
             raise self._broken
-        began, is_known = _clock(), False
         try:
-            while True:
-                asked = _clock()
-                is_patient = asked - began <= PATIENCE_LEASES * self._database.lease_s
-                try:
-                    lease = self._attempt(statements, after)
-                except LineLostError as error:
-                    if not is_patient:
-                        raise _out_of_reach(self._database, error) from None
-                    time.sleep(PAUSE_S)
-                except DatabaseError as error:
-                    if error.code not in PASSING or self._broken is not None or not is_patient:
-                        is_known = self._broken is None  # refused, so nothing of it has happened
-                        raise
-                else:
-                    is_known = True
-                    self._heard_at = asked
-                    return lease._replace(position=after)
+            lease = self._persistently(partial(self._attempt, statements, after))
         except BaseException as error:
-            if not is_known and self._broken is None:
+            # Refused, nothing of it has happened.
+            if self._broken is None and not isinstance(error, DatabaseError):
                 # Whether it has happened nobody here will find out: no position that comes after it says so.
                 cut_off = StorageError(f"{self.name}: a commit was cut off; run the same command again")
                 self._broken = error if isinstance(error, StorageError) else cut_off
                 self._line.close()
             raise
+        return lease._replace(position=after)
+
+    def _persistently(self, attempt: Callable[[], T]) -> T:
+        """Make attempts, for as long as a server may be out of reach or fails by what the next need not meet."""
+        began = _clock()
+        while True:
+            is_patient = _clock() - began <= PATIENCE_LEASES * self._database.lease_s
+            try:
+                return attempt()
+            except LineLostError as error:
+                if not is_patient:
+                    raise _out_of_reach(self._database, error) from None
+                time.sleep(PAUSE_S)
+            except DatabaseError as error:
+                if error.code not in PASSING or self._broken is not None or not is_patient:
+                    raise
 
     def _attempt(self, statements: Sequence[Statement], after: int) -> Lease:
         """Commit, unless that turns out to have happened; return the lease by which it has."""
         if (lease := self._lease) is None:
             raise AssertionError("a commit without a lease")
-        happened = False
+        asked, happened = _clock(), False
         if not self._line.is_open:
             lease, happened = self._reconnected(lease, after)
         if not happened:
             said = self._line.transact([lease.fence(after), *statements])
             if statements[-1][0] == sharing.CHARGE:
                 self.others_nano = int(said[-1][0][0])
+        self._heard_at = asked
         return lease
 
     def _reconnected(self, lease: Lease, after: int) -> tuple[Lease, bool]:
@@ -394,23 +396,16 @@ class PostgreSQL(Connection):
 
     def _patiently(self, do: Callable[[Line], T]) -> T:
         """Do what may be done twice, also where the connection has to be made anew for it."""
-        began = _clock()
+
+        def attempt() -> T:
+            if self._broken is not None or self._lease is None or self._closing.is_set():
+                raise self._broken or StorageError(f"{self.name}: not open for writing")
+            if not self._line.is_open:
+                self._reconnected(self._lease, self._lease.position)
+            return do(self._line)
+
         with self._lock:
-            while True:
-                if self._broken is not None or self._lease is None or self._closing.is_set():
-                    raise self._broken or StorageError(f"{self.name}: not open for writing")
-                is_patient = _clock() - began <= PATIENCE_LEASES * self._database.lease_s
-                try:
-                    if not self._line.is_open:
-                        self._reconnected(self._lease, self._lease.position)
-                    return do(self._line)
-                except LineLostError as error:
-                    if not is_patient:
-                        raise _out_of_reach(self._database, error) from None
-                    time.sleep(PAUSE_S)
-                except DatabaseError as error:
-                    if error.code not in PASSING or not is_patient:
-                        raise
+            return self._persistently(attempt)
 
     def _changes(self, job: int) -> Iterator[Statement]:
         """Return the statements that make the database's rows what the mirror's are since the last commit."""
