@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,9 @@ from hypothesis import settings
 import orchestrator
 from orchestrator.engines import processes
 from tests.postgres import Server
+
+if TYPE_CHECKING:
+    from tests.stores import Store
 
 # What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
 settings.register_profile("search", max_examples=1000, deadline=None)
@@ -93,6 +97,25 @@ def postgres() -> Iterator[Server]:
         yield server.make()
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Start an S3 server."""
+    from tests.stores import s3_server  # noqa: PLC0415 - its library takes its time, and most tests do without
+
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Give an empty bucket, with its credentials in the environment."""
+    from tests.stores import KEYS, new_store  # noqa: PLC0415 - as above
+
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return new_store(endpoint)
 
 
 @pytest.fixture

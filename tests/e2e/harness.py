@@ -42,6 +42,8 @@ class Job:
     folder: Path
     environ: dict[str, str]
     platforms: tuple[str, ...] = ("instagram", "amazon")
+    cwd: Path | None = field(default=None, kw_only=True)
+    """Where its commands are started; None is where the tests are."""
 
     @property
     def directory(self) -> Path:
@@ -60,6 +62,7 @@ class Job:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
+            cwd=self.cwd,
             env=self.environ,
             start_new_session=True,
         )
@@ -183,3 +186,16 @@ def configure(
         output='formats = ["csv"]',
         sandbox=f"seed = {SEED}\nfaults = {faults}\npace = {pace}",
     )
+
+
+def sections(base_url: str) -> dict[str, str]:
+    """Return what a job has beside its own sections that has several tasks at a vendor most of the time."""
+    return {
+        "vendors__main": f'base_url = "{base_url}"\nrequests_per_second = inf',
+        "platforms__instagram": "requests_per_second = inf\nmax_in_flight = 4",
+        "platforms__amazon": "requests_per_second = inf\nmax_in_flight = 4",
+        "polling": "min_interval_s = 0.2\nmax_interval_s = 1.0",
+        "backoff": "base_delay_s = 0.1\nmax_delay_s = 1.0",
+        "budget": "max_cost = 100.0",
+        "output": 'formats = ["csv"]',
+    }

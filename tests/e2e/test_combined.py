@@ -11,8 +11,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,10 +26,10 @@ from orchestrator import sandbox
 from orchestrator.errors import ExitCode
 from orchestrator.tasks import TaskKey
 from tests.clusters import Cluster, cluster_of
-from tests.e2e.harness import SEED, Check, Expected, Job, StartVendor, Vendor, WriteList, key_of, right_word
+from tests.e2e.harness import SEED, Check, Expected, Job, StartVendor, Vendor, WriteList, key_of, right_word, sections
 from tests.ledgers import new_job
 from tests.postgres import Server
-from tests.stores import KEYS, Store, new_store, s3_server
+from tests.stores import KEYS, Store
 
 LEASE_S = 2.0
 SCRATCH = "/proc/self/cwd/scratch"
@@ -51,18 +49,6 @@ class Machine(Job):
     @property
     def scratch(self) -> Path:
         return self.folder / "scratch"
-
-    def start(self, command: str, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "orchestrator", command, "-c", str(self.folder / "config.toml"), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            cwd=self.folder,
-            env=self.environ | KEYS | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])},
-            start_new_session=True,
-        )
 
     def lies_at(self, pattern: str) -> list[Path]:
         return list(self.scratch.glob(f"orchestrator-*/{pattern}"))
@@ -111,37 +97,23 @@ class World:
         assert end.returncode == 0, end.stderr[-3000:]
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
-
-
 @pytest.fixture
 def world(
-    job: Job, postgres: Server, endpoint: str, monkeypatch: pytest.MonkeyPatch, write_list: WriteList,
-    start_vendor: StartVendor, tmp_path: Path,
+    job: Job, postgres: Server, store: Store, write_list: WriteList, start_vendor: StartVendor, tmp_path: Path
 ) -> Iterator[World]:  # fmt: skip
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    database, store = new_job(postgres), new_store(endpoint)
+    database = new_job(postgres)
     expected, vendor = write_list(8_000), start_vendor("--pace", "4000")
     with cluster_of(tmp_path / "cluster") as cluster:
         machines: list[Machine] = []
+        environ = job.environ | KEYS | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])}
         for name in ("first", "other"):
-            machine = Machine(job.folder / name, job.environ, store=store)
+            machine = Machine(job.folder / name, environ, cwd=job.folder / name, store=store)
             machine.scratch.mkdir(parents=True)
             shutil.copy(job.folder / "numbers.txt", machine.folder / "numbers.txt")
             machine.configure(
                 job=f'name = "{database.job}"\ninputs = ["numbers.txt"]\ndirectory = "{store.url}"\n'
                 'chunk_size = 1_000\ndefault_region = "CH"',
-                vendors__main=f'base_url = "{vendor.base_url}"\nrequests_per_second = inf',
-                platforms__instagram="requests_per_second = inf\nmax_in_flight = 4",
-                platforms__amazon="requests_per_second = inf\nmax_in_flight = 4",
-                polling="min_interval_s = 0.2\nmax_interval_s = 1.0",
-                backoff="base_delay_s = 0.1\nmax_delay_s = 1.0",
-                budget="max_cost = 100.0",
-                output='formats = ["csv"]',
+                **sections(vendor.base_url),
                 ledger=f'url = "{database.url}"\nlease_s = {LEASE_S}',
                 storage=f'endpoint = "{store.endpoint}"\nregion = "us-east-1"\nscratch = "{SCRATCH}"',
                 workers=f'kind = "dask"\naddress = "{cluster.address}"',

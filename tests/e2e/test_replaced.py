@@ -16,7 +16,7 @@ import pytest
 from orchestrator.errors import ExitCode
 from orchestrator.ledger import Database
 from orchestrator.ledger.postgres import PostgreSQL
-from tests.e2e.harness import Check, Job, StartVendor, WriteList
+from tests.e2e.harness import Check, Job, StartVendor, WriteList, sections
 from tests.ledgers import new_job
 from tests.postgres import Proxy, Server
 
@@ -37,13 +37,7 @@ def configure(job: Job, base_url: str) -> None:
     job.configure(
         job=f'name = "{job.environ["NAME"]}"\ninputs = ["numbers.txt"]\ndirectory = "out"\nchunk_size = 1_000\n'
         'default_region = "CH"',
-        vendors__main=f'base_url = "{base_url}"\nrequests_per_second = inf',
-        platforms__instagram="requests_per_second = inf\nmax_in_flight = 4",
-        platforms__amazon="requests_per_second = inf\nmax_in_flight = 4",
-        polling="min_interval_s = 0.2\nmax_interval_s = 1.0",
-        backoff="base_delay_s = 0.1\nmax_delay_s = 1.0",
-        budget="max_cost = 100.0",
-        output='formats = ["csv"]',
+        **sections(base_url),
         ledger=f'url = "{job.environ["LEDGER"]}"\nlease_s = {LEASE_S}',
     )
 

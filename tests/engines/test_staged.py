@@ -31,7 +31,7 @@ from orchestrator.workers import Workers
 from tests.clusters import Cluster, cluster_of
 from tests.engines import pieces
 from tests.job.conftest import Case
-from tests.stores import KEYS, Store, new_store, s3_server
+from tests.stores import KEYS, Store
 
 HERE = Path("/proc/self/cwd")
 BIG = 256 << 20
@@ -41,19 +41,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(not HERE.exists(), reason="no /proc: nothing that is another place in every process"),
 ]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
-
-
-@pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    return new_store(endpoint)
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import io
 import re
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Self
 
@@ -144,6 +146,17 @@ class Job:
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
+
+    def serve(self, page: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None) -> int:
+        """Have a web server until the end, and return its port."""
+        server = HTTPServer(("127.0.0.1", 0), page)
+        if tls is not None:
+            server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused handshake is the point
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        self.undo += [thread.join, server.server_close, server.shutdown]
+        return int(server.server_address[1])
 
     def call(self, *command: str) -> tuple[int, str]:
         """Type a command; return its exit code and its messages, the same on every machine."""

@@ -12,10 +12,9 @@ import socket
 import sqlite3
 import ssl
 import subprocess
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -343,13 +342,7 @@ def no_such_name(job: Job) -> None:
 def foreign_certificate(job: Job) -> None:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("localhost").configure_cert(tls)
-    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused handshake is the point
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    job.undo += [thread.join, server.server_close, server.shutdown]
-    job.edit(job.vendor.server.base_url, f"https://localhost:{server.server_address[1]}")
+    job.edit(job.vendor.server.base_url, f"https://localhost:{job.serve(BaseHTTPRequestHandler, tls)}")
 
 
 def nobody_there(job: Job) -> None:

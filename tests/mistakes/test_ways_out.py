@@ -18,13 +18,12 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -1017,11 +1016,7 @@ def a_clock_that_goes_wrong_is_set(job: Job) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    job.undo += [thread.join, server.server_close, server.shutdown]
-    job.edit(job.vendor.server.base_url, f"http://127.0.0.1:{server.server_address[1]}")
+    job.edit(job.vendor.server.base_url, f"http://127.0.0.1:{job.serve(Page)}")
     code, message = job.call("plan")
     assert code == 1
     assert "differ by 3600 s; set the clock" in message or "differ by 3599 s; set the clock" in message
@@ -1044,13 +1039,7 @@ def a_company_certificate_is_named(job: Job) -> None:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused handshake is the point
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    job.undo += [thread.join, server.server_close, server.shutdown]
-    job.edit(job.vendor.server.base_url, f"https://localhost:{server.server_address[1]}")
+    job.edit(job.vendor.server.base_url, f"https://localhost:{job.serve(Page, tls)}")
     code, message = job.call("plan")
     assert code == 1
     assert "name a file with your company's own certificates in the environment variable SSL_CERT_FILE" in message

@@ -1,4 +1,4 @@
-"""A real S3 server over HTTP, one for all of these tests, and a job whose directory is in a bucket there."""
+"""A job whose directory is in a bucket of a real S3 server."""
 
 from __future__ import annotations
 
@@ -15,20 +15,7 @@ from orchestrator.job.run import RunOptions, RunReport, run_job
 from orchestrator.job.scratch import on_scratch
 from orchestrator.settings import Settings
 from tests.job.conftest import Case
-from tests.stores import KEYS, Store, new_store, s3_server
-
-
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    with s3_server() as address:
-        yield address
-
-
-@pytest.fixture
-def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    return new_store(endpoint)
+from tests.stores import Store
 
 
 @dataclass
