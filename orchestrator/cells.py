@@ -260,6 +260,8 @@ def _of_text(text: str) -> Cell:
         return Cell(fault=Fault.HIDDEN)
     if any(map(_is_attached, _gaps(text, runs))) or "#" in (behind if len(runs) == 1 else ""):
         return Cell(fault=Fault.NOT_A_NUMBER)
+    if any(map(_goes_on_below, runs)):
+        return Cell(fault=Fault.NOT_A_NUMBER)
     if len(runs) > 1:
         return _of_runs(text, runs)
     parts = [(part, before * (not place)) for place, part in enumerate(_parted(first[0]))]
@@ -276,6 +278,15 @@ def _is_attached(gap: str) -> bool:
     """Whether letters follow digits at once: they are part of what is written there, and no label of a number."""
     label = _LETTER.search(gap)
     return bool(label and not _APART.search(gap, 0, label.start()) and not _EXTENSION.fullmatch(gap))
+
+
+def _goes_on_below(run: re.Match[str]) -> bool:
+    """Whether a few digits stand in the line below a number: its end, or a house's, and it can't be told which."""
+    lines = [line for line in run[0].split("\n") if line.strip()]
+    return any(
+        _significant(line) >= _MORE_THAN_CODES and 0 < _count(below) < _SEVERAL_DIGITS
+        for line, below in pairwise(lines)
+    )
 
 
 def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:

@@ -91,6 +91,8 @@ def test_one_number(value: object, expected: str) -> None:
         (f"{N}\udcff", Fault.NOT_A_NUMBER),
         (f"{N}#", Fault.NOT_A_NUMBER),
         ("41:79:828:46:51", Fault.NOT_A_NUMBER),
+        ("+493028284651\r\n12", Fault.NOT_A_NUMBER),  # its last digits, or a house number: either may be valid
+        ("+493028284651\n \t8000 Bern", Fault.NOT_A_NUMBER),
         (f"Phone 1: {N}", Fault.NOT_A_NUMBER),
         ("12:34:56", Fault.NOT_A_NUMBER),
         ("41798284651.5", Fault.NOT_A_NUMBER),

@@ -61,6 +61,9 @@ LONGEST_SHOWN = 1000
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
 _RUN = re.compile(r"[0-9](?:[^\w;,|+]*[0-9]){6,}")
 
+_LABELLED = re.compile(r"[0-9]\W*\s\W*[^\W\d_]")
+"""A word behind a number, which `phonenumbers` does not pass over."""
+
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK")
 
 T = TypeVar("T")
@@ -89,7 +92,7 @@ class Expected(NamedTuple):
 
 def number_in(text: str, job: JobSettings) -> str | None:
     """Return the number in a text, as the documentation has it; what can't be seen is passed over."""
-    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    text = " ".join("".join(sign for sign in text if unicodedata.category(sign) != "Cf").split())
     if re.fullmatch(r"\+?[0-9]{5,}[.,]0{1,2}", text):
         text = text[: max(text.rfind("."), text.rfind(","))]
     elif re.fullmatch(r"\+?[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,2}", text) and int(re.split("[eE]", text)[1]) >= 5:
@@ -146,6 +149,7 @@ def expected_of(files: list[Made], job: JobSettings) -> Expected | None:
                 len(runs := list(runs_of(text))) > 1
                 or text.count("+") > 1
                 or any(len(run) > MOST_DIGITS for run in runs)
+                or _LABELLED.search(text)
             ):
                 return None
             number = number_in(text.strip(), job)
