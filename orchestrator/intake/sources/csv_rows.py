@@ -10,6 +10,7 @@ import csv
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.decode import HEAD_BYTES, Peeked
 from orchestrator.intake.sources.number_column import Wanted, is_header
 from orchestrator.intake.sources.plain_text import LineBuffer, count_lines, end_of_lines, first_end
+from orchestrator.intake.sources.record_fields import RecordFields, without_quoted
 from orchestrator.intake.sources.table_layout import (
     HEADER_ROWS,
     LOOK_ROWS,
@@ -32,14 +34,12 @@ from orchestrator.intake.sources.table_layout import (
     lay_out,
     looks_like_number,
 )
-from orchestrator.intake.sources.table_rows import FaultyCell, cell_block, wanted_cells
+from orchestrator.intake.sources.table_rows import FaultyCell, WantedRow, cell_block, wanted_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DELIMITERS = ",;\t|"
-QUOTE, _LETTER = b'"x'
-_LINE_ENDS = np.isin(np.arange(256), list(b"\r\n"))
 _QUOTED = re.compile(r'"[^"]*"')
 _BLANKS_BEHIND_QUOTE = re.compile(rb'(?<=")[ \t]+(?=[,;|\r\n]|\Z)')
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -69,16 +69,52 @@ class TableBlock:
     first: bool
 
     def parsed(self) -> CellBlock:
+        """Return the cells of numbers, and of kept columns: most rows at once, one by one where that is needed."""
+        fields = RecordFields.of(self.data, self.delimiter, self.layout)
+        wanted, filled_lines = self._one_by_one(self.data) if fields is None else self._at_once(fields)
+        return replace(cell_block(wanted, self.layout, first=self.first), filled_lines=filled_lines)
+
+    def _one_by_one(self, data: bytes, lines: Sequence[int] = ()) -> tuple[list[WantedRow], int]:
+        """Return what is wanted of the rows of `data`, and on how many lines they stand; `lines` are theirs, or all."""
         filled_lines = 0
 
         def rows() -> Iterator[Row]:
             nonlocal filled_lines
-            for row in self.rows():
+            for row in replace(self, data=data).rows():
                 filled_lines += row.end - row.begin
-                yield self.first_line + row.begin, row.cells
+                yield self.first_line + (lines[row.begin] if lines else row.begin), row.cells
 
-        block = cell_block(list(wanted_cells(rows(), self.layout)), self.layout, first=self.first)
-        return replace(block, filled_lines=filled_lines)
+        return list(wanted_cells(rows(), self.layout)), filled_lines
+
+    def _at_once(self, fields: RecordFields) -> tuple[list[WantedRow], int]:
+        """Do the same where each row is a line."""
+        columns = [fields.texts(place) for place in (*self.layout.column.indexes, *self.layout.kept)]
+        own = len(self.layout.column.indexes)
+        is_odd = fields.are_of_other_width() | fields.may_hold_others(fields.fields > 0)
+        for column in columns:
+            is_odd |= np.fromiter((text is None for text in column), np.bool_, len(column))
+        filled_lines = 0
+        wanted: list[WantedRow] = []
+        odd = np.flatnonzero(is_odd & (fields.fields > 0)).tolist()
+        plain = np.flatnonzero(~is_odd & (fields.fields > 0)).tolist()
+        for row in plain:
+            texts = [column[row] or "" for column in columns]
+            numbers, kept = texts[:own], texts[own:]
+            if found := [text for text in numbers if text.strip()]:
+                wanted += [(self.first_line + row, text, kept, 0) for text in found]
+            elif fields.is_filled(row):
+                wanted.append((self.first_line + row, numbers[0], kept, 0))
+            else:
+                odd.append(row)
+                continue
+            filled_lines += 1
+        if odd:
+            odd.sort()
+            lines = [self.data[fields.starts[row] : fields.ends[row]] for row in odd]
+            more, count = self._one_by_one(b"\n".join(lines), odd)
+            wanted = sorted([*wanted, *more], key=itemgetter(0))
+            filled_lines += count
+        return wanted, filled_lines
 
     def rows(self) -> Iterator[CsvRecord]:
         lines = self.data.splitlines(keepends=True)
@@ -169,33 +205,6 @@ def sniff(header: str) -> str:
     """Return the delimiter that stands in `header` most often, outside of quotes."""
     bare = _QUOTED.sub("", header)
     return max(DELIMITERS, key=bare.count)
-
-
-def without_quoted(data: bytes | bytearray, delimiter: str) -> bytes | None:
-    """Return records with letters for what stands in quotes, so that all delimiters and line ends left are meant.
-
-    None where a quote does not begin and end a field as it should, or a line ends within two.
-    """
-    if b'"' not in data:
-        return bytes(data)
-    signs = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(signs == QUOTE)
-    if len(quotes) % 2:
-        return None
-    opening, closing = quotes[::2], quotes[1::2]
-    borders = np.zeros(256, np.bool_)
-    borders[[ord(delimiter), *b'\r\n"']] = True  # the quote is half of a doubled one
-    before, behind = signs[np.maximum(opening - 1, 0)], signs[np.minimum(closing + 1, len(signs) - 1)]
-    if not (borders[before] | (opening == 0)).all() or not (borders[behind] | (closing == len(signs) - 1)).all():
-        return None
-    inside = np.zeros(len(signs), np.int8)
-    inside[opening], inside[closing] = 1, -1
-    within = np.cumsum(inside, dtype=np.int8) > 0
-    if _LINE_ENDS[signs[within]].any():
-        return None
-    plain = signs.copy()
-    plain[within] = _LETTER
-    return plain.tobytes()
 
 
 class RecordBuffer:
@@ -380,6 +389,8 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     """
     if len(lines) == 1:
         return True  # with a quote too many, or one too few
+    if len(record) == layout.width > 1 and _is_all_quoted(lines, delimiter):
+        return False
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
     others = (cell for place, cell in enumerate(record) if place not in layout.column.indexes)
@@ -391,18 +402,27 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in texts[1:-1])]
     read = [record[place].replace('"', "") for place in layout.column.indexes if place < len(record)]
     inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []
+    widths = range(max(len(layout.look.headers), 2), layout.width + 1)  # the last ones may be empty in the header too
     last = _plain_cells(inside[-1], delimiter) if len(inside) == len(lines) else []
-    if any(place < len(last) - 1 and has_seven_digits(last[place]) for place in layout.column.indexes):
+    is_row = len(_plain_cells(texts[-1], delimiter)) in widths
+    if is_row and any(place < len(last) - 1 and has_seven_digits(last[place]) for place in layout.column.indexes):
         return True  # the last line begins as a row, and ends with the field
     return any(
         first <= place
         and has_seven_digits(cells[place])
         and not any(cells[place].replace('"', "").strip() in cell for cell in read)
         for first, cells in rows
-        if max(len(layout.look.headers), 2)
-        <= len(cells)
-        <= layout.width  # the last ones may be empty in the header too
+        if len(cells) in widths
         for place in layout.column.indexes
+    )
+
+
+def _is_all_quoted(lines: Sequence[bytes], delimiter: str) -> bool:
+    """Whether each field of a record is quoted, as some programs do: a stray quote hardly leaves it so."""
+    quoted = rb'"(?:[^"]|"")*+"'
+    return (
+        re.fullmatch(rb"%b(?:%b%b)*[\r\n]*" % (quoted, re.escape(delimiter.encode()), quoted), b"".join(lines))
+        is not None
     )
 
 
@@ -462,10 +482,11 @@ def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequen
     if len(cells) == width:
         return cells
     if width == 1:
-        return [delimiter.join(cells).rstrip(delimiter)]
+        # A tab is a blank elsewhere, and would make one number of two cells.
+        return [delimiter.join(cells).rstrip(delimiter).replace("\t", " | ")]
     places = {*layout.column.indexes}
     found = {place for place, cell in enumerate(cells) if has_seven_digits(cell)}
     is_longer = len(cells) > max(width, layout.most) or any(map(str.strip, cells[width:]))
-    if found <= places or (places <= found and (not is_longer or found <= places | layout.usual)):
+    if found <= places or (places <= found and (not is_longer or found <= places | layout.usual.keys())):
         return cells
     return [*[""] * min(places), FaultyCell.of(delimiter.join(cells), Reason.MOVED)]

@@ -6,8 +6,8 @@ The first rows decide: the same ones whatever the size of blocks.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from orchestrator.intake.sources.number_column import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LOOK_ROWS = 50
 """Rows below the header that the first look goes over."""
@@ -40,10 +40,13 @@ _DATES = re.compile(
 )
 """Dates, and two years: what titles have."""
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[\s().\-/\xa0]*[0-9]){6}")
+SEVERAL_DIGITS = 7
+"""Fewer are none of a telephone number."""
 _SEVERAL_DIGITS = re.compile(r"(?:\d\W*){7}")
 _RUN = re.compile(r"\d(?:[^\w;,|\n]*\d){6,}")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = range(7, 16)
+_ALIKE = str.maketrans("123456789", "000000000")
 
 Row = tuple[int, "Sequence[str]"]
 """A row's line, and its cells."""
@@ -69,8 +72,9 @@ class TableLayout:
     """Where things stand in the rows of a table: positions of columns, from 0; `names` are those of `kept`.
 
     `header` is which of the first rows is the header, and `width` how many cells it has. In the columns of `usual` most
-    rows have a number, be it one of customers or of orders; some may have no header. `most` is how many cells most rows
-    have: all may end with a delimiter, or only one that is torn.
+    rows have a number, be it one of customers or of orders: by its first sign, see `kind_of`, how many digits it may
+    have; some of these columns may have no header. `most` is how many cells most rows have: all may end with a
+    delimiter, or only one that is torn.
     """
 
     column: NumberColumn
@@ -79,7 +83,7 @@ class TableLayout:
     look: Look
     header: int = 0
     width: int = 0
-    usual: frozenset[int] = frozenset()
+    usual: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     most: int = 0
 
 
@@ -94,7 +98,14 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     kept = _kept(headers, column.indexes, options.keep)
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
-    filled = Counter(place for row in below for place, cell in enumerate(row) if holds_number(cell))
+    usual: dict[int, dict[str, int]] = defaultdict(dict)
+    filled = Counter[int]()
+    for row in below:
+        for place, cell in enumerate(row):
+            if holds_number(cell):
+                sign, digits = kind_of(cell)
+                filled[place] += 1
+                usual[place][sign] = max(digits + 1, usual[place].get(sign, 0))
     return TableLayout(
         column=column,
         kept=tuple(kept.values()),
@@ -103,7 +114,7 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
         header=header,
         width=len(first),
         most=Counter(map(len, below)).most_common(1)[0][0] if below else len(first),
-        usual=frozenset(place for place, count in filled.items() if 1 < count > len(below) // 2),
+        usual={place: kinds for place, kinds in usual.items() if 1 < filled[place] > len(below) // 2},
     )
 
 
@@ -198,9 +209,24 @@ def holds_number(text: str) -> bool:
     return _SEVEN_DIGITS.search(without_dates(text)) is not None
 
 
-@lru_cache(maxsize=1 << 12)  # dates, mostly
+def kind_of(text: str) -> tuple[str, int]:
+    """Return what tells a customer's number from that of a telephone: a plus or zero in front, and how many digits."""
+    first = text.lstrip()[:1]
+    return first if first in "+0" else "", len(_DIGIT.findall(text))
+
+
 def has_seven_digits(text: str) -> bool:
     """Whether seven digits of any script, none of them a date's, stand in a cell with no letter between them."""
+    return len(text) >= SEVERAL_DIGITS and _may_have_several(text.translate(_ALIKE)) and _has_several(text)
+
+
+@lru_cache(maxsize=1 << 12)
+def _may_have_several(text: str) -> bool:
+    """Tell it of a text with all digits alike, as those of dates are then: it is few texts that are asked for."""
+    return _has_several(text)
+
+
+def _has_several(text: str) -> bool:
     return _SEVERAL_DIGITS.search(text) is not None and _SEVERAL_DIGITS.search(without_dates(text)) is not None
 
 

@@ -15,22 +15,24 @@ from orchestrator.intake.blocks import CellBlock
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.table_layout import (
     LOOK_ROWS,
+    SEVERAL_DIGITS,
     Row,
     TableLayout,
     TableOptions,
     cell_at,
     count_numbers,
     has_seven_digits,
+    kind_of,
     lay_out,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ROW_BYTES = 16
 """What a row counts towards the size of a block beside its text: its line number and the rest."""
 
-Wanted = tuple[int, str, "Sequence[str]", int]
+WantedRow = tuple[int, str, "Sequence[str]", int]
 """A row's line, its cell in the column of numbers, those of kept columns, and how much of it is left unread."""
 
 
@@ -78,7 +80,7 @@ def text_of_value(value: object) -> str:
             return str(value)
 
 
-def wanted_cells(rows: Iterable[Row], layout: TableLayout) -> Iterator[Wanted]:
+def wanted_cells(rows: Iterable[Row], layout: TableLayout) -> Iterator[WantedRow]:
     """Take out of rows what matters; the rest of a row may be large.
 
     A row has a cell for each column of numbers with something in it, and one where there is nothing in any.
@@ -98,34 +100,40 @@ def accounted(row: Sequence[str], layout: TableLayout) -> tuple[Sequence[str], i
 
     That stands in other columns than those of numbers, save in those that mostly hold numbers, of customers or orders.
     Where there is none in its column, or in none of several, a delimiter without quotes may have moved the row: then it
-    is rejected, in the place of a cell that has no digit, or of empty ones; a plus sign tells that what stands in any
-    other column is none of a customer.
+    is rejected, in the place of a cell that has no digit, or of empty ones. Then a plus sign, or a zero or more digits
+    than others have, tells that a number in any other column is none of a customer.
     """
     places = layout.column.indexes
-    texts = [cell_at(row, place) for place in places]
-    words = [place for place, text in zip(places, texts, strict=True) if text.strip() and not _has_digit(text)]
-    is_without = bool(words) or not any(map(str.strip, texts))
-    others = [
-        cell
+    found = [
+        (place, cell)
         for place, cell in enumerate(row)
-        if place not in places and (place not in layout.usual or (is_without and cell.lstrip().startswith("+")))
+        if len(cell) >= SEVERAL_DIGITS and place not in places and has_seven_digits(cell)
     ]
-    if not has_seven_digits(" ".join(others)) or not (found := list(filter(has_seven_digits, others))):
+    if not found:
         return row, 0
-    if not is_without:
-        return row, sum(map(count_numbers, found))
+    texts = [cell_at(row, place) for place in places]
+    words = [
+        place for place, text in zip(places, texts, strict=True) if text.strip() and not any(map(str.isdigit, text))
+    ]
+    if not words and any(map(str.strip, texts)):
+        return row, sum(count_numbers(cell) for place, cell in found if place not in layout.usual)
+    moved = [cell for place, cell in found if place not in layout.usual or _is_unusual(cell, layout.usual[place])]
+    if not moved:
+        return row, 0
     cells = [*row, *[""] * (max(places) + 1 - len(row))]
-    cells[(words or places)[0]] = FaultyCell.of(" | ".join(found), Reason.ELSEWHERE)
+    cells[(words or places)[0]] = FaultyCell.of(" | ".join(moved), Reason.ELSEWHERE)
     return cells, 0
 
 
-def _has_digit(text: str) -> bool:
-    return any(map(str.isdigit, text))
+def _is_unusual(text: str, usual: Mapping[str, int]) -> bool:
+    """Whether a number is no customer's, of which those of its column have so many digits behind a first sign."""
+    first, digits = kind_of(text)
+    return first == "+" or digits > usual.get(first, -1)
 
 
-def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:
+def _cut(rows: Iterable[WantedRow], block_bytes: int) -> Iterator[list[WantedRow]]:
     """Yield rows in lists that hold about `block_bytes` of text."""
-    block: list[Wanted] = []
+    block: list[WantedRow] = []
     size = 0
     for row in rows:
         block.append(row)
@@ -137,7 +145,7 @@ def _cut(rows: Iterable[Wanted], block_bytes: int) -> Iterator[list[Wanted]]:
         yield block
 
 
-def cell_block(rows: Sequence[Wanted], layout: TableLayout, *, first: bool) -> CellBlock:
+def cell_block(rows: Sequence[WantedRow], layout: TableLayout, *, first: bool) -> CellBlock:
     """Return a block of these rows; the first one of a table tells how that looks."""
     texts = [text for _, text, _, _ in rows]
     return CellBlock(

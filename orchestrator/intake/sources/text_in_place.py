@@ -17,8 +17,9 @@ from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import PLAIN, CellBlock, LineBlock, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import CODES
 from orchestrator.intake.numbers.reasons import Reason
-from orchestrator.intake.sources.csv_rows import QUOTE, TableBlock, without_quoted
+from orchestrator.intake.sources.csv_rows import TableBlock
 from orchestrator.intake.sources.line_ends import split_lines
+from orchestrator.intake.sources.record_fields import RecordFields
 from orchestrator.intake.sources.table_layout import cell_at
 from orchestrator.intake.sources.table_rows import FaultyCell, accounted
 from orchestrator.intake.stored_rows import normalise_block
@@ -38,8 +39,6 @@ _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
 
 
 _EMPTY = CODES[Reason.EMPTY]
-_TEN, _ASCII = 10, 0x80
-_SEVERAL_DIGITS = 7
 
 
 def number_places(layout: TableLayout) -> tuple[int, ...]:
@@ -67,8 +66,8 @@ def in_place(
     """Return the rows of a block, decided; raises `UsageError` for one that is too long to be kept."""
     match block:
         case TableBlock():
-            plain = without_quoted(block.data, block.delimiter) if block.delimiter.isascii() else None
-            return _of_records(block, rules, tables) if plain is None else _of_lines(block, plain, rules, tables)
+            records = RecordFields.of(block.data, block.delimiter, block.layout)
+            return _of_records(block, rules, tables) if records is None else _of_lines(block, records, rules, tables)
         case LineBlock():
             rows = normalise_block(replace(block, first_line=0), rules, tables)
             data = _TO_QUOTE.sub(_quoted, block.data)
@@ -85,26 +84,12 @@ def _quoted(line: re.Match[bytes]) -> bytes:
     return b'"' + line[0].replace(b'"', b'""') + b'"'
 
 
-def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
-    """Read records each of which is a line, as arrays; `plain` has letters for what stands in quotes."""
-    starts, ends = split_lines(plain)
-    signs = np.frombuffer(block.data, np.uint8)
-    marks = np.flatnonzero(np.frombuffer(plain, np.uint8) == ord(block.delimiter))
-    first, behind = np.searchsorted(marks, starts), np.searchsorted(marks, ends)
-    fields = behind - first + 1
-    marks = np.append(marks, len(block.data))
-    fields[ends - starts < fields] = 0  # nothing but delimiters
-    bounds = []
-    for place in number_places(block.layout):
-        short = fields <= place
-        begins = starts if not place else marks[np.minimum(first + place - 1, len(marks) - 1)] + 1
-        stops = np.where(fields > place + 1, marks[np.minimum(first + place, len(marks) - 1)], ends)
-        begins, stops = np.where(short, ends, begins), np.where(short, ends, stops)
-        quoted = (begins < stops) & (signs[np.minimum(begins, len(signs) - 1)] == QUOTE)
-        bounds.append((begins + quoted, stops - quoted))
-    last = marks[np.minimum(first + block.layout.width - 1, len(marks) - 1)]
-    is_wide = (fields > 0) & _is_of_other_width(block.layout, fields, ends - last)
-    is_elsewhere = (fields > 0) & ~is_wide & _has_number_elsewhere(signs, (starts, ends), bounds)
+def _of_lines(block: TableBlock, records: RecordFields, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
+    """Read records each of which is a line, as arrays."""
+    starts, ends, fields = records.starts, records.ends, records.fields.copy()
+    bounds = [records.bounds(place) for place in number_places(block.layout)]
+    is_wide = records.are_of_other_width()
+    is_elsewhere = records.may_hold_others(records.are_without() & ~is_wide)
     others = {
         **_records_at(block, (starts, ends), np.flatnonzero(is_wide)),
         **{
@@ -126,32 +111,6 @@ def _of_lines(block: TableBlock, plain: bytes, rules: NumberRules, tables: Looku
             fields[row] = 0
     columns = [_cut(one, fields[one.lines] > 0) for one in columns] if len(empty) else columns
     return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
-
-
-def _is_of_other_width(layout: TableLayout, fields: Ints, behind: Ints) -> npt.NDArray[np.bool_]:
-    """Tell which rows are shorter or longer than the header, and may be torn.
-
-    `behind` says how long a row is from the mark on that ends its last column. What has but further marks there is no
-    longer.
-    """
-    is_longer = (fields > max(layout.width, layout.most)) | ((fields > layout.width) & (behind > fields - layout.width))
-    return (fields < layout.width) | is_longer
-
-
-def _has_number_elsewhere(
-    signs: npt.NDArray[np.uint8], lines: tuple[Ints, Ints], bounds: Sequence[tuple[Ints, Ints]]
-) -> npt.NDArray[np.bool_]:
-    """Tell in which rows numbers may stand in other columns, and none in their own, see `accounted`; none is missed."""
-    starts, ends = lines
-    is_digit = signs - np.uint8(ord("0")) < _TEN
-    digits = np.concatenate(([0], np.cumsum(is_digit, dtype=np.int64)))
-    # Beyond ASCII there are digits of other scripts.
-    likely = np.concatenate(([0], np.cumsum(is_digit | (signs >= _ASCII), dtype=np.int64)))
-    without = np.array([digits[stops] == digits[begins] for begins, stops in bounds])
-    filled = np.array([begins < stops for begins, stops in bounds])
-    outside = likely[ends] - likely[starts] - sum(likely[stops] - likely[begins] for begins, stops in bounds)
-    is_elsewhere: npt.NDArray[np.bool_] = without.all(axis=0) | (without & filled).any(axis=0)
-    return is_elsewhere & (outside >= _SEVERAL_DIGITS)
 
 
 def _records_at(block: TableBlock, lines: tuple[Ints, Ints], places: Ints) -> dict[int, Sequence[str]]:
@@ -217,9 +176,11 @@ def without_empty(columns: Sequence[Rows]) -> tuple[Rows, ...]:
     first, *others = columns
     if not others:
         return (first,)
-    filled = np.unique(np.concatenate([rows.lines[rows.codes != _EMPTY] for rows in columns]))
+    is_filled = np.zeros(max(int(rows.lines.max(initial=-1)) for rows in columns) + 1, np.bool_)
+    for rows in columns:
+        is_filled[rows.lines[rows.codes != _EMPTY]] = True
     return (
-        _cut(first, (first.codes != _EMPTY) | ~np.isin(first.lines, filled)),
+        _cut(first, (first.codes != _EMPTY) | ~is_filled[first.lines]),
         *(_cut(rows, rows.codes != _EMPTY) for rows in others),
     )
 

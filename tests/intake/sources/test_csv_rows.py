@@ -20,6 +20,7 @@ from orchestrator.intake.sources.csv_rows import RecordBuffer, TableBlock, is_ta
 from orchestrator.intake.sources.decode import HEAD_BYTES, as_utf8
 from orchestrator.intake.sources.number_column import Wanted
 from orchestrator.intake.sources.plain_text import LineBuffer
+from orchestrator.intake.sources.record_fields import RecordFields, without_quoted
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
 from orchestrator.intake.sources.table_rows import table_blocks
 
@@ -191,6 +192,34 @@ def test_a_row_that_was_moved_and_is_as_wide_as_the_header() -> None:
     assert list(block.texts)[:5] == ["+41798284651", "+41798284652", "079 828 46 53", "12", ""]
     assert dict(block.faults) == {1: Reason.ELSEWHERE, 2: Reason.ELSEWHERE}
     assert block.left == 1  # twelve may be a number, of a small country
+
+
+@pytest.mark.parametrize("moved", ["0791110002", "41791110002", "+41791110002", "1000012345"])
+def test_a_number_that_is_unlike_the_others_of_its_column(moved: str) -> None:
+    """A row without a number is rejected with one that has a zero, a plus or more digits than its column mostly has."""
+    rows = "".join(f"Anna,+4179111{row:04d},{10_000_000 + row}\n" for row in range(60))
+    for more in (f"Bob,,{moved}\n", f"Bob,Bern,{moved}\n", f'Bob,,"{moved}"\n"""x",,\n'):
+        (block,) = blocks(f"Name,Phone,Customer\n{rows}{more}Carl,,10000099\nDora,,100000991\n")
+        assert dict(block.faults) == {60: Reason.ELSEWHERE}
+        assert (block.texts[60], block.left) == (moved, 0)
+
+
+def test_every_field_in_quotes() -> None:
+    """A cell of several lines, in a record with quotes around all fields, is no row of its own, whatever it holds."""
+    text = '"A","Phone","B"\n"Anna","+41791110001\n+41791110002,5","x"\n"Bob","+41791110003","y"\n'
+    assert cells(text) == [(2, "+41791110001\n+41791110002,5"), (4, "+41791110003")]
+
+
+def test_a_short_line_of_a_field_is_no_row() -> None:
+    """The last line of a field that ends its record is a row by itself only if it has as many cells as rows have."""
+    text = 'Mobile,B,C,Home\n+41791110001,b,c,"Tel. +41791110002\n +4179876759,9"\n'
+    assert cells(text, ("Mobile", "Home")) == [(2, "+41791110001"), (2, "Tel. +41791110002\n +4179876759,9")]
+
+
+def test_tabs_below_a_header_of_one_column() -> None:
+    """They part cells, of which none makes a number together with the next one."""
+    text = "a title\t\there\nPhone\n+41791110001\tno. 5\n41791110002\t7\n"
+    assert cells(text) == [(3, "+41791110001 | no. 5"), (4, "41791110002 | 7")]
 
 
 def test_moved_rows_among_few() -> None:
@@ -479,6 +508,73 @@ def test_borders_of_blocks_change_nothing(values: list[str], block_bytes: int) -
     assert "\r" in text or found == expected
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_are_read_at_once_or_one_by_one(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """What is read of most rows at once is what one row after the other gives: cells, lines, faults, what is left."""
+    dice = random.Random(seed)  # noqa: S311 - tables for a test
+    own = (
+        "+41798284651",
+        "079 828 46 51",
+        '"a ""b"""',
+        "",
+        " ",
+        '" +41 79 828 46 51 "',
+        "Fax",
+        "M\u00fcller",
+        "\u0664\u0661\u0667\u0669\u0668\u0662\u0668\u0664\u0666\u0665\u0661",
+    )
+    others = (
+        *own,
+        "31.12.1979 12:30",
+        "1979-12-31",
+        "2019 - 2020",
+        "10000123",
+        "0791234567",
+        "1234567",
+        '"Bern, CH"',
+        "+49 30 1234567",
+        "call 079/123 45 67",
+        "\u042f\u043d\u0432\u0430\u0440\u044c",
+        "12,5",
+        "",
+        "",
+        "x" * 9,
+        "\xa0",
+    )
+    for _ in range(120):
+        width = dice.randrange(1, 6)
+        place = dice.randrange(width)
+        usual = [dice.choice((None, "1%07d", "41%09d")) for _ in range(width)]
+        lines = [",".join("Phone" if column == place else f"C{column}" for column in range(width))]
+        for row in range(dice.choice((3, 30, 90))):
+            cells = [dice.choice(own if column == place else others) for column in range(width)]
+            for column, kind in enumerate(usual):
+                if kind and column != place and dice.random() < 0.9:
+                    cells[column] = kind % (row * 7)
+            if dice.random() < 0.1:
+                cells = dice.choice((cells[:-1], [*cells, ""], [*cells, "more"], [""] * width))
+            lines.append(",".join(cells))
+        text = dice.choice(("\n", "\r\n")).join(lines)
+        data = text.encode() if dice.random() < 0.8 else text.encode("cp1252", "replace")
+        keep = dice.choice((False, True))
+        found: list[list[CellBlock]] = []
+        for at_once in (RecordFields.of, lambda *_: None):
+            monkeypatch.setattr(RecordFields, "of", at_once)
+            found.append(blocks(data, "Phone", dice.choice((200, 1 << 18)) if not found else 1 << 18, keep=keep))
+        monkeypatch.undo()
+        one, other = (
+            [row for block in read for row in zip(block.lines, block.texts, block.kept or block.texts, strict=True)]
+            for read in found
+        )
+        assert one == other, data
+        faults = [[(block.lines[row], why) for block in read for row, why in block.faults.items()] for read in found]
+        assert faults[0] == faults[1], data
+        assert (
+            len({(sum(block.left for block in read), sum(block.filled_lines or 0 for block in read)) for read in found})
+            == 1
+        )
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_records_are_found_at_once_or_quote_by_quote(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Where each line is a record that is seen at once: the blocks hold the same records as when each quote is seen."""
@@ -489,7 +585,7 @@ def test_records_are_found_at_once_or_quote_by_quote(monkeypatch: pytest.MonkeyP
         data = dice.choice(("\n", "\r\n", "\r")).join(lines).encode() + dice.choice((b"", b"\n"))
         block_bytes = dice.choice((1, 3, 20, 1_000))
         found = []
-        for quickly in (table.without_quoted, lambda *_: None):
+        for quickly in (without_quoted, lambda *_: None):
             monkeypatch.setattr(table, "without_quoted", quickly)
             buffer = table.RecordBuffer(LineBuffer(io.BytesIO(data), block_bytes), ";", "a.csv")
             blocks = [block for block in buffer.blocks() if isinstance(block, tuple)]
