@@ -53,6 +53,9 @@ HELP_WITH = {
 _OF_THE_COLUMN = {"empty cell", "a date"}
 """What is no surprise in a column that somebody has named."""
 
+_OF_ANY_REASON = {"no country code", "unknown country code", "empty cell", "a date"}
+"""What may be the fault of another column or region, of which better advice speaks where there is any."""
+
 
 @commands.command(
     short_help="Read the list and show the cost; send nothing.",
@@ -123,15 +126,16 @@ def as_text(plan: Mapping[str, Any], width: int = WIDTH) -> str:
     if rejected := plan["rejected_by_reason"]:
         lines += ["", *table(("rejected", ""), [(reason, count(lost)) for reason, lost in rejected.items()], width)]
         # What this list's own rows told goes before what may help with any list.
-        lines += plan.get("advice") or [f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in helps]
+        advice = plan.get("advice") or []
+        helps -= {reason for reason in helps if any(said.startswith(f"{reason}: ") for said in advice)}
+        helps -= _OF_ANY_REASON if advice else set()
+        lines += [*advice, *(f"{reason}: {HELP_WITH[reason]}" for reason in rejected if reason in helps)]
     if left_out := plan.get("left_out", 0):
         saved = "" if plan["saved"] is None else f", which saves up to {money(plan['saved'])}"
         lines += ["", f"left out by exclude and line_types: {plural(left_out, 'number')}{saved}"]
     if from_text := plan["from_text"]:
-        lines += [
-            "",
-            f"{count(from_text)} accepted numbers stood inside other text or second in a cell: see that they are meant",
-        ]
+        accepted = plural(from_text, "accepted number")
+        lines += ["", f"{accepted} stood inside other text or second in a cell: see that this is meant"]
     lines += ["", f"{plural(plan['chunks'], 'chunk')}", *cost_lines(plan, width)]
     if trial := plan.get("trial_rows", 0):
         of = plural(trial, "number")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.find import Input
     from orchestrator.intake.stored_rows import StoredRows
 
-_LEFT = "they stand where most rows have none; if they are meant, [job] column takes several names"
+_LEFT = "most rows have none there; where they are meant, [job] column takes several names"
 
 
 def accounts(
@@ -46,8 +46,8 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]], *,
     above = 0 if look is None else look.above
     left = sum(stored.left for stored, _ in files)
     own = (
-        *(Unread("what stands above the header", above, "titles are no rows of the table"),) * (above > 0),
-        *(Unread(f"numbers in other columns ({left:,})", 0, _LEFT),) * (left > 0),
+        *(Unread("titles above the header", above, "they are no rows of the table"),) * (above > 0),
+        *(Unread(f"{left:,} number{'s' * (left > 1)} in other columns", 0, _LEFT),) * (left > 0),
     )
     unread: tuple[Unread, ...] = own
     if declared is not None:

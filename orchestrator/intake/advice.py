@@ -103,7 +103,8 @@ def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:
         return
     regions = [(region, count) for region, count in seen.by_region if count >= seen.sampled * WORTH_A_SETTING]
     most = regions[0][1] if regions else 0
-    what = f"the {concerned:,} rejected lines that look like numbers"
+    lines = f"{concerned:,} rejected lines that look like numbers"
+    what = f"the {lines if concerned > 1 else 'rejected line that looks like a number'}"
     if seen.with_plus >= seen.sampled * WORTH_A_SETTING and seen.with_plus > most:
         yield f'{_share(seen.with_plus, seen)} of {what} are valid with a "+" in front: write it there'
     elif regions:
@@ -142,25 +143,20 @@ def _line_types(plan: ReadList) -> Iterable[str]:
     if sum(found.values()) > plan.counts.read * WORTH_A_SENTENCE:
         most = max(found, key=found.__getitem__)
         yield (
-            f"line_types turns {sum(found.values()):,} numbers away, {found[most]:,} of them of the type "
+            f"line_types turns numbers away ({sum(found.values()):,}), most of them ({found[most]:,}) of the type "
             f'"{most.removeprefix(LINE_TYPE)}": add it where those are wanted'
         )
 
 
-_SENTENCES = {
-    Reason.EXCLUDED: "exclude_calling_codes turns {count:,} lines away",
+_HELP = {
+    Reason.EXCLUDED: "exclude_calling_codes turns them away",
     Reason.ROUNDED: (
-        "{count:,} lines were rounded by a spreadsheet (such as 1.23E+10), their last digits are lost: export the list "
-        "anew, with the column formatted as text"
+        "their last digits are lost (such as 1.23E+10): export the list anew, with the column formatted as text"
     ),
-    Reason.DATE: (
-        "{count:,} lines are dates: is it the right column? Where they are numbers, put the calling code in front"
-    ),
-    Reason.FORMULA: (
-        "{count:,} cells are formulas without a stored value: open the workbook in a spreadsheet program and save it"
-    ),
-    Reason.LINE_TOO_LONG: "{count:,} lines are far too long for a number: the list needs one number a line, or a table",
-    Reason.EMPTY: "{count:,} rows have nothing in the column of numbers: is it the right column?",
+    Reason.DATE: "is it the right column? Where they are numbers, put the calling code in front",
+    Reason.FORMULA: "open the workbook in a spreadsheet program and save it",
+    Reason.LINE_TOO_LONG: "far too long for a number: the list needs one number a line, or a table",
+    Reason.EMPTY: "is it the right column?",
 }
 
 
@@ -168,10 +164,9 @@ def _by_reason(plan: ReadList) -> Iterable[str]:
     not_numbers = plan.counts.rejected_by_reason.get(Reason.NOT_A_NUMBER, 0)
     if not_numbers > plan.counts.read * WORTH_A_SENTENCE and plan.observed.fields >= WORTH_A_SETTING:
         yield (
-            f"{not_numbers:,} lines look like the rows of a table: give the file a name that ends with .csv, and name "
-            "the column of numbers with [job] column"
+            f"{Reason.NOT_A_NUMBER}: they look like the rows of a table: give the file a name that ends with .csv, and "
+            "name the column of numbers with [job] column"
         )
-    for reason, sentence in _SENTENCES.items():
-        count = plan.counts.rejected_by_reason.get(reason, 0)
-        if count > plan.counts.read * WORTH_A_SENTENCE:
-            yield sentence.format(count=count)
+    for reason, sentence in _HELP.items():
+        if plan.counts.rejected_by_reason.get(reason, 0) > plan.counts.read * WORTH_A_SENTENCE:
+            yield f"{reason}: {sentence}"

@@ -198,7 +198,7 @@ def inputs_table(inputs: Sequence[Mapping[str, Any]], width: int) -> list[str]:
             rows.append((name, *(count(part[name]) for name in _COUNTS)))
         for one in entry["unread"]:
             what = f"{one['what']}, {plural(one['rows'], 'row')}" if one["rows"] else one["what"]
-            unread.append(f"{entry['path']}: {what}, was left unread: {one['why']}")
+            unread.append(f"{entry['path']}: left unread: {what} ({one['why']})")
     if not rows:
         return []
     more = [f"and {count(len(inputs) - SHOWN_INPUTS)} more inputs"] * (len(inputs) > SHOWN_INPUTS)

@@ -143,6 +143,19 @@ def test_better_advice_takes_the_place_of_the_general_one() -> None:
     assert HELP_WITH["no country code"] not in text
 
 
+def test_advice_on_one_reason_leaves_what_helps_with_others() -> None:
+    """Each reason has the setting that helps, once: that of the advice where it speaks of the reason."""
+    rejected = {"no country code": 5, "a formula without a value": 3, "a quote that is opened and not closed": 2}
+    advice = ['default_region = "CH" would make 97 % valid', "a formula without a value: open it"]
+    said = plan_text({**PLAN, "rejected_by_reason": rejected, "advice": advice}).splitlines()
+    torn = "a quote that is opened and not closed"
+    assert [line for line in said if line.startswith(("a formula without a value: ", f"{torn}: "))] == [
+        "a formula without a value: open it",
+        f"{torn}: {HELP_WITH[torn]}",
+    ]
+    assert HELP_WITH["no country code"] not in "".join(said)
+
+
 def test_one_chunk_is_no_chunks() -> None:
     """One is singular."""
     assert "1 chunk\n" in plan_text({**PLAN, "chunks": 1})
@@ -321,4 +334,4 @@ def test_each_input_has_a_line_and_what_was_left_unread() -> None:
         ["Now", "5", "4", "1", "0"],
         ["Old", "(hidden)", "0", "0", "0", "0"],
     ]
-    assert lines[4] == "crm.xlsx: sheet 'Old', 1,200 rows, was left unread: another sheet was read"
+    assert lines[4] == "crm.xlsx: left unread: sheet 'Old', 1,200 rows (another sheet was read)"

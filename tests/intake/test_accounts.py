@@ -57,7 +57,7 @@ async def test_inputs_sheets_and_members(
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("list.txt", f"{N[2]}\n{N[3]}\n")
     write("c.zip", packed.getvalue())
-    notes = (Unread("sheet 'Notes'", 2, "another sheet was read: [job] sheet says which"),)
+    notes = (Unread("sheet 'Notes'", 2, "another was read: [job] sheet says which"),)
     assert book.exists()
     assert await accounts(workers, make_job, "a.txt", "empty.txt", "b.xlsx", "c.zip", sheet="Now") == (
         InputAccount("a.txt", 3, 2, 0, 1),
@@ -79,7 +79,7 @@ async def test_numbers_in_other_columns(workers: Workers, make_job: MakeJob, wri
     (found,) = await accounts(workers, make_job, "b.xlsx", column=("phone", "mobile"))
     (unread,) = found.unread
     assert (found.read, found.accepted, found.rejected) == (4, 2, 2)
-    assert unread.what == "numbers in other columns (1)"
+    assert unread.what == "1 number in other columns"
     assert found.parts[0].unread == (unread,)
     _, *rejected = csv.reader((make_job("b.xlsx").directory / "rejected.csv").read_text().splitlines())
     assert rejected == [["4", N[3], Reason.ELSEWHERE, "b.xlsx"], ["5", "x", Reason.NOT_A_NUMBER, "b.xlsx"]]

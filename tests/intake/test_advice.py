@@ -116,7 +116,9 @@ def test_other_readings(observed: Observed, region: str | None, expected: str) -
 def test_rows_of_a_table() -> None:
     """Lines that are no numbers are called rows of a table only where most of them look like some."""
     assert sentences(100, {Reason.NOT_A_NUMBER: 60}, Observed(fields=0.4)) == ""
-    assert sentences(100, {Reason.NOT_A_NUMBER: 60}, Observed(fields=0.9)).startswith("60 lines look like the rows of")
+    assert sentences(100, {Reason.NOT_A_NUMBER: 60}, Observed(fields=0.9)).startswith(
+        "not a number: they look like the rows"
+    )
 
 
 def test_another_column() -> None:
@@ -129,12 +131,12 @@ def test_another_column() -> None:
 @pytest.mark.parametrize(
     ("reason", "part"),
     [
-        (Reason.EXCLUDED, "exclude_calling_codes turns 1,000 lines away"),
-        (Reason.ROUNDED, "1,000 lines were rounded by a spreadsheet"),
-        (Reason.DATE, "1,000 lines are dates"),
-        (Reason.FORMULA, "1,000 cells are formulas without a stored value"),
-        (Reason.LINE_TOO_LONG, "1,000 lines are far too long"),
-        (Reason.EMPTY, "1,000 rows have nothing in the column"),
+        (Reason.EXCLUDED, "excluded calling code: exclude_calling_codes turns them away"),
+        (Reason.ROUNDED, "rounded by a spreadsheet: their last digits are lost"),
+        (Reason.DATE, "a date: is it the right column?"),
+        (Reason.FORMULA, "a formula without a value: open the workbook"),
+        (Reason.LINE_TOO_LONG, "line too long: far too long"),
+        (Reason.EMPTY, "empty cell: is it the right column?"),
     ],
 )
 def test_reasons_that_explain_themselves(reason: Reason, part: str) -> None:

@@ -145,7 +145,7 @@ def _declared(sheets: Sequence[DeclaredSheet], filled: Mapping[str, int], read: 
     others = []
     for one in sheets:
         if one.title != read:
-            why = "another sheet was read: [job] sheet says which" + ", and this one is hidden" * one.is_hidden
+            why = "this one is hidden, and " * one.is_hidden + "another was read: [job] sheet says which"
             unread = (Unread(f"sheet {one.title!r}", filled[one.title], why),) if filled[one.title] else ()
             others.append(InputAccount(one.title, is_hidden=one.is_hidden, unread=unread))
     is_hidden = any(one.is_hidden for one in sheets if one.title == read)
