@@ -116,7 +116,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Job", settings.job.name),
             # Verdicts age, and a sheet is passed on without its job.
             *([("Checked", f"{datetime.fromtimestamp(last.started_at, UTC):%Y-%m-%d}")] if last is not None else []),
-            ("Lines read", f"{counts.read:,}"),
+            ("Lines and cells read", f"{counts.read:,}"),
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),

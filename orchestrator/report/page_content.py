@@ -268,7 +268,7 @@ def _funnels(sources: PageSources) -> list[dict[str, Any]]:
     checks = sum(rows.values()) - rows[State.RETRIED]
     sent = checks - rows[State.PLANNED] - rows[State.SKIPPED]
     lines = [
-        ("Lines read", numbers["read"], ""),
+        ("Lines and cells read", numbers["read"], ""),
         ("Duplicates", numbers["duplicates"], "left out: each number is asked for once"),
         ("Rejected", numbers["rejected"], "in rejected.csv, with the reason"),
         ("Numbers accepted", numbers["accepted"], "each stands in the master once"),
