@@ -7,9 +7,11 @@ sent it has to look. Nothing of a session outlives its transaction, so a pooler 
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +35,8 @@ PASSING: Final = (LOCK_NOT_HAD, "40P01", "40001", "57014")
 """What the same transaction need not meet again: a lock that another one had, and a person who cancelled it."""
 HANGING_S: Final = 300.0
 """A transaction that takes longer is broken off."""
+WATCH_S: Final = 1.0
+"""How often it is looked whether one does."""
 IDLE_S: Final = 15
 """How long the server waits for the rest of a transaction whose coordinator was frozen in its middle."""
 _WAYS_OUT: Final = {
@@ -65,6 +69,8 @@ class Line:
         self._database = database
         self._psycopg = psycopg()
         self._connection: Any = None
+        self._closed = threading.Event()
+        self._late_at = math.inf
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +100,8 @@ class Line:
                     "file that holds it with [ledger] password_file"
                 ) from None
             raise LineLostError(said) from None
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, args=(self._closed,), name="line", daemon=True).start()
         try:
             ((in_recovery, encoding),) = self._plainly(_KIND, most_s=CONNECT_S)
             if in_recovery:
@@ -114,6 +122,7 @@ class Line:
 
     def close(self) -> None:
         """Close it, whatever is on its way."""
+        self._closed.set()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(self._psycopg.Error, OSError):
@@ -175,13 +184,17 @@ class Line:
     @contextmanager
     def _cut_after(self, most_s: float) -> Iterator[None]:
         """Break off what takes longer: what lies between here and the server may swallow it without a word."""
-        timer = threading.Timer(most_s, self.cut)
-        timer.daemon = True
-        timer.start()
+        self._late_at = time.monotonic() + most_s
         try:
             yield
         finally:
-            timer.cancel()
+            self._late_at = math.inf
+
+    def _watch(self, closed: threading.Event) -> None:
+        """Look after all trips of one connection; a thread for each trip would cost as much as the trip."""
+        while not closed.wait(WATCH_S):
+            if time.monotonic() > self._late_at:
+                self.cut()
 
     def _understood(self, error: Exception) -> Exception:
         """Return what an error means; after it the connection is usable or closed, and no transaction is open."""

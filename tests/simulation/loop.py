@@ -145,6 +145,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             else:
                 self._ready.append(handle)  # type: ignore[attr-defined]  # as above
 
+    def let_threads_run(self, life: Life) -> None:
+        """Let what a frozen process has on its threads be done now, amid a step of another one."""
+        work = [handle for handle in self._frozen[id(life)][1] if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
+        for handle in work:
+            self._frozen[id(life)][1].remove(handle)
+            handle._run()  # type: ignore[attr-defined]  # as above
+
     def _hold_back(self) -> None:
         """Take what belongs to frozen processes out of what is to be done, now and later."""
         due: deque[asyncio.Handle] = self._ready  # type: ignore[attr-defined]  # of the base class

@@ -105,6 +105,9 @@ class Replaced(Operator):
     def wakes_early(self) -> bool:
         return False
 
+    def drawn_trips(self) -> int | None:
+        return None
+
     _decision = Doomed._decision
 
     def _drawn_end_of_other(self) -> End:
@@ -142,6 +145,16 @@ class AtRelease(Replaced):
             yield
 
 
+class BehindTheTake(AtRelease):
+    """One whose commit is on its way when it is frozen, and gets there once another one has taken the lease.
+
+    That one has committed nothing yet, so the ledger stands where the first one has left it.
+    """
+
+    def drawn_trips(self) -> int | None:
+        return 0
+
+
 def _lived(make: Callable[[Path, VirtualLoop], Replaced], moment: str = "") -> Replaced:
     loop = VirtualLoop(lambda: 0.001)
     loop.most_rounds = 50_000
@@ -159,8 +172,10 @@ def _frozen_at(place: str, database: VirtualDatabase, rounds: int) -> Replaced:
     return _lived(lambda folder, loop: Replaced(place, folder, loop, database, rounds))
 
 
-def _frozen_at_a_release(place: str, database: VirtualDatabase, moment: str) -> Replaced:
-    return _lived(lambda folder, loop: AtRelease(place, folder, loop, database, 0), moment)
+def _frozen_at_a_release(
+    place: str, database: VirtualDatabase, moment: str, kind: type[AtRelease] = AtRelease
+) -> Replaced:
+    return _lived(lambda folder, loop: kind(place, folder, loop, database, 0), moment)
 
 
 @pytest.mark.parametrize("moment", ["apply", "seal"])
@@ -169,6 +184,13 @@ def test_frozen_at_a_release(place: str, moment: str, database: VirtualDatabase)
     """Woken, it commits no release; and where that was committed before, the last bytes stay here."""
     story = _frozen_at_a_release(place, database, moment).story
     assert (story.counts["frozen"], story.counts["woken"], story.counts["submitted"]) == (1, 1, 4)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_release_that_comes_behind_the_take(place: str, database: VirtualDatabase) -> None:
+    """It fails, though nobody has committed anything since: the lease is another one's."""
+    story = _frozen_at_a_release(place, database, "apply", BehindTheTake).story
+    assert (story.counts["threads woken"], story.counts["woken"], story.counts["submitted"]) == (1, 1, 4)
 
 
 @pytest.mark.parametrize("share", range(4))
