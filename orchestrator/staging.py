@@ -51,13 +51,15 @@ class JobFiles:
 
     # --- on the event loop, beside a writer of the ledger ------------------------------------------------------------
 
-    async def bring(self, ledger: LedgerWriter, *paths: Path) -> None:
-        """Have these files in the directory, as far as there are such."""
+    async def bring(self, ledger: LedgerWriter, *paths: Path) -> list[str]:
+        """Have these files in the directory, as far as there are such; return those that the bucket has lost."""
         if self.bucket is None or not (lacking := [self._name(path) for path in paths if not path.exists()]):
-            return
+            return []
         stored = await ledger.do(lambda it: it.objects.at(lacking))
         got = await asyncio.gather(*(_in_pool(partial(self._get, file)) for file in stored))
-        await self._forget(ledger, [file.path for file, is_there in zip(stored, got, strict=True) if not is_there])
+        lost = [file.path for file, is_there in zip(stored, got, strict=True) if not is_there]
+        await self._forget(ledger, lost)
+        return lost
 
     async def bring_below(self, ledger: LedgerWriter, *tops: str) -> None:
         """Have all files in the directory whose paths begin with one of `tops`."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from tests.ablations.ablation import Ablation, copy_of_the_package, linked, noticed
+from tests.ablations.elsewhere import AFAR
 from tests.ablations.files import FILES
 from tests.ablations.money import MONEY
 from tests.ablations.network import NETWORK
 from tests.ablations.paying import PAYING
 from tests.ablations.runner import ELSEWHERE, Runner
 from tests.ablations.tiers import TIERS
+from tests.postgres import binaries
 
-ABLATIONS = (*PAYING, *MONEY, *FILES, *NETWORK)
+HAS_SERVERS = bool(binaries()) and all(map(find_spec, ("psycopg", "moto", "obstore")))
+ABLATIONS = (*PAYING, *MONEY, *FILES, *NETWORK, *(AFAR if HAS_SERVERS else ()))
 BROAD = [(ablation, TIERS[ablation.name]) for ablation in ABLATIONS if ablation.name in TIERS]
 
 

@@ -299,6 +299,22 @@ def test_a_run_that_died_or_froze_is_taken_over(begun: Database, start_child: Ch
         assert [task.key.chunk for task in ledger.tasks.select(State.IN_DOUBT)] == [1]
 
 
+def test_a_run_that_was_replaced_renews_nothing(begun: Database) -> None:
+    """It finds out by that, and does not keep the lease of the other one alive."""
+    first = PostgreSQL.open(begun)
+    with first._lock, Ledger(PostgreSQL.open(begun)) as other:  # the first one's thread can't renew meanwhile
+        line, name = postgres_of(other)._line, begun.job
+        with postgres_of(other)._lock:
+            before = leases.look(line, name)
+            first._renew()
+            after = leases.look(line, name)
+    first.close()
+    assert before is not None
+    assert after is not None
+    assert after.renewed_at == before.renewed_at
+    assert not first.holds
+
+
 def test_a_run_that_froze_in_the_middle_of_a_commit(begun: Database, postgres: Server) -> None:
     """Its transaction holds the lease's row; it is ended, and not waited for."""
     import psycopg  # noqa: PLC0415 - its extra may be missing

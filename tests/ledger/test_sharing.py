@@ -10,14 +10,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.errors import BudgetError, LeaseLostError, StorageError
+from orchestrator.job.shared import vendor_pace
 from orchestrator.ledger import Database, Ledger, LedgerWriter, ledger_path
+from orchestrator.ledger import lease as leases
 from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.ledger.sharing import fingerprint
 from orchestrator.records import Plan
+from orchestrator.settings import VendorSettings
 from orchestrator.tasks import State, TaskKey
 from tests.ledgers import new_job, postgres_of
 from tests.postgres import Proxy, Server
@@ -172,6 +177,26 @@ def test_no_turn_for_one_that_lost_its_job(planned: Planned, vendor: str, postgr
         ledger.connection.turn(vendor, "a", places=1, spacing_s=0.01, slack_s=0.0)
 
 
+async def test_two_runs_call_a_vendor_by_turns(planned: Planned, vendor: str) -> None:
+    """Whichever of them sends, calls are as far apart as those of one."""
+    settings = VendorSettings(base_url="https://vendor.example", requests_per_second=20.0)
+    loop = asyncio.get_running_loop()
+    writers = [LedgerWriter(planned(1)) for _ in range(2)]
+    left: list[float] = []
+
+    async def send(writer: LedgerWriter) -> None:
+        pace = vendor_pace(settings, vendor, writer, now=loop.time())
+        for _ in range(5):
+            await wait_to_leave(pace)
+            left.append(loop.time())
+
+    await asyncio.gather(*map(send, writers))
+    for writer in writers:
+        await writer.close()
+    assert len(left) == 10
+    assert min(later - earlier for earlier, later in pairwise(sorted(left))) >= 0.04  # read a moment after it left
+
+
 async def test_the_writer_asks_on_its_own_thread(planned: Planned, vendor: str) -> None:
     """Beside commits, and not at all once one has failed."""
     writer = LedgerWriter(planned())
@@ -247,6 +272,31 @@ def test_a_refused_release_takes_nothing_with_it(planned: Planned, vendor: str) 
     assert one.connection.others_nano == 9 * COST
     one.change(release(2, 20 * COST))
     assert released(one) == 1
+
+
+def test_a_release_that_has_happened_is_not_refused(
+    planned: Planned, postgres: Server, vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer was lost, and another job has spent what was left meanwhile: sent once more it would fail."""
+    proxy, other, settle = Proxy(postgres.socket), planned(), leases.settle
+    share(other, vendor)
+
+    def spend_first(*arguments: Any) -> Any:
+        other.change(release(1, None, 5 * COST))
+        return settle(*arguments)
+
+    monkeypatch.setattr(leases, "settle", spend_first)
+    try:
+        first = postgres_of(planned())
+        first.close()
+        with Ledger(PostgreSQL.open(replace(first._database, url=proxy.url()))) as ledger:
+            share(ledger, vendor)
+            proxy.answer_lost, proxy.cut_at = True, proxy.messages + 1
+            ledger.change(release(1, 2 * COST))
+            assert (released(ledger), ledger.platforms.spent_nano()) == (1, COST)
+        assert spent(postgres, vendor) == 6 * COST
+    finally:
+        proxy.close()
 
 
 def test_what_had_ended_before_does_not_count(planned: Planned, postgres: Server, vendor: str) -> None:

@@ -69,7 +69,7 @@ class Coordinators(Errands):
     def may_be_out_of_reach(self, told: str) -> bool:
         if self.elsewhere is None or not self.elsewhere.mischief.names:
             return False
-        return "out of reach" in told or "it does not answer" in told
+        return any(words in told for words in ("out of reach", "it does not answer", "lost in the bucket"))
 
     def _nobody_could_bring_back(self, name: str) -> bool:
         """Whether an object is of a task whose result only the operator had."""

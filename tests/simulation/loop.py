@@ -150,7 +150,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         work = [handle for handle in self._frozen[id(life)][1] if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
         for handle in work:
             self._frozen[id(life)][1].remove(handle)
-            handle._run()  # type: ignore[attr-defined]  # as above
+            handle._run()
 
     def _hold_back(self) -> None:
         """Take what belongs to frozen processes out of what is to be done, now and later."""

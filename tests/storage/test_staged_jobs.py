@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.bucket import Bucket
 from orchestrator.errors import ExitCode, StorageError, UsageError
 from orchestrator.job.diff import diff_jobs
 from orchestrator.job.enrich import enrich_file
@@ -19,7 +20,6 @@ from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.scratch import on_scratch
 from orchestrator.job.verify import verify_job
 from orchestrator.ledger.connection import Connection
-from orchestrator.staging import JobFiles
 from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
 from tests.postgres import Server
@@ -210,16 +210,16 @@ async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
     case: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that takes no more ends the run with 74 and leaves the task at the vendor: it is fetched again, free."""
-    real = JobFiles._put
-    refused: list[Path] = []
+    really_put = Bucket.put
+    refused: list[str] = []
 
-    def put(files: JobFiles, path: Path) -> object:
-        if "results" in path.parts and not refused:
-            refused.append(path)
+    def put(bucket: Bucket, name: str, content: bytes | Path) -> None:
+        if name.startswith("objects/results/") and not refused:
+            refused.append(name)
             raise StorageError("the store takes no more")
-        return real(files, path)
+        really_put(bucket, name, content)
 
-    monkeypatch.setattr(JobFiles, "_put", put)
+    monkeypatch.setattr(Bucket, "put", put)
     async with serving(Script()) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 74
