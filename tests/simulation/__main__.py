@@ -17,6 +17,8 @@ from tests.postgres import Server
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.elsewhere import VirtualDatabase
 from tests.simulation.fast import play_fast
+from tests.simulation.money import MoneyOperator
+from tests.simulation.money_scenario import drawn_money
 from tests.simulation.playing import play
 from tests.simulation.scenario import drawn, moved
 from tests.simulation.whole import Story
@@ -76,6 +78,8 @@ def virtual_database() -> Iterator[VirtualDatabase]:
 def _play(seed: int, options: argparse.Namespace, database: VirtualDatabase | None) -> Story:
     if options.fast:
         return Story(seed, counts=Counter(events=play_fast(seed)))
+    if options.money:
+        return play(seed, drawn_money(seed), "--money", live=MoneyOperator)
     if options.faults:
         chosen = drawn(seed, faults=options.faults.split(","), rate=options.rate)
         return play(seed, chosen, shlex.join(["--faults", options.faults, "--rate", str(options.rate)]))
@@ -92,6 +96,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fast", action="store_true", help="the fast tier: schedule and rules alone")
     where = "where the ledger is: a file, a PostgreSQL database, or that with the directory in a bucket"
     parser.add_argument("--ledger", choices=("file", "database", "bucket"), default="file", help=where)
+    parser.add_argument("--money", action="store_true", help="quotes, budgets, prices, conditions, a month before")
     parser.add_argument("--trace", action="store_true", help="print what happens")
     parser.add_argument("--counts", action="store_true", help="print how often each thing happened")
     parser.add_argument("--faults", help="these, separated by commas, instead of drawn ones")

@@ -53,13 +53,12 @@ def check_all(operator: Operator) -> None:
     for event in events:
         operator.note("ledger", is_=event[3:8])
     charged = operator.charged()
-    _charged_once(operator, tasks, charged)
-    reserved, doubted = _reservations(events)
-    doubted |= _never_looked_at(tasks)
+    charged_once(operator, tasks, charged)
+    reserved, doubted = doubted_tasks(events, tasks)
     _spent_as_charged(operator, tasks, reserved, doubted, spent, charged)
-    _summary_is_right(operator, reserved, doubted, charged)
+    summary_is_right(operator, reserved, doubted, charged)
     check_master(operator)
-    _key_is_private(operator)
+    key_is_private(operator)
 
 
 def _never_looked_at(tasks: Sequence[Task]) -> set[TaskKey]:
@@ -67,7 +66,7 @@ def _never_looked_at(tasks: Sequence[Task]) -> set[TaskKey]:
     return {task.key for task in tasks if task.state is State.SUBMITTED and (task.task_id or "").startswith(UNREAL)}
 
 
-def _charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[TaskRecord]) -> None:
+def charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[TaskRecord]) -> None:
     """See that a file is charged once, and once more a resubmit; a number once a platform, and once more a retry."""
     files = {task.key: task.sha256 for task in tasks}
     asked: Counter[tuple[str, str]] = Counter()
@@ -85,7 +84,7 @@ def _charged_once(operator: Operator, tasks: Sequence[Task], charged: Sequence[T
         promise(times <= wished, f"{platform} was paid {times} times for {number}, {wished} times were asked for")
 
 
-def _reservations(events: Sequence[tuple[Any, ...]]) -> tuple[Counter[TaskKey], set[TaskKey]]:
+def doubted_tasks(events: Sequence[tuple[Any, ...]], tasks: Sequence[Task]) -> tuple[Counter[TaskKey], set[TaskKey]]:
     """Return how often the ledger counts each task as paid, and which tasks were ever in doubt, or stalled."""
     reserved: Counter[TaskKey] = Counter()
     doubted: set[TaskKey] = set()
@@ -95,7 +94,7 @@ def _reservations(events: Sequence[tuple[Any, ...]]) -> tuple[Counter[TaskKey], 
         reserved[key] -= event == Event.PUT_OFF or (event == Event.REFUSE and origin == State.RELEASED)
         if event in {Event.DOUBT, Event.STALL}:
             doubted.add(key)
-    return reserved, doubted
+    return reserved, doubted | _never_looked_at(tasks)
 
 
 def _spent_as_charged(
@@ -128,7 +127,7 @@ def check_budget(charged: Sequence[TaskRecord], max_cost: float) -> None:
     promise(cost_so_far <= max_cost + 1 / NANO, f"{cost_so_far:.9f} was charged, and {max_cost:.9f} allowed")
 
 
-def _summary_is_right(
+def summary_is_right(
     operator: Operator, reserved: Counter[TaskKey], doubted: set[TaskKey], charged: Sequence[TaskRecord]
 ) -> None:
     """summary.json says what the vendor has charged, apart from tasks that were in doubt, and how the list was read."""
@@ -156,7 +155,7 @@ def check_purged(operator: Operator) -> None:
         promise(not any(number in content for number in numbers), f"{name} holds numbers after a purge")
 
 
-def _key_is_private(operator: Operator) -> None:
+def key_is_private(operator: Operator) -> None:
     from tests.simulation.scenario import KEY  # noqa: PLC0415 - the two modules know each other
 
     promise(not read_breaches(operator.vendor), "the result host was told the key")

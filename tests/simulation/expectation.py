@@ -33,7 +33,7 @@ def cells_of(operator: Errands) -> Cells:
     for task in sorted(operator._tasks(*State), key=lambda task: task.key.chunk):
         if task.key.platform in cells:
             cells[task.key.platform] |= _words(operator, task, operator.numbers_of(task), records)
-    return cells
+    return operator.otherwise_known(cells)
 
 
 def _words(operator: Errands, task: Task, numbers: Sequence[str], records: dict[str, TaskRecord]) -> dict[str, str]:

@@ -46,11 +46,16 @@ def scratch() -> Iterator[Path]:
 
 
 def play(
-    seed: int, scenario: Scenario | None = None, options: str = "", *, database: VirtualDatabase | None = None
+    seed: int,
+    scenario: Scenario | None = None,
+    options: str = "",
+    *,
+    database: VirtualDatabase | None = None,
+    live: type[Operator] = Operator,
 ) -> Story:
-    """Live through one seed; raises `BrokenPromiseError` with the command that replays it, `options` included.
+    """Live through one seed as `live` does; raises `BrokenPromiseError` with the command that replays it.
 
-    A scenario whose ledger is elsewhere needs the `database`.
+    `options` are part of that. A scenario whose ledger is elsewhere needs the `database`.
     """
     scenario = drawn(seed) if scenario is None else scenario
     delays = stream(seed, "delays")
@@ -64,7 +69,7 @@ def play(
     loop.most_rounds = MOST_ROUNDS
     before = _open_files()
     with scratch() as folder, substituted():
-        operator = Operator(scenario, folder, loop, database)
+        operator = live(scenario, folder, loop, database)
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 story = runner.run(operator.play())
