@@ -42,11 +42,13 @@ CAMPAIGNS = (
     Campaign(
         "simulation",
         "whole jobs in virtual time, with faults, kills, retries, grown lists, restarts; their ledger in a file or in "
-        "PostgreSQL, their files here or in a bucket, coordinators lost, replaced, woken; the pure rules alone, fast",
+        "PostgreSQL, their files here or in a bucket, coordinators lost, replaced, woken; quotes, budgets, prices, "
+        "conditions, a month before; the pure rules alone, fast",
         (
             "tests.simulation --seeds 20000",
             "tests.simulation --ledger database --seeds 2000",
             "tests.simulation --ledger bucket --seeds 2000",
+            "tests.simulation --money --seeds 2000",
             "tests.simulation --fast --seeds 1000000",
         ),
         "5 h",

@@ -37,6 +37,11 @@ AGAIN = frozenset({"failed", "unanswered"})
 LOOKED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.VENDOR_STOP, ExitCode.OVER_BUDGET})
 
 
+def most_of(numbers: int, platform: PlatformDraw) -> int:
+    """Return how many of so many numbers go into files that the platform takes."""
+    return max((min(numbers, files * platform.most) for files in range(numbers // platform.least + 1)), default=0)
+
+
 class Errands(Runs):
     """An operator's errands by name. What they change is noted for the checks."""
 
@@ -113,6 +118,7 @@ class Errands(Runs):
         every = self.chance.random() < 0.5
         lacking = {name: [n for n, cell in cells.items() if cell in AGAIN] for name, cells in cells_of(self).items()}
         free = {} if every else self._known_to_the_vendor()
+        least = {platform.name: platform.least for platform in self.platforms}
         before = self.chunks()
         call = retry_job(settings, self.world(), every=every)
         deed = await self.do(call, self.drawn_end() if not self.healed else None)
@@ -127,17 +133,20 @@ class Errands(Runs):
             promise(
                 numbers == [n for n in lacking[name] if n not in left_out], f"a retry plans other numbers of {name}"
             )
-            promise(left_out <= free.get(name, set()), f"a retry of {name} leaves out what can't be had for free")
+            left_over = len(left_out - free.get(name, set()))
+            promise(left_over < least[name], f"a retry of {name} leaves out {left_over} that can't be had for free")
             self.asked_again.update((name, number) for number in numbers)
             self.note("retried", platform=name, numbers=len(numbers))
         if deed.killed:
             return
         numbers = deed.result.numbers
         over, some = deed.code is ExitCode.OVER_BUDGET, any(numbers[name] < len(lacking[name]) for name in self.names)
-        promise(over or deed.code is (ExitCode.SOME_FAILED if some else ExitCode.DONE), f"retry ends with {deed.code}")
+        fit = {platform.name: most_of(numbers[platform.name], platform) for platform in self.platforms}
+        finds = some or fit != numbers
+        promise(over or deed.code is (ExitCode.SOME_FAILED if finds else ExitCode.DONE), f"retry ends with {deed.code}")
         promise(not (every and some), "a retry of everything leaves something out")
         promise(not (over and planned), "a retry over the budget plans something")
-        told = {name: 0 if over else count for name, count in numbers.items()}
+        told = {name: 0 if over else count for name, count in fit.items()}
         promise(told == {name: len(planned.get(name, [])) for name in self.names}, "retry counts otherwise")
 
     def _known_to_the_vendor(self) -> dict[str, set[str]]:

@@ -17,8 +17,6 @@ from orchestrator.jobdir.verdict_words import OWN_WORDS
 from orchestrator.sandbox import read_tasks
 from tests.simulation.checks import promise
 from tests.simulation.commands import merge_job, plan_job, run_job
-from tests.simulation.errands import AGAIN
-from tests.simulation.expectation import cells_of
 from tests.simulation.money_checks import check_cells, check_money, check_quote_held, check_trial
 from tests.simulation.money_scenario import DAYS, EARLIER_S, FACTORS, MoneyScenario, PricedPlatform
 from tests.simulation.whole import FINAL, Operator
@@ -93,7 +91,9 @@ class MoneyOperator(Operator):
             deed = await self.do(run_job(settings, RunOptions(), self.world()))
             if deed.code in FINAL:
                 break
-        with (self.folder / "earlier" / "master.csv").open(newline="") as file:
+        # A night may have left some of it in doubt, and the rest unsent.
+        (master,) = (self.folder / "earlier").glob("master*.csv")
+        with master.open(newline="") as file:
             rows = list(csv.DictReader(file))
         young = DAYS[self.scenario.days]
         self.known = {name: {row["Number"]: row[name] for row in rows if row[name] in young} for name in self.known}
@@ -168,12 +168,6 @@ class MoneyOperator(Operator):
         self.platforms = [replace(it, factor=factor) for it in self.priced().values()]
         self._let(price_factor=factor)
         self.note("price", factor=factor)
-
-    async def _retry(self) -> None:
-        """Retry, unless what lacks a verdict is too little for a file: that is told, and planned by nobody."""
-        lacking = {name: sum(cell in AGAIN for cell in cells.values()) for name, cells in cells_of(self).items()}
-        if all(not lacking[name] or lacking[name] >= it.least for name, it in self.priced().items()):
-            await super()._retry()
 
     async def _extend(self) -> None:
         before = self.accepted

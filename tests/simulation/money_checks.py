@@ -97,6 +97,8 @@ def check_conditions(operator: MoneyOperator) -> None:
     uploads: dict[str, set[str]] = defaultdict(set)
     for record in operator.charged():
         uploads[operator.key_of(record).platform].update(operator.uploaded(record))
+    for key in operator.by_hand:  # the operator had an answer that the vendor was not paid for
+        uploads[key.platform].update(operator.chunk_numbers(key.chunk))
     for name, platform in operator.priced().items():
         other, word = platform.only_if
         for number in uploads[name] if other else ():

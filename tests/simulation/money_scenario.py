@@ -29,7 +29,6 @@ class PricedPlatform(PlatformDraw):
 
     factor: float = 1.0
     block: int = 1
-    least: int = 1
     only_if: tuple[str, str] = ("", "")
 
     @property
@@ -42,7 +41,7 @@ class PricedPlatform(PlatformDraw):
         return round(-(-rows // self.block) * self.block * self.price / 10_000, 9)
 
     def toml(self) -> str:
-        told = {"price_per_10000": f"{self.price:.9f}", "min_rows": str(self.least), "billing_block": str(self.block)}
+        told = {"price_per_10000": f"{self.price:.9f}", "billing_block": str(self.block)}
         lines = [line for line in super().toml().splitlines() if line.partition(" = ")[0] not in told]
         lines += [f"{key} = {value}" for key, value in told.items()]
         if self.only_if[0]:
@@ -77,13 +76,18 @@ class MoneyScenario(Scenario):
     def month_toml(self, base_urls: dict[str, str]) -> str:
         """Write the configuration of the month before: all platforms are asked for all of its numbers."""
         plain = [replace(platform, only_if=("", ""), least=1) for platform in self.priced]
-        text = super().toml(base_urls, healed=True, platforms=plain)
-        return text.replace(f"list.{self.table}", "earlier.txt").replace('directory = "job"', 'directory = "earlier"')
+        text = super().toml(base_urls, healed=True, platforms=plain, directory="earlier")
+        return text.replace(f"list.{self.table}", "earlier.txt")
 
     def toml(
-        self, base_urls: dict[str, str], *, healed: bool = False, platforms: Sequence[PlatformDraw] | None = None
+        self,
+        base_urls: dict[str, str],
+        *,
+        healed: bool = False,
+        platforms: Sequence[PlatformDraw] | None = None,
+        **where: str,
     ) -> str:
-        text = super().toml(base_urls, healed=healed, platforms=platforms)
+        text = super().toml(base_urls, healed=healed, platforms=platforms, **where)
         return f'{text}\n[reuse]\njobs = ["earlier"]\ndays = {self.days}\n' if self.month_before else text
 
 
@@ -96,7 +100,8 @@ def drawn_money(seed: int, *, faults: Sequence[str] | None = None, rate: float =
     platforms = _conditions(money, [_priced(money, it, block) for it in _some(money, world)])
     # What is left may be short of the least where something is known, or fits: a shorter list would be refused.
     chunk_size = max(world.chunk_size, least)
-    platforms = tuple(replace(it, least=least) for it in platforms)
+    most = chunk_size if _comes_out(len(world.numbers), least, chunk_size) and money.random() < 0.5 else 10_000_000
+    platforms = tuple(replace(it, least=least, most=most) for it in platforms)
     full = sum(_most(platform, len(world.numbers), chunk_size) for platform in platforms)
     task = platforms[0].cost(chunk_size)
     known = () if money.random() < 0.4 else _month_before(money, world.lines)
@@ -161,6 +166,12 @@ def _month_before(money: random.Random, lines: tuple[str, ...]) -> tuple[str, ..
     numbers = list(numbers_in(lines))
     some = money.sample(numbers, money.choice((1, len(numbers) // 2, len(numbers) - 2, len(numbers))))
     return (*some, *(f"+4176{number:07d}" for number in range(1, money.choice((2, 9)))))
+
+
+def _comes_out(numbers: int, least: int, chunk_size: int) -> bool:
+    """Whether a list can be cut into full files, but for the last two, of which none is too small."""
+    rest = numbers % chunk_size
+    return rest == 0 or rest >= least or (numbers > chunk_size and (chunk_size + rest) // 2 >= least)
 
 
 def _most(platform: PricedPlatform, numbers: int, chunk_size: int) -> float:

@@ -43,7 +43,8 @@ def stream(seed: int, name: str) -> random.Random:
 class PlatformDraw:
     """One platform's table of the configuration.
 
-    `kind` is what the vendor calls it, whatever its name is by now. `by_default` says nothing of its columns.
+    `kind` is what the vendor calls it, whatever its name is by now. `by_default` says nothing of its columns. A file
+    has `least` numbers, and no more than `most`.
     """
 
     kind: str
@@ -53,6 +54,8 @@ class PlatformDraw:
     canary: bool
     called: str = ""
     by_default: bool = False
+    least: int = 1
+    most: int = 10_000_000
 
     @property
     def name(self) -> str:
@@ -69,7 +72,8 @@ class PlatformDraw:
             f"max_in_flight = {self.max_in_flight}",
             f"canary = {str(self.canary).lower()}",
             f"price_per_10000 = {PRICES.get(self.kind, 1.0)}",
-            "min_rows = 1",
+            f"min_rows = {self.least}",
+            f"max_rows = {self.most}",
         ]
         lines += [] if self.by_default else [f'result_columns = ["{self.kind}", "activated"]']
         return "\n".join(lines + ([f'task_type = "{task_type}"'] if task_type else []))

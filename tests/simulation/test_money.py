@@ -18,8 +18,8 @@ from tests.simulation.money_scenario import DAYS, ERRANDS, MoneyScenario, drawn_
 from tests.simulation.playing import play
 
 SEEDS = 40
-PLAYED = 8
-A_BATCH = 4
+PLAYED = 4
+A_BATCH = 2
 
 
 def live(seed: int, scenario: MoneyScenario | None = None) -> None:
