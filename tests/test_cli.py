@@ -862,6 +862,29 @@ def test_verify_says_what_is_right_and_what_is_not(directory: Path, capsys: pyte
     assert "+41798284659" not in str(content)
 
 
+@pytest.mark.usefixtures("held")
+def test_what_comes_next_is_the_whole_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `status` has it: whoever copies it keeps the deadline, and has an older ledger refused."""
+    assert main(["run", "--deadline", "5h30m"]) == ExitCode.HELD
+    for command in (["resolve", "--all", "--give-up"], ["retry"]):
+        capsys.readouterr()
+        assert main(command) == 0
+        said = capsys.readouterr().err.splitlines()[-1].removeprefix("orchestrator: next: ")
+        assert re.fullmatch(r"orchestrator run -c config\.toml --deadline 5h30m --after \d+\.\d+", said)
+    assert main(shlex.split(said)[1:]) == 0
+
+
+def test_an_empty_list_at_the_embedded_vendor_costs_nothing(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also before anything is planned nobody is told of a budget."""
+    (directory / "numbers.txt").write_text("")
+    assert main(["run"]) == ExitCode.USAGE
+    out = capsys.readouterr().out
+    assert "cost: none, the embedded vendor is free" in out
+    assert "cost so far" not in out
+
+
 def test_retry_plans_what_lacks_a_verdict(held: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After a task was given up its numbers are planned again; the message says what sends them."""
     assert main(["resolve", "--all", "--give-up"]) == 0

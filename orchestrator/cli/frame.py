@@ -325,3 +325,18 @@ def put_either(content: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 def say_next(command: str, settings: Settings, *options: str) -> None:
     """Say which command of the job comes next, so that it can be copied."""
     streams.say(" ".join((f"next: orchestrator {command} {streams.job_arguments(settings)}", *options)))
+
+
+def say_next_run(settings: Settings) -> None:
+    """Say the whole command for the next run, as `status` has it, of a job that a person has changed since the last.
+
+    So it has a deadline and looks at the ledger as the last one did; the quote of that one holds no more.
+    """
+    from orchestrator.api import job_status
+    from orchestrator.report import summary
+
+    content = until_done(job_status(settings, tasks=False))
+    if command := summary.command_in(content["next"]):
+        streams.say(f"next: {summary.without_quote(command)}")
+    else:
+        say_next("run", settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, until_done
+from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, say_next_run, until_done
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.report import streams
 from orchestrator.report.printed import count, money
@@ -118,7 +118,7 @@ def resolve(  # noqa: PLR0913 - one keyword for each option
     if report.unchecked:
         streams.say(f"how many rows it has at the vendor is not known: {report.unchecked}; the next run looks at it")
     if report.settled:
-        say_next("status --held" if undo else "run", settings)
+        say_next("status --held", settings) if undo else say_next_run(settings)
     elif undo:
         streams.say("there is no decision since the last run that could be taken back")
     elif not report.left_out:
@@ -133,7 +133,7 @@ def _adopt_log(settings: Settings, path: Path, *, as_json: bool) -> int:
 
     content = log_content(until_done(adopt_log(settings, path, real_world())))
     put_either(content, log_text(content), as_json=as_json)
-    say_next("status --held" if content["held"] else "run", settings)
+    say_next("status --held", settings) if content["held"] else say_next_run(settings)
     return int(content["exit_code"])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.costs import cost_lines, costs_content
-from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next, text_width, until_done
+from orchestrator.cli.frame import commands, ending, job_command, put_either, say_next_run, text_width, until_done
 from orchestrator.report.printed import WIDTH, count, findings, table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def retry(settings: Settings, *, as_json: bool, every: bool) -> int:
     content = as_content(report)
     put_either(content, as_text(content, text_width()), as_json=as_json)
     if report.planned and any(cost.tasks for cost in report.platforms):
-        say_next("run", settings)
+        say_next_run(settings)
     return report.exit_code
 
 

@@ -11,7 +11,7 @@ The way of one number through the modules:
 """
 
 from orchestrator.intake.advice import advice
-from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.cutting import can_be_cut, chunk_sizes
 from orchestrator.intake.list_reading import Planned, read_list, rebuild
 from orchestrator.intake.numbers.reasons import EXCLUDED_BY, LINE_TYPE, Reason
 from orchestrator.intake.plan import ChunkLimits, Observed, ReadList
@@ -28,6 +28,7 @@ __all__ = [
     "ReadList",
     "Reason",
     "advice",
+    "can_be_cut",
     "chunk_sizes",
     "fingerprint",
     "read_list",

@@ -57,6 +57,33 @@ def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
     )
 
 
+def can_be_cut(total: int, limits: ChunkLimits) -> bool:
+    """Return whether `chunk_sizes` has an answer."""
+    return limits.min_rows <= total and _is_legal(_sizes(total, limits), limits)
+
+
+def picked_sizes(total: int, limits: ChunkLimits) -> list[int]:
+    """Cut as many as possible of `total` rows that were picked from a list, so that nobody could choose how many.
+
+    Where full chunks don't do, all are about even. Fewer than `min_rows` are left over, if no cut takes them all: with
+    limits that are near to each other some totals are too many for some chunks, and too few for one more.
+    """
+    if can_be_cut(total, limits):
+        return _sizes(total, limits)
+    most = total // limits.min_rows
+    if not most:
+        return []
+    total = min(total, most * limits.max_rows)
+    chunks = max(min(-(-total // limits.chunk_size), most), -(-total // limits.max_rows))
+    each, more = divmod(total, chunks)
+    return [each + 1] * more + [each] * (chunks - more)
+
+
+def filled_up(total: int, limits: ChunkLimits) -> int:
+    """Return how many rows there have to be, so that `picked_sizes` leaves none of `total` over."""
+    return max(total, -(-total // limits.max_rows) * limits.min_rows)
+
+
 def _sizes(total: int, limits: ChunkLimits) -> list[int]:
     full, rest = divmod(total, limits.chunk_size)
     sizes = [limits.chunk_size] * full + [rest] * (rest > 0)

@@ -13,7 +13,7 @@ import numpy as np
 from orchestrator.errors import ChangedError, StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
 from orchestrator.intake.blocks import private_file
-from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.cutting import chunk_sizes, picked_sizes
 from orchestrator.intake.known_numbers import KnownPlaces
 from orchestrator.intake.list_reading import read_list, take_over
 from orchestrator.intake.plan import ChunkLimits, ReadList
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 def write_retry(directory: Path, numbers: Numbers, rows: Numbers, limits: ChunkLimits, first_chunk: int) -> list[Chunk]:
     """Write chunk and rows files of a retry: `numbers` stand at the list's `rows`, which ascend.
 
-    Raises `UsageError` when there are too few for the limits, `StorageError`.
+    The last ones get none where no chunk within the limits takes them. Raises `StorageError`.
     """
     chunks = []
     start = 0
-    for chunk, size in enumerate(chunk_sizes(len(numbers), limits), start=first_chunk):
+    for chunk, size in enumerate(picked_sizes(len(numbers), limits), start=first_chunk):
         part = slice(start, start + size)
         write_rows(directory, chunk, rows[part])
         sha256 = write_chunk(directory, chunk, numbers[part])

@@ -54,8 +54,9 @@ def too_few(ledger: Ledger, settings: Settings) -> tuple[str, ...]:
     """Say for which platforms so few numbers fit that no file can hold them, and what may be done."""
     least = {name: platform.min_rows for name, platform in settings.platforms.items()}
     return tuple(
-        f"{name}: {its.too_few:,} numbers fit {its}, and it takes {least[name]:,} at least, so they are not asked; if "
-        f"the vendor takes so few, set [platforms.{name}] min_rows to {its.too_few} and run again"
+        f"{name}: {its.too_few:,} {'more ' * bool(its.generations)}numbers fit {its}, and it takes {least[name]:,} at "
+        f"least, so they are not asked; if the vendor takes so few, set [platforms.{name}] min_rows to {its.too_few} "
+        "and run again"
         for name, its in ledger.plan.conditions().items()
         if name in least and 0 < its.too_few < least[name]
     )
@@ -123,7 +124,7 @@ class Fitting:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The chunks of the numbers that fit; or, if these are `too_few` for any, how many they are.
+    """The chunks of the numbers that fit, and how many of these were `too_few` for one more.
 
     Those that fit too and are `excluded` by now are counted beside.
     """
@@ -134,11 +135,10 @@ class Picked:
 
 
 def pick_numbers(directory: Path, fitting: Fitting, limits: ChunkLimits, first_chunk: int) -> Picked:
-    """Write the chunk files of the numbers that fit: a piece. Raises `UsageError` when they can't be cut."""
+    """Write the chunk files of the numbers that fit: a piece."""
     fits = excluded = 0
     for part in fitting.with_excluded():
         out = int(stand_in(part.numbers, fitting.excluded).sum())
         fits, excluded = fits + len(part.rows) - out, excluded + out
-    if fits < limits.min_rows:
-        return Picked((), fits, excluded)
-    return Picked(tuple(cut_parts(directory, fitting.parts, fits, limits, first_chunk)), 0, excluded)
+    chunks = tuple(cut_parts(directory, fitting.parts, fits, limits, first_chunk)) if fits else ()
+    return Picked(chunks, fits - sum(chunk.rows for chunk in chunks), excluded)

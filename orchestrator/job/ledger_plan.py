@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.errors import ChangedError, UsageError
-from orchestrator.intake import ChunkLimits, advice, read_list
+from orchestrator.intake import ChunkLimits, advice, can_be_cut, read_list
 from orchestrator.intake.generations import ColumnsToKeep, extend_list
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
@@ -240,7 +240,8 @@ def _trial_rows(settings: Settings, total: int, min_rows: int, max_rows: int) ->
     if wanted is None:
         wanted = USUAL_TRIAL_ROWS if total > TRIAL_FROM_CHUNKS * chunk_size else 0
     size = min(max(wanted, min_rows), chunk_size, max_rows)
-    return size if wanted and total - size >= min_rows and total > size else 0
+    rest = ChunkLimits(chunk_size, min_rows, max_rows)
+    return size if wanted and total > size and can_be_cut(total - size, rest) else 0
 
 
 def _warn_of_trial(settings: Settings, chunks: Sequence[Chunk]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.intake import ChunkLimits
-from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.cutting import picked_sizes
 from orchestrator.intake.generations import write_retry
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
@@ -77,13 +77,14 @@ class _Lacking(NamedTuple):
     left_out: frozenset[TaskKey]
 
     @property
-    def too_few(self) -> bool:
-        return 0 < len(self.numbers) < self.limits.min_rows
-
-    @property
     def sizes(self) -> list[int]:
         """Return the sizes of their chunks; none where there is nothing to ask for, or too little."""
-        return [] if self.too_few or not len(self.numbers) else chunk_sizes(len(self.numbers), self.limits)
+        return picked_sizes(len(self.numbers), self.limits)
+
+    @property
+    def too_few(self) -> int:
+        """How many are left over, which no further chunk takes."""
+        return len(self.numbers) - sum(self.sizes)
 
 
 async def retry_job(settings: Settings, world: World, *, every: bool = False) -> RetryReport:
@@ -119,9 +120,9 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
             )
         ]
         findings += [
-            f"{name}: {len(its.numbers):,} numbers lack a verdict, and it takes {its.limits.min_rows:,} at least; put "
-            f"them into the list of another job, or, if the vendor takes so few, set [platforms.{name}] min_rows to "
-            f"{len(its.numbers)}, and retry"
+            f"{name}: {its.too_few:,} {'more ' * bool(its.sizes)}numbers lack a verdict, and it takes "
+            f"{its.limits.min_rows:,} at least; put them into the list of another job, or, if the vendor takes so few, "
+            f"set [platforms.{name}] min_rows to {its.too_few}, and retry"
             for name, its in lacking.items()
             if its.too_few
         ]
@@ -146,7 +147,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
                     changed.plan_retry(platform, records, left_out=left_out, at=world.clock())  # noqa: B023 - as above
 
                 ledger.change(plan)
-                log.info("retry_planned", platform=name, numbers=len(its.numbers), chunks=len(chunks))
+                log.info("retry_planned", platform=name, numbers=sum(its.sizes), chunks=len(chunks))
             await renew_page(settings, world)
     return RetryReport(
         numbers={name: len(its.numbers) for name, its in lacking.items()},

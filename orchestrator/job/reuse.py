@@ -21,18 +21,24 @@ from orchestrator.job.selecting import Choice, Known, select_numbers
 from orchestrator.job.sheet import index_numbers
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import ledger_mark
+from orchestrator.jobdir.reused_cells import moment_of, moment_text
+from orchestrator.jobdir.verdict_words import CHECKED_AT
 from orchestrator.ledger import LedgerPlace
 from orchestrator.logger import log
 from orchestrator.records import Selection
+from orchestrator.report.printed import plural
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
+    from orchestrator.master.number_index import NumberIndex
     from orchestrator.records import Chunk
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
 
 SECONDS_A_DAY: Final = 86_400.0
+AHEAD_S: Final = SECONDS_A_DAY
+"""By so much the clocks of two jobs may differ: ages are counted in days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ async def selections(
                         continue
                     answers = {theirs: settings.platforms[name].result_columns for name, theirs in names.items()}
                     index = await index_numbers(place, tuple(answers), workers, own, checked=True, answers=answers)
+                    said += [f"{path}: {sentence}" for sentence in _passed_over(place, index, until=now + AHEAD_S)]
             except (StorageError, UsageError) as error:
                 raise UsageError(f"{error} ({path} is one of [reuse] jobs: put it right, or leave it out)") from error
             for name, theirs in names.items():
@@ -101,6 +108,7 @@ async def selections(
                     known=tuple(known[name]),
                     yes_since=now - days.yes * SECONDS_A_DAY,
                     no_since=now - days.no * SECONDS_A_DAY,
+                    until=now + AHEAD_S,
                     limits=ChunkLimits(
                         settings.job.chunk_size, platform.min_rows, platform.max_rows, trial_rows, f"{seed} {name}"
                     ),
@@ -137,6 +145,25 @@ def _same_calls(place: LedgerPlace, settings: Settings, wanted: Sequence[str]) -
     calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
     names = {name: theirs[call] for name, call in calls.items() if call in theirs}
     return names, "" if names else f"nothing is reused of it: it asked for none of {', '.join(calls)}"
+
+
+def _passed_over(place: LedgerPlace, index: NumberIndex, *, until: float) -> Iterator[str]:
+    """Say what an earlier job knows that is not taken: what came with an alarm, or is of a time still to come."""
+    moments = {name: index.words[place] for place, name in enumerate(index.columns) if name.endswith(f".{CHECKED_AT}")}
+    with place.open_to_read() as ledger:
+        for name in (column.removesuffix(f".{CHECKED_AT}") for column in moments):
+            tasks, numbers = ledger.tasks.alarms(name)
+            if tasks:
+                yield (
+                    f"nothing is reused of {plural(tasks, 'task')} of {name} that came with an alarm, "
+                    f"{plural(numbers, 'number')}: see orchestrator status there"
+                )
+    latest = max((moment_of(text) for texts in moments.values() for text in texts), default=0)
+    if latest > until:
+        yield (
+            f"it has verdicts from a time that is still to come by this machine's clock, up to {moment_text(latest)}: "
+            "those are not reused, as nobody knows how old they are; see to the clocks of both machines"
+        )
 
 
 def _named_jobs(settings: Settings) -> list[Path]:

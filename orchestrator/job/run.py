@@ -51,7 +51,7 @@ from orchestrator.job.sheet import behind_a_master, build_master, made_of, order
 from orchestrator.job.signals import handled
 from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
 from orchestrator.job.url_inputs import inputs_here
-from orchestrator.job.vendors import read_keys, vendor_clients
+from orchestrator.job.vendors import is_made_up, read_keys, vendor_clients
 from orchestrator.jobdir.layout import (
     CHUNK_FILES,
     LISTS,
@@ -499,7 +499,7 @@ class _Run:
             options=self._options.to_repeat(extended=self._planned),
             token=ledger.runs.token,
             needs_after=not self._settings.ledger.url,
-            sandbox=not ledger.platforms.made_up().isdisjoint(self._settings.platforms),
+            sandbox=is_made_up(ledger, self._settings),
             started_at=self._started_at,
             ended_at=self._world.clock() if end else None,
             exit_code=end.code if end else None,

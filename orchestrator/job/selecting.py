@@ -14,7 +14,7 @@ import numpy as np
 
 from orchestrator.files import disk_errors, open_private
 from orchestrator.intake import ChunkLimits
-from orchestrator.intake.cutting import chunk_sizes
+from orchestrator.intake.cutting import can_be_cut, filled_up, picked_sizes
 from orchestrator.intake.generations import write_retry
 from orchestrator.jobdir.chunk_files import read_chunk
 from orchestrator.jobdir.layout import chunk_path
@@ -47,9 +47,9 @@ class Known:
 class Choice:
     """What there is to choose from: `chunks` of the job in `directory`, and what is `known` of their numbers.
 
-    A yes that was checked before `yes_since` counts no more, nor a no before `no_since` (s since the epoch). What is
-    left is cut by `limits`, into chunks that count from `first_chunk` on, unless the platform `has_condition`; `folder`
-    is taken for files.
+    A yes that was checked before `yes_since` counts no more, nor a no before `no_since`, nor anything behind `until` (s
+    since the epoch): nobody knows how old that is. What is left is cut by `limits`, into chunks that count from
+    `first_chunk` on, unless the platform `has_condition`; `folder` is taken for files.
     """
 
     directory: Path
@@ -57,6 +57,7 @@ class Choice:
     known: tuple[Known, ...]
     yes_since: float
     no_since: float
+    until: float
     limits: ChunkLimits
     first_chunk: int
     folder: Path
@@ -86,7 +87,7 @@ class Chosen:
 def select_numbers(choice: Choice) -> Chosen | None:
     """Look up what is known, and write the chunk files of the rest; None when nothing is known that counts.
 
-    Raises `UsageError` when the rest can't be cut, and `StorageError`.
+    Raises `StorageError`.
     """
     lookups = [_Lookup(known) for known in choice.known]
     min_rows = choice.limits.min_rows
@@ -105,7 +106,8 @@ def select_numbers(choice: Choice) -> Chosen | None:
         return Chosen((), tuple(sums), choice.folder)
     if not known:
         return None
-    again = oldest.first(min_rows - left) if 0 < left < min_rows <= left + known else np.empty(0, np.int64)
+    filling = filled_up(left, choice.limits) - left
+    again = oldest.first(filling) if filling <= known else np.empty(0, np.int64)
     left += len(again)
     if left < min_rows:  # the platform is skipped for a list that is too short; what is known is taken all the same
         left = 0
@@ -140,7 +142,7 @@ def _known_cells(choice: Choice, lookups: Sequence[_Lookup], numbers: Numbers) -
     codes, moments = np.zeros(len(numbers), np.uint8), np.zeros(len(numbers), np.int64)
     for lookup in lookups:
         there, its, times = lookup.find(numbers[order])
-        newer = there & (its > 0) & (times > moments)
+        newer = there & (its > 0) & (times > moments) & (times <= choice.until)
         codes[newer], moments[newer] = its[newer], times[newer]
     since = np.array([np.inf, choice.yes_since, choice.no_since])[codes]
     too_old = moments < since
@@ -196,7 +198,7 @@ def _write(choice: Choice, again: Numbers, left: int) -> Iterator[Chunk]:
     size = limits.trial_rows
     if not left:
         return
-    if not limits.min_rows <= size <= left - limits.min_rows:
+    if not (limits.min_rows <= size and can_be_cut(left - size, limits)):
         size = 0
     drawn = draw(left, size, limits.seed) if size else np.empty(0, np.int64)
 
@@ -214,8 +216,8 @@ def _write(choice: Choice, again: Numbers, left: int) -> Iterator[Chunk]:
 def cut_parts(
     directory: Path, parts: Callable[[], Iterator[Part]], count: int, limits: ChunkLimits, first_chunk: int
 ) -> Iterator[Chunk]:
-    """Write the chunk files of `count` numbers in all, a chunk at a time; raises as `write_retry`."""
-    sizes = chunk_sizes(count, limits)
+    """Write the chunk files of `count` numbers in all, a chunk at a time; of those that a cut takes, see there."""
+    sizes = picked_sizes(count, limits)
     waiting: list[Part] = []
     ready, number = 0, first_chunk
     for part in parts():

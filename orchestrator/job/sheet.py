@@ -27,7 +27,7 @@ from orchestrator.jobdir.layout import (
     verdict_path,
 )
 from orchestrator.jobdir.reused_cells import moment_text
-from orchestrator.jobdir.verdict_words import UNANSWERED
+from orchestrator.jobdir.verdict_words import ALARM, UNANSWERED
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
 from orchestrator.master.number_index import RUN_ROWS, build_index
 from orchestrator.master.resolved import Waiting
@@ -211,7 +211,7 @@ async def index_numbers(
     """Write into `folder` what every number of a job is looked up in, in a worker process.
 
     `checked` says that it is wanted when each verdict was checked. `answers` are for each platform the columns of which
-    a verdict may have been read; one that was read of others is left out.
+    a verdict may have been read; one that was read of others is left out, and one that came with an alarm.
     """
     wanted = None if extras is None else extras.wanted
     with place.open_to_read() as ledger:
@@ -310,8 +310,10 @@ def _cell(ledger: Ledger, directory: Path, key: TaskKey, state: State, answers: 
         return state.value if reused is None else reused
     if state is State.DONE:
         if answers is not None:
-            read_of = set(ledger.tasks.evidence_of(key).get("result_columns") or answers[key.platform])
-            if read_of.isdisjoint(answers[key.platform]):
+            evidence = ledger.tasks.evidence_of(key)
+            read_of = set(evidence.get("result_columns") or answers[key.platform])
+            # A vendor that is blocked itself says no of everybody: that may be worth nothing.
+            if read_of.isdisjoint(answers[key.platform]) or str(evidence.get("finding", "")).startswith(ALARM):
                 return UNANSWERED
         return verdict_path(directory, key.platform, key.chunk)
     if state in HELD:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.budget import objection, outlook, planned_costs
+from orchestrator.job.vendors import is_made_up
 from orchestrator.report.balance_hints import balance_hints
 from orchestrator.tasks import HELD, State
 
@@ -74,5 +75,5 @@ def job_status(settings: Settings) -> StatusReport:
             needed_usd=objected.needed_usd if objected else None,
             warning="" if settings.is_sandbox else outlook(standings.values(), costs),
             balances=balance_hints(ledger, settings.platforms),
-            sandbox=not ledger.platforms.made_up().isdisjoint(settings.platforms),
+            sandbox=is_made_up(ledger, settings),
         )

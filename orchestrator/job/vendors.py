@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.settings import Settings
 
 
@@ -27,6 +28,12 @@ def read_keys(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     keys = {name: read_key(settings.vendors[name], environ) for name in settings.vendors if name in used}
     streams.hide(*keys.values())
     return keys
+
+
+def is_made_up(ledger: Ledger, settings: Settings) -> bool:
+    """Return whether verdicts come from the embedded vendor; before anything is planned, whether they would."""
+    planned = ledger.platforms.fixed().keys() & settings.platforms.keys()
+    return not ledger.platforms.made_up().isdisjoint(planned) if planned else settings.is_sandbox
 
 
 @asynccontextmanager

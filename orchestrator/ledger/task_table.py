@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.jobdir.verdict_words import ALARM
 from orchestrator.ledger.connection import ALL, marks
 from orchestrator.ledger.run_table import moment
 from orchestrator.records import Passage, PastResult, Task
@@ -129,6 +130,15 @@ class TaskTable:
             (most,),
         )
         return self._read(rows)
+
+    def alarms(self, platform: str) -> tuple[int, int]:
+        """Return how many tasks of a platform are done with an alarm, and how many numbers they have."""
+        row = self._connection.row(
+            "SELECT count(*), coalesce(sum(rows), 0) FROM tasks INDEXED BY findings "
+            "WHERE state = 'done' AND reason <> '' AND platform = ? AND substr(reason, 1, ?) = ?",
+            (platform, len(ALARM), ALARM),
+        )
+        return (int(row[0]), int(row[1])) if row else (0, 0)
 
     def decided(self, *, serial: int) -> list[Task]:
         """Return the tasks that were decided on since run `serial` began, and of which nothing has come yet."""

@@ -449,6 +449,11 @@ def command_in(step: str) -> str:
     return found[0] if found else ""
 
 
+def without_quote(command: str) -> str:
+    """Return a command for the next run that is not held to a quote: what is sent again was not quoted."""
+    return _QUOTE.sub("", command)
+
+
 def numbers(counts: ListCounts) -> dict[str, int]:
     """Return the part of the counts that adds up: `read` = `accepted` + `duplicates` + `rejected`."""
     return {name: getattr(counts, name) for name in ("read", "accepted", "duplicates", "rejected")}
@@ -480,7 +485,7 @@ def next_step(facts: RunFacts, standings: Iterable[Standing]) -> str:
         step = _BEYOND_QUOTE
     again = facts.again or f"orchestrator run {facts.arguments}{facts.options}{after}"
     if facts.decided or facts.exit_code is ExitCode.SOME_FAILED or (facts.exit_code is ExitCode.HELD and held):
-        again = _QUOTE.sub("", again)  # what is sent again was not quoted, and a run that is held to it is refused
+        again = without_quote(again)  # a run that is held to it is refused
     return step.format(
         again=again,
         arguments=facts.arguments,

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestrator.errors import StorageError, UsageError
-from orchestrator.intake.cutting import chunk_sizes, write_chunks
+from orchestrator.intake.cutting import can_be_cut, chunk_sizes, filled_up, picked_sizes, write_chunks
 from orchestrator.intake.plan import ChunkLimits
 from orchestrator.jobdir.layout import chunk_folder, chunk_path
 
@@ -78,6 +78,28 @@ def test_any_full_cut_is_taken_as_it_is(full: int, min_rows: int, more: int, dat
     rest = data.draw(st.integers(min_rows, chunk_size))
     limits = ChunkLimits(chunk_size, min_rows, chunk_size)
     assert chunk_sizes(full * chunk_size + rest, limits) == [chunk_size] * full + [rest]
+
+
+@given(st.integers(0, 400), few, few, few)
+def test_what_was_picked_is_cut_as_far_as_it_goes(total: int, chunk_size: int, min_rows: int, spread: int) -> None:
+    """Nothing is cut otherwise than a list; where that can't be, as many as any legal cut takes, and fewer are left.
+
+    Compared with a search over all numbers of chunks; with as many as `filled_up` says none is left.
+    """
+    limits = ChunkLimits(chunk_size, min_rows, min_rows + spread)
+
+    def is_legal(rows: int) -> bool:
+        return any(n * min_rows <= rows <= n * limits.max_rows for n in range(rows // min_rows + 1))
+
+    sizes = picked_sizes(total, limits)
+    assert sum(sizes) == next(rows for rows in range(total, -1, -1) if is_legal(rows))
+    assert all(min_rows <= size <= limits.max_rows for size in sizes)
+    assert total - sum(sizes) < min_rows
+    if can_be_cut(total, limits):
+        assert sizes == chunk_sizes(total, limits)
+    filled = filled_up(total, limits)
+    assert filled == next(rows for rows in range(total, 1000) if is_legal(rows))
+    assert sum(picked_sizes(filled, limits)) == filled
 
 
 def test_chunk_file(tmp_path: Path) -> None:

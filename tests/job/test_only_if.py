@@ -215,6 +215,24 @@ async def test_too_few_are_said_and_asked_once_they_may_be(case: Case, tmp_path:
 
 
 @pytest.mark.usefixtures("vendor")
+async def test_as_many_as_files_can_hold_are_asked(case: Case, tmp_path: Path) -> None:
+    """30 fit, and files take 11 to 14: two are too few for them, three too many. The rest is said, not paid for."""
+    case.overrides[-1:] = ["job.chunk_size=12", "platforms.tiktok.min_rows=11", "platforms.tiktok.max_rows=14"]
+    outcome = await case.outcome()
+    assert outcome.exit_code == ExitCode.DONE
+    assert [task.rows for task in read_tasks(tmp_path / "vendor") if task.platform == "tiktok"] == [14, 14]
+    (finding,) = [text for text in outcome.summary["findings"] if "tiktok" in text]
+    assert "2 more numbers fit instagram == yes, and it takes 11 at least" in finding
+    assert "min_rows to 2 " in finding
+    assert await verified(case) == ()
+    paid = charged(tmp_path)
+    assert (await case.run(), charged(tmp_path)) == (ExitCode.DONE, paid)
+    case.overrides[-2] = "platforms.tiktok.min_rows=2"
+    assert await case.run() == ExitCode.DONE
+    check(case, tmp_path, 60)
+
+
+@pytest.mark.usefixtures("vendor")
 async def test_held_tasks_are_waited_for(case: Case, tmp_path: Path) -> None:
     """Cells say held where the verdict that they hang on is; once it is settled these are asked, and only they."""
     await plan_job(case.settings(), case.world())

@@ -166,6 +166,35 @@ async def test_a_retry_is_taken_back_when_its_numbers_may_come_for_free(
     assert vendor.submits == [1, 2, 4]
 
 
+async def test_as_many_as_files_can_hold_are_planned(case: Case) -> None:
+    """Of 6 numbers without an answer, where a file takes 4 or 5; the way out for the last one is accepted."""
+    case.numbers(10)
+    case.overrides = ["job.chunk_size=5", "platforms.instagram.min_rows=4", "platforms.instagram.max_rows=5"]
+    full = {"now": 2}
+
+    async def on_status(made: Made) -> Answer:
+        return vendor.standing(made, success=min(made.rows, full["now"]))
+
+    async def on_result(made: Made) -> Answer:
+        return result(made, rows=min(made.rows, full["now"]))
+
+    async with serving(Script(takes_s=0.0, on_status=on_status, on_result=on_result)) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == 0
+        full["now"] = 5
+        report = await retry_job(case.settings(), case.world())
+        assert (report.numbers, [cost.rows for cost in report.platforms]) == ({"instagram": 6}, [5])
+        assert "1 more numbers lack a verdict, and it takes 4 at least" in report.findings[0]
+        assert report.exit_code is ExitCode.SOME_FAILED
+        assert await case.run() == 0
+        assert case.cells().count("unanswered") == 1
+        case.overrides[1] = "platforms.instagram.min_rows=1"
+        assert (await retry_job(case.settings(), case.world())).exit_code is ExitCode.DONE
+        assert await case.run() == 0
+    assert case.cells() == ["yes"] * 10
+    assert vendor.submits == [1, 2, 3, 4]
+
+
 async def test_what_was_settled_for_may_be_another_on_another_day(case: Case) -> None:
     """The vendor gave the result of another task, twice: its own may be had for free, before anything is paid again."""
     mixed_up = {"on": True}

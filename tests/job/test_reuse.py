@@ -22,7 +22,7 @@ from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from orchestrator.job.world import World
 from orchestrator.jobdir.layout import chunk_path, ledger_mark, ledger_path
-from orchestrator.sandbox import Sandbox
+from orchestrator.sandbox import Options, Sandbox
 from orchestrator.sandbox.verdicts import verdict as truth_of
 from tests.job.conftest import CONFIG, Case
 
@@ -211,6 +211,73 @@ async def test_the_oldest_fill_a_file_that_would_be_too_short(vendor: Vendor, tm
     assert asked <= set(oldest[:40])
     assert {rows[number]["instagram"] for number in numbers} <= {"yes", "no"}
     assert await second.findings() == ()
+
+
+async def test_the_oldest_fill_files_that_would_not_come_out(vendor: Vendor, tmp_path: Path) -> None:
+    """13 numbers are left, and a file takes 9 or 10: too many for one, too few for two."""
+    limits = ["job.chunk_size=10", "platforms.instagram.min_rows=9", "platforms.instagram.max_rows=10"]
+    first = vendor.job(tmp_path / "1", range(30), *limits)
+    await first.run()
+    vendor.sent()
+    second = vendor.job(tmp_path / "2", range(0), *reusing(first), *limits)
+    lines = [*sorted(known(first.rows()))[:17], *(f"+4179100{n:04}" for n in range(13))]
+    (second.folder / "numbers.txt").write_text("\n".join(lines))
+    (cost,) = (await second.plan()).platforms
+    assert (cost.rows, cost.reused.asked_again, cost.reused.numbers) == (18, 5, 12)
+    assert await second.run() == ExitCode.DONE
+    assert vendor.sent() == [("instagram", 9), ("instagram", 9)]
+    assert list(second.rows()) == lines
+    assert await second.findings() == ()
+
+
+async def test_what_came_with_an_alarm_is_asked_again(tmp_path: Path) -> None:
+    """A vendor that is blocked itself says no of everybody: a month later that is not taken for an answer, and said."""
+    blocked = Options(blocked_after=4)
+    numbers, slow = range(400), ("job.chunk_size=40", "platforms.instagram.max_in_flight=1")
+    async with Sandbox(tmp_path / "vendor", pace=1e6, options=blocked) as serving:
+        first = Vendor(tmp_path / "vendor", serving.base_url).job(tmp_path / "1", numbers, *slow)
+        outcome = await first.outcome()
+        port = int(serving.base_url.rpartition(":")[2])
+    alarms = sum("alarm: " in finding for finding in outcome.summary["findings"])
+    assert (outcome.exit_code, alarms >= 3) == (ExitCode.HELD, True)
+    taken = [number for number in known(first.rows("master.partial.csv")) if int(number) < 41_790_000_160]
+    async with Sandbox(tmp_path / "vendor", pace=1e6, port=port) as serving:
+        vendor = Vendor(tmp_path / "vendor", serving.base_url)
+        vendor.sent()
+        second = vendor.job(tmp_path / "2", numbers, *reusing(first), *slow, at=TODAY + DAY_S)
+        report = await second.plan()
+        assert report.platforms[0].reused.numbers == len(taken)
+        assert any(
+            f"nothing is reused of {alarms} tasks of instagram that came with an alarm, {alarms * 40} numbers" in text
+            for text in report.advice
+        )
+        assert await second.run() == ExitCode.DONE
+        assert sum(rows for _, rows in vendor.sent()) == 400 - len(taken)
+    for number, row in second.rows().items():
+        assert row["instagram"] in {truth_of(0, "instagram", number).lower(), "unanswered"}
+
+
+async def test_what_is_of_a_time_to_come_is_not_young_for_ever(vendor: Vendor, tmp_path: Path) -> None:
+    """A clock that was a year ahead: how old its verdicts are nobody knows, so they are asked again, and it is said.
+
+    Those of another job with a right clock are taken all the same. By less than a day clocks may differ.
+    """
+    ahead = vendor.job(tmp_path / "1", range(12), at=TODAY + 365 * DAY_S)
+    right = vendor.job(tmp_path / "2", range(6), at=TODAY - DAY_S)
+    nearly = vendor.job(tmp_path / "3", range(20, 26), at=TODAY + DAY_S / 2)
+    for job in (ahead, right, nearly):
+        await job.run()
+    vendor.sent()
+    later = vendor.job(tmp_path / "4", range(30), *reusing(ahead, right, nearly))
+    report = await later.plan()
+    taken = known(right.rows()) | known(nearly.rows())
+    assert report.platforms[0].reused.numbers == len(taken)
+    (said,) = [text for text in report.advice if "still to come" in text]
+    assert said.startswith(f"{ahead.directory}: ")
+    assert "up to 2028-01-15" in said
+    assert await later.run() == ExitCode.DONE
+    assert sum(rows for _, rows in vendor.sent()) == 30 - len(taken)
+    assert not any(row["instagram.checked_at"] > "2027-01-17" for row in later.rows().values())
 
 
 async def test_with_all_known_nothing_is_sent(vendor: Vendor, tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def failed(job: Job) -> str:
     return job.vendor.charged()[0].id
 
 
+NEXT_RUN = "orchestrator: next: orchestrator run -c config.toml --after TOKEN"
 STATES: dict[State, Callable[[Job], str]] = {
     State.IN_DOUBT: in_doubt,
     State.STALLED: stalled,
@@ -110,8 +111,9 @@ def test_what_status_shows_can_be_typed(a_job: Job, state: State, event: Event) 
     (command,) = (way["command"] for way in task["ways_out"] if way["decision"] == event)
     a_job.file("FILE", "\n".join(["Number,instagram", *(f"{number},no" for number in NUMBERS)]))
     _, *typed = shlex.split(command.replace("TASK_ID", task_id))
-    assert a_job.call(*typed) == (0, "orchestrator: next: orchestrator run -c config.toml")
-    assert a_job.call("run")[0] == (1 if event is Event.GIVE_UP else 0)
+    assert a_job.call(*typed) == (0, NEXT_RUN)
+    token = json.loads((a_job.folder / "runs" / "config" / "summary.json").read_text())["after"]
+    assert a_job.call("run", "--after", token)[0] == (1 if event is Event.GIVE_UP else 0)
     assert len(a_job.vendor.charged()) == (2 if event is Event.RESUBMIT else 1)
 
 
@@ -669,7 +671,7 @@ def too_few_for_a_retry(job: Job) -> None:
     assert "if the vendor takes so few, set [platforms.instagram] min_rows to 2, and retry" in message
     job.edit("min_rows = 3", "min_rows = 2")
     code, message = job.call("retry")
-    assert (code, message) == (0, "orchestrator: next: orchestrator run -c config.toml")
+    assert (code, message) == (0, NEXT_RUN)
     assert job.call("run")[0] == 0
     assert [task.rows for task in job.vendor.charged()][1:] == [2]
 
