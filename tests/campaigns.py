@@ -55,6 +55,27 @@ CAMPAIGNS = (
         "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken",
     ),
     Campaign(
+        "job",
+        "whole jobs, command by command: plan, run, retry, resolve, extend, reuse, enrich and the rest",
+        ("pytest tests/job",),
+        "5 min",
+        "in every run of CI",
+    ),
+    Campaign(
+        "mistakes",
+        "what people get wrong, with what the program says to it; every way out that a message names is taken",
+        ("pytest tests/mistakes",),
+        "2 min",
+        "in every run of CI",
+    ),
+    Campaign(
+        "storage",
+        "whole jobs in a bucket of a real S3 server, their inputs there too, and machines that take over from others",
+        ("pytest tests/storage",),
+        "2 min",
+        "in every run of CI",
+    ),
+    Campaign(
         "faults",
         "each fault of network, vendor and files alone, healed afterwards",
         ("pytest tests/faults",),
@@ -94,14 +115,16 @@ CAMPAIGNS = (
     ),
     Campaign(
         "e2e",
-        "the program as a process: kills, signals, machines that lack something, messy lists, a loop that is held up",
+        "the program as a process: kills, signals, streams, machines that lack something, messy lists, a loop that is "
+        "held up; its report in a browser",
         ("pytest tests/e2e",),
         "5 min",
         "in every run of CI",
     ),
     Campaign(
         "engines",
-        "pieces on a real Dask cluster, of which workers and scheduler are killed and frozen in the middle",
+        "pieces in worker processes that die, hoard and hang; pieces on a real Dask cluster, of which workers and "
+        "scheduler are killed and frozen in the middle",
         ("pytest tests/engines",),
         "3 min",
         "in every run of CI",

@@ -54,4 +54,4 @@ def test_an_unknown_campaign() -> None:
         cwd=TESTS.parent,
     )
     assert ended.returncode == 2
-    assert "there is no campaign simulations; there are simulation, faults" in ended.stderr
+    assert "there is no campaign simulations; there are simulation, job" in ended.stderr

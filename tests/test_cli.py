@@ -8,11 +8,8 @@ import os
 import platform
 import re
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
-import urllib.request
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +24,10 @@ from orchestrator.errors import BudgetError, ExitCode, LockedError, StorageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report.events import EVENTS
 from orchestrator.tasks import TaskKey
+from tests.small_jobs import LIST, run, write_small_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    pass
 
 COMMANDS = [
     "init",
@@ -47,65 +45,12 @@ COMMANDS = [
     "sandbox",
 ]
 """In the order of a job's life, which is that of the help."""
-LIST = "+41798284651\n+41798284652\n+41798284651\n+393331234567\nno number\n\n+447911123456\n"
-CONFIG = """\
-[job]
-inputs = ["numbers.txt"]
-chunk_size = 1
-
-[vendors.main]
-base_url = "sandbox"
-requests_per_second = inf
-
-[platforms.instagram]
-requests_per_second = inf
-
-[polling]
-min_interval_s = 0.01
-
-[workers]
-count = 1
-"""
-
-Child = subprocess.Popen[str]
-
-BUT_INIT = [
-    "status",
-    "plan",
-    "run --after 1",
-    "run",
-    "resolve --all --give-up",
-    "retry",
-    "merge",
-    "enrich numbers.txt -o enriched.csv",
-    "verify",
-    "purge",
-]
-WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
-
-
-def start(directory: Path, *arguments: str, environ: dict[str, str] | None = None, **options: Any) -> Child:
-    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])} | (environ or {})
-    return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "orchestrator", *arguments],
-        cwd=directory,
-        text=True,
-        env=environ,
-        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
-    )
-
-
-def run(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    with start(directory, *arguments, environ=environ) as child:
-        out, err = child.communicate(timeout=60)
-    return subprocess.CompletedProcess(arguments, child.returncode, out, err)
 
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a folder with a small job for the embedded vendor; the test stands inside it."""
-    (tmp_path / "config.toml").write_text(CONFIG)
-    (tmp_path / "numbers.txt").write_text(LIST)
+    write_small_job(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -178,14 +123,6 @@ def test_a_narrow_terminal_gets_narrow_text(
     assert max(map(len, tables)) <= 40
 
 
-def test_output_that_is_redirected_has_no_colours_and_no_bars(directory: Path) -> None:
-    """In a pipe, a file or CI there is nothing but text, whatever the terminal would have had."""
-    done = run(directory, "run", NO_COLOR="1", CI="1", COLUMNS="40")
-    assert done.returncode == 0
-    assert "\x1b" not in done.stdout + done.stderr
-    assert "\r" not in done.stdout + done.stderr
-
-
 def test_the_help_lists_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     """One look shows what there is to type and what the codes mean."""
     assert main(["--help"]) == 0
@@ -234,21 +171,6 @@ def test_a_configuration_without_c_says_what_is_meant(
     assert err.endswith(f"behind -c: orchestrator {meant}\n")
     name, *arguments = shlex.split(meant)
     cli.commands.commands[name].make_context(name, arguments)
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_shells_are_told_how_to_complete(directory: Path, shell: str) -> None:
-    """The script that the manual names comes out, and the names of commands, options and pages complete."""
-
-    def complete(words: str, nth: int) -> str:
-        asked = {"COMP_WORDS": words, "COMP_CWORD": words.rsplit(maxsplit=1)[-1] if shell == "fish" else str(nth)}
-        return run(directory, _ORCHESTRATOR_COMPLETE=f"{shell}_complete", **asked).stdout
-
-    script = run(directory, _ORCHESTRATOR_COMPLETE=f"{shell}_source").stdout
-    assert "_ORCHESTRATOR_COMPLETE" in script
-    assert "status" in complete("orchestrator sta", 1)
-    assert "--deadline" in complete("orchestrator run --dea", 2)
-    assert "exit-codes" in complete("orchestrator help ex", 2)
 
 
 @pytest.mark.parametrize(
@@ -371,30 +293,6 @@ def test_a_machine_that_has_run_out_is_74(
     assert capsys.readouterr().err == f"orchestrator: {message}\n"
 
 
-@pytest.mark.parametrize(
-    ("folder", "commands"), [("", BUT_INIT), ("ledger", BUT_INIT), ("results/instagram", ["verify"])]
-)
-def test_a_directory_that_this_user_may_not_search_is_74(
-    directory: Path, start_child: Callable[..., Child], folder: str, commands: list[str]
-) -> None:
-    """Every command names what it may not look at and the way out."""
-    if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        pytest.skip("root may search everything, unless setpriv takes that right")
-    assert main(["run"]) == 0
-    closed = directory / "runs" / "config" / folder
-    closed.chmod(0)
-    code = "import sys; from orchestrator.cli import main; print([main(a.split()) for a in sys.argv[1:]], end='')"
-    out, err = start_child(code, *commands, under=() if os.geteuid() else WITHOUT_OVERRIDE).communicate(timeout=60)
-    closed.chmod(0o700)
-    assert out == str([74] * len(commands))
-    for line in err.splitlines():
-        assert line.startswith(f"orchestrator: {closed}")
-        assert line.endswith(
-            "Permission denied; give this user the right to it, or choose another directory, and run the same command "
-            "again"
-        )
-
-
 @pytest.mark.parametrize("arguments", [["init", "n" * 5_000], ["run", "--set", f"job.directory={'n' * 5_000}"]])
 def test_a_name_that_no_disk_takes_is_74(
     directory: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -433,77 +331,11 @@ def test_control_c_while_the_command_line_is_read_is_130(monkeypatch: pytest.Mon
     assert main(["plan"]) == 130
 
 
-def test_a_reader_that_left_is_nobodys_fault(directory: Path) -> None:
-    """`orchestrator plan | head -0` is quiet and ends as if everything had been read."""
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    with start(directory, "plan", stdout=write_end) as child:
-        os.close(write_end)
-        _, err = child.communicate(timeout=60)
-    assert child.returncode == 0
-    assert "Broken" not in err
-    assert "Traceback" not in err
-
-
-def in_a_shell(directory: Path, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of a shell in which `$ORCHESTRATOR` is the program."""
-    environ = os.environ | {"PYTHONPATH": str(Path(orchestrator.__file__).parents[1])} | environ
-    environ["ORCHESTRATOR"] = f"{sys.executable} -m orchestrator"
-    command = ["/bin/sh", "-c", line]
-    return subprocess.run(command, cwd=directory, env=environ, text=True, capture_output=True, check=False)  # noqa: S603 - our own
-
-
-@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_changes_nothing(directory: Path, closed: str) -> None:
-    """Whoever started the program has closed a standard stream: no file of the job gets its number."""
-    ended = in_a_shell(directory, f"exec $ORCHESTRATOR run {closed}")
-    assert ended.returncode == 0
-    assert "Traceback" not in ended.stderr
-    job_directory = directory / "runs" / "config"
-    assert [path.read_text() for path in sorted(job_directory.glob("chunks/*"))] == [
-        f"{number}\n" for number in ("+41798284651", "+41798284652", "+393331234567", "+447911123456")
-    ]
-
-
-def test_a_stream_that_lacks_a_letter_shows_its_number(directory: Path) -> None:
-    """An old encoding of the terminal does not end a command that has done its work."""
-    ended = in_a_shell(directory, "$ORCHESTRATOR init zü", PYTHONIOENCODING="ascii")
-    assert ended.returncode == 0
-    assert "wrote z\\xfc/config.toml" in ended.stdout
-
-
-def test_a_current_directory_that_is_gone(directory: Path) -> None:
-    """CI systems clean up under a job: with full paths it does not care where it was started."""
-    assert main(["plan"]) == 0
-    config = shlex.quote(str(directory / "config.toml"))
-    ended = in_a_shell(directory, f"mkdir gone && cd gone && rmdir ../gone && $ORCHESTRATOR status -c {config}")
-    assert ended.returncode == 0
-    assert "not begun" in ended.stdout
-
-
 def test_a_list_of_any_name(directory: Path) -> None:
     """The name of a file is bytes; some are no UTF-8."""
     (directory / "numbers.txt").rename(directory / os.fsdecode(b"a\xff.txt"))
     assert main(["run", "--set", 'job.inputs=["*.txt"]']) == 0
     assert main(["verify", "--set", 'job.inputs=["*.txt"]']) == 0
-
-
-@pytest.mark.parametrize("command", [["plan", "--json"], ["plan", "--no-such-option"]])
-def test_a_key_that_is_no_text(directory: Path, command: list[str]) -> None:
-    """A key with bytes that are no UTF-8 is hidden like any other; what the command does with it is its own matter."""
-    ended = run(directory, *command, EKYCPRO_API_KEY=os.fsdecode(b"k\xffey1234"))
-    assert ended.returncode in {0, 2}
-    assert "Traceback" not in ended.stderr
-
-
-def test_control_c_during_planning_is_130(directory: Path) -> None:
-    """A plan that is interrupted has sent nothing; it ends at once, and the next one begins anew."""
-    with start(directory, "plan", "--set", 'job.inputs=["-"]', stdin=subprocess.PIPE) as child:
-        assert child.stderr is not None
-        assert "reading" in child.stderr.readline()
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=30) == 130
-        assert "Traceback" not in child.stderr.read()
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
@@ -619,30 +451,6 @@ def test_the_last_line_of_a_run_is_its_summary(directory: Path, capsys: pytest.C
     assert main(["status"]) == 0
     assert main(["merge"]) == 0
     assert "pending" not in capsys.readouterr().err
-
-
-def test_off_a_terminal_a_task_has_one_line(directory: Path) -> None:
-    """That it was accepted; beside those there is a handful a run, and one a minute."""
-    (directory / "numbers.txt").write_text("".join(f"+{41_790_000_000 + n}\n" for n in range(60)))
-    done = run(directory, "run")
-    lines = [line for line in done.stderr.splitlines() if " accepted  " not in line]
-    assert len(done.stderr.splitlines()) - len(lines) == 60
-    assert len(lines) <= 12 + sum(" progress  " in line for line in lines)
-    assert not [line for line in lines if "instagram/0" in line]
-
-
-def test_events_come_at_once(directory: Path) -> None:
-    """In a pipe each line is there when it happens, not when a buffer is full; standard error likewise."""
-    with start(directory, "run", "--json", "--set", "sandbox.pace=1", "--set", "polling.max_interval_s=0.1") as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        names = [json.loads(child.stdout.readline())["event"] for _ in range(3)]
-        assert child.poll() is None
-        assert names == ["run", "planned", "accepted"]
-        assert "run  serial=1" in child.stderr.readline()
-        assert child.poll() is None
-        child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=60)
 
 
 def test_a_run_stops_at_its_deadline(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -804,45 +612,6 @@ def test_merge_builds_what_is_there(held: Path, capsys: pytest.CaptureFixture[st
     content = last_line(capsys.readouterr().out)
     assert content["verdicts"]["instagram"]["held"] == 1
     assert content["pending"] == 3
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
-    """Start the embedded vendor as a process and return it with its base URL."""
-    children: list[subprocess.Popen[str]] = []
-
-    def serve(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-        children.append(child := start(tmp_path, "sandbox", *arguments))
-        assert child.stdout is not None
-        return child, child.stdout.readline().strip()
-
-    yield serve
-    for child in children:
-        child.kill()
-        child.communicate()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_sandbox_serves_until_it_is_told_to_stop(
-    served: Callable[..., tuple[subprocess.Popen[str], str]], number: signal.Signals
-) -> None:
-    """It prints its base URL, answers there, and ends with 0 on either signal."""
-    child, base_url = served("--directory", "vendor", "--faults", "")
-    request = urllib.request.Request(f"{base_url}/v1/balance", headers={"X-API-Key": "any"})  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own server
-        assert "balance" in json.load(answer)
-    child.send_signal(number)
-    assert child.wait(timeout=20) == 0
-
-
-def test_two_sandboxes_do_not_share_a_directory(
-    served: Callable[..., tuple[subprocess.Popen[str], str]], tmp_path: Path
-) -> None:
-    """The second one is told to take another."""
-    served("--directory", "vendor")
-    second = run(tmp_path, "sandbox", "--directory", "vendor")
-    assert second.returncode == 2
-    assert "--directory" in second.stderr
 
 
 def test_verify_says_what_is_right_and_what_is_not(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,7 +222,7 @@ FILES: Final = (
         "_limited",
         "resource.setrlimit(resource.RLIMIT_DATA, (wish if hard == resource.RLIM_INFINITY else min(wish, hard), hard))",
         "pass",
-        "test_workers.py::test_the_limits_of_a_piece_end_with_it",
+        "engines/test_workers.py::test_the_limits_of_a_piece_end_with_it",
         "A file that makes its parser hoard takes the machine down.",
     ),
     Ablation(
@@ -230,7 +230,7 @@ FILES: Final = (
         "_limited",
         "signal.setitimer(signal.ITIMER_PROF, call.cpu_s or 0)",
         "pass",
-        "test_workers.py::test_a_piece_that_never_ends_costs_only_itself[python]",
+        "engines/test_workers.py::test_a_piece_that_never_ends_costs_only_itself[python]",
         "A file that makes its parser turn in circles stops the run for ever.",
     ),
     # Files of ours

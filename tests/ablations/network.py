@@ -85,7 +85,7 @@ NETWORK: Final = (
         "_environment",
         "{name: os.environ[name] for name in KEPT if name in os.environ}",
         "dict(os.environ)",
-        "test_workers.py::test_a_worker_has_no_secret_and_no_file_of_ours",
+        "engines/test_workers.py::test_a_worker_has_no_secret_and_no_file_of_ours",
         "What reads files from outside has the key beside it.",
     ),
     Ablation(

@@ -286,7 +286,7 @@ def test_a_limit_from_outside_is_nobodys_fault(start_child: Child, piece: str, s
     child = start_child(
         "import asyncio, resource, sys\n"
         "from orchestrator.workers import Workers\n"
-        "import tests.test_workers as pieces\n"
+        "import tests.engines.test_workers as pieces\n"
         "kind = getattr(resource, sys.argv[2])\n"
         "async def main():\n"
         "    async with Workers(1, memory_bytes=1 << 30) as workers:\n"
