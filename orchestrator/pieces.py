@@ -61,6 +61,9 @@ _TOTAL, _DATA = 0, 5
 _INHERITED = ((resource.RLIMIT_DATA, _DATA, "ulimit -d"), (resource.RLIMIT_AS, _TOTAL, "ulimit -v"))
 """The limits on memory that a process gets from outside, what counts against each, and how a shell calls it."""
 
+_NOT_MAPPED = ("failed to map", "cannot map", "annot allocate")
+"""What the loader of shared objects says where memory is short: elf/dl-load.c of glibc."""
+
 _SIZE_BYTES = 8
 _READER_STACK_BYTES = 1 << 20
 _KILL_FIRST = "500"
@@ -218,6 +221,8 @@ def answer(call: Call, send: Callable[[bytes], None]) -> None:
             died = PieceDiedError(f"{call.name} breaks the code that reads it")
             answered = pickle.dumps((None, out_of_memory(call.name, narrow) if lacks_memory else died, ""))
         else:
+            if isinstance(error, ImportError):  # of a library that failed halfway, an earlier piece's perhaps
+                send(SPENT)
             answered = pickle.dumps((None, _portable(error), "".join(traceback.format_exception(error))))
     send(answered)
 
@@ -237,7 +242,9 @@ def _lacks_memory(error: Exception) -> bool:
     if isinstance(error, SystemError):  # what else is wrong with it lies with what it read
         hidden = isinstance(error.__cause__ or error.__context__, MemoryError)
         return hidden or "without setting an exception" in str(error)
-    # The second is of a module that is imported late, say.
+    if isinstance(error, ImportError):  # of a library that is imported late
+        return any(word in str(error) + str(error.__cause__ or error.__context__) for word in _NOT_MAPPED)
+    # The second is of a module that is imported late, again.
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 

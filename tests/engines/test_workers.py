@@ -66,6 +66,16 @@ def import_half() -> None:
     raise MemoryError
 
 
+def import_numpy() -> str:
+    import numpy as np  # noqa: PLC0415 - what is proved: it is imported within the limits of a piece
+
+    return np.__version__
+
+
+def fail_to_import(message: str) -> None:
+    raise ImportError(message)
+
+
 def is_half_imported() -> bool:
     return "half_imported" in sys.modules
 
@@ -339,6 +349,18 @@ async def test_what_a_lack_of_memory_leaves_half_done_meets_no_other_piece() -> 
         with pytest.raises(PieceDiedError, match="import_half needs more memory"):
             await workers.run(import_half)
         assert not await workers.run(is_half_imported)
+
+
+async def test_a_library_that_does_not_fit() -> None:
+    """A lack of memory is one also where the loader of shared objects met it, and its half library meets no other."""
+    async with Workers(1, memory_bytes=1 << 20) as pool:
+        before = await pool.run(os.getpid)
+        with pytest.raises(PieceDiedError, match="import_numpy needs more memory than it may have"):
+            await pool.run(import_numpy)
+        assert (after := await pool.run(os.getpid)) != before
+        with pytest.raises(ImportError, match="cannot load module"):
+            await pool.run(fail_to_import, "cannot load module more than once per process")
+        assert await pool.run(os.getpid) != after
 
 
 @pytest.mark.parametrize("where", ["python", "foreign code"])

@@ -43,7 +43,7 @@ def opened_parquet(path: str, source: str) -> Iterator[Any]:
     try:
         import pyarrow as pa  # noqa: PLC0415 - see above
         from pyarrow import parquet  # noqa: PLC0415
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UsageError(
             f"{source}: reading parquet needs a library: pip install 'numbercheck-orchestrator[parquet]', "
             "or save it as .csv"
