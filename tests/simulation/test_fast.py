@@ -12,7 +12,7 @@ from orchestrator.vendor_api.client import Leave
 from tests.simulation.checks import BrokenPromiseError
 from tests.simulation.fast import play_fast
 
-SEEDS = 50_000
+SEEDS = 20_000
 A_BATCH = 2_500
 
 

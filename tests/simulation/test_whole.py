@@ -19,7 +19,7 @@ from tests.simulation.listing import KINDS
 from tests.simulation.playing import play
 from tests.simulation.scenario import ERRANDS, drawn
 
-SEEDS = 200
+SEEDS = 100
 A_BATCH = 10
 
 
