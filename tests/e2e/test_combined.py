@@ -137,7 +137,17 @@ def released(world: World) -> bool:
     return True
 
 
-@pytest.mark.parametrize("point", [planning, released])
+def amid_results(world: World) -> bool:
+    """Whether some are read and recorded, others downloaded, others at the vendor."""
+    return len(world.first.lies_at("verdicts/*/*.bin")) >= 4
+
+
+def amid_the_merge(world: World) -> bool:
+    """Whether all verdicts are there, and the master is being written or published."""
+    return bool(world.first.lies_at("master.csv*"))
+
+
+@pytest.mark.parametrize("point", [planning, released, amid_results, amid_the_merge])
 def test_a_coordinator_is_lost_with_its_disk(world: World, point: Callable[[World], bool], charged_once: Check) -> None:
     """The same command elsewhere: the same master, nothing charged twice, and nothing is left but what counts."""
     process = world.first.start("run")
@@ -169,3 +179,31 @@ def test_a_coordinator_is_lost_with_its_disk(world: World, point: Callable[[Worl
     assert not [name for name in world.store.names() if name.startswith("objects/staged/")]
     assert list(world.other.scratch.iterdir()) == []
     assert all(worker.poll() is None for worker in world.cluster.workers)
+
+
+@pytest.mark.parametrize("point", [planning, amid_results])
+def test_a_coordinator_is_frozen_and_woken(world: World, point: Callable[[World], bool], charged_once: Check) -> None:
+    """Another one has finished the job: the first sends nothing, overwrites nothing in the bucket, and says why."""
+    process = world.first.start("run")
+    while not point(world):
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGSTOP)
+
+    end = world.other.call("run")
+
+    assert end.returncode in (ExitCode.DONE, ExitCode.HELD), end.stderr[-3000:]
+    charged = world.vendor.charged()
+    charged_once(charged)
+    before = {name: world.store.content(name) for name in world.store.names()}
+    os.killpg(process.pid, signal.SIGCONT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == ExitCode.LOCKED, said[-3000:]
+    assert "another coordinator has taken this job over" in said
+    assert world.vendor.charged() == charged
+    after = {name: world.store.content(name) for name in world.store.names()}
+    assert {name: content for name, content in after.items() if name in before} == before
+    world.settle()
+    charged = world.vendor.charged()
+    charged_once(charged)
+    world.check(charged)
