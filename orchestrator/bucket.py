@@ -15,10 +15,13 @@ processes are started anew, and know nothing of it.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +32,9 @@ from orchestrator.files import PART_SUFFIX, disk_errors, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+
+    from _typeshed import WriteableBuffer
 
     from orchestrator.settings import StorageSettings
 
@@ -48,6 +54,7 @@ DELETED_AT_ONCE: Final = 1_000
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3}[ \w]{0,40})")
+_PATH: Final = re.compile(r'Path ("[^"\n]{0,200}")')
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 
 CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -144,26 +151,46 @@ class Bucket:
 
         It need not be durable: what is fetched can be fetched again.
         """
-        digest = hashlib.sha256()
-        # Two may want the same file at once.
-        part = target.with_name(f"{target.name}.{threading.get_ident()}{PART_SUFFIX}")
-        with disk_errors(target):
-            try:
-                with open(part, "wb", opener=open_private) as file:
-                    for block in self._blocks(name):
-                        file.write(block)
-                        digest.update(block)
-                part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-        return digest.hexdigest()
+        return self._by_hash(name).get(target)
 
     def hash_of(self, name: str) -> str:
         """Return the hash of an object, read in blocks; `NoObjectError` when there is none."""
-        digest = hashlib.sha256()
-        for block in self._blocks(name):
-            digest.update(block)
-        return digest.hexdigest()
+        return self._by_hash(name).hash()
+
+    def _by_hash(self, name: str) -> FoundObject:
+        """Find an object whose hash is compared behind it: one that is put anew in the middle is as good."""
+        return replace(self.found(name), tag="")
+
+    def found(self, name: str) -> FoundObject:
+        """Look at an object, which is read later; `NoObjectError` when there is none."""
+        with self._errors(name):
+            try:
+                meta = self._calls.head(self._store, name)
+            except FileNotFoundError:
+                # That answer has no words: only this one tells a bucket that is not there from an object that is not.
+                meta = self._calls.get(self._store, name).meta
+        return FoundObject(self, name, int(meta["size"]), _tag(meta))
+
+    def found_below(self, below: str = "") -> Iterator[FoundObject]:
+        """Yield the objects that are there, in no order; `below` is a whole folder."""
+        with self._errors(below):
+            for batch in self._calls.list(self._store, below or None):
+                yield from (FoundObject(self, meta["path"], int(meta["size"]), _tag(meta)) for meta in batch)
+
+    def block(self, found: FoundObject, start: int, end: int) -> bytes:
+        """Return a part of an object; `StorageError` when it is not the one any more that was found.
+
+        It is compared here: some stores take no heed of a condition.
+        """
+        name, told = found.name, f"{self.url}/{found.name}"
+        with self._errors(name):
+            got = self._calls.get(self._store, name, options={"range": (start, end)})
+            if found.tag and _tag(got.meta) not in ("", found.tag):
+                raise StorageError(f"{told}: it was replaced while it was read; run the same command again")
+            block = bytes(got.bytes())
+        if len(block) != end - start:
+            raise StorageError(f"{told}: cut short while it was read; run the same command again")
+        return block
 
     def size_of(self, name: str) -> int | None:
         """Return the size of an object, None when there is none."""
@@ -178,9 +205,7 @@ class Bucket:
 
     def names(self, below: str = "") -> Iterator[tuple[str, int]]:
         """Yield the names of the objects that are there, and their sizes, in no order; `below` is a whole folder."""
-        with self._errors(below):
-            for batch in self._calls.list(self._store, below or None):
-                yield from ((found["path"], found["size"]) for found in batch)
+        return ((found.name, found.size_bytes) for found in self.found_below(below))
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove objects; one that is not there is none that has to go."""
@@ -189,23 +214,6 @@ class Bucket:
             batch = names[first : first + DELETED_AT_ONCE]
             with suppress(NoObjectError), self._errors(batch[0]):
                 self._calls.delete(self._store, batch)
-
-    def _blocks(self, name: str) -> Iterator[bytes]:
-        """Yield an object's content; a block that was cut off is asked for again, and not all that came before it."""
-        with self._errors(name):
-            try:
-                meta = self._calls.head(self._store, name)
-            except FileNotFoundError:
-                # That answer has no words: only this one tells a bucket that is not there from an object that is not.
-                meta = self._calls.get(self._store, name).meta
-        size, place = int(meta["size"]), 0
-        while place < size:
-            with self._errors(name):
-                block = bytes(self._calls.get_range(self._store, name, start=place, end=min(place + BLOCK_BYTES, size)))
-            if not block:
-                raise StorageError(f"{self.url}/{name}: cut short while it was read; run the same command again")
-            yield block
-            place += len(block)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -222,6 +230,13 @@ class Bucket:
                 f"{self.url}/{name}: the store denies it; give the credentials the right to list, read, write and "
                 "remove below this URL, and run the same command again"
             ) from None
+        except (kinds.InvalidPathError, ValueError) as error:
+            told = _PATH.search(str(error))
+            found = told[1] if told else "unknown"
+            raise StorageError(
+                f"{self.url}/{name}: there, or below, is a name that can't be used ({found}): an empty "
+                'part, ".", ".." or a line end in it; call that object otherwise, or use another URL'
+            ) from None
         except kinds.BaseError as error:
             text = str(error)
             if any(code in text for code in _NO_BUCKET):
@@ -235,6 +250,89 @@ class Bucket:
 
     def _no_bucket(self) -> StorageError:
         return StorageError(f"{self.url}: there is no such bucket; make it, or name another one, and run again")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundObject:
+    """An object as it was found, and none that has taken its name since. `tag` is "" where a store gives none.
+
+    All reading goes by blocks: one that was cut off is asked for again, and not all that came before it.
+    """
+
+    bucket: Bucket = field(repr=False)
+    name: str
+    size_bytes: int
+    tag: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.bucket.url}/{self.name}"
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content, the next block being on its way while one is worked on."""
+        starts = range(0, self.size_bytes, BLOCK_BYTES)
+        if len(starts) < 2:  # noqa: PLR2004 - nothing comes behind it
+            yield from map(self._block, starts)
+            return
+        ahead: Future[bytes] | None = None
+        with ThreadPoolExecutor(1, "ahead") as thread:
+            for start in starts:
+                coming = ahead or thread.submit(self._block, start)
+                ahead = thread.submit(self._block, start + BLOCK_BYTES) if start != starts[-1] else None
+                yield coming.result()
+
+    def opened(self) -> io.BufferedReader:
+        """Return the content as a stream. Reading it raises `StorageError`."""
+        return io.BufferedReader(_ObjectStream(self.blocks()), SMALL_BYTES)
+
+    def hash(self) -> str:
+        digest = hashlib.sha256()
+        for block in self.blocks():
+            digest.update(block)
+        return digest.hexdigest()
+
+    def get(self, target: Path) -> str:
+        """Write it to `target`, whole or not at all, and return its hash."""
+        digest = hashlib.sha256()
+        # Two may want the same file at once.
+        part = target.with_name(f"{target.name}.{threading.get_ident()}{PART_SUFFIX}")
+        with disk_errors(target):
+            try:
+                with open(part, "wb", opener=open_private) as file:
+                    for block in self.blocks():
+                        file.write(block)
+                        digest.update(block)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+        return digest.hexdigest()
+
+    def _block(self, start: int) -> bytes:
+        return self.bucket.block(self, start, min(start + BLOCK_BYTES, self.size_bytes))
+
+
+class _ObjectStream(io.RawIOBase):
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read what is there, at most the length of `buffer`; 0 is the end. Raises `StorageError`."""
+        if not self._rest:
+            self._rest = memoryview(next(self._blocks, b""))
+        view = memoryview(buffer).cast("B")
+        size = min(len(view), len(self._rest))
+        view[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _tag(meta: Any) -> str:
+    """Return what tells an object from another one of its name; a list and an answer differ in its quotes."""
+    return (meta.get("e_tag") or "").strip('"')
 
 
 def is_bucket_url(text: str) -> bool:

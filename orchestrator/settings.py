@@ -5,15 +5,12 @@ Field names are the keys of the TOML file. Durations carry their unit in the nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - the configuration reads these annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, MinLen
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NOTIFY_SECRET_ENV = "ORCHESTRATOR_NOTIFY_SECRET"  # noqa: S105 - the name of one
 """The environment variable that has the secret by which notices are signed, unless another is named."""
@@ -301,6 +298,18 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredListJob(JobSettings):
+    """A job whose lists may be objects in buckets: how these are spoken to, and the `url` of what is the job's own."""
+
+    storage: StorageSettings = StorageSettings()
+    url: str = ""
+
+    @classmethod
+    def of(cls, job: JobSettings, storage: StorageSettings, url: str) -> StoredListJob:
+        return cls(**{one.name: getattr(job, one.name) for one in fields(JobSettings)}, storage=storage, url=url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
     """The embedded vendor: `pace` is in numbers per second, `faults` are names or "all"."""
 
@@ -315,7 +324,7 @@ class Settings:
 
     `reuse_days` is what `[reuse] days` means for each verdict. `overrides` are those of the command line; `AS_BEFORE`
     stands for a value that is secret. `url` is where the job's files are kept in a bucket, "" for none; then
-    `job.directory` is where they are worked on. `fetched` are inputs that lie here for a while: path → URL.
+    `job.directory` is where they are worked on.
     """
 
     source: Path
@@ -335,7 +344,6 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     overrides: tuple[str, ...] = ()
     url: str = ""
-    fetched: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_sandbox(self) -> bool:

@@ -24,6 +24,7 @@ from orchestrator.settings import (
     SandboxSettings,
     Settings,
     StorageSettings,
+    StoredListJob,
     VendorSettings,
     WorkersSettings,
 )
@@ -86,7 +87,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Settings:
     draft.finish()
     return Settings(
         source=path.absolute(),
-        job=_sure(job),
+        job=StoredListJob.of(_sure(job), _sure(storage), url),
         vendors=vendors,
         platforms=platforms,
         polling=_sure(polling),

@@ -41,7 +41,7 @@ async def read_exclude(
     listed = replace(
         job, inputs=job.exclude, sheet=None, header_row=None, exclude_calling_codes=(), exclude=(), line_types=()
     )
-    source = replace(source_of(listed, None, keep=False, block_bytes=None), every=True)
+    source = replace(await source_of(listed, None, keep=False, block_bytes=None), every=True)
     scanned = await scan(source, workers, own, may_be_empty=True)
     lists, said = [], []
     for place, found in enumerate(source.inputs):

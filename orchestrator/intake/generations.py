@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -124,7 +125,8 @@ async def extend_list(
     and `StorageError` as `read_list`. Nothing that the ledger knows is changed: rejected.csv and duplicates.csv wait in
     the scratch folder until it has the longer list, and `take_lists` puts them in their places then.
     """
-    inputs = tuple(found.path for found in find_inputs(job))  # now: what lies in the job's own directory is told by it
+    found = await asyncio.to_thread(find_inputs, job)  # now: what lies in the job's own directory is told by it
+    inputs = tuple(one.path for one in found)
     scratch = job.directory / EXTENDING
     _remove(scratch)
     make_private_directory(scratch)

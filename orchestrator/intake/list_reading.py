@@ -82,7 +82,7 @@ async def read_list(
     Raises `UsageError` for inputs that can't be read, a list without a number, one of which more than `max_rejected`
     was rejected, or one that the limits can't cut, and `StorageError`.
     """
-    source = source_of(job, stdin, keep, block_bytes)
+    source = await source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         exclude, said = await read_exclude(job, workers, folder, save_for)
         scanned = await scan(source, workers, folder, exclude)
@@ -180,7 +180,7 @@ async def rebuild(
     lost = await asyncio.to_thread(_lost, planned.chunks, planned.columns, job.directory)
     if not lost and not planned.lists:
         return Rebuilt(planned.columns or ())
-    source = source_of(job, stdin, keep, block_bytes)
+    source = await source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         exclude, _ = await read_exclude(job, workers, folder)
         scanned = await scan(source, workers, folder, exclude, again=True)  # what it was then, is for then

@@ -51,7 +51,10 @@ def announced_bytes(inputs: Iterable[Input]) -> int:
     total = 0
     for found in inputs:
         with suppress(OSError):
-            total += 0 if found.is_standard_input else Path(found.path).stat().st_size
+            if found.object is not None:
+                total += found.object.size_bytes
+            elif not found.is_standard_input:
+                total += Path(found.path).stat().st_size
     return total
 
 

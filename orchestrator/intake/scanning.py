@@ -57,9 +57,9 @@ class Scanned:
         return [stored.look for _, stored in self.rows if stored.look is not None]
 
 
-def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
-    """Return where the list of a job comes from; raises `UsageError` as `find_inputs` does."""
-    inputs = find_inputs(job)
+async def source_of(job: JobSettings, stdin: BinaryIO | None, keep: Keep, block_bytes: int | None) -> Source:
+    """Return where the list of a job comes from; raises what `find_inputs` does."""
+    inputs = await asyncio.to_thread(find_inputs, job)  # a bucket takes its time to answer
     if block_bytes is None:
         block_bytes = LARGE_BLOCK_BYTES if announced_bytes(inputs) >= LARGE_BYTES else BLOCK_BYTES
     return Source(job, inputs, stdin, block_bytes, keep)

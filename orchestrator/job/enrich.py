@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from contextlib import contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import behind_a_master, index_numbers, order_master
 from orchestrator.job.target import check_target, check_target_url
-from orchestrator.job.url_inputs import inputs_here
+from orchestrator.job.url_inputs import table_here
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import CHUNK_FILES, VERDICT_FILES, enriched_folder
 from orchestrator.logger import log
@@ -31,7 +31,7 @@ from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from orchestrator.intake.numbers.decide import ExcludeList
     from orchestrator.intake.sources.find import Input
@@ -64,19 +64,30 @@ async def enrich_file(settings: Settings, world: World, source: Path | str, targ
         else:
             check_target(Path(target), [settings.job.directory], [Path(source), *map(Path, inputs)])
         with (
-            inputs_here(replace(settings, job=replace(settings.job, inputs=(str(source),)))) as here,
             folder_aside(settings.job.directory) as folder,
             _written_to(url, settings, folder) if url else nullcontext(Path.cwd() / target) as written,
         ):
             job_files(settings).bring_all(ledger, CHUNK_FILES, VERDICT_FILES, *behind_a_master(settings))
-            settings = with_former_names(ledger, replace(settings, job=replace(settings.job, exclude=here.job.exclude)))
+            settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)
-            async with Workers(workers_for_extras(settings)) as workers:
+            async with (
+                _table(source, settings.job, folder) as table,
+                Workers(workers_for_extras(settings)) as workers,
+            ):
                 known = await _known(order, settings.job, workers, folder)
-                # A worker may stand in another directory than whoever typed these names.
-                table = str(Path.cwd() / here.job.inputs[0])
                 report = await workers.run(enrich_table, settings.job, known, table, written, folder / "table")
         return replace(report, path=Path(target))
+
+
+@asynccontextmanager
+async def _table(source: Path | str, job: JobSettings, folder: Path) -> AsyncGenerator[str]:
+    """Have the table on this machine. A worker may stand in another directory than whoever typed its name."""
+    if not is_bucket_url(str(source)):
+        yield str(Path.cwd() / source)
+        return
+    (found,) = await asyncio.to_thread(find_inputs, replace(job, inputs=(str(source),)))
+    async with table_here(found, folder / "fetched") as table:
+        yield table
 
 
 @contextmanager
@@ -98,7 +109,7 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
     """
     directory = settings.job.directory
     try:
-        found = find_inputs(settings.job)
+        found = await asyncio.to_thread(find_inputs, settings.job)
     except UsageError as error:
         log.warning("inputs_not_enriched", reason=str(error))
         return []
@@ -111,7 +122,8 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
                 if one.is_standard_input:
                     raise UsageError("standard input can't be read again; keep the list in a file")
                 target, aside = enriched_folder(directory) / stem, folder / f"{number:06d}"
-                report = await workers.run(enrich_table, settings.job, known, one.path, target, aside, True)  # noqa: FBT003 - as above
+                async with table_here(one, folder / f"fetched{number:06d}") as table:
+                    report = await workers.run(enrich_table, settings.job, known, table, target, aside, True)  # noqa: FBT003 - as above
             except (UsageError, PieceDiedError) as error:
                 log.warning("input_not_enriched", input=one.source, reason=str(error))
                 return None

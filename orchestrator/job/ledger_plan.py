@@ -27,7 +27,6 @@ from orchestrator.job.lost_files import (
 from orchestrator.job.platform_names import known_call, planned_platform
 from orchestrator.job.reuse import selections
 from orchestrator.job.scratch import job_files
-from orchestrator.job.url_inputs import named
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import CHUNK_FILES, chunk_path
 from orchestrator.logger import log
@@ -141,7 +140,7 @@ async def _plan_anew(
         plan = Plan(
             name=settings.job.name,
             reading=_reading(settings) | keeping(settings),
-            listed=replace(read.listed, inputs=named(settings, read.listed.inputs)),
+            listed=read.listed,
             chunks=read.chunks,
             platforms=tuple(planned_platform(settings, name) for name in settings.platforms),
             selections=selected.platforms,
@@ -193,7 +192,6 @@ async def _extend(
     keep = (await writer.do(lambda ledger: ledger.plan.reading())).get("keep_columns")
     kept = ColumnsToKeep(tuple(map(str, keep)) if isinstance(keep, list) else bool(keep), columns)
     extension = await extend_list(settings.job, partial(limits, settings), workers, chunks, first_chunk, kept, stdin)
-    longer = replace(extension.listed, inputs=named(settings, extension.listed.inputs))
     added = [replace(chunk, generation=generation) for chunk in extension.chunks]
     platforms = [planned_platform(settings, name) for name in settings.platforms]
     # What a platform lacked before is planned behind this, as ever; the added numbers are planned here.
@@ -202,11 +200,11 @@ async def _extend(
     async with selections(settings, wanted, workers, now=now, seed="", next_chunk=following) as selected:
         await writer.do(
             lambda ledger: ledger.plan.extend(
-                listed=longer, chunks=added, platforms=platforms, selections=selected.platforms
+                listed=extension.listed, chunks=added, platforms=platforms, selections=selected.platforms
             )
         )
-    log.info("extended", accepted=longer.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
-    present = all(record.path != STANDARD_INPUT for record in longer.inputs)
+    log.info("extended", accepted=extension.listed.counts.accepted, added=sum(chunk.rows for chunk in extension.chunks))
+    present = all(record.path != STANDARD_INPUT for record in extension.listed.inputs)
     await restore(writer, settings, workers, inputs_present=present)
 
 

@@ -14,7 +14,6 @@ from orchestrator.intake import Planned, fingerprint, rebuild
 from orchestrator.intake.generations import restore_retry, restore_rows, take_lists
 from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.scratch import job_files
-from orchestrator.job.url_inputs import named
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import CHUNK_FILES, LISTS, chunk_path, columns_path
 from orchestrator.logger import log
@@ -34,7 +33,7 @@ FILES_A_PIECE: Final = 2_000
 def changed_inputs(planned: Sequence[InputFile], settings: Settings) -> set[str]:
     """Return the inputs that are not those that were planned; raises `UsageError` when some are missing."""
     files = [record for record in planned if record.path != STANDARD_INPUT]
-    found = named(settings, fingerprint(settings.job))
+    found = fingerprint(settings.job)
     changed: set[str] = set()
     if [i.sha256 for i in found] != [i.sha256 for i in files]:
         changed = {i.path for i in found} ^ {i.path for i in files} or {

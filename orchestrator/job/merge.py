@@ -14,7 +14,6 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_directly
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master, planned_standing
-from orchestrator.job.url_inputs import inputs_here
 from orchestrator.jobdir.layout import LOG, REPLACED_BY_A_MASTER
 from orchestrator.ledger import LedgerWriter
 from orchestrator.report import summary
@@ -34,11 +33,10 @@ async def merge_job(settings: Settings, world: World) -> MasterReport:
     run's summary names the master from then on, so that `verify` compares what is there.
     """
     with (
-        inputs_here(settings) as here,
         opened(settings, create=False) as ledger,
         logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
-        settings = with_former_names(ledger, here)
+        settings = with_former_names(ledger, settings)
         planned_standing(ledger, settings)
         async with Workers(workers_for_extras(settings)) as workers:
             if ledger.runs.begun:

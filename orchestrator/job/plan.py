@@ -21,7 +21,6 @@ from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.saving import savings
 from orchestrator.job.shared import fingerprints, vendor_pace
-from orchestrator.job.url_inputs import inputs_here
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
@@ -83,7 +82,6 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
     `out` is where a quote is written.
     """
     with (
-        inputs_here(settings) as settings,  # noqa: PLR1704 - from here on they are these
         opened(settings) as ledger,
         logging_to(
             world.stderr,

@@ -50,7 +50,6 @@ from orchestrator.job.shared import fingerprints, share_budget, vendor_pace
 from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
-from orchestrator.job.url_inputs import inputs_here
 from orchestrator.job.vendors import is_made_up, read_keys, vendor_clients
 from orchestrator.jobdir.layout import (
     CHUNK_FILES,
@@ -147,9 +146,9 @@ async def run_job(
     keys = read_keys(settings, world.environ)
     if options.quote is not None:
         read_quote(options.quote)  # before a list is read for it
-    with inputs_here(settings) as here, opened(here, after=options.after) as ledger:
-        hashes = {name: settings_hash(here, name) for name in here.platforms}
-        settings = with_former_names(ledger, here)
+    with opened(settings, after=options.after) as ledger:
+        hashes = {name: settings_hash(settings, name) for name in settings.platforms}
+        settings = with_former_names(ledger, settings)
         with (
             logging_to(
                 world.stderr,

@@ -16,7 +16,6 @@ from orchestrator.job.access import opened_to_read
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import build_master, made_of, order_master
-from orchestrator.job.url_inputs import inputs_here
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.aside import folder_aside
 from orchestrator.jobdir.layout import (
@@ -63,7 +62,7 @@ async def verify_job(settings: Settings, world: World) -> VerifyReport:
     Raises `UsageError` when there is no job, or it was purged.
     """
     del world
-    with inputs_here(settings) as settings, opened_to_read(settings) as ledger:  # noqa: PLR1704 - these from here on
+    with opened_to_read(settings) as ledger:
         if ledger.runs.closed:
             raise UsageError(f"{settings.job.directory}: this job was purged; there is nothing left to verify")
         files = job_files(settings)

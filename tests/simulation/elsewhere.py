@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import Context, copy_context
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 from weakref import WeakSet
 
-from orchestrator.bucket import Bucket, NoObjectError
+from orchestrator.bucket import Bucket, FoundObject, NoObjectError
 from orchestrator.errors import StorageError
 from orchestrator.ledger import Database, Ledger
 from orchestrator.ledger.line import Line, LineLostError, Statement
@@ -309,6 +310,16 @@ class Elsewhere:
         return StorageError(f"{URL}/{name}: the store can't be used (it does not answer); run the same command again")
 
 
+@dataclass(frozen=True, slots=True)
+class _Given(FoundObject):
+    """An object as the store gives it."""
+
+    content: bytes
+
+    def blocks(self) -> Iterator[bytes]:
+        yield self.content
+
+
 class VirtualBucket(Bucket):
     """A bucket in memory, whose store may fail, be slow, or forget."""
 
@@ -330,19 +341,19 @@ class VirtualBucket(Bucket):
         self._elsewhere.behind(name, fault)
 
     def read(self, name: str) -> bytes:
-        return b"".join(self._blocks(name))
+        return b"".join(self.found(name).blocks())
 
-    def _blocks(self, name: str) -> Iterator[bytes]:
+    def found(self, name: str) -> FoundObject:
         fault = self._elsewhere.call(name, OF_GET)
         if fault == "get: gone":
             raise NoObjectError(f"{self.url}/{name}: not in the bucket")
-        content = b"".join(super()._blocks(name))
+        content = b"".join(super().found(name).blocks())
         if fault == "get: altered":
             content = content[: len(content) // 2]
         if fault == "get: as before" and self._elsewhere.earlier[name]:
             content = self._elsewhere.earlier[name][-1]
         self._elsewhere.behind(name, "")
-        yield content
+        return _Given(self, name, len(content), "", content)
 
     def copy(self, source: str, target: str) -> None:
         fault = self._elsewhere.call(target, OF_CALL)

@@ -1,25 +1,39 @@
-"""Inputs in a bucket: fetched, read like any other, and named by their URLs."""
+"""Inputs in a bucket: streamed, read like any other, and named by their URLs."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import openpyxl
 import pytest
 
-from orchestrator.errors import ChangedError, UsageError
+from orchestrator import bucket
+from orchestrator.errors import ChangedError, ExitCode, StorageError, UsageError
+from orchestrator.intake.sources import unpack
+from orchestrator.intake.sources.decode import Peeked
+from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
 from orchestrator.job.enrich import enrich_file
 from orchestrator.job.run import RunOptions, run_job
 from orchestrator.job.verify import verify_job
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, StoredListJob
 from tests.job.conftest import Case
 from tests.stores import Store
 
 
 def settings_of(case: Case, store: Store, *entries: str) -> Settings:
-    case.overrides = [f"job.inputs={[*entries]}"]
-    return replace(case.settings(), storage=replace(store.settings(), scratch=case.folder / "scratch"))
+    case.overrides = [
+        f"job.inputs={[*entries]}",
+        f'storage.endpoint="{store.endpoint}"',
+        'storage.region="us-east-1"',
+        "job.chunk_size=1000",
+    ]
+    return case.settings()
 
 
 def lines(first: int, count: int) -> bytes:
@@ -38,7 +52,6 @@ async def test_a_list_in_a_bucket_is_a_list(tmp_path: Path, store: Store) -> Non
         assert [row.split(",")[0] for row in file][1:] == [f"+{41_790_000_000 + n}" for n in range(10)]
     with opened_to_read(settings) as ledger:
         assert [one.path for one in ledger.plan.inputs()] == [f"{store.url}/lists/{name}.txt" for name in "ab"]
-    assert list((case.folder / "scratch").iterdir()) == []
     assert (await verify_job(settings, case.world())).findings == ()
     store.replace("lists/b.txt", lines(5, 6))
     report = await run_job(settings, RunOptions(), case.world())
@@ -47,13 +60,136 @@ async def test_a_list_in_a_bucket_is_a_list(tmp_path: Path, store: Store) -> Non
 
 @pytest.mark.parametrize("entry", ["lists/none.txt", "lists/*.csv"])
 async def test_a_list_that_is_not_there_is_named(tmp_path: Path, store: Store, entry: str) -> None:
-    """By its URL."""
+    """By its URL; a begun job does without, as it does without files."""
     case = Case(tmp_path)
     settings = settings_of(case, store, f"{store.url}/{entry}")
-    with pytest.raises(UsageError, match="no object has such a name"):
-        await run_job(settings, RunOptions(), case.world())
+    report = await run_job(settings, RunOptions(), case.world())
+    assert (report.exit_code, report.summary["reason"]) == (
+        ExitCode.USAGE,
+        f"{store.url}/{entry}: no object has such a name; check `inputs` in the configuration",
+    )
     store.replace(entry.replace("*", "a"), lines(0, 5))
+    assert (await run_job(settings, RunOptions(submit_only=True), case.world())).exit_code == ExitCode.AGAIN
+    store.remove(entry.replace("*", "a"))
     assert (await run_job(settings, RunOptions(), case.world())).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["a b+c%20&d.txt", "Zürich/名单.txt", "what?.txt", "[list].txt", "~/a=1;b#c.txt", "a'b.txt"]
+)
+async def test_any_name_that_an_object_may_have(tmp_path: Path, store: Store, name: str) -> None:
+    """An object with exactly that name comes before a glob; what is written down is its URL, as typed."""
+    case = Case(tmp_path)
+    store.replace(name, lines(0, 5))
+    settings = settings_of(case, store, f"{store.url}/{name}")
+    report = await run_job(settings, RunOptions(), case.world())
+    assert report.exit_code == 0, report.summary["reason"]
+    with opened_to_read(settings) as ledger:
+        assert [one.path for one in ledger.plan.inputs()] == [f"{store.url}/{name}"]
+
+
+def _zip(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("list.txt", content)
+    return file.getvalue()
+
+
+def _workbook(content: bytes) -> bytes:
+    book, file = openpyxl.Workbook(), io.BytesIO()
+    for text in ["phone", *content.decode().split()]:
+        book.worksheets[0].append([text])
+    book.save(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "packed", "is_copied"),
+    [
+        ("list.txt", bytes, 0),
+        ("list.csv", lambda content: b"phone\n" + content, 0),
+        ("list.txt.gz", gzip.compress, 0),
+        ("list.zip", _zip, 1),
+        ("list.xlsx", _workbook, 1),
+    ],
+)
+async def test_a_list_is_streamed_where_its_kind_can_be(
+    tmp_path: Path,
+    store: Store,
+    name: str,
+    packed: Callable[[bytes], bytes],
+    is_copied: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In blocks, none of which stays; what is read from its end is copied beside the job while it is read."""
+    monkeypatch.setattr(bucket, "BLOCK_BYTES", 10_000)
+    copied: list[str] = []
+    copy = unpack._Layers._copy
+
+    def copying(self: unpack._Layers, stream: Peeked, layers: int) -> str:
+        copied.append(self.source)
+        return copy(self, stream, layers)
+
+    monkeypatch.setattr(unpack._Layers, "_copy", copying)
+    monkeypatch.setattr(bucket.FoundObject, "get", None)
+    case = Case(tmp_path)
+    store.replace(name, packed(lines(0, 3_000)))
+    report = await run_job(settings_of(case, store, f"{store.url}/{name}"), RunOptions(), case.world())
+    assert report.exit_code == 0, report.summary["reason"]
+    assert report.summary["numbers"]["accepted"] == 3_000
+    assert copied == [name] * is_copied
+
+
+async def test_a_list_that_is_replaced_while_it_is_read(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No job is made of halves of two lists."""
+    monkeypatch.setattr(bucket, "BLOCK_BYTES", 10_000)
+    case = Case(tmp_path)
+    store.replace("list.txt", lines(0, 3_000))
+    block, read = bucket.Bucket.block, []
+
+    def replacing(self: bucket.Bucket, found: bucket.FoundObject, start: int, end: int) -> bytes:
+        read.append(start)
+        if len(read) == 3:
+            store.replace("list.txt", lines(9_000, 3_000))
+        return block(self, found, start, end)
+
+    monkeypatch.setattr(bucket.Bucket, "block", replacing)
+    settings = settings_of(case, store, f"{store.url}/list.txt")
+    report = await run_job(settings, RunOptions(), case.world())
+    assert report.exit_code == ExitCode.STORAGE
+    assert (
+        f"{store.url}/list.txt: it was replaced while it was read; run the same command again"
+        in report.summary["reason"]
+    )
+    report = await run_job(settings, RunOptions(), case.world())
+    assert (report.exit_code, report.summary["numbers"]["accepted"]) == (0, 3_000)
+
+
+def test_what_the_job_puts_is_no_list_of_it(tmp_path: Path, store: Store) -> None:
+    """A glob passes over it, and over what stands for a folder; anything else could be written over, and is refused."""
+    settings = settings_of(Case(tmp_path), store, f"{store.url}/*")
+    job = StoredListJob.of(settings.job, settings.storage, store.url)
+    for name in ("master.csv", "summary.json", "objects/chunks/000001.txt.00", "folder/"):
+        store.replace(name, b"")
+    with pytest.raises(UsageError, match=r"/\*: no object has such a name"):
+        find_inputs(job)
+    store.replace("crm.csv", lines(0, 3))
+    with pytest.raises(UsageError, match=r"/crm\.csv: it lies in the job's directory"):
+        find_inputs(job)
+    (found,) = find_inputs(replace(job, url=f"{store.url}/folder", inputs=(f"{store.url}/c*",)))
+    assert (found.path, found.source) == (f"{store.url}/crm.csv", "crm.csv")
+    with pytest.raises(UsageError, match="it lies in the job's directory"):
+        find_inputs(replace(job, inputs=(f"{store.url}/master.csv",)))
+
+
+@pytest.mark.parametrize("name", ["a//b.txt", "../b.txt"])
+def test_a_name_that_the_store_allows_and_no_path_does(tmp_path: Path, store: Store, name: str) -> None:
+    """Somebody else's, maybe: the message says which one it is."""
+    store.replace(name, b"")
+    with pytest.raises(StorageError, match=r'a name that can\'t be used \("jobs/spring/.*b\.txt"\).*call that object'):
+        find_inputs(settings_of(Case(tmp_path), store, f"{store.url}/*.csv").job)
 
 
 async def test_a_table_comes_back_in_a_bucket(tmp_path: Path, store: Store) -> None:
@@ -74,7 +210,7 @@ async def test_a_table_comes_back_in_a_bucket(tmp_path: Path, store: Store) -> N
         "n10,+41790000010,+41790000010,,excluded by dnc.txt",
         "n11,+41790000011,+41790000011,,not in the job",
     ]
-    assert list((case.folder / "scratch").iterdir()) == []
+    assert [path.name for path in case.directory.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
 @pytest.mark.parametrize(

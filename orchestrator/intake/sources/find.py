@@ -12,21 +12,25 @@ import glob
 import os
 import stat
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.bucket import is_bucket_url
+from orchestrator.bucket import Bucket, NoObjectError, is_bucket_url, split_name
 from orchestrator.errors import UsageError
 from orchestrator.files import sha256_of
 from orchestrator.jobdir.layout import is_ours, names_inside
 from orchestrator.records import InputFile
+from orchestrator.settings import StorageSettings, StoredListJob
+from orchestrator.staging import OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orchestrator.bucket import FoundObject
     from orchestrator.settings import JobSettings
 
 STANDARD_INPUT = "-"
@@ -63,10 +67,14 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file of the list; `source` is what tables for people call it: its name, or its path where names repeat."""
+    """One file of the list; `source` is what tables for people call it: its name, or its path where names repeat.
+
+    `object` is what it is in a bucket, and `path` its URL then.
+    """
 
     path: str
     source: str
+    object: FoundObject | None = None
 
     @property
     def is_standard_input(self) -> bool:
@@ -103,15 +111,25 @@ def damage_errors(damaged: tuple[type[Exception], ...], says: str, advice: str =
 
 
 def find_inputs(job: JobSettings) -> list[Input]:
-    """Return the files of the list, in order; raises `UsageError` for one that is missing or can't be a list."""
-    paths: dict[tuple[int, int], str] = {}
+    """Return the files of the list, in order; raises `UsageError` for one that is missing or can't be a list.
+
+    Of a bucket it is asked, and `StorageError` says that it does not answer.
+    """
+    paths: dict[tuple[int, int] | str, str] = {}
+    objects: dict[str, FoundObject] = {}
     for entry, found in _found(job):
-        if not found:
-            raise UsageError(f"{entry}: no file has such a name; {_ADVICE}")
-        for path in found:
-            paths.setdefault(_identity(path), path)
-    names = Counter(Path(path).name for path in paths.values())
-    return [_input(path, names) for path in paths.values()]
+        names = found
+        if is_bucket_url(entry):
+            there = _objects(entry, job)
+            objects |= {one.url: one for one in there}
+            names = [one.url for one in there]
+        if not names:
+            kind = "object" if is_bucket_url(entry) else "file"
+            raise UsageError(f"{entry}: no {kind} has such a name; {_ADVICE}")
+        for path in names:
+            paths.setdefault(path if path in objects else _identity(path), path)
+    names_of_files = Counter(Path(path).name for path in paths.values())
+    return [_input(path, names_of_files, objects.get(path)) for path in paths.values()]
 
 
 def fingerprint(job: JobSettings) -> tuple[InputFile, ...]:
@@ -119,13 +137,14 @@ def fingerprint(job: JobSettings) -> tuple[InputFile, ...]:
 
     Standard input is left out, as it can't be read twice.
     """
-    return tuple(fingerprint_file(found.path) for found in find_inputs(job) if not found.is_standard_input)
+    return tuple(_fingerprint(found) for found in find_inputs(job) if not found.is_standard_input)
 
 
-def fingerprint_file(path: str) -> InputFile:
-    """Hash one file; raises `UsageError`."""
-    with input_errors(path):
-        return InputFile(path, sha256_of(Path(path)), Path(path).stat().st_size)
+def _fingerprint(found: Input) -> InputFile:
+    if found.object is not None:
+        return InputFile(found.path, found.object.hash(), found.object.size_bytes)
+    with input_errors(found.path):
+        return InputFile(found.path, sha256_of(Path(found.path)), Path(found.path).stat().st_size)
 
 
 def refuse_inside(job: JobSettings) -> None:
@@ -138,7 +157,7 @@ def _found(job: JobSettings) -> Iterator[tuple[str, list[str]]]:
     """Yield each entry with its files, none of which is in the job's directory."""
     inside = names_inside(job.directory)
     for entry in job.inputs:
-        if is_bucket_url(entry):  # who reads the list fetches it, and names what it has fetched
+        if is_bucket_url(entry):  # which lies in no directory
             yield entry, []
             continue
         if entry == STANDARD_INPUT or os.path.lexists(entry) or not glob.has_magic(entry):
@@ -148,11 +167,37 @@ def _found(job: JobSettings) -> Iterator[tuple[str, list[str]]]:
             names = {path: inside(Path(path)) for path in found if not Path(path).is_dir()}
             names = {path: name for path, name in names.items() if name is None or not is_ours(name)}
         if within := next((path for path, name in names.items() if name is not None), None):
-            raise UsageError(
-                f"{within}: it lies in the job's directory, where the program writes and removes files; move it out of "
-                f"{job.directory}, or begin the job in a directory of its own, with [job] directory"
-            )
+            raise UsageError(_within(within, job.directory))
         yield entry, list(names)
+
+
+def _objects(entry: str, job: JobSettings) -> list[FoundObject]:
+    """Return the objects that a URL, or a glob in a bucket, means, without those that the job itself has put."""
+    place = job if isinstance(job, StoredListJob) else StoredListJob.of(job, StorageSettings(), "")
+    base, name = split_name(entry)
+    bucket = Bucket.open(base, place.storage)
+    found: list[FoundObject] = []
+    with suppress(NoObjectError):
+        found = [bucket.found(name)]
+    if not found and glob.has_magic(name):
+        below = name.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
+        deep = "**" in name  # which alone goes into folders
+        there = (one for one in bucket.found_below(below) if deep or one.name.count("/") == name.count("/"))
+        found = sorted((one for one in there if fnmatchcase(one.name, name)), key=lambda one: one.name)
+        # What stands for an empty folder is listed without the slash that its name ends with.
+        found = [one for one in found if one.size_bytes or bucket.size_of(one.name) is not None]
+    inside = {one: one.url.removeprefix(f"{place.url}/") for one in found if one.url.startswith(f"{place.url}/")}
+    own = {one for one, its in inside.items() if its.startswith(f"{OBJECTS}/") or is_ours(its)}
+    if within := next((one for one in inside if one not in own or not glob.has_magic(name)), None):
+        raise UsageError(_within(within.url, place.url))
+    return [one for one in found if one not in own]
+
+
+def _within(path: str, directory: Path | str) -> str:
+    return (
+        f"{path}: it lies in the job's directory, where the program writes and removes files; move it out of "
+        f"{directory}, or begin the job in a directory of its own, with [job] directory"
+    )
 
 
 def _identity(path: str) -> tuple[int, int]:
@@ -180,9 +225,9 @@ def refuse_by_name(path: str, name: str) -> None:
         raise UsageError(f"{path}: {suffix} files can't be read; save it as {_REFUSED[suffix]}")
 
 
-def _input(path: str, names: Counter[str]) -> Input:
+def _input(path: str, names: Counter[str], found: FoundObject | None) -> Input:
     if path == STANDARD_INPUT:
         return Input(path, "standard input")
     name = Path(path).name
     refuse_by_name(path, name)
-    return Input(path, name if names[name] == 1 else path)
+    return Input(path, name if names[name] == 1 else path, found)

@@ -1,8 +1,8 @@
 """What an input really is: unpacks it, layer by layer, until there is a stream of text, or a file for a worker.
 
 Content comes before names: a workbook that is called .csv is read as a workbook. Names tell text from tables. What can
-only be read from a file, and is none by itself (a workbook in a zip, or from standard input), becomes one in the work
-folder. A stream is unpacked while it is read, so what a small file can swell to is never there as a whole.
+only be read from a file, and is none by itself (a workbook in a zip, in a bucket, or from standard input), becomes one
+in the work folder. A stream is unpacked while it is read, so what a small file can swell to is never there as a whole.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def unpacked(found: Input, stdin: BinaryIO | None, stopped: threading.Event, cop
     with _damage(found.source), ExitStack() as opened:
         stream = opened.enter_context(_opened(found, stdin))
         hashed = HashedStream(found.path, stream, stopped)
-        path = None if found.is_standard_input else found.path
-        layers = _Layers(found.source, opened, copy, hashed.fingerprint)
+        path = None if found.is_standard_input or found.object else found.path
+        layers = _Layers(found.source, opened, copy, hashed.fingerprint, found.object is not None)
         yield layers.open(io.BufferedReader(hashed, BLOCK_BYTES), found.source, path)
 
 
@@ -98,6 +98,7 @@ class _Layers:
     opened: ExitStack
     copy: Path
     fingerprint: Callable[[], InputFile]
+    is_object: bool = False
 
     def open(self, stream: BinaryIO, name: str, path: str | None, layers: int = 0) -> InputContent:
         """Return what is in `stream`, which is called `name`, and is the whole file at `path` if there is one."""
@@ -115,9 +116,9 @@ class _Layers:
             plain = self.opened.enter_context(zstd.ZstdFile(peeked.buffered()))
             return self.open(plain, _inner(name), None, layers + 1)
         if head.startswith(_ZIP):
-            return self._open_zip(path or self._copy(peeked), layers)
+            return self._open_zip(path or self._copy(peeked, layers), layers)
         if head.startswith(_PARQUET):
-            return InputContent(FileKind.PARQUET, self.fingerprint, path=path or self._copy(peeked))
+            return InputContent(FileKind.PARQUET, self.fingerprint, path=path or self._copy(peeked, layers))
         kind = kind_of(name)
         if kind in (FileKind.WORKBOOK, FileKind.PARQUET):
             what = "a workbook" if kind is FileKind.WORKBOOK else "a parquet file"
@@ -149,13 +150,13 @@ class _Layers:
             raise UsageError(f"{self.source}: the zip has a password; unpack it")
         return members[0]
 
-    def _copy(self, stream: Peeked) -> str:
-        """Write what is in `stream` to a file."""
+    def _copy(self, stream: Peeked, layers: int) -> str:
+        """Write what is in `stream` to a file; what lies in a bucket as it is swells to nothing, whatever its size."""
         path = self.copy
         left = MAX_COPY_BYTES
         with disk_errors(path), private_file(path) as file:
             while data := self._read(stream, min(left + 1, BLOCK_BYTES)):
-                left -= len(data)
+                left -= 0 if self.is_object and not layers else len(data)
                 if left < 0:
                     raise UsageError(f"{self.source}: it unpacks to more than {MAX_COPY_BYTES:,} bytes; unpack it")
                 file.write(data)
@@ -181,6 +182,9 @@ def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]
         if not isinstance(stream, io.BufferedIOBase):
             raise TypeError("standard input must be a buffered binary stream")
         yield stream  # not ours to close
+    elif found.object is not None:
+        with found.object.opened() as stored:
+            yield stored
     else:
         with Path(found.path).open("rb") as file:
             yield file
