@@ -144,7 +144,7 @@ class Order:
         )
 
 
-class Line:
+class MessageLine:
     """One end of the line between the two processes: whole messages. Raises `OSError`, or `EOFError` at its end."""
 
     def __init__(self, end: socket.socket) -> None:
@@ -178,7 +178,7 @@ class Line:
 
 def serve(descriptor: int) -> None:
     """Do what comes over the line until its other end says that it is enough."""
-    line = Line(socket.socket(fileno=descriptor))
+    line = MessageLine(socket.socket(fileno=descriptor))
     os.nice(NICE)
     for ending in (OUT_OF_TIME, STOOD_STILL):  # whoever started the program may have ignored it
         signal.signal(ending, signal.SIG_DFL)
@@ -194,7 +194,7 @@ def serve(descriptor: int) -> None:
         answer(pickle.loads(call), line.send)  # noqa: S301 - from our own parent
 
 
-def _receive(line: Line, calls: SimpleQueue[bytes]) -> None:
+def _receive(line: MessageLine, calls: SimpleQueue[bytes]) -> None:
     """Take what comes, also while a piece is being done: that is how the end of the parent is noticed in time."""
     try:
         while (call := line.receive()) != GO:

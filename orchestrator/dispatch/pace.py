@@ -26,7 +26,7 @@ SLACK_S = 0.02
 MOST_SLACK_S = 2.0
 
 
-class Ask(Protocol):
+class AskTurn(Protocol):
     """Asks the database for a turn; see `Connection.turn`."""
 
     async def __call__(self, *, places: int, spacing_s: float, slack_s: float) -> Turn: ...
@@ -39,7 +39,7 @@ class Turns:
     turn begins as if the question had just been answered, and ends as if it had just been asked.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: AskTurn) -> None:
         self._ask = ask
         self.begins_at = -math.inf
         self._last_at = -math.inf

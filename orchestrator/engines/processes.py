@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Final, Self
 from orchestrator.engines.standstill import LOOK_S, Standstill
 from orchestrator.errors import PieceDiedError, StorageError
 from orchestrator.files import failed_machine
-from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, SPENT, STOOD_STILL, Line, out_of_memory
+from orchestrator.pieces import GO, NARROW, OUT_OF_TIME, SPENT, STOOD_STILL, MessageLine, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class _Process:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        self._line = Line(ours)
+        self._line = MessageLine(ours)
         self.is_spent = False
         try:
             with theirs:
