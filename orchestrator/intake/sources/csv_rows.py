@@ -49,13 +49,15 @@ _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 class CsvRecord:
     """A record: its first line, counted from 0, the line after its last, its cells, and how many fields it has.
 
-    One cell may stand for a record that can't be read as a row of its table.
+    One cell may stand for a record that can't be read as a row of its table. `is_torn` says that its quotes are none of
+    fields.
     """
 
     begin: int
     end: int
     cells: Sequence[str]
     fields: int
+    is_torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,17 +460,17 @@ def _line_by_line(lines: Sequence[bytes], delimiter: str, layout: TableLayout, f
             continue
         try:
             (cells,) = csv.reader([line], delimiter=delimiter, strict=True)
-            is_row = True
+            is_torn, is_row = False, True
         except csv.Error:
             (cells,) = csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE)
-            is_row = len(cells) == layout.width
+            is_torn, is_row = True, len(cells) == layout.width
         others = [cell for place, cell in enumerate(cells) if place not in layout.column.indexes]
         is_moved = len(cells) == layout.width and '"' in line and any(map(has_seven_digits, others))
         if is_row and not is_moved:
-            yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells))
+            yield CsvRecord(number, number + 1, _within(cells, delimiter, layout), len(cells), is_torn)
         else:
             torn = [*[""] * min(layout.column.indexes), FaultyCell.of(line.strip(), Reason.TORN)]
-            yield CsvRecord(number, number + 1, torn, len(cells))
+            yield CsvRecord(number, number + 1, torn, len(cells), is_torn)
 
 
 def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequence[str]:

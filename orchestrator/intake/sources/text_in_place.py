@@ -193,7 +193,14 @@ def _cut(rows: Rows, kept: npt.NDArray[np.bool_ | np.intp]) -> Rows:
 
 def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
     """Read records some of which have quotes: one by one."""
-    limits = [0, *accumulate(map(len, block.data.splitlines(keepends=True)))]
+    lines = block.data.splitlines(keepends=True)
+    delimiter = block.delimiter.encode()
+    of_lines = list(block.rows())
+    for record in of_lines:
+        if record.is_torn:  # its quotes would swallow what is written behind it
+            lines[record.begin] = delimiter.join(map(_quoted_field, lines[record.begin].split(delimiter)))
+    limits = [0, *accumulate(map(len, lines))]
+    data = b"".join(lines)
     starts: list[int] = []
     ends: list[int] = []
     fields: list[int] = []
@@ -202,11 +209,11 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
     def stand(begin: int, end: int, width: int) -> None:
         """Add the row on these lines, which has so many fields."""
         starts.append(limits[begin])
-        ends.append(limits[begin] + len(block.data[limits[begin] : limits[end]].rstrip(b"\r\n")))
+        ends.append(limits[begin] + len(data[limits[begin] : limits[end]].rstrip(b"\r\n")))
         fields.append(width)
 
     line = 0
-    for record in block.rows():
+    for record in of_lines:
         for blank in range(line, record.begin):
             stand(blank, blank + 1, 0)
         records.append((len(starts), accounted(record.cells, block.layout)[0]))
@@ -216,4 +223,10 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
         stand(blank, blank + 1, 0)
     columns = [decided(records, place, rules, tables) for place in number_places(block.layout)]
     places = [np.array(found, np.int64) for found in (starts, ends, fields)]
-    return TextInPlace(block.data, places[0], places[1], places[2], without_empty(columns))
+    return TextInPlace(data, places[0], places[1], places[2], without_empty(columns))
+
+
+def _quoted_field(field: bytes) -> bytes:
+    """Return a field whose quotes are signs like others as one that any program reads so."""
+    bare = field.rstrip(b"\r\n")
+    return b'"%b"%b' % (bare.replace(b'"', b'""'), field[len(bare) :]) if b'"' in bare else field
