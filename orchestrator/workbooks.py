@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MAIN: Final = re.compile(rb"(?:spreadsheetml\.(?:sheet|template)|ms-excel\.\w+\.macroEnabled)\.main\+xml")
 """How the content types call the main part of a workbook."""
+_STRINGS: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+_STYLES: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"
 _TARGET: Final = re.compile(rb"(?:Target|PartName)\s*=\s*[\"']([^\"']+)")
 _STRICT: Final = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _ESCAPED: Final = re.compile(rb"_x(?!00[01]|[Dd][89A-Fa-f]|[Ff]{3})([0-9A-Fa-f]{4})_")
@@ -52,16 +54,49 @@ def opened(file: BinaryIO) -> Workbook:
     from openpyxl.reader.excel import ExcelReader  # noqa: PLC0415
 
     class Reader(ExcelReader):
-        """Reads no charts: they have no cells, and a sheet of them without any breaks openpyxl."""
+        """Reads what rows need, and not what openpyxl is stricter about than other programs: looks, authors, names."""
+
+        def read(self) -> None:
+            """Read all but the rows."""
+            self.read_manifest()
+            kinds = {one.ContentType: one.PartName[1:] for one in self.package.Override}
+            if kinds.get(_STRINGS) in self.valid_files:  # some programs declare them, and have them in the cells
+                self.read_strings()
+            self.read_workbook()
+            styles = kinds.get(_STYLES, "xl/styles.xml")
+            if styles in self.valid_files:
+                book: Any = self.wb
+                book._date_formats, book._timedelta_formats = _times_of(self.archive.read(styles))  # noqa: SLF001 - as openpyxl does
+            self.read_worksheets()
 
         def read_chartsheet(self, sheet: Any, _rel: Any) -> None:
-            """Let an empty sheet stand in its place, since sheets are counted."""
+            """Let an empty sheet stand in the place of charts: they have no cells, and sheets are counted."""
             book: Any = self.wb
             book._add_sheet(Chartsheet(parent=book, title=sheet.name))  # noqa: SLF001 - as openpyxl does
 
     reader = Reader(file, read_only=True, data_only=True, keep_links=False)
     reader.read()
     return reader.wb
+
+
+def _times_of(styles: bytes) -> tuple[set[int], set[int]]:
+    """Return which cell formats of a workbook's styles are those of dates, and which of durations."""
+    from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format  # noqa: PLC0415 - as above
+    from openpyxl.xml.functions import fromstring  # noqa: PLC0415
+
+    def codes(path: str, of: str) -> list[Any]:
+        return [one for group in tree if _local(group) == path for one in group if _local(one) == of]
+
+    tree = fromstring(styles)
+    own = {one.get("numFmtId"): one.get("formatCode") for one in codes("numFmts", "numFmt")}
+    ids = [one.get("numFmtId", "0") for one in codes("cellXfs", "xf")]
+    formats = [own.get(one) or (builtin_format_code(int(one)) if one.isdecimal() else None) for one in ids]
+    dates = {place for place, code in enumerate(formats) if is_date_format(code)}
+    return dates, {place for place, code in enumerate(formats) if is_timedelta_format(code)}
+
+
+def _local(element: Any) -> str:
+    return str(element.tag).rpartition("}")[2]
 
 
 def is_workbook(archive: zipfile.ZipFile) -> bool:

@@ -13,7 +13,7 @@ from orchestrator.intake.blocks import CellBlock, Declared
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.table_layout import TableOptions
 from orchestrator.intake.sources.xlsx_rows import read_workbook
-from orchestrator.workbooks import is_workbook
+from orchestrator.workbooks import is_workbook, packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,13 +113,13 @@ def test_kept_columns(write_workbook: WriteWorkbook) -> None:
     assert block.kept == [["Anna", "2026-01-02 00:00:00", "", ""], ["", "", "1", "2"]]
 
 
-def altered(path: Path, pattern: bytes, replacement: bytes) -> Path:
-    """Write a copy of a workbook whose first sheet is changed."""
+def altered(path: Path, pattern: bytes, replacement: bytes, part: str = "sheet1.xml") -> Path:
+    """Write a copy of a workbook of which a part is changed, the first sheet as a rule."""
     copy = path.with_name("altered.xlsx")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
         for name in old.namelist():
             content = old.read(name)
-            if name.endswith("sheet1.xml"):
+            if name.endswith(part):
                 content, found = re.subn(pattern, replacement, content)
                 assert found == 1
             new.writestr(name, content)
@@ -236,6 +236,40 @@ def test_workbooks_in_other_folders(write_workbook: WriteWorkbook, folder: str, 
     assert cells(rewritten(path, names, contents)) == [(2, "+41")]
     with zipfile.ZipFile(path) as archive:
         assert is_workbook(archive)
+
+
+@pytest.mark.parametrize(
+    ("part", "pattern", "replacement"),
+    [
+        ("styles.xml", rb'<color theme="1" ?/>', b'<color rgb="FF"/>'),
+        ("styles.xml", rb"<fills.*</fills>", b"<fills><fill/></fills>"),
+        ("styles.xml", rb"<cellStyles.*</cellStyles>", b'<cellStyles><cellStyle name="x" xfId="7"/></cellStyles>'),
+        ("core.xml", rb"(<dcterms:created [^>]*>)[^<]*", rb"\1yesterday"),
+    ],
+    ids=["colour", "fill", "style", "author"],
+)
+def test_looks_and_authors_may_be_as_they_like(tmp_path: Path, part: str, pattern: bytes, replacement: bytes) -> None:
+    """What a list does not need is no reason to refuse it; dates are still known by their formats."""
+    book = openpyxl.Workbook()
+    for row in (["Phone", "x"], ["+41798284651", 1], [dt.date(2026, 1, 2), 2], [dt.timedelta(hours=30), 3]):
+        book.active.append(row)  # type: ignore[union-attr]
+    path = tmp_path / "a.xlsx"
+    book.save(path)
+    path = altered(path, pattern, replacement, part)
+    assert cells(path, column="Phone") == [(2, "+41798284651"), (3, "2026-01-02 00:00:00"), (4, "1 day, 6:00:00")]
+
+
+def test_shared_strings_that_are_declared_and_missing(write_workbook: WriteWorkbook) -> None:
+    """Some programs declare them in every workbook, and write texts into the cells."""
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    declared = b'<Override PartName="/xl/sharedStrings.xml" ContentType="%b"/></Types>' % kind
+    path = write_workbook("a.xlsx", Sheet=[["Phone"], [41798284651]])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    assert not any("sharedStrings" in name for name in parts)  # openpyxl has them in the cells, too
+    parts["[Content_Types].xml"] = parts["[Content_Types].xml"].replace(b"</Types>", declared)
+    path.write_bytes(packed(parts).getvalue())
+    assert cells(path) == [(2, "41798284651")]
 
 
 def test_a_workbook_of_which_no_sheet_is_found(write_workbook: WriteWorkbook) -> None:
