@@ -60,6 +60,8 @@ PRIVATE = frozenset(
 """Keys whose values no message shows: keys and passwords end up in them by mistake."""
 
 DATABASES = ("postgresql", "postgres")
+_SECRET_OPTION = re.compile(r"password|secret|scram_\w+_key", re.IGNORECASE)
+"""What a database's URL may hold of the library's options that nobody should read."""
 """The schemes of URLs at which a ledger may be."""
 
 SECRET_NAMES = frozenset(
@@ -208,10 +210,11 @@ def is_database(text: str) -> bool:
         return True
     try:
         url = urlsplit(text)
-        told = url.password is not None or "password" in {name.lower() for name, _ in parse_qsl(url.query)}
+        told = url.password is not None or any(_SECRET_OPTION.search(name) for name, _ in parse_qsl(url.query))
     except ValueError:
         return False
-    return url.scheme in DATABASES and not told and re.search(r"[\s\x00-\x1f\x7f]", text) is None
+    # As it is written: the library takes capital letters for the name of an option.
+    return text.partition("://")[0] in DATABASES and not told and re.search(r"[\s\x00-\x1f\x7f]", text) is None
 
 
 def database_hint(_value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,8 @@ def psycopg() -> ModuleType:
             "[ledger] url needs a library that is not here; pip install 'numbercheck-orchestrator[postgres]', or leave "
             f"url out ({error})"
         ) from error
+    # At the end of a pipeline it warns of what it raises all the same.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     return psycopg
 
 
@@ -60,13 +63,16 @@ def connection_options(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...
 
 
 def conninfo(database: Database, **more: Any) -> str:
-    """Return what the library connects by: the URL has the last word over the environment."""
+    """Return what the library connects by: the URL has the last word over the environment, save for the encoding.
+
+    In another one than UTF-8 not all could be said that a vendor says.
+    """
     from psycopg.conninfo import conninfo_to_dict, make_conninfo  # noqa: PLC0415 - its extra may be missing
 
     found: dict[str, Any] = {**dict(database.options), **more}
     if database.password:
         found["password"] = database.password
     try:
-        return make_conninfo(**{**found, **conninfo_to_dict(database.url)})
+        return make_conninfo(**{**found, **conninfo_to_dict(database.url), "client_encoding": "UTF8"})
     except psycopg().ProgrammingError as error:
         raise UsageError(f"[ledger] url: {' '.join(str(error).split())}; see orchestrator help postgres") from None

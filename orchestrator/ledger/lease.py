@@ -129,6 +129,12 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
             line.transact([(_NOT_LATER, (seen.job,))])
         elif seen.is_free:
             _same_server(seen, database, where)
+            if seen.ended and seen.timeline and where[1] and where != (seen.server, seen.timeline):
+                tell(
+                    f"{database}: this is not the server, or its timeline, with which the last run ended; behind a "
+                    "failover nothing is lacking, but if it was restored from a backup, stop, and name that run's "
+                    "token with --after"
+                )
             if (lease := _taken(line, database, seen, where)) is not None:
                 return lease
         elif first is None:

@@ -48,9 +48,11 @@ _WAYS_OUT: Final = {
 _LIMITS: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
     "set_config('statement_timeout', '0', true), "
+    "set_config('array_nulls', 'on', true), set_config('extra_float_digits', '1', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
 )
+"""What server, database or role may have set otherwise; without two of these, other values arrive than were sent."""
 _KIND: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 _SERVER: Final = (
     "SELECT (SELECT system_identifier::text FROM pg_control_system()), "
@@ -86,7 +88,7 @@ class Line:
             keepalives_interval=5,
             keepalives_count=3,
             tcp_user_timeout=SILENCE_S * 1000,
-            client_encoding="UTF8",
+            target_session_attrs="primary",  # of several hosts, the one that takes changes
             application_name=f"orchestrator {self._database.job}"[:60],
         )
         try:

@@ -181,6 +181,7 @@ class PostgreSQL(Connection):
         if is_current():
             return
         self._line.plainly("BEGIN")
+        self._line.plainly(_NO_HURRY)
         self._line.plainly(f"SELECT pg_advisory_xact_lock({schema.MAKING}, 0)")
         if not is_current():
             if not self._line.plainly(_HAS_SCHEMA, (schema.SCHEMA,)):
@@ -270,6 +271,9 @@ class PostgreSQL(Connection):
                     self._line.plainly(f"VACUUM {schema.SCHEMA}.{table.name}")
             except LineLostError as error:
                 raise _out_of_reach(self._database, error) from None
+            except DatabaseError as error:
+                if error.code not in PASSING:  # else the server does it by itself, later
+                    raise
 
     # --- commits -----------------------------------------------------------------------------------------------------
 

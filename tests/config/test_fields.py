@@ -84,6 +84,21 @@ BAD = [
         'url = "postgresql://me@db/jobs?PassWord=secret"',
         f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
     ),
+    (
+        "ledger",
+        'url = "postgresql://me@db/jobs?sslpassword=secret"',
+        f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
+    ),
+    (
+        "ledger",
+        'url = "postgresql://me@db/jobs?oauth_client_secret=secret"',
+        f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
+    ),
+    (
+        "ledger",
+        'url = "POSTGRESQL://me@db/jobs"',
+        f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}",
+    ),
     ("ledger", 'url = "mysql://db/jobs"', f"config.toml:11: [ledger] url: {_DATABASE}, {_SECRET}{_PASSWORD}"),
     ("ledger", "lease_s = 0.5", "config.toml:11: [ledger] lease_s: expected a number from 1 to 3,600, found 0.5"),
     (

@@ -335,7 +335,7 @@ def test_a_run_that_froze_in_the_middle_of_a_commit(begun: Database, postgres: S
         frozen.close()
 
 
-def test_what_a_run_had_on_its_way_comes_too_late(begun: Database) -> None:
+def test_what_a_run_had_on_its_way_comes_too_late(begun: Database, caplog: pytest.LogCaptureFixture) -> None:
     """A fence of an earlier epoch, or of another position, fails, and all of its transaction with it."""
     with Ledger(PostgreSQL.open(begun)) as ledger:
         connection = postgres_of(ledger)
@@ -346,6 +346,7 @@ def test_what_a_run_had_on_its_way_comes_too_late(begun: Database) -> None:
                 connection._line.transact([wrong.fence(lease.position + 1)])
         ledger.change(release(1))
         assert released(ledger) == [1]
+    assert not caplog.records, "the library says itself what is raised"
 
 
 def test_a_dead_holder_behind_a_clock_that_was_put_back(begun: Database, postgres: Server) -> None:
@@ -545,18 +546,41 @@ def test_a_database_that_holds_no_utf8(postgres: Server) -> None:
         has_job(Database(postgres.url(database="latin"), "spring"))
 
 
-def test_a_role_with_an_encoding_of_its_own(postgres: Server, make_plan: MakePlan) -> None:
-    """What the role has by default is no matter of the program's."""
-    settings = ("client_encoding = LATIN1", "default_transaction_isolation = serializable", "role = orchestrator")
+ODD_SETTINGS = (
+    *("client_encoding = LATIN1", "default_transaction_isolation = serializable", "role = orchestrator"),
+    *("statement_timeout = '40ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '20ms'"),
+    *("array_nulls = off", "extra_float_digits = -15", "bytea_output = escape", "standard_conforming_strings = off"),
+    *("search_path = shadows, pg_catalog", "datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'"),
+    *("intervalstyle = iso_8601", "default_table_access_method = nonesuch", "client_min_messages = debug5"),
+)
+_SHADOWS = """
+CREATE SCHEMA shadows; GRANT USAGE ON SCHEMA shadows TO PUBLIC; CREATE TABLE shadows.lease (x int);
+CREATE FUNCTION shadows.fence(bigint, bigint, bigint, bigint) RETURNS void LANGUAGE sql AS 'SELECT';
+"""
+
+
+def test_a_role_with_settings_of_its_own(postgres: Server, make_plan: MakePlan) -> None:
+    """What a role, or the URL, says of a session is no matter of the program's: what it writes is what it reads."""
     postgres.sql("CREATE ROLE odd LOGIN; GRANT orchestrator TO odd", database="postgres")
-    for setting in settings:
+    postgres.sql("CREATE DATABASE odd OWNER orchestrator", database="postgres")
+    postgres.sql(_SHADOWS, database="odd")
+    for setting in ODD_SETTINGS:
         postgres.sql(f"ALTER ROLE odd SET {setting}")
-    with Ledger(PostgreSQL.create(replace(new_job(postgres), url=postgres.url("odd")), "job-1")) as ledger:
+    url = f"{postgres.url('odd', 'odd')}&client_encoding=LATIN1"
+    database = Database(url, "Ünï'\"%s; NULL" * 30)
+    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
         ledger.change(lambda it: it.plan.replace(make_plan(4)))
-        ledger.change(release(1))
-        ledger.change(lambda it: it.transitions.doubt(TaskKey("instagram", 1), "grüße ☃", at=2.0))
+        ledger.change(
+            lambda it: it.transitions.release(TaskKey("instagram", 1), cost_nano=1, max_cost_nano=None, at=0.1)
+        )
+        ledger.change(
+            lambda it: it.transitions.doubt(TaskKey("instagram", 1), "grüße ☃ NULL \\ 'x'", at=1764500000.123456)
+        )
+        turn = ledger.connection.turn("vendor", "a", places=1, spacing_s=0.123456789, slack_s=0.0)
+        assert turn.spacing_s == 0.123456789
         with reader_of(ledger) as reader:
-            assert [task.reason for task in reader.tasks.select(State.IN_DOUBT)] == ["grüße ☃"]
+            assert everything(reader) == everything(ledger)
+        ledger.connection.compact()
 
 
 def test_a_schema_of_our_name_that_is_another_ones(postgres: Server) -> None:
@@ -588,6 +612,40 @@ def test_a_password_stays_out_of_what_is_said(postgres: Server) -> None:
     with pytest.raises(StorageError, match="out of reach") as caught:
         PostgreSQL.create(database, "job-1")
     assert "s3cret" not in f"{caught.value} {database!r} {database}"
+
+
+def test_of_several_hosts_the_one_that_takes_changes(postgres: Server) -> None:
+    """Also where a copy is named first."""
+    copy = Server()
+    try:
+        copied_from(postgres, copy)
+        copy.start()
+        url = f"postgresql://orchestrator@/jobs?host={copy.folder},{postgres.folder}&port={copy.port},{postgres.port}"
+        PostgreSQL.create(replace(new_job(postgres), url=url), "job-1").close()
+        with pytest.raises(StorageError, match="server is in hot standby mode; see that the server can be reached"):
+            has_job(replace(new_job(postgres), url=copy.url()))
+    finally:
+        copy.remove()
+
+
+def test_a_database_that_was_restored(make_plan: MakePlan) -> None:
+    """What it lacks nobody can see in it: so whoever goes on is told that it is another one, once."""
+    server, restored = Server(), Server()
+    try:
+        database = replace(new_job(server.make()), lease_s=1.0)
+        with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+            ledger.change(lambda it: it.plan.replace(make_plan(10)))
+        copied_from(server, restored)
+        restored.start()
+        restored.command("pg_ctl", "promote", "-w", "-D", restored.data)
+        told: list[str] = []
+        for _ in range(2):
+            PostgreSQL.open(replace(database, url=restored.url()), told.append).close()
+        assert len(told) == 1
+        assert "if it was restored from a backup, stop, and name that run's token with --after" in told[0]
+    finally:
+        server.remove()
+        restored.remove()
 
 
 def test_a_url_that_the_library_does_not_understand(postgres: Server) -> None:
