@@ -7,12 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -20,8 +19,9 @@ import boto3
 from orchestrator.bucket import Bucket
 from orchestrator.settings import StorageSettings
 
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret"}
-"""What moto's server takes."""
+KEYS = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
+"""What s3rver knows; moto's server takes any."""
+S3RVER = Path(__file__).parents[1] / ".ci" / "node_modules" / ".bin" / "s3rver"
 
 
 @dataclass(frozen=True)
@@ -68,26 +68,36 @@ class Store:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Run moto's server in a process of its own, and yield its address."""
+    with _server([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p"]) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def another_s3_server(folder: Path) -> Iterator[str]:
+    """Run s3rver, which shares nothing with moto, in a process of its own, and yield its address."""
+    with _server([str(S3RVER), "--silent", "-a", "127.0.0.1", "-d", str(folder), "-p"]) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def _server(command: list[str]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(  # noqa: S603 - a library of ours
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | KEYS,
+    server = subprocess.Popen(  # noqa: S603 - what tests install
+        [*command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | KEYS
     )
-    endpoint = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + 60
         while True:
             try:
-                with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5):  # noqa: S310 - our own
-                    break
-            except (urllib.error.URLError, OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
+                break
+            except OSError:
                 if time.monotonic() > until or server.poll() is not None:
                     raise
-        yield endpoint
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.kill()
         server.wait()
