@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.intake.sources.find import Input
     from orchestrator.intake.stored_rows import StoredRows
 
+_ALSO = "its cells look like telephone numbers, too; [job] column takes several names"
 _LEFT = "most rows have none there; where they are meant, [job] column takes several names"
 
 
@@ -44,9 +45,11 @@ def _account(name: str, member: str, files: Sequence[tuple[StoredRows, int]], *,
     parts: tuple[InputAccount, ...] = ()
     look = next((stored.look for stored, _ in files if stored.look is not None), None)
     above = 0 if look is None else look.above
+    also = [look.headers[place] for place in look.also] if look is not None and guessed else []
     left = sum(stored.left for stored, _ in files)
     own = (
         *(Unread("titles above the header", above, "they are no rows of the table"),) * (above > 0),
+        *(Unread(f'column "{name}"', 0, _ALSO) for name in also),
         *(Unread(f"{left:,} number{'s' * (left > 1)} in other columns", 0, _LEFT),) * (left > 0),
     )
     unread: tuple[Unread, ...] = own

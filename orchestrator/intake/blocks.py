@@ -67,7 +67,8 @@ class LineBlock:
 class Look:
     """A first look at a table, see `layout`. `likely` says, column by column, how many cells look like numbers.
 
-    `indexes` are the columns of numbers, and `above` counts the rows above the header.
+    `indexes` are the columns of numbers, `also` those whose cells mostly look like telephone numbers too, and `above`
+    counts the rows above the header.
     """
 
     source: str
@@ -75,6 +76,7 @@ class Look:
     indexes: tuple[int, ...]
     likely: tuple[int, ...]
     above: int = 0
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

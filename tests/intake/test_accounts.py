@@ -72,6 +72,21 @@ async def test_inputs_sheets_and_members(
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_second_column_of_numbers(workers: Workers, make_job: MakeJob, write: Write) -> None:
+    """One that nobody named, under a header that tells nothing, is said to be unread; customers' are not."""
+    rows = [
+        f"Person {row},{10_000_000 + row},{number},0{row}41 668 18 {row}0,2026-01-0{row}"
+        for row, number in enumerate(N[:3], 1)
+    ]
+    write("a.csv", "\n".join(["name,customer,phone,second,since", *rows]))
+    (found,) = await accounts(workers, make_job, "a.csv")
+    (unread,) = found.unread
+    assert (unread.what, found.guessed) == ('column "second"', True)
+    (found,) = await accounts(workers, make_job, "a.csv", column=("phone",))
+    assert found.unread == ()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_numbers_in_other_columns(workers: Workers, make_job: MakeJob, write_workbook: WriteWorkbook) -> None:
     """A row without a number in its column, and with one elsewhere, is rejected with it, or said to be unread."""
     rows = [["name", "phone", "mobile", "fax"], ["a", N[0]], ["b", N[1], None, N[2]], ["c", "x", "", N[3]], ["d", "x"]]

@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 SHOWN_HEADERS = 30
 SHOWN_CHARACTERS = 40
 
-_LETTERS = str.maketrans("\u0131\u00fd", "ii")  # Turkish, also where its code page was taken for the Western one
+_LETTERS = str.maketrans("\u0131\u00fd\u0111\u0142\u00f8", "iidlo")
+"""Letters that have no accent to take off: of Turkish, also in the Western code page, and of other languages."""
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PUNCTUATION = re.compile(r"[\W_]+")
 _BRACKETS = re.compile(r"\([^()]*\)")
 _PARTED = re.compile(r"\w\s*[,;|\t]\s*\w")
-_COUNTED = re.compile(r" [1-9](?![0-9])")
+_COUNTED = re.compile(r" ?(?<![0-9])[1-9](?![0-9])")
 
 
 def _compared(header: str) -> str:
     """Return a header without case, accents, punctuation and a count: `Phone 2 - Value` is `phone value`."""
     letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
-    plain = _PUNCTUATION.sub(" ", "".join(sign for sign in letters if not unicodedata.combining(sign)))
+    plain = _PUNCTUATION.sub(" ", "".join(sign for sign in letters if unicodedata.category(sign)[0] != "M"))
     return _COUNTED.sub("", plain).strip()
 
 
@@ -65,9 +67,52 @@ _KNOWN = frozenset(
     \u05d8\u05dc\u05e4\u05d5\u05df; \u05e0\u05d9\u05d9\u05d3;
     \u624b\u673a; \u624b\u673a\u53f7; \u624b\u673a\u53f7\u7801; \u7535\u8bdd; \u7535\u8bdd\u53f7\u7801;
     \u8054\u7cfb\u7535\u8bdd; \u96fb\u8a71\u756a\u53f7; \u643a\u5e2f\u96fb\u8a71; \uc804\ud654\ubc88\ud638;
-    \ud734\ub300\ud3f0
+    \ud734\ub300\ud3f0;
+    \u624b\u6a5f; \u624b\u6a5f\u865f\u78bc; \u624b\u6a5f\u865f; \u884c\u52d5\u96fb\u8a71; \u96fb\u8a71;
+    \u79fb\u52a8\u7535\u8bdd; \u56fa\u5b9a\u7535\u8bdd; \u643a\u5e2f\u96fb\u8a71\u756a\u53f7;
+    \u643a\u5e2f\u756a\u53f7; \u643a\u5e2f; \ud734\ub300\ud3f0\ubc88\ud638; \ud734\ub300\ud3f0 \ubc88\ud638;
+    \ud734\ub300\uc804\ud654; \ud734\ub300\uc804\ud654\ubc88\ud638; \ud578\ub4dc\ud3f0;
+    \ud578\ub4dc\ud3f0\ubc88\ud638; \u0e40\u0e1a\u0e2d\u0e23\u0e4c\u0e42\u0e17\u0e23\u0e28\u0e31\u0e1e\u0e17\u0e4c;
+    \u0e40\u0e1a\u0e2d\u0e23\u0e4c\u0e42\u0e17\u0e23;
+    \u0e40\u0e1a\u0e2d\u0e23\u0e4c\u0e21\u0e37\u0e2d\u0e16\u0e37\u0e2d; \u0e21\u0e37\u0e2d\u0e16\u0e37\u0e2d;
+    \u0e42\u0e17\u0e23\u0e28\u0e31\u0e1e\u0e17\u0e4c; dien thoai; di dong; sdt; komorka; ph; ph no
     """.split(";")  # noqa: SIM905 - as a list of strings it would be pages long
 )
+_OF_TELEPHONES = frozenset(
+    _compared(word)
+    for word in """
+    phone phones telephone telephones tel telf telef tlf tfno telefon telefone telefono telefoon telefonnr telnr
+    mobile mobil movil mobiel mobiele mobilephone mobiltelefon cell cellphone cellular celular cellulare handy
+    handynr natel gsm whatsapp wa msisdn fone telemovel telefonu telefonni telefona telefonas telefonszam mobilszam
+    mobiltelefonszam mob hp telp telepon rufnr tlfn \u0442\u0435\u043b\u0435\u0444\u043e\u043d
+    \u0442\u0435\u043b\u0435\u0444\u043e\u043d\u0430 \u0442\u0435\u043b\u0435\u0444\u043e\u043d\u0443
+    \u0442\u0435\u043b\u0435\u0444\u043e\u043d\u0435\u043d \u043c\u043e\u0431\u0438\u043b\u044c\u043d\u044b\u0439
+    \u043c\u043e\u0431\u0438\u043b\u044c\u043d\u043e\u0433\u043e
+    \u043c\u043e\u0431\u0456\u043b\u044c\u043d\u0438\u0439 \u043c\u043e\u0431\u0438\u043b\u0435\u043d
+    \u0441\u043e\u0442\u043e\u0432\u044b\u0439 \u0442\u0435\u043b \u043c\u043e\u0431
+    \u03c4\u03b7\u03bb\u03ad\u03c6\u03c9\u03bd\u03bf \u03ba\u03b9\u03bd\u03b7\u03c4\u03cc \u0647\u0627\u062a\u0641
+    \u0627\u0644\u0647\u0627\u062a\u0641 \u062c\u0648\u0627\u0644 \u0627\u0644\u062c\u0648\u0627\u0644
+    \u0645\u0648\u0628\u0627\u064a\u0644 \u0627\u0644\u0645\u0648\u0628\u0627\u064a\u0644 \u062a\u0644\u0641\u0646
+    \u0645\u0648\u0628\u0627\u06cc\u0644 \u05d8\u05dc\u05e4\u05d5\u05df \u05e0\u05d9\u05d9\u05d3
+    \u092e\u094b\u092c\u093e\u0907\u0932 \u092b\u093c\u094b\u0928 \u092b\u094b\u0928
+    """.split()  # noqa: SIM905 - as above
+)
+_BESIDE = frozenset(
+    _compared(word)
+    for word in """
+    number numbers no nr nro num numero nummer numer n numar numarasi numarali cislo broj nomor so value work home
+    business office private privat personal main primary other secondary alternate alternative default address
+    shipping billing customer contact person user client kontakt company first second mobile recipient lead sms g p
+    m geschaftlich dienstlich buro festnetz bureau domicile fixe pro professionnel personnel portable trabajo
+    particular casa oficina fijo comercial residencial ufficio lavoro fisso ev is komorkowy mobilny kom mobilni
+    mobilus mobilusis principal principale de di do del da le celular movil \u043d\u043e\u043c\u0435\u0440
+    \u0440\u0430\u0431\u043e\u0447\u0438\u0439 \u0434\u043e\u043c\u0430\u0448\u043d\u0438\u0439
+    \u043a\u043e\u043d\u0442\u0430\u043a\u0442\u043d\u044b\u0439 \u043b\u0438\u0447\u043d\u044b\u0439
+    \u0631\u0642\u0645 \u0627\u0644\u0645\u062d\u0645\u0648\u0644 \u0634\u0645\u0627\u0631\u0647
+    \u0647\u0645\u0631\u0627\u0647 \u05de\u05e1\u05e4\u05e8 \u0928\u0902\u092c\u0930 \u043c\u043e\u0431
+    """.split()  # noqa: SIM905 - as above
+)
+"""What may stand beside a word of telephones: which one of them, and whose. `Phone type` is not made of these alone."""
 _DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS = 5
 
@@ -149,7 +194,16 @@ def _guess(headers: Sequence[str]) -> list[int]:
 def is_known(header: str) -> bool:
     """Whether a header says that its column holds numbers."""
     # What another delimiter parts is no name: `Tel;Mobile` in a table that was taken for one with commas.
-    return not _PARTED.search(header) and _compared(_BRACKETS.sub("", header.partition("#")[0])) in _KNOWN
+    if _PARTED.search(header):
+        return False
+    bare = _BRACKETS.sub("", header.partition("#")[0])
+    return any(
+        name in _KNOWN or _is_of_telephones(name.split()) for name in map(_compared, (bare, _CAMEL.sub(" ", bare)))
+    )
+
+
+def _is_of_telephones(words: Sequence[str]) -> bool:
+    return not _OF_TELEPHONES.isdisjoint(words) and set(words) <= _OF_TELEPHONES | _BESIDE
 
 
 def _holds_number(text: str) -> bool:

@@ -34,6 +34,8 @@ HEADER_ROWS = 20
 """Rows among which the header is looked for."""
 
 _NUMBER = re.compile(r"\(?\+?\(?[0-9][0-9\s().\-/\xa0]{5,}")
+_TELEPHONE = re.compile(r"[+0(]|[0-9]+[ \-(]")
+"""How telephone numbers begin, and those of customers hardly do."""
 _DATES = re.compile(
     r"(?<![0-9][-./])\b(?:[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}"
     r"|(?:19|20)[0-9]{2} ?[-/\u2013] ?(?:19|20)[0-9]{2})\b(?![-./][0-9])"
@@ -98,6 +100,9 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     kept = _kept(headers, column.indexes, options.keep)
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
+    also = tuple(
+        place for place in range(len(headers)) if place not in column.indexes and _is_of_telephones(below, place)
+    )
     usual: dict[int, dict[str, int]] = defaultdict(dict)
     filled = Counter[int]()
     for row in below:
@@ -110,12 +115,19 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
         column=column,
         kept=tuple(kept.values()),
         names=tuple(kept),
-        look=Look(options.source, headers, column.indexes, likely, header),
+        look=Look(options.source, headers, column.indexes, likely, header, also),
         header=header,
         width=len(first),
         most=Counter(map(len, below)).most_common(1)[0][0] if below else len(first),
         usual={place: kinds for place, kinds in usual.items() if 1 < filled[place] > len(below) // 2},
     )
+
+
+def _is_of_telephones(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether most of what stands in a column looks like telephone numbers, and not like those of customers."""
+    cells = [cell.strip() for row in rows if (cell := cell_at(row, place)).strip()]
+    likely = [cell for cell in cells if looks_like_number(cell) and holds_number(cell) and _TELEPHONE.match(cell)]
+    return 1 < len(likely) > len(cells) // 2
 
 
 def header_place(rows: Sequence[Row], options: TableOptions) -> int | None:

@@ -18,6 +18,78 @@ def test_known_headers(header: str) -> None:
     assert find_columns(["Name", header, "City"], None) == (1,)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Default Address Phone",
+        "Billing Phone",
+        "shipping_phone",
+        "Person - Phone - Work",
+        "HomePhone",
+        "MobilePhone",
+        "SMS Phone Number",
+        "WhatsApp Number",
+        "phone1",
+        "Telefon gesch\u00e4ftlich",
+        "Tel. G",
+        "Mobil-Nr.",
+        "TelNr",
+        "T\u00e9l\u00e9phone bureau",
+        "N\u00b0 T\u00e9l\u00e9phone",
+        "Tel\u00e9fono del trabajo",
+        "Nro de celular",
+        "Celular/WhatsApp",
+        "Telefono ufficio",
+        "Telefon kom\u00f3rkowy",
+        "Nr telefonu",
+        "Mobiln\u00ed telefon",
+        "Broj telefona",
+        "S\u1ed1 \u0111i\u1ec7n tho\u1ea1i",
+        "No. Telp",
+        "\u041c\u043e\u0431\u0438\u043b\u044c\u043d\u044b\u0439 \u0442\u0435\u043b\u0435\u0444\u043e\u043d",
+        "\u041c\u043e\u0431. \u0442\u0435\u043b.",
+        "\u041d\u043e\u043c\u0435\u0440 \u0442\u0435\u043b\u0435\u0444\u043e\u043d\u0443",
+        "\u039a\u03b9\u03bd\u03b7\u03c4\u03cc \u03c4\u03b7\u03bb\u03ad\u03c6\u03c9\u03bd\u03bf",
+        "\u0631\u0642\u0645 \u0627\u0644\u0645\u0648\u0628\u0627\u064a\u0644",
+        "\u0627\u0644\u062c\u0648\u0627\u0644",
+        "\u0634\u0645\u0627\u0631\u0647 \u0645\u0648\u0628\u0627\u06cc\u0644",
+        "\u05de\u05e1\u05e4\u05e8 \u05d8\u05dc\u05e4\u05d5\u05df",
+        "\u092e\u094b\u092c\u093e\u0907\u0932 \u0928\u0902\u092c\u0930",
+        "\u624b\u6a5f\u865f\u78bc",
+        "\u643a\u5e2f\u96fb\u8a71\u756a\u53f7",
+        "\ud734\ub300\ud3f0\ubc88\ud638",
+        "\u0e40\u0e1a\u0e2d\u0e23\u0e4c\u0e42\u0e17\u0e23\u0e28\u0e31\u0e1e\u0e17\u0e4c",
+    ],
+)
+def test_headers_that_programs_write(header: str) -> None:
+    """A word of telephones, with nothing beside it but whose it is and which one: from exports in many languages."""
+    assert find_columns(["Name", header, "City"], None) == (1,)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Phone Type",
+        "Phone 1 - Type",
+        "Mobile Opt-In",
+        "WhatsApp consent",
+        "Last phone call",
+        "Phone verified",
+        "Home Address",
+        "Customer Number",
+        "Contact",
+        "Fax",
+        "Telefonnotiz",
+        "Address",
+        "No",
+        "\u043d\u043e\u043c\u0435\u0440",
+    ],
+)
+def test_what_is_about_telephones_is_none(header: str) -> None:
+    """Any other word, and a header is of something else; a number alone may be anybody's."""
+    assert find_columns(["Name", header, "Phone"], None) == (2,)
+
+
 def test_named_column() -> None:
     """`column` is looked up exactly first, then without regard to case."""
     assert find_columns(["phone", "PHONE", "Office"], "PHONE") == (1,)
