@@ -32,7 +32,7 @@ def costs_content(platforms: Iterable[PlannedCost]) -> dict[str, Any]:
 
 def _reused(platforms: Mapping[str, Any]) -> Iterator[str]:
     for name, costs in platforms.items():
-        if (reused := costs.get("reused")) is None:
+        if (reused := costs.get("reused")) is None or not reused["numbers"] + reused["asked_again"]:
             continue
         saved = "" if costs["saved"] is None else f", which saves {money(costs['saved'])}"
         oldest = "" if reused["oldest"] is None else f" (the oldest of {reused['oldest'][:10]})"
@@ -85,4 +85,12 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     if plan.get("sandbox"):
         return [*body, f"planned cost {money(plan['cost'])} at a vendor; the embedded one is free"]
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
-    return [*body, f"planned cost {money(plan['cost'])}, {limit}"]
+    return [*body, f"planned cost {money(plan['cost'])}{_with_picked(plan)}, {limit}"]
+
+
+def _with_picked(plan: Mapping[str, Any]) -> str:
+    """Say what the plan comes to at most with all that `only_if` may still pick, "" without such a platform."""
+    picked = [its["at_most_usd"] for costs in plan["platforms"].values() if (its := costs.get("only_if"))]
+    if plan["cost"] is None or None in picked or not any(picked):
+        return ""
+    return f", up to {money(round(plan['cost'] + sum(picked), 9))} with what only_if picks"

@@ -127,10 +127,34 @@ MONEY: Final = (
     Ablation(
         "a verdict of another column is no answer",
         "_cell",
-        "if read_of.isdisjoint(answers[key.platform]):",
-        "if False:",
+        "if read_of.isdisjoint(answers[key.platform]) or",
+        "if",
         "job/test_reuse.py::test_only_the_same_question_is_an_answer",
         "An answer to another question stands beside the number.",
+    ),
+    Ablation(
+        "what came with an alarm is no answer",
+        "_cell",
+        'or str(evidence.get("finding", "")).startswith(ALARM):',
+        ":",
+        "job/test_reuse.py::test_what_came_with_an_alarm_is_asked_again",
+        "A month in which the vendor said no to everything is passed on to all later ones.",
+    ),
+    Ablation(
+        "what is dated behind now is no answer",
+        "_known_cells",
+        "(times > moments) & (times <= choice.until)",
+        "(times > moments)",
+        "job/test_reuse.py::test_what_is_of_a_time_to_come_is_not_young_for_ever",
+        "A clock that was years ahead makes verdicts that never age.",
+    ),
+    Ablation(
+        "what is left beside what is known comes out in files",
+        "select_numbers",
+        "filling = filled_up(left, choice.limits) - left",
+        "filling = max(0, min_rows - left)",
+        "job/test_reuse.py::test_the_oldest_fill_files_that_would_not_come_out",
+        "Numbers that no file takes are neither asked nor known.",
     ),
     # A log read back
     Ablation(

@@ -20,6 +20,7 @@ import random
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ from tests.benchmarks.figures import Taken, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
+
+    from numpy.typing import NDArray
 
 CHUNK = 20_000
 BATCH = 1_000_000
@@ -45,18 +48,24 @@ MARKS = ("", "", "", " ", "-", ".", "/", "(", ")", " (0)", "00", "+", "'", ";", 
 def write_list(path: Path, count: int) -> None:
     """Write `count` lines. A line is new, or, one in twenty, repeats any line before."""
     rng = np.random.default_rng(1)
-    heads = np.array(_heads())
     with path.open("wb") as file:
         for begin in range(0, count, BATCH):
             places = np.arange(begin, min(begin + BATCH, count))
             again = rng.random(len(places)) < DUPLICATES
             again[0] &= begin > 0
             places[again] = rng.integers(0, places[again])
-            shuffled = (places * SHUFFLE + 1) % (len(heads) * 10**FREE_DIGITS)
-            numbers = heads[shuffled // 10**FREE_DIGITS] * 10**FREE_DIGITS + shuffled % 10**FREE_DIGITS
-            file.write(("+" + "\n+".join(map(str, numbers.tolist())) + "\n").encode())
+            file.write(lines_of(places))
 
 
+def lines_of(places: NDArray[np.int64]) -> bytes:
+    """Return a line for each place, with a valid number of its own, of which neighbours are far apart."""
+    heads = np.array(_heads())
+    shuffled = (places * SHUFFLE + 1) % (len(heads) * 10**FREE_DIGITS)
+    numbers = heads[shuffled // 10**FREE_DIGITS] * 10**FREE_DIGITS + shuffled % 10**FREE_DIGITS
+    return ("+" + "\n+".join(map(str, numbers.tolist())) + "\n").encode()
+
+
+@cache
 def _heads() -> list[int]:
     """Return beginnings of mobile numbers, which are valid whatever six digits follow."""
     heads = []

@@ -156,6 +156,21 @@ def test_advice_on_one_reason_leaves_what_helps_with_others() -> None:
     assert HELP_WITH["no country code"] not in "".join(said)
 
 
+def test_a_plan_says_what_only_if_may_add() -> None:
+    """Who approves a sum sees the largest one; of earlier jobs nothing is said where there are none."""
+    first = {"tasks": 1, "numbers": 12, "billed": 12, "skipped": 0, "price_per_10000": 1.0, "cost": 0.0012}
+    condition = {
+        **{"only_if": "instagram == yes", "at_most": 12, "at_most_usd": 0.0024, "share": None},
+        **{"expected_usd": None, "saved_usd": None, "cheaper_below": None},
+    }
+    reused = {"numbers": 0, "yes": 0, "no": 0, "asked_again": 0, "oldest": None}
+    then = {**first, "tasks": 0, "numbers": 0, "billed": 0, "cost": 0.0, "only_if": condition}
+    platforms = {"instagram": first, "tiktok": {**then, "reused": reused, "saved": 0.0}}
+    said = plan_text({**PLAN, "platforms": platforms, "cost": 0.0012, "max_cost": 5.0})
+    assert "planned cost 0.0012 USD, up to 0.0036 USD with what only_if picks, max_cost 5.00 USD" in said
+    assert "known from earlier jobs" not in said
+
+
 def test_one_chunk_is_no_chunks() -> None:
     """One is singular."""
     assert "1 chunk\n" in plan_text({**PLAN, "chunks": 1})

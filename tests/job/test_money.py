@@ -7,14 +7,17 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from openpyxl import load_workbook
 
 from orchestrator import sandbox
+from orchestrator.errors import ExitCode
 from orchestrator.job.plan import plan_job
 from orchestrator.job.verify import verify_job
 from orchestrator.ledger import ledger_path
 from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.state import Options
+from tests.dispatch.harness import Answer, Made, Script, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,3 +202,62 @@ async def test_verify_counts_the_money_anew(case: Case, vendor_of: Any, damage: 
     findings = await verified(case)
     assert findings
     assert all(finding.startswith("instagram: ") for finding in findings)
+
+
+ODD = (
+    "NaN",
+    "sNaN",
+    "-Infinity",
+    "-5",
+    -0.01,
+    "1,25",
+    "1.000,50",
+    "0x10",
+    "",
+    " ",
+    True,
+    None,
+    [],
+    {},
+    "9" * 5_000,
+    "1e400",
+)
+
+
+@pytest.mark.parametrize("amount", ODD, ids=lambda amount: repr(amount)[:12])
+async def test_an_amount_that_is_none_counts_for_nothing(case: Case, amount: object) -> None:
+    """In the answer to a submit, while the task is at work, at its end, and as it fails: then the price counts."""
+    told = {"estimated_amount": {"amount": amount, "currency": "USD"}, "actual_amount": {"amount": amount}}
+
+    async def on_made(made: Made) -> Answer:
+        return web.json_response({"task_id": made.task_id, "total": made.rows, **told})
+
+    async def on_status(made: Made) -> Answer:
+        changes = {"status": "failed"} if made.chunk == 2 else {}
+        return vendor.standing(made, **told, **changes)
+
+    async with serving(Script(takes_s=0.0, on_made=on_made, on_status=on_status)) as vendor:
+        case.base_url = vendor.base_url
+        outcome = await case.outcome()
+    assert outcome.exit_code == ExitCode.SOME_FAILED
+    money = outcome.summary["money"]
+    assert (money["charged"], money["quoted"], money["told_by_vendor"]) == (0.001, 0.001, 0.0)
+    assert await verified(case) == ()
+
+
+async def test_a_task_that_fails_and_is_charged_counts(case: Case) -> None:
+    """And one that turns out to be free gives back what was reserved for it; neither goes below nothing."""
+
+    async def on_status(made: Made) -> Answer:
+        charged = {2: "0.0021", 3: "0"}.get(made.chunk)
+        changes = (
+            {} if charged is None else {"status": "failed", "actual_amount": {"amount": charged, "currency": "usd"}}
+        )
+        return vendor.standing(made, **changes)
+
+    async with serving(Script(takes_s=0.0, on_status=on_status)) as vendor:
+        case.base_url = vendor.base_url
+        outcome = await case.outcome()
+    assert outcome.exit_code == ExitCode.SOME_FAILED
+    assert outcome.summary["cost"] == round(TASK + 0.0021 + 0.0 + 0.0001, 9)
+    assert await verified(case) == ()

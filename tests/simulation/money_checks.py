@@ -142,12 +142,25 @@ def check_quote_held(operator: MoneyOperator, quote: dict[str, Any]) -> None:
 def check_trial(operator: MoneyOperator, before: int) -> None:
     """See that a run of the trial alone sends nothing but trials, one a platform."""
     sent = operator.charged()[before:]
+    _look_at_intervals(operator)
     size = operator.read(lambda ledger: ledger.plan.trial_rows(), 0)
     held = operator._tasks(*HELD, State.RELEASED)
     promise(
         all(record.rows <= size for record in sent), f"{[record.rows for record in sent]} rows were sent as a trial"
     )
     promise(len(sent) <= len(operator.names) + len(held), f"{len(sent)} tasks were sent as a trial")
+
+
+def _look_at_intervals(operator: MoneyOperator) -> None:
+    """Count how often the interval of yes holds the share that the vendor knows of all that is asked."""
+    summary = json.loads((operator.directory / "summary.json").read_text())
+    for name, its in summary.get("trial", {"platforms": {}})["platforms"].items():
+        if its["state"] != State.DONE or "missing_rows" in operator.scenario.sandbox_faults:
+            continue
+        asked = [number for number in operator.accepted if number not in operator.known[name]]
+        words = [verdict(operator.scenario.seed, operator.kind_of(name), number).lower() for number in asked]
+        held = its["yes"]["low"] <= words.count("yes") / len(words) <= its["yes"]["high"]
+        operator.note("interval held" if held else "interval missed", platform=name, rows=its["numbers"])
 
 
 def _decimal(told: float) -> Decimal:
