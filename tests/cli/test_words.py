@@ -160,8 +160,13 @@ def test_a_plan_says_what_only_if_may_add() -> None:
     """Who approves a sum sees the largest one; of earlier jobs nothing is said where there are none."""
     first = {"tasks": 1, "numbers": 12, "billed": 12, "skipped": 0, "price_per_10000": 1.0, "cost": 0.0012}
     condition = {
-        **{"only_if": "instagram == yes", "at_most": 12, "at_most_usd": 0.0024, "share": None},
-        **{"expected_usd": None, "saved_usd": None, "cheaper_below": None},
+        "only_if": "instagram == yes",
+        "at_most": 12,
+        "at_most_usd": 0.0024,
+        "share": None,
+        "expected_usd": None,
+        "saved_usd": None,
+        "cheaper_below": None,
     }
     reused = {"numbers": 0, "yes": 0, "no": 0, "asked_again": 0, "oldest": None}
     then = {**first, "tasks": 0, "numbers": 0, "billed": 0, "cost": 0.0, "only_if": condition}

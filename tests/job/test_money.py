@@ -204,7 +204,7 @@ async def test_verify_counts_the_money_anew(case: Case, vendor_of: Any, damage: 
     assert all(finding.startswith("instagram: ") for finding in findings)
 
 
-ODD = (
+ODD: tuple[object, ...] = (
     "NaN",
     "sNaN",
     "-Infinity",
