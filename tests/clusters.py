@@ -36,11 +36,15 @@ class Cluster:
         options += ["--protocol", self.protocol]
         self.scheduler, self.address = self._started("dask_scheduler", options)
 
-    def start_worker(self, *, threads: int = 1, environ: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start_worker(
+        self, *options: str, threads: int = 1, nanny: bool = False, environ: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         local = ["--local-directory", str(self.folder / "scratch"), "--no-dashboard", "--host", "127.0.0.1"]
         local += ["--protocol", self.protocol]
         worker, _ = self._started(
-            "dask_worker", [self.address, "--no-nanny", "--nthreads", str(threads), *local], environ or {}
+            "dask_worker",
+            [self.address, "--nanny" if nanny else "--no-nanny", "--nthreads", str(threads), *local, *options],
+            environ or {},
         )
         self.workers.append(worker)
         return worker

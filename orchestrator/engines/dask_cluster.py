@@ -366,7 +366,7 @@ class DaskCluster:
                     self._client = await Client(  # type: ignore[no-untyped-call]
                         self.address, asynchronous=True, timeout=CONNECT_S, set_as_default=False, name=PROGRAM
                     )
-        except (OSError, ValueError, TimeoutError, ImportError) as error:
+        except (OSError, ValueError, TypeError, TimeoutError, ImportError) as error:  # a TypeError: no certificates
             raise EngineError(
                 f"no Dask scheduler answers at {self.address} ({_reason(error)}); start it, or put right [workers] "
                 "address, and run the same command again"

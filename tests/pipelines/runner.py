@@ -61,7 +61,18 @@ class Runner:
     dies: Callable[[Path], bool] | None = None
     run_number: int = 0
 
-    def dispatch(self, form: Mapping[str, object] | None = None, *, again: int | None = None, **more: object) -> Played:
+    def schedule(self) -> Played:
+        """Run it as a schedule does, which fills in no form."""
+        return self.dispatch(event_name="schedule")
+
+    def dispatch(
+        self,
+        form: Mapping[str, object] | None = None,
+        *,
+        again: int | None = None,
+        event_name: str = "workflow_dispatch",
+        **more: object,
+    ) -> Played:
         """Run it as a person or the API starts it with a form, or the run of number `again` once more."""
         inputs = dict(form or {}) | more
         flow = YAML(typ="safe").load((self.repository / self.workflow).read_text())
@@ -80,6 +91,7 @@ class Runner:
             contexts: dict[str, Any] = {
                 "inputs": given,
                 "github": {
+                    "event_name": event_name,
                     "event": {"repository": {"private": self.private}},
                     "token": TOKEN,
                     "run_attempt": attempt,
