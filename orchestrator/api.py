@@ -140,6 +140,7 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         again_after_s=left.get("again_after_s"),
         max_cost=settings.budget.max_cost,
         needed_usd=report.needed_usd,
+        others_usd=report.others_usd,
         planned_usd=report.planned_usd,
         warning=report.warning,
         decided=bool(report.decided),

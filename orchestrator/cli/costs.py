@@ -85,6 +85,8 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     if plan.get("sandbox"):
         return [*body, f"planned cost {money(plan['cost'])} at a vendor; the embedded one is free"]
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
+    if others := plan.get("others_cost"):
+        limit += f", of which other jobs with the same key have spent {money(others)}"
     return [*body, f"planned cost {money(plan['cost'])}{_with_picked(plan)}, {limit}"]
 
 

@@ -112,6 +112,7 @@ def as_content(report: PlanReport) -> dict[str, Any]:
         "trial_rows": report.trial_rows,
         "cost": report.cost_usd,
         "max_cost": report.max_cost,
+        "others_cost": report.others_usd,
         "sandbox": report.sandbox,
         "findings": list(report.findings),
     }

@@ -46,6 +46,7 @@ def as_content(report: RetryReport) -> dict[str, Any]:
         "platforms": costs_content(report.platforms),
         "cost": report.cost_usd,
         "max_cost": report.max_cost,
+        "others_cost": report.others_usd,
         "findings": list(report.findings),
     }
 

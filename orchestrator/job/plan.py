@@ -20,7 +20,7 @@ from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.quote import write_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.saving import savings
-from orchestrator.job.shared import fingerprints, vendor_pace
+from orchestrator.job.shared import fingerprints, others_spent, vendor_pace
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
@@ -69,6 +69,7 @@ class PlanReport:
     quote: str = ""
     trial_rows: int = 0
     sandbox: bool = False
+    others_usd: float = 0.0
 
     @property
     def nothing_left(self) -> bool:
@@ -109,6 +110,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
             write_quote(ledger, settings, out)
         balances: dict[str, float] = {}
         findings: list[tuple[ExitCode, str]] = []
+        others_nano = others_spent(ledger, settings)
         if not settings.is_sandbox:
             try:
                 keys = read_keys(settings, world.environ)
@@ -117,6 +119,8 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                 keys = {}
             async with vendor_clients(settings, keys, world) as clients:
                 marks = fingerprints(ledger, settings, keys)
+                if keys:
+                    others_nano = others_spent(ledger, settings, marks)
                 for name, client in clients.items():
                     now = asyncio.get_running_loop().time()
                     pace = vendor_pace(settings.vendors[name], marks[name], ledger, now=now)
@@ -127,7 +131,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                     findings += found
                     if balance is not None:
                         balances[name] = balance
-        if objected := objection(settings, costs, ledger.platforms.spent_nano()):
+        if objected := objection(settings, costs, ledger.platforms.spent_nano(), others_nano):
             findings.append((objected.finding_code, objected.text))
         free_bytes = shutil.disk_usage(settings.job.directory).free
         needed_bytes = counts.accepted * len(settings.platforms) * BYTES_A_CELL
@@ -153,6 +157,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         quote="" if out is None else str(out),
         trial_rows=trial_rows,
         sandbox=settings.is_sandbox,
+        others_usd=others_nano / NANO,
         left_out=left_out,
         saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )

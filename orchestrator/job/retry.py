@@ -14,11 +14,12 @@ from orchestrator.intake.generations import write_retry
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.job.access import ledger_place, opened
-from orchestrator.job.budget import objection, planned_costs, total_cost
+from orchestrator.job.budget import NANO, objection, planned_costs, total_cost
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import planned_platform, with_former_names
 from orchestrator.job.repair import repair_directly
 from orchestrator.job.scratch import job_files
+from orchestrator.job.shared import others_spent
 from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, chunk_path, quarantine_folder, rows_path
 from orchestrator.logger import log
@@ -63,6 +64,7 @@ class RetryReport:
     findings: tuple[str, ...]
     exit_code: ExitCode
     planned: bool
+    others_usd: float = 0.0
 
 
 class _Lacking(NamedTuple):
@@ -130,7 +132,8 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         sizes = {name: its.sizes for name, its in lacking.items()}
         costs = planned_costs(ledger, settings, further=sizes)
         # A job that is finished must stay so: what no run would send is not even planned.
-        objected = objection(settings, costs, ledger.platforms.spent_nano()) if wanted else None
+        others_nano = others_spent(ledger, settings)
+        objected = objection(settings, costs, ledger.platforms.spent_nano(), others_nano) if wanted else None
         if objected:
             findings.append(f"nothing was planned: {objected.text}, and retry")
         else:
@@ -157,6 +160,7 @@ async def retry_job(settings: Settings, world: World, *, every: bool = False) ->
         findings=tuple(findings),
         exit_code=objected.finding_code if objected else ExitCode.SOME_FAILED if findings else ExitCode.DONE,
         planned=objected is None,
+        others_usd=others_nano / NANO,
     )
 
 

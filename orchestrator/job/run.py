@@ -506,6 +506,7 @@ class _Run:
             again_after_s=end.again_after_s if end else None,
             max_cost=self._settings.budget.max_cost,
             needed_usd=end.needed_usd if end else None,
+            others_usd=ledger.connection.others_nano / NANO,
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
             warning=dearer,
             too_few=too_few(ledger, self._settings),

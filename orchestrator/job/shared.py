@@ -35,6 +35,16 @@ def share_budget(ledger: Ledger, settings: Settings, marks: Mapping[str, str]) -
         ledger.connection.share(shared)
 
 
+def others_spent(ledger: Ledger, settings: Settings, marks: Mapping[str, str] | None = None) -> int:
+    """Return what other jobs have spent, in 1e-9 USD, of the budget of one that goes on now.
+
+    With `marks`, the vendors' fingerprints, it is known of a job that was never run, too.
+    """
+    if not settings.budget.shared:
+        return 0
+    return ledger.connection.others_spent(None if marks is None else sorted({mark for mark in marks.values() if mark}))
+
+
 def vendor_pace(vendor: VendorSettings, mark: str, asked: Ledger | LedgerWriter, *, now: float) -> Pace:
     """Return the pace of a vendor, by turns where others may call it too."""
     if not mark or math.isinf(vendor.requests_per_second):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
-from orchestrator.job.budget import objection, outlook, planned_costs
+from orchestrator.job.budget import NANO, objection, outlook, planned_costs
+from orchestrator.job.shared import others_spent
 from orchestrator.job.vendors import is_made_up
 from orchestrator.report.balance_hints import balance_hints
 from orchestrator.tasks import HELD, State
@@ -26,6 +27,7 @@ class StatusReport:
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
     `planned_usd` is what the tasks that are still to be sent will cost, by platform, and `warning` what the money that
     is spent gives reason for. `needed_usd` is the max_cost that would do, where the one that is set does not.
+    `others_usd` is what other jobs have spent of it.
     `balances` is what those of the vendors hint at, of tasks in doubt.
     `sandbox` says whether verdicts that are shown come from the embedded vendor.
     """
@@ -46,6 +48,7 @@ class StatusReport:
     sandbox: bool
     planned_usd: Mapping[str, float | None]
     needed_usd: float | None
+    others_usd: float
     warning: str
     balances: Mapping[TaskKey, str]
 
@@ -56,7 +59,8 @@ def job_status(settings: Settings) -> StatusReport:
         standings = ledger.platforms.standing()
         known = all(name in standings for name in settings.platforms)
         costs = planned_costs(ledger, settings) if known else ()
-        objected = objection(settings, costs, ledger.platforms.spent_nano())
+        others_nano = others_spent(ledger, settings)
+        objected = objection(settings, costs, ledger.platforms.spent_nano(), others_nano)
         return StatusReport(
             job_id=ledger.runs.job_id,
             serial=ledger.runs.serial,
@@ -72,6 +76,7 @@ def job_status(settings: Settings) -> StatusReport:
             cost_usd=ledger.platforms.spent_nano() / 1e9,
             closed=ledger.runs.closed,
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
+            others_usd=others_nano / NANO,
             needed_usd=objected.needed_usd if objected else None,
             warning="" if settings.is_sandbox else outlook(standings.values(), costs),
             balances=balance_hints(ledger, settings.platforms),

@@ -73,6 +73,13 @@ class Connection(ABC):
         """Count what is spent at vendors, fingerprint → platforms, together with other jobs."""
         raise NotImplementedError(f"{self.name}: nobody shares {', '.join(vendors)}")
 
+    def others_spent(self, vendors: Sequence[str] | None = None) -> int:  # noqa: ARG002 - as above
+        """Return what others have spent of a budget that they share with this job, in 1e-9 USD.
+
+        At `vendors`, and now; or, without them, where the job has been before, when it was opened.
+        """
+        return 0
+
     def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
         """Ask for so many calls at a vendor that other jobs call too, spaced as given; `StorageError` if that fails."""
         raise NotImplementedError(f"{self.name}: nobody shares {vendor} with {holder}: {places, spacing_s, slack_s}")

@@ -88,6 +88,7 @@ class PostgreSQL(Connection):
         )
         self._shared: dict[str, Sequence[str]] = {}
         self._spent: list[int] = []
+        self._others_seen = 0
         self._lease: Lease | None = None
         self._broken: StorageError | None = None
         self._lock = threading.Lock()
@@ -217,6 +218,7 @@ class PostgreSQL(Connection):
                 marks = ", ".join("?" * len(table.columns))
                 rows = line.copied(table.read(seen.job), table.types())
                 fill(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
+        self._others_seen = int(line.plainly(sharing.SEEN, (seen.job, seen.job, None, None))[0][0])
         line.plainly("COMMIT")
 
     def close(self) -> None:
@@ -381,6 +383,12 @@ class PostgreSQL(Connection):
         spent, job = self._spent_at(shared), self._lease.job
         rows = self._patiently(lambda line: line.transact(sharing.begin(job, shared, spent)))
         self._shared, self._spent, self.others_nano = shared, spent, int(rows[-1][0][0])
+
+    def others_spent(self, vendors: Sequence[str] | None = None) -> int:
+        if vendors is None or self._lease is None:
+            return self._others_seen
+        values = (self._lease.job, self._lease.job, list(vendors), list(vendors))
+        return int(self._patiently(lambda line: line.plainly(sharing.SEEN, values))[0][0])
 
     def turn(self, vendor: str, holder: str, *, places: int, spacing_s: float, slack_s: float) -> Turn:
         values = (vendor, holder, places, spacing_s, slack_s)

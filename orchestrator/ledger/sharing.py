@@ -29,6 +29,18 @@ OTHERS: Final = (
     f"SELECT coalesce(sum(greatest(s.spent_nano - own.spent_nano - own.before_nano, 0)), 0) FROM {SCHEMA}.spenders "
     f"AS own JOIN {SCHEMA}.spending AS s USING (vendor) WHERE own.job = %s AND vendor = ANY (%s)"
 )
+SEEN: Final = f"""
+SELECT coalesce(sum(CASE WHEN own.job IS NULL OR own.ended THEN beside.nano
+    ELSE greatest(s.spent_nano - own.spent_nano - own.before_nano, 0) END), 0)::bigint
+FROM {SCHEMA}.spending AS s LEFT JOIN {SCHEMA}.spenders AS own ON own.vendor = s.vendor AND own.job = %s
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(other.spent_nano), 0) AS nano FROM {SCHEMA}.spenders AS other
+    LEFT JOIN {SCHEMA}.job ON job.job = other.job
+    WHERE other.vendor = s.vendor AND other.job <> %s AND NOT other.ended AND job.closed_at IS NULL
+) AS beside
+WHERE CASE WHEN %s::text[] IS NULL THEN own.job IS NOT NULL ELSE s.vendor = ANY (%s::text[]) END
+"""
+"""What others have spent that would count for a job if it went on now: at some vendors, or where it has been before."""
 _SHARE: Final = f"SELECT {SCHEMA}.share(%s, %s::text[], %s::bigint[])"
 
 

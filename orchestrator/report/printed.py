@@ -98,6 +98,8 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
     ):
         lines += ["", *trial_lines(trial, width)]
     limit = f" of at most {money(summary['max_cost'])}" if summary["max_cost"] is not None else ""
+    if others := summary.get("others_cost"):
+        limit += f", beside {money(others)} by other jobs with the same key"
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
     tables = (f"wrote {directory / one['path']}, {count(one['rows'])} rows" for one in summary.get("enriched", ()))
     written = [*master_lines(summary["master"], directory), *tables, *_list_lines(summary, directory)]

@@ -237,6 +237,7 @@ class Summary(TypedDict):
     money: JobMoney
     platforms: dict[str, PlatformContent]
     calling_codes: dict[str, dict[str, int]]
+    others_cost: NotRequired[float]
     reused: NotRequired[ReusedByJob]
     held: list[str]
     held_sent_as: dict[str, str]
@@ -277,6 +278,7 @@ class RunFacts:
     options: str = ""
     max_cost: float | None = None
     needed_usd: float | None = None
+    others_usd: float = 0.0
     planned_usd: Mapping[str, float | None] = field(default_factory=dict)
     warning: str = ""
     too_few: tuple[str, ...] = ()
@@ -341,6 +343,8 @@ def build(
         ],
         "master": master_files(master) if master else [],
     }
+    if facts.others_usd:
+        content["others_cost"] = round(facts.others_usd, 9)
     if reused.tasks:
         content["reused"] = _reused_by_job(reused, facts.started_at)
     return content

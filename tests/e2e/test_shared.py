@@ -104,6 +104,11 @@ def test_one_budget_for_both(two: tuple[Job, Job], start_vendor: StartVendor) ->
     short = codes.index(ExitCode.OVER_BUDGET)
     assert "by other jobs with the same key" in said[short]
 
+    planned, standing = two[short].call("plan"), two[short].call("status")
+    assert planned.returncode == ExitCode.OVER_BUDGET
+    assert "of which other jobs with the same key have spent" in planned.stdout
+    assert "by other jobs with the same key\n" in standing.stdout
+
     again = two[short].call("run")  # nothing has changed, so nothing more is spent
     assert again.returncode == ExitCode.OVER_BUDGET
     assert len(vendor.charged()) == charged

@@ -24,7 +24,7 @@ from orchestrator.ledger.sharing import fingerprint
 from orchestrator.records import Plan
 from orchestrator.settings import VendorSettings
 from orchestrator.tasks import State, TaskKey
-from tests.ledgers import new_job, postgres_of
+from tests.ledgers import new_job, postgres_of, reader_of
 from tests.postgres import Proxy, Server
 
 MakePlan = Callable[..., Plan]
@@ -337,6 +337,21 @@ def test_a_job_that_goes_on_after_its_end(planned: Planned, vendor: str) -> None
     with Ledger(PostgreSQL.open(database)) as again:
         share(again, vendor)
         assert again.connection.others_nano == 0
+
+
+def test_what_others_spent_is_seen_without_a_run(planned: Planned, vendor: str) -> None:
+    """By whoever reads, and by a job that has never been there; what is seen is what would count."""
+    one, other, third = planned(), planned(), planned()
+    for ledger in (one, other):
+        share(ledger, vendor)
+    one.change(release(1, None, 3 * COST))
+    other.change(release(1, None))
+    with reader_of(other) as reader:
+        assert reader.connection.others_spent() == 3 * COST
+    assert other.connection.others_spent([vendor]) == 3 * COST
+    assert (third.connection.others_spent(), third.connection.others_spent([vendor])) == (0, 4 * COST)
+    share(third, vendor)
+    assert third.connection.others_nano == 4 * COST
 
 
 def test_a_job_that_is_replaced_counts_on(planned: Planned, vendor: str) -> None:
