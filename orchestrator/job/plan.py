@@ -17,7 +17,7 @@ from orchestrator.job.balances import check_the_address
 from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
 from orchestrator.job.engine import workers_of
 from orchestrator.job.ledger_plan import bring_in_step
-from orchestrator.job.quote import write_quote
+from orchestrator.job.quote import check_place, write_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.saving import savings
 from orchestrator.job.shared import fingerprints, others_spent, vendor_pace
@@ -82,6 +82,8 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
 
     `out` is where a quote is written.
     """
+    if out is not None:
+        check_place(out)
     with (
         opened(settings) as ledger,
         logging_to(
@@ -133,11 +135,7 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                         balances[name] = balance
         if objected := objection(settings, costs, ledger.platforms.spent_nano(), others_nano):
             findings.append((objected.finding_code, objected.text))
-        free_bytes = shutil.disk_usage(settings.job.directory).free
-        needed_bytes = counts.accepted * len(settings.platforms) * BYTES_A_CELL
-        if free_bytes < needed_bytes:
-            text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
-            findings.append((ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}"))
+        findings += _look_at_disk(settings, counts.accepted)
     left_out = sum(lines for reason, lines in counts.rejected_by_reason.items() if reason.startswith(LEFT_OUT))
     prices = [platform.price_per_10000 for platform in settings.platforms.values()]
     codes = {code for code, _ in findings}
@@ -161,6 +159,15 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
         left_out=left_out,
         saved_usd=None if None in prices else sum(p.cost_nano(left_out) for p in settings.platforms.values()) / NANO,
     )
+
+
+def _look_at_disk(settings: Settings, numbers: int) -> list[tuple[ExitCode, str]]:
+    free_bytes = shutil.disk_usage(settings.job.directory).free
+    needed_bytes = numbers * len(settings.platforms) * BYTES_A_CELL
+    if free_bytes >= needed_bytes:
+        return []
+    text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
+    return [(ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}")]
 
 
 async def _look_at_vendor(

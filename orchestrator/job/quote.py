@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import PlatformSettings, Settings
 
 VERSION: Final = 1
+ANOTHER: Final = "orchestrator plan --out FILE writes one, to a new place or over an earlier quote"
 ANEW: Final = "look at it with orchestrator plan, and if it is right, quote it anew with plan --out"
 
 
@@ -91,16 +92,31 @@ def write_quote(ledger: Ledger, settings: Settings, path: Path) -> dict[str, Any
     return quote
 
 
+def check_place(path: Path) -> None:
+    """Raise `UsageError` where no quote can be written, or something else would be lost by it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: there is no such folder; make it, or name another place with --out")
+    if not path.exists():
+        return
+    try:
+        is_quote = path.is_file() and bool(read_quote(path))
+    except UsageError:
+        is_quote = False
+    if not is_quote:
+        raise UsageError(f"{path}: this is there, and no quote; name another place with --out")
+
+
 def read_quote(path: Path) -> dict[str, Any]:
     """Read a quote; `UsageError` for a file that is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # JSON can spell half characters, which no ledger takes
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; orchestrator plan --out {path} writes a quote") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not a quote; orchestrator plan --out {path} writes one") from error
+        raise UsageError(f"{path}: not a quote; {ANOTHER}") from error
     if not isinstance(content, dict) or content.get("quote_version") != VERSION:
-        raise UsageError(f"{path}: not a quote of this version; orchestrator plan --out {path} writes one")
+        raise UsageError(f"{path}: not a quote of this version; {ANOTHER}")
     return content
 
 
@@ -109,7 +125,7 @@ def check_quote(ledger: Ledger, settings: Settings, path: Path, quote: dict[str,
     digest = quote.get("digest")
     said = {name: value for name, value in quote.items() if name != "digest"}
     # Without a key no quote was ever made of this ledger.
-    is_ours = ledger.plan.quote_key() and hmac.compare_digest(str(digest), _digest(ledger, said))
+    is_ours = ledger.plan.quote_key() and hmac.compare_digest(str(digest).encode(), _digest(ledger, said).encode())
     now = quote_of(ledger, settings)
     differences = list(_differences(said, now)) if isinstance(said.get("platforms"), dict) else []
     if not is_ours:

@@ -104,9 +104,12 @@ async def test_anything_else_is_not_sent(case: Case, path: Path, tmp_path: Path,
 async def test_a_quote_that_was_tampered_with(case: Case, path: Path, tmp_path: Path) -> None:
     """Its digest goes over all of it, with a key that only the ledger has."""
     quote = await quoted(case, path)
-    for change in ({"cost": 0.0001}, {"made_by": "me"}, {"digest": "0" * 64}):
+    for change in ({"cost": 0.0001}, {"made_by": "me"}, {"digest": "0" * 64}, {"digest": "é"}, {"digest": None}):
         write(path, quote | change)
         assert "it was altered since, or is of another job directory" in await refused(case, path)
+    write(path, quote | {"numbers": "half a character: \ud800"})
+    with pytest.raises(UsageError, match="not a quote; "):
+        await case.outcome(RunOptions(quote=path))
     write(path, [])
     with pytest.raises(UsageError, match="not a quote of this version"):
         await case.outcome(RunOptions(quote=path))
@@ -114,6 +117,19 @@ async def test_a_quote_that_was_tampered_with(case: Case, path: Path, tmp_path: 
     with pytest.raises(UsageError, match="plan --out"):
         await case.outcome(RunOptions(quote=path))
     assert charged(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["numbers.txt", "config.toml", "out/summary.json", "nowhere/quote.json"])
+async def test_a_quote_takes_no_other_files_place(case: Case, tmp_path: Path, name: str) -> None:
+    """Who names the list, or the configuration, by mistake still has it; an earlier quote is replaced."""
+    assert await case.run() == ExitCode.DONE
+    path = tmp_path / name
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(UsageError, match="--out"):
+        await plan_job(case.settings(), case.world(), out=path)
+    assert (path.read_bytes() if path.exists() else None) == before
+    for _ in range(2):
+        assert await quoted(case, tmp_path / "quote.json")
 
 
 async def test_a_run_that_was_interrupted_goes_on_with_its_quote(case: Case, path: Path, tmp_path: Path) -> None:

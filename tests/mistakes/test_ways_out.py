@@ -1399,6 +1399,14 @@ TRIED: dict[str, str] = {
     "the balance at the vendor is used up": "tests/job/test_money.py::test_a_balance_that_runs_out_on_the_way",
     "quote it anew with plan --out": "tests/job/test_quote.py::test_anything_else_is_not_sent",
     "orchestrator plan --out {} writes": "tests/job/test_quote.py::test_a_quote_that_was_tampered_with",
+    "orchestrator plan --out FILE writes one": "tests/job/test_quote.py::test_a_quote_takes_no_other_files_place",
+    "name another place with --out": "tests/job/test_quote.py::test_a_quote_takes_no_other_files_place",
+    "see to the clocks of both machines": (
+        "tests/job/test_reuse.py::test_what_is_of_a_time_to_come_is_not_young_for_ever"
+    ),
+    "that came with an alarm, {}: see orchestrator status": (
+        "tests/job/test_reuse.py::test_what_came_with_an_alarm_is_asked_again"
+    ),
     " --quote {}": "tests/job/test_quote.py::test_a_run_that_was_interrupted_goes_on_with_its_quote",
     "set trial_rows, or run without --trial": "tests/job/test_trial.py::test_a_job_without_a_trial_has_none_to_send",
     "goes on without --trial": "tests/job/test_trial.py::test_a_job_that_has_begun_without_a_trial",
