@@ -17,7 +17,7 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, DIRECTORY_MODE, disk_errors, replacing
-from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, Rows, Texts, text_of
+from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, LATIN, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.numbers.turned_away import turn_away
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
@@ -248,7 +248,10 @@ class _Text:
         try:
             self._header.decode()
         except UnicodeDecodeError:
-            return text.encode("cp1252", "replace")
+            try:
+                return text.encode("cp1252", LATIN)
+            except UnicodeEncodeError:  # a column of results with letters of its own
+                return text.encode("cp1252", "replace")
         return text.encode()
 
 

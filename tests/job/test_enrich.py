@@ -158,6 +158,19 @@ async def test_csv_files_of_every_kind(done: Case, seed: int) -> None:
     assert report.rows == sum(map(bool, records))
 
 
+async def test_a_table_in_a_code_page(done: Case) -> None:
+    """Its column is named in its own letters, and its bytes, those of the header among them, come back."""
+    header = "\u6c0f\u540d,\u96fb\u8a71\u756a\u53f7".encode("cp932")
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_bytes(header + b"\nx,+41790000001\n")
+
+    await enriched(done, source, target, 'job.column="\u96fb\u8a71\u756a\u53f7"', REGION)
+
+    first, row = target.read_bytes().splitlines()
+    assert first.startswith(header + b"," + header.partition(b",")[2] + b".number,")
+    assert row.startswith(b"x,+41790000001,+41790000001,")
+
+
 async def test_a_list_of_lines_comes_back_as_csv(done: Case) -> None:
     """The line is the one column; rows count below the header."""
     (done.folder / "more.txt").write_text('+41790000001\n\nabc, "d"\n+41790000001\n+41790009999\n')

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from orchestrator.intake.blocks import LATIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +22,8 @@ _LETTERS = str.maketrans("\u0131\u00fd\u0111\u0142\u00f8", "iidlo")
 """Letters that have no accent to take off: of Turkish, also in the Western code page, and of other languages."""
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PUNCTUATION = re.compile(r"[\W_]+")
+_CODE_PAGES = ["gb18030", "big5", "cp932", "cp949", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "cp874"]
+"""Those of spreadsheet programs that write no UTF-8; the lines of a table are read as Windows-1252 then."""
 _BRACKETS = re.compile(r"\([^()]*\)")
 _PARTED = re.compile(r"\w\s*[,;|\t]\s*\w")
 _COUNTED = re.compile(r" ?(?<![0-9])[1-9](?![0-9])")
@@ -158,7 +164,11 @@ def find_columns(headers: Sequence[str], wanted: Wanted) -> tuple[int, ...] | No
     if wanted is None:
         found = _guess(headers)
         if len(found) > 1:
-            raise ValueError("several columns may hold the numbers; name one with `column`, or several as a list")
+            names = [headers[place] for place in found]
+            which = "" if any(map(_is_personal, names)) else f": column = {json.dumps(names, ensure_ascii=False)}"
+            raise ValueError(
+                f"several columns may hold the numbers; name one with `column`, or several as a list{which}"
+            )
         return tuple(found) or None
     places = []
     for name in (wanted,) if isinstance(wanted, str) else wanted:
@@ -182,9 +192,26 @@ def is_header(cells: Sequence[str], wanted: Wanted) -> bool:
 
 
 def named(headers: Sequence[str], wanted: str) -> list[int]:
-    """Return where `wanted` stands among headers: exactly, or else but for case."""
-    exact = [i for i, header in enumerate(headers) if header == wanted.strip()]
-    return exact or [i for i, header in enumerate(headers) if header.casefold() == wanted.strip().casefold()]
+    """Return where `wanted` stands among headers: exactly, or else but for case, or in another code page."""
+    readings = [_readings(header) for header in headers]
+    exact = [place for place, texts in enumerate(readings) if wanted.strip() in texts]
+    folded = wanted.strip().casefold()
+    return exact or [place for place, texts in enumerate(readings) if folded in map(str.casefold, texts)]
+
+
+def _readings(header: str) -> list[str]:
+    """Return a header, and how it reads in other code pages where it was taken for one of Windows-1252."""
+    texts = [header]
+    if header.isascii():
+        return texts
+    try:
+        data = header.encode("cp1252", LATIN)
+    except UnicodeEncodeError:
+        return texts
+    for page in _CODE_PAGES:
+        with suppress(UnicodeDecodeError):
+            texts.append(data.decode(page))
+    return texts
 
 
 def _guess(headers: Sequence[str]) -> list[int]:
@@ -196,10 +223,9 @@ def is_known(header: str) -> bool:
     # What another delimiter parts is no name: `Tel;Mobile` in a table that was taken for one with commas.
     if _PARTED.search(header):
         return False
-    bare = _BRACKETS.sub("", header.partition("#")[0])
-    return any(
-        name in _KNOWN or _is_of_telephones(name.split()) for name in map(_compared, (bare, _CAMEL.sub(" ", bare)))
-    )
+    bares = [_BRACKETS.sub("", text.partition("#")[0]) for text in _readings(header)]
+    names = {_compared(form) for bare in bares for form in (bare, _CAMEL.sub(" ", bare))}
+    return any(name in _KNOWN or _is_of_telephones(name.split()) for name in names)
 
 
 def _is_of_telephones(words: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.intake.blocks import text_of
 from orchestrator.intake.sources.number_column import every_column, find_columns, headers_of, is_header, is_headerless
 
 
@@ -114,12 +115,33 @@ def test_several_columns() -> None:
     [
         (["Phone", "Mobile"], None, "several columns may hold the numbers; name one with `column`, or several"),
         (["Phone", "phone"], "PHONE", "several columns are called 'PHONE'"),
+        (["Phone", 'The "mobile" (cell)', "Tel"], None, r'several as a list: column = \["Phone", "Tel"\]'),
+        (["Phone", "Tel (+41798284651)"], None, "several as a list$"),
     ],
 )
 def test_columns_that_cant_be_told_apart(headers: list[str], wanted: str | None, message: str) -> None:
     """Where several are as good, nothing is guessed."""
     with pytest.raises(ValueError, match=message):
         find_columns(headers, wanted)
+
+
+@pytest.mark.parametrize(
+    ("header", "page"),
+    [
+        ("\u624b\u673a\u53f7", "gb18030"),
+        ("\u96fb\u8a71\u756a\u53f7", "cp932"),
+        ("\u0422\u0435\u043b\u0435\u0444\u043e\u043d", "cp1251"),
+        ("\u0631\u0642\u0645 \u0627\u0644\u062c\u0648\u0627\u0644", "cp1256"),
+        ("\uc804\ud654\ubc88\ud638", "cp949"),
+        ("\u05d8\u05dc\u05e4\u05d5\u05df", "cp1255"),
+    ],
+)
+def test_headers_in_code_pages(header: str, page: str) -> None:
+    """A spreadsheet program writes csv files in the code page of its country: the header is known, and can be named."""
+    (seen, _) = headers_of([text_of(header.encode(page)), "x"])
+    assert seen != header
+    assert find_columns([seen, "x"], None) == (0,)
+    assert find_columns(["x", seen], header) == (1,)
 
 
 def test_headerless_list() -> None:
