@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.files import PART_SUFFIX, disk_errors, open_private
+from orchestrator.logger import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,6 +56,7 @@ DELETED_AT_ONCE: Final = 1_000
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _STATUS = re.compile(r"status code: (\d{3}[ \w]{0,40})")
 _PATH: Final = re.compile(r'Path ("[^"\n]{0,200}")')
+_HAS_RETENTION: Final = ("MissingUploadObjectWithObjectLockHeaders", "Content-MD5 OR x-amz-checksum-")
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
 
 CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -97,6 +99,10 @@ SECRETS: Final = (
 
 class NoObjectError(StorageError):
     """There is no object with this name."""
+
+
+class NoRightError(StorageError):
+    """The credentials have no right to this."""
 
 
 class Bucket:
@@ -215,6 +221,13 @@ class Bucket:
             with suppress(NoObjectError), self._errors(batch[0]):
                 self._calls.delete(self._store, batch)
 
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove objects on which nothing relies; those that the bucket keeps, by a policy or a lock, stay."""
+        try:
+            self.delete(names)
+        except NoRightError as error:
+            log.warning("objects_not_removed", reason=str(error))
+
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
         """Turn the library's errors into ours: it quotes answers, in which anything may stand."""
@@ -226,7 +239,7 @@ class Bucket:
                 raise self._no_bucket() from None
             raise NoObjectError(f"{self.url}/{name}: not in the bucket") from None
         except (kinds.PermissionDeniedError, kinds.UnauthenticatedError, PermissionError):
-            raise StorageError(
+            raise NoRightError(
                 f"{self.url}/{name}: the store denies it; give the credentials the right to list, read, write and "
                 "remove below this URL, and run the same command again"
             ) from None
@@ -241,6 +254,11 @@ class Bucket:
             text = str(error)
             if any(code in text for code in _NO_BUCKET):
                 raise self._no_bucket() from None
+            if any(word in text for word in _HAS_RETENTION):
+                raise StorageError(
+                    f"{self.url}/{name}: the bucket locks every object by default, and refuses to be written to; name "
+                    "one without a default retention, and run the same command again"
+                ) from error
             found = _CODE.search(text) or _STATUS.search(text)
             reason = found[1] if found else "it does not answer"
             raise StorageError(

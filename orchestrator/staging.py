@@ -127,7 +127,7 @@ class JobFiles:
             stale = [file.path for file in ledger.objects.below(*tops) if not (self.directory / file.path).exists()]
             if stale:
                 ledger.objects.forget(stale)
-                self.bucket.delete(path for path in stale if _is_for_people(path))
+                self.bucket.discard(path for path in stale if _is_for_people(path))
 
     def also_called(self, ledger: Ledger, name: Callable[[str], str]) -> tuple[list[str], list[StoredFile]]:
         """Have files in the bucket that are to be called otherwise; return what the commit that does so has to note.

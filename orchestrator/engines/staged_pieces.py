@@ -153,7 +153,7 @@ class PieceStage:
 
     def open(self, marker: str, content: bytes) -> None:
         """Remove what runs before have left, and put what workers have to see."""
-        self._bucket.delete([name for name, _ in self._bucket.names(PLACES)])
+        self._bucket.discard([name for name, _ in self._bucket.names(PLACES)])
         self._bucket.put(self._place.name_of(marker), content)
 
     def read(self, name: str) -> bytes:
@@ -162,7 +162,7 @@ class PieceStage:
 
     def close(self) -> None:
         """Remove all that was staged."""
-        self._bucket.delete([name for name, _ in self._bucket.names(self._place.name_of("").rstrip("/"))])
+        self._bucket.discard([name for name, _ in self._bucket.names(self._place.name_of("").rstrip("/"))])
 
     def pack(self, order: Order) -> StagedPiece:
         """Have in the bucket what a piece reads, and return what travels."""

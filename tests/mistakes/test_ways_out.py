@@ -1278,7 +1278,6 @@ TRIED: dict[str, str] = {
         "tests/storage/test_staged_jobs.py::test_a_bucket_of_a_job_whose_ledger_is_elsewhere_is_refused"
     ),
     "this names no object": "tests/storage/test_url_inputs.py::test_a_table_comes_back_in_a_bucket",
-    "no object has such a name": "tests/storage/test_url_inputs.py::test_a_list_that_is_not_there_is_named",
     "has its ledger here, and [ledger] url names another": (
         "tests/job/test_postgres.py::test_a_directory_with_a_ledger_of_its_own"
     ),

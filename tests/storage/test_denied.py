@@ -1,0 +1,155 @@
+"""A store that says no for a while, or always to some calls: nothing is lost, nothing is paid twice, and it is said."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import pytest
+
+from orchestrator import bucket as bucket_module
+from orchestrator.errors import ExitCode, StorageError
+from orchestrator.job.merge import merge_job
+from orchestrator.job.run import RunOptions
+from orchestrator.job.verify import verify_job
+from tests.dispatch.harness import Script, serving
+from tests.storage.conftest import Staged
+from tests.stores import Store, new_store
+
+Deny = Callable[[str, str], str]
+"""The code with which a call is refused, by its method and path; "" to let it through."""
+
+
+@contextmanager
+def guarded(endpoint: str, deny: Deny) -> Iterator[str]:
+    """Stand before a store, and look at every call."""
+    host = urlsplit(endpoint).netloc
+
+    class Guard(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_call(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if code := deny(self.command, self.path):
+                self.answer(403, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code></Error>".encode())
+                return
+            store = http.client.HTTPConnection(host, timeout=60)
+            try:
+                store.request(self.command, self.path, body, dict(self.headers))
+                got = store.getresponse()
+                self.answer(got.status, dict(got.getheaders()), got.read())
+            finally:
+                store.close()
+
+        def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            self.send_response_only(status)
+            for name, value in headers.items():
+                if name.lower() not in {"transfer-encoding", "connection"} and (
+                    name.lower() != "content-length" or self.command == "HEAD"
+                ):
+                    self.send_header(name, value)
+            if self.command != "HEAD":
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_call  # noqa: N815 - as the library calls them
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Guard)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def is_removal(method: str, path: str) -> bool:
+    return method == "DELETE" or (method == "POST" and "delete" in urlsplit(path).query.split("=")[0])
+
+
+@pytest.mark.parametrize("what", ["chunks", "results", "verdicts", "master.csv", "summary.json"])
+async def test_credentials_that_expire_and_are_renewed(case: Staged, what: str) -> None:
+    """From some object on everything is denied: the run ends with 74; with new ones the same command goes on."""
+    expired: list[str] = []
+
+    def deny(method: str, path: str) -> str:
+        if method == "PUT" and f"/{what}" in path and not any(word == what for word in expired):
+            expired.append(what)
+        return "ExpiredToken" if expired and expired[-1] == what else ""
+
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        with guarded(case.store.endpoint, deny) as case.endpoint:
+            try:
+                report = await case.outcome()
+                code, reason = report.exit_code, report.summary["reason"]
+            except StorageError as error:  # the records, which are put last, were denied as well
+                code, reason = error.exit_code, str(error)
+            assert code == ExitCode.STORAGE
+            assert "the store denies it; give the credentials the right to" in reason
+            expired.append("renewed")
+            assert await case.run() == 0
+        assert len(vendor.submits) == 4
+    case.endpoint = ""
+    with case.staged() as settings:
+        assert (await verify_job(settings, case.world())).findings == ()
+    assert len(case.cells()) == 10
+
+
+async def test_a_bucket_that_lets_nothing_be_removed(case: Staged) -> None:
+    """A policy, or a lock: the job ends all the same, and what stays is said; only a purge can't be."""
+    with guarded(case.store.endpoint, lambda *call: "AccessDenied" if is_removal(*call) else "") as case.endpoint:
+        async with serving(Script()) as vendor:
+            case.base_url = vendor.base_url
+            assert await case.run(RunOptions(submit_only=True)) == ExitCode.AGAIN
+            with case.staged() as settings:
+                await merge_job(settings, case.world())
+            assert "master.partial.csv" in case.store.names()
+            report = await case.outcome()
+            assert report.exit_code == 0, report.summary["reason"]
+            assert "objects_not_removed" in case.said
+            assert len(case.cells()) == 10
+            assert await case.run() == 0
+            assert len(vendor.submits) == 4
+
+
+async def test_a_bucket_that_locks_every_object(case: Staged, endpoint: str) -> None:
+    """It is named before anything is sent."""
+    case.store = Store(endpoint, f"locked-{new_store(endpoint).bucket}")
+    client = case.store.client
+    client.create_bucket(Bucket=case.store.bucket, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    client.put_object_lock_configuration(
+        Bucket=case.store.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    async with serving(Script()) as vendor:
+        case.base_url = vendor.base_url
+        report = await case.outcome()
+        assert (report.exit_code, vendor.submits) == (ExitCode.STORAGE, [])
+    assert "name one without a default retention, and run the same command again" in report.summary["reason"]
+
+
+def test_an_upload_that_is_cut_off_leaves_no_object(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a file is none: the name has what it had before, or nothing."""
+    monkeypatch.setattr(bucket_module, "REPEATS", 1)
+    monkeypatch.setattr(bucket_module, "BLOCK_BYTES", 5 << 20)
+    denied = ("partNumber=2", "partNumber=3")
+    with guarded(
+        store.endpoint, lambda _method, path: "AccessDenied" if any(part in path for part in denied) else ""
+    ) as address:
+        bucket = store.open(endpoint=address)
+        bucket.put("a", b"before")
+        with pytest.raises(StorageError, match="the store denies it"):
+            bucket.put("a", bytes(12 << 20))
+    assert (store.names(), store.content("a")) == (["a"], b"before")
