@@ -391,8 +391,6 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     """
     if len(lines) == 1:
         return True  # with a quote too many, or one too few
-    if len(record) == layout.width > 1 and _is_all_quoted(lines, delimiter):
-        return False
     if not _ends_well(lines, delimiter) and not _is_in_place(lines, record, delimiter, layout):
         return True
     others = (cell for place, cell in enumerate(record) if place not in layout.column.indexes)
@@ -406,9 +404,9 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []
     widths = range(max(len(layout.look.headers), 2), layout.width + 1)  # the last ones may be empty in the header too
     last = _plain_cells(inside[-1], delimiter) if len(inside) == len(lines) else []
-    is_row = len(_plain_cells(texts[-1], delimiter)) in widths
-    if is_row and any(place < len(last) - 1 and has_seven_digits(last[place]) for place in layout.column.indexes):
-        return True  # the last line begins as a row, and ends with the field
+    are_rows = len(begun) in widths and len(_plain_cells(texts[-1], delimiter)) in widths
+    if are_rows and any(place < len(last) - 1 and has_seven_digits(last[place]) for place in layout.column.indexes):
+        return True  # a row, of which a quote opens a field, and another that begins in it and ends behind it
     return any(
         first <= place
         and has_seven_digits(cells[place])
@@ -416,15 +414,6 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
         for first, cells in rows
         if len(cells) in widths
         for place in layout.column.indexes
-    )
-
-
-def _is_all_quoted(lines: Sequence[bytes], delimiter: str) -> bool:
-    """Whether each field of a record is quoted, as some programs do: a stray quote hardly leaves it so."""
-    quoted = rb'"(?:[^"]|"")*+"'
-    return (
-        re.fullmatch(rb"%b(?:%b%b)*[\r\n]*" % (quoted, re.escape(delimiter.encode()), quoted), b"".join(lines))
-        is not None
     )
 
 
@@ -485,7 +474,7 @@ def _within(cells: Sequence[str], delimiter: str, layout: TableLayout) -> Sequen
         return cells
     if width == 1:
         # A tab is a blank elsewhere, and would make one number of two cells.
-        return [delimiter.join(cells).rstrip(delimiter).replace("\t", " | ")]
+        return [" | ".join(cells).rstrip(" |") if delimiter == "\t" else delimiter.join(cells).rstrip(delimiter)]
     places = {*layout.column.indexes}
     found = {place for place, cell in enumerate(cells) if has_seven_digits(cell)}
     is_longer = len(cells) > max(width, layout.most) or any(map(str.strip, cells[width:]))

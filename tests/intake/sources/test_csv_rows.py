@@ -218,8 +218,9 @@ def test_a_short_line_of_a_field_is_no_row() -> None:
 
 def test_tabs_below_a_header_of_one_column() -> None:
     """They part cells, of which none makes a number together with the next one."""
-    text = "a title\t\there\nPhone\n+41791110001\tno. 5\n41791110002\t7\n"
-    assert cells(text) == [(3, "+41791110001 | no. 5"), (4, "41791110002 | 7")]
+    text = 'a title\t\there\nPhone\n+41791110001\tno. 5\n41791110002\t7\n"+4179\t1110\t003"\tx\n+41791110004\t\n'
+    found = ["+41791110001 | no. 5", "41791110002 | 7", "+4179\t1110\t003 | x", "+41791110004"]
+    assert [cell for _, cell in cells(text)] == found
 
 
 def test_moved_rows_among_few() -> None:
