@@ -31,6 +31,7 @@ from orchestrator.report.printed import plural
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
+    from orchestrator.job.sheet import Answers
     from orchestrator.master.number_index import NumberIndex
     from orchestrator.records import Chunk
     from orchestrator.settings import Settings
@@ -85,9 +86,11 @@ async def selections(
                     said += [f"{path}: {why_not}"] if why_not else []
                     if not names:
                         continue
-                    answers = {theirs: settings.platforms[name].result_columns for name, theirs in names.items()}
+                    answers = {theirs: settings.platforms[name] for name, theirs in names.items()}
                     index = await index_numbers(place, tuple(answers), workers, own, checked=True, answers=answers)
-                    said += [f"{path}: {sentence}" for sentence in _passed_over(place, index, until=now + AHEAD_S)]
+                    said += [
+                        f"{path}: {sentence}" for sentence in _passed_over(place, index, answers, until=now + AHEAD_S)
+                    ]
             except (StorageError, UsageError) as error:
                 raise UsageError(f"{error} ({path} is one of [reuse] jobs: put it right, or leave it out)") from error
             for name, theirs in names.items():
@@ -147,16 +150,17 @@ def _same_calls(place: LedgerPlace, settings: Settings, wanted: Sequence[str]) -
     return names, "" if names else f"nothing is reused of it: it asked for none of {', '.join(calls)}"
 
 
-def _passed_over(place: LedgerPlace, index: NumberIndex, *, until: float) -> Iterator[str]:
+def _passed_over(place: LedgerPlace, index: NumberIndex, answers: Answers, *, until: float) -> Iterator[str]:
     """Say what an earlier job knows that is not taken: what came with an alarm, or is of a time still to come."""
     moments = {name: index.words[place] for place, name in enumerate(index.columns) if name.endswith(f".{CHECKED_AT}")}
     with place.open_to_read() as ledger:
         for name in (column.removesuffix(f".{CHECKED_AT}") for column in moments):
             tasks, numbers = ledger.tasks.alarms(name)
-            if tasks:
+            if tasks and not answers[name].one_word:
                 yield (
                     f"nothing is reused of {plural(tasks, 'task')} of {name} that came with an alarm, "
-                    f"{plural(numbers, 'number')}: see orchestrator status there"
+                    f"{plural(numbers, 'number')}: see orchestrator status there; if they are right, set one_word = "
+                    "true here"
                 )
     latest = max((moment_of(text) for texts in moments.values() for text in texts), default=0)
     if latest > until:

@@ -33,7 +33,7 @@ from orchestrator.master.number_index import RUN_ROWS, build_index
 from orchestrator.master.resolved import Waiting
 from orchestrator.records import Money, ReusedSums
 from orchestrator.report.printed import money
-from orchestrator.settings import CsvStyle
+from orchestrator.settings import CsvStyle, PlatformSettings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
 
-Answers = Mapping[str, tuple[str, ...]]
+Answers = Mapping[str, PlatformSettings]
 
 SANDBOX_BANNER = "These verdicts come from the embedded vendor: they are made up and say nothing about anybody."
 
@@ -210,8 +210,8 @@ async def index_numbers(
 ) -> NumberIndex:
     """Write into `folder` what every number of a job is looked up in, in a worker process.
 
-    `checked` says that it is wanted when each verdict was checked. `answers` are for each platform the columns of which
-    a verdict may have been read; one that was read of others is left out, and one that came with an alarm.
+    `checked` says that it is wanted when each verdict was checked. `answers` says of each platform how it is asked now:
+    a verdict that was read of other columns is left out, and one that came with an alarm, unless one word is right.
     """
     wanted = None if extras is None else extras.wanted
     with place.open_to_read() as ledger:
@@ -311,9 +311,11 @@ def _cell(ledger: Ledger, directory: Path, key: TaskKey, state: State, answers: 
     if state is State.DONE:
         if answers is not None:
             evidence = ledger.tasks.evidence_of(key)
-            read_of = set(evidence.get("result_columns") or answers[key.platform])
+            wanted = answers[key.platform]
+            read_of = set(evidence.get("result_columns") or wanted.result_columns)
             # A vendor that is blocked itself says no of everybody: that may be worth nothing.
-            if read_of.isdisjoint(answers[key.platform]) or str(evidence.get("finding", "")).startswith(ALARM):
+            has_alarm = str(evidence.get("finding", "")).startswith(ALARM) and not wanted.one_word
+            if has_alarm or read_of.isdisjoint(wanted.result_columns):
                 return UNANSWERED
         return verdict_path(directory, key.platform, key.chunk)
     if state in HELD:

@@ -251,6 +251,12 @@ async def test_what_came_with_an_alarm_is_asked_again(tmp_path: Path) -> None:
             f"nothing is reused of {alarms} tasks of instagram that came with an alarm, {alarms * 40} numbers" in text
             for text in report.advice
         )
+        believing = vendor.job(
+            tmp_path / "3", numbers, *second.overrides, "platforms.instagram.one_word=true", at=second.at
+        )
+        believed = await believing.plan()
+        assert believed.platforms[0].reused.numbers == len(known(first.rows("master.partial.csv")))
+        assert not any("alarm" in text for text in believed.advice)
         assert await second.run() == ExitCode.DONE
         assert sum(rows for _, rows in vendor.sent()) == 400 - len(taken)
     for number, row in second.rows().items():

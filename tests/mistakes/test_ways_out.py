@@ -1403,7 +1403,7 @@ TRIED: dict[str, str] = {
     "see to the clocks of both machines": (
         "tests/job/test_reuse.py::test_what_is_of_a_time_to_come_is_not_young_for_ever"
     ),
-    "that came with an alarm, {}: see orchestrator status": (
+    "if they are right, set one_word = true here": (
         "tests/job/test_reuse.py::test_what_came_with_an_alarm_is_asked_again"
     ),
     " --quote {}": "tests/job/test_quote.py::test_a_run_that_was_interrupted_goes_on_with_its_quote",
