@@ -53,7 +53,8 @@ CAMPAIGNS = (
             "tests.simulation --fast --seeds 1000000",
         ),
         "5 h",
-        "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken",
+        "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken; with "
+        "line and bucket 15 on this version, one broken and mended; 5,000 fast ones on it",
     ),
     Campaign(
         "job",

@@ -59,8 +59,8 @@ class DownloadPlaces:
 class CallPlace:
     """One call's place among its platform's and its vendor's, taken in the moment in which the schedule decides on it.
 
-    A context manager around the whole call, up to the recording of what came of it. `on_leaving` is called when the
-    place among those that wait to leave is free again, so that the next call can begin.
+    A context manager around the whole call, up to the recording of what came of it. `on_leaving` is called when there
+    is a place again among those that wait to leave, where there was none, so that the next call can begin.
     """
 
     def __init__(self, platform: PlatformRun, on_leaving: Callable[[], None]) -> None:
@@ -86,8 +86,10 @@ class CallPlace:
         """Give back the place among those that wait to leave, once."""
         if self._waits:
             self._waits = False
+            was_full = self._platform.leaving >= LEAVING_LIMIT
             self._platform.leaving -= 1
-            self._on_leaving()
+            if was_full:  # else nobody has waited for this place
+                self._on_leaving()
 
 
 class SubmitPlaces:
