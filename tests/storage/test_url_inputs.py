@@ -213,6 +213,27 @@ async def test_a_table_comes_back_in_a_bucket(tmp_path: Path, store: Store) -> N
     assert [path.name for path in case.directory.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
+async def test_inputs_come_back_although_they_lie_in_a_bucket(tmp_path: Path, store: Store) -> None:
+    """As `[output] enrich` has it; the copies that this takes are gone afterwards."""
+    case = Case(tmp_path)
+    for folder in "ab":
+        store.replace(
+            f"{folder}/crm.csv", b"name,phone\r\n" + b"".join(b"n,+%d\r\n" % (41_790_000_000 + n) for n in range(4))
+        )
+    settings = settings_of(case, store, f"{store.url}/a/crm.csv", f"{store.url}/b/*.csv")
+    settings = replace(settings, output=replace(settings.output, enrich=True))
+    report = await run_job(settings, RunOptions(), case.world())
+    assert report.exit_code == 0, report.summary["reason"]
+    found = {path.name: path.read_bytes() for path in (case.directory / "enriched").iterdir()}
+    assert set(found) == {"crm.csv", "crm (2).csv"}
+    assert found["crm.csv"].splitlines()[:2] == [
+        b"name,phone,phone.number,phone.instagram,phone.note",
+        b"n,+41790000000,+41790000000,yes,",
+    ]
+    assert b"duplicate of row" not in found["crm (2).csv"]
+    assert [path.name for path in case.directory.iterdir() if path.name.startswith(".")] == [".lock"]
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
