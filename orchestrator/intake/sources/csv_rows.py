@@ -400,6 +400,7 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     opened = next(csv.reader(texts[:1], delimiter=delimiter))
     begun = [*opened[:-1], *_plain_cells(opened[-1], delimiter)]  # the first line, as if the field were not opened
     rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in texts[1:-1])]
+    # What parts several numbers may well stand in a cell; a tab is a blank there, and would make one of two cells.
     read = [record[place].replace('"', "") for place in layout.column.indexes if place < len(record)]
     inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []
     widths = range(max(len(layout.look.headers), 2), layout.width + 1)  # the last ones may be empty in the header too
@@ -410,7 +411,7 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     return any(
         first <= place
         and has_seven_digits(cells[place])
-        and not any(cells[place].replace('"', "").strip() in cell for cell in read)
+        and (delimiter == "\t" or not any(cells[place].replace('"', "").strip() in cell for cell in read))
         for first, cells in rows
         if len(cells) in widths
         for place in layout.column.indexes

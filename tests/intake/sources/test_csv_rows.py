@@ -223,6 +223,12 @@ def test_tabs_below_a_header_of_one_column() -> None:
     assert [cell for _, cell in cells(text)] == found
 
 
+def test_rows_that_two_stray_quotes_make_one_cell_of() -> None:
+    """Each is a row again where tabs part cells, which within a number are blanks."""
+    text = 'Phone\tno.\n"+41791110001\t1\n+4179111000\t2\n+41791110003"\t3\n'
+    assert cells(text) == [(2, '"+41791110001'), (3, "+4179111000"), (4, '+41791110003"')]
+
+
 def test_moved_rows_among_few() -> None:
     """Where they make another column one that mostly holds numbers, a plus sign tells whose these are."""
     text = "name,phone,note\nDoe, Jane,+41798284651\nRoe, Jo,+41798284652\nBob,+41798284653,x\n"
