@@ -58,7 +58,7 @@ async def test_numbers_that_are_not_wanted(workers: Workers, make_job: MakeJob, 
     assert (read.counts.accepted, read.counts.duplicates, read.counts.rejected) == (2, 1, 7)
     assert sum(n for reason, n in read.counts.rejected_by_reason.items() if reason.startswith(LEFT_OUT)) == 7
     assert read.said == ("dnc.csv: 2 of its 5 lines can't be read as numbers, and exclude nothing",)
-    assert 'of them of the type "fixed_line": add it' in "\n".join(advice(read, job))
+    assert 'most of them (2) of the type "fixed_line": add it' in "\n".join(advice(read, job))
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -99,7 +99,7 @@ def test_workbook_that_takes_too_much_memory(
     def hoard(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("openpyxl.reader.excel.ExcelReader.read", hoard)
+    monkeypatch.setattr("openpyxl.reader.excel.ExcelReader.read_worksheets", hoard)
     part = FilePart(FileKind.WORKBOOK, str(write_workbook("c.xlsx", One=[])), TableOptions("c.xlsx"), 1)
     with pytest.raises(UsageError, match=r"c\.xlsx: reading this file takes too much memory"):
         store_part(part, RULES, tmp_path / "000001")

@@ -1287,6 +1287,9 @@ TRIED: dict[str, str] = {
     "[ledger] url: {}; see orchestrator help postgres": (
         "tests/ledger/test_postgres.py::test_a_url_that_the_library_does_not_understand"
     ),
+    "if it was restored from a backup, stop, and name": (
+        "tests/ledger/test_postgres.py::test_a_database_that_was_restored"
+    ),
     "the database has failed over": "tests/ledger/test_postgres.py::test_a_failover_that_may_lack_commits",
     "see orchestrator help postgres for what its role needs": (
         "tests/ledger/test_postgres.py::test_a_role_that_may_do_no_more"
