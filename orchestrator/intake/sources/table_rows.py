@@ -116,7 +116,9 @@ def accounted(row: Sequence[str], layout: TableLayout) -> tuple[Sequence[str], i
         place for place, text in zip(places, texts, strict=True) if text.strip() and not any(map(str.isdigit, text))
     ]
     if not words and any(map(str.strip, texts)):
-        return row, sum(count_numbers(cell) for place, cell in found if place not in layout.usual)
+        # What no header names may be of customers or not: that is for whoever reads the account to say.
+        left = (cell for place, cell in found if place not in layout.usual or place >= layout.width)
+        return row, sum(map(count_numbers, left))
     moved = [cell for place, cell in found if place not in layout.usual or _is_unusual(cell, layout.usual[place])]
     if not moved:
         return row, 0

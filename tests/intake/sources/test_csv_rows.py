@@ -292,6 +292,13 @@ def test_swallowed_lines() -> None:
     assert cells(legit) == [(2, 'Tel "x" +41798284651')]
 
 
+def test_what_stands_behind_the_last_header_is_counted() -> None:
+    """Also where most rows have a number there: nothing says what these are."""
+    rows = "".join(f"a;+4179828465{n};+4930123456{n}\n" for n in range(4))
+    (block,) = blocks(f"name;phone\n{rows}")
+    assert (list(block.texts), block.left) == ([f"+4179828465{n}" for n in range(4)], 4)
+
+
 def test_a_table_of_one_column() -> None:
     """What parts the cells of other tables stands within the only one of this: several numbers in a cell."""
     found = cells('phone\n+41798284651, +41798284652\n+41798284653,\n,+41798284654\n"+41798284655",x\n')
