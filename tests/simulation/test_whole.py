@@ -20,7 +20,7 @@ from tests.simulation.playing import play
 from tests.simulation.scenario import ERRANDS, drawn
 
 SEEDS = 100
-A_BATCH = 10
+A_BATCH = 5
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, A_BATCH))
