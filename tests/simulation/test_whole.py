@@ -21,6 +21,8 @@ from tests.simulation.scenario import ERRANDS, drawn
 
 SEEDS = 100
 A_BATCH = 5
+DRAWN = 200
+"""Enough seeds for each of what is rare."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, A_BATCH))
@@ -63,13 +65,13 @@ def test_a_broken_promise_is_found_and_can_be_replayed(monkeypatch: pytest.Monke
 
 def test_the_seeds_have_everything() -> None:
     """Every errand, every kind of list and every format happens among the seeds of a test run, and so does the rest."""
-    scenarios = [drawn(seed) for seed in range(SEEDS)]
+    scenarios = [drawn(seed) for seed in range(DRAWN)]
     assert {errand for scenario in scenarios for errand in scenario.errands} == {*ERRANDS, "lose", "rename"}
     assert {name for scenario in scenarios for name in scenario.faults}.issuperset(BEYOND)
     assert {scenario.table for scenario in scenarios} == set(KINDS)
     assert {kind for scenario in scenarios for kind in scenario.formats} == {"csv", "xlsx", "parquet"}
     for some in ("keep", "embedded", "nights", "jumps", "curiosity", "purged", "slow_disk", "slow_s", "repeats"):
-        assert 5 < sum(bool(getattr(scenario, some)) for scenario in scenarios) < SEEDS - 5, some
+        assert 5 < sum(bool(getattr(scenario, some)) for scenario in scenarios) < DRAWN - 5, some
 
 
 def test_a_retry_of_too_much_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
