@@ -43,8 +43,9 @@ SCHEMES: Final = ("s3", "gs", "az")
 EXTRA: Final = "pip install 'numbercheck-orchestrator[storage]'"
 
 BLOCK_BYTES: Final = 8 << 20
-SMALL_BYTES: Final = 1 << 20
 """What one call carries: a part of an upload, a range of a download."""
+SMALL_BYTES: Final = 1 << 20
+"""A file of up to this is put whole, in one call."""
 UPLOADS_AT_ONCE: Final = 4
 """Parts of one file on their way."""
 ATTEMPT_S: Final = 30.0

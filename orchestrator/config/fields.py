@@ -60,9 +60,10 @@ PRIVATE = frozenset(
 """Keys whose values no message shows: keys and passwords end up in them by mistake."""
 
 DATABASES = ("postgresql", "postgres")
+"""The schemes of URLs at which a ledger may be."""
+
 _SECRET_OPTION = re.compile(r"password|secret|scram_\w+_key", re.IGNORECASE)
 """What a database's URL may hold of the library's options that nobody should read."""
-"""The schemes of URLs at which a ledger may be."""
 
 SECRET_NAMES = frozenset(
     {"accesskey", "apikey", "apisecret", "apitoken", "key", "password", "secret", "token", "xapikey"}

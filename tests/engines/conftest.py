@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.clusters import Cluster, cluster_of
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +18,9 @@ def no_strays() -> Iterator[None]:
     yield
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):
         gc.collect()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with cluster_of(tmp_path / "cluster") as started:
+        yield started

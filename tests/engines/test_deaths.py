@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import signal
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -24,12 +24,6 @@ from tests.job.conftest import Case
 
 NOTICED_S = 60.0
 NUMBERS = 400_000
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster_of(tmp_path / "cluster") as started:
-        yield started
 
 
 def workers_on(cluster: Cluster, folder: Path) -> Workers:

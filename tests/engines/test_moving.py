@@ -27,12 +27,6 @@ from tests.engines.pieces import abort, add, much, nap
 NOTICED_S = 60.0
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster_of(tmp_path / "cluster") as started:
-        yield started
-
-
 def workers_on(address: str, folder: Path) -> Workers:
     return Workers(1, engine=DaskCluster(address, folder / ".meeting"))
 
