@@ -15,7 +15,7 @@ import numpy as np
 
 from orchestrator.errors import DamagedResultError, StorageError, SuspectResultError
 from orchestrator.files import disk_errors
-from orchestrator.jobdir.chunk_files import read_chunk
+from orchestrator.jobdir.chunk_files import ALTERED_CHUNK, read_chunk
 from orchestrator.jobdir.verdict_files import Verdicts, verdict_bytes
 from orchestrator.jobdir.verdict_words import UNANSWERED, in_order
 from orchestrator.pieces import PieceFiles, PieceLimits, on_files
@@ -113,9 +113,7 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     """
     chunk = read_chunk(check.chunk)
     if check.chunk_sha256 not in ("", chunk.sha256):
-        raise StorageError(
-            f"{check.chunk}: altered since it was planned; remove it, and the next run writes it anew from the inputs"
-        )
+        raise StorageError(f"{check.chunk}: altered since it was planned; {ALTERED_CHUNK}")
     matcher, table = Matcher(chunk.numbers), WordTable()
     result_sha256, suffix, odd = _read(check, matcher, table, limits=ResultLimits.for_rows(len(chunk.numbers)))
     finding = _finding(check, matcher, rows=len(chunk.numbers))

@@ -321,7 +321,7 @@ class Script:
     async def _submit(self, body: bytes) -> Answer:
         file_name, content = file_of(body)
         numbers = content.split()
-        found = re.fullmatch(r"bench-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file_name)
+        found = re.fullmatch(r".+-(\w+)-(\d{6})-[0-9a-f]{8}\.txt", file_name)
         assert found is not None
         platform, chunk = found[1], int(found[2])
         self.submits.append(chunk)

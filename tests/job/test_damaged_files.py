@@ -19,13 +19,14 @@ from orchestrator.job.merge import merge_job
 from orchestrator.job.retry import retry_job
 from orchestrator.job.run import RunOptions
 from orchestrator.job.status import job_status
+from orchestrator.jobdir.chunk_files import ALTERED_CHUNK
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.tasks import TaskKey
 from tests.job.conftest import CONFIG, Case
 
 COLUMNS = CONFIG.replace('["numbers.txt"]', '["crm.csv"]').replace('["csv"]', '["csv"]\nkeep_columns = true')
 BACK = re.compile(r"restore the (?:job's )?directory")
-"""What a message names as the way out. All but the ledger is made anew by itself while the list is there."""
+"""What a message names as the way out of a damaged ledger."""
 
 FINISHED = (
     "chunks/000001.txt",
@@ -132,8 +133,8 @@ async def test_what_comes_after_a_damage(
         assert code in {0, 2, 74}, (kind, code, said)
         assert case.charged() == charged, kind
         if code:
-            assert BACK.search(said), (kind, said)
-            put(case.directory / name, content)
+            assert BACK.search(said) or (name.startswith("chunks/") and ALTERED_CHUNK in said), (kind, said)
+            put(case.directory / name, content if BACK.search(said) else None)
             assert await same(case) == whole, kind
         elif command != "status":
             master = next(case.directory.glob("master*.csv"))

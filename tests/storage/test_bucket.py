@@ -95,8 +95,11 @@ def test_what_was_put_is_there(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["lost", "reset", "slow", "busy"])
-def test_a_call_that_fails_is_repeated(store: Store, tmp_path: Path, what: str) -> None:
+def test_a_call_that_fails_is_repeated(
+    store: Store, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer that was lost says nothing about the put: it is repeated, and there is one object."""
+    monkeypatch.setattr(bucket_module, "ATTEMPT_S", 2)
     failed: list[bytes] = []
 
     def fate(_number: int, line: bytes) -> str:

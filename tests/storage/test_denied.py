@@ -88,7 +88,7 @@ async def test_credentials_that_expire_and_are_renewed(case: Staged, what: str) 
             expired.append(what)
         return "ExpiredToken" if expired and expired[-1] == what else ""
 
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         with guarded(case.store.endpoint, deny) as case.endpoint:
             try:
@@ -110,7 +110,7 @@ async def test_credentials_that_expire_and_are_renewed(case: Staged, what: str) 
 async def test_a_bucket_that_lets_nothing_be_removed(case: Staged) -> None:
     """A policy, or a lock: the job ends all the same, and what stays is said; only a purge can't be."""
     with guarded(case.store.endpoint, lambda *call: "AccessDenied" if is_removal(*call) else "") as case.endpoint:
-        async with serving(Script()) as vendor:
+        async with serving(Script(takes_s=0.1)) as vendor:
             case.base_url = vendor.base_url
             assert await case.run(RunOptions(submit_only=True)) == ExitCode.AGAIN
             with case.staged() as settings:
@@ -133,7 +133,7 @@ async def test_a_bucket_that_locks_every_object(case: Staged, endpoint: str) -> 
     client.put_object_lock_configuration(
         Bucket=case.store.bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
     )
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         report = await case.outcome()
         assert (report.exit_code, vendor.submits) == (ExitCode.STORAGE, [])

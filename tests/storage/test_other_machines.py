@@ -66,6 +66,7 @@ async def test_a_lost_machine_is_replaced_by_one_with_an_empty_disk(
     script.on_result = on_result
     async with serving(script):
         config = CONFIG.replace("BASE_URL", script.base_url).replace('"out"', f'"{store.url}"')
+        config = config.replace('"bench"', f'"{database.job}"')  # this server keeps the jobs of other tests
         config += (
             f'[ledger]\nurl = "{database.url}"\nlease_s = 2.0\n'
             f'[storage]\nendpoint = "{store.endpoint}"\nregion = "us-east-1"\n'

@@ -30,7 +30,7 @@ from tests.stores import Store, new_store
 async def test_a_job_in_a_bucket_gives_what_one_on_a_disk_gives(case: Staged, tmp_path: Path) -> None:
     """The same master, byte for byte; nothing stays on this machine, and a second run sends nothing."""
     local = Case(tmp_path)
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         local.base_url = case.base_url = vendor.base_url
         assert await local.run() == 0
         assert await case.run() == 0
@@ -65,7 +65,7 @@ async def test_other_commands_work_from_another_machine(case: Staged) -> None:
 
 async def test_what_a_run_left_at_the_vendor_is_fetched_by_one_on_an_empty_disk(case: Staged) -> None:
     """Submitted by one, fetched by the next: its chunk files come out of the bucket, and nothing is sent again."""
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run(RunOptions(submit_only=True)) == 75
         assert len(vendor.submits) == 4
@@ -79,7 +79,7 @@ async def test_what_a_run_left_at_the_vendor_is_fetched_by_one_on_an_empty_disk(
 @pytest.mark.parametrize("how", ["lost", "altered"])
 async def test_a_bucket_that_forgets_is_a_disk_that_forgets(case: Staged, kind: str, how: str) -> None:
     """A file that is gone, or another one, is made anew: of the list, of the result, or fetched from the vendor."""
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 0
         master = case.store.content("master.csv")
@@ -102,7 +102,7 @@ async def test_another_job_is_named_by_its_configuration_file(
 ) -> None:
     """Of one with its ledger in a database and its files in a bucket the yes and no are reused, and compared."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         earlier = Case(tmp_path / "earlier", base_url=vendor.base_url)
         earlier.folder.mkdir()
         earlier.numbers(10)
@@ -142,7 +142,7 @@ async def test_an_object_that_came_late_does_not_count(case: Staged) -> None:
 
 async def test_a_result_that_a_person_brought_is_in_the_bucket(case: Staged) -> None:
     """And so is the one that it displaced."""
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 0
     name = next(name for name in case.store.names() if name.startswith("objects/results/instagram/000001"))
@@ -180,7 +180,7 @@ async def test_messages_name_the_bucket(case: Staged) -> None:
     summary = case.store.content("summary.json").decode()
     log = case.store.content("run.jsonl").decode()
     assert "orchestrator-" not in summary + log + case.said
-    async with serving(Script()):
+    async with serving(Script(takes_s=0.1)):
         case.overrides = ["job.chunk_size=2"]
         with pytest.raises(UsageError) as refused, case.staged() as settings:
             await plan_job(settings, case.world())
@@ -189,7 +189,7 @@ async def test_messages_name_the_bucket(case: Staged) -> None:
 
 async def test_what_is_stale_leaves_the_bucket_too(case: Staged) -> None:
     """A final master takes the place of the partial one, and lists that nobody wants any more go."""
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run(RunOptions(submit_only=True)) == 75
         with case.staged() as settings:
@@ -220,7 +220,7 @@ async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
         really_put(bucket, name, content)
 
     monkeypatch.setattr(Bucket, "put", put)
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 74
         assert await case.run() == 0
@@ -230,7 +230,7 @@ async def test_a_result_is_recorded_only_once_it_is_in_the_bucket(
 
 async def test_a_run_that_lost_its_lease_writes_over_nothing(case: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another one has put since stays: of the lost run its log is kept, under a name of its own."""
-    async with serving(Script()) as vendor:
+    async with serving(Script(takes_s=0.1)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run(RunOptions(submit_only=True)) == 75
         records = ("summary.json", "report.html", "run.jsonl")
