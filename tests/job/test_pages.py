@@ -34,7 +34,7 @@ async def test_it_is_renewed_by_whatever_changes_where_the_job_stands(case: Case
     async def on_made(made: Made) -> Answer | None:
         return RESET if made.chunk == 1 else None
 
-    async with serving(Script(on_made=on_made)) as vendor:
+    async with serving(Script(takes_s=0.0, on_made=on_made)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 3
     path = case.directory / "report.html"
@@ -66,7 +66,7 @@ async def test_it_is_written_while_a_run_goes_on(case: Case, monkeypatch: pytest
             await asyncio.sleep(0.01)
         seen.append(page(case))
 
-    async with serving(Script(on_submit=on_submit)) as vendor:
+    async with serving(Script(takes_s=0.0, on_submit=on_submit)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 0
     assert "Run 1 was under way" in seen[0]

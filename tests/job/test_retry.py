@@ -203,7 +203,7 @@ async def test_what_was_settled_for_may_be_another_on_another_day(case: Case) ->
         return result(vendor.of(1)) if mixed_up["on"] else None
 
     case.numbers(6)
-    async with serving(Script(on_result=on_result)) as vendor:
+    async with serving(Script(takes_s=0.0, on_result=on_result)) as vendor:
         case.base_url = vendor.base_url
         assert await case.run() == 0
         assert case.cells()[3:] == ["unanswered"] * 3
