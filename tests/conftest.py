@@ -111,11 +111,12 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def store(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Give an empty bucket, with its credentials in the environment."""
-    from tests.stores import KEYS, new_store  # noqa: PLC0415 - as above
+    from tests.stores import new_store  # noqa: PLC0415 - as above
 
-    for name, value in KEYS.items():
+    made = new_store(endpoint)
+    for name, value in made.keys.items():
         monkeypatch.setenv(name, value)
-    return new_store(endpoint)
+    return made
 
 
 @pytest.fixture
