@@ -14,7 +14,8 @@ hides a digit for punctuation, and so makes somebody else's number.
                        slash or a line end, where either side is long enough for a number
     refused            a date with all of its year (`31.12.1979`), save behind a calling code; of several, digits
                        without a plus or zero in front that stand behind a word, or as an extension: a customer's number
-                       is none of a telephone, and they are worth no doubt
+                       is none of a telephone, and they are worth no doubt; nor do those that are short, beside one that
+                       has its plus or zero: `030 5252057 / 5252058`
     faults             see `Fault`: nothing that could be another number is dropped in silence
 
 Shortcuts elsewhere (`intake.numbers.lookup`, `results.numbers`) read whole blocks at once, and only what gives the same
@@ -54,6 +55,7 @@ class Fault(StrEnum):
     LINE_TOO_LONG = "line too long"
     DATE = "a date"
     LABELLED = "behind a word or as an extension, and without a plus sign"
+    PARTIAL = "beside a whole number, and without its calling or area code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,17 @@ _THOUSANDS: Final = re.compile(r"\+?[0-9]{1,3}(?:,[0-9]{3}){2,}")
 _ACCOUNT: Final = re.compile(r"\+?([0-9]{5,})(?:[.:_][0-9]+)*@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r";\s*([a-z][a-z0-9-]*)=([^;]*)", re.IGNORECASE)
 _RUN: Final = re.compile(r"(?:\+[ \n\-./()+]*)?[0-9](?:[ \n\-./()']*[0-9])*")
-_SOFT: Final = re.compile(r"[/\n]")
+_WIDE: Final = re.compile(r" +/ *|/ +|[ \n]*\n[ \n]*")
+_SOFT: Final = re.compile(r"/")
 """What stands within a number as often as between two."""
+_GAP: Final = re.compile(r"[ \n\-./]+")
 _HARD: Final = re.compile(r"[;,|/\n]")
 _SEVERAL_DIGITS: Final = 7
 """Digits of what may be a number of its own."""
 _MORE_THAN_CODES: Final = 8
 """Digits that calling code and area code together never have, so that a slash behind them parts two numbers."""
+_LEAST_BESIDE: Final = 9
+"""Digits of a number without a plus or zero beside one that has it: without its area code it has up to eight."""
 _OR_WORDS: Final = "or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya"
 _OR: Final = re.compile(rf"[\W_]*(?:{_OR_WORDS})[\W_]*", re.IGNORECASE)
 _LABEL_BEGINS: Final = re.compile(rf"[;,|/\n]|\b(?:{_OR_WORDS})\b", re.IGNORECASE)
@@ -326,40 +332,59 @@ def _of_parts(parts: list[tuple[str, str]], *, is_beside: bool = False) -> Cell:
     """
     if len(parts) == 1 and not _DATED.fullmatch(parts[0][0].strip()):
         return Cell((_digits(parts[0][0]),), beside=is_beside)
-    refused = [(place, why) for place, (part, label) in enumerate(parts) if (why := _why_refused(part, label))]
+    least = _LEAST_BESIDE if any(_is_whole(part) for part, _ in parts) else 0
+    refused = [(place, why) for place, part in enumerate(parts) if (why := _why_refused(*part, least))]
     dates = {place for place, why in refused if why is Fault.DATE}
     numbers = (part.strip() if place in dates else _digits(part) for place, (part, _) in enumerate(parts))
     return Cell(tuple(numbers), None, is_beside, tuple(refused))
 
 
-def _why_refused(part: str, label: str) -> Fault | None:
+def _is_whole(part: str) -> bool:
+    return _digits(part).startswith(("+", "0"))
+
+
+def _why_refused(part: str, label: str, least: int) -> Fault | None:
     if _DATED.fullmatch(part.strip()):
         return Fault.DATE
+    if _is_whole(part):
+        return None
     label = _LABEL_BEGINS.split(label)[-1]
-    is_labelled = "#" in label or (_LETTER.search(label) and not _OF_TELEPHONES.search(label))
-    return Fault.LABELLED if is_labelled and not part.startswith(("+", "0")) else None
+    if "#" in label or (_LETTER.search(label) and not _OF_TELEPHONES.search(label)):
+        return Fault.LABELLED
+    return Fault.PARTIAL if _count(part) < least else None
 
 
 def _parted(run: str) -> list[str]:
-    """Cut a run of digits at slashes and line ends between two numbers, and at blanks in what is too long for one."""
+    """Cut a run of digits between two numbers: at slashes and line ends, and at blanks in what is too long for one.
+
+    A slash with a blank beside it is a wider gap than one without. Where a gap may as well stand within a number, part
+    of the run would be somebody else's number: then it stays whole, too long for any.
+    """
     if len(run) < _MORE_THAN_CODES + _SEVERAL_DIGITS:
         return [run]
-    first, *others = _SOFT.split(run)
-    parts = [first]
-    for place, other in enumerate(others):
-        # What begins as one from abroad may have its own slashes: `079 828 46 51 / 0041/44/6681800`.
-        is_abroad = other.lstrip(" (").startswith("00") and _significant("".join(others[place:])) >= _MORE_THAN_CODES
-        if _significant(parts[-1]) >= _MORE_THAN_CODES and (_count(other) >= _SEVERAL_DIGITS or is_abroad):
-            parts.append(other)
+    parts = _cut(run, _WIDE)
+    for sign in (_SOFT, _GAP):
+        parts = [one for part in parts for one in (_cut(part, sign) if _significant(part) > MAX_DIGITS else [part])]
+    return [run] if len(parts) > 1 and any(_significant(part) > MAX_DIGITS for part in parts) else parts
+
+
+def _cut(run: str, sign: re.Pattern[str]) -> list[str]:
+    """Cut a run at a sign wherever it stands, if that makes numbers of all parts, and nowhere otherwise.
+
+    What begins as one from abroad may have its own slashes: `079 828 46 51 / 0041 / 44 / 6681800`.
+    """
+    parts: list[str] = []
+    for piece in sign.split(run):
+        if parts and _is_begun_abroad(parts[-1]):
+            parts[-1] += f" {piece}"
         else:
-            parts[-1] += f" {other}"
-    words: list[str] = []
-    for part in parts:
-        cut = re.split(r"[ \n\-./]+", part) if _significant(part) > MAX_DIGITS else [part]
-        if len(cut) > 1 and min(map(_count, cut)) < _SEVERAL_DIGITS:
-            return [run]  # it can't be told where one ends: a part of it would be somebody else's
-        words += cut
-    return words
+            parts.append(piece)
+    is_each = _count(parts[0]) >= _SEVERAL_DIGITS and _significant(parts[0]) >= _MORE_THAN_CODES
+    return parts if is_each and all(_count(part) >= _SEVERAL_DIGITS for part in parts) else [sign.sub(" ", run)]
+
+
+def _is_begun_abroad(part: str) -> bool:
+    return part.lstrip(" (").startswith(("+", "00")) and _significant(part) < _MORE_THAN_CODES
 
 
 def _significant(run: str) -> int:

@@ -38,6 +38,7 @@ HELP_WITH = {
     "rounded by a spreadsheet": "export the list anew, with the column formatted as text",
     "a date": "[job] column names the right column",
     "behind a word or as an extension, and without a plus sign": "write a semicolon in front of it if it is a number",
+    "beside a whole number, and without its calling or area code": "write it whole",
     "a formula without a value": "open the workbook in a spreadsheet program and save it",
     "some digits are hidden": "export the list with all of its digits",
     "more digits beside the number than an extension has": "put a semicolon between two numbers",

@@ -11,7 +11,8 @@ job around them. The rule:
 - nothing vanishes: the digits of each number that was drawn are found in what was accepted or rejected; where each cell
   stands where it was drawn, that is so row by row, and as many rows are read as were written; elsewhere a number
   may be counted among those that stand in another column, and are said to be left unread;
-- nothing is made up: each accepted number has the digits of one that was drawn;
+- nothing is made up: each accepted number has the digits of one that was drawn, or all of a short one (`no. 304285` may
+  be a number of Berlin);
 - the count of lines that does not come from the reader agrees;
 - what comes back enriched has every row in its place, its own cells as they were;
 - a table that can't be read is refused with a message, and nothing else.
@@ -253,6 +254,12 @@ def is_whole(table: Drawn, written: Written) -> bool:
     return written.is_whole and (len(header) > 1 or max(map(len, rows)) == 1)
 
 
+def short_numbers(cells: Sequence[object]) -> list[str]:
+    """Return the digits of cells that hold too few for a number of most countries, and enough for one of some."""
+    found = (digits_of(as_text(value)) for value in cells)
+    return [digits for digits in found if 4 <= len(digits) < 7]
+
+
 def check_drawn(table: Drawn, written: Written, read: AsList) -> None:
     """Check that nothing vanished, and nothing was made up."""
     found = read.rows
@@ -261,7 +268,8 @@ def check_drawn(table: Drawn, written: Written, read: AsList) -> None:
         filled = [row for row, cells in enumerate(table.rows[table.header + 1 :]) if is_filled(cells)]
         check(len(found) == len(filled), f"{len(found)} rows in place of {len(filled)}")
         for row, numbers in zip(filled, found, strict=True):
-            lost, more = missing(below[row], numbers), made_up(below[row], numbers)
+            short = short_numbers(table.rows[table.header + 1 + row])
+            lost, more = missing(below[row], numbers), made_up([*below[row], *short], numbers)
             check(not lost, f"vanished: {lost} of row {row}: {table.rows[table.header + 1 + row]} gave {numbers}")
             check(not more, f"made up: {more} in row {row}: {table.rows[table.header + 1 + row]}")
         return
@@ -269,7 +277,8 @@ def check_drawn(table: Drawn, written: Written, read: AsList) -> None:
     numbers = [number for row in found for number in row]
     lost = missing(every, numbers)
     check(len(lost) <= read.left, f"vanished: {lost}, and {read.left} are said to be left unread")
-    check(not (more := made_up(every, numbers)), f"made up: {more}")
+    short = [digits for cells in table.rows[table.header + 1 :] for digits in short_numbers(cells)]
+    check(not (more := made_up([*every, *short], numbers)), f"made up: {more}")
 
 
 def check_enriched(job: JobSettings, path: Path, found: list[Found], folder: Path, *, is_whole: bool) -> None:

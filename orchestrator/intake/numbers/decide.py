@@ -135,6 +135,8 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple
     reason = fault or cell.fault
     if reason is None and _has_more_digits(raw, cell.numbers):
         reason = Reason.MORE_DIGITS
+    if reason is None and "\t" in raw.strip() and _ends_at_tab(raw, cell.numbers, rules):
+        reason = Reason.MORE_DIGITS
     rows = []
     refused = dict(cell.refused)
     for place, text in enumerate(cell.numbers if reason is None else [""]):
@@ -169,6 +171,16 @@ def _is_more(run: str, numbers: Sequence[str]) -> bool:
     for number in numbers:
         run = run.replace("".join(filter(str.isdigit, number)), "", 1)
     return len(run.strip("0")) >= _SEVERAL_DIGITS
+
+
+def _ends_at_tab(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool:
+    """Whether what stands in front of a tab is a valid number, and goes on behind it in one that was read.
+
+    A tab is a blank within a number, or the end of a cell where the table was not known to have any: with the digits of
+    the next cell a number is somebody else's.
+    """
+    before = raw.strip().partition("\t")[0]
+    return any(one not in numbers and isinstance(_valid(one, rules), int) for one in read_text(before).numbers)
 
 
 def _valid(text: str, rules: NumberRules) -> int | str:

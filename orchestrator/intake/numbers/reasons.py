@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ROUNDED = Fault.ROUNDED.value
     DATE = Fault.DATE.value
     LABELLED = Fault.LABELLED.value
+    PARTIAL = Fault.PARTIAL.value
     FORMULA = "a formula without a value"
     HIDDEN = Fault.HIDDEN.value
     MORE_DIGITS = "more digits beside the number than an extension has"

@@ -399,7 +399,9 @@ def _is_torn(lines: Sequence[bytes], record: Sequence[str], delimiter: str, layo
     texts = list(map(text_of, lines))
     opened = next(csv.reader(texts[:1], delimiter=delimiter))
     begun = [*opened[:-1], *_plain_cells(opened[-1], delimiter)]  # the first line, as if the field were not opened
-    rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in texts[1:-1])]
+    # A line that begins or ends amid a quoted field, as seen from itself, is none of a row.
+    whole = (text for line, text in zip(lines[1:-1], texts[1:-1], strict=True) if _ends_well([line], delimiter))
+    rows = [(len(opened), begun), *((0, _plain_cells(text, delimiter)) for text in whole)]
     # What parts several numbers may well stand in a cell; a tab is a blank there, and would make one of two cells.
     read = [record[place].replace('"', "") for place in layout.column.indexes if place < len(record)]
     inside = record[len(opened) - 1].splitlines() if len(opened) <= len(record) else []

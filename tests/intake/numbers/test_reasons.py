@@ -10,7 +10,8 @@ def test_the_list_of_reasons_is_closed() -> None:
     assert list(REASONS[: len(Reason)]) == [
         "not a number", "empty cell", "no country code", "unknown country code", "too short", "too long",
         "too long: E.164 ends at 15 digits", "excluded calling code", "rounded by a spreadsheet", "a date",
-        "behind a word or as an extension, and without a plus sign", "a formula without a value",
+        "behind a word or as an extension, and without a plus sign",
+        "beside a whole number, and without its calling or area code", "a formula without a value",
         "some digits are hidden",
         "more digits beside the number than an extension has", "a quote that is opened and not closed",
         "a row with more or fewer cells than the first one",
