@@ -13,7 +13,6 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 import openpyxl
-import pandas as pd
 import pytest
 import pytest_asyncio
 import xlsxwriter  # type: ignore[import-untyped]  # it has no types
@@ -126,6 +125,7 @@ def by_xlsxwriter(path: Path, rows: list[Row]) -> Path:
 
 
 def by_pandas(path: Path, rows: list[Row]) -> Path:
+    pd = pytest.importorskip("pandas", reason="pandas is not installed (pip install -e '.[dev]')")
     pd.DataFrame(rows).to_excel(path.with_suffix(".xlsx"), index=False, header=False)
     return path.with_suffix(".xlsx")
 
