@@ -61,7 +61,7 @@ LONGEST_SHOWN = 1000
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
 _RUN = re.compile(r"[0-9](?:[^\w;,|+]*[0-9]){6,}")
 
-_LABELLED = re.compile(r"[0-9]\W*\s\W*[^\W\d_]")
+_LABELLED = re.compile(r"[0-9]\W*[\s(\[{]\W*[^\W\d_]")
 """A word behind a number, which `phonenumbers` does not pass over."""
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK")
