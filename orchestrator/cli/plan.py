@@ -34,6 +34,9 @@ HELP_WITH = {
     "empty cell": "[job] column names the right column, or several of them",
     "no country code": 'if they are all of one country, name it: [job] default_region = "CH" reads them as Swiss',
     "unknown country code": "a number without a plus sign needs [job] default_region, one with it a code that exists",
+    "a number both with its calling code in front and without": (
+        "write a plus sign in front of a calling code, and a zero in front of an area code"
+    ),
     "excluded calling code": "[job] exclude_calling_codes keeps them out",
     "rounded by a spreadsheet": "export the list anew, with the column formatted as text",
     "a date": "[job] column names the right column",

@@ -14,6 +14,7 @@ How its findings become reasons:
     anything but valid, of more than 15 digits                  too long: E.164 ends at 15 digits
     valid, of more than 15 digits                               too long: E.164 ends at 15 digits
     valid, with a calling code of `exclude_calling_codes`       excluded calling code
+    valid, and valid as well behind the plus sign that it lacks read so if it is mobile, else rejected as ambiguous
 
 A rejected text that is written like a date is called one.
 """
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
 from orchestrator.cells import LONGEST_CELL, MAX_DIGITS, Cell, Fault, read_text
 from orchestrator.errors import UsageError
@@ -185,8 +186,29 @@ def _ends_at_tab(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool:
 
 def _valid(text: str, rules: NumberRules) -> int | str:
     found = _parsed(text, rules)
+    if isinstance(found, int) and rules.default_region and not text.startswith(("+", "0")):
+        found = _with_its_code(text, found, rules.default_region)
     digits = sum(map(str.isdigit, str(found) if isinstance(found, int) else text))
     return Reason.BEYOND_E164 if digits > MAX_DIGITS else found
+
+
+def _with_its_code(text: str, found: int, region: str) -> int | str:
+    """Return what digits are that may begin with their region's calling code, where `phonenumbers` found `found`.
+
+    It takes `628123456789` for a number of Indonesia without its code, since the rules of some countries let nearly
+    everything be one. People write mobile numbers so, with the code and without the plus; of others nobody can tell.
+    """
+    if not text.startswith(str(phonenumbers.country_code_for_region(region))):
+        return found
+    try:
+        number = phonenumbers.parse(f"+{text}")
+    except NumberParseException:
+        return found
+    other = int(phonenumbers.format_number(number, PhoneNumberFormat.E164)[1:])
+    if other == found or not phonenumbers.is_valid_number(number):
+        return found
+    is_mobile = phonenumbers.number_type(number) == PhoneNumberType.MOBILE
+    return other if is_mobile else Reason.AMBIGUOUS
 
 
 def _parsed(text: str, rules: NumberRules) -> int | str:

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     TOO_SHORT = "too short"
     TOO_LONG = "too long"
     BEYOND_E164 = f"too long: E.164 ends at {MAX_DIGITS} digits"
+    AMBIGUOUS = "a number both with its calling code in front and without"
     EXCLUDED = "excluded calling code"
     ROUNDED = Fault.ROUNDED.value
     DATE = Fault.DATE.value

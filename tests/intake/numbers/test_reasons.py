@@ -9,7 +9,8 @@ def test_the_list_of_reasons_is_closed() -> None:
     """Users and outside checks rely on these words; what follows names a region, or a code that has none."""
     assert list(REASONS[: len(Reason)]) == [
         "not a number", "empty cell", "no country code", "unknown country code", "too short", "too long",
-        "too long: E.164 ends at 15 digits", "excluded calling code", "rounded by a spreadsheet", "a date",
+        "too long: E.164 ends at 15 digits", "a number both with its calling code in front and without",
+        "excluded calling code", "rounded by a spreadsheet", "a date",
         "behind a word or as an extension, and without a plus sign",
         "beside a whole number, and without its calling or area code", "a formula without a value",
         "some digits are hidden",

@@ -12,8 +12,9 @@ digits are dropped from it:
 
 The steps of `phonenumbers.parse` that are followed, with their names there: `_extract_country_code` (calling codes are
 no prefixes of each other), `_maybe_extract_country_code`, `_maybe_strip_national_prefix_carrier_code`,
-`_test_number_length`, `region_code_for_number`, `_number_type_helper`. Two things are left undecided, as they are rare:
-a national prefix that is rewritten instead of dropped, and digits that begin with an international prefix.
+`_test_number_length`, `region_code_for_number`, `_number_type_helper`. Left undecided are a national prefix that is
+rewritten instead of dropped, digits that begin with an international prefix, and what is valid both with its first
+digits as the calling code of the region and without, of which `decide` makes more than `phonenumbers` does.
 """
 
 from __future__ import annotations
@@ -285,9 +286,9 @@ class _National:
 
 
 class _Behind(NamedTuple):
-    """What stands behind the region's calling code: as the region sees it, and as its main region does."""
+    """What stands behind the region's calling code: as the region sees it, if it may, and as its main region does."""
 
-    here: _NationalReading
+    here: _NationalReading | None
     there: _NationalReading
     viable: frozenset[int]
 
@@ -339,12 +340,18 @@ class _Local:
     def label(self, state: _Trial) -> int:
         if state.begins and state.length > len(self._code):
             viable, too_long = self._plan.is_viable(state.viable), self._plan.is_too_long(state.length)
-            if state.behind is None or self._here.drops(state.behind.here, state.behind.viable):
+            if (
+                state.behind is None
+                or state.behind.here is None
+                or self._here.drops(state.behind.here, state.behind.viable)
+            ):
                 if too_long or not viable:
                     return 0
             elif too_long or (not viable and self._plan.is_viable(state.behind.viable)):
                 return 1 + len(self._code) if self._there.label(state.behind.there) == 1 else 0
-        return 0 if state.national is None else self._here.label(state.national)
+        if state.national is None or (state.behind is not None and self._there.label(state.behind.there)):
+            return 0
+        return self._here.label(state.national)
 
     def _step_behind(self, state: _Trial, digit: int) -> _Behind | None:
         """Read on behind the calling code; its last digit begins the reading."""
@@ -352,8 +359,9 @@ class _Local:
             return _Behind(self._here.start, self._there.start, self._plan.viable.start)
         if state.behind is None:
             return None
-        here, there = self._here.step(state.behind.here, digit), self._there.step(state.behind.there, digit)
-        if here is None or there is None:
+        here = None if state.behind.here is None else self._here.step(state.behind.here, digit)
+        there = self._there.step(state.behind.there, digit)
+        if there is None:
             return None
         return _Behind(here, there, self._plan.viable.step(state.behind.viable, digit))
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from orchestrator.intake.numbers.lookup.automata import Automaton
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the automata, their labels or the form of the file change."""
 
 LEADING = 6
