@@ -115,6 +115,8 @@ _DATED: Final = re.compile(
 One of two digits for the year may be a number: `28.12.79` is how they are written in New Caledonia. Nobody groups the
 eight digits of Norway or Singapore like a day, a month and a whole year.
 """
+_FOR_A_DIGIT: Final = re.compile(r"\A[\W_]*\+[^\W\d_]|(?<![^\W_])[OoIl](?=[0-9])")
+"""A letter where a digit belongs: behind the plus sign that a cell begins with, or one that looks like a digit."""
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _APART: Final = re.compile(r"[ \n(),;:|\"']")
 _EXTENSION: Final = re.compile(
@@ -264,7 +266,11 @@ def _of_text(text: str) -> Cell:
     before, behind = text[: first.start()], text[first.end() :]
     if _HIDDEN_BEFORE.search(before) or _HIDDEN_BEHIND.search(text, first.start()):
         return Cell(fault=Fault.HIDDEN)
-    if any(map(_is_attached, _gaps(text, runs))) or "#" in (behind if len(runs) == 1 else ""):
+    if (
+        _FOR_A_DIGIT.search(text)
+        or any(map(_is_attached, _gaps(text, runs)))
+        or "#" in (behind if len(runs) == 1 else "")
+    ):
         return Cell(fault=Fault.NOT_A_NUMBER)
     if any(map(_goes_on_below, runs)):
         return Cell(fault=Fault.NOT_A_NUMBER)
