@@ -61,8 +61,8 @@ LONGEST_SHOWN = 1000
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
 _RUN = re.compile(r"[0-9](?:[^\w;,|+]*[0-9]){6,}")
 
-_UNTOLD = re.compile(r"[0-9]\W*[\s(\[{]\W*[^\W\d_]|[0-9]['\u2019][0-9]|(?:ext){2}")
-"""What is passed over in cells, and not by `phonenumbers`: a word behind a number, an apostrophe, words in front."""
+_UNTOLD = re.compile(r"[0-9](?:\W*[\s(\[{]\W*)?[^\W\d_]|[0-9]['\u2019][0-9]|(?:ext){2}")
+"""What is passed over in cells, and not by `phonenumbers`: letters behind a number, an apostrophe, words in front."""
 
 PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK")
 
@@ -150,6 +150,7 @@ def expected_of(files: list[Made], job: JobSettings) -> Expected | None:
                 len(runs := list(runs_of(text))) > 1
                 or text.count("+") > 1
                 or any(len(run) > MOST_DIGITS for run in runs)
+                or len(text) > LONGEST_SHOWN
                 or _UNTOLD.search(text)
             ):
                 return None
