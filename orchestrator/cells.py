@@ -377,20 +377,13 @@ def _parted(run: str) -> list[str]:
 def _cut(run: str, sign: re.Pattern[str]) -> list[str]:
     """Cut a run at a sign wherever it stands, if that makes numbers of all parts, and nowhere otherwise.
 
-    What begins as one from abroad may have its own slashes: `079 828 46 51 / 0041 / 44 / 6681800`.
+    What begins with a plus may go on behind it: `+49 30/1234567/7654321`.
     """
-    parts: list[str] = []
-    for piece in sign.split(run):
-        if parts and _is_begun_abroad(parts[-1]):
-            parts[-1] += f" {piece}"
-        else:
-            parts.append(piece)
-    is_each = _count(parts[0]) >= _SEVERAL_DIGITS and _significant(parts[0]) >= _MORE_THAN_CODES
-    return parts if is_each and all(_count(part) >= _SEVERAL_DIGITS for part in parts) else [sign.sub(" ", run)]
-
-
-def _is_begun_abroad(part: str) -> bool:
-    return part.lstrip(" (").startswith(("+", "00")) and _significant(part) < _MORE_THAN_CODES
+    first, *others = sign.split(run)
+    while first.startswith("+") and others and _significant(first) < _MORE_THAN_CODES:
+        first += f" {others.pop(0)}"
+    is_each = _significant(first) >= _MORE_THAN_CODES and all(_count(part) >= _SEVERAL_DIGITS for part in others)
+    return [first, *others] if is_each else [sign.sub(" ", run)]
 
 
 def _significant(run: str) -> int:

@@ -24,11 +24,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType, ValidationResult
+from phonenumbers import (
+    NumberParseException,
+    PhoneMetadata,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    ValidationResult,
+)
 
 from orchestrator.cells import LONGEST_CELL, MAX_DIGITS, Cell, Fault, read_text
 from orchestrator.errors import UsageError
@@ -140,6 +147,8 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple
         reason = Reason.MORE_DIGITS
     rows = []
     refused = dict(cell.refused)
+    if not _has_area_codes(rules.default_region):
+        refused = {place: why for place, why in refused.items() if why is not Fault.PARTIAL}
     for place, text in enumerate(cell.numbers if reason is None else [""]):
         found = reason or refused.get(place) or _valid(text, rules)
         if not fault and isinstance(found, str) and _DATE.fullmatch(raw):
@@ -151,6 +160,13 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple
             code = FROM_TEXT if cell.beside or place else PLAIN
             rows.append((found, code, b"" if shown == f"+{found}" else _visible(shown)))
     return rows
+
+
+@lru_cache
+def _has_area_codes(region: str | None) -> bool:
+    """Whether a number of the region may lack its area code: where nothing is dialled in front of one, it has none."""
+    metadata = None if region is None else PhoneMetadata.metadata_for_region(region)
+    return metadata is not None and metadata.national_prefix is not None
 
 
 def _has_more_digits(raw: str, numbers: Sequence[str]) -> bool:
