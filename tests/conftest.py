@@ -61,7 +61,7 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
     piece, which is given whole paths.
     """
     idle: dict[object, list[processes._Process]] = {}
-    start, close = processes._started, processes._Process.close
+    start, close, kill = processes._started, processes._Process.close, processes._Process.kill
     started_as: dict[processes._Process, object] = {}
 
     @wraps(start)
@@ -80,8 +80,14 @@ def worker_processes_outlive_jobs() -> Iterator[None]:
         else:
             idle[same].append(process)
 
+    @wraps(kill)
+    def end(process: processes._Process) -> None:
+        started_as.pop(process, None)  # it may look alive for a moment
+        kill(process)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "_started", take)
+        patch.setattr(processes._Process, "kill", end)
         patch.setattr(processes._Process, "close", keep)
         yield
     for kept in idle.values():

@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"\(?\+?\(?[0-9][0-9\s().\-/\xa0]{5,}")
 _TELEPHONE = re.compile(r"[+0(]|[0-9]+[ \-(]")
 """How telephone numbers begin, and those of customers hardly do."""
 _DATES = re.compile(
-    r"(?<![0-9][-./])\b(?:[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}"
+    r"(?<![0-9][-./])\b(?:[0-9]{4}([-./])[0-3]?[0-9]\1[0-3]?[0-9]|[0-3]?[0-9]([-./])[0-3]?[0-9]\2[0-9]{2,4}"
     r"|(?:19|20)[0-9]{2} ?[-/\u2013] ?(?:19|20)[0-9]{2})\b(?![-./][0-9])"
 )
 """Dates, and two years: what titles have."""
@@ -48,7 +48,8 @@ _SEVERAL_DIGITS = re.compile(r"(?:\d\W*){7}")
 _RUN = re.compile(r"\d(?:[^\w;,|\n]*\d){6,}")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = range(7, 16)
-_ALIKE = str.maketrans("123456789", "000000000")
+_ALIKE = str.maketrans("45678", "88888")
+"""What makes dates alike: these digits make no difference to what is one."""
 
 Row = tuple[int, "Sequence[str]"]
 """A row's line, and its cells."""
@@ -229,16 +230,12 @@ def kind_of(text: str) -> tuple[str, int]:
 
 def has_seven_digits(text: str) -> bool:
     """Whether seven digits of any script, none of them a date's, stand in a cell with no letter between them."""
-    return len(text) >= SEVERAL_DIGITS and _may_have_several(text.translate(_ALIKE)) and _has_several(text)
+    return len(text) >= SEVERAL_DIGITS and _has_several(text.translate(_ALIKE))
 
 
 @lru_cache(maxsize=1 << 12)
-def _may_have_several(text: str) -> bool:
-    """Tell it of a text with all digits alike, as those of dates are then: it is few texts that are asked for."""
-    return _has_several(text)
-
-
 def _has_several(text: str) -> bool:
+    """Tell it of a text with most digits alike: it is few texts that are asked for."""
     return _SEVERAL_DIGITS.search(text) is not None and _SEVERAL_DIGITS.search(without_dates(text)) is not None
 
 
