@@ -95,7 +95,7 @@ _SEVERAL_DIGITS: Final = 7
 _MORE_THAN_CODES: Final = 8
 """Digits that calling code and area code together never have, so that a slash behind them parts two numbers."""
 _FEWEST_BEGUN: Final = 4
-"""Digits, one of them a zero or a plus in front, that are more than a count or a door's."""
+"""Digits behind a zero, with that, that are more than a count or a door's."""
 _LEAST_BESIDE: Final = 9
 """Digits of a number without a plus or zero beside one that has it: without its area code it has up to eight."""
 _OR_WORDS: Final = "or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya"
@@ -328,7 +328,8 @@ def _of_runs(text: str, runs: list[re.Match[str]]) -> Cell:
     ]
     numbers = [(part, label) for part, label in parts if _count(part) >= _SEVERAL_DIGITS]
     # What begins as a number and ends too early may go on in the next one: `0041 44 ?6681800`.
-    is_broken = any(_FEWEST_BEGUN <= _count(part) < _SEVERAL_DIGITS and _is_whole(part) for part, _ in parts)
+    begun = (part for part, _ in parts if _is_whole(part) and _count(part) < _SEVERAL_DIGITS)
+    is_broken = any(part.startswith("+") or _count(part) >= _FEWEST_BEGUN for part in begun)
     if len(numbers) > 1 and not is_broken:
         return _of_parts(numbers, is_beside=len(numbers) < len(parts) or bool(_LETTER.search(text)))
     return Cell(fault=Fault.NOT_A_NUMBER)

@@ -6,6 +6,7 @@ repeats a number.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -92,8 +93,9 @@ def _better_column(look: Look) -> tuple[str, str, str] | None:
 
 
 def _other_columns(plan: ReadList) -> Iterable[str]:
-    for source, chosen, other in plan.observed.columns:
-        yield f'{source}: the column "{other}" looks more like numbers than "{chosen}"; set column = "{other}"'
+    for source, *names in plan.observed.columns:
+        chosen, other = (json.dumps(name, ensure_ascii=not name.isprintable()) for name in names)
+        yield f"{source}: the column {other} looks more like numbers than {chosen}; set column = {other}"
 
 
 def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:

@@ -245,6 +245,7 @@ LABELLED = Reason.LABELLED
         ("32123456; 32123457", "DK", [4532123456, 4532123457]),
         ("+45 32 12 34 56 / 32123457", "DK", [4532123456, 4532123457]),
         ("+41798184403 or 0041 44 ?8976883", "CH", [Reason.NOT_A_NUMBER]),
+        ("+41798184403 +41 \x1779-488 2438", "DE", [Reason.NOT_A_NUMBER]),
         ("+A 79-344 1991", "CH", [Reason.NOT_A_NUMBER]),
         ("l71 5252057", "DE", [Reason.NOT_A_NUMBER]),
         ("Tel. O171 5252057", "DE", [Reason.NOT_A_NUMBER]),
