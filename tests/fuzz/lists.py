@@ -112,8 +112,13 @@ def number_in(text: str, job: JobSettings) -> str | None:
 def runs_of(text: str) -> Iterator[str]:
     """Yield the digits of what may be numbers in a cell that is short enough to be shown."""
     if len(text) <= LONGEST_SHOWN:
-        for run in _RUN.findall("".join(str(unicodedata.decimal(sign, sign)) for sign in text)):
+        for run in _RUN.findall(plain(text)):
             yield re.sub("[^0-9]", "", run)
+
+
+def plain(text: str) -> str:
+    """Return a text with the digits of any script as ours."""
+    return "".join(str(unicodedata.decimal(sign, sign)) for sign in text)
 
 
 def check_runs(written: Written) -> None:
@@ -122,7 +127,9 @@ def check_runs(written: Written) -> None:
     tables = [table_of((directory / name).read_bytes())[1:] for name in ("rejected.csv", "duplicates.csv")]
     shown = [text for rows in tables for row in rows for text in row[1:3]]
     numbers = [path.read_text() for path in (directory / "chunks").glob("*.txt")]
-    found = re.sub("[^0-9\n]", "", "\n".join([*numbers, *(re.sub(r"\\x[0-9a-f]{2}", "", text) for text in shown)]))
+    found = re.sub(
+        "[^0-9\n]", "", "\n".join([*numbers, *(re.sub(r"\\x[0-9a-f]{2}", "", plain(text)) for text in shown)])
+    )
     runs = {run for made in written.files for _, text in made.cells or () for run in runs_of(text)}
     check(not (lost := [run for run in runs if not is_there(run, found)]), f"vanished: {lost}")
 
