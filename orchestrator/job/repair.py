@@ -7,6 +7,7 @@ next run fetch it from the vendor, free. What there is no way to bring back is f
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -29,7 +30,7 @@ from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.logger import log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from orchestrator.job.world import World
@@ -46,10 +47,24 @@ _LOST: Final = (
 
 async def repair_directly(ledger: Ledger, settings: Settings, workers: Workers, world: World) -> None:
     """Do what `repair` does where nothing else uses the ledger."""
+    async with _versions(ledger, settings, workers, world) as versions:
+        await repair(versions, settings)
+
+
+async def repair_chunks(ledger: Ledger, settings: Settings, workers: Workers, world: World) -> None:
+    """Make chunk files anew that are lost or altered, as `repair_directly`."""
+    async with _versions(ledger, settings, workers, world) as versions:
+        await _repair_chunks(versions, settings)
+
+
+@asynccontextmanager
+async def _versions(
+    ledger: Ledger, settings: Settings, workers: Workers, world: World
+) -> AsyncIterator[ResultVersions]:
     writer = LedgerWriter(ledger)
     try:
         bucket = job_files(settings).bucket
-        await repair(ResultVersions(settings.job.directory, writer, workers, world.clock, bucket), settings)
+        yield ResultVersions(settings.job.directory, writer, workers, world.clock, bucket)
     finally:
         await writer.close()
 
@@ -60,10 +75,6 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
     Raises `StorageError`, also when a chunk file is lost with the list that it was built from.
     """
 
-    def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
-        columns = kept_columns(ledger.plan.counts(), settings)
-        return files_of(versions.directory, ledger.plan.chunks(), columns)
-
     def verdict_files(ledger: Ledger) -> dict[Path, tuple[TaskKey, str, str]]:
         return {
             verdict_path(versions.directory, key.platform, key.chunk): (key, verdicts_sha256, result_sha256)
@@ -71,15 +82,24 @@ async def repair(versions: ResultVersions, settings: Settings) -> bool:
             if key.platform in settings.platforms
         }
 
-    await versions.files.bring_below(versions.ledger, CHUNK_FILES, VERDICT_FILES)
+    await versions.files.bring_below(versions.ledger, VERDICT_FILES)
     # Chunk files first: verdicts are made anew by comparing a result with its chunk.
-    if lost := await altered_files(versions.workers, await versions.ledger.do(chunk_files)):
-        await _rebuild(versions, settings, lost)
+    await _repair_chunks(versions, settings)
     evidence = await versions.ledger.do(verdict_files)
     files = [(path, sha256) for path, (_, sha256, _) in evidence.items()]
     lost = await altered_files(versions.workers, files)
     again = [await _make_anew(versions, settings, evidence[path][0], evidence[path][2]) for path in lost]
     return not all(again)
+
+
+async def _repair_chunks(versions: ResultVersions, settings: Settings) -> None:
+    def chunk_files(ledger: Ledger) -> list[tuple[Path, str]]:
+        columns = kept_columns(ledger.plan.counts(), settings)
+        return files_of(versions.directory, ledger.plan.chunks(), columns)
+
+    await versions.files.bring_below(versions.ledger, CHUNK_FILES)
+    if lost := await altered_files(versions.workers, await versions.ledger.do(chunk_files)):
+        await _rebuild(versions, settings, lost)
 
 
 async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:

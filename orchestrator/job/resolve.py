@@ -26,6 +26,7 @@ from orchestrator.job.access import opened
 from orchestrator.job.budget import NANO, cost_again
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.repair import repair_chunks
 from orchestrator.job.scratch import job_files
 from orchestrator.job.shared import fingerprints, vendor_pace
 from orchestrator.job.vendors import vendor_clients
@@ -216,7 +217,7 @@ async def resolve_tasks(
             _check_owner(ledger, tasks[0].key, decision.task_id)
             unchecked = await _check_total(settings, ledger, decision, tasks[0], world)
         if isinstance(decision, UseResult):
-            brought = await _take_result(settings, ledger, decision, tasks[0])
+            brought = await _take_result(settings, ledger, decision, tasks[0], world)
         retries: list[TaskKey] = []
         if tasks:
             if isinstance(decision, Refetch | Adopt | UseResult):
@@ -456,7 +457,7 @@ async def _check_total(settings: Settings, ledger: Ledger, decision: Adopt, task
     return "" if report.total else "the vendor does not tell the total"
 
 
-async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, task: Task) -> _Brought:
+async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, task: Task, world: World) -> _Brought:
     """Read a result file that a person brought, keep it, and write its verdicts; `UsageError` when it does not fit."""
     directory, key, path = settings.job.directory, task.key, decision.path
     platform = settings.platforms.get(key.platform)
@@ -472,6 +473,8 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
     _copy(path, check.result, most=most_bytes(task.rows))
     try:
         async with Workers(1) as workers:
+            if not check.chunk.exists():  # on a machine where the job never ran
+                await repair_chunks(ledger, settings, workers, world)
             found = await workers.run(look_into, check, others, limits=check_limits(task.rows))
             _check_fit(ledger, decision, task, found)
             (report,) = await workers.run(take_results, (check,), limits=check_limits(task.rows))

@@ -101,6 +101,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     """Order the master, into the job's directory or `into` another; `UsageError` when a platform was never planned."""
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
+    gone = sorted(standing.keys() - settings.platforms.keys())  # the order of the ledger says nothing
     due = ledger.plan.due()
     pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) or name in due for name in platforms)
     counts = ledger.plan.counts()
@@ -121,7 +122,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
             *_reused([standing[name] for name in platforms]),
-            *_costs(list(standing.values()), sandbox=settings.is_sandbox),
+            *_costs([standing[name] for name in (*platforms, *gone)], sandbox=settings.is_sandbox),
         ),
         columns=kept_columns(counts, settings),
         rejects=(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator import sandbox
-from orchestrator.errors import UsageError
+from orchestrator.errors import ExitCode, UsageError
 from orchestrator.job.merge import merge_job
 from orchestrator.job.plan import plan_job
 from orchestrator.job.resolve import (
@@ -32,7 +32,7 @@ from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.report import streams
 from orchestrator.sandbox import Sandbox
 from orchestrator.tasks import DECISIONS, HELD, TRANSITIONS, Event, State, TaskKey
-from tests.dispatch.harness import VENDOR, Bench, numbers_of
+from tests.dispatch.harness import RESET, VENDOR, Answer, Bench, Made, Script, numbers_of, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -227,6 +227,24 @@ async def test_a_result_fetched_by_hand(case: Case, bench: Bench, tmp_path: Path
     assert (case.directory / "results" / "instagram" / "000001.csv").read_bytes() == path.read_bytes()
     await merge_job(case.settings(), case.world())
     assert case.cells("master.partial.csv")[:6] == ["no"] * 3 + ["held"] * 3
+
+
+async def test_a_result_fetched_by_hand_on_another_machine(case: Case, tmp_path: Path) -> None:
+    """Where the job has not run yet, the chunk that it is compared with is built anew out of the list."""
+
+    async def on_made(_made: Made) -> Answer:
+        return RESET
+
+    async with serving(Script(takes_s=0.0, on_made=on_made)) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == ExitCode.HELD
+        chunk = case.directory / "chunks" / "000001.txt"
+        content = chunk.read_text()
+        shutil.rmtree(chunk.parent)
+        path = tmp_path / "by-hand.csv"
+        path.write_text("\n".join(["Number,instagram", *(f"{number},no" for number in content.split())]))
+        report = await resolve_tasks(case.settings(), UseResult(path), ["instagram/000001"], case.world())
+        assert (len(report.settled), chunk.read_text()) == (1, content)
 
 
 @pytest.mark.parametrize(
