@@ -144,7 +144,7 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         planned_usd=report.planned_usd,
         warning=report.warning,
         decided=bool(report.decided),
-        again=summary.command_in(left.get("next", "")),
+        again=summary.with_config(summary.command_in(left.get("next", "")), streams.as_argument(settings.source)),
     )
     built = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
     built["master"] = left.get("master", [])

@@ -83,7 +83,9 @@ _REST = "to send or fetch the rest: {again}"
 """After a trial, after `retry`, and once it was decided on all that was held."""
 
 _COMMAND = re.compile(r"orchestrator run .*?(?= goes on$| sends them$|$)", re.DOTALL)
-_QUOTE = re.compile(r"""\s--quote\s(?:'[^']*'|"'"|[^\s'"])+""")
+_ARGUMENT = r"""(?:'[^']*'|"'"|[^\s'"])+"""
+_QUOTE = re.compile(rf"\s--quote\s{_ARGUMENT}")
+_CONFIG = re.compile(rf"(?<=^orchestrator run -c ){_ARGUMENT}")
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
@@ -451,6 +453,11 @@ def command_in(step: str) -> str:
     """Return the command for the next run out of a next step; "" where there is none."""
     found = _COMMAND.search(step)
     return found[0] if found else ""
+
+
+def with_config(command: str, config: str) -> str:
+    """Return a command for the next run that names the configuration as it is named here: the job may have moved."""
+    return _CONFIG.sub(lambda _: config, command)
 
 
 def without_quote(command: str) -> str:

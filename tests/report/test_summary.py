@@ -20,6 +20,7 @@ from orchestrator.report.summary import (
     numbers,
     read,
     renew_master,
+    with_config,
     write,
 )
 
@@ -278,6 +279,16 @@ def test_a_command_is_found_in_a_next_step(standing: MakeStanding) -> None:
     for code in set(ExitCode) - {ExitCode.DONE}:
         assert command_in(next_step(facts(code), [standing(failed=1)])) == command
     assert command_in("") == ""
+
+
+@pytest.mark.parametrize("was", ["spring.toml", "'/old place/it'\"'\"'s.toml'"])
+def test_a_command_of_another_place(was: str) -> None:
+    """The job may have moved to another machine, or be named from another folder."""
+    assert (
+        with_config(f"orchestrator run -c {was} --set a=1 --deadline 5h", "'new place/it.toml'")
+        == "orchestrator run -c 'new place/it.toml' --set a=1 --deadline 5h"
+    )
+    assert with_config("", "spring.toml") == ""
 
 
 def test_the_next_step_knows_figures(standing: MakeStanding) -> None:
