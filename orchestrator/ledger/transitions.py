@@ -149,12 +149,16 @@ class Transitions:
         """Count what the vendor says that a task costs in the place of what was reserved for it.
 
         Both in 1e-9 USD: what it expects, and what it has charged, which counts where both are known; None is not told.
+        Until it has charged, no less than the price counts: too low an estimate would let the budget be exceeded.
         """
-        state, cost, *before = self._of(key, "state", "cost_nano", "estimated_nano", "actual_nano")
+        state, cost, quoted, *before = self._of(
+            key, "state", "cost_nano", "quoted_nano", "estimated_nano", "actual_nano"
+        )
         told = [b if new is None else new for new, b in zip((estimated_nano, actual_nano), before, strict=True)]
         if told == before:
             return
-        now = next(nano for nano in reversed(told) if nano is not None)
+        estimated, actual = told
+        now = max(quoted, estimated or 0) if actual is None else actual
         self._connection.run(_SETTLE, (now, *told, key.platform, key.chunk))
         self._platforms.charge(key.platform, cost_nano=now - cost)
         detail = {"estimated_nano": told[0], "actual_nano": told[1], "change_nano": now - cost}

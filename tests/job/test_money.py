@@ -13,6 +13,7 @@ from openpyxl import load_workbook
 from orchestrator import sandbox
 from orchestrator.errors import ExitCode
 from orchestrator.job.plan import plan_job
+from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from orchestrator.ledger import ledger_path
 from orchestrator.sandbox import Sandbox
@@ -109,6 +110,15 @@ async def test_a_job_stops_at_its_budget_to_the_task(case: Case, tmp_path: Path,
     tasks = len(sandbox.read_tasks(tmp_path / "vendor"))
     assert tasks == min(20, int(bound / (TASK * factor) + 1e-9))
     assert codes == ([0, 0, 0] if tasks == 20 else [5, 5, 5])
+
+
+async def test_an_estimate_that_is_too_low_frees_no_budget(case: Case, vendor_of: Any) -> None:
+    """A vendor that expects nothing at first: the price counts until it has charged."""
+    async with vendor_of(estimate_factor=0.0) as vendor:
+        case.base_url = vendor.base_url
+        report = await case.outcome(RunOptions(submit_only=True))
+    assert (report.exit_code, report.summary["cost"]) == (ExitCode.AGAIN, 0.001)
+    assert await verified(case) == ()
 
 
 async def test_a_currency_that_is_not_usd_is_told_and_not_added(case: Case, vendor_of: Any) -> None:
