@@ -85,7 +85,7 @@ _REST = "to send or fetch the rest: {again}"
 _COMMAND = re.compile(r"orchestrator run .*?(?= goes on$| sends them$|$)", re.DOTALL)
 _ARGUMENT = r"""(?:'[^']*'|"'"|[^\s'"])+"""
 _QUOTE = re.compile(rf"\s--quote\s{_ARGUMENT}")
-_CONFIG = re.compile(rf"(?<=^orchestrator run -c ){_ARGUMENT}")
+_CONFIG = re.compile(rf"^(\S+ run -c ){_ARGUMENT}")
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
@@ -457,7 +457,7 @@ def command_in(step: str) -> str:
 
 def with_config(command: str, config: str) -> str:
     """Return a command for the next run that names the configuration as it is named here: the job may have moved."""
-    return _CONFIG.sub(lambda _: config, command)
+    return _CONFIG.sub(lambda found: found[1] + config, command)
 
 
 def without_quote(command: str) -> str:
