@@ -95,9 +95,6 @@ class GoogleStore(Store):
     def url(self) -> str:
         return f"gs://{self.bucket}/jobs/spring"
 
-    def settings(self, endpoint: str = "") -> StorageSettings:
-        return StorageSettings(endpoint=endpoint or self.endpoint)
-
     @property
     def keys(self) -> dict[str, str]:
         account = {"gcs_base_url": self.endpoint, "disable_oauth": True}
@@ -116,9 +113,6 @@ class AzureStore(Store):
     @property
     def url(self) -> str:
         return f"az://{self.bucket}/jobs/spring"
-
-    def settings(self, endpoint: str = "") -> StorageSettings:
-        return StorageSettings(endpoint=endpoint or self.endpoint)
 
     @property
     def client(self) -> ContainerClient:

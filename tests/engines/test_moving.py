@@ -55,7 +55,9 @@ async def test_workers_come_and_are_retired_amid_pieces(cluster: Cluster, tmp_pa
             await asyncio.to_thread(cluster.start_worker)
             await client.retire_workers([first])
         await asyncio.gather(*naps)
-        assert sum(name[:2] in {"0-", "1-", "2-", "3-"} for name in os.listdir(tmp_path)) == len(done)  # noqa: PTH208
+        files = [tmp_path / name for name in os.listdir(tmp_path) if name[:2] in {"0-", "1-", "2-", "3-"}]  # noqa: PTH208
+        assert len(files) == len(done)
+        assert all(file.read_bytes() == b"done" for file in files)
 
 
 async def test_nobody_is_needed_while_there_is_nothing_to_do(
