@@ -245,9 +245,9 @@ class Proxy:
                 return
 
     def cut(self) -> None:
-        """Break off every connection."""
+        """Break off every connection there is, and none that is made because of it."""
         self._muted = False
-        for pair in self._pairs:
+        for pair in tuple(self._pairs):
             for one in pair:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)

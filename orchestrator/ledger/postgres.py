@@ -139,12 +139,14 @@ class PostgreSQL(Connection):
     def open_to_read(cls, database: Database) -> Self:
         """Open an existing ledger beside a run that may be writing to it: as it stands at this moment."""
         for tries_left in reversed(range(READ_TRIES)):
-            line, _ = _opened(database)
+            line = Line(database)
             opened = cls(database, line, SQLite.mirror(str(database)))
             with opened._closed_on_failure():
                 try:
+                    with interruptible():
+                        line.open()
                     opened._load()
-                except LineLostError:  # amid the reading, which is no reason to end what it is for
+                except LineLostError:  # which is no reason to end what the reading is for
                     if not tries_left:
                         raise
                     opened.close()

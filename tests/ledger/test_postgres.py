@@ -73,9 +73,10 @@ def test_a_connection_that_breaks_at_any_message(begun: Database, proxy: Proxy) 
                     assert released(reader) == happened
 
 
-def test_a_reading_that_is_cut_off(begun: Database, proxy: Proxy) -> None:
+@pytest.mark.parametrize("message", [3, 12], ids=["opening", "amid"])
+def test_a_reading_that_is_cut_off(begun: Database, proxy: Proxy, message: int) -> None:
     """It is begun anew, as often as makes sense."""
-    proxy.cut_at = 12
+    proxy.cut_at = message
     with Ledger(PostgreSQL.open_to_read(replace(begun, url=proxy.url()))) as reader:
         assert len(reader.tasks.select(State.PLANNED)) == 120
     assert proxy.cut_at is None
