@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.records import Task
@@ -162,8 +162,13 @@ def key_is_private(operator: Operator) -> None:
     promise(KEY not in operator.ever_told.getvalue(), "the log tells the key")
 
 
-def check_spacing(arrivals: Sequence[tuple[float, str]], scenario: Scenario, vendor: str) -> None:
-    """No two requests of a vendor, or of a platform, are closer than its limit allows."""
+def check_spacing(
+    arrivals: Sequence[tuple[float, str]], scenario: Scenario, vendor: str, woken: Collection[float]
+) -> None:
+    """No two requests of a vendor, or of a platform, are closer than its limit allows.
+
+    One that a run had on its way when it was frozen arrives in the moment it is `woken`: its turn was before.
+    """
     limits = {platform.kind: platform.rate for platform in scenario.everyone if platform.vendor == vendor}
     limits[""] = scenario.vendors[vendor]
     last: dict[str, float] = defaultdict(lambda: -math.inf)
@@ -173,4 +178,5 @@ def check_spacing(arrivals: Sequence[tuple[float, str]], scenario: Scenario, ven
                 gap_s, rate = at - last[name], limits[name]
                 whose = name or f"vendor {vendor}"
                 promise(gap_s >= 1 / rate - TOLERANCE_S, f"{whose}: requests {gap_s:.6f} s apart at {rate:g} a second")
-                last[name] = at
+                if at not in woken:
+                    last[name] = at

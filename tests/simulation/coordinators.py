@@ -133,6 +133,7 @@ class Coordinators(Errands):
                 if not woken:
                     self.note("woken")
                     woken.append(self.loop.time())
+                    self.woken.add(self.loop.time())
                     self.loop.thaw(life)
 
             timer = None

@@ -66,6 +66,7 @@ class Errands(Runs):
         self.copied = Token(0)
         self.remembered: dict[int, list[str]] = {}
         self.altered = False
+        self.woken: set[float] = set()
         self.altered_chunks: set[Path] = set()
         self.lost_results: set[TaskKey] = set()
         self._kinds: dict[str, str] = {}

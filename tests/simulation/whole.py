@@ -351,4 +351,4 @@ class Operator(Coordinators):
         check_all(self)
         promise(not self.trap.connections, "a redirect or a link was followed to where none may lead")
         for name, front in self.fronts.items():
-            check_spacing(front.arrivals, self.scenario, name)
+            check_spacing(front.arrivals, self.scenario, name, self.woken)
