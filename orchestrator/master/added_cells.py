@@ -17,7 +17,7 @@ from orchestrator.master.base_chunks import CodedColumn
 from orchestrator.master.write import PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -162,7 +162,10 @@ class CellAdder:
         alone = counts[cells.rows] == 1
         numbers = np.zeros(rows, np.int64)
         numbers[cells.rows[alone]] = cells.numbers[alone]
-        several = list(_several(cells.rows, counts))
+        several = []  # the rows with several numbers, and where these stand
+        for row in np.flatnonzero(counts > 1).tolist():
+            first = int(np.searchsorted(cells.rows, row))
+            several.append((row, slice(first, first + int(counts[row]))))
         first_rows = np.zeros(rows, np.int64)
         first_rows[cells.rows[alone]] = earlier[alone]
         *_, note = columns
@@ -186,13 +189,6 @@ class CellAdder:
                 codes[column.codes == column.words.index(PENDING)] = pending
         codes[earlier > 0] = len(words)
         return CodedColumn((*words, DUPLICATE), codes)
-
-
-def _several(rows: Ints, counts: Ints) -> Iterator[tuple[int, slice]]:
-    """Yield the rows with several numbers, and where these stand."""
-    for row in np.flatnonzero(counts > 1).tolist():
-        first = int(np.searchsorted(rows, row))
-        yield row, slice(first, first + int(counts[row]))
 
 
 def _by_row(

@@ -203,7 +203,11 @@ class _Copy:
                 if "spans" in attributes:
                     self._write(_SPANS.sub(b"", self._tag()))
             case "dimension":
-                self._tag_without_content(self._dimension(attributes.get("ref", ""), prefix))
+                first, _, last = attributes.get("ref", "").partition(":")
+                row = re.sub("[^0-9]", "", last or first) or "1"
+                tag = f'<{_named(prefix, "dimension")} ref="{first or "A1"}:{column_letters(self._last)}{row}"/>'
+                is_empty = self._tag().endswith(b"/>")
+                self._write(tag.encode() if is_empty else tag.replace("/>", ">").encode())
             case "col":
                 self._widest = max(self._widest, int(attributes.get("max", "0")))
             case "cols":
@@ -215,8 +219,12 @@ class _Copy:
                 )
 
     def _cell(self, attributes: dict[str, str]) -> None:
-        place = attributes.get("r")
-        self._column = _column_of(place) if place else self._column + 1
+        self._column += 1
+        if place := attributes.get("r"):
+            self._column = 0
+            letters = _LETTERS.match(place)
+            for letter in letters[0] if letters else "":
+                self._column = self._column * 26 + ord(letter) - ord("A") + 1
         if self._column > self._columns.width:
             # An empty cell with a format, where an added one goes: nothing with a value stands so far to the right.
             if self._cut is None:
@@ -254,16 +262,6 @@ class _Copy:
             )
         self._cut = None
 
-    def _dimension(self, ref: str, prefix: str) -> str:
-        first, _, last = ref.partition(":")
-        row = re.sub("[^0-9]", "", last or first) or "1"
-        return f'<{_named(prefix, "dimension")} ref="{first or "A1"}:{column_letters(self._last)}{row}"/>'
-
-    def _tag_without_content(self, tag: str) -> None:
-        """Write an empty element in place of the one that begins."""
-        old = self._tag()
-        self._write(tag.encode() if old.endswith(b"/>") else tag.replace("/>", ">").encode())
-
 
 def _widths(columns: AddedColumns, prefix: str) -> str:
     shown = (max(len(name), longest) for name, longest in zip(columns.names, columns.longest, strict=True))
@@ -289,14 +287,6 @@ def _tag_end(text: bytes) -> int:
 
 def _named(prefix: str, local: str) -> str:
     return f"{prefix}:{local}" if prefix else local
-
-
-def _column_of(place: str) -> int:
-    column = 0
-    found = _LETTERS.match(place)
-    for letter in found[0] if found else "":
-        column = column * 26 + ord(letter) - ord("A") + 1
-    return column
 
 
 def _added_cell(at: str, text: str, kind: CellKind, style: str, tag: tuple[str, str]) -> str:

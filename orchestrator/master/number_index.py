@@ -51,18 +51,16 @@ class NumberIndex:
 
     def arrays(self) -> list[NDArray[Any]]:
         """Return the numbers, and behind them for each column the codes of their words, all mapped."""
-        return [self._mapped(place) for place in range(len(self.columns) + 1)]
+        mapped: list[NDArray[Any]] = []
+        for place in range(len(self.columns) + 1):
+            path, kind = self.path(place), _CODES if place else _NUMBERS
+            with disk_errors(path):  # nothing can't be mapped
+                mapped.append(np.memmap(path, kind, "r", shape=(self.rows,)) if self.rows else np.empty(0, kind))
+        return mapped
 
     def path(self, place: int) -> Path:
         """Return the file of the numbers, which is 0, or of the codes of a column."""
         return self.stem.with_name(f"{self.stem.name}{place}")
-
-    def _mapped(self, place: int) -> NDArray[Any]:
-        kind = _CODES if place else _NUMBERS
-        if not self.rows:
-            return np.empty(0, kind)  # nothing can't be mapped
-        with disk_errors(self.path(place)):
-            return np.memmap(self.path(place), kind, mode="r", shape=(self.rows,))
 
 
 def build_index(  # noqa: PLR0913, PLR0917 - what a piece is told

@@ -26,8 +26,6 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk
     from orchestrator.master.master_layout import MasterLayout
     from orchestrator.master.tally import Tally
@@ -73,8 +71,13 @@ class ParquetSink:
                 self._write_group()
             cells = [_array(column, kind) for column, kind in zip(part.in_order, self._kinds, strict=True)]
             texts = [pa.array(column, pa.string()) for column in zip(*kept[first:last], strict=True)]
-            columns = [_signed(part.numbers), *cells, *texts]
-            self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
+            # The numbers as text, without making an object of each: behind its digits stands the next one's sign.
+            sign = Piece([b"+"], np.zeros(len(part.numbers), np.uint8))
+            digits = assemble(part.numbers, [sign])
+            ends = np.concatenate(([0], np.cumsum(count_digits(part.numbers) + 1))).astype(np.int32)
+            signed = np.concatenate((np.frombuffer(b"+", np.uint8), digits[:-1]))
+            numbers = pa.StringArray.from_buffers(len(part.numbers), *map(pa.py_buffer, (ends, signed)))
+            self._waiting.append(pa.Table.from_arrays([numbers, *cells, *texts], schema=self._schema))
         self.rows += len(block.numbers)
 
     def finish(self, tally: Tally) -> None:  # noqa: ARG002 - every sink is told
@@ -86,15 +89,6 @@ class ParquetSink:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries(), ROWS_PER_GROUP)
             self._waiting.clear()
-
-
-def _signed(numbers: NDArray[np.int64]) -> Any:
-    """Return the numbers as text, without making an object of each."""
-    lengths = count_digits(numbers) + 1
-    ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
-    text = assemble(numbers, [Piece([b"+"], np.zeros(len(numbers), np.uint8))])  # the next number's sign
-    signed = np.concatenate((np.frombuffer(b"+", np.uint8), text[:-1]))
-    return pa.StringArray.from_buffers(len(numbers), *map(pa.py_buffer, (ends, signed)))
 
 
 def _type(kind: CellKind | None) -> Any:

@@ -105,8 +105,14 @@ def resolved(
         patched = [_patched(block, *columns) for columns in zip(block.columns, further, lanes, strict=True)]
         columns = [column for column, *_ in patched]
         for its in waiting:
-            place = platforms.index(its.platform)
-            columns[place] = _waited(its, columns[place], columns[platforms.index(its.other)])
+            # Cells that may still be asked for are as open as those that they wait for.
+            place, said = platforms.index(its.platform), columns[platforms.index(its.other)]
+            outcomes = {"pending": "pending", "held": "held", **({its.word: "pending"} if its.is_due else {})}
+            asked = _Patched(columns[place])
+            outcome = asked.recoded(CodedColumn(tuple(outcomes.get(word, SKIPPED) for word in said.words), said.codes))
+            is_open = np.array([word == SKIPPED for word in asked.words])[asked.codes]
+            asked.codes[is_open] = outcome[is_open]
+            columns[place] = asked.column()
         yield ResolvedChunk(block.first_row, block.numbers, tuple(columns), tuple(tuple(its) for _, *its in patched))
     for lane in (lane for by_generation in lanes for lane in by_generation):
         lane.must_be_over()
@@ -167,30 +173,24 @@ class _Lane:
             raise StorageError(f"{self._overlay.rows}: names rows behind the end of the list; {_RETRY}")
 
     def _next_file(self) -> None:
-        self._overlay = next(self._overlays, None)
-        if self._overlay is None:
+        self._overlay = overlay = next(self._overlays, None)
+        if overlay is None:
             return
-        self._cells = _read(self._overlay, self._extras)
-        rows = self._cells.rows
+        rows, numbers = read_rows(overlay.rows), None
+        column, sha256 = read_cells(overlay.cells, len(rows))
+        columns: tuple[CodedColumn, ...] = (column, *read_further(overlay.extras, self._extras, len(rows)))
+        if overlay.checked is not None:
+            columns = (*columns, checked_at(overlay.cells, overlay.checked, column))
+        if isinstance(overlay.cells, Path):
+            path = chunk_path_beside(overlay.rows)
+            chunk = read_chunk(path)
+            if len(chunk.numbers) != len(rows) or sha256 not in ("", chunk.sha256):
+                raise StorageError(f"{path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
+            numbers = chunk.numbers  # those of the rows are compared with them later
         if len(rows) and rows[0] < self._row:
-            raise StorageError(f"{self._overlay.rows}: its rows are out of order; {_RETRY}")
+            raise StorageError(f"{overlay.rows}: its rows are out of order; {_RETRY}")
+        self._cells = _Cells(rows, numbers, columns)
         self._row = int(rows[-1]) + 1 if len(rows) else self._row
-
-
-def _read(overlay: Overlay, extras: int) -> _Cells:
-    """Read one overlay. Verdicts must belong to the chunk file beside the rows; its numbers are compared later."""
-    rows = read_rows(overlay.rows)
-    column, sha256 = read_cells(overlay.cells, len(rows))
-    columns: tuple[CodedColumn, ...] = (column, *read_further(overlay.extras, extras, len(rows)))
-    if overlay.checked is not None:
-        columns = (*columns, checked_at(overlay.cells, overlay.checked, column))
-    if not isinstance(overlay.cells, Path):
-        return _Cells(rows, None, columns)
-    path = chunk_path_beside(overlay.rows)
-    chunk = read_chunk(path)
-    if len(chunk.numbers) != len(rows) or sha256 not in ("", chunk.sha256):
-        raise StorageError(f"{path}: not the chunk its verdicts belong to; {ALTERED_CHUNK}")
-    return _Cells(rows, chunk.numbers, columns)
 
 
 def _patched(
@@ -221,17 +221,7 @@ def _patched(
         wins = [verdict_wins, *[further_wins] * len(extras)]
         for column, new_cells, won in zip(columns, cells.columns, wins, strict=True):
             column.codes[rows] = np.where(won, column.recoded(new_cells), column.codes[rows])
-    return [CodedColumn(tuple(one.words), one.codes.astype(code_type(len(one.words)))) for one in columns]
-
-
-def _waited(waiting: Waiting, asked: CodedColumn, said: CodedColumn) -> CodedColumn:
-    """Let cells that may still be asked for be as open as those that they wait for."""
-    outcomes = {"pending": "pending", "held": "held", **({waiting.word: "pending"} if waiting.is_due else {})}
-    column = _Patched(asked)
-    outcome = column.recoded(CodedColumn(tuple(outcomes.get(word, SKIPPED) for word in said.words), said.codes))
-    is_open = np.array([word == SKIPPED for word in column.words])[column.codes]
-    column.codes[is_open] = outcome[is_open]
-    return CodedColumn(tuple(column.words), column.codes.astype(code_type(len(column.words))))
+    return [column.column() for column in columns]
 
 
 class _Patched:
@@ -246,6 +236,10 @@ class _Patched:
         codes = np.array([self.words.setdefault(word, len(self.words)) for word in column.words], np.uint32)
         recoded: NDArray[np.uint32] = codes[column.codes]
         return recoded
+
+    def column(self) -> CodedColumn:
+        """Return what it has become."""
+        return CodedColumn(tuple(self.words), self.codes.astype(code_type(len(self.words))))
 
 
 _RETRY = "the job's chunks folder was altered; bring it back from a copy"

@@ -59,7 +59,15 @@ def fill(sheet: Worksheet, layout: MasterLayout, tally: Tally) -> None:
     """Write the sheet: banner and notes, facts beside the charts, then the figures and what the words mean."""
     _page(sheet, max(map(len, layout.platforms)))
     _put(sheet, 1, 1, "Summary").font = _TITLE
-    row = _notes(sheet, 2, layout, tally)
+    notes = [layout.banner] if layout.banner else []
+    if pending := tally.words.get("pending", 0):
+        notes.append(f"Partial: {pending:,} cells are still pending. Run again to go on.")
+    if not layout.sheet_rows:
+        notes.append(
+            f"{layout.rows:,} numbers do not fit a workbook: this one holds the summary only. "
+            "The rows are in master.csv or master.parquet, whichever [output] formats names."
+        )
+    row = _banners(sheet, notes)
     facts = (*layout.facts, ("Numbers in the master", str(tally.rows or layout.rows)))
     for place, (label, value) in enumerate(facts, start=row + 1):
         _put(sheet, place, 1, label)
@@ -87,7 +95,7 @@ def fill_changes(report: DiffReport, sheet: Worksheet, layout: MasterLayout, _ta
     _page(sheet, max(map(len, layout.platforms)))
     _put(sheet, 1, 1, "Summary").font = _TITLE
     notes = [] if layout.sheet_rows else [f"{layout.rows:,} numbers do not fit a workbook: let diff write a csv file."]
-    row = _banners(sheet, 2, notes) + 1
+    row = _banners(sheet, notes) + 1
     counts = [(label, getattr(report, label.lower())) for label in ("New", "Gone", "Changed", "Same")]
     for place, (label, value) in enumerate((*layout.facts, *counts), start=row):
         _put(sheet, place, 1, label)
@@ -115,21 +123,9 @@ def _page(sheet: Worksheet, longest_label: int) -> None:
         sheet.column_dimensions[get_column_letter(column)].width = width
 
 
-def _notes(sheet: Worksheet, row: int, layout: MasterLayout, tally: Tally) -> int:
-    """Write the banner and what a reader must know first; return the row below."""
-    pending = tally.words.get("pending", 0)
-    notes = [layout.banner] if layout.banner else []
-    if pending:
-        notes.append(f"Partial: {pending:,} cells are still pending. Run again to go on.")
-    if not layout.sheet_rows:
-        notes.append(
-            f"{layout.rows:,} numbers do not fit a workbook: this one holds the summary only. "
-            "The rows are in master.csv or master.parquet, whichever [output] formats names."
-        )
-    return _banners(sheet, row, notes)
-
-
-def _banners(sheet: Worksheet, row: int, notes: Sequence[str]) -> int:
+def _banners(sheet: Worksheet, notes: Sequence[str]) -> int:
+    """Write what a reader must know first; return the row below."""
+    row = 2
     for note in notes:
         sheet.merge_cells(start_row=row, end_row=row, start_column=1, end_column=_LAST_COLUMN)
         cell = _put(sheet, row, 1, note)

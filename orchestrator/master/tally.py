@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk
+    from orchestrator.master.base_chunks import ResolvedChunk
 
 _LEADING: Final = 1000
 _INTERNATIONAL: Final = "001"
@@ -33,8 +33,11 @@ class Tally:
         self.rows += len(block.numbers)
         leading = leading_digits(block.numbers)
         for known, column in zip(self._by_leading, block.columns, strict=True):
-            for word, counted in _count(leading, column):
-                known[word] = known.get(word, 0) + counted
+            keys = column.codes * np.int64(_LEADING) + leading
+            grid = np.bincount(keys, minlength=_LEADING * len(column.words)).reshape(len(column.words), _LEADING)
+            for word, counted in zip(column.words, grid, strict=True):
+                if counted.any():
+                    known[word] = known.get(word, 0) + counted
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -64,13 +67,6 @@ class Tally:
                     row = table.setdefault(codes[leading], {})
                     row[word] = row.get(word, 0) + int(by_leading[leading])
         return dict(sorted(table.items(), key=lambda item: (-sum(item[1].values()), item[0])))
-
-
-def _count(leading: NDArray[np.int64], column: CodedColumn) -> list[tuple[str, NDArray[np.int64]]]:
-    words = len(column.words)
-    keys = column.codes * np.int64(_LEADING) + leading
-    grid = np.bincount(keys, minlength=_LEADING * words).reshape(words, _LEADING)
-    return [(word, row) for word, row in zip(column.words, grid, strict=True) if row.any()]
 
 
 @cache
