@@ -15,8 +15,6 @@ import numpy as np
 from orchestrator.errors import DamagedResultError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 
     Bits = np.typing.NDArray[np.bool_]
@@ -65,7 +63,15 @@ def inspect_part(xml: bytes, limits: ResultLimits) -> None:
     # Looking for the colon first, be it in text, spares most sheets the slower pattern.
     if any(re.search(rb":%s[\s/>]" % name, xml) for name in (b"row", b"c")):
         xml = _PREFIX.sub(b"<", xml)
-    areas = [_block_area(block) for block in _blocks(xml)]
+    areas, start = [], 0
+    while start < len(xml):  # in pieces that end where a row does, so that what is made of them stays small
+        end = xml.rfind(b"<row", start + 1, start + _BLOCK_BYTES)
+        if end < 0:
+            end = xml.find(b"<row", start + _BLOCK_BYTES)
+        if end < 0 or len(xml) - start <= _BLOCK_BYTES:
+            end = len(xml)
+        areas.append(_block_area(xml[start:end]))
+        start = end
     # The last row and column that any cell may stand in: without a reference, a row stands below the last one, and a
     # cell beside it.
     last_row = max(area.rows for area in areas) + sum(area.rows_more for area in areas)
@@ -73,19 +79,6 @@ def inspect_part(xml: bytes, limits: ResultLimits) -> None:
     rows = min(limits.rows, LAST_ROW)
     if last_row > rows or last_row * last_column > COLUMNS * rows:
         raise DamagedResultError("the workbook has cells far outside of its table")
-
-
-def _blocks(xml: bytes) -> Iterator[bytes]:
-    """Yield the sheet in pieces that end where a row does, so that what is made of them stays small."""
-    start = 0
-    while start < len(xml):
-        end = xml.rfind(b"<row", start + 1, start + _BLOCK_BYTES)
-        if end < 0:
-            end = xml.find(b"<row", start + _BLOCK_BYTES)
-        if end < 0 or len(xml) - start <= _BLOCK_BYTES:
-            end = len(xml)
-        yield xml[start:end]
-        start = end
 
 
 class _Block(NamedTuple):
