@@ -82,7 +82,9 @@ def logging_to(
         stack.callback(sink.close)
         stack.enter_context(heard_by(sink))
         if libraries:
-            stack.enter_context(_libraries_bridged(sink))
+            root, bridge = logging.getLogger(), _Bridge(sink)
+            root.addHandler(bridge)
+            stack.callback(root.removeHandler, bridge)
         try:
             yield sink
         except OrchestratorError:
@@ -190,8 +192,13 @@ class LogSink:
                 for line in self.console.lines(level, name, fields):
                     self._to_console(streams.redacted(line))
             self._to_file(record)
-            if self._hearers:
-                self._tell(record)
+            for hear in tuple(self._hearers):
+                told = json.loads(record)
+                try:
+                    hear(told.pop("event"), told)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is the hearer's
+                    self._hearers.remove(hear)
+                    self("warning", {"event": "events_lost", "reason": type(error).__name__})
 
     @contextmanager
     def diverted(self, write: Callable[[str], None]) -> Iterator[None]:
@@ -230,15 +237,6 @@ class LogSink:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
-
-    def _tell(self, record: str) -> None:
-        for hear in tuple(self._hearers):
-            event = json.loads(record)
-            try:
-                hear(event.pop("event"), event)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the hearer's
-                self._hearers.remove(hear)
-                self("warning", {"event": "events_lost", "reason": type(error).__name__})
 
     def _to_console(self, line: str) -> None:
         if self._console_lost or self.console is None:
@@ -312,13 +310,3 @@ class _Bridge(logging.Handler):
         event = {"event": "library_message", "library": record.name, "message": streams.template_of(record)}
         level = "error" if record.levelno >= logging.ERROR else "warning"
         self._sink(level, event | {"exc_info": record.exc_info})
-
-
-@contextmanager
-def _libraries_bridged(sink: LogSink) -> Iterator[None]:
-    root, bridge = logging.getLogger(), _Bridge(sink)
-    root.addHandler(bridge)
-    try:
-        yield
-    finally:
-        root.removeHandler(bridge)

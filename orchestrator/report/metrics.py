@@ -60,21 +60,16 @@ def metrics_text(
         each["submits_total"][1].append((platform, standing.submits))
         each["status_calls_total"][1].append((platform, standing.status_calls))
         for name, by_state in (("tasks", standing.tasks_by_state), ("numbers", standing.rows_by_state)):
-            each[name][1].extend((platform | {"state": state}, value) for state, value in _seen(by_state).items())
+            seen = Counter({_SEEN_AS.get(state, state.value): 0 for state in State})
+            for state, number in by_state.items():  # what users see as one counts as one
+                seen[_SEEN_AS.get(state, state.value)] += number
+            each[name][1].extend((platform | {"state": state}, number) for state, number in seen.items())
         each["verdicts"][1].extend((platform | {"verdict": word}, n) for word, n in standing.verdicts.items())
         if verdicts := sum(standing.verdicts.values()):
             unknown = sum(standing.verdicts.get(word, 0) for word in NO_VERDICT)
             each["unknown_ratio"][1].append((platform, unknown / verdicts))
     lines += [line for name, (text, samples) in each.items() for line in _metric(name, text, samples)]
     return "".join(f"{line}\n" for line in lines).encode()
-
-
-def _seen(by_state: Mapping[State, int]) -> Mapping[str, int]:
-    """Count what users see as one state together."""
-    seen = Counter({_SEEN_AS.get(state, state.value): 0 for state in State})
-    for state, number in by_state.items():
-        seen[_SEEN_AS.get(state, state.value)] += number
-    return seen
 
 
 def _metric(name: str, text: str, samples: Iterable[Sample]) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from orchestrator.ledger import Ledger, LedgerPlace
-    from orchestrator.records import Standing, Task
+    from orchestrator.records import Task
     from orchestrator.settings import PlatformSettings
 
 COURSE_PARTS: Final = 160
@@ -117,6 +117,11 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
     last = ledger.runs.last()
     standings = ledger.platforms.standing()
     ours = {name: standings[name] for name in order.platforms if name in standings}
+    planned_usd = {}
+    for name, standing in ours.items():
+        platform, sizes = order.platforms[name], ledger.tasks.planned_sizes(name)
+        nano = sum(standing.money.expected(platform.cost_nano(rows)) * tasks for rows, tasks in sizes.items())
+        planned_usd[name] = None if platform.price_per_10000 is None and sizes else usd(nano)
     facts = summary.RunFacts(
         job=order.job,
         job_id=ledger.runs.job_id,
@@ -131,7 +136,7 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
         exit_code=None if last is None or last.exit_code is None else ExitCode(last.exit_code),
         reason=last.reason if last else "",
         max_cost=order.max_cost,
-        planned_usd={name: _planned_usd(ledger, standing, order.platforms[name]) for name, standing in ours.items()},
+        planned_usd=planned_usd,
     )
     findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
     content: dict[str, Any] = {**summary.build(facts, ledger.plan.counts(), list(ours.values()), findings=findings)}
@@ -146,15 +151,6 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
                 for name, entry in content["platforms"].items():
                     entry["verdicts"] = left["platforms"][name]["verdicts"]
     return {**content, **summary.CLOSED} if ledger.runs.closed else content
-
-
-def _planned_usd(ledger: Ledger, standing: Standing, platform: PlatformSettings) -> float | None:
-    """Return what a platform's tasks that are still to be sent will cost; None without a price."""
-    sizes = ledger.tasks.planned_sizes(standing.platform)
-    if platform.price_per_10000 is None and sizes:
-        return None
-    nano = sum(standing.money.expected(platform.cost_nano(rows)) * tasks for rows, tasks in sizes.items())
-    return usd(nano)
 
 
 def _files(directory: Path) -> Iterator[tuple[str, int]]:

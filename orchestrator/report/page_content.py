@@ -106,6 +106,7 @@ def clean(text: object) -> str:
 def page_content(sources: PageSources) -> dict[str, Any]:
     """Return what the template needs."""
     summary = sources.summary
+    masters = {file["path"]: f"{count(file['rows'])} numbers" for file in summary["master"]}
     return {
         "job": clean(summary["job"]),
         "version": __version__,
@@ -128,8 +129,21 @@ def page_content(sources: PageSources) -> dict[str, Any]:
         "status_held": clean(f"orchestrator status --held {sources.arguments}"),
         "inputs": _inputs(summary["inputs"]),
         "rejected": {clean(reason): count(lines) for reason, lines in summary["rejected_by_reason"].items()},
-        "files": _files(sources),
-        "runs": [_run(run) for run in sources.runs[:SHOWN_RUNS]],
+        "files": [
+            {"name": clean(name), "rows": masters.get(name, ""), "size": size(size_bytes)}
+            for name, size_bytes in sources.files[:SHOWN_LINES]
+        ],
+        "more_files": _more(sources.files, SHOWN_LINES),
+        "runs": [
+            {
+                "serial": run.serial,
+                "began": _moment(run.started_at),
+                "took": "no end noted" if run.ended_at is None else duration(run.ended_at - run.started_at),
+                "code": "" if run.exit_code is None else int(run.exit_code),
+                "reason": clean(run.reason),
+            }
+            for run in sources.runs[:SHOWN_RUNS]
+        ],
         "more_runs": count(summary["serial"] - SHOWN_RUNS) if summary["serial"] > SHOWN_RUNS else "",
     }
 
@@ -526,30 +540,6 @@ def _inputs(inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _account(name: str, counts: Mapping[str, int], *, part: bool) -> dict[str, Any]:
     cells = [count(counts[word]) for word in ("read", "accepted", "duplicates", "rejected")]
     return {"name": name, "cells": cells, "part": part}
-
-
-def _files(sources: PageSources) -> dict[str, Any]:
-    masters = {file["path"]: file["rows"] for file in sources.summary["master"]}
-    rows = [
-        {
-            "name": clean(name),
-            "rows": f"{count(masters[name])} numbers" if name in masters else "",
-            "size": size(size_bytes),
-        }
-        for name, size_bytes in sources.files[:SHOWN_LINES]
-    ]
-    return {"rows": rows, "more": _more(sources.files, SHOWN_LINES)}
-
-
-def _run(run: RunRecord) -> dict[str, Any]:
-    took = "" if run.ended_at is None else duration(run.ended_at - run.started_at)
-    return {
-        "serial": run.serial,
-        "began": _moment(run.started_at),
-        "took": took or "no end noted",
-        "code": "" if run.exit_code is None else int(run.exit_code),
-        "reason": clean(run.reason),
-    }
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -92,7 +92,24 @@ def course_lines(lines: Mapping[str, Sequence[tuple[float, int]]]) -> Plot:
 
 
 def _drawn(draw: Callable[[int], Any]) -> Plot:
-    return Plot(*(_svg(draw(width), width) for width in (_WIDE, _NARROW)))
+    """Keep of what pygal draws only what is the drawing: the words for it stand beside it, on the page."""
+    drawings = []
+    for width, size in ((_WIDE, "wide"), (_NARROW, "narrow")):
+        root = draw(width).render_tree()
+        for parent in list(root.iter()):
+            for child in list(parent):
+                is_mark = isinstance(child.tag, str) and child.tag.rpartition("}")[2] not in _NOT_OURS
+                if not is_mark or child.get("class") == "tooltip":
+                    parent.remove(child)
+        for node in root.iter():
+            if not node.get("class"):
+                node.attrib.pop("class", None)
+        root.attrib.pop("id", None)
+        root.set("class", f"chart {size}")
+        root.set("aria-hidden", "true")
+        root.set("focusable", "false")
+        drawings.append(ET.tostring(root, encoding="unicode"))
+    return Plot(*drawings)
 
 
 def _common(width: int, height: int) -> dict[str, Any]:
@@ -111,24 +128,6 @@ def _common(width: int, height: int) -> dict[str, Any]:
         "value_formatter": "{:,.0f}".format,
         "truncate_label": -1,
     }
-
-
-def _svg(chart: Any, width: int) -> str:
-    """Return what pygal drew without what is not the drawing: the words for it stand beside it, on the page."""
-    root = chart.render_tree()
-    for parent in list(root.iter()):
-        for child in list(parent):
-            is_mark = isinstance(child.tag, str) and child.tag.rpartition("}")[2] not in _NOT_OURS
-            if not is_mark or child.get("class") == "tooltip":
-                parent.remove(child)
-    for node in root.iter():
-        if not node.get("class"):
-            node.attrib.pop("class", None)
-    root.attrib.pop("id", None)
-    root.set("class", f"chart {'wide' if width == _WIDE else 'narrow'}")
-    root.set("aria-hidden", "true")
-    root.set("focusable", "false")
-    return ET.tostring(root, encoding="unicode")
 
 
 def _label(name: str, letters: int) -> str:

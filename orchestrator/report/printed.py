@@ -68,8 +68,15 @@ def seconds(number: float) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> list[str]:
     """Align columns, the first to the left; what does not fit `width` follows below, with the first column again."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    groups, room = [[0]], width - widths[0]
+    for i, needed in enumerate(widths[1:], 1):
+        if len(groups[-1]) > 1 and needed + len(_GAP) > room:
+            groups.append([0])
+            room = width - widths[0]
+        groups[-1].append(i)
+        room -= needed + len(_GAP)
     lines: list[str] = []
-    for group in _column_groups(widths, width):
+    for group in groups:
         for row in (header, *rows):
             cells = (f"{row[i]:{'>' if i else '<'}{widths[i]}}" for i in group)
             lines += [_GAP.join(cells).rstrip()]
@@ -226,16 +233,3 @@ def without_zeros(header: Sequence[str], rows: Sequence[Sequence[str]], width: i
     """Align columns, save for those that are nothing but zeros."""
     kept = [i for i in range(len(header)) if any(row[i] != "0" for row in rows)]
     return table([header[i] for i in kept], [[row[i] for i in kept] for row in rows], width)
-
-
-def _column_groups(widths: Sequence[int], width: int) -> list[list[int]]:
-    """Put as many columns as fit beside the first into each group."""
-    groups: list[list[int]] = [[0]]
-    room = width - widths[0]
-    for i, needed in enumerate(widths[1:], 1):
-        if len(groups[-1]) > 1 and needed + len(_GAP) > room:
-            groups.append([0])
-            room = width - widths[0]
-        groups[-1].append(i)
-        room -= needed + len(_GAP)
-    return groups

@@ -71,8 +71,26 @@ class ProgressTeller:
                     self._tell(courses, money)
 
     def _tell(self, courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
+        """Say how far all platforms are together, and each in short; nothing while there are none."""
         self._told = [course.now for course in courses.values()]
-        _log(courses, money)
+        if not courses:
+            return
+        now = together(self._told)
+        left_s = slowest_s(courses.values())
+        cost = {"cost_usd": round(now.cost_nano / NANO, 9), "planned_usd": money.planned_usd} if money else {}
+        log.info(
+            "progress",
+            percent=now.percent,
+            done=now.done,
+            tasks=now.tasks,
+            at_the_vendor=now.at_the_vendor,
+            held=now.held,
+            failed=now.failed,
+            numbers_per_min=round(sum(course.numbers_per_min for course in courses.values())),
+            **{name: usd for name, usd in cost.items() if usd is not None},
+            **({} if left_s is None else {"left_s": round(left_s)}),
+            by_platform={name: f"{course.now.done}/{course.now.tasks}" for name, course in courses.items()},
+        )
 
     async def _courses(self) -> tuple[dict[str, CourseSoFar], MoneySoFar | None]:
         overview = await self._read()
@@ -83,28 +101,6 @@ class ProgressTeller:
         self._first = readings | self._first
         run_s = now - self._first_at
         return {name: CourseSoFar(self._first[name], one, run_s) for name, one in readings.items()}, overview.money
-
-
-def _log(courses: Mapping[str, CourseSoFar], money: MoneySoFar | None) -> None:
-    """Say how far all platforms are together, and each in short; nothing while there are none."""
-    if not courses:
-        return
-    now = together(course.now for course in courses.values())
-    left_s = slowest_s(courses.values())
-    cost = {"cost_usd": round(now.cost_nano / NANO, 9), "planned_usd": money.planned_usd} if money else {}
-    log.info(
-        "progress",
-        percent=now.percent,
-        done=now.done,
-        tasks=now.tasks,
-        at_the_vendor=now.at_the_vendor,
-        held=now.held,
-        failed=now.failed,
-        numbers_per_min=round(sum(course.numbers_per_min for course in courses.values())),
-        **{name: usd for name, usd in cost.items() if usd is not None},
-        **({} if left_s is None else {"left_s": round(left_s)}),
-        by_platform={name: f"{course.now.done}/{course.now.tasks}" for name, course in courses.items()},
-    )
 
 
 @contextmanager

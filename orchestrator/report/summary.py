@@ -310,13 +310,16 @@ def build(
     standings = list(standings)
     cells = master.counts if master else {}
     reused = sum((standing.reused for standing in standings), ReusedSums())
+    state = "running" if facts.serial else "planned"
+    if facts.exit_code is not None:
+        state = "finished" if facts.exit_code in _FINISHED else "stopped"
     content: Summary = {
         "schema_version": SCHEMA_VERSION,
         "job": facts.job,
         "job_id": facts.job_id,
         "serial": facts.serial,
         "sandbox": facts.sandbox,
-        "state": _state(facts),
+        "state": state,
         "exit_code": None if facts.exit_code is None else int(facts.exit_code),
         "reason": printable(mask_numbers(facts.reason)),
         "next": next_step(facts, standings),
@@ -348,7 +351,9 @@ def build(
     if facts.others_usd:
         content["others_cost"] = round(facts.others_usd, 9)
     if reused.tasks:
-        content["reused"] = _reused_by_job(reused, facts.started_at)
+        ago_s = None if reused.oldest is None or facts.started_at is None else facts.started_at - reused.oldest
+        days = None if ago_s is None else round(max(0.0, ago_s) / 86_400, 2)
+        content["reused"] = {**reused_content(reused), "oldest_days": days}
     return content
 
 
@@ -529,17 +534,6 @@ def reused_content(reused: ReusedSums) -> ReusedContent:
         "asked_again": reused.asked_again,
         "oldest": utc(reused.oldest),
     }
-
-
-def _reused_by_job(reused: ReusedSums, at: float | None) -> ReusedByJob:
-    days = None if reused.oldest is None or at is None else round(max(0.0, at - reused.oldest) / 86_400, 2)
-    return {**reused_content(reused), "oldest_days": days}
-
-
-def _state(facts: RunFacts) -> str:
-    if facts.exit_code is None:
-        return "running" if facts.serial else "planned"
-    return "finished" if facts.exit_code in _FINISHED else "stopped"
 
 
 def _platform(standing: Standing, verdicts: Mapping[str, int], planned_usd: float | None) -> PlatformContent:
