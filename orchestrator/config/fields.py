@@ -249,14 +249,6 @@ def _is_host(name: str) -> bool:
     return all(labels)
 
 
-def is_finite(number: float) -> bool:
-    """Whether a number is one to count with; `inf` means "no limit" only where a limit can be left out."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
-
-
 def _is_a_wait(seconds: float) -> bool:
     return seconds <= _MAX_WAIT_S
 
@@ -283,8 +275,6 @@ _FAULT_WORDS = (*FAULTS, ALL_FAULTS)
 _CONDITION = r" *[a-z0-9][a-z0-9_-]{0,31} *== *[a-z0-9](?:[a-z0-9 /:_-]{0,30}[a-z0-9])? *"
 _PAUSE = Rule(f"a number > 0, up to {_MAX_WAIT_S:,}", _is_a_wait, schema={"maximum": _MAX_WAIT_S})
 _RATE = Rule(f"a number ≥ {_MIN_RATE:g}, or inf", lambda rate: rate >= _MIN_RATE, schema={"minimum": _MIN_RATE})
-_FINITE_POSITIVE = Rule("a number > 0 that is not inf", is_finite)
-_FINITE = Rule("a number ≥ 0 that is not inf", is_finite)
 _PLAIN: Mapping[str, Any] = {"pattern": r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
 _FILLED = Rule("text that is not empty", is_plain, schema=_PLAIN)
 _HEADER = Rule("text that is not empty", is_header, schema={"pattern": r"\S"})
