@@ -8,7 +8,7 @@ from orchestrator.sandbox.catalog import ApiStyle, cost, platform_of
 from orchestrator.sandbox.faults import FAULTS, expand_faults
 from orchestrator.sandbox.record import TaskRecord, read_breaches, read_requests, read_tasks
 from orchestrator.sandbox.results import ResultFormat
-from orchestrator.sandbox.server import Sandbox, serve
+from orchestrator.sandbox.server import Sandbox
 from orchestrator.sandbox.state import Options, task_id
 from orchestrator.sandbox.verdicts import WORDS, missing_numbers, verdict
 
@@ -27,7 +27,6 @@ __all__ = [
     "read_breaches",
     "read_requests",
     "read_tasks",
-    "serve",
     "task_id",
     "verdict",
 ]

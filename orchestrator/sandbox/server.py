@@ -15,7 +15,6 @@ from orchestrator.sandbox.record import read_breaches, read_tasks
 from orchestrator.sandbox.state import Options, VendorState
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Collection
     from pathlib import Path
     from typing import Any
@@ -130,8 +129,3 @@ class Sandbox:
                     raise
                 await self._runners.pop().cleanup()
         raise AssertionError("unreachable: the last candidate returns or raises")
-
-
-async def serve(sandbox: Sandbox, stop: asyncio.Event) -> None:
-    async with sandbox:
-        await stop.wait()

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import yarl
 
-from orchestrator.sandbox import FAULTS, Sandbox, read_tasks, serve
+from orchestrator.sandbox import FAULTS, Sandbox, read_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
-from orchestrator.sandbox import Sandbox, serve
+from orchestrator.sandbox import Sandbox
 
 async def main():
     sandbox = Sandbox(Path(sys.argv[1]), port=int(sys.argv[2]), seed=4)
@@ -179,15 +179,12 @@ def test_all_faults_by_one_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.looptime
-async def test_serve_ends_with_its_event(tmp_path: Path) -> None:
-    """As a process, the sandbox runs until it is told to stop."""
-    stop = asyncio.Event()
-    vendor = Sandbox(tmp_path)
-    asyncio.get_running_loop().call_later(0.05, stop.set)
-    await serve(vendor, stop)
-    assert vendor.base_url
+async def test_nobody_answers_behind_its_block(tmp_path: Path) -> None:
+    """What it listened at is free again."""
+    async with Sandbox(tmp_path) as vendor:
+        port = int(vendor.base_url.rpartition(":")[2])
     with pytest.raises(OSError, match=r"\d"):
-        await asyncio.open_connection("127.0.0.1", int(vendor.base_url.rpartition(":")[2]))
+        await asyncio.open_connection("127.0.0.1", port)
 
 
 @pytest.mark.looptime
