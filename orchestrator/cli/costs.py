@@ -87,12 +87,8 @@ def cost_lines(plan: Mapping[str, Any], width: int) -> list[str]:
     limit = "no max_cost is set" if plan["max_cost"] is None else f"max_cost {money(plan['max_cost'])}"
     if others := plan.get("others_cost"):
         limit += f", of which other jobs with the same key have spent {money(others)}"
-    return [*body, f"planned cost {money(plan['cost'])}{_with_picked(plan)}, {limit}"]
-
-
-def _with_picked(plan: Mapping[str, Any]) -> str:
-    """Say what the plan comes to at most with all that `only_if` may still pick, "" without such a platform."""
     picked = [its["at_most_usd"] for costs in plan["platforms"].values() if (its := costs.get("only_if"))]
-    if plan["cost"] is None or None in picked or not any(picked):
-        return ""
-    return f", up to {money(round(plan['cost'] + sum(picked), 9))} with what only_if picks"
+    most = ""
+    if plan["cost"] is not None and None not in picked and any(picked):
+        most = f", up to {money(round(plan['cost'] + sum(picked), 9))} with what only_if picks"
+    return [*body, f"planned cost {money(plan['cost'])}{most}, {limit}"]

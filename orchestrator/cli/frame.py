@@ -238,7 +238,12 @@ def ending(
         except KeyboardInterrupt:
             code, reason = INTERRUPTED, "interrupted"
         except Exception as error:  # noqa: BLE001 - the last door
-            code, reason = _fault(error)
+            from orchestrator.files import failed_machine
+
+            # A machine that failed is its user's to mend, and no fault of the program.
+            code, reason = ExitCode.STORAGE, failed_machine(error)
+            if not reason:
+                code, reason = ExitCode.INTERNAL, streams.crash(error)
         if refused is not None:
             refused(code, reason)
         streams.say(reason)
@@ -247,15 +252,6 @@ def ending(
         return code
 
     return ended
-
-
-def _fault(error: Exception) -> tuple[int, str]:
-    """Tell a machine that failed, which is its user's to mend, from a fault of the program."""
-    from orchestrator.files import failed_machine
-
-    if reason := failed_machine(error):
-        return ExitCode.STORAGE, reason
-    return ExitCode.INTERNAL, streams.crash(error)
 
 
 def until_done(work: Coroutine[Any, Any, T]) -> T:
