@@ -17,13 +17,13 @@ from orchestrator.intake.sources.find import STANDARD_INPUT
 from orchestrator.job.access import opened
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
+from orchestrator.job.target import named_file
 from orchestrator.jobdir.layout import LOG
 from orchestrator.logger import log
 from orchestrator.report.log import logging_to
 from orchestrator.tasks import DECISIONS, HELD, Event, State, TaskKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.dispatch.receipts import LogContent, Receipt
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 _IN_DOUBT: Final = "in doubt, by the log of the run that sent it"
+_UNFIT: Final = "its check does not fit: it is of another list or job, or not whole"
 _ON_ITS_WAY: Final = "it may have been on its way as the log of its run broke off"
 
 
@@ -67,7 +68,19 @@ async def adopt_log(settings: Settings, path: Path, world: World) -> AdoptedLog:
 
         content = read_log(text, fits)
         if not content.receipts:
-            raise UsageError(_nothing_in(path, content))
+            if not content.odd:
+                raise UsageError(
+                    f"{path}: it says of no task that the vendor has accepted it; the lines that say so have accepted, "
+                    "platform, chunk, check and task_id, and stand in what a run writes off a terminal, and in "
+                    "run.jsonl"
+                )
+            lines = (
+                f"line {content.odd[0]}" if len(content.odd) == 1 else f"lines {content.odd[0]} to {content.odd[-1]}"
+            )
+            raise UsageError(
+                f"{path}: {lines}: what the vendor has accepted there is of no chunk that is planned here; plan the "
+                "list with which the job was begun, with the same settings of [job], and give the log again"
+            )
         outcome = AdoptedLog(odd=[(line, _UNFIT) for line in content.odd])
         ledger.change(lambda changed: _Adoption(changed, settings, outcome, at).take(content))
         log.info("log_adopted", adopted=len(outcome.adopted), known=outcome.known, held=len(outcome.held))
@@ -75,32 +88,12 @@ async def adopt_log(settings: Settings, path: Path, world: World) -> AdoptedLog:
     return outcome
 
 
-_UNFIT: Final = "its check does not fit: it is of another list or job, or not whole"
-
-
-def _nothing_in(path: Path, content: LogContent) -> str:
-    if not content.odd:
-        return (
-            f"{path}: it says of no task that the vendor has accepted it; the lines that say so have accepted, "
-            "platform, chunk, check and task_id, and stand in what a run writes off a terminal, and in run.jsonl"
-        )
-    lines = f"line {content.odd[0]}" if len(content.odd) == 1 else f"lines {content.odd[0]} to {content.odd[-1]}"
-    return (
-        f"{path}: {lines}: what the vendor has accepted there is of no chunk that is planned here; plan the list with "
-        "which the job was begun, with the same settings of [job], and give the log again"
-    )
-
-
 def _text(path: Path, world: World) -> str:
     if str(path) == STANDARD_INPUT:
         data = b"" if world.stdin is None else world.stdin.read()
     else:
-        try:
-            if not path.is_file():  # a device or a pipe may have no end
-                raise UsageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-            data = path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"{path}: {error.strerror or error}") from error
+        with named_file(path) as file:
+            data = file.read()
     is_wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # as PowerShell redirects
     return data.decode("utf-16" if is_wide else "utf-8", errors="replace")
 
@@ -128,8 +121,19 @@ class _Adoption:
                 self._adopt(key, receipt)
         for key in map(self._called, content.in_doubt):
             self._hold(key, _IN_DOUBT)
-        for key in self._on_their_way(content.lately):
-            self._hold(key, _ON_ITS_WAY)
+        # A run sends in the order of the chunks, and no more at a time than doubts may come of it; what is missing
+        # before the last one that was accepted was put off, or stands in another run's log.
+        last: dict[str, int] = {}
+        for receipt in content.lately:
+            key = self._called(receipt.key)
+            last[key.platform] = max(last.get(key.platform, 0), key.chunk)
+        for platform in self._settings.platforms if content.lately else ():
+            planned = self._ledger.tasks.select(State.PLANNED, platform=platform)
+            before = [task.key for task in planned if task.key.chunk < last.get(platform, 0)]
+            behind = [task.key for task in planned if task.key.chunk > last.get(platform, 0)]
+            # The first one is awaited alone.
+            for key in (*before, *behind[: DOUBTS if platform in last else 1]):
+                self._hold(key, _ON_ITS_WAY)
         self._outcome.odd.sort()
 
     def _called(self, key: TaskKey) -> TaskKey:
@@ -178,23 +182,6 @@ class _Adoption:
         cost_nano = self._settings.platforms[key.platform].cost_nano(task.rows)
         name = key.file_name(self._settings.job.name, task.sha256)
         self._ledger.transitions.release(key, cost_nano=cost_nano, max_cost_nano=None, at=self._at, sent_name=name)
-
-    def _on_their_way(self, lately: Sequence[Receipt]) -> Iterator[TaskKey]:
-        """Yield what a run may have sent of which the log does not know how it ended.
-
-        It sends in the order of the chunks, and no more at a time than doubts may come of it; what is missing before
-        the last one that was accepted was put off, or stands in another run's log.
-        """
-        last: dict[str, int] = {}
-        for receipt in lately:
-            key = self._called(receipt.key)
-            last[key.platform] = max(last.get(key.platform, 0), key.chunk)
-        for platform in self._settings.platforms if lately else ():
-            planned = self._ledger.tasks.select(State.PLANNED, platform=platform)
-            behind = [task.key for task in planned if task.key.chunk > last.get(platform, 0)]
-            yield from (task.key for task in planned if task.key.chunk < last.get(platform, 0))
-            # The first one is awaited alone.
-            yield from behind[: DOUBTS if platform in last else 1]
 
     def _odd(self, receipt: Receipt, why: str) -> None:
         self._outcome.odd.append((receipt.line, why))

@@ -18,7 +18,6 @@ from orchestrator.workers import Workers
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.ledger import LedgerPlace
     from orchestrator.master.changes import DiffReport
 
 _FORMATS: Final = {f".{output.value}": output for output in OutputFormat}
@@ -31,7 +30,20 @@ async def diff_jobs(old: Path, new: Path, target: Path | None) -> DiffReport:
     """
     with ExitStack() as stack:
         places = [stack.enter_context(other_job(path)) for path in (old, new)]
-        platforms = [_platforms(place) for place in places]
+        platforms = []
+        for place in places:
+            if not place.exists():
+                raise UsageError(
+                    f"{place}: no ledger; diff takes the directories of two jobs, as [job] directory names them, or "
+                    "their configuration files"
+                )
+            with place.open_to_read() as ledger:
+                if ledger.runs.closed:
+                    raise UsageError(f"{place.directory}: this job was purged; there are no verdicts left")
+                ledger.plan.check_chunks()  # all that was ever planned is to be compared
+                platforms.append(tuple(ledger.platforms.fixed()))
+            if not platforms[-1]:
+                raise UsageError(f"{place.directory}: nothing is planned yet, so there is nothing to compare")
         output = OutputFormat.CSV
         if target is not None:
             if target.suffix.lower() not in _FORMATS:
@@ -45,19 +57,3 @@ async def diff_jobs(old: Path, new: Path, target: Path | None) -> DiffReport:
                 make_private_directory(folder / name)
                 indices.append(await index_numbers(place, names, workers, folder / name))
             return await workers.run(compare, *indices, target, output, (("Old", str(old)), ("New", str(new))))
-
-
-def _platforms(place: LedgerPlace) -> tuple[str, ...]:
-    """Return the platforms of the job in a directory, of which all that was ever planned is there."""
-    if not place.exists():
-        raise UsageError(
-            f"{place}: no ledger; diff takes the directories of two jobs, as [job] directory names them, or their "
-            "configuration files"
-        )
-    with place.open_to_read() as ledger:
-        if ledger.runs.closed:
-            raise UsageError(f"{place.directory}: this job was purged; there are no verdicts left")
-        ledger.plan.check_chunks()
-        if not (names := tuple(ledger.platforms.fixed())):
-            raise UsageError(f"{place.directory}: nothing is planned yet, so there is nothing to compare")
-        return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,8 @@ from orchestrator.report.log import logging_to
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from orchestrator.intake.numbers.decide import ExcludeList
     from orchestrator.intake.sources.find import Input
@@ -70,24 +71,15 @@ async def enrich_file(settings: Settings, world: World, source: Path | str, targ
             job_files(settings).bring_all(ledger, CHUNK_FILES, VERDICT_FILES, *behind_a_master(settings))
             settings = with_former_names(ledger, settings)
             order = order_master(ledger, settings, into=folder)
-            async with (
-                _table(source, settings.job, folder) as table,
-                Workers(workers_for_extras(settings)) as workers,
-            ):
+            if is_bucket_url(str(source)):
+                (found,) = await asyncio.to_thread(find_inputs, replace(settings.job, inputs=(str(source),)))
+                here: AbstractAsyncContextManager[str] = table_here(found, folder / "fetched")
+            else:  # a worker may stand in another directory than whoever typed its name
+                here = nullcontext(str(Path.cwd() / source))
+            async with here as table, Workers(workers_for_extras(settings)) as workers:
                 known = await _known(order, settings.job, workers, folder)
                 report = await workers.run(enrich_table, settings.job, known, table, written, folder / "table")
         return replace(report, path=Path(target))
-
-
-@asynccontextmanager
-async def _table(source: Path | str, job: JobSettings, folder: Path) -> AsyncGenerator[str]:
-    """Have the table on this machine. A worker may stand in another directory than whoever typed its name."""
-    if not is_bucket_url(str(source)):
-        yield str(Path.cwd() / source)
-        return
-    (found,) = await asyncio.to_thread(find_inputs, replace(job, inputs=(str(source),)))
-    async with table_here(found, folder / "fetched") as table:
-        yield table
 
 
 @contextmanager
@@ -130,24 +122,19 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
             log.info("input_enriched", input=one.source, path=str(report.path), rows=report.rows)
             return report
 
-        stems = zip(found, _stems(found), strict=True)
-        reports = await asyncio.gather(*(enrich(number, one, stem) for number, (one, stem) in enumerate(stems)))
+        taken, work = Counter[str](), []
+        for number, one in enumerate(found):  # each by another name, whatever the case
+            stem = _ENDINGS.sub("", Path(one.path).name) or "list"
+            taken[stem.casefold()] += 1
+            turn = taken[stem.casefold()]
+            work.append(enrich(number, one, stem if turn == 1 else f"{stem} ({turn})"))
+        reports = await asyncio.gather(*work)
     return [report for report in reports if report is not None]
 
 
 def enriched_files(reports: Sequence[EnrichReport], directory: Path) -> list[EnrichedContent]:
     """Return what the summary says of tables that were written back: path, from the job's directory, and rows."""
     return [{"path": report.path.relative_to(directory).as_posix(), "rows": report.rows} for report in reports]
-
-
-def _stems(inputs: Sequence[Input]) -> Iterator[str]:
-    """Yield how the tables are called, without their endings: each by another name, whatever the case."""
-    taken: Counter[str] = Counter()
-    for one in inputs:
-        stem = _ENDINGS.sub("", Path(one.path).name) or "list"
-        taken[stem.casefold()] += 1
-        turn = taken[stem.casefold()]
-        yield stem if turn == 1 else f"{stem} ({turn})"
 
 
 async def _known(

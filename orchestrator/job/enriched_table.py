@@ -122,11 +122,19 @@ def enrich_table(
     width = 0
     while True:
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
-            named = _stem_named(target, content.kind, path) if is_stem else _checked(target, content.kind, path)
             adder = CellAdder(index, folder / "met", partial(turned_away, rules))
+            named = _named(target, content.kind, path, is_stem=is_stem)
             work = Enrichment(options, rules, tables, index, adder, named)
             try:
-                return _write(content, work, width)
+                match content.kind:
+                    case FileKind.TEXT | FileKind.CSV | FileKind.TSV:
+                        return _Text(content, work).write(width)
+                    case FileKind.WORKBOOK:
+                        return _write_workbook(content.path, work)
+                    case FileKind.PARQUET:
+                        return _write_parquet(content.path, work)
+                    case _:
+                        assert_never(content.kind)
             except _TooNarrowError as error:
                 width = error.width  # once more from the beginning: hardly a table has such rows
 
@@ -150,32 +158,16 @@ def _tables(rules: NumberRules, size: int) -> LookupTables | None:
     return load_tables(rules.default_region, cache) if is_worth_it else None
 
 
-def _stem_named(stem: Path, kind: FileKind, source: str) -> Path:
-    """Return where a table goes that keeps its ending if that says what it is; a list of lines comes back as csv."""
-    own = Path(source).suffix.lower()
-    return stem.with_name(stem.name + (own if own in ENDINGS[kind] and kind is not FileKind.TEXT else ENDINGS[kind][0]))
-
-
-def _checked(target: Path, kind: FileKind, source: str) -> Path:
+def _named(target: Path, kind: FileKind, source: str, *, is_stem: bool) -> Path:
     """Return where the table goes; raises `UsageError` for a name that says another kind of file."""
-    endings = ENDINGS[kind]
+    endings, own = ENDINGS[kind], Path(source).suffix.lower()
+    if is_stem:  # its own ending if that says what it is; a list of lines comes back as csv
+        return target.with_name(target.name + (own if own in endings and kind is not FileKind.TEXT else endings[0]))
     if target.suffix.lower() not in endings:
         raise UsageError(
             f"{target}: {source} comes back as the kind of file that it is; give -o a name that ends with {endings[0]}"
         )
     return target
-
-
-def _write(content: InputContent, work: Enrichment, width: int) -> EnrichReport:
-    match content.kind:
-        case FileKind.TEXT | FileKind.CSV | FileKind.TSV:
-            return _Text(content, work).write(width)
-        case FileKind.WORKBOOK:
-            return _write_workbook(content.path, work)
-        case FileKind.PARQUET:
-            return _write_parquet(content.path, work)
-        case _:
-            assert_never(content.kind)
 
 
 class _TooNarrowError(Exception):

@@ -74,8 +74,16 @@ async def bring_in_step(
         inputs_present = await _check_inputs(writer, settings)
         await restore(writer, settings, workers, inputs_present=inputs_present, stdin=stdin)
 
-    if settings.job.exclude:
-        await _warn_of_excluded(writer, settings, workers)
+    if settings.job.exclude:  # numbers that it has by now were planned before, and are sent
+        await job_files(settings).bring_below(writer, CHUNK_FILES)
+        excluded = await excluded_numbers(settings.job, workers)
+        paths = [chunk_path(settings.job.directory, chunk.chunk) for chunk in await writer.do(base_chunks)]
+        numbers = await asyncio.to_thread(
+            lambda: sum(int(stand_in(read_chunk(path).numbers, excluded).sum()) for path in paths if path.exists())
+        )
+        if numbers:
+            way_out = "they were planned before; a new job would leave them out"
+            log.warning("numbers_excluded_by_now", numbers=numbers, help=way_out)
 
     said = await _complete(writer, settings, workers, now=now)
     await writer.do(partial(_check_width, settings=settings))
@@ -107,22 +115,6 @@ async def _complete(writer: LedgerWriter, settings: Settings, workers: Workers, 
     async with selections(settings, wanted, workers, now=now, seed=seed, next_chunk=next_chunk) as selected:
         await writer.do(plan)
     return selected.said
-
-
-async def _warn_of_excluded(writer: LedgerWriter, settings: Settings, workers: Workers) -> None:
-    """Say how many numbers of the chunks a list of `exclude` has by now: they were planned, and are sent."""
-    await job_files(settings).bring_below(writer, CHUNK_FILES)
-    excluded = await excluded_numbers(settings.job, workers)
-    chunks = await writer.do(base_chunks)
-
-    def count() -> int:
-        paths = (chunk_path(settings.job.directory, chunk.chunk) for chunk in chunks)
-        return sum(int(stand_in(read_chunk(path).numbers, excluded).sum()) for path in paths if path.exists())
-
-    if numbers := await asyncio.to_thread(count):
-        log.warning(
-            "numbers_excluded_by_now", numbers=numbers, help="they were planned before; a new job would leave them out"
-        )
 
 
 async def _plan_anew(
@@ -223,23 +215,14 @@ def limits(settings: Settings, total: int, *, seed: str = "") -> ChunkLimits:
     counted = [p for p in settings.platforms.values() if total >= p.min_rows]
     if not counted:
         raise UsageError(f"the list has {total:,} accepted numbers, too few for every platform; add numbers")
-    return ChunkLimits(
-        chunk_size=settings.job.chunk_size,
-        min_rows=max(p.min_rows for p in counted),
-        max_rows=min(p.max_rows for p in counted),
-        trial_rows=_trial_rows(settings, total, max(p.min_rows for p in counted), min(p.max_rows for p in counted)),
-        seed=seed,
-    )
-
-
-def _trial_rows(settings: Settings, total: int, min_rows: int, max_rows: int) -> int:
-    """Return how many rows the trial has, 0 where the list is too short for one and a rest."""
-    chunk_size, wanted = settings.job.chunk_size, settings.job.trial_rows
-    if wanted is None:
-        wanted = USUAL_TRIAL_ROWS if total > TRIAL_FROM_CHUNKS * chunk_size else 0
-    size = min(max(wanted, min_rows), chunk_size, max_rows)
-    rest = ChunkLimits(chunk_size, min_rows, max_rows)
-    return size if wanted and total > size and can_be_cut(total - size, rest) else 0
+    chunk_size, trial_rows = settings.job.chunk_size, settings.job.trial_rows
+    rest = ChunkLimits(chunk_size, max(p.min_rows for p in counted), min(p.max_rows for p in counted))
+    if trial_rows is None:
+        trial_rows = USUAL_TRIAL_ROWS if total > TRIAL_FROM_CHUNKS * chunk_size else 0
+    size = min(max(trial_rows, rest.min_rows), chunk_size, rest.max_rows)
+    # None where the list is too short for one and a rest.
+    has_trial = bool(trial_rows) and total > size and can_be_cut(total - size, rest)
+    return replace(rest, trial_rows=size if has_trial else 0, seed=seed)
 
 
 def _warn_of_trial(settings: Settings, chunks: Sequence[Chunk]) -> None:
@@ -325,7 +308,7 @@ async def _check_inputs(writer: LedgerWriter, settings: Settings) -> bool:
 
 def _check_sizes(ledger: Ledger, name: str, platform: PlatformSettings) -> None:
     """Check that a platform that joins a begun job takes its chunks."""
-    sizes = [chunk.rows for chunk in ledger.plan.chunks() if chunk.only is None]
+    sizes = [chunk.rows for chunk in base_chunks(ledger)]
     smallest, largest = min(sizes, default=0), max(sizes, default=0)
     if smallest < platform.min_rows and platform.when_too_small is WhenTooSmall.STOP:
         raise UsageError(

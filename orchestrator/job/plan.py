@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.dispatch.pace import Pace
     from orchestrator.job.saving import Saving
     from orchestrator.job.world import World
+    from orchestrator.ledger import Ledger
     from orchestrator.records import ListCounts
     from orchestrator.settings import Settings
     from orchestrator.vendor_api.client import VendorClient
@@ -118,24 +118,19 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
                 keys = read_keys(settings, world.environ)
             except UsageError as error:  # whoever has no key yet wants to see the cost all the same
                 findings.append((ExitCode.USAGE, str(error)))
-                keys = {}
-            async with vendor_clients(settings, keys, world) as clients:
+            else:
                 marks = fingerprints(ledger, settings, keys)
-                if keys:
-                    others_nano = others_spent(ledger, settings, marks)
-                for name, client in clients.items():
-                    now = asyncio.get_running_loop().time()
-                    pace = vendor_pace(settings.vendors[name], marks[name], ledger, now=now)
-                    own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
-                    balance, found = await _look_at_vendor(
-                        name, client, pace, settings, world, own, begun=ledger.runs.begun
-                    )
-                    findings += found
-                    if balance is not None:
-                        balances[name] = balance
+                others_nano = others_spent(ledger, settings, marks)
+                async with vendor_clients(settings, keys, world) as clients:
+                    balances, found = await _look_at_vendors(clients, marks, ledger, settings, world, costs)
+                findings += found
         if objected := objection(settings, costs, ledger.platforms.spent_nano(), others_nano):
             findings.append((objected.finding_code, objected.text))
-        findings += _look_at_disk(settings, counts.accepted)
+        free_bytes = shutil.disk_usage(settings.job.directory).free
+        needed_bytes = counts.accepted * len(settings.platforms) * BYTES_A_CELL
+        if free_bytes < needed_bytes:
+            text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
+            findings.append((ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}"))
     left_out = sum(lines for reason, lines in counts.rejected_by_reason.items() if reason.startswith(LEFT_OUT))
     prices = [platform.price_per_10000 for platform in settings.platforms.values()]
     codes = {code for code, _ in findings}
@@ -161,40 +156,37 @@ async def plan_job(settings: Settings, world: World, *, out: Path | None = None)
     )
 
 
-def _look_at_disk(settings: Settings, numbers: int) -> list[tuple[ExitCode, str]]:
-    free_bytes = shutil.disk_usage(settings.job.directory).free
-    needed_bytes = numbers * len(settings.platforms) * BYTES_A_CELL
-    if free_bytes >= needed_bytes:
-        return []
-    text = f"{free_bytes / 1e9:.1f} GB are free, the job may need {needed_bytes / 1e9:.1f} GB"
-    return [(ExitCode.SOME_FAILED, f"{settings.job.directory}: {text}")]
-
-
-async def _look_at_vendor(
-    name: str,
-    client: VendorClient,
-    pace: Pace,
+async def _look_at_vendors(
+    clients: Mapping[str, VendorClient],
+    marks: Mapping[str, str],
+    ledger: Ledger,
     settings: Settings,
     world: World,
     costs: Sequence[PlannedCost],
-    *,
-    begun: bool,
-) -> tuple[float | None, list[tuple[ExitCode, str]]]:
-    """Return the balance, if the vendor tells one, and what is to be said of it and of the clock."""
-    findings = []
-    try:
-        balance = await client.balance(leave=lambda: wait_to_leave(pace))
-    except DeniedError as error:
-        return None, [(ExitCode.VENDOR_STOP, f"vendor {name}: {error}")]
-    except CallError as error:
-        surely = isinstance(error, NoSuchHostError | CertificateError) and not begun
-        text = check_the_address(name, error, settings) if surely else str(error)
-        return None, [(ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}")]
-    if lacking := shortfall(balance, costs):
-        findings.append((ExitCode.VENDOR_STOP, f"vendor {name}: {lacking}"))
-    if client.last_date is not None:
-        skew_s = abs(world.clock() - client.last_date.timestamp())
-        if skew_s > CLOCK_TOLERANCE_S:
-            text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
-            findings.append((ExitCode.SOME_FAILED, text))
-    return balance, findings
+) -> tuple[dict[str, float], list[tuple[ExitCode, str]]]:
+    """Return the balances of the vendors that tell one, and what is to be said of these and of the clock."""
+    balances, findings = {}, []
+    for name, client in clients.items():
+        now = asyncio.get_running_loop().time()
+        pace = vendor_pace(settings.vendors[name], marks[name], ledger, now=now)
+        try:
+            balance = await client.balance(leave=partial(wait_to_leave, pace))
+        except DeniedError as error:
+            findings.append((ExitCode.VENDOR_STOP, f"vendor {name}: {error}"))
+            continue
+        except CallError as error:
+            surely = isinstance(error, NoSuchHostError | CertificateError) and not ledger.runs.begun
+            text = check_the_address(name, error, settings) if surely else str(error)
+            findings.append((ExitCode.SOME_FAILED, f"vendor {name} could not be asked for its balance: {text}"))
+            continue
+        if balance is not None:
+            balances[name] = balance
+        own = [cost for cost in costs if settings.platforms[cost.platform].vendor == name]
+        if lacking := shortfall(balance, own):
+            findings.append((ExitCode.VENDOR_STOP, f"vendor {name}: {lacking}"))
+        if client.last_date is not None:
+            skew_s = abs(world.clock() - client.last_date.timestamp())
+            if skew_s > CLOCK_TOLERANCE_S:
+                text = f"this machine's clock and that of vendor {name} differ by {skew_s:.0f} s; set the clock"
+                findings.append((ExitCode.SOME_FAILED, text))
+    return balances, findings

@@ -22,11 +22,11 @@ from orchestrator.vendor_api.paid_calls import PaidCall, call_of
 from orchestrator.vendor_api.platforms import ACTIVATED, columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from orchestrator.ledger import Ledger
-    from orchestrator.settings import PlatformSettings, Settings
+    from orchestrator.settings import Settings
 
 _OF_PLATFORM = re.compile(r"(results/quarantine/|(?:results|verdicts)/(?!quarantine/))([^/]+?)((?:/|-[0-9]{6,}\.).*)")
 _BETWEEN = ".moving"
@@ -117,22 +117,17 @@ def with_former_names(ledger: Ledger, settings: Settings) -> Settings:
     A task that was sent before a rename comes back with the name of then, and so do files that are read once more.
     """
     former = ledger.platforms.former_names()
-    return _with_columns(
-        settings,
-        {
-            name: (*_columns_of(name, former.get(name, ()), platform), *platform.result_columns)
-            for name, platform in settings.platforms.items()
-            if platform.result_columns
-        },
-    )
-
-
-def _columns_of(name: str, former: Iterable[str], platform: PlatformSettings) -> Iterator[str]:
-    """Yield what the former names of a platform add: where it says nothing of columns, also those of a known one."""
-    for its in former:
-        yield its
-        if platform.result_columns == columns_of(name):
-            yield from (column for column in columns_of(its) if column not in (its, ACTIVATED))
+    columns = {}
+    for name, platform in settings.platforms.items():
+        if not platform.result_columns:
+            continue
+        added = []
+        for old in former.get(name, ()):
+            added.append(old)
+            if platform.result_columns == columns_of(name):  # it says nothing of columns: also those of a known one
+                added += [column for column in columns_of(old) if column not in (old, ACTIVATED)]
+        columns[name] = (*added, *platform.result_columns)
+    return _with_columns(settings, columns)
 
 
 def _with_columns(settings: Settings, columns: Mapping[str, tuple[str, ...]]) -> Settings:
@@ -181,9 +176,15 @@ def _finish_moves(ledger: Ledger, directory: Path) -> None:
 
 def _move(directory: Path, names: Mapping[str, str]) -> None:
     for folder in (results_folder(directory), verdicts_folder(directory)):
-        for old, new in names.items():
-            with disk_errors(folder / new):
-                _move_all(folder / old, folder / new)
+        for old, new in ((folder / old, folder / new) for old, new in names.items()):
+            with disk_errors(new):
+                if old.exists() and new.exists():  # what is in it, then
+                    for path in old.iterdir():
+                        path.replace(new / path.name)
+                    sync_directory(new)
+                    old.rmdir()
+                elif old.exists():
+                    old.rename(new)
         if folder.exists():
             with disk_errors(folder):
                 sync_directory(folder)
@@ -195,16 +196,3 @@ def _move(directory: Path, names: Mapping[str, str]) -> None:
                 path.replace(quarantine / f"{names[name[1]]}-{name[2]}")
         if quarantine.exists():
             sync_directory(quarantine)
-
-
-def _move_all(old: Path, new: Path) -> None:
-    """Move a folder, or what is in it if there is a folder already."""
-    if not old.exists():
-        return
-    if not new.exists():
-        old.rename(new)
-        return
-    for path in old.iterdir():
-        path.replace(new / path.name)
-    sync_directory(new)
-    old.rmdir()

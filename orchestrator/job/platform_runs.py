@@ -5,18 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.dispatch.alarms import PAST, UsualResults
+from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.caution import CANARY_FROM_TASKS, Caution
 from orchestrator.dispatch.pace import Pace
-from orchestrator.dispatch.platform_run import PlatformRun
+from orchestrator.dispatch.platform_run import PlatformRun, VendorRun
+from orchestrator.job.shared import vendor_pace
 from orchestrator.job.trial import trial_chunks
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.dispatch.platform_run import VendorRun
-    from orchestrator.ledger import Ledger
+    from orchestrator.ledger import Ledger, LedgerWriter
     from orchestrator.settings import Settings
+    from orchestrator.vendor_api.client import VendorClient
+
+
+def vendor_runs(
+    clients: Mapping[str, VendorClient],
+    marks: Mapping[str, str],
+    settings: Settings,
+    writer: LedgerWriter,
+    *,
+    now: float,
+) -> dict[str, VendorRun]:
+    """Return the vendors behind `clients`, by name; `marks` are their fingerprints, and `now` is the event loop's."""
+    return {
+        name: VendorRun(
+            name=name,
+            client=client,
+            pace=vendor_pace(settings.vendors[name], marks[name], writer, now=now),
+            health=Health(settings.backoff),
+            has_answered=settings.vendors[name].is_sandbox,
+        )
+        for name, client in clients.items()
+    }
 
 
 def platform_runs(

@@ -30,7 +30,7 @@ from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.logger import log
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from orchestrator.job.world import World
@@ -97,14 +97,6 @@ async def _repair_chunks(versions: ResultVersions, settings: Settings) -> None:
         columns = kept_columns(ledger.plan.counts(), settings)
         return files_of(versions.directory, ledger.plan.chunks(), columns)
 
-    await versions.files.bring_below(versions.ledger, CHUNK_FILES)
-    if lost := await altered_files(versions.workers, await versions.ledger.do(chunk_files)):
-        await _rebuild(versions, settings, lost)
-
-
-async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[Path]) -> None:
-    """Build chunk files anew: those of a retry out of the others, these out of the list."""
-
     def list_is_there(ledger: Ledger) -> bool:
         inputs = ledger.plan.inputs()
         try:
@@ -112,6 +104,11 @@ async def _rebuild(versions: ResultVersions, settings: Settings, lost: Sequence[
         except UsageError:
             return False
 
+    await versions.files.bring_below(versions.ledger, CHUNK_FILES)
+    lost = await altered_files(versions.workers, await versions.ledger.do(chunk_files))
+    if not lost:
+        return
+    # Those of a retry are built anew out of the others, these out of the list.
     retried = set(await versions.ledger.do(lambda ledger: ledger.plan.chunk_numbers(retried=True)))
     listed = [path for path in lost if chunk_of(path) not in retried]
     if listed and not await versions.ledger.do(list_is_there):

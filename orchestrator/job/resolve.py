@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_chunks
 from orchestrator.job.scratch import job_files
 from orchestrator.job.shared import fingerprints, vendor_pace
+from orchestrator.job.target import named_file
 from orchestrator.job.vendors import vendor_clients
 from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
@@ -204,17 +206,9 @@ async def resolve_tasks(
             raise UsageError("a task id or a result file belongs to exactly one task; name that one")
         for task in tasks:
             _check(task, decision)
-        if isinstance(decision, Adopt) and decision.task_id.strip("<>[]{}$").casefold() in _PLACEHOLDERS:
-            raise UsageError(
-                f"--adopt {decision.task_id}: put the id that the vendor shows for the task in the place of this word"
-            )
-        if isinstance(decision, Adopt) and not (
-            is_task_id(decision.task_id) and redacted(decision.task_id) == decision.task_id
-        ):
-            raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
         brought, unchecked = None, ""
         if isinstance(decision, Adopt):
-            _check_owner(ledger, tasks[0].key, decision.task_id)
+            _check_id(ledger, decision.task_id, tasks[0].key)
             unchecked = await _check_total(settings, ledger, decision, tasks[0], world)
         if isinstance(decision, UseResult):
             brought = await _take_result(settings, ledger, decision, tasks[0], world)
@@ -402,12 +396,15 @@ def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -
     )
 
 
-def _check_owner(ledger: Ledger, key: TaskKey, task_id: str) -> None:
-    """Raise `UsageError` when the vendor itself has named the id for another task, which may have lost it since.
-
-    One that has it still may have it by a person's mistake: then the ledger says how that is mended.
-    """
+def _check_id(ledger: Ledger, task_id: str, key: TaskKey) -> None:
+    """Raise `UsageError` for what is no id of the vendor's, or one that it has named for another task."""
+    if task_id.strip("<>[]{}$").casefold() in _PLACEHOLDERS:
+        raise UsageError(f"--adopt {task_id}: put the id that the vendor shows for the task in the place of this word")
+    if not is_task_id(task_id) or redacted(task_id) != task_id:
+        raise UsageError("--adopt: this can't be a task id of the vendor; copy it anew from there")
     owner = ledger.tasks.named_for(key, task_id)
+    # That one may have lost it since. If it has it still, it may be by a person's mistake: then the ledger says how
+    # that is mended.
     if owner is not None and ledger.tasks.owner_of(key, task_id) is None:
         raise UsageError(
             f"{key}: the vendor has named the task id {task_id} for {owner}; look at the vendor for the right one"
@@ -470,7 +467,12 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
         make_private_directory(file.parent)
     files = job_files(settings)
     files.bring_now(ledger, check.chunk, *raw_results(directory, key))
-    _copy(path, check.result, most=most_bytes(task.rows))
+    with named_file(path) as source:
+        size, most = os.fstat(source.fileno()).st_size, most_bytes(task.rows)
+        if size > most:
+            raise UsageError(f"{path}: {size:,} bytes are more than a result of this task may have ({most:,})")
+        with replacing(check.result) as copy:
+            shutil.copyfileobj(source, copy)
     try:
         async with Workers(1) as workers:
             if not check.chunk.exists():  # on a machine where the job never ran
@@ -488,20 +490,6 @@ async def _take_result(settings: Settings, ledger: Ledger, decision: UseResult, 
         raise
     stored = await files.put(*files_of(directory, key, report))
     return _Brought(check, report, found.rows - found.matched, stored)
-
-
-def _copy(path: Path, target: Path, *, most: int) -> None:
-    """Copy a result file that a person brought; a device or a pipe may have no end, and fill the disk."""
-    try:
-        if not path.is_file():
-            raise UsageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-        if (size := path.stat().st_size) > most:
-            raise UsageError(f"{path}: {size:,} bytes are more than a result of this task may have ({most:,})")
-        source = path.open("rb")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    with source, replacing(target) as copy:
-        shutil.copyfileobj(source, copy)
 
 
 def _check_fit(ledger: Ledger, decision: UseResult, task: Task, found: BroughtFile) -> None:

@@ -70,7 +70,6 @@ async def selections(
     # The cells of those columns would be empty where a verdict is taken, and nobody could have them filled.
     whole = [name for name in wanted if settings.platforms[name].extra_columns and settings.reuse.jobs]
     said = [f"{name}: nothing is reused, as verdicts are reused without extra_columns" for name in whole]
-    known: dict[str, list[Known]] = {name: [] for name in wanted}
     looked_up = [name for name in wanted if name not in whole]
     jobs = _named_jobs(settings) if looked_up else []
     if not jobs and not any(conditions[name] for name in wanted):
@@ -78,23 +77,13 @@ async def selections(
         return
     generation, first_chunk = next_chunk
     with folder_aside(settings.job.directory) as folder:
+        known: dict[str, list[Known]] = {name: [] for name in wanted}
         for number, path in enumerate(jobs):
             make_private_directory(own := folder / f"job{number}")
-            try:
-                with other_job(path) as place:
-                    names, why_not = _same_calls(place, settings, looked_up)
-                    said += [f"{path}: {why_not}"] if why_not else []
-                    if not names:
-                        continue
-                    answers = {theirs: settings.platforms[name] for name, theirs in names.items()}
-                    index = await index_numbers(place, tuple(answers), workers, own, checked=True, answers=answers)
-                    said += [
-                        f"{path}: {sentence}" for sentence in _passed_over(place, index, answers, until=now + AHEAD_S)
-                    ]
-            except (StorageError, UsageError) as error:
-                raise UsageError(f"{error} ({path} is one of [reuse] jobs: put it right, or leave it out)") from error
-            for name, theirs in names.items():
-                known[name].append(Known(index, theirs))
+            found, sentences = await _look_up(path, settings, looked_up, workers, own, until=now + AHEAD_S)
+            said += [f"{path}: {sentence}" for sentence in sentences]
+            for name, its in found.items():
+                known[name].append(its)
         chosen = []
         for name, chunks in wanted.items():
             if not known[name] and not conditions[name]:
@@ -133,21 +122,32 @@ async def selections(
         yield Selections(tuple(chosen), tuple(said))
 
 
-def _same_calls(place: LedgerPlace, settings: Settings, wanted: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Return how an earlier job calls the platforms that are `wanted`, or why nothing is reused of it.
+async def _look_up(
+    path: Path, settings: Settings, wanted: Sequence[str], workers: Workers, folder: Path, *, until: float
+) -> tuple[dict[str, Known], list[str]]:
+    """Return what an earlier job knows of platforms that are `wanted`, and sentences about what is not taken of it.
 
-    Raises `UsageError` where there is no job, `StorageError` for one that is damaged.
+    Raises `UsageError` where there is no job, and for one that can't be read.
     """
-    if not place.exists():
-        raise UsageError(f"{place}: there is no job")
-    with place.open_to_read() as ledger:
-        if ledger.runs.closed:
-            return {}, "it was purged, so nothing is reused of it"
-        ledger.plan.check_chunks()
-        theirs = {known_call(its): name for name, its in ledger.platforms.fixed().items()}
-    calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
-    names = {name: theirs[call] for name, call in calls.items() if call in theirs}
-    return names, "" if names else f"nothing is reused of it: it asked for none of {', '.join(calls)}"
+    try:
+        with other_job(path) as place:
+            if not place.exists():
+                raise UsageError(f"{place}: there is no job")
+            with place.open_to_read() as ledger:
+                if ledger.runs.closed:
+                    return {}, ["it was purged, so nothing is reused of it"]
+                ledger.plan.check_chunks()
+                theirs = {known_call(its): name for name, its in ledger.platforms.fixed().items()}
+            calls = {name: known_call(planned_platform(settings, name).fixed) for name in wanted}
+            names = {name: theirs[call] for name, call in calls.items() if call in theirs}
+            if not names:
+                return {}, [f"nothing is reused of it: it asked for none of {', '.join(calls)}"]
+            answers = {its: settings.platforms[name] for name, its in names.items()}
+            index = await index_numbers(place, tuple(answers), workers, folder, checked=True, answers=answers)
+            said = list(_passed_over(place, index, answers, until=until))
+    except (StorageError, UsageError) as error:
+        raise UsageError(f"{error} ({path} is one of [reuse] jobs: put it right, or leave it out)") from error
+    return {name: Known(index, its) for name, its in names.items()}, said
 
 
 def _passed_over(place: LedgerPlace, index: NumberIndex, answers: Answers, *, until: float) -> Iterator[str]:
@@ -179,7 +179,11 @@ def _named_jobs(settings: Settings) -> list[Path]:
         is_glob = glob.has_magic(text) and paths != [text]
         # A glob for directories may match configuration files of whatever; one for these says so.
         configs = text.endswith(".toml")
-        jobs = [path for path in map(Path, paths) if (path.is_file() if configs else _is_a_job(path))]
+        jobs = [
+            path
+            for path in map(Path, paths)
+            if (path.is_file() if configs else LedgerPlace(path).exists() or ledger_mark(path).exists())
+        ]
         if not jobs and not is_glob:
             raise UsageError(
                 f"{text}, of [reuse] jobs: there is no job; name the directory of one, as its [job] directory has it, "
@@ -188,7 +192,3 @@ def _named_jobs(settings: Settings) -> list[Path]:
         found |= dict.fromkeys(jobs)
     ours = settings.job.directory.resolve(), settings.source.resolve()
     return [path for path in found if path.resolve() not in ours]
-
-
-def _is_a_job(directory: Path) -> bool:
-    return LedgerPlace(directory).exists() or ledger_mark(directory).exists()

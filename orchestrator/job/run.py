@@ -1,6 +1,7 @@
 """`run`: one run of a job, from the lock to the summary.
 
-`_Run` reads from top to bottom: `go` is the frame of a run, `_work` what is done in it, `_dispatch` what is sent.
+`_Run` reads from top to bottom: `go` is the frame of a run, `_work` what is done in it, `_dispatch` what is sent,
+`_ending` how that ends.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from orchestrator.dispatch.backoff import Health
 from orchestrator.dispatch.context import RunContext
 from orchestrator.dispatch.dispatcher import Dispatcher
-from orchestrator.dispatch.platform_run import VendorRun
 from orchestrator.dispatch.receipts import Seal
 from orchestrator.dispatch.result_versions import ResultVersions, read_quarantine
 from orchestrator.errors import ExitCode, LeaseLostError, OrchestratorError, StorageError, UsageError
@@ -40,13 +39,13 @@ from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.notify import Notifier
 from orchestrator.job.pages import keep_page, renew_page
 from orchestrator.job.platform_names import with_former_names
-from orchestrator.job.platform_runs import platform_runs
+from orchestrator.job.platform_runs import platform_runs, vendor_runs
 from orchestrator.job.quote import beyond_quote, check_quote, read_quote
 from orchestrator.job.rehearsal import rehearse
 from orchestrator.job.repair import repair
 from orchestrator.job.scratch import job_files
 from orchestrator.job.settings_hash import settings_hash
-from orchestrator.job.shared import fingerprints, share_budget, vendor_pace
+from orchestrator.job.shared import fingerprints, share_budget
 from orchestrator.job.sheet import behind_a_master, build_master, made_of, order_master
 from orchestrator.job.signals import handled
 from orchestrator.job.trial import check_trial, trial_chunks, trial_content, trial_is_read
@@ -74,6 +73,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
+    from orchestrator.dispatch.platform_run import PlatformRun
     from orchestrator.job.budget import Objection, PlannedCost
     from orchestrator.job.world import World
     from orchestrator.master import MasterReport
@@ -287,13 +287,17 @@ class _Run:
             versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock, self._files.bucket)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
-            repairs = 0
+            to_follow, repairs = partial(platforms_to_follow, settings=settings), 0
             while repairs <= 1:  # the second time for what the repair of files has sent back to the vendor
-                await self._follow(versions, workers)
+                # Platforms that are asked for by what others have said are planned once these have come to rest.
+                due = [] if self._options.trial else await writer.do(to_follow)
+                # Verdicts that are lost are no reason to leave out numbers: what comes back is looked at behind this.
+                if due and not await self._unless_stopped(repair(versions, settings)):
+                    await self._unless_stopped(follow(writer, settings, workers))
                 end = await self._dispatch(workers, teller)
                 if end.code not in MASTER_CODES:
                     return end
-                waiting = await writer.do(partial(platforms_to_follow, settings=settings))
+                waiting = await writer.do(to_follow)
                 if waiting and not self._options.trial:
                     continue
                 repairs += 1
@@ -311,15 +315,6 @@ class _Run:
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
 
-    async def _follow(self, versions: ResultVersions, workers: Workers) -> None:
-        """Plan what platforms are asked for by what others have said, once these have come to rest."""
-        settings = self._settings
-        if self._options.trial or not await self._writer.do(lambda ledger: platforms_to_follow(ledger, settings)):
-            return
-        # Verdicts that are lost are no reason to leave out numbers: what comes back is looked at behind the dispatch.
-        if not await self._unless_stopped(repair(versions, settings)):
-            await self._unless_stopped(follow(self._writer, settings, workers))
-
     async def _dispatch(self, workers: Workers, teller: ProgressTeller) -> Ending:
         """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
         settings = self._settings
@@ -336,21 +331,11 @@ class _Run:
             await self._unless_stopped(rehearse(workers, settings.job.directory))
         async with vendor_clients(settings, self._keys, self._world) as clients:
             now = asyncio.get_running_loop().time()
-            vendor_runs = {
-                name: VendorRun(
-                    name=name,
-                    client=client,
-                    pace=vendor_pace(settings.vendors[name], self._marks[name], self._writer, now=now),
-                    health=Health(settings.backoff),
-                    has_answered=settings.vendors[name].is_sandbox,
-                )
-                for name, client in clients.items()
-            }
             platforms = await self._writer.do(
                 partial(
                     platform_runs,
                     settings=settings,
-                    vendors=vendor_runs,
+                    vendors=vendor_runs(clients, self._marks, settings, self._writer, now=now),
                     hashes=self._hashes,
                     now=now,
                     deadline_at=self._deadline_at,
@@ -391,7 +376,11 @@ class _Run:
                 await say_what_is_missing(platforms, costs)
                 all_vendors = [platform.vendor for platform in platforms]
                 await look_behind_doubts(self._writer, all_vendors, settings, at=self._world.clock())
-        if self._options.trial and await self._writer.do(lambda ledger: trial_is_read(ledger, settings)):
+        return await self._ending(platforms)
+
+    async def _ending(self, platforms: list[PlatformRun]) -> Ending:
+        """Say how it ends that nothing more is sent or fetched."""
+        if self._options.trial and await self._writer.do(partial(trial_is_read, settings=self._settings)):
             return Ending(ExitCode.DONE, "")
         now = asyncio.get_running_loop().time()
         late = [platform.caution.answer_s for platform in platforms if platform.is_too_late(now)]
@@ -422,14 +411,15 @@ class _Run:
             objected = beyond_quote(ledger, self._settings, self._quote)
         return costs, objected
 
+    def _standings(self, ledger: Ledger) -> list[Standing]:
+        """Return where the platforms of the configuration stand, as far as they are planned."""
+        standings = ledger.platforms.standing()
+        return [standings[name] for name in self._settings.platforms if name in standings]
+
     def _waiting(self, ledger: Ledger) -> tuple[list[Standing], Task | None]:
         """Return where the platforms stand, and the first task of theirs that failed."""
-        standings = ledger.platforms.standing()
         tasks = (ledger.tasks.select(State.FAILED, platform=name, most=1) for name in self._settings.platforms)
-        return (
-            [standings[name] for name in self._settings.platforms if name in standings],
-            next((task for first in tasks for task in first), None),
-        )
+        return self._standings(ledger), next((task for first in tasks for task in first), None)
 
     async def _keeping_summary(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work while the summary is kept up to date, from the ledger."""
@@ -452,10 +442,10 @@ class _Run:
         """Do the work while it is told how far it is, from the ledger."""
 
         async def read() -> Overview:
-            now = await self._writer.do(lambda ledger: ledger.platforms.standing())
+            standings = await self._writer.do(self._standings)
             most = self._settings.budget.max_cost
             money = None if self._settings.is_sandbox else MoneySoFar(self._planned_usd, most)
-            return Overview({name: now[name] for name in self._settings.platforms if name in now}, money)
+            return Overview({standing.platform: standing for standing in standings}, money)
 
         command = f"orchestrator status --held {job_arguments(self._settings)}"
         job = f"{self._settings.job.name}, run {self._serial}"
@@ -463,9 +453,7 @@ class _Run:
             return await _beside(teller.run(), work(teller))
 
     def _put_metrics(self, ledger: Ledger, summary: Summary) -> None:
-        standings = ledger.platforms.standing()
-        configured = [standings[name] for name in self._settings.platforms if name in standings]
-        self._notifier.put_metrics(summary, configured, ledger.runs.last_done_at())
+        self._notifier.put_metrics(summary, self._standings(ledger), ledger.runs.last_done_at())
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, or cut it off and raise `StoppedError` when the run is told to stop."""
@@ -482,8 +470,7 @@ class _Run:
             await asyncio.gather(task, stopping, return_exceptions=True)
 
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> Summary:
-        standings = ledger.platforms.standing()
-        configured = [standings[name] for name in self._settings.platforms if name in standings]
+        configured = self._standings(ledger)
         costs = planned_costs(ledger, self._settings) if len(configured) == len(self._settings.platforms) else ()
         dearer = "" if self._settings.is_sandbox else outlook(configured, costs)
         if dearer and not self._dearer:

@@ -96,7 +96,9 @@ def select_numbers(choice: Choice) -> Chosen | None:
     for chunk in choice.chunks:
         numbers = read_chunk(chunk_path(choice.directory, chunk.chunk)).numbers
         cells = _known_cells(choice, lookups, numbers)
-        _keep(choice.folder, chunk.chunk, cells)
+        path = _kept(choice.folder, chunk.chunk)
+        with disk_errors(path), open(path, "wb", opener=open_private) as file:
+            file.write(pack_reused(cells))
         is_known = cells.codes > 0
         left += int((~is_known).sum())
         known += int(is_known.sum())
@@ -203,7 +205,11 @@ def _write(choice: Choice, again: Numbers, left: int) -> Iterator[Chunk]:
     drawn = draw(left, size, limits.seed) if size else np.empty(0, np.int64)
 
     def parts(*, others: bool) -> Iterator[Part]:
-        return (_picked(part, at, drawn, others=others) for at, part in _counted(_left(choice, again)))
+        at = 0
+        for part in _left(choice, again):
+            picked = np.isin(np.arange(at, at + len(part.rows)), drawn, assume_unique=True, invert=others)
+            yield Part(part.numbers[picked], part.rows[picked])
+            at += len(part.rows)
 
     if size:
         whole = ChunkLimits(size, size, size)
@@ -225,27 +231,10 @@ def cut_parts(
         ready += len(part.rows)
         while sizes and ready >= sizes[0]:
             size = sizes.pop(0)
-            numbers, rows = _joined(waiting)
+            numbers, rows = (np.concatenate(column) for column in zip(*waiting, strict=True))
             yield from write_retry(directory, numbers[:size], rows[:size], ChunkLimits(size, size, size), number)
             waiting = [Part(numbers[size:], rows[size:])]
             number, ready = number + 1, ready - size
-
-
-def _joined(parts: list[Part]) -> Part:
-    return Part(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _counted(parts: Iterator[Part]) -> Iterator[tuple[int, Part]]:
-    at = 0
-    for part in parts:
-        yield at, part
-        at += len(part.rows)
-
-
-def _picked(part: Part, at: int, drawn: Numbers, *, others: bool) -> Part:
-    """Return those of a part whose places, from `at` on, are drawn; or the others."""
-    picked = np.isin(np.arange(at, at + len(part.rows)), drawn, assume_unique=True, invert=others)
-    return Part(part.numbers[picked], part.rows[picked])
 
 
 def _left(choice: Choice, again: Numbers) -> Iterator[Part]:
@@ -272,12 +261,6 @@ def _marked(choice: Choice, chunk: Chunk, again: Numbers) -> Numbers:
         wanted |= np.isin(numbers, again)
     marked: Numbers = numbers * 2 + wanted
     return marked
-
-
-def _keep(folder: Path, chunk: int, cells: ReusedCells) -> None:
-    path = _kept(folder, chunk)
-    with disk_errors(path), open(path, "wb", opener=open_private) as file:
-        file.write(pack_reused(cells))
 
 
 def _cells(choice: Choice, chunk: Chunk) -> ReusedCells:

@@ -121,8 +121,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
-            *_reused([standing[name] for name in platforms]),
-            *_costs([standing[name] for name in (*platforms, *gone)], sandbox=settings.is_sandbox),
+            *_sums([standing[name] for name in platforms], [standing[name] for name in gone], settings),
         ),
         columns=kept_columns(counts, settings),
         rejects=(
@@ -137,29 +136,25 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
 
 
-def _reused(standings: Sequence[Standing]) -> list[tuple[str, str]]:
-    """Return how many verdicts were taken from earlier jobs, and how old the oldest is."""
-    total = sum((standing.reused for standing in standings), ReusedSums())
-    if not total.tasks:
-        return []
-    rows = [("Reused", f"{total.numbers:,}")]
-    if total.oldest is not None:
-        rows.append(("Oldest reused", moment_text(total.oldest)))
-    if len(standings) > 1:
-        rows += [(f"Reused of {standing.platform}", f"{standing.reused.numbers:,}") for standing in standings]
-    return rows
-
-
-def _costs(standings: Sequence[Standing], *, sandbox: bool) -> list[tuple[str, str]]:
-    """Return what the job has cost: the sheet is what those see who pay. The embedded vendor is free."""
-    total = sum((standing.money for standing in standings), Money())
-    if sandbox or not total.spent:
-        return []
-    sums = {"Charged": total.charged, "At work": total.reserved, "In doubt": total.in_doubt, "Refunded": total.refunded}
-    rows = [(name, nano) for name, nano in sums.items() if nano or name == "Charged"]
-    if len(standings) > 1:
-        rows += [(f"Cost of {standing.platform}", standing.money.spent) for standing in standings]
-    return [(name, money(nano / NANO)) for name, nano in rows]
+def _sums(here: Sequence[Standing], gone: Sequence[Standing], settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield what was taken from earlier jobs, and what the job has cost: the sheet is what those see who pay."""
+    reused = sum((standing.reused for standing in here), ReusedSums())
+    if reused.tasks:
+        yield "Reused", f"{reused.numbers:,}"
+        if reused.oldest is not None:
+            yield "Oldest reused", moment_text(reused.oldest)
+        for standing in here if len(here) > 1 else ():
+            yield f"Reused of {standing.platform}", f"{standing.reused.numbers:,}"
+    paid = [*here, *gone]
+    total = sum((standing.money for standing in paid), Money())
+    if settings.is_sandbox or not total.spent:
+        return
+    yield "Charged", money(total.charged / NANO)
+    for name, nano in (("At work", total.reserved), ("In doubt", total.in_doubt), ("Refunded", total.refunded)):
+        if nano:
+            yield name, money(nano / NANO)
+    for standing in paid if len(paid) > 1 else ():
+        yield f"Cost of {standing.platform}", money(standing.money.spent / NANO)
 
 
 def waiting(ledger: Ledger, platforms: Sequence[str]) -> tuple[Waiting, ...]:

@@ -1,8 +1,9 @@
-"""Where a command may write what the user names: over nothing that a job needs."""
+"""Files that the user names: read if they have an end, and written over nothing that a job needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.bucket import split_name
 from orchestrator.errors import UsageError
@@ -10,8 +11,20 @@ from orchestrator.files import disk_errors
 from orchestrator.jobdir.layout import ENRICHED, is_ours, names_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+
+@contextmanager
+def named_file(path: Path) -> Iterator[BinaryIO]:
+    """Have a file to read; a device or a pipe may have no end, and fill memory or disk. Raises `UsageError`."""
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
 
 
 def check_target(target: Path, directories: Iterable[Path], tables: Iterable[Path] = ()) -> None:

@@ -13,7 +13,7 @@ from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import disk_errors, sha256_of
 from orchestrator.intake import fingerprint
 from orchestrator.job.access import opened_to_read
-from orchestrator.job.lost_files import kept_columns
+from orchestrator.job.lost_files import base_chunks, kept_columns
 from orchestrator.job.scratch import job_files
 from orchestrator.job.sheet import build_master, made_of, order_master
 from orchestrator.jobdir.arrays import unpack_places
@@ -157,7 +157,7 @@ class _Check:
 
     def reused(self) -> None:
         """Count anew what was taken from earlier jobs."""
-        base = [chunk for chunk in self._ledger.plan.chunks() if chunk.only is None]
+        base = base_chunks(self._ledger)
         for name, standing in self._ledger.platforms.standing().items():
             if not standing.reused.tasks:
                 continue

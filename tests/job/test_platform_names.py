@@ -269,7 +269,8 @@ async def _cut_off(case: Case, monkeypatch: pytest.MonkeyPatch, after: int) -> b
         patch.setattr(platform_names, "sync_directory", counted(files.sync_directory))
         patch.setattr(PlatformTable, "rename", counted(PlatformTable.rename))
         patch.setattr(PlatformTable, "moved", counted(PlatformTable.moved))
-        patch.setattr(platform_names, "_move_all", counted(platform_names._move_all))
+        patch.setattr(Path, "replace", counted(Path.replace))
+        patch.setattr(Path, "rmdir", counted(Path.rmdir))
         try:
             with opened(case.settings()):
                 return False
