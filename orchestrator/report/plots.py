@@ -79,13 +79,13 @@ def course_lines(lines: Mapping[str, Sequence[tuple[float, int]]]) -> Plot:
     def draw(width: int) -> Any:
         step = next((step for step in _STEPS if (last - first) / step < _TICKS[width]), _STEPS[-1])
         written = "%b %-d" if step >= _DAY else "%H:%M" if step >= _MINUTE else "%H:%M:%S"
-        chart = _pygal().DateTimeLine(**_common(width, _COURSE_HEIGHT), show_dots=False, include_x_axis=True)
-        chart.x_value_formatter = lambda moment: moment.strftime(written)
+        chart = _pygal().XY(**_common(width, _COURSE_HEIGHT), show_dots=False, include_x_axis=True)
+        chart.x_value_formatter = lambda at: datetime.fromtimestamp(at, UTC).strftime(written)
         round_times = range(math.ceil(first / step) * step, math.floor(last) + 1, step) or [first]
-        chart.x_labels = [_moment(at) for at in round_times]
+        chart.x_labels = list(round_times)
         chart.y_labels = _marks(most, _GRID_LINES)
         for name, points in lines.items():
-            chart.add(name, [(_moment(at), number) for at, number in points])
+            chart.add(name, list(points))
         return chart
 
     return _drawn(draw)
@@ -142,7 +142,3 @@ def _marks(most: int, about: int) -> list[int]:
     magnitude = 10 ** math.floor(math.log10(rough))
     step = int(next(magnitude * n for n in (1, 2, 5, 10) if magnitude * n >= rough))
     return list(range(0, max(1, most) + 1, step))
-
-
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC).replace(tzinfo=None)  # which pygal takes for UTC
