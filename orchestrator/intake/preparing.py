@@ -36,13 +36,15 @@ class Preparation:
         """
         self._seen += drawn
         if self._tables is None and self._seen >= SMALL_BYTES:
+            from orchestrator.intake.numbers.lookup import lookup_tables  # noqa: PLC0415 - small lists need none of it
+
+            cache = lookup_tables.cache_folder()
             if not self._looked:
                 self._looked = True
-                self._tables = _kept(self._region)
+                self._tables = cache if lookup_tables.are_kept(self._region, cache) else None
             if self._tables is None and self._seen >= LARGE_BYTES:
-                from orchestrator.intake.numbers.lookup.lookup_tables import cache_folder, prepare_tables  # noqa: PLC0415 - small lists need none of it
-
-                self._tables = await self._workers.run(prepare_tables, self._region, cache_folder(), self._work_folder)
+                prepare = lookup_tables.prepare_tables
+                self._tables = await self._workers.run(prepare, self._region, cache, self._work_folder)
         return self._tables
 
 
@@ -56,10 +58,3 @@ def announced_bytes(inputs: Iterable[Input]) -> int:
             elif not found.is_standard_input:
                 total += Path(found.path).stat().st_size
     return total
-
-
-def _kept(region: str | None) -> Path | None:
-    from orchestrator.intake.numbers.lookup.lookup_tables import are_kept, cache_folder  # noqa: PLC0415 - small lists need none of it
-
-    cache = cache_folder()
-    return cache if are_kept(region, cache) else None

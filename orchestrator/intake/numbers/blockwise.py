@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.intake.blocks import PLAIN, CellBlock, LineBlock, Rows, Texts, text_of
+from orchestrator.intake.blocks import PLAIN, LineBlock, Rows, Texts, text_of
 from orchestrator.intake.numbers.decide import CODES, NumberRules, decide, decide_cells
 from orchestrator.intake.numbers.lookup.accept import EXCLUDED, UNDECIDED, accept_block, is_plain
 from orchestrator.intake.numbers.reasons import Reason
 from orchestrator.intake.sources.line_ends import split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -30,50 +30,34 @@ if TYPE_CHECKING:
 
 def decide_block(block: Block, rules: NumberRules, tables: LookupTables) -> Rows:
     """Decide about every cell of a block; pure."""
+    cells: Sequence[str] | None = None
+    faults: Mapping[int, str] = {}
     if isinstance(block, LineBlock):
-        return _of_lines(block, rules, tables)
-    return _of_cells(block, rules, tables)
-
-
-def _of_lines(block: LineBlock, rules: NumberRules, tables: LookupTables) -> Rows:
-    starts, ends = split_lines(block.data)
-    lines = block.first_line + np.arange(len(starts), dtype=np.int64)
-    filled = ends > starts
-    numbers = accept_block(block.data, starts, ends, tables, rules.excluded)
-    raws = _shown(block.data, starts, ends, numbers)
-    codes = _codes(numbers)
+        text = block.data
+        starts, ends = split_lines(text)
+        lines, filled = block.first_line + np.arange(len(starts), dtype=np.int64), ends > starts
+    else:
+        cells, faults = block.texts, block.faults
+        text = ("\n".join(cells) + "\n").encode("utf-8", "surrogatepass")
+        starts, ends = split_lines(text)
+        if len(starts) != len(cells):
+            return decide_cells(block, rules)  # there are line ends in cells
+        lines, filled = np.array(block.lines, np.int64), np.ones(len(starts), np.bool_)
+    numbers = accept_block(text, starts, ends, tables, rules.excluded)
+    numbers[list(faults)] = UNDECIDED
+    raws = _shown(text, starts, ends, numbers)
+    # What `accept_block` takes holds no letters.
+    codes = np.where(numbers == EXCLUDED, CODES[Reason.EXCLUDED], PLAIN).astype(np.uint16)
     more: dict[int, list[Decided]] = {}
     for row in np.flatnonzero(filled & (numbers == UNDECIDED)).tolist():
-        if raw := text_of(block.data[starts[row] : ends[row]]).strip():
-            (numbers[row], codes[row], raws[row]), *others = decide(raw, rules)
-            if others:
-                more[row] = others
-        else:
+        raw = (text_of(text[starts[row] : ends[row]]) if cells is None else cells[row]).strip()
+        if cells is None and not raw:
             filled[row] = False
-    return _finished(numbers, lines, codes, raws, filled, more)
-
-
-def _of_cells(block: CellBlock, rules: NumberRules, tables: LookupTables) -> Rows:
-    text = ("\n".join(block.texts) + "\n").encode("utf-8", "surrogatepass")
-    starts, ends = split_lines(text)
-    if len(starts) != len(block.texts):
-        return decide_cells(block, rules)  # there are line ends in cells
-    numbers = accept_block(text, starts, ends, tables, rules.excluded)
-    numbers[list(block.faults)] = UNDECIDED
-    raws = _shown(text, starts, ends, numbers)
-    codes = _codes(numbers)
-    more: dict[int, list[Decided]] = {}
-    for row in np.flatnonzero(numbers == UNDECIDED).tolist():
-        found, *others = decide(block.texts[row].strip(), rules, block.faults.get(row))
-        numbers[row], codes[row], raws[row] = found
+            continue
+        (numbers[row], codes[row], raws[row]), *others = decide(raw, rules, faults.get(row))
         if others:
             more[row] = others
-    return _finished(numbers, np.array(block.lines, np.int64), codes, raws, np.ones(len(numbers), np.bool_), more)
-
-
-def _codes(numbers: Ints) -> npt.NDArray[np.uint16]:
-    """Return the codes of rows that are decided; what `accept_block` takes holds no letters."""
-    return np.where(numbers == EXCLUDED, CODES[Reason.EXCLUDED], PLAIN).astype(np.uint16)
+    return _finished(numbers, lines, codes, raws, filled, more)
 
 
 def _shown(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> list[bytes]:

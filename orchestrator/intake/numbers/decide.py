@@ -177,17 +177,16 @@ def _has_more_digits(raw: str, numbers: Sequence[str]) -> bool:
     """
     if len(numbers) == 1 and len(raw) <= len(numbers[0]) + _SEVERAL_DIGITS:
         return False
-    read = "".join("".join(filter(str.isdigit, number)) for number in numbers)
+    read = ["".join(filter(str.isdigit, number)) for number in numbers]
     plain = "".join(str(unicodedata.decimal(sign, sign)) for sign in raw)
-    runs = ("".join(filter(str.isdigit, run)) for run in _SEVEN_DIGITS.findall(plain))
-    return any(run.rstrip("0") not in read and _is_more(run, numbers) for run in runs)
-
-
-def _is_more(run: str, numbers: Sequence[str]) -> bool:
-    """Whether seven digits of a run are left beside the numbers; zeros may be a float's."""
-    for number in numbers:
-        run = run.replace("".join(filter(str.isdigit, number)), "", 1)
-    return len(run.strip("0")) >= _SEVERAL_DIGITS
+    for run in _SEVEN_DIGITS.findall(plain):
+        left = digits = "".join(filter(str.isdigit, run))
+        for number in read:
+            left = left.replace(number, "", 1)
+        # Zeros may be a float's.
+        if digits.rstrip("0") not in "".join(read) and len(left.strip("0")) >= _SEVERAL_DIGITS:
+            return True
+    return False
 
 
 def _ends_at_tab(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool:

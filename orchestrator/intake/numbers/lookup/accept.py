@@ -91,9 +91,21 @@ def accept_block(
     """
     numbers = np.zeros(len(starts), np.int64)
     for begin in range(0, len(starts), BATCH):
-        batch = slice(begin, begin + BATCH)
-        numbers[batch] = _accept_batch(text, starts[batch], ends[batch], tables)
-    return _without(numbers, excluded, tables) if excluded else numbers
+        first, last = starts[begin : begin + BATCH], ends[begin : begin + BATCH]
+        batch = numbers[begin : begin + BATCH]  # a view
+        batch[:] = _accept_plain(text, first, last, tables)
+        rest = np.flatnonzero((batch == UNDECIDED) & (last > first) & (last - first <= LONGEST_LINE))
+        first, last = first[rest], last[rest]
+        if len(rest) > len(batch) // FEW and last[-1] - first[0] < _FIELD:
+            batch[rest] = _accept_messy(text[first[0] : last[-1]], first - first[0], last - first[0], tables)
+        elif len(rest):
+            lines = b"".join([text[i:j] for i, j in zip(first.tolist(), last.tolist(), strict=True)])
+            limits = np.concatenate(([0], np.cumsum(last - first)))
+            batch[rest] = _accept_messy(lines, limits[:-1], limits[1:], tables)
+    if excluded:
+        leading = numbers // _POWERS[np.maximum(np.searchsorted(_POWERS, numbers, side="right") - 3, 0)]
+        numbers[(numbers > 0) & np.isin(tables.codes[leading], list(excluded))] = EXCLUDED
+    return numbers
 
 
 def is_plain(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> npt.NDArray[np.bool_]:
@@ -102,21 +114,6 @@ def is_plain(text: bytes, starts: Ints, ends: Ints, numbers: Ints) -> npt.NDArra
     first = np.frombuffer(text, np.uint8)[np.minimum(starts, len(text) - 1)]
     found: Flags = (numbers >= _POWERS[digits - 1]) & (numbers < _POWERS[digits]) & (first == _PLUS)
     return found
-
-
-def _accept_batch(text: bytes, starts: Ints, ends: Ints, tables: LookupTables) -> Ints:
-    numbers = _accept_plain(text, starts, ends, tables)
-    rest = np.flatnonzero((numbers == UNDECIDED) & (ends > starts) & (ends - starts <= LONGEST_LINE))
-    if not len(rest):
-        return numbers
-    begin, end = int(starts[rest[0]]), int(ends[rest[-1]])
-    if len(rest) > len(starts) // FEW and end - begin < _FIELD:
-        numbers[rest] = _accept_messy(text[begin:end], starts[rest] - begin, ends[rest] - begin, tables)
-    else:
-        lines = [text[first:last] for first, last in zip(starts[rest].tolist(), ends[rest].tolist(), strict=True)]
-        limits = np.concatenate(([0], np.cumsum(ends[rest] - starts[rest])))
-        numbers[rest] = _accept_messy(b"".join(lines), limits[:-1], limits[1:], tables)
-    return numbers
 
 
 def _accept_plain(text: bytes, starts: Ints, ends: Ints, tables: LookupTables) -> Ints:
@@ -148,11 +145,15 @@ def _international(data: Bytes, starts: Ints, lengths: Ints, tables: LookupTable
 
 def _looked_up(data: Bytes, starts: Ints, tails: Ints, tables: LookupTables) -> tuple[Ints, Flags]:
     """Return the numbers of eight digits and a tail that are valid for sure, and where more need not be looked at."""
-    states, heads = _after_head(data, starts, tables)
+    words = _words(data)
+    heads = _eight_digits(words[starts])
+    leading = heads // 100
+    pairs = tables.shortcuts.leading[leading].astype(np.int64) * 100 + (heads - leading * 100)
+    states = tables.shortcuts.pairs[pairs]
     bits = tails.astype(np.uint16)
     sure = tables.shortcuts.sure[states] >> bits & np.uint16(1)
     hopeless = tables.shortcuts.hopeless[states] >> bits & np.uint16(1)
-    last = _words(data)[starts + tails] & _LAST[tails]
+    last = words[starts + tails] & _LAST[tails]
     numbers = (heads * _POWERS[tails] + _eight_digits(last)) * sure
     return numbers, (sure | hopeless).astype(np.bool_)
 
@@ -160,14 +161,6 @@ def _looked_up(data: Bytes, starts: Ints, tails: Ints, tables: LookupTables) -> 
 def _chosen(flags: Flags) -> Ints | slice:
     """Return where the flags are, as a slice where that is everywhere: it takes no copies."""
     return slice(None) if flags.all() else np.flatnonzero(flags)
-
-
-def _after_head(data: Bytes, starts: Ints, tables: LookupTables) -> tuple[npt.NDArray[np.uint16], Ints]:
-    """Return the state after the first eight digits, and those as a number."""
-    heads = _eight_digits(_words(data)[starts])
-    leading = heads // 100
-    states = tables.shortcuts.leading[leading].astype(np.int64)
-    return tables.shortcuts.pairs[states * 100 + (heads - leading * 100)], heads
 
 
 def _walked(data: Bytes, starts: Ints, lengths: Ints, tables: LookupTables) -> Ints:
@@ -180,16 +173,6 @@ def _walked(data: Bytes, starts: Ints, lengths: Ints, tables: LookupTables) -> I
     numbers = np.zeros(len(labels), np.int64)
     calling = _joined(data, starts, code) * _POWERS[lengths - code - dropped]
     numbers[good] = calling + _joined(data, starts + code + dropped, lengths - code - dropped)
-    return numbers
-
-
-def _national(data: Bytes, starts: Ints, lengths: Ints, table: LookupTable, code: int) -> Ints:
-    labels = _labels(data, starts, lengths, table)
-    good = np.flatnonzero(labels)
-    dropped = labels[good].astype(np.int64) - 1
-    kept = lengths[good] - dropped
-    numbers = np.zeros(len(labels), np.int64)
-    numbers[good] = code * _POWERS[kept] + _joined(data, starts[good] + dropped, kept)
     return numbers
 
 
@@ -241,8 +224,12 @@ def _bare(digits: Bytes, begin: Ints, counts: Ints, tables: LookupTables, nation
             is_abroad[is_abroad] = digits[begin[is_abroad] + i] == digit
         is_abroad[is_abroad] = digits[begin[is_abroad] + prefix] != _ZERO
         numbers[is_abroad] = _international(digits, begin[is_abroad] + prefix, counts[is_abroad] - prefix, tables)
-    at_home = ~is_abroad
-    numbers[at_home] = _national(digits, begin[at_home], counts[at_home], national, tables.region_code)
+    at_home = np.flatnonzero(~is_abroad)
+    labels = _labels(digits, begin[at_home], counts[at_home], national)
+    good = at_home[labels != 0]
+    dropped = labels[labels != 0].astype(np.int64) - 1
+    kept = counts[good] - dropped
+    numbers[good] = tables.region_code * _POWERS[kept] + _joined(digits, begin[good] + dropped, kept)
     return numbers
 
 
@@ -310,13 +297,6 @@ def _holds(text: bytes, signs: bytes, starts: Ints, ends: Ints) -> Flags:
     before = np.concatenate(([0], np.cumsum(same), np.full(length, same.sum())))
     found: Flags = before[np.maximum(ends - length + 1, starts)] > before[starts]
     return found
-
-
-def _without(numbers: Ints, excluded: AbstractSet[int], tables: LookupTables) -> Ints:
-    digits = np.searchsorted(_POWERS, numbers, side="right")
-    leading = numbers // _POWERS[np.maximum(digits - 3, 0)]
-    codes = np.where(numbers > 0, tables.codes[leading], 0)
-    return np.where(np.isin(codes, list(excluded)), EXCLUDED, numbers)
 
 
 def _words(data: bytes | Bytes) -> Words:

@@ -198,11 +198,34 @@ class _National:
         )
 
     def following(self, state: _NationalReading) -> list[_NationalReading | None]:
-        if state.tries or state.cut:
-            return self._following(state)
-        following = [None] * 10 if state.whole is None else self._validity.following(state.whole)
-        known = {whole: whole and _NationalReading(whole.length, whole) for whole in set(following)}
-        return [known[whole] for whole in following]
+        nowhere: list[Valid | None] = [None] * 10
+        wholes = nowhere if state.whole is None else self._validity.following(state.whole)
+        if not state.tries and not state.cut:
+            known = {whole: whole and _NationalReading(whole.length, whole) for whole in set(wholes)}
+            return [known[whole] for whole in wholes]
+        viable = self._plan.viable
+        parts = zip(
+            wholes,
+            viable.following(state.whole_viable),
+            self._plan.prefix.following(state.tries),
+            nowhere if state.rest is None else self._validity.following(state.rest),
+            viable.following(state.rest_viable),
+            strict=True,
+        )
+        # Most digits of a state lead to the same, which is made once.
+        made: dict[tuple[object, ...], _NationalReading | None] = {}
+        following = []
+        for part in parts:
+            if part not in made:
+                whole, whole_viable, tries, rest, rest_viable = part
+                read = self._looked_at(
+                    _NationalReading(
+                        state.length + 1, whole, whole_viable, tries, state.cut, state.closed, rest, rest_viable
+                    )
+                )
+                made[part] = read if read.whole or read.rest or read.tries else None
+            following.append(made[part])
+        return following
 
     def step(self, state: _NationalReading, digit: int) -> _NationalReading | None:
         viable = self._plan.viable
@@ -220,40 +243,15 @@ class _National:
         )
         return following if following.whole or following.rest or following.tries else None
 
-    def _following(self, state: _NationalReading) -> list[_NationalReading | None]:
-        """Return what `step` gives for each digit: most digits of a state lead to the same, which is made once."""
-        nowhere: list[Valid | None] = [None] * 10
-        viable = self._plan.viable
-        parts = zip(
-            nowhere if state.whole is None else self._validity.following(state.whole),
-            viable.following(state.whole_viable),
-            self._plan.prefix.following(state.tries),
-            nowhere if state.rest is None else self._validity.following(state.rest),
-            viable.following(state.rest_viable),
-            strict=True,
-        )
-        made: dict[tuple[object, ...], _NationalReading | None] = {}
-        following = []
-        for part in parts:
-            if part not in made:
-                whole, whole_viable, tries, rest, rest_viable = part
-                read = self._looked_at(
-                    _NationalReading(
-                        state.length + 1, whole, whole_viable, tries, state.cut, state.closed, rest, rest_viable
-                    )
-                )
-                made[part] = read if read.whole or read.rest or read.tries else None
-            following.append(made[part])
-        return following
-
     def label(self, state: _NationalReading) -> int:
         if state.length < SHORTEST or (state.closed and self._plan.rewrites):
             return 0
         if any(target == AT_END for target, _ in state.tries):
             return 0  # a prefix that is the whole number
-        if self._keeps_prefix(state):
-            return int(state.length <= self._longest and self._validity.accepts(state.whole))
         cut = state.cut or 0
+        is_needed = self._plan.is_viable(state.whole_viable) and not self._plan.is_viable(state.rest_viable)
+        if not cut or is_needed or not self._plan.may_be_left(state.length - cut):  # it is no prefix, and is kept
+            return int(state.length <= self._longest and self._validity.accepts(state.whole))
         return 1 + cut if state.length - cut <= self._longest and self._validity.accepts(state.rest) else 0
 
     def drops(self, state: _NationalReading, viable: frozenset[int]) -> bool:
@@ -265,14 +263,6 @@ class _National:
             return False
         changes_much = state.closed and self._plan.rewrites
         return changes_much or not self._plan.is_viable(viable) or self._plan.is_viable(state.rest_viable)
-
-    def _keeps_prefix(self, state: _NationalReading) -> bool:
-        if not state.cut:
-            return True
-        is_viable = self._plan.is_viable
-        if is_viable(state.whole_viable) and not is_viable(state.rest_viable):
-            return True
-        return not self._plan.may_be_left(state.length - state.cut)
 
     def _looked_at(self, state: _NationalReading) -> _NationalReading:
         """Begin to read the rest where a prefix ends; forget what no longer matters."""
@@ -332,7 +322,14 @@ class _Local:
         national = None if state.national is None else self._here.step(state.national, digit)
         viable = self._plan.viable.step(state.viable, digit)
         begins = state.begins and self._code[state.length : state.length + 1] in {"", str(digit)}
-        behind = self._step_behind(state, digit) if begins else None
+        behind = None
+        if begins and state.length + 1 == len(self._code):  # its last digit begins the reading behind it
+            behind = _Behind(self._here.start, self._there.start, self._plan.viable.start)
+        elif begins and state.behind is not None:
+            here = None if state.behind.here is None else self._here.step(state.behind.here, digit)
+            there = self._there.step(state.behind.there, digit)
+            if there is not None:
+                behind = _Behind(here, there, self._plan.viable.step(state.behind.viable, digit))
         if national is None and behind is None and not (begins and state.length + 1 < len(self._code)):
             return None
         return _Trial(state.length + 1, national, viable, abroad, begins, behind)
@@ -352,18 +349,6 @@ class _Local:
         if state.national is None or (state.behind is not None and self._there.label(state.behind.there)):
             return 0
         return self._here.label(state.national)
-
-    def _step_behind(self, state: _Trial, digit: int) -> _Behind | None:
-        """Read on behind the calling code; its last digit begins the reading."""
-        if state.length + 1 == len(self._code):
-            return _Behind(self._here.start, self._there.start, self._plan.viable.start)
-        if state.behind is None:
-            return None
-        here = None if state.behind.here is None else self._here.step(state.behind.here, digit)
-        there = self._there.step(state.behind.there, digit)
-        if there is None:
-            return None
-        return _Behind(here, there, self._plan.viable.step(state.behind.viable, digit))
 
 
 def _metadata(code: int, region: str) -> PhoneMetadata:

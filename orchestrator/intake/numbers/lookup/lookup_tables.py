@@ -72,7 +72,12 @@ class Shortcuts:
         for _ in range(LEADING):
             states = table.steps[states].ravel()
         pairs = table.steps[table.steps].reshape(-1)
-        sure, hopeless = _outlook(table)
+        every, some = table.labels == 1, table.labels != 0
+        sure, hopeless = np.zeros(len(every), np.uint16), np.zeros(len(every), np.uint16)
+        for length in range(MAX_TAIL + 1):
+            sure |= every.astype(np.uint16) << np.uint16(length)
+            hopeless |= (~some).astype(np.uint16) << np.uint16(length)
+            every, some = every[table.steps].all(axis=1), some[table.steps].any(axis=1)
         return cls(states, pairs, sure, hopeless)
 
 
@@ -115,6 +120,8 @@ def load_tables(region: str | None, folder: Path | None) -> LookupTables:
         first = code * 10 ** (3 - length)
         codes[first : first + 10 ** (3 - length)] = code
         digits[first : first + 10 ** (3 - length)] = length
+    metadata = None if region is None else PhoneMetadata.metadata_for_region(region, None)
+    abroad = "" if metadata is None else metadata.international_prefix or ""
     return LookupTables(
         international,
         Shortcuts.of(international),
@@ -123,7 +130,7 @@ def load_tables(region: str | None, folder: Path | None) -> LookupTables:
         region,
         0 if region is None else phonenumbers.country_code_for_region(region),
         None if region is None else _table(region, folder),
-        None if region is None else _abroad(region),
+        abroad.encode() if re.fullmatch("[0-9]+", abroad) else None,
     )
 
 
@@ -174,22 +181,6 @@ def _table(region: str | None, folder: Path | None) -> LookupTable:
     return built
 
 
-def _outlook(table: LookupTable) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
-    every, some = table.labels == 1, table.labels != 0
-    sure, hopeless = np.zeros(len(every), np.uint16), np.zeros(len(every), np.uint16)
-    for length in range(MAX_TAIL + 1):
-        sure |= every.astype(np.uint16) << np.uint16(length)
-        hopeless |= (~some).astype(np.uint16) << np.uint16(length)
-        every, some = every[table.steps].all(axis=1), some[table.steps].any(axis=1)
-    return sure, hopeless
-
-
-def _abroad(region: str) -> bytes | None:
-    metadata = PhoneMetadata.metadata_for_region(region, None)
-    prefix = "" if metadata is None else metadata.international_prefix or ""
-    return prefix.encode() if re.fullmatch("[0-9]+", prefix) else None
-
-
 def _key(region: str | None) -> str:
     """Name what a table depends on."""
     return f"{FORMAT} {phonenumbers.__version__} {region or 'international'}"
@@ -210,22 +201,17 @@ def _keep(path: Path, key: str, table: LookupTable) -> None:
 
 def _read(path: Path, key: str) -> LookupTable | None:
     """Return the table at `path`; None unless it is whole, ours, and built for `key`."""
-    content = _own_bytes(path)
-    if content is None or hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-        return None
-    file = io.BytesIO(content[_DIGEST_BYTES:])
-    name, start, steps, labels = (np.load(file, allow_pickle=False) for _ in range(4))
-    return LookupTable(int(start[0]), steps, labels) if name.tobytes() == key.encode() else None
-
-
-def _own_bytes(path: Path) -> bytes | None:
-    """Return what is in a file that nobody else could have written; None if there is no such file."""
+    content = b""
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            if all(map(_is_ours, (os.fstat(descriptor), path.parent.stat()))):
-                return file.read(_MAX_FILE_BYTES)
-    return None
+            if all(map(_is_ours, (os.fstat(descriptor), path.parent.stat()))):  # nobody else could have written it
+                content = file.read(_MAX_FILE_BYTES)
+    if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+        return None
+    arrays = io.BytesIO(content[_DIGEST_BYTES:])
+    name, start, steps, labels = (np.load(arrays, allow_pickle=False) for _ in range(4))
+    return LookupTable(int(start[0]), steps, labels) if name.tobytes() == key.encode() else None
 
 
 def _is_ours(found: os.stat_result) -> bool:

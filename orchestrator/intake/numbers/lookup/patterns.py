@@ -79,7 +79,9 @@ class _Compiler:
             case op.BRANCH:
                 return _unique(entry for branch in value[1] for entry in self.sequence(branch, following))
             case op.SUBPATTERN if not value[1] and not value[2]:
-                return self._group(value[0], value[3], following)
+                if value[0] == self._last_group:
+                    following = tuple((target, True) for target, _ in following)
+                return self.sequence(value[3], following)
             case op.MAX_REPEAT if value[1] is not op.MAXREPEAT:
                 least, most, content = value
                 entries = following
@@ -93,11 +95,6 @@ class _Compiler:
             }:
                 return tuple((AT_END, closed) for _, closed in following)
         raise UnsupportedPatternError(str(kind))
-
-    def _group(self, number: int | None, content: Any, following: Entries) -> Entries:
-        if number is not None and number == self._last_group:
-            following = tuple((target, True) for target, _ in following)
-        return self.sequence(content, following)
 
 
 def _unique(entries: Iterable[Entry]) -> Entries:
@@ -133,21 +130,21 @@ class Subset:
         """Return the states after each of the ten digits; the empty one is never left."""
         found = self._following.get(state)
         if found is None:
-            found = self._following[state] = self._all_steps([place for place in state if place >= 0])
+            masks, entries = self._places.masks, self._places.entries
+            places = [place for place in state if place >= 0]
+            if all(masks[place] == ALL_DIGITS for place in places):
+                found = (frozenset(target for place in places for target, _ in entries[place]),) * 10
+            else:
+                found = tuple(
+                    frozenset(target for place in places if masks[place] >> digit & 1 for target, _ in entries[place])
+                    for digit in range(10)
+                )
+            self._following[state] = found
         return found
 
     def step(self, state: frozenset[int], digit: int) -> frozenset[int]:
         """Return the state after one more digit."""
         return self.following(state)[digit]
-
-    def _all_steps(self, places: list[int]) -> tuple[frozenset[int], ...]:
-        masks, entries = self._places.masks, self._places.entries
-        if all(masks[place] == ALL_DIGITS for place in places):
-            return (frozenset(target for place in places for target, _ in entries[place]),) * 10
-        return tuple(
-            frozenset(target for place in places if masks[place] >> digit & 1 for target, _ in entries[place])
-            for digit in range(10)
-        )
 
 
 Threads = tuple[tuple[int, bool], ...]

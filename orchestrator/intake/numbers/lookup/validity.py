@@ -34,8 +34,16 @@ class Validity:
         self._places = Places()
         self._begins: list[Entries] = []
         self._goals: dict[tuple[int, str, frozenset[int]], int] = {}
-        single = len(regions) == 1
-        self._regions = [self._region(i, metadata, single=single) for i, metadata in enumerate(regions)]
+        self._regions: list[_Region] = []
+        for number, metadata in enumerate(regions):
+            general = self._kind((number, "general"), metadata.general_desc)
+            types = {self._kind((number, "type"), getattr(metadata, name)) for name in _TYPES}
+            if not metadata.same_mobile_and_fixed_line_pattern:
+                types.add(self._kind((number, "type"), metadata.mobile))
+            leading = None
+            if len(regions) > 1 and metadata.leading_digits is not None:
+                leading = self._goal((number, "leading", frozenset()), metadata.leading_digits)
+            self._regions.append(_Region(general, [kind for kind in types if kind is not None], leading))
         self._subset = Subset(self._places, self._begins)
         self._leading = {region.leading: i for i, region in enumerate(self._regions) if region.leading is not None}
         self._following: dict[Valid, list[Valid | None]] = {}
@@ -77,16 +85,6 @@ class Validity:
             for goal, region in self._leading.items():
                 named |= (goal in places) << region
         return Valid(before.length + 1, places, named)
-
-    def _region(self, number: int, metadata: PhoneMetadata, *, single: bool) -> _Region:
-        general = self._kind((number, "general"), metadata.general_desc)
-        types = {self._kind((number, "type"), getattr(metadata, name)) for name in _TYPES}
-        if not metadata.same_mobile_and_fixed_line_pattern:
-            types.add(self._kind((number, "type"), metadata.mobile))
-        leading = None
-        if not single and metadata.leading_digits is not None:
-            leading = self._goal((number, "leading", frozenset()), metadata.leading_digits)
-        return _Region(general, [kind for kind in types if kind is not None], leading)
 
     def _kind(self, owner: tuple[int, str], description: PhoneNumberDesc | None) -> _Kind | None:
         if description is None or not description.national_number_pattern:
