@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, BinaryIO, assert_never
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import BLOCK_BYTES, CellBlock, Declared, LineBlock
 from orchestrator.intake.sources.csv_rows import TableBlock, is_table, read_csv
-from orchestrator.intake.sources.decode import Peeked, as_utf8
+from orchestrator.intake.sources.decode import as_utf8
 from orchestrator.intake.sources.find import FileKind, Input, input_errors
 from orchestrator.intake.sources.line_count import CountedText
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import Keep, TableOptions
-from orchestrator.intake.sources.unpack import InputContent, unpacked
+from orchestrator.intake.sources.unpack import unpacked
 from orchestrator.intake.stored_rows import StoredRows, store_block
 from orchestrator.pieces import PieceFiles, on_files
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from orchestrator.intake.numbers.decide import NumberRules
-    from orchestrator.intake.numbers.lookup.lookup_tables import LookupTables
     from orchestrator.intake.sources.line_count import LineCount
     from orchestrator.records import InputFile
     from orchestrator.settings import JobSettings
@@ -97,20 +96,26 @@ def draw_parts(
             found.source, source.job.column, source.job.sheet, source.keep, source.job.header_row, source.every
         )
         with input_errors(found.path), unpacked(found, source.stdin, stopped, folder / f"copy{number:06d}") as content:
-            text = None if content.stream is None else CountedText(content.stream)
-            stream = None if text is None else as_utf8(text.buffered())
+            if content.stream is None:
+                yield found, FilePart(content.kind, content.path, options, source.block_bytes)
+                drawn.append(DrawnInput(content.fingerprint(), None, content.member))
+                continue
+            text = CountedText(content.stream)
+            stream = as_utf8(text.buffered())
+            parts: Iterator[LineBlock | CellBlock | TableBlock]
+            if content.kind is FileKind.TEXT and not is_table(stream.head, options.column):
+                parts = read_text(stream.buffered(), source.block_bytes)
+            else:
+                delimiter = "\t" if content.kind is FileKind.TSV else None
+                parts = read_csv(stream, options, source.block_bytes, delimiter=delimiter)
             skipped = None
-            for part in _parts(content, stream, options, source.block_bytes):
-                if skipped is None and not isinstance(part, FilePart):
-                    skipped = _first_line(part) - 1
+            for part in parts:
+                if skipped is None:
+                    skipped = (part.lines[0] if isinstance(part, CellBlock) else part.first_line) - 1
                 yield found, part
-            has_content = None if stream is None else bool(stream.head.strip())
-            counted = None if text is None else text.counted()
+            has_content = bool(stream.head.strip())
+            counted = text.counted()  # before the fingerprint, which reads to the end below it
             drawn.append(DrawnInput(content.fingerprint(), has_content, content.member, counted, skipped or 0))
-
-
-def _first_line(part: LineBlock | CellBlock | TableBlock) -> int:
-    return part.lines[0] if isinstance(part, CellBlock) else part.first_line
 
 
 def size_of(part: ListPart) -> int:
@@ -140,7 +145,11 @@ def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | No
     `folder` has the tables that make it fast, see `tables`; small lists do without.
     Raises `UsageError` for a file that can't be read, `StorageError`.
     """
-    tables = None if folder is None else _tables(rules, folder)
+    tables = None
+    if folder is not None:
+        from orchestrator.intake.numbers.lookup.lookup_tables import load_tables  # noqa: PLC0415 - small lists need none of it
+
+        tables = load_tables(rules.default_region, folder)
     match part:
         case LineBlock() | CellBlock():
             return [store_block(part, rules, stem, tables)]
@@ -164,12 +173,6 @@ def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | No
             assert_never(part)
 
 
-def _tables(rules: NumberRules, folder: Path) -> LookupTables:
-    from orchestrator.intake.numbers.lookup.lookup_tables import load_tables  # noqa: PLC0415 - small lists need none of it
-
-    return load_tables(rules.default_region, folder)
-
-
 def _reader(kind: FileKind) -> Callable[[str, TableOptions, int], Iterator[CellBlock | Declared]]:
     """Return what reads files of this kind; its libraries are large, and lists of text need none of them."""
     if kind is FileKind.WORKBOOK:
@@ -179,13 +182,3 @@ def _reader(kind: FileKind) -> Callable[[str, TableOptions, int], Iterator[CellB
     from orchestrator.intake.sources.parquet_rows import read_parquet  # noqa: PLC0415
 
     return read_parquet
-
-
-def _parts(content: InputContent, stream: Peeked | None, options: TableOptions, block_bytes: int) -> Iterator[ListPart]:
-    if stream is None:
-        yield FilePart(content.kind, content.path, options, block_bytes)
-        return
-    if content.kind is FileKind.TEXT and not is_table(stream.head, options.column):
-        yield from read_text(stream.buffered(), block_bytes)
-    else:
-        yield from read_csv(stream, options, block_bytes, delimiter="\t" if content.kind is FileKind.TSV else None)

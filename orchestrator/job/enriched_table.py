@@ -27,7 +27,7 @@ from orchestrator.intake.sources.find import FileKind, Input
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableOptions, lay_out
 from orchestrator.intake.sources.table_rows import accounted
-from orchestrator.intake.sources.text_in_place import decided, in_place, number_places, without_empty
+from orchestrator.intake.sources.text_in_place import decided_columns, in_place
 from orchestrator.intake.sources.unpack import unpacked
 from orchestrator.jobdir.extra_files import CellKind
 from orchestrator.master.added_cells import CellAdder, NumberCells, added_header, columns_of
@@ -268,7 +268,7 @@ def _write_workbook(path: str, work: Enrichment) -> EnrichReport:
             below = []
             width = max(width, *(len(row) for _, row in batch))
             cells = [(place, accounted(row, layout)[0]) for place, (_, row) in enumerate(batch)]
-            columns = without_empty([decided(cells, place, work.rules, work.tables) for place in number_places(layout)])
+            columns = decided_columns(cells, layout, work.rules, work.tables)
             lines = [line + headerless for line, _ in batch]
             added.append((lines, work.adder.add(np.array(lines), work.number_cells(columns))))
         names, kinds = _added_columns(column_names(layout), work.index, layout.look.headers)
@@ -346,9 +346,7 @@ def _write_parquet(path: str, work: Enrichment) -> EnrichReport:
             for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
                 rows = zip(*(texts_of(batch.column(place)) for place in plain), strict=True)
                 cells = [(place, accounted(found, layout)[0]) for place, found in enumerate(rows)]
-                columns = without_empty(
-                    [decided(cells, place, work.rules, work.tables) for place in number_places(layout)]
-                )
+                columns = decided_columns(cells, layout, work.rules, work.tables)
                 lines = np.arange(row + 1, row + 1 + batch.num_rows)
                 copy.write(batch, columns_of(work.adder.add(lines, work.number_cells(columns))))
                 row += batch.num_rows
@@ -367,7 +365,7 @@ def _ahead(items: Iterator[T]) -> Generator[T]:
 def column_names(layout: TableLayout) -> list[str]:
     """Return what the columns of numbers are called."""
     headers = layout.look.headers
-    return [headers[place] if place < len(headers) else LINE for place in number_places(layout)]
+    return [headers[place] if place < len(headers) else LINE for place in layout.column.indexes]
 
 
 def _added_columns(

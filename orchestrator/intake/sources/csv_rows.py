@@ -344,7 +344,10 @@ def _first_records(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterat
         begin, line = line, None
         for record in _parsed(lines, begin, delimiter):
             span = lines[record.begin : record.end]
-            if len(span) == 1 or not _goes_on_over_rows(span, delimiter):
+            plain = _BLANKS_BEHIND_QUOTE.sub(b"", b"".join(span)).splitlines(keepends=True)
+            below = (cell for row in span[1:] for cell in text_of(row).split(delimiter))
+            # One of several lines is believed if it ends as a quoted field does, and has no number below the first.
+            if len(span) == 1 or (_ends_well(plain, delimiter) and not any(map(holds_number, below))):
                 yield record
                 continue
             line = record.begin + 1
@@ -353,13 +356,6 @@ def _first_records(lines: Sequence[bytes], begin: int, delimiter: str) -> Iterat
             if any(map(str.strip, cells)):
                 yield CsvRecord(record.begin, line, cells, len(cells))
             break
-
-
-def _goes_on_over_rows(lines: Sequence[bytes], delimiter: str) -> bool:
-    """Whether a record does not end as a quoted field does, or there is a number on a line of it behind the first."""
-    plain = _BLANKS_BEHIND_QUOTE.sub(b"", b"".join(lines)).splitlines(keepends=True)
-    cells = (cell for line in lines[1:] for cell in text_of(line).split(delimiter))
-    return not _ends_well(plain, delimiter) or any(map(holds_number, cells))
 
 
 def _ends_well(lines: Sequence[bytes], delimiter: str) -> bool:

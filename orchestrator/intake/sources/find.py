@@ -91,11 +91,6 @@ def input_errors(path: str) -> Iterator[None]:
         raise UsageError(f"{path}: {error.strerror or error}; {_ADVICE}") from error
 
 
-def _is_damage(error: OSError) -> bool:
-    """Whether an error is of what a file says of itself, such as a place before its beginning, and not of the disk."""
-    return error.errno in {None, errno.EINVAL} and not isinstance(error, InterruptedError)
-
-
 @contextmanager
 def damage_errors(damaged: tuple[type[Exception], ...], says: str, advice: str = "") -> Iterator[None]:
     """Turn what a library raises on a broken file into a `UsageError`: what it `says`, the kind of error, `advice`."""
@@ -105,7 +100,9 @@ def damage_errors(damaged: tuple[type[Exception], ...], says: str, advice: str =
     except MemoryError:  # of which one of them may be a kind
         raise
     except kinds as error:
-        if isinstance(error, OSError) and not _is_damage(error):
+        # Others are of what a file says of itself, such as a place before its beginning.
+        is_of_disk = isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}
+        if is_of_disk or isinstance(error, InterruptedError):
             raise
         raise UsageError(f"{says} ({type(error).__name__}){advice}") from error
 
@@ -129,7 +126,13 @@ def find_inputs(job: JobSettings) -> list[Input]:
         for path in names:
             paths.setdefault(path if path in objects else _identity(path), path)
     names_of_files = Counter(Path(path).name for path in paths.values())
-    return [_input(path, names_of_files, objects.get(path)) for path in paths.values()]
+    inputs = []
+    for path in paths.values():
+        name = Path(path).name
+        refuse_by_name(path, name)
+        source = name if names_of_files[name] == 1 else path
+        inputs.append(Input(path, "standard input" if path == STANDARD_INPUT else source, objects.get(path)))
+    return inputs
 
 
 def fingerprint(job: JobSettings) -> tuple[InputFile, ...]:
@@ -137,14 +140,14 @@ def fingerprint(job: JobSettings) -> tuple[InputFile, ...]:
 
     Standard input is left out, as it can't be read twice.
     """
-    return tuple(_fingerprint(found) for found in find_inputs(job) if not found.is_standard_input)
-
-
-def _fingerprint(found: Input) -> InputFile:
-    if found.object is not None:
-        return InputFile(found.path, found.object.hash(), found.object.size_bytes)
-    with input_errors(found.path):
-        return InputFile(found.path, sha256_of(Path(found.path)), Path(found.path).stat().st_size)
+    files = []
+    for found in find_inputs(job):
+        if found.object is not None:
+            files.append(InputFile(found.path, found.object.hash(), found.object.size_bytes))
+        elif not found.is_standard_input:
+            with input_errors(found.path):
+                files.append(InputFile(found.path, sha256_of(Path(found.path)), Path(found.path).stat().st_size))
+    return tuple(files)
 
 
 def refuse_inside(job: JobSettings) -> None:
@@ -223,11 +226,3 @@ def refuse_by_name(path: str, name: str) -> None:
     suffix = Path(name).suffix.lower()
     if suffix in _REFUSED:
         raise UsageError(f"{path}: {suffix} files can't be read; save it as {_REFUSED[suffix]}")
-
-
-def _input(path: str, names: Counter[str], found: FoundObject | None) -> Input:
-    if path == STANDARD_INPUT:
-        return Input(path, "standard input")
-    name = Path(path).name
-    refuse_by_name(path, name)
-    return Input(path, name if names[name] == 1 else path, found)

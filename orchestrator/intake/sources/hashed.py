@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import select
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.records import InputFile
@@ -33,14 +34,22 @@ class HashedStream(io.RawIOBase):
         self._stopped = stopped
         self._hash = hashlib.sha256()
         self._size_bytes = 0
-        self._poll = _poll_for(stream)
+        self._poll: select.poll | None = None  # where it always has something to read
+        with suppress(io.UnsupportedOperation):
+            descriptor = stream.fileno()
+            self._poll = select.poll()
+            self._poll.register(descriptor, select.POLLIN | select.POLLHUP)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read what is there, at most the length of `buffer`; 0 is the end. Raises `OSError`."""
-        self._wait()
+        while True:
+            if self._stopped.is_set():
+                raise InterruptedError("reading was stopped")
+            if self._poll is None or self._poll.poll(LOOK_ROUND_MS):
+                break
         view = memoryview(buffer).cast("B")
         data = self._stream.read1(len(view))
         view[: len(data)] = data
@@ -54,21 +63,3 @@ class HashedStream(io.RawIOBase):
         while self.readinto(rest):
             pass
         return InputFile(self._path, self._hash.hexdigest(), self._size_bytes)
-
-    def _wait(self) -> None:
-        while True:
-            if self._stopped.is_set():
-                raise InterruptedError("reading was stopped")
-            if self._poll is None or self._poll.poll(LOOK_ROUND_MS):
-                return
-
-
-def _poll_for(stream: io.BufferedIOBase) -> select.poll | None:
-    """Return what tells when `stream` has something to read, None where it always has."""
-    try:
-        descriptor = stream.fileno()
-    except io.UnsupportedOperation:
-        return None
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN | select.POLLHUP)
-    return poll

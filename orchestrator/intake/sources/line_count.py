@@ -101,9 +101,15 @@ class LineCount:
     def _take(self) -> None:
         if self._unit is None:
             self._unit = _unit_of(self._waiting)
-        data = self._in_bytes(self._unit)
+        size = np.dtype(self._unit).itemsize
+        whole = len(self._waiting) - len(self._waiting) % size
+        data, self._waiting = self._waiting[:whole], self._waiting[whole:]
         if not data:
             return
+        if size > 1:  # each unit as a byte that counts as it does
+            units = np.frombuffer(data, self._unit)
+            others = np.where((units >= _OTHER_SCRIPTS.start) & (units < _OTHER_SCRIPTS.stop), _BEYOND[0], 0)
+            data = np.where(units < _ASCII, units, others).astype(np.uint8).tobytes()
         has_returns = b"\r" in data
         if has_returns:
             self.lines += data.count(b"\r") - data.count(b"\r\n")
@@ -114,17 +120,6 @@ class LineCount:
         tail = text[max(text.rfind(b"\n"), text.rfind(b"\r")) + 1 :]
         self._is_open, self._is_filled = bool(tail), bool(tail.translate(_KINDS, _PASSED_OVER))
         self._is_behind_cr = data.endswith(b"\r")
-
-    def _in_bytes(self, unit: str) -> bytes:
-        """Take what is there of whole units, each as a byte that counts as it does."""
-        size = np.dtype(unit).itemsize
-        whole = len(self._waiting) - len(self._waiting) % size
-        data, self._waiting = self._waiting[:whole], self._waiting[whole:]
-        if size == 1:
-            return data
-        units = np.frombuffer(data, unit)
-        others = np.where((units >= _OTHER_SCRIPTS.start) & (units < _OTHER_SCRIPTS.stop), _BEYOND[0], 0)
-        return np.where(units < _ASCII, units, others).astype(np.uint8).tobytes()
 
 
 def _unit_of(head: bytes) -> str:

@@ -153,7 +153,9 @@ def headers_of(row: Sequence[str]) -> tuple[str, ...]:
 def is_headerless(first_row: Sequence[str]) -> bool:
     """Whether a table is a list of numbers without a header: a single column that begins with one."""
     cells = [cell for cell in first_row if cell.strip()]
-    return len(cells) == 1 and bool(first_row[0].strip()) and _holds_number(first_row[0])
+    if len(cells) != 1 or not first_row[0].strip():
+        return False
+    return len(_DIGIT.findall(first_row[0])) >= _FEWEST_DIGITS and not any(map(str.isalpha, first_row[0]))
 
 
 def find_columns(headers: Sequence[str], wanted: Wanted) -> tuple[int, ...] | None:
@@ -225,15 +227,10 @@ def is_known(header: str) -> bool:
         return False
     bares = [_BRACKETS.sub("", text.partition("#")[0]) for text in _readings(header)]
     names = {_compared(form) for bare in bares for form in (bare, _CAMEL.sub(" ", bare))}
-    return any(name in _KNOWN or _is_of_telephones(name.split()) for name in names)
-
-
-def _is_of_telephones(words: Sequence[str]) -> bool:
-    return not _OF_TELEPHONES.isdisjoint(words) and set(words) <= _OF_TELEPHONES | _BESIDE
-
-
-def _holds_number(text: str) -> bool:
-    return len(_DIGIT.findall(text)) >= _FEWEST_DIGITS and not any(map(str.isalpha, text))
+    split = (set(name.split()) for name in names)
+    return not names.isdisjoint(_KNOWN) or any(
+        words & _OF_TELEPHONES and words <= _OF_TELEPHONES | _BESIDE for words in split
+    )
 
 
 def _is_personal(text: str) -> bool:

@@ -74,18 +74,15 @@ class LineBuffer:
     def take_long(self, seen_bytes: int) -> CellBlock:
         """Take a line that is too long: a cell with what is shown of it."""
         block = self.long_cell(seen_bytes)
-        self._drop_line()
         self.line += 1
-        return block
-
-    def _drop_line(self) -> None:
         while (end := first_end(self.buffer)) == len(self.buffer):
             self.buffer.clear()
             if not self.fill():
-                return
+                return block
         if end == len(self.buffer) - 1:
             self.fill()  # a CR may be half of a CRLF
         del self.buffer[: end + 2 if self.buffer.startswith(b"\r\n", end) else end + 1]
+        return block
 
 
 def count_lines(data: bytes | bytearray) -> int:

@@ -98,7 +98,10 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     header, column = _find_header(rows, options)
     first = rows[header or 0][1]
     headers = () if column.headerless else headers_of(first)
-    kept = _kept(headers, column.indexes, options.keep)
+    if isinstance(options.keep, bool):
+        kept = {name: place for place, name in enumerate(headers) if options.keep and place not in column.indexes}
+    else:
+        kept = {name: places[0] for name in options.keep if (places := named(headers, name))}
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
     also = tuple(
@@ -247,11 +250,3 @@ def count_numbers(text: str) -> int:
 def without_dates(text: str) -> str:
     """Return a text with a sign for each date in it, whose digits are those of no number."""
     return _DATES.sub("|", text)
-
-
-def _kept(headers: tuple[str, ...], numbers: tuple[int, ...], keep: Keep) -> dict[str, int]:
-    """Return name and position of the kept columns."""
-    if isinstance(keep, bool):
-        return {name: place for place, name in enumerate(headers) if keep and place not in numbers}
-    found = {name: named(headers, name) for name in keep}
-    return {name: places[0] for name, places in found.items() if places}

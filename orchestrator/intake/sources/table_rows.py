@@ -27,7 +27,7 @@ from orchestrator.intake.sources.table_layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 ROW_BYTES = 16
 """What a row counts towards the size of a block beside its text: its line number and the rest."""
@@ -59,8 +59,16 @@ def table_blocks(rows: Iterable[Row], options: TableOptions, block_bytes: int) -
         return
     layout = lay_out(first_rows, options)
     below = chain(first_rows[0 if layout.column.headerless else layout.header + 1 :], rows)
-    for number, block in enumerate(_cut(wanted_cells(below, layout), block_bytes)):
-        yield cell_block(block, layout, first=not number)
+    block: list[WantedRow] = []
+    size, first = 0, True
+    for row in wanted_cells(below, layout):
+        block.append(row)
+        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
+        if size >= block_bytes:
+            yield cell_block(block, layout, first=first)
+            block, size, first = [], 0, False
+    if block:
+        yield cell_block(block, layout, first=first)
 
 
 def text_of_value(value: object) -> str:
@@ -119,32 +127,16 @@ def accounted(row: Sequence[str], layout: TableLayout) -> tuple[Sequence[str], i
         # What no header names may be of customers or not: that is for whoever reads the account to say.
         left = (cell for place, cell in found if place not in layout.usual or place >= layout.width)
         return row, sum(map(count_numbers, left))
-    moved = [cell for place, cell in found if place not in layout.usual or _is_unusual(cell, layout.usual[place])]
+    moved = []
+    for place, cell in found:
+        first, digits = kind_of(cell)
+        if first == "+" or digits > layout.usual.get(place, {}).get(first, -1):
+            moved.append(cell)
     if not moved:
         return row, 0
     cells = [*row, *[""] * (max(places) + 1 - len(row))]
     cells[(words or places)[0]] = FaultyCell.of(" | ".join(moved), Reason.ELSEWHERE)
     return cells, 0
-
-
-def _is_unusual(text: str, usual: Mapping[str, int]) -> bool:
-    """Whether a number is no customer's, of which those of its column have so many digits behind a first sign."""
-    first, digits = kind_of(text)
-    return first == "+" or digits > usual.get(first, -1)
-
-
-def _cut(rows: Iterable[WantedRow], block_bytes: int) -> Iterator[list[WantedRow]]:
-    """Yield rows in lists that hold about `block_bytes` of text."""
-    block: list[WantedRow] = []
-    size = 0
-    for row in rows:
-        block.append(row)
-        size += len(row[1]) + sum(map(len, row[2])) + ROW_BYTES
-        if size >= block_bytes:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def cell_block(rows: Sequence[WantedRow], layout: TableLayout, *, first: bool) -> CellBlock:

@@ -36,13 +36,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 _TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
-
-
 _EMPTY = CODES[Reason.EMPTY]
-
-
-def number_places(layout: TableLayout) -> tuple[int, ...]:
-    return layout.column.indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +81,7 @@ def _quoted(line: re.Match[bytes]) -> bytes:
 def _of_lines(block: TableBlock, records: RecordFields, rules: NumberRules, tables: LookupTables | None) -> TextInPlace:
     """Read records each of which is a line, as arrays."""
     starts, ends, fields = records.starts, records.ends, records.fields.copy()
-    bounds = [records.bounds(place) for place in number_places(block.layout)]
+    bounds = [records.bounds(place) for place in block.layout.column.indexes]
     is_wide = records.are_of_other_width()
     is_elsewhere = records.may_hold_others(records.are_without() & ~is_wide)
     others = {
@@ -100,7 +94,7 @@ def _of_lines(block: TableBlock, records: RecordFields, rules: NumberRules, tabl
     }
     columns = [
         _decided_at(block, place, cells, (fields, others), rules, tables)
-        for place, cells in zip(number_places(block.layout), bounds, strict=True)
+        for place, cells in zip(block.layout.column.indexes, bounds, strict=True)
     ]
     blanks = np.zeros(len(starts), np.int64)
     for one in columns:
@@ -110,7 +104,7 @@ def _of_lines(block: TableBlock, records: RecordFields, rules: NumberRules, tabl
         if next(replace(block, data=block.data[starts[row] : ends[row]]).rows(), None) is None:
             fields[row] = 0
     columns = [_cut(one, fields[one.lines] > 0) for one in columns] if len(empty) else columns
-    return TextInPlace(block.data, starts, ends, fields, without_empty(columns))
+    return TextInPlace(block.data, starts, ends, fields, _without_empty(columns))
 
 
 def _records_at(block: TableBlock, lines: tuple[Ints, Ints], places: Ints) -> dict[int, Sequence[str]]:
@@ -153,16 +147,20 @@ def _decided_at(
         else:
             texts.append((row, [text_of(block.data[begins[row] : stops[row]]).replace('""', '"')]))
     fast = np.flatnonzero((fields > 0) & ~undecided)
-    return _together(Rows(numbers[fast], fast, codes[fast], Texts(len(fast))), decided(texts, 0, rules))
-
-
-def _together(one: Rows, other: Rows) -> Rows:
-    lines = np.concatenate((one.lines, other.lines))
-    numbers, codes = np.concatenate((one.numbers, other.numbers)), np.concatenate((one.codes, other.codes))
+    slow = _decided(texts, 0, rules)
+    lines = np.concatenate((fast, slow.lines))
+    numbers, codes = np.concatenate((numbers[fast], slow.numbers)), np.concatenate((codes[fast], slow.codes))
     return _cut(Rows(numbers, lines, codes, Texts(len(lines))), np.argsort(lines, kind="stable"))
 
 
-def decided(
+def decided_columns(
+    rows: Sequence[tuple[int, Sequence[str]]], layout: TableLayout, rules: NumberRules, tables: LookupTables | None
+) -> tuple[Rows, ...]:
+    """Decide about each column of numbers, in rows with their places."""
+    return _without_empty([_decided(rows, place, rules, tables) for place in layout.column.indexes])
+
+
+def _decided(
     rows: Sequence[tuple[int, Sequence[str]]], place: int, rules: NumberRules, tables: LookupTables | None = None
 ) -> Rows:
     """Decide about the cells of one column, in rows with their places."""
@@ -171,7 +169,7 @@ def decided(
     return normalise_block(CellBlock([row for row, _ in rows], texts, faults), rules, tables)
 
 
-def without_empty(columns: Sequence[Rows]) -> tuple[Rows, ...]:
+def _without_empty(columns: Sequence[Rows]) -> tuple[Rows, ...]:
     """Return columns without their empty cells, of which a row has one where all of its cells are empty: the first."""
     first, *others = columns
     if not others:
@@ -221,9 +219,8 @@ def _of_records(block: TableBlock, rules: NumberRules, tables: LookupTables | No
         line = record.end
     for blank in range(line, len(limits) - 1):
         stand(blank, blank + 1, 0)
-    columns = [decided(records, place, rules, tables) for place in number_places(block.layout)]
     places = [np.array(found, np.int64) for found in (starts, ends, fields)]
-    return TextInPlace(data, places[0], places[1], places[2], without_empty(columns))
+    return TextInPlace(data, places[0], places[1], places[2], decided_columns(records, block.layout, rules, tables))
 
 
 def _quoted_field(field: bytes) -> bytes:

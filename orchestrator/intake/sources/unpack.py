@@ -107,8 +107,8 @@ class _Layers:
         for magic, message in _REFUSED.items():
             if head.startswith(magic):
                 raise UsageError(f"{self.source}: {message}")
-        if head.startswith((_GZIP, _ZSTD)) or (head.startswith(_ZIP) and layers):
-            self._check_depth(layers)
+        if layers >= MAX_LAYERS and head.startswith((_GZIP, _ZSTD, *_ZIP)):
+            raise UsageError(f"{self.source}: packed more than {MAX_LAYERS} times over; unpack it")
         if head.startswith(_GZIP):
             plain: Any = self.opened.enter_context(gzip.GzipFile(fileobj=peeked.buffered()))
             return self.open(plain, _inner(name), None, layers + 1)
@@ -132,13 +132,12 @@ class _Layers:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
         if is_workbook(archive):
             return InputContent(FileKind.WORKBOOK, self.fingerprint, path=path)
-        member = self._only_member(archive)
-        refuse_by_name(self.source, member.filename)
-        stream: Any = self.opened.enter_context(archive.open(member))
-        return replace(self.open(stream, member.filename, None, layers + 1), member=member.filename)
-
-    def _only_member(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-        members = [member for member in archive.infolist() if not _is_junk(member)]
+        members = []
+        for member in archive.infolist():
+            # Not `is_dir`, which before Python 3.12 raises an IndexError for a member without a name.
+            path, base = member.filename, PurePosixPath(member.filename).name
+            if not path.endswith("/") and not path.startswith(_JUNK) and base not in _JUNK and base[:2] != "._":
+                members.append(member)
         if len(members) != 1:
             names = ", ".join(repr(member.filename) for member in members[:SHOWN_MEMBERS])
             more = ", ..." * (len(members) > SHOWN_MEMBERS)
@@ -148,7 +147,10 @@ class _Layers:
             )
         if members[0].flag_bits & _ENCRYPTED:
             raise UsageError(f"{self.source}: the zip has a password; unpack it")
-        return members[0]
+        name = members[0].filename
+        refuse_by_name(self.source, name)
+        stream: Any = self.opened.enter_context(archive.open(members[0]))
+        return replace(self.open(stream, name, None, layers + 1), member=name)
 
     def _copy(self, stream: Peeked, layers: int) -> str:
         """Write what is in `stream` to a file; what lies in a bucket as it is swells to nothing, whatever its size."""
@@ -170,15 +172,13 @@ class _Layers:
         except OSError as error:
             raise UsageError(f"{self.source}: {error.strerror or error}") from error
 
-    def _check_depth(self, layers: int) -> None:
-        if layers >= MAX_LAYERS:
-            raise UsageError(f"{self.source}: packed more than {MAX_LAYERS} times over; unpack it")
-
 
 @contextmanager
 def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]:
     if found.is_standard_input:
-        stream = _own_stdin() if stdin is None else stdin
+        if stdin is None and sys.stdin is None:  # so Python says that the descriptor was closed when it began
+            raise UsageError("standard input is closed; pipe the list into it, or name a file in `inputs`")
+        stream = sys.stdin.buffer if stdin is None else stdin
         if not isinstance(stream, io.BufferedIOBase):
             raise TypeError("standard input must be a buffered binary stream")
         yield stream  # not ours to close
@@ -190,12 +190,6 @@ def _opened(found: Input, stdin: BinaryIO | None) -> Iterator[io.BufferedIOBase]
             yield file
 
 
-def _own_stdin() -> BinaryIO:
-    if sys.stdin is None:  # so Python says that the descriptor was closed when it began
-        raise UsageError("standard input is closed; pipe the list into it, or name a file in `inputs`")
-    return sys.stdin.buffer
-
-
 def _damage(source: str) -> AbstractContextManager[None]:
     return damage_errors(_DAMAGED, f"{source}: this can't be unpacked: it is damaged or cut off")
 
@@ -204,9 +198,3 @@ def _inner(name: str) -> str:
     """Return a packed file's name without the ending that says so."""
     packed = PurePosixPath(name)
     return packed.stem if packed.suffix.lower() in {".gz", ".gzip", ".zst", ".zstd"} else name
-
-
-def _is_junk(member: zipfile.ZipInfo) -> bool:
-    # Not `is_dir`, which before Python 3.12 raises an IndexError for a member without a name.
-    path, name = member.filename, PurePosixPath(member.filename).name
-    return path.endswith("/") or path.startswith(_JUNK) or name in _JUNK or name.startswith("._")

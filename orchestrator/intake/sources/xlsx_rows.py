@@ -160,26 +160,21 @@ def _damage(source: str) -> AbstractContextManager[None]:
 def _sheet(workbook: Workbook, options: TableOptions, hidden: AbstractSet[str]) -> ReadOnlyWorksheet | None:
     """Return the sheet to read, None when nothing is in any."""
     sheets: Sequence[ReadOnlyWorksheet] = workbook.worksheets
-    if options.sheet is not None:
-        return _named(sheets, options.sheet, options.source, hidden)
+    if (wanted := options.sheet) is not None:
+        exact = [sheet for sheet in sheets if sheet.title == wanted]
+        named = exact or [sheet for sheet in sheets if sheet.title.casefold() == wanted.casefold()]
+        if not named:
+            raise UsageError(
+                f"{options.source}: no sheet is called {wanted!r}; set `sheet` to one that is there: "
+                f"{_titles(sheets, hidden)}"
+            )
+        return named[0]
     filled = [sheet for sheet in sheets if next(_rows(sheet), None) is not None]
     if len(filled) > 1:
         raise UsageError(
             f"{options.source}: several sheets are filled; name one with `sheet`: {_titles(filled, hidden)}"
         )
     return filled[0] if filled else None
-
-
-def _named(
-    sheets: Sequence[ReadOnlyWorksheet], wanted: str, source: str, hidden: AbstractSet[str]
-) -> ReadOnlyWorksheet:
-    exact = [sheet for sheet in sheets if sheet.title == wanted]
-    found = exact or [sheet for sheet in sheets if sheet.title.casefold() == wanted.casefold()]
-    if not found:
-        raise UsageError(
-            f"{source}: no sheet is called {wanted!r}; set `sheet` to one that is there: {_titles(sheets, hidden)}"
-        )
-    return found[0]
 
 
 def _titles(sheets: Sequence[ReadOnlyWorksheet], hidden: AbstractSet[str]) -> str:
@@ -205,7 +200,12 @@ class _Parser(WorkSheetParser):
 def _rows(sheet: ReadOnlyWorksheet, counted: Counter[str] | None = None) -> Iterator[Row]:
     """Yield the rows that are not blank, with their row numbers; count those that have any value, blank ones too."""
     for line, cells in _parsed(sheet):
-        row = _row(cells)
+        row: list[str] = []
+        for cell in cells:
+            place = cell["column"]
+            if cell["value"] is not None and 0 < place <= MAX_COLUMNS:
+                row += [""] * (place - len(row))
+                row[place - 1] = text_of_value(cell["value"])
         if counted is not None:
             counted["filled"] += bool(cells) and any(cell["value"] is not None for cell in cells)
         if any(map(str.strip, row)):
@@ -252,14 +252,3 @@ def _parsed(sheet: ReadOnlyWorksheet) -> Iterator[tuple[int, Sequence[dict[str, 
             if not 0 < line <= MAX_ROWS:
                 raise ValueError("a sheet has no such row")
             yield line, cells
-
-
-def _row(cells: Sequence[dict[str, Any]]) -> list[str]:
-    row: list[str] = []
-    for cell in cells:
-        place = cell["column"]
-        if cell["value"] is None or not 0 < place <= MAX_COLUMNS:
-            continue
-        row += [""] * (place - len(row))
-        row[place - 1] = text_of_value(cell["value"])
-    return row
