@@ -52,14 +52,26 @@ def observe(sample: Sequence[str], looks: Sequence[Look], accepted_file: Path) -
     """
     bare = [text for text in sample if not text.lstrip().startswith(("+", "\uff0b"))]
     zeros = [text for text in bare if text.startswith("00")]
-    candidates = dict.fromkeys([*_regions_of(accepted_file), *CANDIDATES]) if bare else {}
-    regions = Counter({region: _valid(bare, NumberRules(region, frozenset())) for region in candidates})
+    regions = Counter[str]()
+    if bare:
+        with disk_errors(accepted_file):
+            numbers = np.fromfile(accepted_file, NUMBER_TYPE, PRIOR_NUMBERS)
+        codes = Counter(phonenumbers.parse(f"+{number}").country_code or 0 for number in numbers.tolist())
+        prior = (phonenumbers.region_code_for_country_code(code) for code, _ in codes.most_common(SHOWN_REGIONS))
+        for region in dict.fromkeys([*filter(str.isalpha, prior), *CANDIDATES]):
+            regions[region] = _valid(bare, NumberRules(region, frozenset()))
+    columns = []
+    for look in looks:
+        chosen = look.indexes[0]
+        best = max(range(len(look.likely)), key=look.likely.__getitem__, default=chosen)
+        if best not in look.indexes and look.likely[best] > 2 * look.likely[chosen]:
+            columns.append((look.source, look.headers[chosen], look.headers[best]))
     return Observed(
         sampled=len(sample),
         with_plus=_valid([f"+{text}" for text in bare if not text.startswith("00")], _ANYWHERE),
         with_zeros=_valid([f"+{text[2:]}" for text in zeros], _ANYWHERE),
         by_region=tuple((region, count) for region, count in regions.most_common(SHOWN_REGIONS) if count),
-        columns=tuple(found for look in looks if (found := _better_column(look))),
+        columns=tuple(columns),
     )
 
 
@@ -67,35 +79,15 @@ def advice(plan: ReadList, job: JobSettings) -> tuple[str, ...]:
     """Return sentences that say what would help with the rejected lines of a list, the most helpful first."""
     if plan.counts.rejected <= plan.counts.read * WORTH_A_SENTENCE:
         return ()
-    return (*_other_columns(plan), *_other_readings(plan, job), *_line_types(plan), *_by_reason(plan))
+    columns = []
+    for source, *names in plan.observed.columns:
+        chosen, other = (json.dumps(name, ensure_ascii=not name.isprintable()) for name in names)
+        columns.append(f"{source}: the column {other} looks more like numbers than {chosen}; set column = {other}")
+    return (*columns, *_other_readings(plan, job), *_by_reason(plan))
 
 
 def _valid(texts: Iterable[str], rules: NumberRules) -> int:
     return sum(isinstance(normalise(text, rules), int) for text in texts)
-
-
-def _regions_of(accepted_file: Path) -> list[str]:
-    """Return the regions that accepted numbers are of, the most frequent first."""
-    with disk_errors(accepted_file):
-        numbers = np.fromfile(accepted_file, NUMBER_TYPE, PRIOR_NUMBERS)
-    codes = Counter(phonenumbers.parse(f"+{number}").country_code or 0 for number in numbers.tolist())
-    regions = [phonenumbers.region_code_for_country_code(code) for code, _ in codes.most_common(SHOWN_REGIONS)]
-    return [region for region in regions if region.isalpha()]
-
-
-def _better_column(look: Look) -> tuple[str, str, str] | None:
-    """Return source, chosen column and another one with far more cells that look like numbers."""
-    chosen = look.indexes[0]
-    best = max(range(len(look.likely)), key=look.likely.__getitem__, default=chosen)
-    if best in look.indexes or look.likely[best] <= 2 * look.likely[chosen]:
-        return None
-    return look.source, look.headers[chosen], look.headers[best]
-
-
-def _other_columns(plan: ReadList) -> Iterable[str]:
-    for source, *names in plan.observed.columns:
-        chosen, other = (json.dumps(name, ensure_ascii=not name.isprintable()) for name in names)
-        yield f"{source}: the column {other} looks more like numbers than {chosen}; set column = {other}"
 
 
 def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:
@@ -107,10 +99,17 @@ def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:
     most = regions[0][1] if regions else 0
     lines = f"{concerned:,} rejected lines that look like numbers"
     what = f"the {lines if concerned > 1 else 'rejected line that looks like a number'}"
-    if seen.with_plus >= seen.sampled * WORTH_A_SETTING and seen.with_plus > most:
-        yield f'{_share(seen.with_plus, seen)} of {what} are valid with a "+" in front: write it there'
+    plus = _share(seen.with_plus, seen) if seen.with_plus >= seen.sampled * WORTH_A_SETTING else ""
+    if plus and seen.with_plus > most:
+        yield f'{plus} of {what} are valid with a "+" in front: write it there'
     elif regions:
-        yield f"{what}: {_regions(regions, seen, job)}" + _or_plus(seen)
+        now = f' in place of "{job.default_region}"' if job.default_region else ""
+        would = f" would make {_share(most, seen)} valid"
+        if len(regions) > 1:
+            shares = ", ".join(f'"{region}" {_share(count, seen)}' for region, count in regions)
+            would = f", or the country that they are from, would make them valid ({shares})"
+        or_plus = f'; with a "+" in front {plus} are valid' if plus else ""
+        yield f'{what}: default_region = "{regions[0][0]}"{now}{would}{or_plus}'
     if seen.with_zeros >= seen.sampled * WORTH_A_SETTING:
         yield (
             f'{_share(seen.with_zeros, seen)} of {what} begin with 00 and are valid with a "+" in its place: write it '
@@ -118,36 +117,9 @@ def _other_readings(plan: ReadList, job: JobSettings) -> Iterable[str]:
         )
 
 
-def _regions(regions: Sequence[tuple[str, int]], seen: Observed, job: JobSettings) -> str:
-    now = f' in place of "{job.default_region}"' if job.default_region else ""
-    if len(regions) == 1:
-        (region, count), *_ = regions
-        return f'default_region = "{region}"{now} would make {_share(count, seen)} valid'
-    shares = ", ".join(f'"{region}" {_share(count, seen)}' for region, count in regions)
-    (best, _), *_ = regions
-    return f'default_region = "{best}"{now}, or the country that they are from, would make them valid ({shares})'
-
-
-def _or_plus(seen: Observed) -> str:
-    if seen.with_plus < seen.sampled * WORTH_A_SETTING:
-        return ""
-    return f'; with a "+" in front {_share(seen.with_plus, seen)} are valid'
-
-
 def _share(count: int, seen: Observed) -> str:
     """Return a share of the sample, rounded down, so that 100 % means all."""
     return f"{100 * count // seen.sampled} %"
-
-
-def _line_types(plan: ReadList) -> Iterable[str]:
-    """Name the type that most of those numbers have that `line_types` turns away."""
-    found = {reason: count for reason, count in plan.counts.rejected_by_reason.items() if reason.startswith(LINE_TYPE)}
-    if sum(found.values()) > plan.counts.read * WORTH_A_SENTENCE:
-        most = max(found, key=found.__getitem__)
-        yield (
-            f"line_types turns numbers away ({sum(found.values()):,}), most of them ({found[most]:,}) of the type "
-            f'"{most.removeprefix(LINE_TYPE)}": add it where those are wanted'
-        )
 
 
 _HELP = {
@@ -163,12 +135,19 @@ _HELP = {
 
 
 def _by_reason(plan: ReadList) -> Iterable[str]:
-    not_numbers = plan.counts.rejected_by_reason.get(Reason.NOT_A_NUMBER, 0)
-    if not_numbers > plan.counts.read * WORTH_A_SENTENCE and plan.observed.fields >= WORTH_A_SETTING:
+    rejected, least = plan.counts.rejected_by_reason, plan.counts.read * WORTH_A_SENTENCE
+    of_types = {reason: count for reason, count in rejected.items() if reason.startswith(LINE_TYPE)}
+    if sum(of_types.values()) > least:
+        most = max(of_types, key=of_types.__getitem__)
+        yield (
+            f"line_types turns numbers away ({sum(of_types.values()):,}), most of them ({of_types[most]:,}) of the "
+            f'type "{most.removeprefix(LINE_TYPE)}": add it where those are wanted'
+        )
+    if rejected.get(Reason.NOT_A_NUMBER, 0) > least and plan.observed.fields >= WORTH_A_SETTING:
         yield (
             f"{Reason.NOT_A_NUMBER}: they look like the rows of a table: give the file a name that ends with .csv, and "
             "name the column of numbers with [job] column"
         )
     for reason, sentence in _HELP.items():
-        if plan.counts.rejected_by_reason.get(reason, 0) > plan.counts.read * WORTH_A_SENTENCE:
+        if rejected.get(reason, 0) > least:
             yield f"{reason}: {sentence}"

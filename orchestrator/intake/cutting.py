@@ -21,7 +21,7 @@ from orchestrator.pieces import PieceFiles, on_files
 from orchestrator.records import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
     from pathlib import Path
 
     from orchestrator.intake.plan import ChunkLimits
@@ -48,9 +48,8 @@ def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
             f"the list has {total:,} numbers, and a platform takes no fewer than {limits.min_rows:,} (its min_rows); "
             'set when_too_small = "skip" for it, or add numbers'
         )
-    sizes = _sizes(total, limits)
-    if _is_legal(sizes, limits):
-        return sizes
+    if can_be_cut(total, limits):
+        return _sizes(total, limits)
     raise UsageError(
         f"chunk_size = {limits.chunk_size:,} cuts {total:,} numbers into chunks that the platforms don't all take: "
         f"each must have {limits.min_rows:,} to {limits.max_rows:,} (min_rows, max_rows); {_advice(total, limits)}"
@@ -59,7 +58,8 @@ def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
 
 def can_be_cut(total: int, limits: ChunkLimits) -> bool:
     """Return whether `chunk_sizes` has an answer."""
-    return limits.min_rows <= total and _is_legal(_sizes(total, limits), limits)
+    sizes = _sizes(total, limits)
+    return bool(sizes) and limits.min_rows <= min(sizes) and max(sizes) <= limits.max_rows
 
 
 def picked_sizes(total: int, limits: ChunkLimits) -> list[int]:
@@ -93,24 +93,14 @@ def _sizes(total: int, limits: ChunkLimits) -> list[int]:
     return sizes
 
 
-def _is_legal(sizes: list[int], limits: ChunkLimits) -> bool:
-    return limits.min_rows <= min(sizes) and max(sizes) <= limits.max_rows
-
-
 def _advice(total: int, limits: ChunkLimits) -> str:
-    for chunk_size in _candidates(total, limits):
-        other = type(limits)(chunk_size, limits.min_rows, limits.max_rows)
-        if _is_legal(_sizes(total, other), other):
+    fewest = -(-total // limits.max_rows)
+    # Large ones first: few chunks, and as even as they can be.
+    even = (size for count in range(fewest, fewest + TRIED_COUNTS) for size in (-(-total // count), total // count))
+    for chunk_size in (*filter(None, even), limits.min_rows):
+        if can_be_cut(total, type(limits)(chunk_size, limits.min_rows, limits.max_rows)):
             return f"set chunk_size = {chunk_size}"
     return "no chunk_size was found that would do; put a platform with other limits into a job of its own"
-
-
-def _candidates(total: int, limits: ChunkLimits) -> Iterator[int]:
-    """Yield sizes that may do, large ones first: few chunks, and as even as they can be."""
-    fewest = -(-total // limits.max_rows)
-    for count in range(fewest, fewest + TRIED_COUNTS):
-        yield from (size for size in (-(-total // count), total // count) if size > 0)
-    yield limits.min_rows
 
 
 async def cut_chunks(
@@ -121,12 +111,13 @@ async def cut_chunks(
     stretches = list(stretches)
 
     async def calls() -> AsyncGenerator[tuple[object, ...], None]:
-        for some in _at_once(stretches):
-            yield (
-                unique.accepted_file,
-                [(first, rows, chunk_path(directory, chunk)) for chunk, first, rows in some],
-                list_rows,
-            )
+        some: list[tuple[int, int, Path]] = []  # what one piece writes: each is a trip to a worker
+        for number, (chunk, first, rows) in enumerate(stretches, 1):
+            some.append((first, rows, chunk_path(directory, chunk)))
+            is_full = len(some) == CHUNKS_AT_ONCE or sum(count for _, count, _ in some) >= ROWS_AT_ONCE
+            if is_full or number == len(stretches):
+                yield unique.accepted_file, some, list_rows
+                some = []
 
     def planned(hashes: Iterable[Iterable[str]]) -> list[Chunk]:
         every = chain.from_iterable(hashes)
@@ -135,18 +126,6 @@ async def cut_chunks(
     hashes = await workers.map(write_chunks, calls())
     sync(directory)
     return await asyncio.to_thread(planned, hashes)  # a job may have a million
-
-
-def _at_once(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
-    """Put together what one piece writes: each is a trip to a worker."""
-    some: list[Stretch] = []
-    for stretch in stretches:
-        some.append(stretch)
-        if sum(rows for _, _, rows in some) >= ROWS_AT_ONCE or len(some) == CHUNKS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
 
 
 @on_files(lambda accepted, chunks, *_: PieceFiles((accepted,), tuple(path for _, _, path in chunks)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -131,12 +130,16 @@ async def extend_list(
     _remove(scratch)
     make_private_directory(scratch)
     try:
-        uncut = partial(_uncut, job.chunk_size)
+        uncut = ChunkLimits(job.chunk_size, 1, job.chunk_size)
         with disk_errors(scratch), private_file(scratch / "known") as file:
             save_blocks(file, _known(job.directory, known), sum(chunk.rows for chunk in known))
         longer = replace(job, inputs=inputs, directory=scratch)
-        read = await read_list(longer, uncut, workers, stdin, keep=kept.keep, save_for=scratch / "known")
-        _check_columns(read.counts.columns, kept.columns)
+        read = await read_list(longer, lambda _: uncut, workers, stdin, keep=kept.keep, save_for=scratch / "known")
+        if read.counts.columns != kept.columns:
+            raise ChangedError(
+                f"the list has the columns {', '.join(read.counts.columns)} to keep, the job has "
+                f"{', '.join(kept.columns)}; give the tables the same columns, or begin a new job in another directory"
+            )
         blocks = _known(job.directory, known), _blocks(scratch, read.chunks)
         places = KnownPlaces(*blocks, read.counts.accepted, scratch / "places")
         is_new = places.is_new
@@ -195,18 +198,6 @@ def _known(directory: Path, known: Sequence[Chunk]) -> Iterator[Numbers]:
     return rows_of_chunks(known).in_list_order(_blocks(directory, known))
 
 
-def _check_columns(found: tuple[str, ...], kept: tuple[str, ...]) -> None:
-    if found != kept:
-        raise ChangedError(
-            f"the list has the columns {', '.join(found)} to keep, the job has {', '.join(kept)}; give the tables the "
-            "same columns, or begin a new job in another directory"
-        )
-
-
-def _uncut(chunk_size: int, _total: int) -> ChunkLimits:
-    return ChunkLimits(chunk_size, 1, chunk_size)
-
-
 def _write_added(
     job: JobSettings,
     scratch: Path,
@@ -217,13 +208,23 @@ def _write_added(
 ) -> list[Chunk]:
     added = int(is_new.sum())
     numbers = (_numbers(scratch, chunk)[_of(chunk, is_new)] for chunk in read.chunks)
-    records = _added_records(scratch, read, is_new)
+    width = len(read.counts.columns)
+    records = (  # the kept columns of the added numbers, in their order
+        record
+        for chunk in read.chunks
+        for record, new in zip(
+            read_columns(columns_path(scratch, chunk.chunk), width, chunk.rows, chunk.columns_sha256),
+            _of(chunk, is_new).tolist(),
+            strict=True,
+        )
+        if new
+    )
     first_row = len(is_new) - added
     chunks = []
     ready = np.empty(0, np.int64)
     for chunk, size in enumerate(chunk_sizes(added, limits(added)), start=first_chunk):
         columns_sha256 = ""
-        if read.counts.columns:
+        if width:
             columns_sha256 = write_columns(columns_path(job.directory, chunk), islice(records, size))
         parts = [ready]
         while sum(map(len, parts)) < size:
@@ -238,14 +239,6 @@ def _write_added(
 
 def _of(chunk: Chunk, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return mask[chunk.first_row : chunk.first_row + chunk.rows]
-
-
-def _added_records(scratch: Path, read: ReadList, is_new: NDArray[np.bool_]) -> Iterator[list[str]]:
-    """Yield the kept columns of the added numbers, in their order."""
-    for chunk in read.chunks:
-        path = columns_path(scratch, chunk.chunk)
-        records = read_columns(path, len(read.counts.columns), chunk.rows, chunk.columns_sha256)
-        yield from (record for record, new in zip(records, _of(chunk, is_new).tolist(), strict=True) if new)
 
 
 def _remove(folder: Path) -> None:

@@ -95,24 +95,20 @@ def write_chunk_columns(
 def _records(
     wanted: npt.NDArray[np.int64], parts: Sequence[KeptPart], names: tuple[str, ...]
 ) -> Iterator[Sequence[str]]:
+    """Yield the records of the wanted rows, which ascend, under all `names`."""
     for part in parts:
         first, last = np.searchsorted(wanted, (part.begin, part.begin + part.rows))
-        yield from _picked(part, wanted[first:last] - part.begin, names)
-
-
-def _picked(part: KeptPart, rows: npt.NDArray[np.int64], names: tuple[str, ...]) -> Iterator[Sequence[str]]:
-    """Yield the records of some of a part's rows, under all `names`."""
-    if not part.names:
-        yield from [[""] * len(names)] * len(rows)
-        return
-    at = {name: place for place, name in enumerate(part.names)}  # a table may have more columns than a sheet takes
-    places = [at.get(name, len(part.names)) for name in names]
-    wanted = set(rows.tolist())
-    with disk_errors(part.path), _beside(part.path).open(encoding="utf-8", newline="") as file:
-        for row, record in enumerate(csv.reader(file)):
-            if row in wanted:
-                cells = [*record, ""]
-                yield [cells[place] for place in places]
+        rows = set((wanted[first:last] - part.begin).tolist())
+        if not part.names:
+            yield from [[""] * len(names)] * len(rows)
+            continue
+        at = {name: place for place, name in enumerate(part.names)}  # a table may have more columns than a sheet takes
+        places = [at.get(name, len(part.names)) for name in names]
+        with disk_errors(part.path), _beside(part.path).open(encoding="utf-8", newline="") as file:
+            for row, record in enumerate(csv.reader(file)):
+                if row in rows:
+                    cells = [*record, ""]
+                    yield [cells[place] for place in places]
 
 
 def _beside(path: Path) -> Path:

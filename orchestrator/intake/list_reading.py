@@ -48,7 +48,7 @@ from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows, draw, rows_of_
 from orchestrator.records import Chunk, ListCounts, Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -88,7 +88,9 @@ async def read_list(
         scanned = await scan(source, workers, folder, exclude)
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))
-        if not _is_enough(scanned, unique, job):
+        # What is left out on purpose is no fault.
+        wrong = sum(n for reason, n in scanned.rejected.items() if not reason.startswith((EXCLUDED_BY, LINE_TYPE)))
+        if not unique.accepted or wrong > scanned.read * job.max_rejected:
             raise UsageError(_complaint(await _review(source, scanned, unique, workers, job.directory), source))
         stretches, list_rows = await asyncio.to_thread(_stretches, unique, limits)
         plan, chunks = await _together(
@@ -202,7 +204,11 @@ async def rebuild(
         if found:
             hashes = await cut_columns(stretches, (scanned.files, ordered, list_rows), found, workers, folder)
         if lost:
-            _put_back(folder, job.directory)
+            make_private_directory(chunk_folder(job.directory))
+            with disk_errors(job.directory):
+                for path in chunk_folder(folder).iterdir():
+                    path.replace(chunk_folder(job.directory) / path.name)
+            sync(job.directory)
         records = {REJECTED: plan.counts.rejected, DUPLICATES: plan.counts.duplicates}
         fitting = [name for name, count in planned.lists.items() if records[name] == count]
         for name in fitting:
@@ -297,28 +303,18 @@ def _keep_only(
     sync(directory)
 
 
-def _lost(expected: Iterable[Chunk], columns: tuple[str, ...] | None, directory: Path) -> list[Chunk]:
+def _lost(expected: Sequence[Chunk], columns: tuple[str, ...] | None, directory: Path) -> list[Chunk]:
     if columns is None:
         return list(expected)
-    expected = list(expected)
-    missing = set(lost_chunks(directory, (planned.chunk for planned in expected), columns=bool(columns)))
-    return [planned for planned in expected if planned.chunk in missing or not _is_whole(planned, columns, directory)]
-
-
-def _is_whole(planned: Chunk, columns: tuple[str, ...], directory: Path) -> bool:
-    expected = {chunk_path(directory, planned.chunk): planned.sha256}
-    if columns and planned.columns_sha256:
-        expected[columns_path(directory, planned.chunk)] = planned.columns_sha256
+    lost = set(lost_chunks(directory, (planned.chunk for planned in expected), columns=bool(columns)))
     with disk_errors(directory):
-        return all(sha256_of(path) == sha256 for path, sha256 in expected.items())
-
-
-def _put_back(folder: Path, directory: Path) -> None:
-    make_private_directory(chunk_folder(directory))
-    with disk_errors(directory):
-        for path in chunk_folder(folder).iterdir():
-            path.replace(chunk_folder(directory) / path.name)
-    sync(directory)
+        for planned in expected:
+            hashes = {chunk_path(directory, planned.chunk): planned.sha256}
+            if columns and planned.columns_sha256:
+                hashes[columns_path(directory, planned.chunk)] = planned.columns_sha256
+            if planned.chunk not in lost and any(sha256_of(path) != sha256 for path, sha256 in hashes.items()):
+                lost.add(planned.chunk)
+    return [planned for planned in expected if planned.chunk in lost]
 
 
 @contextmanager
@@ -343,12 +339,6 @@ def _remove(folder: Path) -> None:
         if folder.exists():
             folder.rename(old)
             shutil.rmtree(old)  # what stays would stay for good: a begun job does not come by here again
-
-
-def _is_enough(scanned: Scanned, unique: Unique, job: JobSettings) -> bool:
-    """Whether so much of the list was accepted that it may be cut; what is left out on purpose is no fault."""
-    wrong = sum(count for reason, count in scanned.rejected.items() if not reason.startswith((EXCLUDED_BY, LINE_TYPE)))
-    return unique.accepted > 0 and wrong <= scanned.read * job.max_rejected
 
 
 def _complaint(plan: ReadList, source: Source) -> str:

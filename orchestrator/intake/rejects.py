@@ -84,7 +84,10 @@ def write_rejects(
         _write(repeated, [DUPLICATES_HEADER])
         for part, begin, owner in zip(parts, begins.tolist(), owners.tolist(), strict=True):
             rows = read_rows(part.path)
-            here = _between(duplicates_file, begin, begin + part.rows)
+            with disk_errors(duplicates_file):  # mapped anew for each, so that memory does not grow
+                table = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
+                first, last = np.searchsorted(table[:, POSITION], (begin, begin + part.rows))
+                here = np.array(table[first:last])
             repeated_rows.append(len(here))
             firsts = owners[np.searchsorted(begins, here[:, FIRST_POSITION], side="right") - 1]
             if rows.are_plain and not len(here):
@@ -129,14 +132,6 @@ def _duplicates(
         row, first_line = found[POSITION] - begin, str(found[FIRST_LINE])
         raw, number = csv_safe(rows.raw(row)), f"+{rows.numbers[row]}"
         yield str(rows.lines[row]), raw, number, first_line, source, first_source
-
-
-def _between(duplicates_file: Path, begin: int, end: int) -> npt.NDArray[np.int64]:
-    """Return the duplicates with a position between two; the table is mapped anew, so that memory does not grow."""
-    with disk_errors(duplicates_file):
-        table = np.load(duplicates_file, mmap_mode="r", allow_pickle=False)
-        first, last = np.searchsorted(table[:, POSITION], (begin, end))
-        return np.array(table[first:last])
 
 
 def _write(file: IO[bytes], records: Iterable[Record]) -> None:

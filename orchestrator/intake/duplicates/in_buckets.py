@@ -116,7 +116,10 @@ async def drop_in_buckets(
     with disk_errors(folder):
         for name in ("accepted", "positions"):
             private_file(folder / name).close()
-        table = _create_table(folder / "duplicates", sum(repeated))
+        with private_file(folder / "duplicates") as file:
+            header = {"descr": NUMBER_TYPE.str, "fortran_order": True, "shape": (sum(repeated), 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            table = _DuplicatesTable(folder / "duplicates", sum(repeated), file.tell())
     places = _LinePlaces.of(files)
 
     async def keeps() -> AsyncGenerator[tuple[object, ...]]:
@@ -178,12 +181,21 @@ def find(scattered: Sequence[Scattered], bucket: int, split: Split, borders: Seq
     products, positions = np.empty(0, np.uint64), np.empty(0, np.int64)
     written = []
     for number, part in enumerate(_parts(scattered, bucket)):
-        more = [_gathered(one, bucket) for one in part]
-        products = np.concatenate([products, *(one[0] for one in more)])
-        positions = np.concatenate([positions, *(one[1] for one in more)])
+        every, places = [products], [positions]
+        for one in part:
+            count, before, rows = one.counts[bucket], sum(one.counts[:bucket]), sum(one.counts)
+            every.append(read_array(one.path, np.uint64, count, 8 * before))
+            places.append(read_array(one.path, np.uint32, count, 8 * rows + 4 * before) + np.int64(one.begin))
+        products, positions = np.concatenate(every), np.concatenate(places)
         repeated, firsts = find_repeated(products & np.uint64((1 << width) - 1), width)
-        pairs = positions[repeated], positions[firsts]
-        written.append(_write_found(*pairs, borders, path.with_name(f"{path.name}-{number}")))
+        order = np.argsort(positions[repeated])
+        duplicates = positions[repeated][order]
+        own = path.with_name(f"{path.name}-{number}")
+        with disk_errors(own), whole_file(own) as file:
+            write_array(file, duplicates)
+            write_array(file, positions[firsts][order])
+        limits = np.append(np.searchsorted(duplicates, borders), len(duplicates))
+        written.append(Found(own, tuple(np.diff(limits).tolist())))
         products, positions = np.delete(products, repeated), np.delete(positions, repeated)
     return written
 
@@ -252,24 +264,6 @@ def _parts(scattered: Sequence[Scattered], bucket: int) -> Iterator[list[Scatter
         yield part
 
 
-def _gathered(one: Scattered, bucket: int) -> tuple[Words, Ints]:
-    """Return the products of a bucket that came of a group, and their positions, in list order."""
-    count, before, rows = one.counts[bucket], sum(one.counts[:bucket]), sum(one.counts)
-    products = read_array(one.path, np.uint64, count, 8 * before)
-    places = read_array(one.path, np.uint32, count, 8 * rows + 4 * before)
-    return products, places + np.int64(one.begin)
-
-
-def _write_found(repeated: Ints, firsts: Ints, borders: Sequence[int], path: Path) -> Found:
-    order = np.argsort(repeated)
-    repeated = repeated[order]
-    with disk_errors(path), whole_file(path) as file:
-        write_array(file, repeated)
-        write_array(file, firsts[order])
-    limits = np.append(np.searchsorted(repeated, borders), len(repeated))
-    return Found(path, tuple(np.diff(limits).tolist()))
-
-
 def _duplicates_of(found: Sequence[Found], group: int) -> tuple[Ints, Ints]:
     """Return the positions of a group's duplicates, ascending, and those of their first appearances."""
     columns: tuple[list[Ints], list[Ints]] = ([np.empty(0, np.int64)], [np.empty(0, np.int64)])
@@ -289,13 +283,6 @@ class _DuplicatesTable:
     path: Path
     rows: int
     header_bytes: int
-
-
-def _create_table(path: Path, rows: int) -> _DuplicatesTable:
-    header = {"descr": NUMBER_TYPE.str, "fortran_order": True, "shape": (rows, 3)}
-    with private_file(path) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        return _DuplicatesTable(path, rows, file.tell())
 
 
 @dataclass(frozen=True, slots=True)
