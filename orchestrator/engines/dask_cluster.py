@@ -66,7 +66,6 @@ CLOSE_S: Final = 5.0
 PATIENCE_S: Final = 120.0
 """For how long Dask may take a frozen worker to be alive; from there on it is worth a word."""
 
-_PLUGIN: Final = "numbercheck-orchestrator"
 _MARKER: Final = "coordinator"
 
 PROGRAM: Final = "numbercheck-orchestrator"
@@ -167,7 +166,11 @@ class PieceKeeper(WorkerPlugin):
         """Look at this worker, once for each coordinator."""
         looked = session.token, session.is_staged
         if looked not in self._looked:
-            self._looked[looked] = _unfit(session, self)
+            reason = unlike = _unlike(session.versions, versions())
+            if not unlike:
+                reason = _shut_out(session, self, "later") if session.is_staged else _blind(session)
+            is_blind = not unlike and not session.is_staged
+            self._looked[looked] = Unfit(reason, is_blind) if reason else None
         return self._looked[looked]
 
     def transition(self, key: object, start: str, finish: str, **_: object) -> None:  # noqa: ARG002 - as Dask calls it
@@ -181,10 +184,10 @@ class PieceKeeper(WorkerPlugin):
 
 async def keeper_of(worker: Worker) -> PieceKeeper:
     """Return what we have inside a worker; it is not told to the scheduler, which would give it to all, for ever."""
-    known = worker.plugins.get(_PLUGIN)
+    known = worker.plugins.get(PROGRAM)
     if not isinstance(known, PieceKeeper):
         known = PieceKeeper(worker)
-        await worker.plugin_add(known, name=_PLUGIN)
+        await worker.plugin_add(known, name=PROGRAM)
     return known
 
 
@@ -230,14 +233,6 @@ def _unlike(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
     """Say in what somebody else's versions differ from ours; nothing of what is not looked at there."""
     unlike = [f"{name} {theirs[name]} and not {ours[name]}" for name in theirs if theirs[name] != ours.get(name)]
     return f"has {', '.join(unlike)}" if unlike else ""
-
-
-def _unfit(session: Session, keeper: PieceKeeper) -> Unfit | None:
-    """Say why a worker that came while the run goes on can do no pieces."""
-    if unlike := _unlike(session.versions, versions()):
-        return Unfit(unlike)
-    reason = _shut_out(session, keeper, "later") if session.is_staged else _blind(session)
-    return Unfit(reason, is_blind=not session.is_staged) if reason else None
 
 
 def _shut_out(session: Session, keeper: PieceKeeper, name: str) -> str:
@@ -435,21 +430,18 @@ class DaskCluster:
 
     def _seen(self, met: Met) -> Met:
         """Look at what a worker has written, too."""
-        shut_out = met.shut_out
+        blind, shut_out = met.blind, met.shut_out
         if self._stage is not None and not shut_out:
             try:
                 self._stage.read(met.name)
             except StorageError as error:
                 shut_out = f"puts objects that this process can't read: {error}"
-        if met.blind:
-            return replace(met, shut_out=shut_out)
-        try:
-            (self.meeting / met.name).read_text("ascii")
-        except OSError as error:
-            return replace(
-                met, blind=f"writes files that this process can't read ({error.strerror})", shut_out=shut_out
-            )
-        return replace(met, shut_out=shut_out)
+        if not blind:
+            try:
+                (self.meeting / met.name).read_text("ascii")
+            except OSError as error:
+                blind = f"writes files that this process can't read ({error.strerror})"
+        return replace(met, blind=blind, shut_out=shut_out)
 
     async def _asked(self, call: Any, who: str, *, only: str = "") -> Any:
         """Return what a call to the cluster gives. What fails there for want of the program is the user's to mend."""

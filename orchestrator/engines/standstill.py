@@ -49,20 +49,14 @@ class Standstill:
 def at_rest(process: Path) -> str:
     """Return what a process had done by now, if it may stand still; "" if it goes on, or if nobody knows."""
     try:
-        threads = {one.name: _fields(one) for one in (process / "task").iterdir()}
+        stats = {one.name: (one / "stat").read_text("ascii", "replace") for one in (process / "task").iterdir()}
+        threads = {name: stat.rpartition(")")[2].split() for name, stat in stats.items()}
         if all(fields[_STATE] == _SLEEPS for fields in threads.values()):
             return " ".join(f"{name} {' '.join(fields[_CPU])}" for name, fields in sorted(threads.items()))
-        return (process / "io").read_text("ascii") if _has_no_room(process) else ""
+        taken = _DATA.search((process / "status").read_text("ascii", "replace"))
+        most = _MOST_DATA.search((process / "limits").read_text("ascii"))
+        # Whether it has taken all the memory that it may have, see `pieces`.
+        has_no_room = taken and most and int(taken[1]) * 1024 + _NO_ROOM_BYTES >= int(most[1])
+        return (process / "io").read_text("ascii") if has_no_room else ""
     except OSError:  # a thread that has just ended, or a system without /proc
         return ""
-
-
-def _fields(thread: Path) -> list[str]:
-    return (thread / "stat").read_text("ascii", "replace").rpartition(")")[2].split()
-
-
-def _has_no_room(process: Path) -> bool:
-    """Whether a process has taken all the memory that it may have, see `pieces`."""
-    taken = _DATA.search((process / "status").read_text("ascii", "replace"))
-    most = _MOST_DATA.search((process / "limits").read_text("ascii"))
-    return taken is not None and most is not None and int(taken[1]) * 1024 + _NO_ROOM_BYTES >= int(most[1])
