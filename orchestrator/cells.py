@@ -7,7 +7,8 @@ hides a digit for punctuation, and so makes somebody else's number.
 
     digits             of any script; a plus, brackets, dashes, dots, slashes, blanks and apostrophes of any kind
     passed over        what can't be seen, escapes of spreadsheets (`_x000D_`), quotes, `=`, and other signs around
-    whole forms        floats, with all digits there; `tel:` and its parameters; `…@c.us` and `…@s.whatsapp.net`
+    whole forms        floats, with all digits there; `tel:` and its parameters; `…@c.us` and `…@s.whatsapp.net`; links
+                       to WhatsApp, wherever they stand: all of these begin with the calling code, written or not
     passed over, and   words in front or behind; extensions of up to six digits
     said to be beside
     several numbers    kept apart by `;` `,` `|`, a word, or what is read as an extension and is too long for one; by a
@@ -83,8 +84,15 @@ _FRACTION: Final = re.compile(r"[0-9]{8,}[.,][0-9]{1,2}")
 _POWER: Final = re.compile(r"(\+?[0-9])(?:[.,]([0-9]+))?[eE]\+?(0?[5-9]|[1-9][0-9])")
 _THOUSANDS: Final = re.compile(r"\+?[0-9]{1,3}(?:,[0-9]{3}){2,}")
 _ACCOUNT: Final = re.compile(r"\+?([0-9]{5,})(?:[.:_][0-9]+)*@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
+_LINK: Final = re.compile(
+    r"(?:https?://)?(?:(?<!\w)wa\.me/|\w+\.whatsapp\.com/send/?\?phone=|whatsapp://send/?\?phone=)"
+    r"(?:\+|%2B)?([0-9]{5,})(?:[?&/#][^\s;,|]*)?",
+    re.IGNORECASE,
+)
 _PARAMETER: Final = re.compile(r";\s*([a-z][a-z0-9-]*)=([^;]*)", re.IGNORECASE)
 _RUN: Final = re.compile(r"(?:\+[ \n\-./()+]*)?[0-9](?:[ \n\-./()']*[0-9])*")
+_PLUS_BETWEEN: Final = re.compile(r"(?<=[0-9)]) +\+ +(?=[0-9(])")
+"""A plus that stands for "and": `(201) 555-7286 + (201) 550-6068` has nothing of Egypt, whose code is 20."""
 _WIDE: Final = re.compile(r" +/ *|/ +|[ \n]*\n[ \n]*")
 _SOFT: Final = re.compile(r"/")
 """What stands within a number as often as between two."""
@@ -102,7 +110,7 @@ _OR_WORDS: Final = "or|oder|ou|o|u|and|und|et|y|e|i|en|of|ve|veya"
 _OR: Final = re.compile(rf"[\W_]*(?:{_OR_WORDS})[\W_]*", re.IGNORECASE)
 _LABEL_BEGINS: Final = re.compile(rf"[;,|/\n]|\b(?:{_OR_WORDS})\b", re.IGNORECASE)
 _OF_TELEPHONES: Final = re.compile(
-    r"\b(?:tel\b|telef|teleph|telem|tlf|tfno|phone|fono?\b|mob\b|mobi|m[o\u00f3]vil|cell?\b|cellu|celul|handy|natel|gsm|"
+    r"\b(?:tel\b|telef|teleph|telem|tlf|tfno|ph(?:one|\b)|fono?\b|mob\b|mobi|m[o\u00f3]vil|cell?\b|cellu|celul|handy|natel|gsm|"
     r"cep\b|portable|whats|wa\b|fax|home|work|office|priv|b[u\u00fc]ro|festnetz|landline)",
     re.IGNORECASE,
 )
@@ -198,7 +206,7 @@ def read_text(text: str) -> Cell:
         return Cell(fault=Fault.LINE_TOO_LONG)
     if common := _COMMON.fullmatch(text):
         return _of_parts([(part, "") for part in _parted(common[1])])
-    text = _ESCAPE.sub(_escaped, text)
+    text = _LINK.sub(r" +\1", _ESCAPE.sub(_escaped, text))
     if scheme := _SCHEME.match(text):
         text = unquote(text[scheme.end() :])
     text = text.translate(_SIGNS)
@@ -261,6 +269,7 @@ def _of_uri(text: str) -> Cell:
 
 
 def _of_text(text: str) -> Cell:
+    text = _PLUS_BETWEEN.sub(" ; ", text)
     runs = list(_RUN.finditer(text))
     if not runs:
         return Cell(fault=Fault.NOT_A_NUMBER)

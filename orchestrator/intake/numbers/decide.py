@@ -73,6 +73,12 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+Z?)?|[0-9]{1,2}([.
 _SEVERAL_DIGITS = 7
 """Digits of what may be a number of its own."""
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[^\w;,|]*[0-9]){6,}")
+_BEHIND = re.compile(r"\t|[/(\[{](?=\W{0,2}[0-9](?:[-. ]?[0-9]){0,3}(?![-. ]?[0-9]))")
+"""What digits may stand behind that belong to no number: those of the next cell, or up to four."""
+_FEWEST_WHOLE = 5
+"""Digits that may be a whole number, for what is cut there; numbers are valid that have fewer."""
+_COUNTED = re.compile(r"[^\w+]*[1-9][0-9]{0,2}\W{1,3}(?=0[0-9])")
+"""The count of a line, in front of a number that begins with a zero."""
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LAST_BYTE = 0xFF
 _ESCAPED_BYTE = range(0xDC80, 0xDD00)  # how surrogateescape hides a byte that is no UTF-8
@@ -143,7 +149,7 @@ def decide(raw: str, rules: NumberRules, fault: str | None = None) -> list[tuple
     reason = fault or cell.fault
     if reason is None and _has_more_digits(raw, cell.numbers):
         reason = Reason.MORE_DIGITS
-    if reason is None and "\t" in raw.strip() and _ends_at_tab(raw, cell.numbers, rules):
+    if reason is None and _takes_in_more(raw.strip(), cell.numbers, rules):
         reason = Reason.MORE_DIGITS
     rows = []
     refused = dict(cell.refused)
@@ -189,14 +195,21 @@ def _has_more_digits(raw: str, numbers: Sequence[str]) -> bool:
     return False
 
 
-def _ends_at_tab(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool:
-    """Whether what stands in front of a tab is a valid number, and goes on behind it in one that was read.
+def _takes_in_more(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool:
+    """Whether a cell has a valid number that went into a longer one, with digits that stand apart from it.
 
-    A tab is a blank within a number, or the end of a cell where the table was not known to have any: with the digits of
-    the next cell a number is somebody else's.
+    Where numbers have no fixed length, as in Germany, Italy or Indonesia, those make somebody else's number of it: the
+    next cell's, `030 1234567/8`, `030 1234567 (2)`, or what lines are counted with: `2. 01512 3456789`. Digits behind a
+    dash are an extension that is dialled.
     """
-    before = raw.strip().partition("\t")[0]
-    return any(one not in numbers and isinstance(_valid(one, rules), int) for one in read_text(before).numbers)
+    rests = [raw[: cut.start()] for cut in _BEHIND.finditer(raw)]
+    rests += [raw[cut.end() :] for cut in (_COUNTED.match(raw),) if cut]
+    cut_off = {one for rest in rests for one in read_text(rest).numbers if len(one) >= _FEWEST_WHOLE}
+    if not (cut_off := cut_off.difference(numbers)):
+        return False
+    accepted = {found for one in numbers if isinstance(found := _valid(one, rules), int)}
+    whole = {found for one in cut_off if isinstance(found := _valid(one, rules), int)}
+    return bool(accepted) and not whole <= accepted
 
 
 def _valid(text: str, rules: NumberRules) -> int | str:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 4096
 BUFFER_BYTES = 1 << 20
 
+_EXACT = {"halffloat": 1 << 11, "float": 1 << 24}
+"""Up to where such floats have every whole number; above, one of them is what several telephone numbers became."""
+
 
 def read_parquet(path: str, options: TableOptions, block_bytes: int) -> Iterator[CellBlock | Declared]:
     """Yield the cells of the column of numbers, and of kept ones; raises `UsageError`."""
@@ -91,10 +94,18 @@ def texts_of(column: Any) -> list[str]:
         # Python's times have no nanoseconds: pyarrow refuses them, or gives those of pandas where that is installed.
         if getattr(column.type, "unit", "") == "ns":
             raise ValueError
-        return list(map(_text, column.to_pylist()))
+        texts = column.to_pylist()
+        exact = _EXACT.get(str(getattr(column.type, "value_type", column.type)))
+        if exact is not None:
+            return [_text(one) if one is None or abs(one) <= exact else _rounded(one) for one in texts]
+        return list(map(_text, texts))
     except (OverflowError, ValueError):  # years without end, too; what is damaged raises it again
         texts = column.cast("string").to_pylist()
         return ["" if text is None else FaultyCell.of(text, Reason.DATE) for text in texts]
+
+
+def _rounded(value: float) -> str:
+    return FaultyCell.of(f"{value:.0f}", Reason.ROUNDED)
 
 
 def _text(value: object) -> str:

@@ -58,6 +58,8 @@ _REFUSED = {
 }
 _ENCRYPTED = 0x1
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
+_OF_DOCUMENTS = {"mimetype", "[Content_Types].xml", "Index/Document.iwa"}
+"""Members of the zips that office programs write: of OpenDocument, of Microsoft's, and of Apple's."""
 _DAMAGED = (gzip.BadGzipFile, zstd.ZstdError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError,
             UnicodeDecodeError, NotImplementedError)  # fmt: skip
 """What unpacking raises for files that are cut off, damaged, or packed in a way that is not known."""
@@ -116,7 +118,7 @@ class _Layers:
             plain = self.opened.enter_context(zstd.ZstdFile(peeked.buffered()))
             return self.open(plain, _inner(name), None, layers + 1)
         if head.startswith(_ZIP):
-            return self._open_zip(path or self._copy(peeked, layers), layers)
+            return self._open_zip(path or self._copy(peeked, layers), name, layers)
         if head.startswith(_PARQUET):
             return InputContent(FileKind.PARQUET, self.fingerprint, path=path or self._copy(peeked, layers))
         kind = kind_of(name)
@@ -128,10 +130,14 @@ class _Layers:
             )
         return InputContent(kind, self.fingerprint, peeked.buffered())
 
-    def _open_zip(self, path: str, layers: int) -> InputContent:
+    def _open_zip(self, path: str, name: str, layers: int) -> InputContent:
         archive = self.opened.enter_context(zipfile.ZipFile(path))
         if is_workbook(archive):
             return InputContent(FileKind.WORKBOOK, self.fingerprint, path=path)
+        if kind_of(name) is FileKind.WORKBOOK or not _OF_DOCUMENTS.isdisjoint(archive.namelist()):
+            raise UsageError(
+                f"{self.source}: this is another document than .xlsx; save it as .xlsx, .csv or plain text"
+            )
         members = []
         for member in archive.infolist():
             # Not `is_dir`, which before Python 3.12 raises an IndexError for a member without a name.

@@ -261,12 +261,31 @@ LABELLED = Reason.LABELLED
         ("12025550143", "US", [12025550143]),
         ("+493019694004\t7", "DE", [Reason.MORE_DIGITS]),
         ("+493019694004\t7 Berlin", "DE", [Reason.MORE_DIGITS]),
+        ("030 1234567/8", "DE", [Reason.MORE_DIGITS]),
+        ("030 1234567 / -68", "DE", [Reason.MORE_DIGITS]),
+        ("+49 30 1234567 (2)", None, [Reason.MORE_DIGITS]),
+        ("+62 812-348-476 [2]", None, [Reason.MORE_DIGITS]),
+        ("0171 1234567; +4930121495 /8", "DE", [Reason.MORE_DIGITS]),
+        ("+62 812-342-582 (8-17)", "IT", [Reason.MORE_DIGITS]),
+        ("2. 01512 3440100", "DE", [Reason.MORE_DIGITS]),
+        ("(1) 08-12 56 83", "SE", [Reason.MORE_DIGITS]),
+        ("12\t0664 672880", "AT", [Reason.MORE_DIGITS]),
+        ("0475/12/34/56", "BE", [32475123456]),
+        ("+49 (0)30/1234567", None, [49301234567]),
+        ("+39 06 698 12345", "DE", [390669812345]),
+        ("https://wa.me/33612345678", "DE", [33612345678]),
+        ("WhatsApp: wa.me/33612345678?text=hi", "DE", [33612345678]),
+        ("https://api.whatsapp.com/send?phone=33612345678&text=1", "DE", [33612345678]),
+        ("whatsapp://send?phone=%2B33612345678", "DE", [33612345678]),
+        ("https://wa.me/33612345678, https://wa.me/4915123456789", "DE", [33612345678, 4915123456789]),
+        ("(201) 555-7286 + (201) 550-6068", "US", [12015557286, 12015506068]),
+        ("Ph: 4152345678 ph 4152345679", "US", [14152345678, 14152345679]),
         ("+41\t79\t8284651", "DE", [41798284651]),
         ("+41798284651\tAnna", "DE", [41798284651]),
         ("+41798284651\t0798284652", "CH", [41798284651, 41798284652]),
     ],
 )
-def test_other_numbers_in_a_cell(raw: str, region: str, expected: list[int | str]) -> None:
+def test_other_numbers_in_a_cell(raw: str, region: str | None, expected: list[int | str]) -> None:
     """Dates, and what stands behind a word or as an extension, are rows of their own, rejected: nobody's number."""
     found = [
         number or REASONS[code - FIRST_REASON] for number, code, _ in decide(raw, NumberRules(region, frozenset()))

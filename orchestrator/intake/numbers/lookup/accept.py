@@ -11,7 +11,7 @@ it. Two kinds of lines are decided:
 Why it changes nothing to take the characters away: it is what the door `cells` does with them. It begins at the first
 plus sign or digit, and passes over what is no letter, digit or `#` behind the last one; between the two it allows
 punctuation, of which the ASCII part but for the apostrophe is used here. What else it sees in them is left to it: a
-spreadsheet's floats, a second number, dates, and dots and other signs that hide digits.
+spreadsheet's floats, a second number, dates, digits that don't belong to it, and dots and other signs that hide some.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ LONGEST_MONTH = 2
 """Digits between the two signs of a date; other numbers have more there."""
 TWO_NUMBERS = 15
 """Fewer digits are not two numbers on both sides of a slash, see `cells`."""
+FEWEST_WHOLE = 5
+"""Digits that may be a number for themselves, so that others behind a slash or in brackets are none of it."""
+LONGEST_COUNT = 3
+"""Digits that lines may be counted with, in front of a number that begins with a zero."""
 BATCH = 20_000
 """Lines that are looked at together: their arrays fit the processor's cache."""
 FEW = 4
@@ -56,12 +60,13 @@ FEW = 4
 
 _PLUS = ord("+")
 _ZERO = ord("0")
-_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER, _SLASH, _DASH = range(8)
+_DIGIT, _SIGN, _DOT, _INSIDE, _AROUND, _OTHER, _SLASH, _DASH, _OPENING = range(9)
 _KINDS_OF = {
     _DIGIT: b"0123456789",
     _SIGN: b"+",
     _DOT: b".",
-    _INSIDE: b" ()[]",
+    _INSIDE: b" )]",
+    _OPENING: b"([",
     _SLASH: b"/",
     _DASH: b"-",
     _AROUND: b"\t\"'`,;:|<>{}=!?$%&@^_",
@@ -73,7 +78,7 @@ _HIDING = (b"..", b"---", b"??", b"__", b"?_", b"_?")
 """Signs in a row that may stand for digits."""
 
 _SIGNS, _OTHERS, _FIELD = 21, 42, (1 << 21) - 1
-_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0, 0], np.int64)
+_COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0, 0, 0], np.int64)
 """What a character of each kind adds to three counters in one integer: digits, signs, others."""
 
 _POWERS = 10 ** np.arange(19, dtype=np.int64)
@@ -263,12 +268,30 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
     if _SLASH in kinds:
         slashes = np.concatenate(([0], np.cumsum(kinds == _SLASH)))
         is_clean &= (slashes[ends] == slashes[starts]) | (counts < TWO_NUMBERS)
+    is_cut = (kinds == _SLASH) | (kinds == _OPENING)
+    if is_cut.any():
+        cuts = np.concatenate(([0], np.cumsum(is_cut)))
+        whole = digits[begin[found] + np.minimum(FEWEST_WHOLE, counts[found]) - 1]
+        is_clean[found] &= cuts[last] == cuts[whole]
+    is_clean[found] &= is_signed[found] | ~_are_counted(text, digits, begin[found], counts[found])
     in_dates = ~is_signed[found] & (counts[found] >= IN_DATES.start) & (counts[found] < IN_DATES.stop)
     is_clean[found[in_dates]] &= ~_like_dates(kinds, before, first[in_dates], last[in_dates])
     for hiding in _HIDING:
         if hiding in text:
             is_clean &= ~_holds(text, hiding, starts, ends)
     return begin, counts, is_signed, is_clean
+
+
+def _are_counted(text: bytes, digits: Ints, begin: Ints, counts: Ints) -> Flags:
+    """Tell where a few digits stand apart in front of a zero, as a list's lines are counted."""
+    data = np.frombuffer(text, np.uint8)
+    first = digits[begin]
+    found = np.zeros(len(begin), np.bool_)
+    for length in range(1, LONGEST_COUNT + 1):
+        before = digits[begin + np.minimum(length, counts) - 1]
+        behind = digits[begin + np.minimum(length, counts - 1)]
+        found |= (before == first + length - 1) & (behind > first + length) & (data[behind] == _ZERO)
+    return found
 
 
 def _like_dates(kinds: Bytes, counted: Ints, first: Ints, last: Ints) -> Flags:
