@@ -44,7 +44,9 @@ HELP_WITH = {
     "beside a whole number, and without its calling or area code": "write it whole",
     "a formula without a value": "open the workbook in a spreadsheet program and save it",
     "some digits are hidden": "export the list with all of its digits",
-    "more digits beside the number than an extension has": "put a semicolon between two numbers, and take off what belongs to none",
+    "more digits beside the number than an extension has": (
+        "write two numbers whole, with a semicolon between them, and take away what is part of none"
+    ),
     "a quote that is opened and not closed": "close it, or write two for one that is meant",
     "a row with more or fewer cells than the first one": "put quotes around cells with the delimiter in them",
     "no number in its column, and seven digits or more in another one": (

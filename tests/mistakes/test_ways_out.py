@@ -1180,6 +1180,13 @@ def quotes_are_put_around(job: Job) -> None:
     list_by_list(job, "a.csv", says, text_of("\n".join([*rows, "Cy, jun.,+41798284653"])), right)
 
 
+def two_numbers_are_written_whole(job: Job) -> None:
+    says = "write two numbers whole, with a semicolon between them, and take away what is part of none"
+    wrong = ["+49 30 1234567/8", "+41798284651", "+49 30 1234560 (2)", "+41798284652"]
+    right = ["+49 30 1234567; +49 30 1234568", "+41798284651", "+49 30 1234560", "+41798284652"]
+    list_by_list(job, "a.csv", says, *(text_of("\n".join(["Phone", *rows])) for rows in (wrong, right)))
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -1252,6 +1259,7 @@ SCENARIOS = [
     a_task_type_is_mended,
     a_formula_is_calculated,
     quotes_are_put_around,
+    two_numbers_are_written_whole,
 ]
 
 
@@ -1428,6 +1436,7 @@ TRIED: dict[str, str] = {
     "the vendor does not take this request": "a_task_type_is_mended",
     "open the workbook in a spreadsheet program": "a_formula_is_calculated",
     "put quotes around cells with the delimiter": "quotes_are_put_around",
+    "write two numbers whole, with a semicolon": "two_numbers_are_written_whole",
     "name its configuration file instead": (
         "tests/storage/test_staged_jobs.py::test_another_job_is_named_by_its_configuration_file"
     ),
@@ -1462,7 +1471,6 @@ NOT_TRIED: dict[str, str] = {
     "the job has a ledger already": "a fault of the program alone would say so",
     "the API key holds characters": "said to programs alone; a command says it before: a mistake, a key of two lines",
     "if they are all of one country": "said where numbers of no country fit: else the country is named, by advice",
-    "put a semicolon between two numbers": "a guard of the reader of cells: no cell is known that leads to it",
     "bring it back from a copy": "takes a folder that is altered in the midst of a run",
     "stood inside other text": "of a list; nothing is refused",
 }
