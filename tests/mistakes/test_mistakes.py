@@ -27,6 +27,7 @@ from orchestrator.sandbox.state import Options
 from tests.mistakes.harness import KEY, LIST, Job, Mistake
 
 MESSAGES = Path(__file__).with_name("messages.txt")
+AREA_CODES = "Vorwahl;Telefon\n0711;8284651\n0711;8284652\n"
 CRM = "Phone,city\n+41798284651,Bern\n"
 PEOPLE = "name,city\nAnna,Bern\nBen,Basel\n"
 AMAZON = "[platforms.amazon]\nrequests_per_second = inf\n"
@@ -172,6 +173,7 @@ THE_LIST = [
         both(with_list("numbers.xlsx", two_sheets), with_lines("job", 'sheet = "Custommers"')),
     ),
     Mistake("a table without a column of numbers", 2, with_list("crm.csv", written(PEOPLE))),
+    Mistake("area codes in a column of their own", 2, with_list("crm.csv", written(AREA_CODES))),
     Mistake(
         "a column that is not there", 2, both(with_list("crm.csv", written(CRM)), with_lines("job", 'column = "phnoe"'))
     ),

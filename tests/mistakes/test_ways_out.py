@@ -1187,6 +1187,20 @@ def two_numbers_are_written_whole(job: Job) -> None:
     list_by_list(job, "a.csv", says, *(text_of("\n".join(["Phone", *rows])) for rows in (wrong, right)))
 
 
+def area_codes_are_joined(job: Job) -> None:
+    job.edit("numbers.txt", "a.csv")
+    job.edit("[job]\n", '[job]\ndefault_region = "DE"\n')
+    path = job.folder / "a.csv"
+    path.write_text("Vorwahl;Telefon\n0711;8284651\n0711;8284652\n")
+    code, message = job.call("plan")
+    assert code == 2
+    assert 'join the two into one column, or set column = "Telefon" if its numbers are whole' in message
+    assert said_by(job, "plan", "--set", "job.column=Telefon")
+    path.write_text("Telefon\n0711 8284651\n0711 8284652\n")
+    assert job.call("run")[0] == 0
+    assert "+497118284651" in (job.directory / "master.csv").read_text()
+
+
 SCENARIOS = [
     the_list_is_brought_back,
     the_longer_list_is_taken_in,
@@ -1260,6 +1274,7 @@ SCENARIOS = [
     a_formula_is_calculated,
     quotes_are_put_around,
     two_numbers_are_written_whole,
+    area_codes_are_joined,
 ]
 
 

@@ -29,7 +29,7 @@ _PARTED = re.compile(r"\w\s*[,;|\t]\s*\w")
 _COUNTED = re.compile(r" ?(?<![0-9])[1-9](?![0-9])")
 
 
-def _compared(header: str) -> str:
+def compared(header: str) -> str:
     """Return a header without case, accents, punctuation and a count: `Phone 2 - Value` is `phone value`."""
     letters = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
     plain = _PUNCTUATION.sub(" ", "".join(sign for sign in letters if unicodedata.category(sign)[0] != "M"))
@@ -37,7 +37,7 @@ def _compared(header: str) -> str:
 
 
 _KNOWN = frozenset(
-    _compared(name)
+    compared(name)
     for name in """
     phone; phones; phone number; phone numbers; phone no; phone nr; phonenumber; phone e164; mobile; mobiles;
     mobile number; mobile numbers; mobile phone; mobile phone number; mobile no; mobilephone; number; numbers; tel;
@@ -85,7 +85,7 @@ _KNOWN = frozenset(
     """.split(";")  # noqa: SIM905 - as a list of strings it would be pages long
 )
 _OF_TELEPHONES = frozenset(
-    _compared(word)
+    compared(word)
     for word in """
     phone phones telephone telephones tel telf telef tlf tfno telefon telefone telefono telefoon telefonnr telnr
     mobile mobil movil mobiel mobiele mobilephone mobiltelefon cell cellphone cellular celular cellulare handy
@@ -104,7 +104,7 @@ _OF_TELEPHONES = frozenset(
     """.split()  # noqa: SIM905 - as above
 )
 _BESIDE = frozenset(
-    _compared(word)
+    compared(word)
     for word in """
     number numbers no nr nro num numero nummer numer n numar numarasi numarali cislo broj nomor so value work home
     business office private privat personal main primary other secondary alternate alternative default address
@@ -226,7 +226,7 @@ def is_known(header: str) -> bool:
     if _PARTED.search(header):
         return False
     bares = [_BRACKETS.sub("", text.partition("#")[0]) for text in _readings(header)]
-    names = {_compared(form) for bare in bares for form in (bare, _CAMEL.sub(" ", bare))}
+    names = {compared(form) for bare in bares for form in (bare, _CAMEL.sub(" ", bare))}
     split = (set(name.split()) for name in names)
     return not names.isdisjoint(_KNOWN) or any(
         words & _OF_TELEPHONES and words <= _OF_TELEPHONES | _BESIDE for words in split

@@ -5,6 +5,7 @@ The first rows decide: the same ones whatever the size of blocks.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.intake.blocks import Look
+from orchestrator.intake.sources.codes_apart import codes_apart
 from orchestrator.intake.sources.number_column import (
     NumberColumn,
     Wanted,
@@ -103,6 +105,8 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     else:
         kept = {name: places[0] for name in options.keep if (places := named(headers, name))}
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
+    if options.column is None:
+        _refuse_codes_apart(headers, below, column, options.source)
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
     also = tuple(
         place for place in range(len(headers)) if place not in column.indexes and _is_of_telephones(below, place)
@@ -125,6 +129,18 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
         most=Counter(map(len, below)).most_common(1)[0][0] if below else len(first),
         usual={place: kinds for place, kinds in usual.items() if 1 < filled[place] > len(below) // 2},
     )
+
+
+def _refuse_codes_apart(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], column: NumberColumn, source: str
+) -> None:
+    for place in column.indexes if headers else ():
+        if codes := codes_apart(headers, rows, place):
+            name = json.dumps(headers[place], ensure_ascii=False)
+            raise UsageError(
+                f"{source}: the column {json.dumps(codes, ensure_ascii=False)} holds codes that the numbers of {name} "
+                f"lack; join the two into one column, or set column = {name} if its numbers are whole"
+            )
 
 
 def _is_of_telephones(rows: Sequence[Sequence[str]], place: int) -> bool:
