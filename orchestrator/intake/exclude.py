@@ -49,6 +49,8 @@ async def read_exclude(
         path = folder / f"exclude{place:06d}"
         await workers.run(sort_numbers, [stored.path for stored in files], save_for, path)
         lists.append(ExcludeList(found.source, path))
+        if not any(stored.rows for stored in files):
+            said.append(f"{found.source}: it is empty, and excludes nothing")
         if rejected := sum(sum(stored.rejected.values()) for stored in files):
             rows = sum(stored.rows for stored in files)
             said.append(

@@ -45,6 +45,7 @@ from orchestrator.jobdir.layout import (
     set_away,
 )
 from orchestrator.jobdir.list_rows import ALL_IN_ORDER, ListRows, draw, rows_of_chunks
+from orchestrator.logger import log
 from orchestrator.records import Chunk, ListCounts, Listed
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ async def read_list(
     source = await source_of(job, stdin, keep, block_bytes)
     with _work_folder(job.directory) as folder:
         exclude, said = await read_exclude(job, workers, folder, save_for)
+        for one in said:  # now, as `plan` alone shows what is handed on, and what is not excluded will be sent
+            log.warning("excluded_less", reason=one)
         scanned = await scan(source, workers, folder, exclude)
         columns = _columns(source, scanned)
         unique = await _drop_duplicates(scanned, workers, folder, positions=bool(columns))

@@ -109,7 +109,7 @@ async def scan(
         if has_content and found not in filled and not again:
             raise UsageError(
                 f"{found.source}: there is something in it, and no row could be read: it has a header only, or is no "
-                "list; bring it right, or take it out of `inputs`"
+                f"list; bring it right, or take it out of `{'exclude' if may_be_empty else 'inputs'}`"
             )
         if one.counted is not None and found in filled:
             _check_lines(found, one.counted, one.skipped + filled_lines[found])

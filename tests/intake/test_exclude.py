@@ -17,6 +17,7 @@ from orchestrator.intake.plan import ChunkLimits
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.settings import LineType
 from orchestrator.workers import Workers
+from tests.logs import capture_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -68,7 +69,16 @@ async def test_lists_that_cant_be_read(workers: Workers, make_job: MakeJob, writ
     write("empty.txt", "")
     write("b.csv", f"x;y\n1;{MOBILE[0]}\n")
     folder = path.parent
-    assert (await read_list(make_job("a.txt", exclude=(str(folder / "empty.txt"),)), limits, workers)).said == ()
+    with capture_logs() as logs:
+        empty = await read_list(make_job("a.txt", exclude=(str(folder / "empty.txt"),)), limits, workers)
+    assert empty.said == ("empty.txt: it is empty, and excludes nothing",)
+    assert [entry["reason"] for entry in logs if entry["event"] == "excluded_less"] == list(empty.said)
+    write("codes.csv", "Vorwahl;Tel\n0711;8284651\n")
+    with pytest.raises(UsageError, match=r"codes\.csv: .* join the two into one column$"):
+        await read_list(make_job("a.txt", exclude=(str(folder / "codes.csv"),), column="x"), limits, workers)
+    write("header.csv", "Phone;Name\n")
+    with pytest.raises(UsageError, match=r"header\.csv: .* take it out of `exclude`"):
+        await read_list(make_job("a.txt", exclude=(str(folder / "header.csv"),)), limits, workers)
     with pytest.raises(UsageError, match=r"none\.txt: No such file"):
         await read_list(make_job("a.txt", exclude=(str(folder / "none.txt"),)), limits, workers)
     with pytest.raises(UsageError, match=r"b\.csv: no column in .* may hold the numbers to exclude; save it as text"):

@@ -105,8 +105,8 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
     else:
         kept = {name: places[0] for name in options.keep if (places := named(headers, name))}
     below = [row for _, row in rows[0 if column.headerless else header + 1 :][:LOOK_ROWS]]
-    if options.column is None:
-        _refuse_codes_apart(headers, below, column, options.source)
+    if options.column is None or options.every:
+        _refuse_codes_apart(headers, below, column, options)
     likely = tuple(sum(looks_like_number(cell_at(row, i)) for row in below) for i in range(len(headers)))
     also = tuple(
         place for place in range(len(headers)) if place not in column.indexes and _is_of_telephones(below, place)
@@ -132,14 +132,16 @@ def lay_out(rows: Sequence[Row], options: TableOptions) -> TableLayout:
 
 
 def _refuse_codes_apart(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], column: NumberColumn, source: str
+    headers: Sequence[str], rows: Sequence[Sequence[str]], column: NumberColumn, options: TableOptions
 ) -> None:
     for place in column.indexes if headers else ():
         if codes := codes_apart(headers, rows, place):
             name = json.dumps(headers[place], ensure_ascii=False)
             raise UsageError(
-                f"{source}: the column {json.dumps(codes, ensure_ascii=False)} holds codes that the numbers of {name} "
-                f"lack; join the two into one column, or set column = {name} if its numbers are whole"
+                f"{options.source}: the column {json.dumps(codes, ensure_ascii=False)} holds codes that the numbers of "
+                f"{name} lack; join the two into one column"
+                + f", or set column = {name} if its numbers are whole"
+                * (not options.every)
             )
 
 
