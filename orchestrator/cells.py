@@ -85,7 +85,7 @@ _POWER: Final = re.compile(r"(\+?[0-9])(?:[.,]([0-9]+))?[eE]\+?(0?[5-9]|[1-9][0-
 _THOUSANDS: Final = re.compile(r"\+?[0-9]{1,3}(?:,[0-9]{3}){2,}")
 _ACCOUNT: Final = re.compile(r"\+?([0-9]{5,})(?:[.:_][0-9]+)*@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
 _LINK: Final = re.compile(
-    r"(?:https?://)?(?:(?<!\w)wa\.me/|\w+\.whatsapp\.com/send/?\?phone=|whatsapp://send/?\?phone=)"
+    r"(?:https?://)?(?:(?<!\w)wa\.me/|(?:api|web|www)\.whatsapp\.com/send/?\?phone=|whatsapp://send/?\?phone=)"
     r"(?:\+|%2B)?([0-9]{5,})(?:[?&/#][^\s;,|]*)?",
     re.IGNORECASE,
 )

@@ -77,6 +77,8 @@ _BEHIND = re.compile(r"\t|[/(\[{](?=\W{0,2}[0-9](?:[-. ]?[0-9]){0,3}(?![-. ]?[0-
 """What digits may stand behind that belong to no number: those of the next cell, or up to four."""
 _FEWEST_WHOLE = 5
 """Digits that may be a whole number, for what is cut there; numbers are valid that have fewer."""
+_MOST_CUTS = 200
+"""Places to cut a cell at that are tried, as each takes as long as the cell; nobody writes so many."""
 _COUNTED = re.compile(r"[^\w+]*[1-9][0-9]{0,2}\W{1,3}(?=0[0-9])")
 """The count of a line, in front of a number that begins with a zero."""
 _UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -204,12 +206,13 @@ def _takes_in_more(raw: str, numbers: Sequence[str], rules: NumberRules) -> bool
     """
     rests = [raw[: cut.start()] for cut in _BEHIND.finditer(raw)]
     rests += [raw[cut.end() :] for cut in (_COUNTED.match(raw),) if cut]
-    cut_off = {one for rest in rests for one in read_text(rest).numbers if len(one) >= _FEWEST_WHOLE}
-    if not (cut_off := cut_off.difference(numbers)):
+    if not rests or not (accepted := {one for text in numbers if isinstance(one := _valid(text, rules), int)}):
         return False
-    accepted = {found for one in numbers if isinstance(found := _valid(one, rules), int)}
-    whole = {found for one in cut_off if isinstance(found := _valid(one, rules), int)}
-    return bool(accepted) and not whole <= accepted
+    if len(rests) > _MOST_CUTS:
+        return True
+    cut_off = {one for rest in rests for one in read_text(rest).numbers if len(one) >= _FEWEST_WHOLE}
+    whole = {found for one in cut_off.difference(numbers) if isinstance(found := _valid(one, rules), int)}
+    return not whole <= accepted
 
 
 def _valid(text: str, rules: NumberRules) -> int | str:
