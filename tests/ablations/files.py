@@ -41,6 +41,22 @@ FILES: Final = (
         "A number with three digits masked is somebody else's number, and is paid for.",
     ),
     Ablation(
+        "digits that stand apart are none of a number",
+        "_takes_in_more",
+        "return not whole <= accepted",
+        "return False",
+        "intake/numbers/test_decide.py::test_other_numbers_in_a_cell",
+        "`030 1234567/8` is somebody else's number in Berlin, and is paid for.",
+    ),
+    Ablation(
+        "numbers have the area codes of another column",
+        "lay_out",
+        "if options.column is None or options.every:",
+        "if False:",
+        "intake/test_every_list.py::test_every_list[area codes.csv]",
+        "Every number of the table is somebody else's, and is paid for.",
+    ),
+    Ablation(
         "a number ends where E.164 does",
         "_valid",
         "return Reason.BEYOND_E164 if digits > MAX_DIGITS else found",
