@@ -51,6 +51,8 @@ TWO_NUMBERS = 15
 """Fewer digits are not two numbers on both sides of a slash, see `cells`."""
 FEWEST_WHOLE = 5
 """Digits that may be a number for themselves, so that others behind a slash or in brackets are none of it."""
+MOST_APART = 4
+"""Digits that may stand behind a slash or in brackets, and be none of the number."""
 LONGEST_COUNT = 3
 """Digits that lines may be counted with, in front of a number that begins with a zero."""
 BATCH = 20_000
@@ -76,6 +78,8 @@ _NO_DIGITS = bytes(char for char in range(256) if _KINDS[char] != _DIGIT)
 
 _HIDING = (b"..", b"---", b"??", b"__", b"?_", b"_?")
 """Signs in a row that may stand for digits."""
+_JOINING = b" .-"
+"""Signs that stand within a number, one at a time."""
 
 _SIGNS, _OTHERS, _FIELD = 21, 42, (1 << 21) - 1
 _COUNTED = np.array([1, 1 << _SIGNS, 0, 0, 0, 1 << _OTHERS, 0, 0, 0], np.int64)
@@ -272,7 +276,11 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
     if is_cut.any():
         cuts = np.concatenate(([0], np.cumsum(is_cut)))
         whole = digits[begin[found] + np.minimum(FEWEST_WHOLE, counts[found]) - 1]
-        is_clean[found] &= cuts[last] == cuts[whole]
+        behind = cuts[last] - cuts[whole]
+        one = np.flatnonzero(behind == 1)
+        place = np.flatnonzero(is_cut)[cuts[whole[one]]]
+        behind[one] = ~_go_on(text, digits, np.searchsorted(digits, place), last[one])
+        is_clean[found] &= behind == 0
     is_clean[found] &= is_signed[found] | ~_are_counted(text, digits, begin[found], counts[found])
     in_dates = ~is_signed[found] & (counts[found] >= IN_DATES.start) & (counts[found] < IN_DATES.stop)
     is_clean[found[in_dates]] &= ~_like_dates(kinds, before, first[in_dates], last[in_dates])
@@ -280,6 +288,18 @@ def _shapes(text: bytes, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Flags, F
         if hiding in text:
             is_clean &= ~_holds(text, hiding, starts, ends)
     return begin, counts, is_signed, is_clean
+
+
+def _go_on(text: bytes, digits: Ints, begin: Ints, last: Ints) -> Flags:
+    """Tell where more digits follow from `begin` on than may stand there for themselves, as close as in a number."""
+    data = np.frombuffer(text, np.uint8)
+    joins = np.zeros(256, np.bool_)
+    joins[list(_JOINING)] = True
+    run = digits[np.minimum(begin[:, None] + np.arange(MOST_APART + 1), len(digits) - 1)]
+    before, after = run[:, :-1], run[:, 1:]
+    is_close = (after - before == 1) | ((after - before == 2) & joins[data[np.minimum(before + 1, len(data) - 1)]])  # noqa: PLR2004 - one between
+    found: Flags = is_close.all(axis=1) & (run[:, -1] <= last)
+    return found
 
 
 def _are_counted(text: bytes, digits: Ints, begin: Ints, counts: Ints) -> Flags:

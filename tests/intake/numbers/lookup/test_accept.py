@@ -210,6 +210,15 @@ def test_text_around_real_numbers(
     assert found == UNDECIDED or found == normalise(text.strip(), NumberRules(region, frozenset()))
 
 
+def test_digits_behind_a_slash_or_in_brackets(folder: Path) -> None:
+    """So many that nobody takes them for an extension belong to the number; fewer are left to the careful way."""
+    tables = load_tables("AT", folder)
+    usual = ["+43 664/1234567", "+43 664/123 45 67", "+43 (0)664/1234567", "0043 664/1234567", "+43 664 (1234567)"]
+    assert decide(usual, tables) == [436641234567] * 5
+    apart = ["+43 664/1234567/8", "+43 6641234567/89", "+43 664/1234 567 (8)", "+43 66412/12  34567", "+43 664/1234"]
+    assert decide(apart, tables) == [UNDECIDED] * 5
+
+
 def test_excluded_calling_codes(folder: Path) -> None:
     """A valid number whose calling code is not wanted is marked as such; a code is no prefix of another's numbers."""
     lines = ["+8613912345678", "+41798284651", "+12015550123", "0086 139 1234 5678", "+861391", "+88612345678", ""]
