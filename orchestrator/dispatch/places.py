@@ -9,7 +9,8 @@ Each kind has its owner here, which counts, and hands out places that count back
 
 Of submits, those places are scarce that lie between release and recorded answer: should none of these get an answer,
 each of them becomes a doubt. So one is taken only when all but the last bytes have been sent. While submits wait for
-answers, others connect and upload.
+answers, others connect and upload. An accepted one hands its place on when it asks for its commit: the next release is
+asked for behind it, so it is durable in the same commit, or in a later one.
 """
 
 from __future__ import annotations
@@ -131,13 +132,16 @@ class SubmitPlaces:
                 raise NotNowError
         self.released += 1
 
-    def over(self, *, released: bool) -> None:
-        """Give everything back that one has taken."""
-        self.count -= 1
-        if released:
-            self.released -= 1
-            self._crowded = False
-            self._tell()
+    def is_recorded(self) -> None:
+        """Give a place among those that are released back."""
+        self.released -= 1
+        self._crowded = False
+        self._tell()
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing is released before what became of the one before is known."""
+        return self._caution.allowed() <= 1
 
     # The two that follow are all that needs an event loop: a simulation without one has its own.
 
@@ -165,7 +169,18 @@ class SubmitPlace:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._submits.over(released=self._released)
+        self._submits.count -= 1
+        self._recorded()
+
+    def hand_on(self) -> None:
+        """Let the next one be released whose commit is asked for behind this one's: call it directly before asking."""
+        if not self._submits.alone:
+            self._recorded()
+
+    def _recorded(self) -> None:
+        if self._released:
+            self._released = False
+            self._submits.is_recorded()
 
     async def wait_for_release(self, *, now: float) -> None:
         """Return when the last bytes may leave; raises `NotNowError`."""

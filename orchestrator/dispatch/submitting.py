@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
-from orchestrator.dispatch.caution import SubmitOutcome
+from orchestrator.dispatch.caution import DOUBTS, SubmitOutcome
 from orchestrator.dispatch.places import NotNowError
 from orchestrator.dispatch.watching import PollWhenDue, Watch
 from orchestrator.errors import BudgetError, LeaseLostError, StorageError
@@ -110,11 +110,14 @@ class Submitter:
         at, cost, max_cost_nano = self._context.clock(), attempt.cost_nano, self._context.max_cost_nano
         name = attempt.sent_name
         attempt.release_asked = True
-        await self._context.ledger.do_small(
-            lambda it: it.transitions.release(
-                task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name
-            )
-        )
+
+        def release(ledger: Ledger) -> None:
+            # In the very commit: the one that has handed its place on may have become a doubt meanwhile.
+            if ledger.platforms.unsure(platform.name) >= DOUBTS:
+                raise NotNowError
+            ledger.transitions.release(task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name)
+
+        await self._context.ledger.do_small(release)
         if not self._context.ledger.holds:
             # Frozen between the commit and now, for longer than the lease: another coordinator holds this task by now.
             raise LeaseLostError(f"{task.key}: this run was asleep for too long; run the same command again")
@@ -181,6 +184,7 @@ class Submitter:
                 settle(ledger)
             return state
 
+        attempt.place.hand_on()
         state = await self._context.note(platform, accept)
         if state is State.IN_DOUBT:
             self._doubted(attempt, "the vendor named the task id of another task")

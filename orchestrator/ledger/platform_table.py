@@ -63,6 +63,7 @@ _OTHER_CURRENCIES = "SELECT other_currencies FROM platforms WHERE name = ?"
 _PAID_AGAIN = "SELECT platform, sum(earlier_nano + doubted_nano) FROM tasks GROUP BY platform"
 _NOTE_CURRENCIES = "UPDATE platforms SET other_currencies = ? WHERE name = ?"
 _TALLY = "SELECT state, tasks, rows FROM tally WHERE platform = ?"
+_UNSURE = "SELECT coalesce(sum(tasks), 0) FROM tally WHERE platform = ? AND state IN (?, ?)"
 _REUSED = "SELECT reused FROM platforms WHERE name = ?"
 _NOTE_REUSED = "UPDATE platforms SET reused = ? WHERE name = ?"
 _VERDICTS = "SELECT word, rows FROM verdicts WHERE platform = ?"
@@ -192,6 +193,10 @@ class PlatformTable:
                     reused=reused,
                 )
         return standings
+
+    def unsure(self, platform: str) -> int:
+        """Return how many tasks are in doubt, or would be if the run ended now: they were released, and no more."""
+        return int(self._connection.value(_UNSURE, (platform, State.RELEASED, State.IN_DOUBT)))
 
     def reused(self, platform: str) -> ReusedSums:
         """Return how many verdicts of a platform were taken from earlier jobs."""

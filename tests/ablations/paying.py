@@ -57,6 +57,22 @@ PAYING: Final = (
         "Money is reserved, and given back by another commit, for what provably was not sent.",
     ),
     Ablation(
+        "a release counts what is unsure in its own commit",
+        "Submitter._release.release",
+        "if ledger.platforms.unsure(platform.name) >= DOUBTS:",
+        "if False:",
+        "dispatch/test_places.py::test_a_place_that_was_handed_on_by_a_doubt",
+        "A mistake of the vendor costs one doubt more than a platform may have.",
+    ),
+    Ablation(
+        "no place is handed on by a submit that is to be alone",
+        "SubmitPlace.hand_on",
+        "if not self._submits.alone:",
+        "if True:",
+        "dispatch/test_places.py::test_a_place_is_handed_on",
+        "A second submit leaves before it is known what became of the first.",
+    ),
+    Ablation(
         "a stop keeps what was not released",
         "Submitter._release",
         "self._context.stopping.is_set() or",

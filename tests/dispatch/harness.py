@@ -240,6 +240,10 @@ class Bench:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
             return ledger.tasks.findings()
 
+    def events(self) -> list[tuple[Any, ...]]:
+        with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
+            return list(ledger.tasks.events())
+
     def spent_nano(self) -> int:
         with Ledger.open_to_read(ledger_path(self.directory)) as ledger:
             return ledger.platforms.spent_nano()

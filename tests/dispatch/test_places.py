@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from orchestrator.dispatch.caution import DOUBTS, Caution, SubmitOutcome
 from orchestrator.dispatch.places import AT_ONCE, PATIENCE_S, NotNowError, SubmitPlace, SubmitPlaces, VendorPlaces
-from orchestrator.ledger import Ledger, ledger_path
+from orchestrator.ledger import Ledger, LedgerWriter, ledger_path
 from orchestrator.records import LastingCaution
+from orchestrator.settings import PollingSettings
 from orchestrator.tasks import State
-from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, serving
+from tests.dispatch.harness import RESET, Answer, Bench, Made, Script, accepted, serving
 from tests.logs import capture_logs
 
 pytestmark = pytest.mark.looptime
@@ -78,6 +81,65 @@ async def test_cut_off_while_it_waits() -> None:
     second.__exit__()
     assert waiting.cancelled()
     assert (found.count, found.released) == (0, 0)
+
+
+@pytest.mark.parametrize(("outcomes", "taken"), [([SubmitOutcome.ACCEPTED], 1), ([], 0)])
+async def test_a_place_is_handed_on(outcomes: list[SubmitOutcome], taken: int) -> None:
+    """It is given back once, before the end; but nothing takes the place of one that is to be awaited alone."""
+    found, caution = submits(*outcomes)
+    places = [found.begin() for _ in range(caution.allowed() + 1)]
+    for place in places[:-1]:
+        await place.wait_for_release(now=now())
+    last = asyncio.create_task(places[-1].wait_for_release(now=now()))
+    await asyncio.sleep(1.0)
+    assert not last.done()
+    places[0].hand_on()
+    await asyncio.sleep(1.0)
+    assert last.done() == bool(taken)
+    for place in places[:-1]:
+        place.__exit__()
+    await last
+    assert found.released == 1
+    places[-1].__exit__()
+    assert (found.count, found.released) == (0, 0)
+
+
+async def test_an_accepted_submit_and_the_next_release_share_a_commit(bench: Bench) -> None:
+    """A place is as scarce as its way is long: that is one commit and one answer."""
+
+    class Slow(LedgerWriter):
+        async def _commit(self, batch: list[Any]) -> list[Any]:
+            outcomes = await super()._commit(batch)
+            await asyncio.sleep(1.0)
+            return outcomes
+
+    async def on_made(_made: Made) -> None:
+        await asyncio.sleep(9.0)
+
+    bench.plan(1 + 4 * DOUBTS)
+    bench.writer = Slow
+    bench.polling = PollingSettings(min_interval_s=250.0)
+    async with serving(Script(on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url)
+    times = sorted(made.at for made in vendor.tasks.values())[1::DOUBTS]
+    assert [b - a for a, b in pairwise(times)] == pytest.approx([10.0] * 3, abs=0.1)
+
+
+async def test_a_place_that_was_handed_on_by_a_doubt(bench: Bench) -> None:
+    """An id that another task has is found out with the commit: then the next one is not released beside it."""
+
+    async def on_made(made: Made) -> Answer | None:
+        await asyncio.sleep(5.0 * made.chunk)
+        return accepted(made, task_id="t1") if made.chunk == 2 else None
+
+    bench.plan(10)
+    async with serving(Script(on_made=on_made)) as vendor:
+        await bench.run(vendor.base_url)
+    unsure = [0]
+    for event in bench.events():
+        unsure.append(unsure[-1] + {"release": 1, "accept": -1}.get(event[4], 0))
+    assert max(unsure) == DOUBTS
+    assert Counter(bench.states()) == {DONE: 9, IN_DOUBT: 1}
 
 
 async def test_a_submit_does_not_hold_back_its_last_bytes_for_ever(bench: Bench) -> None:

@@ -169,6 +169,9 @@ class ModelLedger:
         row = self.rows[key]
         return Task(key, row.state, 1, SHA256, row.task_id, 1, row.submitted_at, row.progress_at, 0, 0, "")
 
+    def unsure(self, platform: str) -> int:
+        return self.standing(platform).tasks(State.IN_DOUBT, State.RELEASED)
+
     def select(self, *states: State, platform: str) -> list[Task]:
         return [self.get(key) for key, row in self.rows.items() if key.platform == platform and row.state in states]
 
