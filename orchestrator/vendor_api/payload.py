@@ -17,7 +17,7 @@ import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import FileIO
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Final, Never, cast
 
 import aiohttp
 from aiohttp.payload import Payload, StringPayload
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.vendor_api.deadline import HttpCall, Times
 
 PIECE_BYTES: Final = 64 * 1024
-"""How much is handed over between two looks at the clock: a link below 1 KiB/s counts as stalled."""
+"""How much is handed over at most between two looks at the clock: a link below 1 KiB/s counts as stalled."""
 
 _STALLED: Final = "no progress of the upload"
 _UNANSWERED: Final = "no answer to the whole request"
@@ -112,14 +112,13 @@ class _OurPayload(Payload):
 
 
 class _FilePart(_OurPayload):
-    """The file as one part, hashed while it is sent; `moved` is called after each piece."""
+    """The file as one part, hashed while it is sent."""
 
-    def __init__(self, upload: ChunkUpload, file_name: str, moved: Callable[[], None]) -> None:
+    def __init__(self, upload: ChunkUpload, file_name: str) -> None:
         super().__init__(upload, content_type="text/plain")
         self.set_content_disposition("form-data", name="file", filename=file_name)
         self._size = upload.size_bytes
         self._upload = upload
-        self._moved = moved
         self.hash = hashlib.sha256()
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -128,8 +127,30 @@ class _FilePart(_OurPayload):
             view = memoryview(block)
             for start in range(0, len(view), PIECE_BYTES):
                 await writer.write(view[start : start + PIECE_BYTES])
-                await writer.drain()
-                self._moved()
+
+
+class _Gathering:
+    """Hands over in pieces what a form writes bit by bit: each is a call of the system here, and one there.
+
+    `moved` is called after each piece.
+    """
+
+    def __init__(self, writer: AbstractStreamWriter, moved: Callable[[], None]) -> None:
+        self._writer = writer
+        self._moved = moved
+        self._piece = bytearray()
+
+    async def write(self, chunk: bytes | memoryview) -> None:
+        if len(self._piece) + len(chunk) > PIECE_BYTES:
+            await self.hand_over()
+        self._piece += chunk
+
+    async def hand_over(self) -> None:
+        """Hand over what is gathered."""
+        piece, self._piece = self._piece, bytearray()
+        await self._writer.write(piece)
+        await self._writer.drain()
+        self._moved()
 
 
 class HeldBody(_OurPayload):
@@ -139,7 +160,7 @@ class HeldBody(_OurPayload):
         self, fields: Iterable[tuple[str, str]], upload: ChunkUpload, file_name: str, *, call: HttpCall, times: Times
     ) -> None:
         self._form = form(fields)
-        self._part = _FilePart(upload, file_name, self._moved)
+        self._part = _FilePart(upload, file_name)
         self._form.append_payload(self._part)
         super().__init__(self._form, content_type=self._form.content_type)
         self._call = call
@@ -181,8 +202,9 @@ class HeldBody(_OurPayload):
                 # "Handed to the socket" is meant: without this the transport keeps up to 64 KiB to itself. Not 0: the
                 # TLS transport of asyncio pauses at "as much as the limit", so with 0 it would pause for ever, empty.
                 transport.set_write_buffer_limits(high=1)
-            await self._form.write(writer, close_boundary=False)
-            await writer.drain()
+            gathering = _Gathering(writer, self._moved)
+            await self._form.write(cast("AbstractStreamWriter", gathering), close_boundary=False)
+            await gathering.hand_over()
             self._call.deadline.pause()
             self._turn.set()
             await self._go.wait()
