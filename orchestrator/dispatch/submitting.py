@@ -5,7 +5,8 @@ The order of things is the program's central promise:
 1. All but the last bytes leave. Until here the task provably does not exist at the vendor.
 2. The ledger commits, synced, that the task is released and its cost reserved.
 3. The last bytes leave.
-4. The answer is logged to standard error, so that a CI log has it even if the disk is gone, then committed.
+4. The answer is logged to standard error, so that a CI log has it even if the disk is gone, then committed, and the
+   release of the next one with it.
 
 Whatever cuts this off after 2 leaves the task in doubt; it is never sent again by itself.
 """
