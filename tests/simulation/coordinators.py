@@ -117,12 +117,13 @@ class Coordinators(Errands):
         """Freeze a run, let another machine take the job over, and wake the first one, which can do nothing more."""
         assert self.elsewhere is not None
         options = RunOptions(extend=self.owes_extension())
+        misled = self.may_be_misled() and not self.begun()
         self.note("run", extend=options.extend)
         with self.troubled():
             first, life = self.begin(run_job(self.settings(healed=False), options, self.world()))
             await self._frozen(first, life)
             if first.done():
-                return await self._buried(first, life)
+                return await self._buried(first, life, misled=misled)
             epoch, held = self.elsewhere.epoch, self.elsewhere.is_held
             was_over = self.read(_has_ended, without=False)
             self._on_another_machine()
@@ -154,12 +155,17 @@ class Coordinators(Errands):
             if not first.done():
                 raise BrokenPromiseError(f"woken, the first coordinator has not ended within {end_s:.0f} s")
             if not (held and taken):  # the job was not this one's yet, or the other one never came so far
-                return await self._buried(first, life, late=not held)
+                return await self._buried(first, life, misled=misled, late=not held)
             await self._bury(life)
             self.show()
             deed = self._deed_of(first)
             self.note("ended", code=int(deed.code or 0), woken=True)
-            promise(was_over or deed.code is ExitCode.LOCKED, f"woken, a coordinator ends with {deed.code}")
+            told = str(deed.error or deed.result.summary["reason"])
+            unheard = deed.code is ExitCode.STORAGE and self.may_be_out_of_reach(told)  # of the one that replaced it
+            promise(
+                was_over or unheard or deed.code is ExitCode.LOCKED,
+                f"woken, a coordinator ends with {deed.code}: {told}",
+            )
             sent = [at for front in self.fronts.values() for at, port in front.handed_on if port in life.ports]
             promise(not any(at >= woken[0] for at in sent), "a coordinator that was replaced has sent a submit")
             if is_alone:
@@ -231,13 +237,15 @@ class Coordinators(Errands):
     def _drawn_end_of_other(self) -> End:
         return self.drawn_end() if self.fate.random() < 0.5 else self._awaited
 
-    async def _buried(self, first: asyncio.Task[Any], life: Life, *, late: bool = False) -> ExitCode | None:
+    async def _buried(
+        self, first: asyncio.Task[Any], life: Life, *, misled: bool, late: bool = False
+    ) -> ExitCode | None:
         await self._bury(life)
         self.show()
         deed = self._deed_of(first)
         if late and deed.code is ExitCode.LOCKED:
             return ExitCode.AGAIN
-        return self._judged(deed)
+        return self._judged(deed, misled=misled)
 
     def _on_another_machine(self) -> None:
         """Go on in another directory, an empty one."""
