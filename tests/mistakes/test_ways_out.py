@@ -1194,7 +1194,7 @@ def area_codes_are_joined(job: Job) -> None:
     path.write_text("Vorwahl;Telefon\n0711;8284651\n0711;8284652\n")
     code, message = job.call("plan")
     assert code == 2
-    assert 'join the two into one column, or set column = "Telefon" if its numbers are whole' in message
+    assert 'join the two into one column, or set column = "Telefon" to read its numbers as they stand' in message
     assert said_by(job, "plan", "--set", "job.column=Telefon")
     path.write_text("Telefon\n0711 8284651\n0711 8284652\n")
     assert job.call("run")[0] == 0

@@ -1,13 +1,17 @@
-"""Finds area codes and calling codes that have a column of their own, beside the one of the numbers.
+"""Finds area codes, calling codes and countries that have a column of their own, beside the one of the numbers.
 
 Without its area code a number is somebody else's where numbers have no fixed length: `0711` and `8284651` are +49 711
-8284651, and the second alone is +49 8284651. Of several calling codes, `default_region` can have but one.
+8284651, and the second alone is +49 8284651. Of several countries, `default_region` can be but one.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING
+
+from phonenumbers import SUPPORTED_REGIONS, country_code_for_region
 
 from orchestrator.intake.sources.number_column import compared
 
@@ -36,7 +40,12 @@ _COUNTRY = frozenset(
     country dial code; isd; isd code; ddi; idd; phone code; landesvorwahl; landervorwahl; laendervorwahl;
     landeskennzahl; lkz; codigo pais; codigo de pais; cod pais; prefijo internacional; indicatif pays;
     prefisso internazionale; landnummer; landcode; ulke kodu; landskod; landekode; kod kraju;
-    \u043a\u043e\u0434 \u0441\u0442\u0440\u0430\u043d\u044b
+    \u043a\u043e\u0434 \u0441\u0442\u0440\u0430\u043d\u044b;
+    country; countries; country name; country region; country iso; country iso code; iso country code; iso; iso2;
+    nation; billing country; shipping country; mailing country; primary address country; home country; business country;
+    home address country; work address country; land; l\u00e4nder; laenderkuerzel; pays; pais; paese; nazione; stato;
+    ulke; kraj; zeme; orszag; maa; krajina; negara; drzava; tara; quoc gia; \u0441\u0442\u0440\u0430\u043d\u0430;
+    \u56fd\u5bb6; \u56fd; \u570b\u5bb6
     """.split(";"),  # noqa: SIM905 - as a list of strings it would be twice as long
     )
 )
@@ -45,9 +54,10 @@ _AROUND = " '\"=()\xa0"
 
 
 def codes_apart(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return the header of a column of codes without which most cells of the column `numbers` are no whole numbers.
+    """Say which column has codes or countries without which most cells of the column `numbers` are no whole numbers.
 
-    It is "" where there is none. What begins with a plus sign, a zero or the code itself is whole.
+    It is "" where there is none. What begins with a plus sign, the code itself or, where that is an area's, with a zero
+    is whole.
     """
     for place, header in enumerate(headers):
         name = compared(header)
@@ -56,9 +66,39 @@ def codes_apart(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         pairs = [
             (row[place].strip(_AROUND), row[numbers].strip(_AROUND)) for row in rows if len(row) > max(place, numbers)
         ]
-        codes = [(found[1], number) for code, number in pairs if (found := _CODE.fullmatch(code)) and number]
-        apart = [code for code, number in codes if number[0] in "123456789" and not number.startswith(code)]
         are_countries = name in _COUNTRY or all(code.startswith(("+", "00")) for code, _ in pairs if code)
-        if len(apart) > len(codes) // 2 and (not are_countries or len(set(apart)) > 1):
-            return header
+        codes = [(_code(told, are_countries), number) for told, number in pairs if number]
+        whole = ("+", "00" if are_countries else "0")
+        apart = [
+            code for code, number in codes if code and number[0].isdigit() and not number.startswith((*whole, code))
+        ]
+        if len(apart) <= sum(1 for code, _ in codes if code) // 2 or (are_countries and len(set(apart)) == 1):
+            continue
+        codes_of, numbers_of = (json.dumps(headers[i], ensure_ascii=False) for i in (place, numbers))
+        if any(map(str.isalpha, "".join(told for told, _ in pairs))):
+            lacking = f"names countries whose calling codes the numbers of {numbers_of} lack; write them in front"
+        else:
+            lacking = f"holds codes that the numbers of {numbers_of} lack; join the two into one column"
+        return f"the column {codes_of} {lacking}"
     return ""
+
+
+def _code(told: str, is_country: bool) -> str:  # noqa: FBT001
+    """Return the digits of a code, be it of a country that is named; "" for what is none."""
+    if found := _CODE.fullmatch(told):
+        return found[1]
+    if not is_country or not told:
+        return ""
+    region = told.upper() if told.upper() in SUPPORTED_REGIONS else _regions().get(compared(told), "")
+    return str(country_code_for_region(region) or "")
+
+
+@cache
+def _regions() -> dict[str, str]:
+    """Return the regions by their names in the languages that `phonenumbers` has; it takes a while to load."""
+    from phonenumbers.geodata.locale import LOCALE_DATA  # noqa: PLC0415
+
+    named = {"usa": "US", "uk": "GB"}
+    for region, names in LOCALE_DATA.items():
+        named |= {compared(name): region for name in names.values() if not name.startswith("*")}
+    return named

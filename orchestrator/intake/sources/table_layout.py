@@ -135,14 +135,10 @@ def _refuse_codes_apart(
     headers: Sequence[str], rows: Sequence[Sequence[str]], column: NumberColumn, options: TableOptions
 ) -> None:
     for place in column.indexes if headers else ():
-        if codes := codes_apart(headers, rows, place):
+        if complaint := codes_apart(headers, rows, place):
             name = json.dumps(headers[place], ensure_ascii=False)
-            raise UsageError(
-                f"{options.source}: the column {json.dumps(codes, ensure_ascii=False)} holds codes that the numbers of "
-                f"{name} lack; join the two into one column"
-                + f", or set column = {name} if its numbers are whole"
-                * (not options.every)
-            )
+            as_it_stands = "" if options.every else f", or set column = {name} to read its numbers as they stand"
+            raise UsageError(f"{options.source}: {complaint}{as_it_stands}")
 
 
 def _is_of_telephones(rows: Sequence[Sequence[str]], place: int) -> bool:
