@@ -15,9 +15,12 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DATABASE = "jobs"
 ROLE = "orchestrator"
@@ -145,8 +148,9 @@ class Proxy:
     """Stands between a client and a server's socket: it can be slow, cut what passes it, and let nobody in.
 
     `cut_at` is the number of the message of a client, counted from 1 on, before which its connection is broken off;
-    with `answer_lost` the server still gets that one and what follows it, and only what it says is lost. One that
-    `swallows` lets a client in, and nothing through to it that the server says from there on.
+    with `answer_lost` the server still gets that one and what follows it, and only what it says is lost. What
+    `swallows` says yes to, for a connection by its number from 0 on, is lost without a word, as behind a router that
+    has forgotten the connection: neither end hears of the other one's end.
     """
 
     def __init__(self, target: Path, *, delay_s: float = 0.0) -> None:
@@ -155,9 +159,10 @@ class Proxy:
         self.cut_at: int | None = None
         self.answer_lost = False
         self.closed = False
-        self.swallows = False
+        self.swallows: Callable[[int, bool, bytes], bool] = lambda _number, _of_client, _data: False
         self.messages = 0
         self._muted = False
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -184,22 +189,30 @@ class Proxy:
                 client.close()
                 server.close()
                 continue
+            number = len(self._pairs)
             self._pairs.append((client, server))
             for source, sink, of_client in ((client, server, True), (server, client, False)):
                 passed: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
-                for work in (partial(self._take, source, passed, of_client), partial(self._give, sink, source, passed)):
+                take = partial(self._take, source, passed, of_client, number)
+                for work in (take, partial(self._give, sink, source, passed)):
                     thread = threading.Thread(target=work, daemon=True)
                     thread.start()
                     self._threads.append(thread)
 
-    def _take(self, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]], of_client: bool) -> None:  # noqa: FBT001
+    def _take(
+        self,
+        source: socket.socket,
+        passed: queue.SimpleQueue[tuple[float, bytes]],
+        of_client: bool,  # noqa: FBT001
+        number: int,
+    ) -> None:
         try:
-            self._pass_on(source, passed, of_client=of_client)
+            self._pass_on(source, passed, of_client=of_client, number=number)
         finally:
             passed.put((0.0, b""))
 
     def _pass_on(
-        self, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]], *, of_client: bool
+        self, source: socket.socket, passed: queue.SimpleQueue[tuple[float, bytes]], *, of_client: bool, number: int
     ) -> None:
         while True:
             try:
@@ -220,8 +233,12 @@ class Proxy:
                     timer = threading.Timer(0.5, self.cut)
                     self._threads.append(timer)
                     timer.start()
-            is_swallowed = self.swallows and not of_client and data[:1] != b"R"  # what follows the greeting
-            if data and (self._muted or is_swallowed) and not of_client:
+            if self.swallows(number, of_client, data):
+                if not data:
+                    self._closing.wait()
+                    return
+                continue
+            if data and self._muted and not of_client:
                 continue
             if not data:
                 return
@@ -253,6 +270,7 @@ class Proxy:
                     one.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        self._closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.5
 """Between two looks at a lease that is another one's."""
 TAKE_LOCK_S: Final = 2.0
+TAKE_TRIES: Final = 15
+"""How often the lock of a lease's row is tried for that is nobody's: some transaction has it that does not end."""
 
 _LOOK: Final = (
     "SELECT job, epoch, holder, renewed_at::text, extract(epoch FROM clock_timestamp() - renewed_at)::float8, lease_s, "
@@ -121,6 +123,7 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
     if look(line, database.job) is None:  # else this would wait for whoever has the row, with no end
         line.transact([(_ADD, (database.job,))])
     first: Seen | None = None
+    tries_left = TAKE_TRIES
     while True:
         seen = look(line, database.job)
         if seen is None:
@@ -135,8 +138,14 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
                     "failover nothing is lacking, but if it was restored from a backup, stop, and name that run's "
                     "token with --after"
                 )
-            if (lease := _taken(line, database, seen, where)) is not None:
-                return lease
+            try:
+                if (lease := _taken(line, database, seen, where)) is not None:
+                    return lease
+            except DatabaseError as error:
+                tries_left -= 1
+                if error.code != LOCK_NOT_HAD or not tries_left:
+                    raise
+                end_frozen(line, seen.job)
         elif first is None:
             first = seen
             tell(f"waiting for up to {seen.lease_s - seen.age_s:.0f} s: {seen.holder} has not ended")
@@ -149,17 +158,11 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
 
 
 def _taken(line: Line, database: Database, seen: Seen, where: tuple[str, int]) -> Lease | None:
-    """Take a lease that was seen to be free; None where that has to be tried again."""
+    """Take a lease that was seen to be free; None where somebody else has."""
     holder = f"process {os.getpid()} on {socket.gethostname()}"
     token = uuid.uuid4().hex
     values = (holder, database.lease_s, *where, token, seen.job, seen.epoch)
-    try:
-        (rows,) = line.transact([(_TAKE, values)], lock_s=TAKE_LOCK_S)
-    except DatabaseError as error:
-        if error.code != LOCK_NOT_HAD:
-            raise
-        end_frozen(line, seen.job)
-        return None
+    (rows,) = line.transact([(_TAKE, values)], lock_s=TAKE_LOCK_S)
     if not rows:
         return None
     epoch, position = rows[0]
@@ -211,17 +214,17 @@ def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Le
     The row is locked first, which waits for a backend that may still be at it; and the epoch is raised, so that what
     may still be on its way to the server comes too late. Of this, too, the answer may be lost: then the epoch has
     risen, and the lease is this coordinator's all the same.
+
+    A `DatabaseError` says nothing of it: nobody knows, and it has to be tried again from the beginning.
     """
-    while True:
-        try:
-            (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.token))])
-            break
-        except DatabaseError as error:
-            if error.code != LOCK_NOT_HAD:
-                raise
+    try:
+        (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.token))])
+    except DatabaseError as error:
+        if error.code == LOCK_NOT_HAD:
             end_frozen(line, lease.job)
-        except ValueError:
-            raise lease_lost(database) from None
+        raise
+    except ValueError:
+        raise lease_lost(database) from None
     if not raised:
         raise lease_lost(database)
     (position,) = seen

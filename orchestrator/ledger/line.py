@@ -28,22 +28,41 @@ Statement = tuple[str, "Sequence[Any]"]
 
 CONNECT_S: Final = 10
 SILENCE_S: Final = 30
-"""A server that answers nothing for so long is out of reach; below a transaction's own time."""
+"""A server that answers nothing for so long is out of reach."""
 LOCK_S: Final = 5
 LOCK_NOT_HAD: Final = "55P03"
 PASSING: Final = (LOCK_NOT_HAD, "40P01", "40001", "57014")
 """What the same transaction need not meet again: a lock that another one had, and a person who cancelled it."""
-HANGING_S: Final = 300.0
-"""A transaction that takes longer is broken off."""
+WORK_S: Final = 300.0
+"""What a server may take for a statement that goes through a whole table, or waits for all that do."""
 WATCH_S: Final = 1.0
-"""How often it is looked whether one does."""
+"""How often it is looked whether an answer is overdue."""
 IDLE_S: Final = 15
 """How long the server waits for the rest of a transaction whose coordinator was frozen in its middle."""
+_AGAIN: Final = "run the same command again"
+_REACH: Final = "see that the server can be reached, and run the same command again"
 _WAYS_OUT: Final = {
+    (LOCK_NOT_HAD,): (
+        "another transaction there holds what this one needs; end it (pg_stat_activity shows it), and run the same "
+        "command again"
+    ),
     ("25006",): "have the server take changes, and run the same command again",
     ("42501", "28000", "28P01"): "see orchestrator help postgres for what its role needs",
     ("53100", "53200"): "give the server more room, and run the same command again",
 }
+
+_REFUSALS: Final = {
+    ("authentication", "password"): (
+        "put the password into the environment variable PGPASSWORD, or name a file that holds it with [ledger] "
+        "password_file"
+    ),
+    ("statement pooling",): "set pool_mode of the pooler to transaction, or session, and run the same command again",
+    ("startup parameter",): (
+        "leave it out of [ledger] url and of the environment (PGOPTIONS, PGGEQO), or name it in the pooler's "
+        "ignore_startup_parameters, and run the same command again"
+    ),
+}
+"""What no repetition mends, by words of it: a code comes with none of these."""
 
 _LIMITS: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
@@ -54,6 +73,8 @@ _LIMITS: Final = (
 )
 """What server, database or role may have set otherwise; without two of these, other values arrive than were sent."""
 _KIND: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
+_HIDDEN: Final = ("42", "0A", "55")
+"""The classes of errors by which some hosted servers hide which one they are: rights, features, states."""
 _SERVER: Final = (
     "SELECT (SELECT system_identifier::text FROM pg_control_system()), "
     "('x' || lpad(substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::bigint"
@@ -61,7 +82,11 @@ _SERVER: Final = (
 
 
 class LineLostError(Exception):
-    """The connection was lost; whether the transaction on it has happened is not known."""
+    """The connection was lost, or said nothing that helps; whether the transaction on it has happened is not known."""
+
+    def __init__(self, said: str, way_out: str = _REACH) -> None:
+        super().__init__(said)
+        self.way_out = way_out
 
 
 class Line:
@@ -73,6 +98,7 @@ class Line:
         self._connection: Any = None
         self._closed = threading.Event()
         self._late_at = math.inf
+        self._is_silent = False
 
     @property
     def is_open(self) -> bool:
@@ -81,6 +107,7 @@ class Line:
     def open(self) -> tuple[str, int]:
         """Connect; return which server answers, and its timeline. `StorageError` for what no repetition mends."""
         self.close()
+        self._is_silent = False
         settings = conninfo(
             self._database,
             connect_timeout=CONNECT_S,
@@ -95,13 +122,7 @@ class Line:
             # No statement is prepared: behind a pooler the next one may reach another backend.
             self._connection = self._psycopg.connect(settings, autocommit=True, prepare_threshold=None)
         except self._psycopg.OperationalError as error:
-            said = _words(error)
-            if "authentication" in said or "password" in said:
-                raise StorageError(
-                    f"{self._database}: {said}; put the password into the environment variable PGPASSWORD, or name a "
-                    "file that holds it with [ledger] password_file"
-                ) from None
-            raise LineLostError(said) from None
+            raise self._lost(_words(error)) from None
         self._closed = threading.Event()
         threading.Thread(target=self._watch, args=(self._closed,), name="line", daemon=True).start()
         try:
@@ -115,8 +136,13 @@ class Line:
                 )
             try:
                 ((server, timeline),) = self._plainly(_SERVER, most_s=CONNECT_S)
-            except StorageError:  # some hosted servers hide it: then a failover is not noticed
-                return "", 0
+            except DatabaseError as error:
+                if error.code[:2] not in _HIDDEN or error.code in PASSING:
+                    raise
+                return "", 0  # then a failover is not noticed
+        except DatabaseError as error:  # which says nothing of what was sent before
+            self.close()
+            raise LineLostError(error.said, error.way_out) from None
         except BaseException:
             self.close()
             raise
@@ -145,50 +171,47 @@ class Line:
             raise LineLostError("there is no connection")
         connection = self._connection
         limits = (f"{lock_s * 1000:.0f}", f"{IDLE_S * 1000}")
+        # Each of them may wait for a lock, or have thousands of rows.
+        with self._trip(SILENCE_S + LOCK_S * len(statements)), connection.pipeline():
+            connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            connection.execute(_LIMITS, limits)
+            cursors = [connection.execute(statement, values) for statement, values in statements]
+            connection.execute("COMMIT")
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def copied(self, statement: str, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a COPY in a transaction that was begun before, however long it takes while some come."""
+        with self._trip(SILENCE_S), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(types)
+            for row in copy.rows():
+                self._late_at = time.monotonic() + SILENCE_S
+                yield row
+
+    def plainly(self, statement: str, values: Sequence[Any] = (), *, work_s: float = 0.0) -> list[tuple[Any, ...]]:
+        """Run one statement by itself, for which the server may need `work_s`; return its rows."""
+        if not self.is_open:
+            raise LineLostError("there is no connection")
+        return self._plainly(statement, values, most_s=SILENCE_S + work_s)
+
+    def _plainly(self, statement: str, values: Sequence[Any] = (), *, most_s: float) -> list[tuple[Any, ...]]:
+        with self._trip(most_s):
+            cursor = self._connection.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def _trip(self, most_s: float) -> Iterator[None]:
+        """Break off what takes longer, and say what errors mean.
+
+        What lies between here and the server may swallow a question, or its answer, without a word.
+        """
+        self._late_at = time.monotonic() + most_s
         try:
-            with self._cut_after(HANGING_S), connection.pipeline():
-                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                connection.execute(_LIMITS, limits)
-                cursors = [connection.execute(statement, values) for statement, values in statements]
-                connection.execute("COMMIT")
-            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            yield
         except self._psycopg.Error as error:
             raise self._understood(error) from None
         except OSError as error:
             self.close()
-            raise LineLostError(str(error)) from None
-
-    def copied(self, statement: str, types: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a COPY in a transaction that `reading` has begun."""
-        try:
-            with self._cut_after(HANGING_S), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-                copy.set_types(types)
-                yield from copy.rows()
-        except self._psycopg.Error as error:
-            raise self._understood(error) from None
-
-    def plainly(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement by itself; return its rows."""
-        if not self.is_open:
-            raise LineLostError("there is no connection")
-        return self._plainly(statement, values)
-
-    def _plainly(
-        self, statement: str, values: Sequence[Any] = (), *, most_s: float = HANGING_S
-    ) -> list[tuple[Any, ...]]:
-        try:
-            with self._cut_after(most_s):
-                cursor = self._connection.execute(statement, values or None)
-                return cursor.fetchall() if cursor.description else []
-        except self._psycopg.Error as error:
-            raise self._understood(error) from None
-
-    @contextmanager
-    def _cut_after(self, most_s: float) -> Iterator[None]:
-        """Break off what takes longer: what lies between here and the server may swallow it without a word."""
-        self._late_at = time.monotonic() + most_s
-        try:
-            yield
+            raise self._lost(str(error)) from None
         finally:
             self._late_at = math.inf
 
@@ -196,39 +219,48 @@ class Line:
         """Look after all trips of one connection; a thread for each trip would cost as much as the trip."""
         while not closed.wait(WATCH_S):
             if time.monotonic() > self._late_at:
+                self._is_silent = True
                 self.cut()
 
     def _understood(self, error: Exception) -> Exception:
         """Return what an error means; after it the connection is usable or closed, and no transaction is open."""
         connection = self._connection
+        self._late_at = time.monotonic() + SILENCE_S
         with suppress(self._psycopg.Error, OSError):
             if not connection.closed and connection.info.transaction_status.name in ("INERROR", "INTRANS", "ACTIVE"):
                 connection.execute("ROLLBACK")
         if connection is None or connection.closed or connection.broken:
             self.close()
-            return LineLostError(_words(error))
+            return self._lost(_words(error))
         code, said = getattr(error, "sqlstate", None), _words(error)
         if code == LOST_LEASE:
             return lease_lost(self._database)
         if code == SPENT:
             return OthersSpentError(self._database, int(said))
-        way_out = next((words for codes, words in _WAYS_OUT.items() if code in codes), "run the same command again")
-        return DatabaseError(f"{self._database}: {said}; {way_out}", code or "")
+        return DatabaseError(self._database, said, code or "")
+
+    def _lost(self, said: str) -> Exception:
+        """Return what it means that there is no connection, by what was said at its end."""
+        for words, way_out in _REFUSALS.items():
+            if any(word in said for word in words):
+                return StorageError(f"{self._database}: {said}; {way_out}")
+        return LineLostError("it answers nothing" if self._is_silent else said)
 
 
 class DatabaseError(StorageError):
     """What the server has refused, with its SQLSTATE: nothing of the transaction has happened."""
 
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, database: Database, said: str, code: str) -> None:
+        self.said, self.code = said, code
+        self.way_out = next((words for codes, words in _WAYS_OUT.items() if code in codes), _AGAIN)
+        super().__init__(f"{database}: {said}; {self.way_out}")
 
 
 class OthersSpentError(DatabaseError):
     """Other jobs have spent so much, `nano`, that what the transaction releases does not fit the budget any more."""
 
     def __init__(self, database: Database, nano: int) -> None:
-        super().__init__(f"{database}: other jobs have spent {nano / 1e9:g} USD of the budget", SPENT)
+        super().__init__(database, f"other jobs have spent {nano / 1e9:g} USD of the budget", SPENT)
         self.nano = nano
 
 

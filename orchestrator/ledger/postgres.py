@@ -12,6 +12,7 @@ is sent again. Whoever opens the ledger makes the mirror anew.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from orchestrator.ledger import lease as leases
 from orchestrator.ledger import postgres_schema as schema
 from orchestrator.ledger import sharing
 from orchestrator.ledger.connection import ApplyAgainError, Connection, Turn, marks
-from orchestrator.ledger.line import PASSING, DatabaseError, Line, LineLostError, OthersSpentError
+from orchestrator.ledger.line import IDLE_S, PASSING, WORK_S, DatabaseError, Line, LineLostError, OthersSpentError
 from orchestrator.ledger.sqlite import SQLite
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ PATIENCE_LEASES: Final = 2
 """For how many times the lease's length a server may be out of reach before the run ends."""
 
 _RESTORE: Final = "restore the database from its last backup, and name the last run's token with --after"
-_SNAPSHOT: Final = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_NO_HURRY: Final = "SELECT set_config('statement_timeout', '0', true)"
+_NO_HURRY: Final = (
+    "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), "
+    f"set_config('idle_in_transaction_session_timeout', '{IDLE_S * 1000}', true)"
+)
+_SNAPSHOT: Final = f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {_NO_HURRY}"
+_MAKING: Final = f"BEGIN; {_NO_HURRY}"
+"""What a role is told of times would end a transaction of several trips: so that is said in the first."""
 _HAS_TABLES: Final = f"SELECT to_regclass('{schema.SCHEMA}.schema_version') IS NOT NULL"
 _HAS_JOB: Final = f"SELECT 1 FROM {schema.SCHEMA}.lease JOIN {schema.SCHEMA}.job USING (job) WHERE lease.name = %s"
 _HAS_SCHEMA: Final = "SELECT 1 FROM pg_namespace WHERE nspname = %s"
@@ -183,9 +189,8 @@ class PostgreSQL(Connection):
         expected = schema.shape(self._tables)
         if is_current():
             return
-        self._line.plainly("BEGIN")
-        self._line.plainly(_NO_HURRY)
-        self._line.plainly(f"SELECT pg_advisory_xact_lock({schema.MAKING}, 0)")
+        self._line.plainly(_MAKING)
+        self._line.plainly(f"SELECT pg_advisory_xact_lock({schema.MAKING}, 0)", work_s=WORK_S)
         if not is_current():
             if not self._line.plainly(_HAS_SCHEMA, (schema.SCHEMA,)):
                 self._line.plainly(f"CREATE SCHEMA {schema.SCHEMA}")
@@ -193,7 +198,7 @@ class PostgreSQL(Connection):
                 there: dict[str, set[str]] = {}
                 for table, column in self._line.plainly(_COLUMNS, (schema.SCHEMA,)):
                     there.setdefault(table, set()).add(column)
-                self._line.plainly(schema.additions(self._tables, there))
+                self._line.plainly(schema.additions(self._tables, there), work_s=WORK_S)
                 self._line.plainly(f"DELETE FROM {schema.SCHEMA}.schema_version")
             elif foreign := self._line.plainly(_COLUMNS, (schema.SCHEMA,)):
                 raise StorageError(
@@ -210,7 +215,6 @@ class PostgreSQL(Connection):
         """Fill the mirror with what the database has at this moment."""
         line = self._line
         line.plainly(_SNAPSHOT)
-        line.plainly(_NO_HURRY)
         seen = leases.look(line, self._database.job)
         if seen is None:
             raise StorageError(f"{self.name}: there is no such job in the database")
@@ -272,7 +276,7 @@ class PostgreSQL(Connection):
         with self._lock:
             try:
                 for table in self._tables:
-                    self._line.plainly(f"VACUUM {schema.SCHEMA}.{table.name}")
+                    self._line.plainly(f"VACUUM {schema.SCHEMA}.{table.name}", work_s=WORK_S)
             except LineLostError as error:
                 raise _out_of_reach(self._database, error) from None
             except DatabaseError as error:
@@ -330,18 +334,21 @@ class PostgreSQL(Connection):
 
     def _persistently(self, attempt: Callable[[], T]) -> T:
         """Make attempts, for as long as a server may be out of reach or fails by what the next need not meet."""
-        began = _clock()
+        until = math.inf
         while True:
-            is_patient = _clock() - began <= PATIENCE_LEASES * self._database.lease_s
             try:
                 return attempt()
-            except LineLostError as error:
-                if not is_patient:
+            except (LineLostError, DatabaseError) as error:
+                # From here on: what took long before may have been lost late.
+                until = min(until, _clock() + PATIENCE_LEASES * self._database.lease_s)
+                is_patient = _clock() < until
+                if isinstance(error, DatabaseError):
+                    if error.code not in PASSING or not is_patient:
+                        raise
+                elif not is_patient:
                     raise _out_of_reach(self._database, error) from None
-                time.sleep(PAUSE_S)
-            except DatabaseError as error:
-                if error.code not in PASSING or self._broken is not None or not is_patient:
-                    raise
+                else:
+                    time.sleep(PAUSE_S)
 
     def _attempt(self, statements: Sequence[Statement], after: int) -> Lease:
         """Commit, unless that turns out to have happened; return the lease by which it has."""
@@ -367,6 +374,9 @@ class PostgreSQL(Connection):
             if where != (lease.server, lease.timeline):
                 raise StorageError(leases.failed_over(self._database, lease.timeline, where))
             self._lease, happened = leases.settle(self._line, lease, self._database, after)
+        except DatabaseError as error:  # it is not the commit that was refused
+            self._line.close()
+            raise LineLostError(error.said, error.way_out) from None
         except StorageError as error:
             self._broken = error
             raise
@@ -445,8 +455,11 @@ class PostgreSQL(Connection):
 
     def _keep(self) -> None:
         """Tell the database, on a thread of its own, that this coordinator lives."""
-        while not self._closing.wait(self._database.lease_s / 3):
+        wait_s = self._database.lease_s / 3
+        while not self._closing.wait(wait_s):
             self._look_after()
+            # What has found the connection lost has not renewed the lease.
+            wait_s = self._database.lease_s / (3 if self._line.is_open else 30)
 
     def _look_after(self) -> None:
         if self._broken is None and self._lock.acquire(blocking=False):
@@ -481,9 +494,7 @@ def _opened(database: Database) -> tuple[Line, tuple[str, int]]:
 
 
 def _out_of_reach(database: Database, error: LineLostError) -> StorageError:
-    return StorageError(
-        f"{database}: out of reach: {error}; see that the server can be reached, and run the same command again"
-    )
+    return StorageError(f"{database}: out of reach: {error}; {error.way_out}")
 
 
 def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[list[Any]]]:

@@ -23,6 +23,7 @@ from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 from tests.conftest import Child
 from tests.ledgers import everything, new_job, postgres_of, reader_of
+from tests.poolers import Pooler
 from tests.postgres import Proxy, Server
 
 MakePlan = Callable[..., Plan]
@@ -420,50 +421,12 @@ def copied_from(server: Server, copy: Server) -> None:
     (copy.data / "standby.signal").touch()
 
 
-@pytest.fixture
-def pooler(postgres: Server) -> Iterator[Path]:
-    """Start a PgBouncer that hands every transaction to another backend; skip where none is installed."""
-    import shutil  # noqa: PLC0415
-
-    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-    if not Path(program).exists():
-        pytest.skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
-    folder = postgres.folder / "pooler"
-    folder.mkdir()
-    (folder / "users").write_text('"orchestrator" ""\n')
-    settings = {
-        "pool_mode": "transaction",
-        "listen_addr": "",
-        "listen_port": "6432",
-        "unix_socket_dir": folder,
-        "auth_type": "trust",
-        "auth_file": folder / "users",
-        "server_round_robin": "1",
-        "min_pool_size": "3",
-        "logfile": folder / "log",
-    }
-    databases = f"[databases]\njobs = host={postgres.folder} port={postgres.port} dbname=jobs\n[pgbouncer]\n"
-    (folder / "ini").write_text(databases + "".join(f"{name} = {value}\n" for name, value in settings.items()))
-    who = postgres._as_whom
-    for path in (folder, *folder.iterdir()):
-        if who:
-            os.chown(path, who["user"], who["group"])
-    process = subprocess.Popen([program, "-q", folder / "ini"], cwd="/", **who)  # noqa: S603 - the pooler
-    for _ in range(200):
-        if (folder / ".s.PGSQL.6432").exists():
-            break
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.05)
-    yield folder
-    process.kill()
-    process.wait()
-    shutil.rmtree(folder)
-
-
-def test_behind_a_pooler(begun: Database, pooler: Path) -> None:
+def test_behind_a_pooler(begun: Database, postgres: Server) -> None:
     """Each transaction may reach another backend: nothing of a session is relied on."""
-    database = replace(begun, url=f"postgresql://orchestrator@/jobs?host={pooler}&port=6432")
-    with Ledger(PostgreSQL.open(database)) as ledger:
+    with (
+        Pooler(postgres) as pooler,
+        Ledger(PostgreSQL.open(database := replace(begun, url=pooler.url()))) as ledger,
+    ):
         for chunk in range(1, 21):
             ledger.change(release(chunk))
             with reader_of(ledger) as reader:
@@ -597,14 +560,6 @@ def test_a_schema_of_our_name_that_is_another_ones(postgres: Server) -> None:
     PostgreSQL.create(database, "job-1").close()
     postgres.sql("DELETE FROM numbercheck.schema_version", database="others")
     PostgreSQL.open(database).close()
-
-
-def test_what_swallows_all_that_is_said(begun: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given up, also where nobody has the lease yet."""
-    monkeypatch.setattr("orchestrator.ledger.line.CONNECT_S", 2)
-    proxy.swallows = True
-    with pytest.raises(StorageError, match="out of reach"):
-        has_job(replace(begun, url=proxy.url()))
 
 
 def test_a_password_stays_out_of_what_is_said(postgres: Server) -> None:
