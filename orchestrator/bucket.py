@@ -4,7 +4,8 @@ The rules:
 
 - A put is whole or not there. It replaces what has the name, so that one whose answer was lost may be repeated.
 - Every call ends within a bounded time: attempts have a time-out, and repeats have an end. What is large goes in
-  blocks, each a call of its own.
+  blocks, each a call of its own. Every call may be repeated, so each is where the library gives up on an answer that
+  broke off in its middle.
 - No machine's own address is asked for credentials unless the settings say so: where there are none, that would wait
   for an address that nobody has, or act in the name of the machine.
 
@@ -19,12 +20,14 @@ import io
 import os
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from orchestrator.errors import StorageError, UsageError
@@ -32,12 +35,14 @@ from orchestrator.files import PART_SUFFIX, disk_errors, open_private
 from orchestrator.logger import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from _typeshed import WriteableBuffer
 
     from orchestrator.settings import StorageSettings
+
+T = TypeVar("T")
 
 SCHEMES: Final = ("s3", "gs", "az")
 EXTRA: Final = "pip install 'numbercheck-orchestrator[storage]'"
@@ -52,6 +57,8 @@ ATTEMPT_S: Final = 30.0
 CONNECT_S: Final = 10.0
 REPEATS: Final = 6
 REPEATING_S: Final = 120.0
+TRIES: Final = 3
+"""Of a call whose answer broke off, beside the library's own repeats of a request that has none."""
 DELETED_AT_ONCE: Final = 1_000
 
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
@@ -59,6 +66,8 @@ _STATUS = re.compile(r"status code: (\d{3}[ \w]{0,40})")
 _PATH: Final = re.compile(r'Path ("[^"\n]{0,200}")')
 _HAS_RETENTION: Final = ("MissingUploadObjectWithObjectLockHeaders", "Content-MD5 OR x-amz-checksum-")
 _NO_BUCKET: Final = ("NoSuchBucket", "ContainerNotFound")
+_TAKING_BACK: Final = "performing DELETE"
+"""In what the library says of an upload that broke off, where it could not take that back: of the end, nothing."""
 
 CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
     "s3": (
@@ -106,6 +115,10 @@ class NoRightError(StorageError):
     """The credentials have no right to this."""
 
 
+class _NoAnswerError(StorageError):
+    """Nobody knows what became of a call."""
+
+
 class Bucket:
     """The objects below a URL; names are relative to it. Raises `StorageError`, which names the URL."""
 
@@ -143,15 +156,21 @@ class Bucket:
         if isinstance(content, Path):
             with disk_errors(content):
                 content = content if content.stat().st_size > SMALL_BYTES else content.read_bytes()
-        with self._errors(name):
-            self._calls.put(
-                self._store, name, content, chunk_size=BLOCK_BYTES, max_concurrency=UPLOADS_AT_ONCE, mode="overwrite"
-            )
+        how = {"chunk_size": BLOCK_BYTES, "max_concurrency": UPLOADS_AT_ONCE, "mode": "overwrite"}
+
+        def send() -> None:
+            try:
+                self._calls.put(self._store, name, content, **how)
+            except (self._calls.exceptions.BaseError, OSError) as error:
+                if _TAKING_BACK in str(error):
+                    raise self._no_use(name, "an upload broke off", _NoAnswerError) from error
+                raise
+
+        self._repeated(name, send)
 
     def read(self, name: str) -> bytes:
         """Return a small object; `NoObjectError` when there is none."""
-        with self._errors(name):
-            return bytes(self._calls.get(self._store, name).bytes())
+        return self._repeated(name, lambda: bytes(self._calls.get(self._store, name).bytes()))
 
     def get(self, name: str, target: Path) -> str:
         """Write an object to `target`, whole or not at all, and return its hash; `NoObjectError` when there is none.
@@ -170,45 +189,60 @@ class Bucket:
 
     def found(self, name: str) -> FoundObject:
         """Look at an object, which is read later; `NoObjectError` when there is none."""
-        with self._errors(name):
+
+        def look() -> Any:
             try:
-                meta = self._calls.head(self._store, name)
+                return self._calls.head(self._store, name)
             except FileNotFoundError:
                 # That answer has no words: only this one tells a bucket that is not there from an object that is not.
-                meta = self._calls.get(self._store, name).meta
+                return self._calls.get(self._store, name).meta
+
+        meta = self._repeated(name, look)
         return FoundObject(self, name, int(meta["size"]), _tag(meta))
 
     def found_below(self, below: str = "") -> Iterator[FoundObject]:
         """Yield the objects that are there, in no order; `below` is a whole folder."""
-        with self._errors(below):
-            for batch in self._calls.list(self._store, below or None):
-                yield from (FoundObject(self, meta["path"], int(meta["size"]), _tag(meta)) for meta in batch)
+        pages: Iterator[Any] | None = None
+        last: str | None = None
+
+        def page() -> Any:
+            nonlocal pages
+            going, pages = pages or iter(self._calls.list(self._store, below or None, offset=last)), None
+            got = next(going, ())
+            pages = going  # one that broke off gives nothing more: the next one begins behind what there was
+            return got
+
+        while found := self._repeated(below, page):
+            yield from (FoundObject(self, meta["path"], int(meta["size"]), _tag(meta)) for meta in found)
+            last = found[-1]["path"]
 
     def block(self, found: FoundObject, start: int, end: int) -> bytes:
         """Return a part of an object; `StorageError` when it is not the one any more that was found.
 
         It is compared here: some stores take no heed of a condition.
         """
-        name, told = found.name, f"{self.url}/{found.name}"
-        with self._errors(name):
-            got = self._calls.get(self._store, name, options={"range": (start, end)})
+        told = f"{self.url}/{found.name}"
+
+        def read() -> bytes:
+            got = self._calls.get(self._store, found.name, options={"range": (start, end)})
             if found.tag and _tag(got.meta) not in ("", found.tag):
                 raise StorageError(f"{told}: it was replaced while it was read; run the same command again")
-            block = bytes(got.bytes())
+            return bytes(got.bytes())
+
+        block = self._repeated(found.name, read)
         if len(block) != end - start:
             raise StorageError(f"{told}: cut short while it was read; run the same command again")
         return block
 
     def size_of(self, name: str) -> int | None:
         """Return the size of an object, None when there is none."""
-        with suppress(NoObjectError), self._errors(name):
-            return int(self._calls.head(self._store, name)["size"])
+        with suppress(NoObjectError):
+            return self._repeated(name, lambda: int(self._calls.head(self._store, name)["size"]))
         return None
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store, in the place of one that is there."""
-        with self._errors(source):
-            self._calls.copy(self._store, source, target)
+        self._repeated(source, lambda: self._calls.copy(self._store, source, target))
 
     def names(self, below: str = "") -> Iterator[tuple[str, int]]:
         """Yield the names of the objects that are there, and their sizes, in no order; `below` is a whole folder."""
@@ -219,8 +253,8 @@ class Bucket:
         names = list(names)
         for first in range(0, len(names), DELETED_AT_ONCE):
             batch = names[first : first + DELETED_AT_ONCE]
-            with suppress(NoObjectError), self._errors(batch[0]):
-                self._calls.delete(self._store, batch)
+            with suppress(NoObjectError):
+                self._repeated(batch[0], partial(self._calls.delete, self._store, batch))
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove objects on which nothing relies; those that the bucket keeps, by a policy or a lock, stay."""
@@ -228,6 +262,18 @@ class Bucket:
             self.delete(names)
         except NoRightError as error:
             log.warning("objects_not_removed", reason=str(error))
+
+    def _repeated(self, name: str, call: Callable[[], T]) -> T:
+        """Make a call, and make it anew where nobody knows what became of it."""
+        until = time.monotonic() + REPEATING_S
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with self._errors(name):
+                    return call()
+            except _NoAnswerError:
+                if not tries_left or time.monotonic() > until:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:
@@ -261,11 +307,15 @@ class Bucket:
                     "one without a default retention, and run the same command again"
                 ) from error
             found = _CODE.search(text) or _STATUS.search(text)
-            reason = found[1] if found else "it does not answer"
-            raise StorageError(
-                f"{self.url}/{name}: the store can't be used ({reason}); run the same command again, and if that does "
-                "not help, see address, region and credentials"
-            ) from error
+            if not found:
+                raise self._no_use(name, "it does not answer", _NoAnswerError) from error
+            raise self._no_use(name, found[1]) from error
+
+    def _no_use(self, name: str, reason: str, kind: type[StorageError] = StorageError) -> StorageError:
+        return kind(
+            f"{self.url}/{name}: the store can't be used ({reason}); run the same command again, and if that does "
+            "not help, see address, region and credentials"
+        )
 
     def _no_bucket(self) -> StorageError:
         return StorageError(f"{self.url}: there is no such bucket; make it, or name another one, and run again")

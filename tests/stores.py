@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -201,6 +202,81 @@ def as_google(endpoint: str) -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+Fate = Callable[[str, str], str]
+"""What becomes of a call, by its method and path: a word of `LOST`, the code of a refusal, "" to let it through."""
+
+LOST = {"unheard": 1.0, "unanswered": 1.0, "stalled": 0.5, "cut": 0.5}
+"""How much of an answer does not come, and neither does the end of the connection, save for `cut`; `unheard`, the store
+has not got the call either."""
+
+
+class _Guard(BaseHTTPRequestHandler):
+    store: str
+    says: Fate
+    protocol_version = "HTTP/1.1"
+
+    def handle_call(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        what = type(self).says(self.command, self.path)
+        if what == "unheard":
+            self.close_connection = True
+            self.rfile.read(1)  # until the other one gives up
+            return
+        if what and what not in LOST:
+            self.answer(403, {"Content-Type": "application/xml"}, f"<Error><Code>{what}</Code></Error>".encode())
+            return
+        store = http.client.HTTPConnection(self.store, timeout=60)
+        try:
+            store.request(self.command, self.path, body, dict(self.headers))
+            got = store.getresponse()
+            content, lost = got.read(), LOST.get(what, 0.0)
+            if lost < 1.0:
+                self.answer(got.status, dict(got.getheaders()), content, lost)
+            if what in LOST:
+                self.close_connection = True
+                if what != "cut":
+                    self.rfile.read(1)  # as above
+        finally:
+            store.close()
+
+    def answer(self, status: int, headers: dict[str, str], content: bytes, lost: float = 0.0) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in {"transfer-encoding", "connection"} and (
+                name.lower() != "content-length" or self.command == "HEAD"
+            ):
+                self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: int(len(content) * (1.0 - lost))])
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_call  # noqa: N815 - as the library calls them
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def guarded(endpoint: str, fate: Fate) -> Iterator[str]:
+    """Stand before a store, and say of every call what becomes of it."""
+
+    class GuardOfThisOne(_Guard):
+        store = urlsplit(endpoint).netloc
+        says = staticmethod(fate)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), GuardOfThisOne)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

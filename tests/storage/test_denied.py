@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,60 +13,7 @@ from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from tests.dispatch.harness import Script, serving
 from tests.storage.conftest import Staged
-from tests.stores import Store, new_store
-
-Deny = Callable[[str, str], str]
-"""The code with which a call is refused, by its method and path; "" to let it through."""
-
-
-@contextmanager
-def guarded(endpoint: str, deny: Deny) -> Iterator[str]:
-    """Stand before a store, and look at every call."""
-    host = urlsplit(endpoint).netloc
-
-    class Guard(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_call(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if code := deny(self.command, self.path):
-                self.answer(403, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code></Error>".encode())
-                return
-            store = http.client.HTTPConnection(host, timeout=60)
-            try:
-                store.request(self.command, self.path, body, dict(self.headers))
-                got = store.getresponse()
-                self.answer(got.status, dict(got.getheaders()), got.read())
-            finally:
-                store.close()
-
-        def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers.items():
-                if name.lower() not in {"transfer-encoding", "connection"} and (
-                    name.lower() != "content-length" or self.command == "HEAD"
-                ):
-                    self.send_header(name, value)
-            if self.command != "HEAD":
-                self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_call  # noqa: N815 - as the library calls them
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Guard)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+from tests.stores import Store, guarded, new_store
 
 
 def is_removal(method: str, path: str) -> bool:
