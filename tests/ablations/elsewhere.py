@@ -80,6 +80,22 @@ AFAR: Final = (
         "ledger/test_postgres.py::test_a_connection_that_breaks_at_any_message",
         "A release of which the ledger knows nothing leaves.",
     ),
+    Ablation(
+        "a look that is refused says nothing of the commit",
+        "PostgreSQL._reconnected",
+        "raise LineLostError(error.said, error.way_out) from None",
+        "raise",
+        "ledger/test_silence.py::test_a_commit_that_can_not_be_looked_up",
+        "The next commit is taken for the one that nobody could look up: a release leaves of which no ledger knows.",
+    ),
+    Ablation(
+        "which server it is can't be said just now",
+        "Line.open",
+        "if error.code[:2] not in _HIDDEN or error.code in PASSING:",
+        "if False:",
+        "ledger/test_server_settings.py::test_a_server_that_hides_which_one_it_is_for_a_moment",
+        "A run ends as if the database had failed over, and a person has to look at the vendor.",
+    ),
     # What jobs share
     Ablation(
         "a vendor that others call is called by turns",
@@ -121,6 +137,30 @@ AFAR: Final = (
         "_pool().submit(self.bucket.put, object_name(file), path)",
         "storage/test_staged_jobs.py::test_a_result_is_recorded_only_once_it_is_in_the_bucket",
         "A result that was paid for is lost with the machine, and the ledger says that it is there.",
+    ),
+    Ablation(
+        "a list that is replaced while it is read is no list",
+        "Bucket.block",
+        'if found.tag and _tag(got.meta) not in ("", found.tag):',
+        "if False:",
+        "storage/test_url_inputs.py::test_a_list_that_is_replaced_while_it_is_read",
+        "A job is made of halves of two lists.",
+    ),
+    Ablation(
+        "what the job puts is no list of it",
+        "_objects",
+        "return [one for one in found if one not in own]",
+        "return found",
+        "storage/test_url_inputs.py::test_what_the_job_puts_is_no_list_of_it",
+        "A glob takes the job's own master, and what was asked already, for numbers to ask for.",
+    ),
+    Ablation(
+        "a chunk that is lost in the bucket is said to be",
+        "Submitter.submit",
+        "if await self._context.files.bring(self._context.ledger, chunk_file):",
+        "if await self._context.files.bring(self._context.ledger, chunk_file) and False:",
+        "storage/test_staged_jobs.py::test_a_chunk_that_is_lost_in_the_middle_of_a_run",
+        "A run ends with a message that tells nobody what to do.",
     ),
 )
 """Only where there is a PostgreSQL server, and what stands in for a bucket."""

@@ -1318,6 +1318,13 @@ TRIED: dict[str, str] = {
         "tests/ledger/test_postgres.py::test_a_role_that_may_do_no_more"
     ),
     "put the password into the environment variable": "tests/job/test_postgres.py::test_where_a_password_comes_from",
+    "set pool_mode of the pooler to": "tests/job/test_pooler.py::test_a_pooler_that_lets_nobody_in",
+    "leave it out of [ledger] url and of the environment": (
+        "tests/job/test_pooler.py::test_a_pooler_that_lets_nobody_in"
+    ),
+    "another transaction there holds what this one needs": (
+        "tests/ledger/test_silence.py::test_a_lease_whose_row_is_locked"
+    ),
     '[workers] kind = "dask" needs what is not installed': "tests/test_dask_cluster.py::test_without_the_extra",
     "; give -o ": "a_table_comes_back_elsewhere",
     "or give -o another name": "a_table_comes_back_elsewhere",

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from orchestrator.bucket import Bucket
 from orchestrator.errors import ExitCode, StorageError, UsageError
@@ -277,3 +278,32 @@ async def test_a_purge_leaves_no_version_of_anything(case: Staged, endpoint: str
     assert not case.store.client.list_multipart_uploads(Bucket=case.store.bucket).get("Uploads"), upload
     with pytest.raises(UsageError, match="was purged"):
         await case.run()
+
+
+async def test_a_chunk_that_is_lost_in_the_middle_of_a_run(case: Staged) -> None:
+    """That run ends, with the way out, and sends it in no other form; the same command makes it anew of the list."""
+
+    async def stop(chunk: int, _nth: int) -> web.Response | None:
+        return web.json_response({"error": "balance"}, status=402) if chunk > 1 else None
+
+    async def forget(_chunk: int, _nth: int) -> None:
+        if lost in case.store.names():
+            case.store.remove(lost)
+
+    case.overrides = ["platforms.instagram.max_in_flight=1"]
+    async with serving(Script(takes_s=0.1, on_submit=stop)) as vendor:
+        case.base_url = vendor.base_url
+        assert await case.run() == ExitCode.VENDOR_STOP
+        (lost,) = [name for name in case.store.names() if name.startswith("objects/chunks/000003")]
+        vendor.on_submit = forget
+        report = await case.outcome()
+        assert report.exit_code == ExitCode.STORAGE
+        assert report.summary["reason"].endswith(
+            "chunks/000003.txt: lost in the bucket; run the same command again, which makes it anew"
+        )
+        assert 3 not in vendor.submits
+        vendor.on_submit = None
+        assert await case.run() == 0
+        assert lost in case.store.names()
+        assert max(vendor.charged().values()) == 1
+    assert len(case.cells()) == 10
