@@ -457,16 +457,17 @@ class PostgreSQL(Connection):
         """Tell the database, on a thread of its own, that this coordinator lives."""
         wait_s = self._database.lease_s / 3
         while not self._closing.wait(wait_s):
-            self._look_after()
-            # What has found the connection lost has not renewed the lease.
-            wait_s = self._database.lease_s / (3 if self._line.is_open else 30)
+            wait_s = self._look_after()
 
-    def _look_after(self) -> None:
+    def _look_after(self) -> float:
+        """Renew the lease, unless a commit does; return when to come again."""
         if self._broken is None and self._lock.acquire(blocking=False):
             try:
                 self._renew()
             finally:
                 self._lock.release()
+        # What has found the connection lost has not renewed the lease.
+        return self._database.lease_s / (3 if self._line.is_open else 30)
 
     def _renew(self) -> None:
         if self._lease is None:

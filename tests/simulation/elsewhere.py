@@ -263,7 +263,7 @@ class Elsewhere:
     def _plainly(self, plainly: Callable[..., Any]) -> Callable[..., Any]:
         def watched(line: Line, statement: str, values: Sequence[Any] = (), **options: Any) -> Any:
             self._trip(line)
-            plainly(line, _NOW, (str(self.clock()),))
+            plainly(line, _NOW, (str(self.clock()),), **options)
             found = plainly(line, statement, values, **options)
             self._pass("trip")
             return found
@@ -390,8 +390,11 @@ class _Keeper:
         return self._life is None or not (self._life.frozen or self._life.killed)
 
     def start(self) -> None:
+        self._come_again(self._connection._database.lease_s / 3)
+
+    def _come_again(self, wait_s: float) -> None:
         loop = self._elsewhere.loop
-        self.due_at = loop.time() + self._connection._database.lease_s / 3
+        self.due_at = loop.time() + wait_s
         self._timer = loop.call_at(self.due_at, self._turn, context=self._context)
 
     def tick(self) -> None:
@@ -400,8 +403,7 @@ class _Keeper:
         self._context.run(self._turn)
 
     def _turn(self) -> None:
-        self._connection._look_after()
-        self.start()
+        self._come_again(self._connection._look_after())
 
     def join(self) -> None:
         self._timer.cancel()
