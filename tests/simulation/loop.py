@@ -24,6 +24,7 @@ from typing import Any
 
 START_S = 1_000.0
 APART_S = 1e-4
+RESOLUTION_S = 1e-9
 SETTLE = 3
 """How often an idle look at the sockets is repeated before time moves: the kernel may deliver a moment later."""
 
@@ -94,7 +95,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._alarm: tuple[float, Callable[[], object]] = (math.inf, lambda: None)
         self._frozen: dict[int, tuple[Life, list[asyncio.Handle]]] = {}
         super().__init__(selector)
-        self._clock_resolution = 1e-9
+        self._clock_resolution = RESOLUTION_S
         self.set_task_factory(_born)  # type: ignore[arg-type]  # a task is a future of the right kind
         self.set_exception_handler(self._complain)
 
@@ -106,6 +107,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if timeout is None or not scheduled:
             raise DeadlockError("nothing is scheduled, and nothing can arrive any more")
         self._virtual_s = max(self._virtual_s, scheduled[0].when())
+        # Due is what is less than this away, and after 194 days a nanosecond is less than a float can tell.
+        self._clock_resolution = max(RESOLUTION_S, math.ulp(self._virtual_s))
 
     def _run_once(self) -> None:
         self.rounds += 1

@@ -23,11 +23,14 @@ def run(main: Callable[[VirtualLoop], object], delay_s: float = 0.0) -> VirtualL
 
 
 def test_time_jumps_and_never_passes_by_itself() -> None:
-    """A day of sleep takes no time, and ends at the exact instant."""
+    """A day of sleep takes no time, and ends at the exact instant; so do years of it, in one piece or in two."""
 
     async def main(loop: VirtualLoop) -> None:
         await asyncio.gather(asyncio.sleep(86_400.0), asyncio.sleep(3.0))
         assert loop.time() == START_S + 86_400.0
+        await asyncio.sleep(1e9)
+        await asyncio.sleep(1.0)
+        assert loop.time() == START_S + 86_401.0 + 1e9
 
     run(main)
 
