@@ -120,11 +120,17 @@ class Errands(Runs):
         lacking = {name: [n for n, cell in cells.items() if cell in AGAIN] for name, cells in cells_of(self).items()}
         free = {} if every else self._known_to_the_vendor()
         least = {platform.name: platform.least for platform in self.platforms}
-        before = self.chunks()
+        before, done = self.chunks(), self._tasks(State.DONE)
         call = retry_job(settings, self.world(), every=every)
         deed = await self.do(call, self.drawn_end() if not self.healed else None)
         if deed.code is ExitCode.STORAGE and self.does_as_told(str(deed.error)):
             return
+        to_fetch = {task.key for task in self._tasks(State.SUBMITTED)}
+        for task in done:
+            if task.key in to_fetch and task.key.platform in lacking:
+                # Its result was lost with a disk: what it says is not known until the next run.
+                lost = set(self.numbers_of(task))
+                lacking[task.key.platform] = [n for n in lacking[task.key.platform] if n not in lost]
         planned: dict[str, list[str]] = {}
         for chunk, only in self.chunks().items():
             if chunk not in before:
