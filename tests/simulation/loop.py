@@ -150,10 +150,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def let_threads_run(self, life: Life) -> None:
         """Let what a frozen process has on its threads be done now, amid a step of another one."""
-        work = [handle for handle in self._frozen[id(life)][1] if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
-        for handle in work:
+        for handle in self.on_threads(life):
             self._frozen[id(life)][1].remove(handle)
             handle._run()
+
+    def on_threads(self, life: Life) -> list[asyncio.Handle]:
+        """Return what a frozen process has on its threads."""
+        return [handle for handle in self._frozen[id(life)][1] if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
 
     def _hold_back(self) -> None:
         """Take what belongs to frozen processes out of what is to be done, now and later."""
