@@ -54,6 +54,7 @@ SMALL_BYTES: Final = 1 << 20
 UPLOADS_AT_ONCE: Final = 4
 """Parts of one file on their way."""
 ATTEMPT_S: Final = 30.0
+MOST_COPIED_BYTES: Final = 5 * 2**30
 CONNECT_S: Final = 10.0
 REPEATS: Final = 6
 REPEATING_S: Final = 120.0
@@ -240,9 +241,17 @@ class Bucket:
             return self._repeated(name, lambda: int(self._calls.head(self._store, name)["size"]))
         return None
 
-    def copy(self, source: str, target: str) -> None:
-        """Copy an object within the store, in the place of one that is there."""
-        self._repeated(source, lambda: self._calls.copy(self._store, source, target))
+    def copy(self, source: str, target: str, size_bytes: int) -> bool:
+        """Copy an object of a size within the store, in the place of one that is there; return whether that could be.
+
+        It can't where there is no such object, nor where it is larger than S3 copies in one call.
+        """
+        try:
+            if is_small := size_bytes <= MOST_COPIED_BYTES:
+                self._repeated(source, lambda: self._calls.copy(self._store, source, target))
+        except NoObjectError:
+            return False
+        return is_small
 
     def names(self, below: str = "") -> Iterator[tuple[str, int]]:
         """Yield the names of the objects that are there, and their sizes, in no order; `below` is a whole folder."""

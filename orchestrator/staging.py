@@ -142,11 +142,8 @@ class JobFiles:
 
         def copied(file: StoredFile) -> bool:
             assert self.bucket is not None  # noqa: S101 - narrows the type
-            try:
-                self.bucket.copy(object_name(file), object_name(moved[file]))
-            except NoObjectError:  # lost already, and made anew like any other
-                return False
-            return True
+            # One that is lost already, or too large, is made anew like any other.
+            return self.bucket.copy(object_name(file), object_name(moved[file]), file.size_bytes)
 
         there = _pool().map(copied, moved)
         return [file.path for file in moved], [
@@ -229,11 +226,11 @@ class JobFiles:
         """Put what is for people under its own name, too; one who has lost the job does not come so far."""
         for file in files:
             if self.bucket is not None and _is_for_people(file.path):
-                try:
-                    self.bucket.copy(object_name(file), file.path)
-                except NoObjectError:  # lost since it was noted: what is here is the same file, made anew
-                    self._put(self.directory / file.path)
-                    self.bucket.copy(object_name(file), file.path)
+                path = self.directory / file.path
+                if self.bucket.size_of(object_name(file)) != file.size_bytes:
+                    self._put(path)  # lost or cut off since it was noted: what is here is the same file, made anew
+                if not self.bucket.copy(object_name(file), file.path, file.size_bytes):
+                    self.bucket.put(file.path, path)
 
     def _name(self, path: Path) -> str:
         # No database and no store can keep the bytes of a name that are no UTF-8.

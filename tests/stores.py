@@ -208,7 +208,8 @@ def as_google(endpoint: str) -> Iterator[str]:
 
 
 Fate = Callable[[str, str], str]
-"""What becomes of a call, by its method and path: a word of `LOST`, the code of a refusal, "" to let it through."""
+"""What becomes of a call, by its method, COPY for a PUT of another object, and path: a word of `LOST`, the code of a
+refusal, "" to let it through."""
 
 LOST = {"unheard": 1.0, "unanswered": 1.0, "stalled": 0.5, "cut": 0.5}
 """How much of an answer does not come, and neither does the end of the connection, save for `cut`; `unheard`, the store
@@ -222,7 +223,7 @@ class _Guard(BaseHTTPRequestHandler):
 
     def handle_call(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        what = type(self).says(self.command, self.path)
+        what = type(self).says("COPY" if "x-amz-copy-source" in self.headers else self.command, self.path)
         if what == "unheard":
             self.close_connection = True
             self.rfile.read(1)  # until the other one gives up

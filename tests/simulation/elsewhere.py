@@ -181,10 +181,14 @@ class Elsewhere:
                 (directory / path).write_bytes(there[name])
 
     def follow(self, directory: Path, path: Path) -> None:
-        """Have it in the bucket as somebody has it in the directory: a file is gone, or is another one."""
+        """Have it in the bucket as somebody has it in the directory: a file is gone, or is another one.
+
+        What lies there for people they may alter as they like. Its object is only ever compared by its size.
+        """
         name = path.relative_to(directory).as_posix()
         stored = self.read(lambda ledger: ledger.objects.at([name]), [])
-        for one in (*map(object_name, stored), name):
+        is_as_long = path.exists() and self.past.size_of(name) == path.stat().st_size
+        for one in (*(() if is_as_long else map(object_name, stored)), name):
             if self.past.size_of(one) is not None:
                 if path.exists():
                     self.past.put(one, path.read_bytes())
@@ -355,11 +359,12 @@ class VirtualBucket(Bucket):
         self._elsewhere.behind(name, "")
         return _Given(self, name, len(content), "", content)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, size_bytes: int) -> bool:
         fault = self._elsewhere.call(target, OF_CALL)
         self._remember(target)
-        super().copy(source, target)
+        is_copied = super().copy(source, target, size_bytes)
         self._elsewhere.behind(target, fault)
+        return is_copied
 
     def names(self, below: str = "") -> Iterator[tuple[str, int]]:
         self._elsewhere.call(below, OF_CALL[:1])

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestrator import bucket as bucket_module
-from orchestrator.bucket import BLOCK_BYTES, Bucket, NoObjectError
+from orchestrator.bucket import BLOCK_BYTES, MOST_COPIED_BYTES, Bucket, NoObjectError
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.settings import StorageSettings, StoreEncryption
 from tests.stores import Store
@@ -86,7 +86,9 @@ def test_what_was_put_is_there(store: Store, tmp_path: Path) -> None:
     assert bucket.get("empty", tmp_path / "none") == hashlib.sha256(b"").hexdigest()
     assert bucket.read("folder/größe +1%2F.csv") == b"small"
     assert dict(bucket.names()) == {"folder/größe +1%2F.csv": 5, "large": len(large), "empty": 0}
-    bucket.copy("large", "copy")
+    assert bucket.copy("large", "copy", len(large))
+    assert not bucket.copy("large", "too large", MOST_COPIED_BYTES + 1)
+    assert not bucket.copy("nowhere", "too large", 1)
     assert (bucket.size_of("copy"), bucket.size_of("nowhere")) == (len(large), None)
     bucket.delete(["copy", "large", "nowhere"])
     with pytest.raises(NoObjectError, match="large"):

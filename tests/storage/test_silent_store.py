@@ -26,7 +26,7 @@ CALLS: dict[str, tuple[str, str, Call]] = {
     "read": ("GET", "/seen", lambda bucket, _: bucket.read("seen")),
     "look": ("HEAD", "/seen", lambda bucket, _: bucket.size_of("seen")),
     "list": ("GET", "list-type", lambda bucket, _: list(bucket.names())),
-    "copy": ("PUT", "/copied", lambda bucket, _: bucket.copy("seen", "copied")),
+    "copy": ("COPY", "/copied", lambda bucket, _: bucket.copy("seen", "copied", 1_000)),
     "remove": ("POST", "delete", lambda bucket, _: bucket.delete(["gone"])),
     "begin a large one": ("POST", "uploads", lambda bucket, folder: bucket.put("large", folder / "large")),
     "a part of it": ("PUT", "partNumber=2", lambda bucket, folder: bucket.put("large", folder / "large")),

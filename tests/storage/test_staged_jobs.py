@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from orchestrator import bucket as bucket_module
 from orchestrator.bucket import Bucket
 from orchestrator.errors import ExitCode, StorageError, UsageError
 from orchestrator.job.diff import diff_jobs
@@ -25,7 +26,7 @@ from tests.dispatch.harness import Script, serving
 from tests.job.conftest import Case
 from tests.postgres import Server
 from tests.storage.conftest import Staged
-from tests.stores import Store, new_store
+from tests.stores import Store, guarded, new_store
 
 
 async def test_a_job_in_a_bucket_gives_what_one_on_a_disk_gives(case: Staged, tmp_path: Path) -> None:
@@ -243,15 +244,39 @@ async def test_a_run_that_lost_its_lease_writes_over_nothing(case: Staged, monke
     assert b'"run_ended"' in case.store.content(log)
 
 
-async def test_a_lost_master_is_put_anew(case: Staged) -> None:
+@pytest.mark.parametrize("how", ["lost", "cut off"])
+async def test_a_lost_master_is_put_anew(case: Staged, how: str) -> None:
     """It comes out with the same bytes, which the ledger knows; that the bucket has them no more is no end of it."""
     assert await case.run() == 0
     master = case.store.content("master.csv")
     for name in case.store.names():
-        if "master.csv" in name:
+        if "master.csv" in name and how == "lost":
             case.store.remove(name)
+        elif "master.csv" in name:
+            case.store.replace(name, master[:100])
     assert await case.run() == 0
     assert case.store.content("master.csv") == master
+
+
+async def test_a_master_that_is_too_large_to_be_copied(case: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 refuses to copy more than 5 GiB at once: then the file is sent once more, and so at every end of a run."""
+    monkeypatch.setattr(bucket_module, "MOST_COPIED_BYTES", 150)
+    copied: list[str] = []
+
+    def fate(method: str, path: str) -> str:
+        if method == "COPY":
+            copied.append(path.rpartition("/")[2])
+        return "InvalidRequest" * (method == "COPY" and "master" in path)
+
+    with guarded(case.store.endpoint, fate) as case.endpoint:
+        assert await case.run() == 0
+        assert len(case.store.content("master.csv")) > 150
+        assert copied
+        case.store.replace("master.csv", b"altered")
+        assert await case.run() == 0
+    assert case.store.content("master.csv") == next(
+        case.store.content(name) for name in case.store.names() if name.startswith("objects/master.csv.")
+    )
 
 
 async def test_a_purge_leaves_no_version_of_anything(case: Staged, endpoint: str) -> None:
