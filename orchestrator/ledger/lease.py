@@ -69,10 +69,11 @@ _END_FROZEN: Final = """
 SELECT pg_terminate_backend(activity.pid) FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid)
 WHERE held.locktype = 'advisory' AND held.classid = %s AND held.objid = %s AND held.granted
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND activity.state LIKE 'idle in transaction%%'
+    AND (activity.state LIKE 'idle in transaction%%' OR activity.wait_event_type = 'Client')
     AND clock_timestamp() - activity.state_change > interval '1 second'
 """
-"""One that waits for its coordinator in the middle of a transaction; one that is at work ends by itself."""
+"""One that waits for its coordinator in the middle of a transaction, or of what it was sent: for that the server has no
+limit. One that is at work ends by itself."""
 
 
 class Seen(NamedTuple):
@@ -129,7 +130,7 @@ def take(line: Line, database: Database, where: tuple[str, int], tell: Callable[
         if seen is None:
             raise StorageError(f"{database}: its lease is gone; restore the database")
         if seen.age_s < 0:
-            line.transact([(_NOT_LATER, (seen.job,))])
+            line.transact([_claim(seen.job), (_NOT_LATER, (seen.job,))])
         elif seen.is_free:
             _same_server(seen, database, where)
             if seen.ended and seen.timeline and where[1] and where != (seen.server, seen.timeline):
@@ -162,11 +163,16 @@ def _taken(line: Line, database: Database, seen: Seen, where: tuple[str, int]) -
     holder = f"process {os.getpid()} on {socket.gethostname()}"
     token = uuid.uuid4().hex
     values = (holder, database.lease_s, *where, token, seen.job, seen.epoch)
-    (rows,) = line.transact([(_TAKE, values)], lock_s=TAKE_LOCK_S)
+    _, rows = line.transact([_claim(seen.job), (_TAKE, values)], lock_s=TAKE_LOCK_S)
     if not rows:
         return None
     epoch, position = rows[0]
     return Lease(seen.job, epoch, position, *where, token)
+
+
+def _claim(job: int) -> Statement:
+    """Return what comes before a change of the lease, as in the fence: by this lock `end_frozen` finds who began it."""
+    return "SELECT pg_advisory_xact_lock(%s::integer, %s::integer)", (MAKING, job)
 
 
 def end_frozen(line: Line, job: int) -> None:
@@ -197,7 +203,7 @@ def failed_over(database: Database, before: int, where: tuple[str, int]) -> str:
 
 def renew(line: Line, lease: Lease, database: Database) -> None:
     """Tell the database that this coordinator lives; raises `LeaseLostError` when another one has the lease."""
-    (renewed,) = line.transact([(_RENEW, (lease.job, lease.epoch))])
+    _, renewed = line.transact([_claim(lease.job), (_RENEW, (lease.job, lease.epoch))])
     if not renewed:
         raise lease_lost(database)
 
@@ -205,7 +211,8 @@ def renew(line: Line, lease: Lease, database: Database) -> None:
 def end(line: Line, lease: Lease) -> None:
     """Give the lease back, so that nobody has to wait for it."""
     over = [State.DONE, State.FAILED, State.RETRIED, State.SKIPPED]
-    line.transact([(_REST, (lease.job, lease.epoch, over)), (_END, (lease.job, lease.epoch))])
+    held = (lease.job, lease.epoch)
+    line.transact([_claim(lease.job), (_REST, (*held, over)), (_END, held)])
 
 
 def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Lease, bool]:
@@ -218,7 +225,9 @@ def settle(line: Line, lease: Lease, database: Database, after: int) -> tuple[Le
     A `DatabaseError` says nothing of it: nobody knows, and it has to be tried again from the beginning.
     """
     try:
-        (seen,), raised = line.transact([(_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.token))])
+        _, (seen,), raised = line.transact(
+            [_claim(lease.job), (_SETTLE, (lease.job,)), (_RAISE, (lease.job, lease.token))]
+        )
     except DatabaseError as error:
         if error.code == LOCK_NOT_HAD:
             end_frozen(line, lease.job)

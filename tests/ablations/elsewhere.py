@@ -85,7 +85,7 @@ AFAR: Final = (
         "PostgreSQL._reconnected",
         "raise LineLostError(error.said, error.way_out) from None",
         "raise",
-        "ledger/test_silence.py::test_a_commit_that_can_not_be_looked_up",
+        "storage/test_silent_database.py::test_a_commit_that_can_not_be_looked_up",
         "The next commit is taken for the one that nobody could look up: a release leaves of which no ledger knows.",
     ),
     Ablation(

@@ -1323,7 +1323,7 @@ TRIED: dict[str, str] = {
         "tests/job/test_pooler.py::test_a_pooler_that_lets_nobody_in"
     ),
     "another transaction there holds what this one needs": (
-        "tests/ledger/test_silence.py::test_a_lease_whose_row_is_locked"
+        "tests/storage/test_silent_database.py::test_a_lease_whose_row_is_locked"
     ),
     '[workers] kind = "dask" needs what is not installed': "tests/test_dask_cluster.py::test_without_the_extra",
     "; give -o ": "a_table_comes_back_elsewhere",

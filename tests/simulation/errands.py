@@ -364,7 +364,15 @@ class Errands(Runs):
             await self.refused(verify_job(settings, self.world()), ExitCode.USAGE, "no ledger to verify")
         elif self.begun() and not self.owes_extension():
             deed = await self.do(verify_job(settings, self.world()))
-            promise(deed.code is ExitCode.DONE, f"verify finds {deed.error or deed.result.findings}")
+            findings = (str(deed.error),) if deed.error else deed.result.findings
+            findings = [it for it in findings if not any(f"/{path}." in it for path in self.forgotten())]
+            promise(not findings, f"verify finds {findings}")
+
+    def forgotten(self) -> set[str]:
+        """Return the paths of what a store has forgotten, without what they end with; nobody may need them any more."""
+        if self.elsewhere is None:
+            return set()
+        return {name.removeprefix("objects/").rsplit(".", 2)[0] for name in self.elsewhere.forgotten}
 
     async def _status(self) -> None:
         settings = self.settings(healed=self.healed)

@@ -156,7 +156,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def on_threads(self, life: Life) -> list[asyncio.Handle]:
         """Return what a frozen process has on its threads."""
-        return [handle for handle in self._frozen[id(life)][1] if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
+        _, held = self._frozen.get(id(life), (life, []))
+        return [handle for handle in held if handle._callback == self._work]  # type: ignore[attr-defined]  # an attribute of every handle
 
     def _hold_back(self) -> None:
         """Take what belongs to frozen processes out of what is to be done, now and later."""

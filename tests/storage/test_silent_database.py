@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 
 from orchestrator.errors import LockedError, StorageError
@@ -157,7 +158,9 @@ def test_a_connection_that_was_ended_is_soon_made_anew(begun: Database, postgres
 
 
 @pytest.mark.parametrize("message", range(1, 12))
-def test_silence_at_any_message_of_an_opening(begun: Database, proxy: Proxy, message: int) -> None:
+def test_silence_at_any_message_of_an_opening(
+    begun: Database, proxy: Proxy, message: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One for writing says so; one for reading is begun anew."""
     proxy.swallows = lambda number, _of_client, _data: number == 0 and proxy.messages >= message
     with within(10), Ledger(PostgreSQL.open_to_read(behind(proxy, begun))) as reader:
@@ -170,8 +173,27 @@ def test_silence_at_any_message_of_an_opening(begun: Database, proxy: Proxy, mes
         pytest.raises(StorageError, match=r"out of reach: .*; see that the server can be reached, and run"),
     ):
         PostgreSQL.open(behind(proxy, begun))
+    monkeypatch.undo()
     with Ledger(PostgreSQL.open(begun)) as ledger:  # at most, its lease has to run out
         ledger.change(release(1))
+
+
+def test_half_of_what_was_sent(begun: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server waits for the rest, without a limit of its own, and has the lease's row: it is ended."""
+    monkeypatch.undo()
+    with psycopg.connect(begun.url) as broken, psycopg.connect(begun.url, autocommit=True) as looking:
+        job = looking.execute("SELECT job FROM numbercheck.lease WHERE name = %s", (begun.job,)).fetchone()
+        assert job is not None
+        broken.pgconn.enter_pipeline_mode()
+        claim, values = leases._claim(job[0])
+        for statement in ("BEGIN", claim % values, "UPDATE numbercheck.lease SET epoch = 9"):
+            broken.pgconn.send_query_params(statement.encode(), None)
+        broken.pgconn.send_flush_request()
+        broken.pgconn.flush()
+        with within(30), Ledger(PostgreSQL.open(begun)) as ledger:
+            ledger.change(release(1))
+            assert released(ledger) == [1]
+        broken.close()
 
 
 def test_a_reading_that_stalls_in_its_middle(begun: Database, proxy: Proxy) -> None:
