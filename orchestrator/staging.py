@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import uuid4
 
 from orchestrator.bucket import NoObjectError
+from orchestrator.errors import StorageError
 from orchestrator.files import disk_errors, make_private_directory, sha256_of
 from orchestrator.jobdir.layout import FOR_PEOPLE, LOG, RECORDS, is_ours, kept_in_bucket
 from orchestrator.logger import log
@@ -60,6 +61,11 @@ class JobFiles:
         lost = [file.path for file, is_there in zip(stored, got, strict=True) if not is_there]
         await self._forget(ledger, lost)
         return lost
+
+    async def bring_chunk(self, ledger: LedgerWriter, chunk: Path, *others: Path) -> None:
+        """Have a chunk in the directory, and others as far as there are such; `StorageError` when the chunk is lost."""
+        if self._name(chunk) in await self.bring(ledger, chunk, *others):
+            raise StorageError(f"{chunk}: lost in the bucket; run the same command again, which makes it anew")
 
     async def bring_below(self, ledger: LedgerWriter, *tops: str) -> None:
         """Have all files in the directory whose paths begin with one of `tops`."""

@@ -107,7 +107,7 @@ class ResultVersions:
             aside = await self.ledger.do(lambda it: it.quarantine.versions(key))
             paths = (self.directory / version.path for version in aside)
             chunk = chunk_path(self.directory, key.chunk)
-            await self.files.bring(self.ledger, chunk, *raw_results(self.directory, key), *paths)
+            await self.files.bring_chunk(self.ledger, chunk, *raw_results(self.directory, key), *paths)
 
     async def keep(self, check: ResultCheck, key: TaskKey) -> bool:
         """Put what was downloaded into quarantine; return whether the same bytes were there before."""

@@ -85,8 +85,7 @@ class Submitter:
         async def release(_sha256: str) -> None:
             await self._release(attempt)
 
-        if await self._context.files.bring(self._context.ledger, chunk_file):
-            raise StorageError(f"{chunk_file}: lost in the bucket; run the same command again, which makes it anew")
+        await self._context.files.bring_chunk(self._context.ledger, chunk_file)
         try:
             answer = await platform.vendor.client.submit(
                 platform.settings, chunk_file, sent_name, leave=leave, ready=ready, release=release

@@ -156,9 +156,9 @@ AFAR: Final = (
     ),
     Ablation(
         "a chunk that is lost in the bucket is said to be",
-        "Submitter.submit",
-        "if await self._context.files.bring(self._context.ledger, chunk_file):",
-        "if await self._context.files.bring(self._context.ledger, chunk_file) and False:",
+        "JobFiles.bring_chunk",
+        "if self._name(chunk) in await self.bring(ledger, chunk, *others):",
+        "if not await self.bring(ledger, chunk, *others) and False:",
         "storage/test_staged_jobs.py::test_a_chunk_that_is_lost_in_the_middle_of_a_run",
         "A run ends with a message that tells nobody what to do.",
     ),

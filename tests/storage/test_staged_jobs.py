@@ -332,3 +332,20 @@ async def test_a_chunk_that_is_lost_in_the_middle_of_a_run(case: Staged) -> None
         assert lost in case.store.names()
         assert max(vendor.charged().values()) == 1
     assert len(case.cells()) == 10
+
+
+async def test_a_chunk_that_is_lost_before_its_result_comes(case: Staged) -> None:
+    """The result can't be compared with it: the run ends in the same way, and the next one pays for nothing again."""
+    async with serving(Script(takes_s=0.1)) as vendor:
+        case.base_url = vendor.base_url
+        await case.run(RunOptions(submit_only=True))
+        (lost,) = [name for name in case.store.names() if name.startswith("objects/chunks/000003")]
+        case.store.remove(lost)
+        report = await case.outcome()
+        assert report.exit_code == ExitCode.STORAGE
+        assert report.summary["reason"].endswith(
+            "chunks/000003.txt: lost in the bucket; run the same command again, which makes it anew"
+        )
+        assert await case.run() == 0
+        assert max(vendor.charged().values()) == 1
+    assert len(case.cells()) == 10
