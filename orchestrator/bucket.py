@@ -54,7 +54,10 @@ SMALL_BYTES: Final = 1 << 20
 UPLOADS_AT_ONCE: Final = 4
 """Parts of one file on their way."""
 ATTEMPT_S: Final = 30.0
-MOST_COPIED_BYTES: Final = 5 * 2**30
+MOST_COPIED_BYTES: Final = 1 << 30
+"""S3 copies up to 5 GiB in one call, and answers once it has: that has to be within an attempt's time."""
+MOST_PARTS: Final = 10_000
+"""So many S3 takes for one object."""
 CONNECT_S: Final = 10.0
 REPEATS: Final = 6
 REPEATING_S: Final = 120.0
@@ -154,10 +157,13 @@ class Bucket:
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Put an object, whole, in the place of one that is there; a small file goes in one call."""
+        part_bytes = BLOCK_BYTES
         if isinstance(content, Path):
             with disk_errors(content):
-                content = content if content.stat().st_size > SMALL_BYTES else content.read_bytes()
-        how = {"chunk_size": BLOCK_BYTES, "max_concurrency": UPLOADS_AT_ONCE, "mode": "overwrite"}
+                size_bytes = content.stat().st_size
+                part_bytes = max(BLOCK_BYTES, -(-size_bytes // MOST_PARTS))
+                content = content if size_bytes > SMALL_BYTES else content.read_bytes()
+        how = {"chunk_size": part_bytes, "max_concurrency": UPLOADS_AT_ONCE, "mode": "overwrite"}
 
         def send() -> None:
             try:
@@ -244,7 +250,7 @@ class Bucket:
     def copy(self, source: str, target: str, size_bytes: int) -> bool:
         """Copy an object of a size within the store, in the place of one that is there; return whether that could be.
 
-        It can't where there is no such object, nor where it is larger than S3 copies in one call.
+        It can't where there is no such object, nor where it is too large for one call.
         """
         try:
             if is_small := size_bytes <= MOST_COPIED_BYTES:

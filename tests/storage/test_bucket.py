@@ -19,7 +19,7 @@ from orchestrator import bucket as bucket_module
 from orchestrator.bucket import BLOCK_BYTES, MOST_COPIED_BYTES, Bucket, NoObjectError
 from orchestrator.errors import StorageError, UsageError
 from orchestrator.settings import StorageSettings, StoreEncryption
-from tests.stores import Store
+from tests.stores import Store, guarded
 
 Fate = Callable[[int, bytes], str]
 """What becomes of a connection, by its number and the first line of its request."""
@@ -70,6 +70,25 @@ def between(endpoint: str, fate: Fate) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.close()
+
+
+def test_a_file_is_sent_in_no_more_parts_than_a_store_takes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With parts of one size, ten thousand of them are 84 GB, and a sheet of five billion numbers has more."""
+    monkeypatch.setattr(bucket_module, "MOST_PARTS", 2)
+    large = os.urandom(3 * BLOCK_BYTES)
+    (tmp_path / "large").write_bytes(large)
+    parts: list[str] = []
+
+    def fate(method: str, path: str) -> str:
+        parts.extend([path] * (method == "PUT" and "partNumber" in path))
+        return ""
+
+    with guarded(store.endpoint, fate) as address:
+        store.open(endpoint=address).put("large", tmp_path / "large")
+    assert len(parts) == 2
+    assert store.content("large") == large
 
 
 def test_what_was_put_is_there(store: Store, tmp_path: Path) -> None:

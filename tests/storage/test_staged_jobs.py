@@ -259,7 +259,7 @@ async def test_a_lost_master_is_put_anew(case: Staged, how: str) -> None:
 
 
 async def test_a_master_that_is_too_large_to_be_copied(case: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    """S3 refuses to copy more than 5 GiB at once: then the file is sent once more, and so at every end of a run."""
+    """S3 refuses more than 5 GiB, and takes its time: the file is sent once more, and so at every end of a run."""
     monkeypatch.setattr(bucket_module, "MOST_COPIED_BYTES", 150)
     copied: list[str] = []
 
