@@ -463,5 +463,5 @@ def test_tables_of_before(postgres: Server, make_plan: MakePlan) -> None:
         ledger.change(release(2, 2 * COST))
         with pytest.raises(BudgetError):
             ledger.change(release(3, 2 * COST))
-    with pytest.raises(StorageError, match="not open for writing"):
-        Ledger(PostgreSQL.open_to_read(database)).connection.turn("v", "a", places=1, spacing_s=1.0, slack_s=0.0)
+    with Ledger(PostgreSQL.open_to_read(database)) as reader, pytest.raises(StorageError, match="not open for writing"):
+        reader.connection.turn("v", "a", places=1, spacing_s=1.0, slack_s=0.0)
