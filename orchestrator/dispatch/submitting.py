@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.records import Task
     from orchestrator.vendor_api.client import Leave
 
+REFUSED_S = 1.0
 FAILURES = 5
 """So many times the vendor may say for one chunk that it failed and made no task, over all runs."""
 
@@ -92,7 +93,10 @@ class Submitter:
             )
             await self._record(attempt, answer)
         except NotNowError:
-            platform.again.put(task, self._context.now)  # before all others; if not in this run, then in the next
+            # Before all others; if not in this run, then in the next. What the ledger has refused waits for a moment:
+            # whatever the reason, nobody may send the same file again and again.
+            wait_s = REFUSED_S if attempt.release_asked else 0.0
+            platform.again.put(task, self._context.now + wait_s)
         except BudgetError as error:
             platform.over_budget = True
             log.error("over_budget", task=str(task.key), reason=str(error))

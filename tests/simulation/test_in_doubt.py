@@ -18,6 +18,7 @@ import pytest
 
 from orchestrator.dispatch.caution import Caution
 from orchestrator.job.run import RunOptions
+from orchestrator.ledger.platform_table import PlatformTable
 from orchestrator.tasks import HELD, State
 from tests.simulation.crashes import small_job
 from tests.simulation.faults import AFTER, EARLY, INSTEAD
@@ -108,6 +109,7 @@ def heedless() -> Iterator[None]:
     with (
         patch.object(Caution, "allowed", lambda _: 1),
         patch.object(Caution, "_judge", lambda _: None),
+        patch.object(PlatformTable, "unsure", lambda *_: 0),
         patch.object(Operator, "_check_doubts", lambda _: None),
     ):
         yield
