@@ -58,7 +58,7 @@ def chunk_sizes(total: int, limits: ChunkLimits) -> list[int]:
 
 def can_be_cut(total: int, limits: ChunkLimits) -> bool:
     """Return whether `chunk_sizes` has an answer."""
-    sizes = _sizes(total, limits)
+    sizes = _sizes(total, limits) if total >= limits.min_rows else []
     return bool(sizes) and limits.min_rows <= min(sizes) and max(sizes) <= limits.max_rows
 
 

@@ -134,3 +134,9 @@ def test_a_chunk_file_that_cant_be_written(tmp_path: Path) -> None:
     np.array([41], "<i8").tofile(tmp_path / "accepted")
     with pytest.raises(StorageError, match=r"000001\.txt"):
         write_chunks(tmp_path / "accepted", [(0, 1, chunk_path(tmp_path, 1))])
+
+
+@pytest.mark.parametrize("total", [-9, -2, 0])
+def test_less_than_nothing_can_not_be_cut(total: int) -> None:
+    """A trial may be larger than all that is left."""
+    assert not can_be_cut(total, ChunkLimits(8, 1, 8))
