@@ -65,6 +65,8 @@ async def test_doubts_go_one_at_a_time_and_the_third_in_a_row_stops(bench: Bench
         return RESET
 
     bench.plan(20)
+    # One that nothing stops would go on for ever.
+    asyncio.get_running_loop().call_later(600, lambda: bench.stopping.set())  # noqa: PLW0108 - the run makes another
     async with serving(Script(on_made=on_made)) as vendor:
         platforms = await bench.run(vendor.base_url)
     assert vendor.submits == [1, 2, 3]
