@@ -97,7 +97,7 @@ def texts_of(column: Any) -> list[str]:
         texts = column.to_pylist()
         exact = _EXACT.get(str(getattr(column.type, "value_type", column.type)))
         if exact is not None:
-            return [_text(one) if one is None or abs(one) <= exact else _rounded(one) for one in texts]
+            return [_rounded(one) if one is not None and abs(one) > exact else _text(one) for one in texts]
         return list(map(_text, texts))
     except (OverflowError, ValueError):  # years without end, too; what is damaged raises it again
         texts = column.cast("string").to_pylist()

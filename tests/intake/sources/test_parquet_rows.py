@@ -56,6 +56,14 @@ def test_values_of_every_type(tmp_path: Path) -> None:
         assert blocks(path, column=name) == [(cells, faults, (), [])], name
 
 
+def test_short_floats(tmp_path: Path) -> None:
+    """Large ones are rounded, be they telephone numbers; what is no number is not."""
+    path = write(tmp_path / "a", phone=pa.array([float("nan"), 41798284651.0, 7.0, None], pa.float32()))
+    ((cells, faults, *_),) = blocks(path, column="phone")
+    assert [text for _, text in cells] == ["nan", "41798283264", "7"]
+    assert list(faults.values()) == [Reason.NOT_A_NUMBER, Reason.ROUNDED]
+
+
 def test_kept_columns(tmp_path: Path) -> None:
     """Other columns are kept as text; nested ones are left out."""
     path = write(tmp_path / "a.parquet", id=[1, 2], phone=["+41", "+42"], tags=[["a"], ["b"]], note=["x", None])
