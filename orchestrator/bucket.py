@@ -252,12 +252,13 @@ class Bucket:
 
         It can't where there is no such object, nor where it is too large for one call.
         """
+        if size_bytes > MOST_COPIED_BYTES:
+            return False
         try:
-            if is_small := size_bytes <= MOST_COPIED_BYTES:
-                self._repeated(source, lambda: self._calls.copy(self._store, source, target))
+            self._repeated(source, lambda: self._calls.copy(self._store, source, target))
         except NoObjectError:
             return False
-        return is_small
+        return True
 
     def names(self, below: str = "") -> Iterator[tuple[str, int]]:
         """Yield the names of the objects that are there, and their sizes, in no order; `below` is a whole folder."""

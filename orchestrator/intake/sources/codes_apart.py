@@ -63,19 +63,25 @@ def codes_apart(headers: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         name = compared(header)
         if name not in _AREA | _COUNTRY or place == numbers:
             continue
-        pairs = [
+        cells = [
             (row[place].strip(_AROUND), row[numbers].strip(_AROUND)) for row in rows if len(row) > max(place, numbers)
         ]
-        are_countries = name in _COUNTRY or all(code.startswith(("+", "00")) for code, _ in pairs if code)
-        codes = [(_code(told, are_countries), number) for told, number in pairs if number]
-        whole = ("+", "00" if are_countries else "0")
+        are_countries = name in _COUNTRY or all(told.startswith(("+", "00")) for told, _ in cells if told)
+        pairs = [(told, number) for told, number in cells if number]
+        beginning = "00" if are_countries else "0"
+        is_bare = [number[0].isdigit() and not number.startswith(beginning) for _, number in pairs]
+        if not any(is_bare):  # most lists are so, and the names of countries take a while to load
+            continue
+        codes = [_code(told, are_countries) for told, _ in pairs]
         apart = [
-            code for code, number in codes if code and number[0].isdigit() and not number.startswith((*whole, code))
+            code
+            for code, (_, number), bare in zip(codes, pairs, is_bare, strict=True)
+            if code and bare and not number.startswith(code)
         ]
-        if len(apart) <= sum(1 for code, _ in codes if code) // 2 or (are_countries and len(set(apart)) == 1):
+        if len(apart) <= sum(map(bool, codes)) // 2 or (are_countries and len(set(apart)) == 1):
             continue
         codes_of, numbers_of = (json.dumps(headers[i], ensure_ascii=False) for i in (place, numbers))
-        if any(map(str.isalpha, "".join(told for told, _ in pairs))):
+        if any(map(str.isalpha, "".join(told for told, _ in cells))):
             lacking = f"names countries whose calling codes the numbers of {numbers_of} lack; write them in front"
         else:
             lacking = f"holds codes that the numbers of {numbers_of} lack; join the two into one column"
