@@ -17,10 +17,13 @@ from hypothesis import settings
 
 import orchestrator
 from orchestrator.engines import processes
-from tests.postgres import Server
+from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
+from tests.postgres import Proxy, Server
 
 if TYPE_CHECKING:
     from tests.stores import Store
+
+MakePlan = Callable[..., Plan]
 
 # What decides whether a change lands draws the same examples each time; `--hypothesis-profile search` draws new ones.
 settings.register_profile("search", max_examples=1000, deadline=None)
@@ -103,6 +106,39 @@ def postgres() -> Iterator[Server]:
         yield server.make()
     finally:
         server.remove()
+
+
+@pytest.fixture
+def proxy(postgres: Server) -> Iterator[Proxy]:
+    """Stand between a client and the server."""
+    made = Proxy(postgres.socket)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def make_plan() -> MakePlan:
+    """Plan `chunks` chunks of ten rows for platforms of one vendor, the last of another one."""
+
+    def make(
+        chunks: int = 4, platforms: tuple[str, ...] = ("instagram", "amazon", "elsewhere"), **changes: int
+    ) -> Plan:
+        min_rows = changes.get("min_rows", 1)
+        return Plan(
+            name="spring",
+            reading={"column": "phone", "exclude_calling_codes": [86]},
+            listed=Listed(
+                (InputFile("/b.txt", "b" * 64, 20), InputFile("/a.txt", "a" * 64, 10)),
+                ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),
+            ),
+            chunks=tuple(Chunk(chunk, 10 * (chunk - 1), 10, f"{chunk:064x}") for chunk in range(1, chunks + 1)),
+            platforms=tuple(
+                PlannedPlatform(name, "other" if name == "elsewhere" else "main", {"path": f"/{name}"}, min_rows)
+                for name in platforms
+            ),
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from orchestrator.ledger import Database, Ledger
 from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.ledger.sqlite import SQLite
+from orchestrator.tasks import State, TaskKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.records import Plan
     from tests.postgres import Server
 
 _NAMES = count(1)
@@ -44,3 +48,21 @@ def everything(ledger: Ledger) -> list[str]:
 def new_job(server: Server, lease_s: float = 30.0) -> Database:
     """Name a job that nobody has used in this server's database."""
     return Database(server.url(), f"job-{next(_NAMES)}", lease_s=lease_s)
+
+
+def planned_job(server: Server, plan: Plan, lease_s: float = 30.0) -> Database:
+    """Plan a job in this server's database; its lease is free."""
+    database = new_job(server, lease_s)
+    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
+        ledger.change(lambda it: it.plan.replace(plan))
+    return database
+
+
+def release(chunk: int) -> Callable[[Ledger], None]:
+    """Return the change that releases a chunk for instagram."""
+    key = TaskKey("instagram", chunk)
+    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
+
+
+def released(ledger: Ledger) -> list[int]:
+    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.ledger.postgres import PostgreSQL
-from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
+from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 from tests.ledgers import everything, new_job, reader_of
 from tests.postgres import Server
@@ -18,31 +18,6 @@ MakePlan = Callable[..., Plan]
 Reach = Callable[[Ledger, TaskKey, State], None]
 
 COST_NANO = 1_000
-
-
-@pytest.fixture(scope="session")
-def make_plan() -> MakePlan:
-    """Plan `chunks` chunks of ten rows for platforms of one vendor, the last of another one."""
-
-    def make(
-        chunks: int = 4, platforms: tuple[str, ...] = ("instagram", "amazon", "elsewhere"), **changes: int
-    ) -> Plan:
-        min_rows = changes.get("min_rows", 1)
-        return Plan(
-            name="spring",
-            reading={"column": "phone", "exclude_calling_codes": [86]},
-            listed=Listed(
-                (InputFile("/b.txt", "b" * 64, 20), InputFile("/a.txt", "a" * 64, 10)),
-                ListCounts(10 * chunks + 3, 10 * chunks, 2, 1, 4, {"not a number": 1}),
-            ),
-            chunks=tuple(Chunk(chunk, 10 * (chunk - 1), 10, f"{chunk:064x}") for chunk in range(1, chunks + 1)),
-            platforms=tuple(
-                PlannedPlatform(name, "other" if name == "elsewhere" else "main", {"path": f"/{name}"}, min_rows)
-                for name in platforms
-            ),
-        )
-
-    return make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -17,7 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Plan
 from orchestrator.tasks import IllegalTransitionError, State, TaskKey
-from tests.ledgers import everything, sqlite_of
+from tests.ledgers import everything, release, sqlite_of
 
 MakePlan = Callable[..., Plan]
 
@@ -29,11 +29,6 @@ def empty_ledger(tmp_path: Path) -> Iterator[Ledger]:
     """Open a ledger in a file: the rules here are those of files."""
     with Ledger.create(ledger_path(tmp_path), "job-1") as opened:
         yield opened
-
-
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
 
 
 def names(directory: Path) -> list[str]:

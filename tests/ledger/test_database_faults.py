@@ -14,7 +14,8 @@ import pytest
 from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, ledger_path
 from orchestrator.records import Plan
-from orchestrator.tasks import State, TaskKey
+from orchestrator.tasks import State
+from tests.ledgers import release
 
 Child = Callable[..., "subprocess.Popen[str]"]
 MakePlan = Callable[..., Plan]
@@ -39,11 +40,6 @@ for chunk in range(1, 100_000):
 """
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="faults at a system call need strace")
-
-
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
 
 
 def names(directory: Path) -> list[str]:

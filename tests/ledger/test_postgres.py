@@ -22,36 +22,17 @@ from orchestrator.ledger.postgres import PostgreSQL, has_job
 from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 from tests.conftest import Child
-from tests.ledgers import everything, new_job, postgres_of, reader_of
+from tests.ledgers import everything, new_job, planned_job, postgres_of, reader_of, release, released
 from tests.poolers import Pooler
 from tests.postgres import Proxy, Server
 
 MakePlan = Callable[..., Plan]
 
 
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
-
-
-def released(ledger: Ledger) -> list[int]:
-    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
-
-
-@pytest.fixture
-def proxy(postgres: Server) -> Iterator[Proxy]:
-    made = Proxy(postgres.socket)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def begun(postgres: Server, make_plan: MakePlan) -> Database:
     """Give a job that is planned in a database, and whose lease is free."""
-    database = new_job(postgres, lease_s=2.0)
-    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
-        ledger.change(lambda it: it.plan.replace(make_plan(40)))
-    return database
+    return planned_job(postgres, make_plan(40), lease_s=2.0)
 
 
 # --- what is committed -----------------------------------------------------------------------------------------------
@@ -149,8 +130,7 @@ def test_a_server_that_is_killed_and_comes_back(make_plan: MakePlan) -> None:
     server = Server()
     try:
         server.make()
-        with Ledger(PostgreSQL.create(new_job(server), "job-1")) as ledger:
-            ledger.change(lambda it: it.plan.replace(make_plan(10)))
+        with Ledger(PostgreSQL.open(planned_job(server, make_plan(10)))) as ledger:
             for chunk in (1, 2):
                 ledger.change(release(chunk))
                 server.stop(signal.SIGQUIT)

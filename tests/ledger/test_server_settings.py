@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,27 +15,10 @@ from orchestrator.errors import StorageError
 from orchestrator.ledger import Database, Ledger
 from orchestrator.ledger.postgres import PostgreSQL
 from orchestrator.records import Plan
-from orchestrator.tasks import State, TaskKey
-from tests.ledgers import everything, new_job, postgres_of, reader_of
+from tests.ledgers import everything, new_job, planned_job, postgres_of, reader_of, release, released
 from tests.postgres import Proxy, Server
 
 MakePlan = Callable[..., Plan]
-
-
-@pytest.fixture
-def proxy(postgres: Server) -> Iterator[Proxy]:
-    made = Proxy(postgres.socket)
-    yield made
-    made.close()
-
-
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
-
-
-def released(ledger: Ledger) -> list[int]:
-    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
 
 
 def options(**settings: str) -> str:
@@ -131,8 +114,7 @@ def test_a_backend_that_the_system_kills(make_plan: MakePlan) -> None:
     server = Server()
     try:
         server.make()
-        with Ledger(PostgreSQL.create(new_job(server), "job-1")) as ledger:
-            ledger.change(lambda it: it.plan.replace(make_plan(10)))
+        with Ledger(PostgreSQL.open(planned_job(server, make_plan(10)))) as ledger:
             for chunk in (1, 2):
                 ((pid,),) = server.sql("SELECT backend FROM numbercheck.lease")
                 assert isinstance(pid, int)

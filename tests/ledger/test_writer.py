@@ -12,8 +12,8 @@ import pytest
 from orchestrator.errors import StorageError
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger.writer import AT_ONCE
-from orchestrator.tasks import IllegalTransitionError, State, TaskKey
-from tests.ledgers import reader_of, sqlite_of
+from orchestrator.tasks import IllegalTransitionError, TaskKey
+from tests.ledgers import reader_of, release, released, sqlite_of
 
 pytestmark = pytest.mark.looptime
 
@@ -49,18 +49,9 @@ class Gate:
         return "through"
 
 
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
-
-
 def grow(ledger: Ledger) -> None:
     release(1)(ledger)
     ledger.transitions.doubt(TaskKey("instagram", 1), "long " * 10_000, at=1.0)
-
-
-def released(ledger: Ledger) -> list[int]:
-    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
 
 
 async def all_of(writer: LedgerWriter, *changes: Callable[[Ledger], Any], small: bool = False) -> list[Any]:

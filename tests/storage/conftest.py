@@ -15,10 +15,7 @@ from orchestrator.job.run import RunOptions, RunReport, run_job
 from orchestrator.job.scratch import on_scratch
 from orchestrator.settings import Settings
 from tests.job.conftest import Case
-from tests.ledger.conftest import make_plan
 from tests.stores import Store
-
-__all__ = ["make_plan"]  # a fixture
 
 
 @dataclass

@@ -18,8 +18,8 @@ from orchestrator.ledger import postgres as postgres_module
 from orchestrator.ledger.line import LineLostError
 from orchestrator.ledger.postgres import PostgreSQL, has_job
 from orchestrator.records import Plan
-from orchestrator.tasks import State, TaskKey
-from tests.ledgers import everything, new_job, postgres_of, reader_of
+from orchestrator.tasks import State
+from tests.ledgers import everything, planned_job, postgres_of, reader_of, release, released
 from tests.postgres import Proxy, Server
 
 MakePlan = Callable[..., Plan]
@@ -42,19 +42,9 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def proxy(postgres: Server) -> Iterator[Proxy]:
-    made = Proxy(postgres.socket)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def begun(postgres: Server, make_plan: MakePlan) -> Database:
     """Give a job that is planned in a database, and whose lease is free."""
-    database = new_job(postgres, lease_s=6.0)
-    with Ledger(PostgreSQL.create(database, "job-1")) as ledger:
-        ledger.change(lambda it: it.plan.replace(make_plan(400)))
-    return database
+    return planned_job(postgres, make_plan(400), lease_s=6.0)
 
 
 def behind(proxy: Proxy, database: Database) -> Database:
@@ -63,15 +53,6 @@ def behind(proxy: Proxy, database: Database) -> Database:
 
 def connections(proxy: Proxy) -> int:
     return len(proxy._pairs)
-
-
-def release(chunk: int) -> Callable[[Ledger], None]:
-    key = TaskKey("instagram", chunk)
-    return lambda it: it.transitions.release(key, cost_nano=1, max_cost_nano=None, at=1.0)
-
-
-def released(ledger: Ledger) -> list[int]:
-    return [task.key.chunk for task in ledger.tasks.select(State.RELEASED)]
 
 
 @contextmanager
