@@ -59,9 +59,9 @@ def test_values_of_every_type(tmp_path: Path) -> None:
 def test_short_floats(tmp_path: Path) -> None:
     """Large ones are rounded, be they telephone numbers; what is no number is not."""
     path = write(tmp_path / "a", phone=pa.array([float("nan"), 41798284651.0, 7.0, None], pa.float32()))
-    ((cells, faults, *_),) = blocks(path, column="phone")
-    assert [text for _, text in cells] == ["nan", "41798283264", "7"]
-    assert list(faults.values()) == [Reason.NOT_A_NUMBER, Reason.ROUNDED]
+    (block,) = tables(read_parquet(str(path), TableOptions("a.parquet", "phone"), 1 << 18))
+    assert block.texts == ["nan", "41798283264", "7"]
+    assert list(block.faults.values()) == [Reason.NOT_A_NUMBER, Reason.ROUNDED]
 
 
 def test_kept_columns(tmp_path: Path) -> None:
