@@ -66,12 +66,17 @@ _REFUSALS: Final = {
 
 _LIMITS: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true), "
-    "set_config('statement_timeout', '0', true), "
+    "set_config('statement_timeout', '0', true), set_config('tcp_keepalives_idle', '10', true), "
+    "set_config('tcp_keepalives_interval', '5', true), set_config('tcp_keepalives_count', '3', true), "
     "set_config('array_nulls', 'on', true), set_config('extra_float_digits', '1', true), "
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'off' THEN 'on' WHEN 'local' THEN 'on' ELSE current_setting('synchronous_commit') END, true)"
 )
-"""What server, database or role may have set otherwise; without two of these, other values arrive than were sent."""
+"""What server, database or role may have set otherwise; without two of these, other values arrive than were sent.
+
+A server that has got half of a transaction waits for the rest without a limit of its own: where the machine that sent
+it has vanished, the rows would be kept from all other jobs for the two hours of TCP.
+"""
 _KIND: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 _HIDDEN: Final = ("42", "0A", "55")
 """The classes of errors by which some hosted servers hide which one they are: rights, features, states."""

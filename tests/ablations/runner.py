@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIME_LIMIT_S: Final = 180
+"""Of one test; a call has two seconds more for each of its arguments."""
 ELSEWHERE: Final = 99
 """The exit code when the package that is imported is not the copy's."""
 
@@ -25,7 +26,7 @@ UNNEEDED: Final = ("cacheprovider", "xdist", "cov", "hypothesispytest")
 """Plugins that cost more than most of these tests."""
 
 _SERVER: Final = f"""
-import json, os, sys, traceback
+import json, os, signal, sys, traceback
 import pytest
 import aiohttp.web, hypothesis.strategies, numpy, openpyxl, structlog, trustme
 
@@ -49,7 +50,12 @@ for line in sys.stdin:
             traceback.print_exc()
         sys.stdout.flush()
         os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    # Not every safeguard leaves a test an end, nor a loop that lets a time limit through.
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+    signal.alarm({TIME_LIMIT_S} + 2 * len(json.loads(line)[2]))
+    ended = os.waitpid(child, 0)[1]
+    signal.alarm(0)
+    print(os.waitstatus_to_exitcode(ended), flush=True)
 """
 
 

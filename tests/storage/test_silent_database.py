@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -175,6 +176,26 @@ def test_half_of_what_was_sent(begun: Database, monkeypatch: pytest.MonkeyPatch)
             ledger.change(release(1))
             assert released(ledger) == [1]
         broken.close()
+
+
+def test_a_machine_that_vanishes_amid_what_it_sends(begun: Database, postgres: Server) -> None:
+    """The server asks, within seconds, whether it is still there: else it would keep its rows from others for hours."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    postgres.stop()
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+    over_tcp = Server(postgres.folder, settings=("listen_addresses=127.0.0.1", f"port={port}"))
+    over_tcp.port = port
+    try:
+        over_tcp.start()
+        line = lines.Line(replace(begun, url=f"postgresql://orchestrator@127.0.0.1:{port}/jobs"))
+        line.open()
+        ((seen,),) = line.transact([("SELECT " + ", ".join(f"current_setting('{name}')" for name in names), ())])
+        line.close()
+    finally:
+        over_tcp.stop()
+        postgres.start()
+    assert seen == ("10", "5", "3")
 
 
 def test_a_reading_that_stalls_in_its_middle(begun: Database, proxy: Proxy) -> None:
