@@ -65,15 +65,17 @@ class Dispatcher:
             await self._work(submit_only=submit_only)
         finally:
             stopping.cancel()
-            if self._on_their_way:
-                log.info("waiting_for_answers", calls=len(self._on_their_way), at_most_s=GRACE_S)
-                await asyncio.wait(self._on_their_way, timeout=GRACE_S)
-            # Cut off, and then awaited: every submit says what is known about it, and that is recorded.
-            cut = list(self._on_their_way)
-            for task in cut:
-                task.cancel()
-            await asyncio.gather(*cut, return_exceptions=True)
-            await self._fetcher.close()
+            try:
+                if self._on_their_way:
+                    log.info("waiting_for_answers", calls=len(self._on_their_way), at_most_s=GRACE_S)
+                    await asyncio.wait(self._on_their_way, timeout=GRACE_S)
+            finally:
+                # Cut off, and then awaited: every submit says what is known about it, and that is recorded.
+                cut = list(self._on_their_way)
+                for task in cut:
+                    task.cancel()
+                await asyncio.gather(*cut, return_exceptions=True)
+                await self._fetcher.close()
         if self._failure is not None:
             raise self._failure
 

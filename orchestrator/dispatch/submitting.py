@@ -133,6 +133,7 @@ class Submitter:
             platform.caution.answer_took(self._context.now - attempt.released_at)
         if not isinstance(answer, PutOff | Denied):
             platform.doubtful_at = math.inf
+            self._put_offs.pop(attempt.task, None)
         if isinstance(answer, Accepted):
             await self._accepted(attempt, answer)
             return

@@ -249,7 +249,7 @@ class _Run:
             with suppress(StorageError):
                 summary.write(self._settings.job.directory, content)
             with suppress(StorageError):
-                self._put_metrics(self._ledger, content)
+                self._notifier.put_metrics(content, *self._measured(self._ledger))
             await self._notifier.end(content, hurried=self._stop.reason.startswith("SIG"))
             await renew_page(self._settings, self._world)
         return RunReport(end.code, content)
@@ -428,12 +428,15 @@ class _Run:
             while True:
                 await asyncio.sleep(SUMMARY_INTERVAL_S)
                 content = await self._writer.do(self._summary)
-                write = partial(summary.write, self._settings.job.directory, content)
-                await asyncio.get_running_loop().run_in_executor(None, write)
+                try:
+                    await asyncio.to_thread(summary.write, self._settings.job.directory, content)
+                except StorageError as error:  # the next one is due soon, and the job needs none
+                    log.warning("summary_not_written", reason=str(error))
                 if self._writer.holds:
-                    with suppress(StorageError):  # the next one is due soon, and whoever publishes a result will say so
+                    with suppress(StorageError):  # whoever publishes a result will say so
                         await asyncio.to_thread(self._files.put_records, SUMMARY, REPORT)
-                await self._writer.do(partial(self._put_metrics, summary=content))
+                measured = await self._writer.do(self._measured)
+                await asyncio.to_thread(self._notifier.put_metrics, content, *measured)
                 await self._notifier.look(content)
 
         await _beside(keep(), work)
@@ -452,8 +455,8 @@ class _Run:
         with progress(read, self._sink, job=job, command=command, deadline_at=self._deadline_at) as teller:
             return await _beside(teller.run(), work(teller))
 
-    def _put_metrics(self, ledger: Ledger, summary: Summary) -> None:
-        self._notifier.put_metrics(summary, self._standings(ledger), ledger.runs.last_done_at())
+    def _measured(self, ledger: Ledger) -> tuple[list[Standing], float | None]:
+        return self._standings(ledger), ledger.runs.last_done_at()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, or cut it off and raise `StoppedError` when the run is told to stop."""
@@ -511,8 +514,14 @@ class _Run:
 
 
 async def _beside(companion: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, and the other until that is done, however it ends."""
+    """Do the work, and the other until that is done, however it ends; an error of the other ends nothing else."""
+
+    def say_why_it_ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("reporting_failed", exc_info=error)
+
     task = asyncio.create_task(companion)
+    task.add_done_callback(say_why_it_ended)
     try:
         return await work
     finally:

@@ -311,9 +311,13 @@ class PostgreSQL(Connection):
                     self.others_nano = error.nano
                     raise ApplyAgainError from None
                 self._spent = spent
+        try:
             for table in self._changed:
                 self.mirror.run(f"DELETE FROM {table.log}")
-        self.mirror.commit()
+            self.mirror.commit()
+        except StorageError as error:  # it is behind the database: nothing may follow that is made of what it says
+            self._broken = self._broken or error
+            raise
 
     def _send(self, statements: Sequence[Statement]) -> Lease:
         """Commit in the database; return the lease as it is behind that."""

@@ -1,7 +1,7 @@
 """A zip from outside: its structure is checked before a library believes it, its members before anybody reads them.
 
-Whoever reads the same zip with another library sees the same members: nothing stands before the first one, behind
-the directory, or in two places, so there is only one way to read it. `zipfile` of Python 3.11 checks none of this.
+Whoever reads the same zip by its directory with another library sees the same members: nothing stands behind the
+directory, or in two places. `zipfile` of Python 3.11 checks none of this.
 
 Nothing is ever unpacked to a disk. So a name may lead wherever it likes (`../all.csv`): it is no place, and no reason
 to lose what was paid for.

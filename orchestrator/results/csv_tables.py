@@ -32,7 +32,7 @@ _LEGACY: Final = ("gb18030", "latin-1")
 
 def read_csv(content: bytes, wanted: Wanted) -> Table | None:
     """Return the two columns; None when no line near the top names them."""
-    for text in _texts(content):
+    for text in texts(content):
         delimiters, body = _DELIMITERS, text
         if (told := _SEPARATOR_LINE.match(text)) is not None:
             delimiters, body = told[1], text[told.end() :]
@@ -44,8 +44,8 @@ def read_csv(content: bytes, wanted: Wanted) -> Table | None:
     return None
 
 
-def _texts(content: bytes) -> Iterator[str]:
-    """Yield what the bytes may mean: one text if they say what they are."""
+def texts(content: bytes) -> Iterator[str]:
+    """Yield what the bytes may mean, at least one text: only one if they say what they are."""
     wide = json.detect_encoding(content)  # by the mark at the beginning, or by where zeros stand
     if wide.startswith(("utf-16", "utf-32")):
         yield content.decode(wide, errors="replace")

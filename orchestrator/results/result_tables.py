@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Final
 from orchestrator.errors import DamagedResultError
 from orchestrator.results.batches import batch
 from orchestrator.results.checked_zip import CheckedZip
-from orchestrator.results.csv_tables import read_csv
+from orchestrator.results.csv_tables import read_csv, texts
 from orchestrator.results.damage import damage
 from orchestrator.results.sheets import read_workbook
 
@@ -93,16 +93,13 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
         return len(_PREFERRED) + (not base.endswith(_TABLES)) + (base in _LISTS), name
 
     for name in sorted(files, key=preference):
-        if _base(name) in _LISTS:
-            # A bare list of numbers that share one verdict; a number in no list stays unanswered.
-            lines = [line.strip() for line in archive.read(name).decode("utf-8-sig").splitlines()]
-            verdicts = [_LISTS[_base(name)] if line else "" for line in lines]
-            further = [[""] * len(lines)] * len(wanted.extras)
-            tables = iter([] if wanted.without_verdict else [[batch(lines, verdicts, *further)]])
-        else:
-            tables = _tables(archive.read(name), limits, wanted, depth)
         try:
             with damage():
+                content = archive.read(name)
+                is_list = _base(name) in _LISTS
+                tables = (
+                    _list(content, _LISTS[_base(name)], wanted) if is_list else _tables(content, limits, wanted, depth)
+                )
                 for table in tables:
                     found = True
                     yield table
@@ -110,6 +107,15 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
             stumble = stumble or error
     if stumble is not None and not found:
         raise stumble
+
+
+def _list(content: bytes, verdict: str, wanted: Wanted) -> Iterator[Table]:
+    """Yield a bare list of numbers that share one verdict, as a table; a number in no list stays unanswered."""
+    if wanted.without_verdict:
+        return
+    lines = [line.strip() for line in next(texts(content)).splitlines()]
+    further = [[""] * len(lines)] * len(wanted.extras)
+    yield [batch(lines, [verdict if line else "" for line in lines], *further)]
 
 
 def _base(name: str) -> str:

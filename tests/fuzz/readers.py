@@ -349,7 +349,7 @@ def _sheets(read: Callable[..., Iterable[Iterable[Row]]]) -> Reader:
 
 def _text(read: Callable[[str, str], Iterable[Row]]) -> Reader:
     def reader(content: bytes, wanted: Wanted) -> Table | None:
-        text = next(iter(csv_tables._texts(content)))
+        text = next(iter(csv_tables.texts(content)))
         told = csv_tables._SEPARATOR_LINE.match(text)
         text = text if told is None else text[told.end() :]
         for delimiter in told[1] if told else ",;\t|":

@@ -10,14 +10,16 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator import sandbox
-from orchestrator.job import notify
+from orchestrator.errors import StorageError
+from orchestrator.job import notify, run
+from orchestrator.report import progress, summary
 from orchestrator.report.metrics import _metric
 
 if TYPE_CHECKING:
@@ -248,6 +250,34 @@ async def test_metrics_that_cannot_be_written_are_one_warning(case: Case) -> Non
     assert await case.run() == 0
     assert case.said.count("not_notified") == 1
     assert not (case.folder / "nowhere").exists()
+
+
+async def test_what_fails_beside_a_run_does_not_end_for_good(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A summary that can't be written is a warning, and the next one is tried; any other error is told at once."""
+    case.numbers(90)
+    write, shown = summary.write, progress.ProgressTeller._courses
+    tries = {"summary": 0, "progress": 0}
+
+    def full_at_times(directory: Path, content: summary.Summary) -> None:
+        tries["summary"] += 1
+        if tries["summary"] in (2, 3):
+            raise StorageError("summary.json: No space left on device")
+        write(directory, content)
+
+    async def fails_once(self: progress.ProgressTeller) -> Any:
+        tries["progress"] += 1
+        if tries["progress"] == 1:
+            raise ZeroDivisionError
+        return await shown(self)
+
+    monkeypatch.setattr(run, "SUMMARY_INTERVAL_S", 0.01)
+    monkeypatch.setattr(summary, "write", full_at_times)
+    monkeypatch.setattr(progress.ProgressTeller, "_courses", fails_once)
+    assert await case.run() == 0
+    assert tries["summary"] > 5
+    assert case.said.count("summary_not_written") == 2
+    assert "reporting_failed" in case.said
+    assert "ZeroDivisionError" in case.said
 
 
 def test_odd_names_stay_one_label() -> None:

@@ -297,6 +297,24 @@ def test_a_run_that_was_replaced_renews_nothing(begun: Database) -> None:
     assert not first.holds
 
 
+def test_a_mirror_that_fails_behind_a_commit(begun: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed stands; and nothing is committed that is made of what the mirror does not know."""
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        ledger.change(release(1))
+
+        def full() -> None:
+            raise StorageError("the mirror: database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_of(ledger).mirror, "commit", full)
+            with pytest.raises(StorageError, match="disk is full"):
+                ledger.change(release(2))
+        with pytest.raises(StorageError, match="disk is full"):
+            ledger.change(release(3))
+    with Ledger(PostgreSQL.open(begun)) as ledger:
+        assert released(ledger) == [1, 2]
+
+
 def test_a_run_that_froze_in_the_middle_of_a_commit(begun: Database, postgres: Server) -> None:
     """Its transaction holds the lease's row; it is ended, and not waited for."""
     import psycopg  # noqa: PLC0415 - its extra may be missing

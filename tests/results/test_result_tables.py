@@ -102,6 +102,20 @@ def test_number_in_no_list_is_unanswered(check: Check, zipped: Make, numbers: li
     assert report.foreign == 0
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_list_in_any_encoding(check: Check, zipped: Make, csv_text: Make, rows: Rows, encoding: str) -> None:
+    """It says what it says, and costs the tables beside it nothing."""
+    numbers = [str(row[0]) for row in rows[1:]]
+    note = "Sch\xfcler" if encoding == "latin-1" else ""
+    text = "\r\n".join([note, *numbers[:2]]).encode(encoding)
+    assert check(zipped({"registered.txt": text, "unregistered.txt": numbers[2].encode()})).counts == {
+        "unanswered": 397,
+        "yes": 2,
+        "no": 1,
+    }
+    assert check(zipped({"all.csv": csv_text(rows[:-1]), "registered.txt": text})).counts["unanswered"] == 1
+
+
 def test_every_sheet_with_the_columns_is_read(
     check: Check, xlsx: Make, rows: Rows, expected: list[str], verdicts: Words
 ) -> None:

@@ -45,7 +45,7 @@ _REFUSED = {
 
 
 class FileKind(Enum):
-    """How a file is read, as far as its name tells; see `unpacking` for what its content has to say."""
+    """How a file is read, as far as its name tells; see `unpack` for what its content has to say."""
 
     TEXT = auto()
     CSV = auto()
@@ -184,9 +184,8 @@ def _objects(entry: str, job: JobSettings) -> list[FoundObject]:
         found = [bucket.found(name)]
     if not found and glob.has_magic(name):
         below = name.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
-        deep = "**" in name  # which alone goes into folders
-        there = (one for one in bucket.found_below(below) if deep or one.name.count("/") == name.count("/"))
-        found = sorted((one for one in there if fnmatchcase(one.name, name)), key=lambda one: one.name)
+        there = (one for one in bucket.found_below(below) if _matches(one.name.split("/"), name.split("/")))
+        found = sorted(there, key=lambda one: one.name)
         # What stands for an empty folder is listed without the slash that its name ends with.
         found = [one for one in found if one.size_bytes or bucket.size_of(one.name) is not None]
     inside = {one: one.url.removeprefix(f"{place.url}/") for one in found if one.url.startswith(f"{place.url}/")}
@@ -194,6 +193,19 @@ def _objects(entry: str, job: JobSettings) -> list[FoundObject]:
     if within := next((one for one in inside if one not in own or not glob.has_magic(name)), None):
         raise UsageError(_within(within.url, place.url))
     return [one for one in found if one not in own]
+
+
+def _matches(folders: list[str], pattern: list[str]) -> bool:
+    """Whether a name in a bucket fits a pattern, as `glob` has it for files: `**` is any number of folders, or none."""
+    if not pattern:
+        return not folders
+    first, *others = pattern
+    if first == "**":
+        shown = next((at for at, folder in enumerate(folders) if folder.startswith(".")), len(folders))
+        return any(_matches(folders[at:], others) for at in range(shown + 1))
+    if not folders or (folders[0].startswith(".") and not first.startswith(".")):
+        return False
+    return fnmatchcase(folders[0], first) and _matches(folders[1:], others)
 
 
 def _within(path: str, directory: Path | str) -> str:

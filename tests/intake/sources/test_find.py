@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.intake.sources.find import FileKind, Input, find_inputs, fingerprint, input_errors, kind_of
+from orchestrator.intake.sources.find import FileKind, Input, _matches, find_inputs, fingerprint, input_errors, kind_of
 from orchestrator.records import InputFile
 
 if TYPE_CHECKING:
@@ -26,6 +27,34 @@ def test_globs_are_sorted_bytewise(make_job: MakeJob, write: Write) -> None:
         write(name, "")
     found = names(find_inputs(make_job("z.txt", "l/*.txt")))
     assert found == ["z.txt", "B.txt", "a.txt", "a10.txt", "a9.txt", "b.txt", "\u00e4.txt"]
+
+
+NAMES = ("a.csv", "l/a.csv", "l/b.txt", "l/.c.csv", "l/d/a.csv", "l/.e/a.csv", "l/d/f/a.csv", "l/d/f/.g.csv", "m/a.csv")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*",
+        "*.csv",
+        "**",
+        "**/*.csv",
+        "*/*.csv",
+        "l/*",
+        "l/**",
+        "l/**/*.csv",
+        "l/**/f/*",
+        "l/.*",
+        "l/**/.*",
+        "?/**/?.csv",
+    ],
+)
+def test_a_glob_means_the_same_in_a_bucket(write: Write, tmp_path: Path, pattern: str) -> None:
+    """A name in a bucket fits where a file of that name would be found."""
+    for name in NAMES:
+        write(name, "")
+    found = {os.path.relpath(path, tmp_path) for path in glob.glob(f"{tmp_path}/{pattern}", recursive=True)}  # noqa: PTH207
+    assert {name for name in NAMES if _matches(name.split("/"), pattern.split("/"))} == found & set(NAMES)
 
 
 def test_a_file_counts_once(make_job: MakeJob, write: Write, tmp_path: Path) -> None:
