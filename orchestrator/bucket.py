@@ -186,10 +186,6 @@ class Bucket:
         """
         return self._by_hash(name).get(target)
 
-    def hash_of(self, name: str) -> str:
-        """Return the hash of an object, read in blocks; `NoObjectError` when there is none."""
-        return self._by_hash(name).hash()
-
     def _by_hash(self, name: str) -> FoundObject:
         """Find an object whose hash is compared behind it: one that is put anew in the middle is as good."""
         return replace(self.found(name), tag="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.tasks import HELD, UNFINISHED, State
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from orchestrator.tasks import TaskKey
 
+NANO: Final = 1_000_000_000
+"""Of these are a USD: the ledger counts money in 1e-9 USD, as sums of floats would drift away from max_cost."""
 
 _TOKEN = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 

@@ -128,17 +128,17 @@ class JobFiles:
             self.fetch(ledger.objects.at([self._name(path) for path in paths if not path.exists()]))
 
     def drop_stale(self, ledger: Ledger, *tops: str) -> None:
-        """Have it that what is not in the directory below `tops` is nowhere: a command has just made what there is."""
+        """Forget the objects of files that are not in the directory below `tops`: a command has made all there is."""
         if self.bucket is not None:
             stale = [file.path for file in ledger.objects.below(*tops) if not (self.directory / file.path).exists()]
             if stale:
                 ledger.objects.forget(stale)
                 self.bucket.discard(path for path in stale if _is_for_people(path))
 
-    def also_called(self, ledger: Ledger, name: Callable[[str], str]) -> tuple[list[str], list[StoredFile]]:
-        """Have files in the bucket that are to be called otherwise; return what the commit that does so has to note.
+    def copy_under_new_names(self, ledger: Ledger, name: Callable[[str], str]) -> tuple[list[str], list[StoredFile]]:
+        """Copy files in the bucket that are to be called otherwise; return what the commit that does so has to note.
 
-        That are the paths that no file has any more, and the files by their new ones. The old objects count no more.
+        These are the paths that no file has any more, and the files by their new ones. The old objects count no more.
         """
         if self.bucket is None:
             return [], []

@@ -84,7 +84,7 @@ class Fetcher:
         else:
             step = None
             if watch.has_result:
-                await self._versions.keep(check, watch.key)
+                await self._versions.set_aside(check, watch.key)
                 step = await self._take_the_best(platform, watch, check, "what the vendor has is no better")
             else:
                 await self._watcher.done(platform, watch, report)
@@ -96,7 +96,7 @@ class Fetcher:
         watch.damages += 1
         platform.suspect(watch)
         log.warning("damaged", task=str(watch.key), reason=reason, time=watch.damages)
-        again = check.result.exists() and await self._versions.keep(check, watch.key)
+        again = check.result.exists() and await self._versions.set_aside(check, watch.key)
         if again or watch.damages >= DAMAGE_LIMIT:
             return await self._take_the_best(platform, watch, check, f"its result is damaged: {reason}")
         return self._after_a_useless_link(watch, at_least_s=SUSPECT_WAITS * self._context.polling.min_interval_s)

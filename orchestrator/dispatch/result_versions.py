@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.bucket import Bucket
-    from orchestrator.ledger import Ledger, LedgerWriter
+    from orchestrator.ledger import LedgerWriter
     from orchestrator.records import StoredFile, Task
     from orchestrator.results import ResultReport
     from orchestrator.settings import PlatformSettings
@@ -109,7 +109,7 @@ class ResultVersions:
             chunk = chunk_path(self.directory, key.chunk)
             await self.files.bring_chunk(self.ledger, chunk, *raw_results(self.directory, key), *paths)
 
-    async def keep(self, check: ResultCheck, key: TaskKey) -> bool:
+    async def set_aside(self, check: ResultCheck, key: TaskKey) -> bool:
         """Put what was downloaded into quarantine; return whether the same bytes were there before."""
         read_by = reader_of(check.columns)
         await self.bring(key)
@@ -304,7 +304,7 @@ async def _read_again(versions: ResultVersions, key: TaskKey, platform: Platform
 
 
 async def _note_strays(versions: ResultVersions, platforms: Iterable[str]) -> None:
-    """Note files of failed tasks that no record names: a version without such records, or a crash, left them."""
+    """Note files of tasks that no record names: a version without such records, or a crash, left them."""
     folder = quarantine_folder(versions.directory)
     found = await _in_thread(lambda: sorted(folder.iterdir()) if folder.is_dir() else [])
     for path in found:

@@ -66,7 +66,7 @@ class LineBlock:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A first look at a table, see `layout`. `likely` says, column by column, how many cells look like numbers.
+    """A first look at a table, see `table_layout`. `likely` says, column by column, how many cells look like numbers.
 
     `indexes` are the columns of numbers, `also` those whose cells mostly look like telephone numbers too, and `above`
     counts the rows above the header.

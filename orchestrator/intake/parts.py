@@ -142,7 +142,7 @@ def _part_files(part: ListPart, rules: NumberRules, stem: Path, folder: Path | N
 def store_part(part: ListPart, rules: NumberRules, stem: Path, folder: Path | None = None) -> list[StoredRows]:
     """Normalise a part into files of rows, named `stem` with a number: a piece.
 
-    `folder` has the tables that make it fast, see `tables`; small lists do without.
+    `folder` has the tables that make it fast, see `lookup_tables`; small lists do without.
     Raises `UsageError` for a file that can't be read, `StorageError`.
     """
     tables = None

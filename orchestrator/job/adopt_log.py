@@ -110,8 +110,7 @@ class _Adoption:
         self._now |= {name: name for name in ledger.platforms.fixed()}
 
     def take(self, content: LogContent) -> None:
-        for task in self._ledger.tasks.select(State.RELEASED):  # nobody else is running, so no answer will come
-            self._ledger.transitions.doubt(task.key, "the run ended between release and answer", at=self._at)
+        self._ledger.doubt_unanswered(at=self._at)
         latest = {self._called(receipt.key): receipt for receipt in content.receipts}
         for receipt in content.receipts:
             key = self._called(receipt.key)

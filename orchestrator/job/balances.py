@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.dispatch.pace import wait_to_leave
 from orchestrator.errors import CallError, CertificateError, NoSuchHostError, UsageError
-from orchestrator.job.budget import NANO, shortfall
+from orchestrator.job.budget import shortfall
 from orchestrator.logger import log
-from orchestrator.records import BalanceLook
+from orchestrator.records import NANO, BalanceLook
 from orchestrator.report.balance_hints import doubts_of
 
 if TYPE_CHECKING:

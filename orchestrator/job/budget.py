@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import ExitCode
-from orchestrator.records import ReusedSums
+from orchestrator.records import NANO, ReusedSums
 from orchestrator.report.printed import money
 from orchestrator.tasks import State
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1.001
 """An end that is dearer than planned by less is not worth a word: vendors round amounts up."""
-NANO: Final = 1_000_000_000
-"""The ledger counts money in 1e-9 USD: sums of floats would drift away from max_cost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from orchestrator.intake import LEFT_OUT
 from orchestrator.job import expected_time
 from orchestrator.job.access import opened
 from orchestrator.job.balances import check_the_address
-from orchestrator.job.budget import NANO, PlannedCost, objection, planned_costs, shortfall, total_cost
+from orchestrator.job.budget import PlannedCost, objection, planned_costs, shortfall, total_cost
 from orchestrator.job.engine import workers_of
 from orchestrator.job.ledger_plan import bring_in_step
 from orchestrator.job.quote import check_place, write_quote
@@ -24,6 +24,7 @@ from orchestrator.job.shared import fingerprints, others_spent, vendor_pace
 from orchestrator.job.vendors import read_keys, vendor_clients
 from orchestrator.jobdir.layout import LOG
 from orchestrator.ledger import LedgerWriter
+from orchestrator.records import NANO
 from orchestrator.report.log import logging_to
 
 if TYPE_CHECKING:

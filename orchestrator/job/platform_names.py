@@ -75,7 +75,7 @@ def follow_names(ledger: Ledger, settings: Settings) -> None:
     )
 
     former, renamed = (
-        job_files(settings).also_called(ledger, partial(_renamed_path, names=names)) if names else ([], [])
+        job_files(settings).copy_under_new_names(ledger, partial(_renamed_path, names=names)) if names else ([], [])
     )
 
     def rename(changed: Ledger) -> None:

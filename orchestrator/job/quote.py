@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.errors import ExitCode, UsageError
 from orchestrator.files import write_json
-from orchestrator.job.budget import NANO, Objection
+from orchestrator.job.budget import Objection
+from orchestrator.records import NANO
 from orchestrator.report.printed import setting
 from orchestrator.tasks import State
 

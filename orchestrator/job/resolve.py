@@ -24,7 +24,7 @@ from orchestrator.dispatch.result_versions import check_of, files_of, note_resul
 from orchestrator.errors import CallError, DamagedResultError, OrchestratorError, PieceDiedError, UsageError
 from orchestrator.files import make_private_directory, replacing
 from orchestrator.job.access import opened
-from orchestrator.job.budget import NANO, cost_again
+from orchestrator.job.budget import cost_again
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.repair import repair_chunks
@@ -36,6 +36,7 @@ from orchestrator.jobdir.arrays import unpack_places
 from orchestrator.jobdir.layout import LOG, rows_path
 from orchestrator.jobdir.list_rows import rows_of_chunks
 from orchestrator.jobdir.row_files import read_rows
+from orchestrator.records import NANO
 from orchestrator.report import streams
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import redacted
@@ -192,15 +193,7 @@ async def resolve_tasks(
         logging_to(world.stderr, settings.job.directory / LOG, clock=world.clock, environ=world.environ),
     ):
         settings = with_former_names(ledger, settings)
-        # What a killed run left without an answer: nobody else is running, so none will come.
-        cut_off = ledger.tasks.select(State.RELEASED)
-
-        def hold(changed: Ledger) -> None:
-            for task in cut_off:
-                changed.transitions.doubt(task.key, "the run ended between release and answer", at=at)
-
-        if cut_off:
-            ledger.change(hold)
+        ledger.change(lambda it: it.doubt_unanswered(at=at))
         tasks, left_out = _chosen(ledger, decision, names)
         if len(tasks) != 1 and isinstance(decision, Adopt | UseResult):
             raise UsageError("a task id or a result file belongs to exactly one task; name that one")

@@ -14,7 +14,7 @@ from orchestrator.intake.generations import write_retry
 from orchestrator.intake.list_reading import excluded_numbers
 from orchestrator.intake.numbers.turned_away import stand_in
 from orchestrator.job.access import ledger_place, opened
-from orchestrator.job.budget import NANO, objection, planned_costs, total_cost
+from orchestrator.job.budget import objection, planned_costs, total_cost
 from orchestrator.job.pages import renew_page
 from orchestrator.job.platform_names import planned_platform, with_former_names
 from orchestrator.job.repair import repair_directly
@@ -24,6 +24,7 @@ from orchestrator.job.sheet import master_chunks, overlays, planned_standing
 from orchestrator.jobdir.layout import LOG, chunk_path, quarantine_folder, rows_path
 from orchestrator.logger import log
 from orchestrator.master import resolved
+from orchestrator.records import NANO
 from orchestrator.report.log import logging_to
 from orchestrator.report.streams import as_argument
 from orchestrator.tasks import TaskKey

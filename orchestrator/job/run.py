@@ -30,7 +30,7 @@ from orchestrator.job.balances import (
     say_what_is_missing,
     without_look,
 )
-from orchestrator.job.budget import NANO, objection, outlook, planned_costs, total_cost
+from orchestrator.job.budget import objection, outlook, planned_costs, total_cost
 from orchestrator.job.ending import MASTER_CODES, Ending, ending, what_waits
 from orchestrator.job.engine import workers_of
 from orchestrator.job.enrich import enrich_inputs, enriched_files
@@ -61,6 +61,7 @@ from orchestrator.jobdir.layout import (
 )
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.logger import log
+from orchestrator.records import NANO
 from orchestrator.report import streams, summary
 from orchestrator.report.log import Hear, LogSink, logging_to, wants_bars
 from orchestrator.report.printed import seconds

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.job.budget import NANO
 from orchestrator.job.trial import share
+from orchestrator.records import NANO
 
 if TYPE_CHECKING:
     from orchestrator.ledger import Ledger

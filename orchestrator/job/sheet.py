@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.files import lies_at
 from orchestrator.job.access import ledger_place
-from orchestrator.job.budget import NANO
 from orchestrator.job.extras import ExtraOrders, WantedExtras, make_extras, order_extras
 from orchestrator.job.lost_files import kept_columns
 from orchestrator.jobdir.arrays import unpack_places
@@ -31,7 +30,7 @@ from orchestrator.jobdir.verdict_words import ALARM, UNANSWERED
 from orchestrator.master import ExtraFile, MasterChunk, MasterReport, MasterRequest, Overlay, RejectSheet, write_master
 from orchestrator.master.number_index import RUN_ROWS, build_index
 from orchestrator.master.resolved import Waiting
-from orchestrator.records import Money, ReusedSums
+from orchestrator.records import NANO, Money, ReusedSums
 from orchestrator.report.printed import money
 from orchestrator.settings import CsvStyle, PlatformSettings
 from orchestrator.tasks import HELD, UNFINISHED, State, TaskKey

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.job.access import opened_to_read
-from orchestrator.job.budget import NANO, objection, outlook, planned_costs
+from orchestrator.job.budget import objection, outlook, planned_costs
 from orchestrator.job.shared import others_spent
 from orchestrator.job.vendors import is_made_up
+from orchestrator.records import NANO
 from orchestrator.report.balance_hints import balance_hints
 from orchestrator.tasks import HELD, State
 

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
-from orchestrator.job.budget import NANO, planned_costs
+from orchestrator.job.budget import planned_costs
 from orchestrator.job.expected_time import expected_s
 from orchestrator.jobdir.verdict_words import UNDETERMINED
+from orchestrator.records import NANO
 from orchestrator.report.cost_ledger import usd
 from orchestrator.tasks import State, TaskKey
 

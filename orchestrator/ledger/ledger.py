@@ -149,9 +149,13 @@ class Ledger:
     def begin_run(self, *, at: float, host: str, pid: int) -> int:
         """Count a run and return its serial. Submits without an answer from an earlier run become doubts."""
         serial = self.runs.add(at=at, host=host, pid=pid)
+        self.doubt_unanswered(at=at)
+        return serial
+
+    def doubt_unanswered(self, *, at: float) -> None:
+        """Make doubts of what a killed run has released: nobody else runs, so no answer will come."""
         for task in self.tasks.select(State.RELEASED):
             self.transitions.doubt(task.key, "the run ended between release and answer", at=at)
-        return serial
 
     def plan_retry(
         self,

@@ -234,7 +234,7 @@ class Line:
         with suppress(self._psycopg.Error, OSError):
             if not connection.closed and connection.info.transaction_status.name in ("INERROR", "INTRANS", "ACTIVE"):
                 connection.execute("ROLLBACK")
-        if connection is None or connection.closed or connection.broken:
+        if connection.closed or connection.broken:
             self.close()
             return self._lost(_words(error))
         code, said = getattr(error, "sqlstate", None), _words(error)

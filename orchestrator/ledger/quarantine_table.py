@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.jobdir.verdict_words import UNANSWERED
 from orchestrator.tasks import Event, State, TaskKey
 
 if TYPE_CHECKING:
     from orchestrator.ledger.connection import Connection
 
-NOTHING = "unanswered"
-"""The word of a number without a verdict, as the counts of a task have it."""
 ALTERED = "altered"
 """Stands in `read_by` for a file that is not as it was fetched: it is kept, and never believed."""
 
@@ -85,7 +84,7 @@ class QuarantineTable:
         settled = list(self._connection.rows(_SETTLED_FOR, (platform, State.DONE, Event.REFETCH)))
         with self._connection.understood():
             in_vain = [
-                TaskKey(name, chunk) for name, chunk, text in settled if {*json.loads(text)["counts"]} <= {NOTHING}
+                TaskKey(name, chunk) for name, chunk, text in settled if {*json.loads(text)["counts"]} <= {UNANSWERED}
             ]
         return failed + in_vain
 

@@ -21,8 +21,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.records import NANO
 from orchestrator.report.printed import count, duration
-from orchestrator.report.readings import NANO, slowest_s, together
+from orchestrator.report.readings import slowest_s, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -23,6 +23,7 @@ from orchestrator.jobdir.verdict_words import (
     in_order,
     shown_words,
 )
+from orchestrator.records import NANO
 from orchestrator.redact import Redactor, mask_numbers, printable
 from orchestrator.report import plots
 from orchestrator.report.printed import count, duration, money, plural, size
@@ -47,7 +48,6 @@ SHOWN_PLATFORMS: Final = 40
 LONGEST: Final = 600
 """Letters of a text that somebody else worded."""
 
-NANO: Final = 1_000_000_000
 
 _redactor = Redactor()
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import StorageError
 from orchestrator.logger import log
-from orchestrator.report.readings import NANO, CourseSoFar, Overview, Reading, reading, slowest_s, together
+from orchestrator.records import NANO
+from orchestrator.report.readings import CourseSoFar, Overview, Reading, reading, slowest_s, together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

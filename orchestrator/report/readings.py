@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _PENDING = tuple(UNFINISHED)
 _AT_THE_VENDOR = (State.RELEASED, State.SUBMITTED)
-NANO = 1e9
 
 
 @dataclass(frozen=True, slots=True)

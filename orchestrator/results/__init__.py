@@ -1,7 +1,7 @@
 """Result file → verdicts of one chunk.
 
 A result file comes from outside, so it is looked through before a parser sees it (`gate`), its tables are found by
-content and not by name (`tables`), and whatever does not fit the chunk is counted or refused, never guessed.
+content and not by name (`result_tables`), and whatever does not fit the chunk is counted or refused, never guessed.
 """
 
 from orchestrator.results.check import ResultCheck, ResultReport, check_limits

@@ -64,6 +64,7 @@ def _records(text: str, delimiter: str) -> Iterator[Sequence[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     if '"' not in text:
         yield from reader
+        return
     line = 0
     for row in reader:
         if reader.line_num > line + 1:

@@ -147,7 +147,7 @@ FILES: Final = (
     Ablation(
         "a damaged result is put aside",
         "Fetcher._suspect",
-        "again = check.result.exists() and await self._versions.keep(check, watch.key)",
+        "again = check.result.exists() and await self._versions.set_aside(check, watch.key)",
         "again = watch.damages > 1",
         "dispatch/test_fetching.py::test_what_nobody_can_read_comes_twice",
         "Nobody can show the vendor the file that was paid for and can't be read.",

@@ -83,7 +83,7 @@ PAYING: Final = (
     # What an answer means
     Ablation(
         "what a killed run released is held",
-        "Ledger.begin_run",
+        "Ledger.doubt_unanswered",
         'self.transitions.doubt(task.key, "the run ended between release and answer", at=at)',
         'self.transitions.put_off(task.key, "the run ended between release and answer", at=at)',
         "ledger/test_store.py::test_a_new_run_holds_what_was_released_without_an_answer",

@@ -18,7 +18,9 @@ from orchestrator.errors import LeaseLostError, LockedError, StorageError, Usage
 from orchestrator.ledger import Database, Ledger
 from orchestrator.ledger import lease as leases
 from orchestrator.ledger import postgres as postgres_module
+from orchestrator.ledger import postgres_schema as schema
 from orchestrator.ledger.postgres import PostgreSQL, has_job
+from orchestrator.ledger.sqlite import SQLite
 from orchestrator.records import Plan
 from orchestrator.tasks import State, TaskKey
 from tests.conftest import Child
@@ -495,8 +497,14 @@ def test_tables_of_an_earlier_release(postgres: Server, make_plan: MakePlan) -> 
         assert everything(ledger) == now
         ledger.change(release(1))
     postgres.sql("UPDATE numbercheck.schema_version SET version = 99", database="earlier")
-    with pytest.raises(StorageError, match="have version 99, this program knows 2; go on with the release"):
+    with pytest.raises(StorageError, match="have version 99, this program knows 3; go on with the release"):
         PostgreSQL.open(database)
+
+
+def test_a_change_of_the_schema_is_a_new_version() -> None:
+    """Programs that differ in it would each put its own functions back, one job after the other."""
+    shape = schema.shape(schema.tables_of(SQLite.mirror("")))
+    assert (schema.VERSION, shape[:12]) == (3, "816353c2b8bd"), "raise VERSION, and write the new shape here"
 
 
 def test_a_database_that_holds_no_utf8(postgres: Server) -> None:

@@ -93,7 +93,7 @@ class Found:
 async def drop_in_buckets(
     files: Sequence[StoredRows], folder: Path, workers: Workers, *, positions: bool = False
 ) -> Unique:
-    """Drop duplicates over all files of rows, in list order; the same comes out as of `duplicates.drop_duplicates`.
+    """Drop duplicates over all files of rows, in list order; the same comes out as of `in_memory.drop_duplicates`.
 
     Raises `StorageError`.
     """

@@ -1,8 +1,8 @@
 """Drops duplicates: of every number the first appearance stays. One piece, over all files of rows.
 
-It works on arrays of integers, and takes some 60 bytes a row; above `AT_ONCE_ROWS`, `buckets` does the same. Files come
-out of it: the accepted numbers, as bare integers in list order; their positions in the list, likewise, where somebody
-needs them; a table of the duplicates.
+It works on arrays of integers, and takes some 60 bytes a row; above `AT_ONCE_ROWS`, `in_buckets` does the same. Files
+come out of it: the accepted numbers, as bare integers in list order; their positions in the list, likewise, where
+somebody needs them; a table of the duplicates.
 """
 
 from __future__ import annotations

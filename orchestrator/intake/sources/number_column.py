@@ -133,10 +133,6 @@ class NumberColumn:
     indexes: tuple[int, ...]
     headerless: bool = False
 
-    @property
-    def index(self) -> int:
-        return self.indexes[0]
-
 
 def headers_of(row: Sequence[str]) -> tuple[str, ...]:
     """Return a name for every column but empty ones at the end: its header, and a count where others have the same."""

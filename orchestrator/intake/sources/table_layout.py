@@ -252,7 +252,7 @@ def has_seven_digits(text: str) -> bool:
 
 @lru_cache(maxsize=1 << 12)
 def _has_several(text: str) -> bool:
-    """Tell it of a text with most digits alike: it is few texts that are asked for."""
+    """Tell it of a text with most digits alike, of which there are few: so nearly all are known already."""
     return _SEVERAL_DIGITS.search(text) is not None and _SEVERAL_DIGITS.search(without_dates(text)) is not None
 
 
