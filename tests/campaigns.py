@@ -6,8 +6,9 @@
     python -m tests.campaigns --table                 # what stands in tests/README.md
 
 A campaign proves what a single test can't: whole jobs, real processes, thousands of drawn cases. Its quick form is the
-test folder of its name; its full form is a command of its own, with options of its own (`--help` shows them). The exit
-code is 1 if any campaign failed; the others run all the same.
+test folder of its name, and where that takes long, of a test with many cases only a part, another one with each commit
+(`pytest tests/NAME` runs every case). Its full form is a command of its own, with options of its own (`--help` shows
+them). The exit code is 1 if any campaign failed; the others run all the same.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ import shlex
 import subprocess
 import sys
 import time
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """One campaign. `quick` is what pytest is given, `full` are the modules that are run, with their options.
 
-    `takes` is how long the full form takes on two quiet cores, `last` what the last whole run was and found.
+    `takes` is how long the full form takes on two quiet cores, `last` what the last whole run was and found. The quick
+    form runs one in `one_in` cases of each test that has as many.
     """
 
     name: str
@@ -33,6 +41,7 @@ class Campaign:
     full: tuple[str, ...]
     takes: str
     last: str
+    one_in: int = 1
 
     @property
     def quick(self) -> str:
@@ -56,6 +65,7 @@ CAMPAIGNS = (
         "20,000 jobs on one version and 2,000 after it: 98,000 runs, 13,000 kills, 366,000 faults, none broken; some "
         "900 with their ledger in a database, 100 with their files in a bucket, too, and 500 of money over the last "
         "versions: three faults, mended, worlds that no vendor has, and an operator who asks the same few for ever",
+        one_in=3,
     ),
     Campaign(
         "job",
@@ -78,6 +88,7 @@ CAMPAIGNS = (
         ("pytest tests/storage",),
         "2 min",
         "in every run of CI",
+        one_in=3,
     ),
     Campaign(
         "faults",
@@ -85,6 +96,7 @@ CAMPAIGNS = (
         ("pytest tests/faults",),
         "2 min",
         "in every run of CI",
+        one_in=3,
     ),
     Campaign(
         "syscalls",
@@ -92,6 +104,7 @@ CAMPAIGNS = (
         ("tests.syscalls",),
         "1 h",
         "all 1,356 points on an earlier version, 250 after it",
+        one_in=3,
     ),
     Campaign(
         "powerloss",
@@ -99,6 +112,7 @@ CAMPAIGNS = (
         ("tests.powerloss --states 2000",),
         "30 min",
         "2,000 losses, none broken",
+        one_in=3,
     ),
     Campaign(
         "privacy",
@@ -106,6 +120,7 @@ CAMPAIGNS = (
         ("tests.privacy",),
         "20 min",
         "151 lives, 2,950 commands, 34 MB searched on an earlier version",
+        one_in=3,
     ),
     Campaign(
         "fuzz",
@@ -125,6 +140,7 @@ CAMPAIGNS = (
         ("pytest tests/e2e",),
         "5 min",
         "in every run of CI",
+        one_in=3,
     ),
     Campaign(
         "engines",
@@ -147,6 +163,7 @@ CAMPAIGNS = (
         ("pytest tests/ablations",),
         "4 min",
         "in every run of CI",
+        one_in=3,
     ),
     Campaign(
         "benchmarks",
@@ -154,6 +171,7 @@ CAMPAIGNS = (
         ("tests.benchmarks",),
         "20 min",
         "see the manual: speed",
+        one_in=3,
     ),
 )
 
@@ -164,7 +182,33 @@ def quick_command(chosen: list[Campaign]) -> list[str]:
     # One more than there are cores: a played pipeline, a deadline or a cluster that starts waits half of its time. Not
     # "auto": beside psutil that counts physical cores, and most virtual machines call two of theirs one.
     processes = str((os.cpu_count() or 1) + 1)
-    return [sys.executable, "-m", "pytest", "--numprocesses", processes, "--dist", "worksteal", *folders]
+    command = [sys.executable, "-m", "pytest", "--numprocesses", processes, "--dist", "worksteal"]
+    return [*command, "--turn", str(turn()), *folders]
+
+
+def turn() -> int:
+    """Return by which number it is chosen whose turn it is: the next one with the next commit."""
+    counted = ["git", "-C", str(Path(__file__).parent), "rev-list", "--count", "HEAD"]
+    git = subprocess.run(counted, check=False, capture_output=True, text=True)  # noqa: S603 - no shell
+    return int(git.stdout) if git.returncode == 0 else 0
+
+
+def is_its_turn(nodes: Collection[str], now: int) -> set[str]:
+    """Return which tests of campaigns, by their node ids, are to be run `now`; those of other folders always are.
+
+    Cases are shuffled first, always the same way: those of two parameters come in a regular order, and one in three of
+    them might have the same value of one parameter each time.
+    """
+    one_in = {campaign.quick: campaign.one_in for campaign in CAMPAIGNS}
+    tests: dict[str, list[str]] = {}
+    for node in nodes:
+        tests.setdefault(node.partition("[")[0], []).append(node)
+    chosen: set[str] = set()
+    for test, cases in tests.items():
+        every = one_in.get("/".join(test.split("/")[:2]), 1)
+        shuffled = sorted(cases, key=lambda node: zlib.crc32(node.encode()))
+        chosen.update(shuffled if len(cases) < every else shuffled[now % every :: every])
+    return chosen
 
 
 def full_commands(chosen: list[Campaign]) -> list[list[str]]:

@@ -18,6 +18,7 @@ from hypothesis import settings
 import orchestrator
 from orchestrator.engines import processes
 from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
+from tests.campaigns import is_its_turn
 from tests.postgres import Proxy, Server
 
 if TYPE_CHECKING:
@@ -38,6 +39,18 @@ KEPT_WORKERS = 2
 """Of a kind: more than that are wanted by few tests."""
 
 Child = Callable[..., "subprocess.Popen[str]"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--turn", type=int, help="of the campaigns' tests with many cases, run those whose turn it is")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    now = config.getoption("--turn")
+    if now is not None:
+        chosen = is_its_turn([item.nodeid for item in items], now)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import CAMPAIGNS, Campaign, full_commands, table
+from tests.campaigns import CAMPAIGNS, Campaign, full_commands, is_its_turn, table
 
 TESTS = Path(__file__).parent
 
@@ -42,6 +42,22 @@ def test_every_folder_is_run_by_the_one_or_the_other() -> None:
     looked_into = {*plain, *campaigns}
     folders = {f"tests/{path.relative_to(TESTS).parts[0]}" for path in TESTS.glob("*/**/test_*.py")}
     assert folders <= looked_into
+
+
+def test_every_case_has_its_turn() -> None:
+    """A third of many cases is run at each commit, all of them within three; whatever else there is, always."""
+    drawn = [
+        f"tests/simulation/test_a.py::test_a[{store}-{seed}]" for store in ("file", "bucket") for seed in range(50)
+    ]
+    always = ["tests/simulation/test_a.py::test_b", "tests/simulation/test_a.py::test_c[1]"]
+    always += [f"tests/job/test_a.py::test_a[{case}]" for case in range(9)]
+    turns = [is_its_turn([*drawn, *always], now) for now in range(1_500, 1_503)]
+    assert all(set(always) <= turn for turn in turns)
+    assert sorted(node for turn in turns for node in turn - set(always)) == sorted(drawn)
+    assert all(len(turn - set(always)) in (33, 34) for turn in turns)
+    assert all(
+        {"[file", "[buck"} == {node.partition("::test_a")[2][:5] for node in turn - set(always)} for turn in turns
+    )
 
 
 def test_an_unknown_campaign() -> None:

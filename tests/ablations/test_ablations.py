@@ -34,15 +34,16 @@ def runner() -> Iterator[Runner]:
 
 
 @pytest.fixture(scope="session")
-def unchanged(runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy in which every test of the tables has passed; several processes of one session share it."""
+def unchanged(request: pytest.FixtureRequest, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a copy in which the tests of all rows to be run have passed; several processes of one session share it."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder).resolve()
     copy = folder / "unchanged"
     with FileLock(folder / "unchanged.lock"):
         if not copy.exists():
             new = copy_of_the_package(folder / f"unchanged-{os.getpid()}")
-            nodes = sorted({ablation.node for ablation in ABLATIONS})
+            rows = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+            nodes = sorted({row.get("node", row["ablation"].node) for row in rows if "ablation" in row})
             ended = runner.run(new, nodes)
             if ended.code:  # some start real processes, which a crowded machine may hold up for too long
                 ended = runner.run(new, nodes)

@@ -47,6 +47,7 @@ async def test_the_main_job(case: Case) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 504])
+@pytest.mark.timeout(30)  # without an end where that is not so
 async def test_what_stopped_a_platform_stops_it_in_the_next_run(case: Case, status: int) -> None:
     """Three refusals or three doubts: no later run sends a fourth submit before somebody has decided."""
 
