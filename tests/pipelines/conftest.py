@@ -38,6 +38,8 @@ max_interval_s = 0.5
 max_cost = 1000
 [output]
 formats = ["csv"]
+[workers]
+count = 1
 """
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tests.pipelines.expressions import filled, holds
-from tests.pipelines.server import TOKEN, Server, emptied
+from tests.pipelines.server import TOKEN, Server, emptied, path_with_the_program
 
 SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
-SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class RunnerDiedError(Exception):
@@ -117,7 +115,7 @@ class Runner:
             folder.mkdir()
         contexts["runner"] = {"temp": str(temp)}
         system = {
-            "PATH": f"{Path(sys.executable).parent}:{SYSTEM}",
+            "PATH": path_with_the_program(self.server.folder),
             "HOME": str(machine),
             "CI": "true",
             "GITHUB_ACTIONS": "true",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import threading
 import zipfile
 from dataclasses import dataclass, field
@@ -13,8 +14,28 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+import orchestrator
+
 TOKEN = "a-token-of-the-job"
 PAGE = 100
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PYTHON = f"""\
+#!/bin/sh
+if [ "$1 $2 $3" = "-m pip install" ]; then
+    for last; do :; done
+    case "$last" in numbercheck-orchestrator*=={orchestrator.__version__}) exit 0 ;; *) exit 1 ;; esac
+fi
+exec '{sys.executable}' "$@"
+"""
+"""What a pipeline calls `python3`: to find out that what it wants is installed takes pip as long as a step takes."""
+
+
+def path_with_the_program(folder: Path) -> str:
+    """Return the PATH of a machine on which the program is installed; what is made for that lies in `folder`."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin" / "python3").write_text(PYTHON)
+    (folder / "bin" / "python3").chmod(0o755)
+    return f"{folder / 'bin'}:{Path(sys.executable).parent}:{SYSTEM}"
 
 
 @dataclass

@@ -27,7 +27,7 @@ from orchestrator.tasks import TaskKey
 from tests.ledgers import new_job
 from tests.pipelines.conftest import KEY, Stage, set_up
 from tests.pipelines.runner import Runner
-from tests.pipelines.server import emptied
+from tests.pipelines.server import emptied, path_with_the_program
 from tests.postgres import Server
 from tests.stores import KEYS, Store
 
@@ -134,7 +134,7 @@ def test_gitlab(hosted: Hosted) -> None:
             ["sh", "-e", "-c", "\n".join(flow["run"]["script"])],  # noqa: S607
             cwd=work,
             env={
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin",
+                "PATH": path_with_the_program(hosted.stage.server.folder),
                 "HOME": str(work),
                 "CI": "true",
                 "GITLAB_CI": "true",
