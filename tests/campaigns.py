@@ -1,14 +1,15 @@
 """Every campaign behind one command.
 
-    python -m tests.campaigns                         # the quick form of all of them, as CI runs it
-    python -m tests.campaigns simulation faults       # some of them
-    python -m tests.campaigns --full powerloss        # the whole of one, which may take hours
+    python -m tests.campaigns                         # every test of all of them, some 20 minutes
+    python -m tests.campaigns --quick                 # those whose turn it is, as CI runs them
+    python -m tests.campaigns simulation faults       # every test of some
+    python -m tests.campaigns --full powerloss        # one with all that it can draw, which may take hours
     python -m tests.campaigns --table                 # what stands in tests/README.md
 
-A campaign proves what a single test can't: whole jobs, real processes, thousands of drawn cases. Its quick form is the
-test folder of its name, and where that takes long, of a test with many cases only a part, another one with each commit
-(`pytest tests/NAME` runs every case). Its full form is a command of its own, with options of its own (`--help` shows
-them). The exit code is 1 if any campaign failed; the others run all the same.
+A campaign proves what a single test can't: whole jobs, real processes, thousands of drawn cases. Its tests are the
+folder of its name. Where these take long, only a part of them is run for a commit, by its time, and another part for the
+next ones: that is the quick form. The full form is a command of its own, with options of its own (`--help` shows them).
+The exit code is 1 if any campaign failed; the others run all the same.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign. `quick` is what pytest is given, `full` are the modules that are run, with their options.
+    """One campaign. `folder` has its tests, `full` are the modules that are run, with their options.
 
     `takes` is how long the full form takes on two quiet cores, `last` what the last whole run was and found. The quick
-    form runs one in `one_in` cases of each test that has as many.
+    form runs one in `one_in` of its tests.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Campaign:
     one_in: int = 1
 
     @property
-    def quick(self) -> str:
+    def folder(self) -> str:
         return f"tests/{self.name}"
 
 
@@ -149,6 +150,7 @@ CAMPAIGNS = (
         ("pytest tests/engines",),
         "3 min",
         "in every run of CI",
+        one_in=3,
     ),
     Campaign(
         "pipelines",
@@ -156,6 +158,7 @@ CAMPAIGNS = (
         ("tests.pipelines --numbers 50000",),
         "5 min",
         "see the manual: ci",
+        one_in=3,
     ),
     Campaign(
         "ablations",
@@ -176,38 +179,37 @@ CAMPAIGNS = (
 )
 
 
-def quick_command(chosen: list[Campaign]) -> list[str]:
+def tests_command(chosen: list[Campaign], *, quick: bool) -> list[str]:
     """One call of pytest for all of them, so that the long tests of one fill the gaps of another."""
-    folders = [campaign.quick for campaign in chosen]
-    # One more than there are cores: a played pipeline, a deadline or a cluster that starts waits half of its time. Not
+    # More than there are cores: a played pipeline, a deadline or a cluster that starts waits half of its time. Not
     # "auto": beside psutil that counts physical cores, and most virtual machines call two of theirs one.
-    processes = str((os.cpu_count() or 1) + 1)
-    command = [sys.executable, "-m", "pytest", "--numprocesses", processes, "--dist", "worksteal"]
-    return [*command, "--turn", str(turn()), *folders]
+    processes = str((os.cpu_count() or 1) + 2)
+    its_turn = ["--turn", str(turn())] if quick else []
+    command = [sys.executable, "-m", "pytest", "--numprocesses", processes, "--dist", "worksteal", *its_turn]
+    return [*command, *(campaign.folder for campaign in chosen)]
 
 
 def turn() -> int:
-    """Return by which number it is chosen whose turn it is: the next one with the next commit."""
-    counted = ["git", "-C", str(Path(__file__).parent), "rev-list", "--count", "HEAD"]
-    git = subprocess.run(counted, check=False, capture_output=True, text=True)  # noqa: S603 - no shell
+    """Return by which number it is chosen whose turn it is: the time of the last commit, which any clone knows."""
+    asked = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%ct"]
+    git = subprocess.run(asked, check=False, capture_output=True, text=True)  # noqa: S603 - no shell
     return int(git.stdout) if git.returncode == 0 else 0
 
 
-def is_its_turn(nodes: Collection[str], now: int) -> set[str]:
+def whose_turn(nodes: Collection[str], now: int) -> set[str]:
     """Return which tests of campaigns, by their node ids, are to be run `now`; those of other folders always are.
 
-    Cases are shuffled first, always the same way: those of two parameters come in a regular order, and one in three of
-    them might have the same value of one parameter each time.
+    The cases of one test are spread over all turns, after a shuffle that is always the same: those of two parameters
+    come in a regular order, and one in three of them might have one value of a parameter each time.
     """
-    one_in = {campaign.quick: campaign.one_in for campaign in CAMPAIGNS}
-    tests: dict[str, list[str]] = {}
-    for node in nodes:
-        tests.setdefault(node.partition("[")[0], []).append(node)
+    one_in = {campaign.folder: campaign.one_in for campaign in CAMPAIGNS}
+    folders: dict[str, list[str]] = {}
+    for node in sorted(nodes, key=lambda node: (node.partition("[")[0], zlib.crc32(node.encode()))):
+        folders.setdefault("/".join(node.split("/")[:2]), []).append(node)
     chosen: set[str] = set()
-    for test, cases in tests.items():
-        every = one_in.get("/".join(test.split("/")[:2]), 1)
-        shuffled = sorted(cases, key=lambda node: zlib.crc32(node.encode()))
-        chosen.update(shuffled if len(cases) < every else shuffled[now % every :: every])
+    for folder, tests in folders.items():
+        every = one_in.get(folder, 1)
+        chosen.update(tests[now % every :: every])
     return chosen
 
 
@@ -230,8 +232,8 @@ def main() -> int:
     names = [campaign.name for campaign in CAMPAIGNS]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all of them when left out: {', '.join(names)}")
     forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--quick", action="store_true", help="the form that CI runs; the default")
-    forms.add_argument("--full", action="store_true", help="the whole of it")
+    forms.add_argument("--quick", action="store_true", help="the tests whose turn it is, as CI runs them")
+    forms.add_argument("--full", action="store_true", help="with all that they can draw")
     forms.add_argument("--table", action="store_true", help="print the table of campaigns")
     given = parser.parse_args()
     if unknown := sorted(set(given.names).difference(names)):
@@ -241,7 +243,7 @@ def main() -> int:
         return 0
     chosen = [campaign for campaign in CAMPAIGNS if campaign.name in (given.names or names)]
     failed = 0
-    for command in full_commands(chosen) if given.full else [quick_command(chosen)]:
+    for command in full_commands(chosen) if given.full else [tests_command(chosen, quick=given.quick)]:
         told, begun = shlex.join(command[1:]), time.monotonic()
         print(f"+ python {told}", file=sys.stderr, flush=True)  # noqa: T201 - it may take hours
         code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own

@@ -18,7 +18,7 @@ from hypothesis import settings
 import orchestrator
 from orchestrator.engines import processes
 from orchestrator.records import Chunk, InputFile, ListCounts, Listed, Plan, PlannedPlatform
-from tests.campaigns import is_its_turn
+from tests.campaigns import whose_turn
 from tests.postgres import Proxy, Server
 
 if TYPE_CHECKING:
@@ -42,15 +42,22 @@ Child = Callable[..., "subprocess.Popen[str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--turn", type=int, help="of the campaigns' tests with many cases, run those whose turn it is")
+    parser.addoption("--turn", type=int, help="of the campaigns' tests, run those whose turn it is")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     now = config.getoption("--turn")
     if now is not None:
-        chosen = is_its_turn([item.nodeid for item in items], now)
+        chosen = whose_turn([item.nodeid for item in items], now)
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
         items[:] = [item for item in items if item.nodeid in chosen]
+    # Each of several processes begins with some of the longest: at the end of its part the others would wait for them.
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    longest = [item for item in items if item.nodeid.startswith("tests/pipelines/")]
+    others = [item for item in items if item not in longest]
+    for number, item in enumerate(longest):
+        others.insert(number % processes * (len(items) // processes), item)
+    items[:] = others
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import CAMPAIGNS, Campaign, full_commands, is_its_turn, table
+from tests.campaigns import CAMPAIGNS, Campaign, full_commands, table, whose_turn
 
 TESTS = Path(__file__).parent
 
@@ -23,8 +23,8 @@ def test_the_table_is_current() -> None:
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS, ids=lambda campaign: campaign.name)
 def test_a_campaign_is_there(campaign: Campaign) -> None:
-    """Its quick form is a folder with tests, and its full form are modules that can be run."""
-    assert list((TESTS.parent / campaign.quick).glob("test_*.py"))
+    """Its folder has tests, and its full form are modules that can be run."""
+    assert list((TESTS.parent / campaign.folder).glob("test_*.py"))
     for command in full_commands([campaign]):
         module, *arguments = command[2:]
         spec = find_spec(f"{module}.__main__" if (TESTS.parent / module.replace(".", "/")).is_dir() else module)
@@ -37,27 +37,25 @@ def test_every_folder_is_run_by_the_one_or_the_other() -> None:
     """Each folder of tests is looked into by the plain command, or by a campaign, which makes people wait."""
     with (TESTS.parent / "pyproject.toml").open("rb") as file:
         plain = tomllib.load(file)["tool"]["pytest"]["ini_options"]["testpaths"]
-    campaigns = {campaign.quick for campaign in CAMPAIGNS}
+    campaigns = {campaign.folder for campaign in CAMPAIGNS}
     assert not [path for path in plain if any(f"{path}/".startswith(f"{folder}/") for folder in campaigns)]
     looked_into = {*plain, *campaigns}
     folders = {f"tests/{path.relative_to(TESTS).parts[0]}" for path in TESTS.glob("*/**/test_*.py")}
     assert folders <= looked_into
 
 
-def test_every_case_has_its_turn() -> None:
-    """A third of many cases is run at each commit, all of them within three; whatever else there is, always."""
+def test_every_test_has_its_turn() -> None:
+    """A third is run at each commit, all within three, and of many cases of one test as many each time."""
     drawn = [
         f"tests/simulation/test_a.py::test_a[{store}-{seed}]" for store in ("file", "bucket") for seed in range(50)
     ]
-    always = ["tests/simulation/test_a.py::test_b", "tests/simulation/test_a.py::test_c[1]"]
-    always += [f"tests/job/test_a.py::test_a[{case}]" for case in range(9)]
-    turns = [is_its_turn([*drawn, *always], now) for now in range(1_500, 1_503)]
-    assert all(set(always) <= turn for turn in turns)
-    assert sorted(node for turn in turns for node in turn - set(always)) == sorted(drawn)
-    assert all(len(turn - set(always)) in (33, 34) for turn in turns)
-    assert all(
-        {"[file", "[buck"} == {node.partition("::test_a")[2][:5] for node in turn - set(always)} for turn in turns
-    )
+    drawn += [f"tests/simulation/test_a.py::test_{name}" for name in "bcdefg"]
+    always = [f"tests/job/test_a.py::test_a[{case}]" for case in range(9)]
+    turns = [whose_turn([*drawn, *always], now) - set(always) for now in range(1_500, 1_503)]
+    assert all(set(always) <= whose_turn([*drawn, *always], now) for now in range(3))
+    assert sorted(node for turn in turns for node in turn) == sorted(drawn)
+    assert [len(turn) for turn in turns] in ([36, 35, 35], [35, 36, 35], [35, 35, 36])
+    assert all({"[file", "[buck", ""} == {node.partition("::test_a")[2][:5] for node in turn} for turn in turns)
 
 
 def test_an_unknown_campaign() -> None:
