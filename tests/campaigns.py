@@ -7,8 +7,8 @@
     python -m tests.campaigns --table                 # what stands in tests/README.md
 
 A campaign proves what a single test can't: whole jobs, real processes, thousands of drawn cases. Its tests are the
-folder of its name. Where these take long, only a part of them is run for a commit, by its time, and another part for the
-next ones: that is the quick form. The full form is a command of its own, with options of its own (`--help` shows them).
+folder of its name. Where these take long, only a part of them is run for a commit, by its time, and another part for
+the next: that is the quick form. The full form is a command of its own, with options of its own (`--help` shows them).
 The exit code is 1 if any campaign failed; the others run all the same.
 """
 
