@@ -288,33 +288,40 @@ class _Run:
             versions = ResultVersions(settings.job.directory, writer, workers, self._world.clock, self._files.bucket)
             # What a newer version can read of it needs no second payment, so it comes before anything is sent.
             await self._unless_stopped(read_quarantine(versions, settings.platforms))
-            to_follow, repairs = partial(platforms_to_follow, settings=settings), 0
-            while repairs <= 1:  # the second time for what the repair of files has sent back to the vendor
-                # Platforms that are asked for by what others have said are planned once these have come to rest.
-                due = [] if self._options.trial else await writer.do(to_follow)
-                # Verdicts that are lost are no reason to leave out numbers: what comes back is looked at behind this.
-                if due and not await self._unless_stopped(repair(versions, settings)):
-                    await self._unless_stopped(follow(writer, settings, workers))
-                end = await self._dispatch(workers, teller)
+            for _ in range(2):  # the second time for what the repair of files has sent back to the vendor
+                end = await self._bring_to_rest(versions, workers, teller)
                 if end.code not in MASTER_CODES:
                     return end
-                waiting = await writer.do(to_follow)
-                if waiting and not self._options.trial:
-                    continue
-                repairs += 1
                 if not await self._unless_stopped(repair(versions, settings)):
-                    log.info("writing_master")
-                    await self._unless_stopped(self._files.bring_below(writer, *behind_a_master(settings)))
-                    order = await writer.do(partial(order_master, settings=settings))
-                    self._master = await self._unless_stopped(build_master(order, workers))
-                    if settings.output.enrich:
-                        reports = await self._unless_stopped(enrich_inputs(order, settings, workers))
-                        self._enriched = enriched_files(reports, settings.job.directory)
-                    if not order.pending:
-                        await writer.do(lambda it: self._files.drop_stale(it, *REPLACED_BY_A_MASTER))
-                    await self._unless_stopped(self._files.put_new(writer, ""))
+                    await self._write_master(workers)
                     return end
         return Ending(ExitCode.AGAIN, "files of the job were altered while it ran")
+
+    async def _bring_to_rest(self, versions: ResultVersions, workers: Workers, teller: ProgressTeller) -> Ending:
+        """Dispatch what is due, and what is due by what has come of it, until nothing is; say how that ends."""
+        to_follow = partial(platforms_to_follow, settings=self._settings)
+        while True:
+            due = [] if self._options.trial else await self._writer.do(to_follow)
+            # Verdicts that are lost are no reason to leave out numbers: what comes back is looked at behind this.
+            if due and not await self._unless_stopped(repair(versions, self._settings)):
+                await self._unless_stopped(follow(self._writer, self._settings, workers))
+            end = await self._dispatch(workers, teller)
+            if end.code not in MASTER_CODES or self._options.trial or not await self._writer.do(to_follow):
+                return end
+
+    async def _write_master(self, workers: Workers) -> None:
+        """Write the master, and the tables that are brought back with verdicts; publish them where a job has a URL."""
+        settings, writer = self._settings, self._writer
+        log.info("writing_master")
+        await self._unless_stopped(self._files.bring_below(writer, *behind_a_master(settings)))
+        order = await writer.do(partial(order_master, settings=settings))
+        self._master = await self._unless_stopped(build_master(order, workers))
+        if settings.output.enrich:
+            reports = await self._unless_stopped(enrich_inputs(order, settings, workers))
+            self._enriched = enriched_files(reports, settings.job.directory)
+        if not order.pending:
+            await writer.do(lambda it: self._files.drop_stale(it, *REPLACED_BY_A_MASTER))
+        await self._unless_stopped(self._files.put_new(writer, ""))
 
     async def _dispatch(self, workers: Workers, teller: ProgressTeller) -> Ending:
         """Send, poll and download what is due, and say how that ends; `UsageError` when nobody knows what it costs."""
