@@ -85,7 +85,9 @@ def write_pipeline(config: Path, system: CiSystem) -> Path:
     if system is CiSystem.GITLAB:
         # A second one would be one pipeline with the first: jobs and variables of one name are merged.
         for there in (places[0], *sorted((root / ".gitlab").glob("orchestrator*.yml"))):
-            if _is_ours(there):
+            with disk_errors(there):
+                is_ours = there.is_file() and f"# {PIPELINE_OF}" in there.read_text("utf-8", errors="replace")
+            if is_ours:
                 raise UsageError(
                     f"{there}: this pipeline is there already, and runs any job of the repository: start it with "
                     f"CONFIG = {inside[0]} and DIRECTORY = {inside[1]}"
@@ -104,11 +106,6 @@ def write_pipeline(config: Path, system: CiSystem) -> Path:
     with disk_errors(path):
         path.chmod(SHARED_MODE)
     return path
-
-
-def _is_ours(path: Path) -> bool:
-    with disk_errors(path):
-        return path.is_file() and f"# {PIPELINE_OF}" in path.read_text("utf-8", errors="replace")
 
 
 def template(system: CiSystem) -> Traversable:

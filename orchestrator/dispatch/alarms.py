@@ -190,7 +190,9 @@ def _fisher(before: int, numbers_before: int, here: int, numbers: int) -> float:
     is_more = here * total > marked * numbers
     step = 1 if is_more else -1
     last = min(marked, numbers) if is_more else max(0, marked - numbers_before)
-    at, term = here, math.exp(_log_chance(here, marked, numbers, total))
+    # The hypergeometric chance of this very share.
+    chosen = _log_choose(marked, here) + _log_choose(total - marked, numbers - here) - _log_choose(total, numbers)
+    at, term = here, math.exp(chosen)
     tail = term
     while at != last and term > tail * _NEGLIGIBLE:
         if is_more:
@@ -200,11 +202,6 @@ def _fisher(before: int, numbers_before: int, here: int, numbers: int) -> float:
         at += step
         tail += term
     return min(1.0, 2.0 * tail)
-
-
-def _log_chance(here: int, marked: int, numbers: int, total: int) -> float:
-    """Return the logarithm of the hypergeometric chance."""
-    return _log_choose(marked, here) + _log_choose(total - marked, numbers - here) - _log_choose(total, numbers)
 
 
 def _log_choose(of: int, some: int) -> float:
