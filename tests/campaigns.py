@@ -166,7 +166,7 @@ CAMPAIGNS = (
         ("pytest tests/ablations",),
         "4 min",
         "in every run of CI",
-        one_in=3,
+        one_in=6,
     ),
     Campaign(
         "benchmarks",
