@@ -265,8 +265,12 @@ class Bucket:
         names = list(names)
         for first in range(0, len(names), DELETED_AT_ONCE):
             batch = names[first : first + DELETED_AT_ONCE]
-            with suppress(NoObjectError):
+            try:
                 self._repeated(batch[0], partial(self._calls.delete, self._store, batch))
+            except NoObjectError:  # a store that removes one by one may have left what comes behind the missing one
+                for name in batch:
+                    with suppress(NoObjectError):
+                        self._repeated(name, partial(self._calls.delete, self._store, [name]))
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove objects on which nothing relies; those that the bucket keeps, by a policy or a lock, stay."""

@@ -91,8 +91,9 @@ _LINK: Final = re.compile(
 )
 _PARAMETER: Final = re.compile(r";\s*([a-z][a-z0-9-]*)=([^;]*)", re.IGNORECASE)
 _RUN: Final = re.compile(r"(?:\+[ \n\-./()+]*)?[0-9](?:[ \n\-./()']*[0-9])*")
-_PLUS_BETWEEN: Final = re.compile(r"(?<=[0-9)]) +\+ +(?=[0-9(])")
-"""A plus that stands for "and": `(201) 555-7286 + (201) 550-6068` has nothing of Egypt, whose code is 20."""
+_PLUS_BETWEEN: Final = re.compile(r"(?:(?<=[0-9])|(?<=[0-9]\))) +\+ +(?=[0-9(])")
+"""A plus that stands for "and": `(201) 555-7286 + (201) 550-6068` has nothing of Egypt, whose code is 20. Behind a word
+in brackets it is one of a calling code, `(mobil) + 41 79 828 46 51`."""
 _WIDE: Final = re.compile(r" +/ *|/ +|[ \n]*\n[ \n]*")
 _SOFT: Final = re.compile(r"/")
 """What stands within a number as often as between two."""

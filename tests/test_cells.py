@@ -163,6 +163,9 @@ def test_no_number(value: object, fault: Fault) -> None:
         (f"{N};12", True),
         (f"{N};ext=12", True),
         (f"{N} \u0434\u043e\u0431. 12", True),
+        ("Tel (mobil) + 41 79 828 46 51", True),
+        ("[privat] + 41 79 828 46 51", True),
+        (") + 41 79 828 46 51", False),
     ],
 )
 def test_what_stands_beside(text: str, is_beside: bool) -> None:  # noqa: FBT001 - a column of the table
@@ -200,6 +203,8 @@ def test_what_stands_beside(text: str, is_beside: bool) -> None:  # noqa: FBT001
         ("5551234 oder 5551235", ("5551234", "5551235")),
         (f"{N} Anna, 0798284652 Beat", (N, "0798284652")),
         (f"{N};{N};12", (N, N)),
+        ("(201) 555-7286 + (201) 550-6068", ("2015557286", "2015506068")),
+        ("555 72 86 (201) + (201) 550-6068", ("5557286201", "2015506068")),
     ],
 )
 def test_several_numbers(text: str, numbers: tuple[str, ...]) -> None:

@@ -709,3 +709,21 @@ def test_purge_says_first_and_removes_on_demand(directory: Path, capsys: pytest.
     assert ledger_path(directory / "runs" / "config").exists()
     assert main(["run"]) == 2
     assert "purged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", [["--version"], ["--help"], [], ["run", "--help"], ["help", "money"]])
+def test_output_on_a_full_disk(typed: list[str]) -> None:
+    """Whatever was to be printed: one line says what is wrong, and the code is that of a failed disk."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(  # noqa: S603 - our own
+            [sys.executable, "-m", "orchestrator", *typed], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = ended.stderr.decode()
+    assert (ended.returncode, said.count("\n")) == (74, 1), said
+    assert "standard output: No space left on device" in said
+
+
+@pytest.mark.parametrize("typed", [["x" * 300], ["run", "x" * 300]])
+def test_a_word_that_is_longer_than_a_file_name(typed: list[str]) -> None:
+    """It is a usage error like any other."""
+    assert main(typed) == 2

@@ -32,7 +32,7 @@ from orchestrator.cli import (  # noqa: F401 - they add the commands
     verify,
 )
 from orchestrator.cli.frame import INTERRUPTED, commands, hide_usual_key, parse_duration
-from orchestrator.errors import EXIT_CODES, ExitCode
+from orchestrator.errors import EXIT_CODES, ExitCode, OrchestratorError
 from orchestrator.report import streams
 
 if TYPE_CHECKING:
@@ -57,5 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.USAGE
         except click.Abort:
             return INTERRUPTED
+        except OrchestratorError as error:  # of what is printed before any command has begun
+            streams.say(str(error))
+            return error.exit_code
+        except OSError as error:  # click prints its help by itself
+            streams.say(f"standard output: {error.strerror}; repair the disk and run the same command again")
+            return ExitCode.STORAGE
         finally:
             streams.flush_all()

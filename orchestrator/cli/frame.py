@@ -66,7 +66,12 @@ class Formatter(click.HelpFormatter):
 
 def _is_configuration(word: str) -> bool:
     """Whether somebody who types `word` alone means a job's configuration: its file, or the folder that `init` made."""
-    return word.endswith(".toml") or (not word.startswith("-") and (Path(word) / DEFAULT_CONFIG).is_file())
+    if word.endswith(".toml") or word.startswith("-"):
+        return word.endswith(".toml")
+    try:
+        return (Path(word) / DEFAULT_CONFIG).is_file()
+    except OSError:  # no file can have such a name
+        return False
 
 
 def _as_option(word: str, stray: str) -> list[str]:

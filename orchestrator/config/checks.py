@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from orchestrator.config.fields import PLATFORM_NAME, RESERVED_PLATFORMS, VENDOR_NAME, is_loopback
 from orchestrator.config.problems import did_you_mean, dotted, listed, shown
 from orchestrator.jobdir.layout import list_name
-from orchestrator.jobdir.verdict_words import CHECKED_AT, OWN_WORDS
+from orchestrator.jobdir.verdict_words import CHECKED_AT, OWN_WORDS, SYNONYMS
 from orchestrator.settings import (
     BackoffSettings,
     EngineKind,
@@ -108,6 +108,8 @@ def check_conditions(draft: Draft, platforms: dict[str, PlatformSettings]) -> No
             draft.say(place, f"expected a platform with a verdict, and {shown(other)} has none (its result_columns)")
         elif word in OWN_WORDS:
             draft.say(place, f"expected a verdict of the vendor such as yes behind ==, found {shown(word)}")
+        elif word in SYNONYMS:
+            draft.say(place, f"expected {SYNONYMS[word]} behind ==, which is what cells have for {shown(word)}")
         chain = [name]
         while (then := conditions.get(chain[-1])) and then[0] not in chain:
             chain.append(then[0])
@@ -147,6 +149,8 @@ def check_output(draft: Draft, output: OutputSettings) -> None:
     """Check that no format, no list and no kept column is named twice."""
     _check_once(draft, ("output", "formats"), output.formats, "format")
     _check_once(draft, ("output", "lists"), list(map(list_name, output.lists)), "verdict")
+    for word in SYNONYMS.keys() & set(output.lists):
+        draft.say(("output", "lists"), f"expected {SYNONYMS[word]}, which is what cells have for {shown(word)}")
     if not isinstance(output.keep_columns, bool):
         _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
 

@@ -91,7 +91,8 @@ def opened(
         refuse_foreign(settings.job.directory)
     with _locked(settings):
         for file in ours(settings.job.directory):  # not the directory itself, which may be one that people share
-            make_private(file)
+            with suppress(FileNotFoundError):  # what a command beside this one works in, and has removed by now
+                make_private(file)
         sweep_aside(settings.job.directory)
         with place.open(tell) if place.exists() else place.create(tell) as ledger:
             if place.database is not None:

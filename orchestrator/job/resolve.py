@@ -352,26 +352,26 @@ def _check(task: Task, decision: Decision) -> None:
 
 def _retries_of(ledger: Ledger, directory: Path, keys: Sequence[TaskKey]) -> list[TaskKey]:
     """Return the retries that ask for numbers of `keys` once more, and are not sent: they would be paid twice."""
-    waiting = {task.key for key in keys for task in ledger.tasks.select(State.PLANNED, platform=key.platform)}
     chunks = {chunk.chunk: chunk for chunk in ledger.plan.chunks()}
     list_rows = rows_of_chunks(chunks.values())
-    rows: dict[int, NDArray[np.int64]] = {}
-    for chunk in (chunks[number] for number in {key.chunk for key in (*keys, *waiting)}):
+
+    def rows_of(key: TaskKey) -> NDArray[np.int64]:
+        chunk = chunks[key.chunk]
         if chunk.only is None:
-            rows[chunk.chunk] = list_rows.of_chunk(chunk)
-        elif chunk.places is None:  # planned by an earlier version
-            rows[chunk.chunk] = read_rows(rows_path(directory, chunk.chunk))
-        else:
-            rows[chunk.chunk] = unpack_places(chunk.places)
-    return sorted(
-        retry
-        for retry in waiting
-        if chunks[retry.chunk].only is not None
-        and any(
-            key.platform == retry.platform and np.isin(rows[retry.chunk], rows[key.chunk], assume_unique=True).any()
-            for key in keys
-        )
-    )
+            return list_rows.of_chunk(chunk)
+        if chunk.places is None:  # planned by an earlier version
+            return read_rows(rows_path(directory, chunk.chunk))
+        return unpack_places(chunk.places)
+
+    found: set[TaskKey] = set()
+    for platform in {key.platform for key in keys}:
+        planned = (task.key for task in ledger.tasks.select(State.PLANNED, platform=platform))
+        waiting = {retry: rows_of(retry) for retry in planned if chunks[retry.chunk].only is not None}
+        for key in keys if waiting else ():
+            if key.platform == platform:
+                rows = rows_of(key)
+                found |= {it for it, asked in waiting.items() if np.isin(asked, rows, assume_unique=True).any()}
+    return sorted(found)
 
 
 def _settled(settings: Settings, task: Task, decision: Decision, missing: int) -> Settled:

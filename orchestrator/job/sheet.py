@@ -54,6 +54,7 @@ def made_of(ledger: Ledger, settings: Settings) -> dict[str, object]:
     """Return what decides the cells of a master that is written now; with anything else, an earlier one is older."""
     return {
         **ledger.tasks.position(),
+        "job": settings.job.name,
         "platforms": list(settings.platforms),
         "columns": list(kept_columns(ledger.plan.counts(), settings)),
         **(

@@ -1,7 +1,7 @@
 """Folders in which `verify` and `enrich` write: beside a run, so without the job's lock; and those of staged jobs.
 
-While one is in use its user holds a lock on the folder itself, which the operating system drops when that dies. So
-what a killed one has left, with numbers in it, is told from what is in use.
+While one is in use its user holds a lock on a file in it, which the operating system drops when that dies. So what a
+killed one has left, with numbers in it, is told from what is in use; and by that file, from what others have made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.files import disk_errors
 from orchestrator.jobdir.layout import VERIFYING
@@ -20,34 +20,40 @@ from orchestrator.jobdir.layout import VERIFYING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOCK: Final = ".numbercheck-in-use"
+_INSIDE: Final = "files"
+
 
 @contextmanager
 def folder_aside(directory: Path, prefix: str = VERIFYING) -> Iterator[Path]:
     """Have a private folder in the job's directory, which is removed behind the block; raises `StorageError`."""
     with disk_errors(directory):
         folder = tempfile.TemporaryDirectory(dir=directory, prefix=prefix)
-    with folder as name, _held(Path(name)):
-        yield Path(name)
+    with folder as name, disk_errors(directory):
+        # Locked before it has the name by which it is found: nobody sweeps what is being made.
+        made, lock = Path(name) / "new", Path(name) / _LOCK
+        with made.open("x") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            made.rename(lock)
+            inside = Path(name) / _INSIDE
+            inside.mkdir(mode=0o700)
+            yield inside
 
 
 def sweep_aside(directory: Path, prefix: str = VERIFYING) -> None:
     """Remove the folders whose user has died; raises `StorageError`."""
     for folder in directory.glob(f"{prefix}????????"):
-        if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.geteuid():
+        try:
+            if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+                continue
+            descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # it has gone meanwhile, or is somebody else's
             continue
         try:
-            with _held(folder, fcntl.LOCK_EX), disk_errors(folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with disk_errors(folder):
                 shutil.rmtree(folder)
         except BlockingIOError:
             continue
-
-
-@contextmanager
-def _held(folder: Path, kind: int = fcntl.LOCK_SH) -> Iterator[None]:
-    with disk_errors(folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)

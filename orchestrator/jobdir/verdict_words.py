@@ -11,6 +11,10 @@ UNANSWERED: Final = "unanswered"
 SKIPPED: Final = "skipped"
 OWN_WORDS: Final = (UNANSWERED, "failed", "held", SKIPPED, "pending")
 """Words that only this program may write into a cell."""
+SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "是", "true", "1", "1.0"), "yes") | dict.fromkeys(
+    ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "否", "false", "0", "0.0"), "no"
+)
+"""What vendors say in place of yes and no: no cell has these."""
 _FIRST: Final = ("yes", "no")
 UNDETERMINED: Final = ("unknown", "n/a")
 """The vendor's words for "could not tell"."""

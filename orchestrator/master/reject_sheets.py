@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -34,9 +35,14 @@ class RejectSheet:
     def records(self) -> Iterator[Sequence[str]]:
         """Yield the header, then the records that the sheet has; raises `StorageError`.
 
-        Nobody but a person alters such a file, and the master does not hang on it: it is shown as it is.
+        Nobody but a person alters such a file, and the master does not hang on it: it is shown as it is, as far as it
+        can be read.
         """
-        with disk_errors(self.path), self.path.open(encoding="utf-8", errors="replace", newline="") as file:
+        with (
+            disk_errors(self.path),
+            self.path.open(encoding="utf-8", errors="replace", newline="") as file,
+            suppress(csv.Error),
+        ):
             for record in islice(csv.reader(file), self.shown + 1):
                 # Without the apostrophe that keeps a text from being a formula there: here it is text anyway.
                 yield [text[1:] if text.startswith("'") and csv_safe(text[1:]) == text else text for text in record]

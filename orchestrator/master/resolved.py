@@ -129,8 +129,8 @@ def _in_list_order(chunks: Iterable[MasterChunk], extras: Sequence[int]) -> Iter
         for block in base_blocks(chunk, row, extras):
             row += len(block.numbers)
             yield block if trial is None else trial.mixed(block)
-    if trial is not None:
-        yield trial.rest(row - trial_rows)
+    if trial is not None and len((rest := trial.rest(row - trial_rows)).numbers):
+        yield rest
 
 
 class _Cells(NamedTuple):

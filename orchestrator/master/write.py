@@ -135,6 +135,8 @@ def write_master(
             for sink in sinks:
                 sink.write(block, cells)
         kept.must_be_over()
+        if tally.rows != request.rows:
+            raise AssertionError(f"a master of {tally.rows} rows was written for {request.rows} numbers")
         for sink in sinks:
             sink.finish(tally)
         written = tuple(
@@ -145,6 +147,8 @@ def write_master(
         with disk_errors(request.directory):
             for output in OutputFormat:
                 master_path(request.directory, output, partial=True).unlink(missing_ok=True)
+                if output not in request.formats:  # it would stay beside this one, older, and look as good
+                    master_path(request.directory, output, partial=False).unlink(missing_ok=True)
             lists.remove_others()
             sync_directory(request.directory)
     pending = sum(counts.get(PENDING, 0) for counts in tally.counts.values())

@@ -102,7 +102,7 @@ class XlsxSink:
         self._archive.finish()
 
     def _write_rejects(self, rejects: RejectSheet) -> None:
-        header, *records = rejects.records()
+        header, *records = [*rejects.records()] or [["line"]]
         widths = [WIDTHS.get(name, OTHER_WIDTH) for name in header]
         self._archive.write(_head(header, widths, selected=False))
         numeric = [name in ("line", "first_line") for name in header]

@@ -57,6 +57,7 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
     outcomes: list[ResultReport | DamagedResultError | StorageError] = []
     verdicts: dict[Path, list[tuple[str, bytes]]] = defaultdict(list)
     kept: list[tuple[Path, Path]] = []
+    same: list[Path] = []
     for check in checks:
         try:
             if not lies_at(check.result) and (before := _taken_before(check)) is not None:
@@ -73,7 +74,7 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
                 with disk_errors(old):
                     there = sha256_of(old)
                     if there == report.result_sha256:
-                        old.unlink()
+                        same.extend([] if old == target else [old])  # the target is only replaced, by what is synced
                         continue
                 name = quarantine_name(target.parent.name, int(target.stem))
                 displaced.append((there, set_aside(old, name, target.parents[2])))
@@ -88,6 +89,9 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
         with disk_errors(folder):
             sync_directory(folder)
     keep_together(kept)
+    for old in same:  # not before: it is the only copy that is on the disk for sure
+        with disk_errors(old):
+            old.unlink(missing_ok=True)
     return outcomes
 
 

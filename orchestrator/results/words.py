@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.jobdir.verdict_words import OWN_WORDS, UNANSWERED
+from orchestrator.jobdir.verdict_words import OWN_WORDS, SYNONYMS, UNANSWERED
 from orchestrator.redact import mask_numbers
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ MAX_WORDS: Final = 250
 MAX_WORD_LENGTH: Final = 64
 MAX_SPELLINGS: Final = 1000
 """Spellings that a file may use for its words, in case, spaces and cell type: bounds the look-up table."""
-
-_SYNONYMS: Final = dict.fromkeys(("sí", "si", "evet", "是", "true", "1", "1.0"), "yes") | dict.fromkeys(
-    ("hay\N{LATIN SMALL LETTER DOTLESS I}r", "hayir", "否", "false", "0", "0.0"), "no"
-)
 
 _QUOTED: Final = re.compile(r"=?([\"'])(.*)\1")
 """How a word is written that is to stay a text, `="yes"` for Excel."""
@@ -62,7 +58,7 @@ def verdict(cell: object) -> str:
         raise OddWordError("a verdict is a telephone number")
     if word in OWN_WORDS:
         return VENDOR_PREFIX + word
-    return _SYNONYMS.get(word, word) or UNANSWERED
+    return SYNONYMS.get(word, word) or UNANSWERED
 
 
 class WordTable:

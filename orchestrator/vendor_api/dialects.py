@@ -58,6 +58,7 @@ _REPORTED: Final = ("task_id", "status", "total", "success", "failure", "result_
 _TASK_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.~:=+@-]{1,128}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _DIGITS = re.compile(r"\d{7,}")
+_QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+")
 _PACKED: Final = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 """How gzip begins, and zlib at each of its levels."""
 _EITHER_FORMAT: Final = 32
@@ -197,20 +198,22 @@ def odd_id_of(content: dict[str, Any] | None, hide: Hide) -> str:
 def quotable(text: str, hide: Hide) -> str:
     """Make vendor text fit for messages, logs and the ledger: one line without numbers and what `hide` takes out."""
     one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    one_line = _QUERY.sub(r"\1?…", one_line)  # signed links say what they are in a dozen ways
     return _DIGITS.sub("[number]", mask_numbers(hide(one_line)))
 
 
 def read_submit(answer: HttpAnswer, platform: PlatformSettings, *, whole_sent: bool) -> SubmitAnswer:
     """Say what the answer to a submit means; `whole_sent`: the last bytes had gone out."""
     status, wait_s = answer.status, retry_after_s(answer)
+    names_a_task = whole_sent and not _is_ok(answer) and _named(answer) is not None
+    if names_a_task or status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}:
+        return _unclear(answer, whole_sent=whole_sent)
     if status in _DENIES:
         return Denied(_quoted(answer, _DENIES[status]), status, answer.content is not None)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return PutOff(_quoted(answer, "too many requests"), wait_s, Cause.THROTTLED)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and answer.content is not None:
         return PutOff(_quoted(answer, "the vendor failed and made no task"), wait_s, Cause.FAILED)
-    if status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT}:
-        return _unclear(answer, whole_sent=whole_sent)
     if 400 <= status < 500:  # noqa: PLR2004 - the bounds of a class of status codes
         return Refused(_quoted(answer, _advice(answer, platform)), status)
     accepted = _accepted(answer, platform)
@@ -346,10 +349,16 @@ def _amount(value: object) -> Amount | None:
     return Amount(nano, currency if _CURRENCY.fullmatch(currency) else "")
 
 
+def _named(answer: HttpAnswer) -> str | None:
+    return task_id_of((answer.content or {}).get("task_id"))
+
+
 def _unclear(answer: HttpAnswer, *, whole_sent: bool) -> SubmitAnswer:
     if _is_ok(answer):
         odd = f": it says {answer.odd_id}" if answer.odd_id else ""
         reason = f"an answer without a usable task id{odd}"
+    elif (named := _named(answer)) is not None:
+        reason = f"an answer that names the task {named}, and has the status of one that made none"
     elif 300 <= answer.status < 400:  # noqa: PLR2004 - the bounds of a class of status codes
         reason = "a redirect, which is never followed; check base_url"
     else:

@@ -212,3 +212,14 @@ def test_without_a_vendor_no_platform_misses_its_own(complaints: Callable[..., l
     assert complaints('[job]\ninputs = ["-"]\n[platforms.instagram]\n[platforms.amazon]\n') == [
         'config.toml: [vendors]: missing; expected a vendor, such as [vendors.main] with base_url = "sandbox"'
     ]
+
+
+@pytest.mark.parametrize("word", ["true", "1", "si", "evet"])
+def test_a_word_that_no_cell_has(complaints: Callable[..., list[str]], good: str, word: str) -> None:
+    """What vendors say in place of yes is yes in every cell: nobody would ever be asked, and no list filled."""
+    text = f'{good}only_if = "instagram == {word}"\n[output]\nlists = ["{word}"]\n'
+    said = complaints(text)
+    assert [line.partition(": ")[2] for line in said] == [
+        f'[platforms.amazon] only_if: expected yes behind ==, which is what cells have for "{word}"',
+        f'[output] lists: expected yes, which is what cells have for "{word}"',
+    ]

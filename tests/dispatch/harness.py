@@ -139,7 +139,7 @@ class Bench:
             PlannedPlatform(name, self.vendors[p.vendor].base_url + p.vendor, self._call(p), p.min_rows)
             for name, p in self.platforms.items()
         )
-        plan = Plan("bench", {}, Listed((), ListCounts()), tuple(found), platforms)
+        plan = Plan("bench", {}, Listed((), ListCounts(accepted=chunks * rows)), tuple(found), platforms)
         with Ledger.create(ledger_path(self.directory), "bench") as ledger:
             ledger.change(lambda ledger: ledger.plan.replace(plan=plan))
 

@@ -31,18 +31,20 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
             (folder / "master.csv").write_text("+41798284651\n")
             os._exit(0)
     os.waitpid(child, 0)
-    assert len(list(tmp_path.glob(".verify-*/master.csv"))) == 1
+    assert len(list(tmp_path.glob(".verify-*/*/master.csv"))) == 1
     sweep_aside(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_such_folder_stays(tmp_path: Path) -> None:
-    """Files and links under such a name are nobody's scratch."""
+    """Files and links under such a name are nobody's scratch; nor are folders that others have made."""
     (tmp_path / ".verify-abcdefgh").write_text("mine")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".verify-12345678").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".verify-frontend" / "src").mkdir(parents=True)
     sweep_aside(tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
+    assert (tmp_path / ".verify-frontend" / "src").exists()
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_the_list_comes_in_its_order(tmp_path: Path, seed: int) -> None:
             )
         )
     blocks = list(resolved(("instagram",), chunks))
+    assert all(len(block.numbers) for block in blocks)
     assert np.concatenate([block.numbers for block in blocks]).tolist() == numbers.tolist()
     firsts = np.cumsum([0, *(len(block.numbers) for block in blocks)])[:-1]
     assert [block.first_row for block in blocks] == firsts.tolist()

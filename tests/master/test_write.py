@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openpyxl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,18 @@ from pyarrow import parquet as pq
 
 from orchestrator.errors import StorageError
 from orchestrator.files import csv_safe
-from orchestrator.master import MasterChunk, MasterFile, MasterReport, MasterRequest, Overlay, write_master
+from orchestrator.jobdir.chunk_files import write_chunk
+from orchestrator.jobdir.layout import chunk_path
+from orchestrator.master import (
+    MasterChunk,
+    MasterFile,
+    MasterReport,
+    MasterRequest,
+    Overlay,
+    RejectSheet,
+    base_chunks,
+    write_master,
+)
 from orchestrator.master.master_layout import BookLimits
 from orchestrator.master.xlsx_sink import MAX_CELL_UNITS
 from orchestrator.master.xml_text import legal, literal
@@ -96,7 +108,53 @@ def test_partial_and_final(chunk: Chunk, tmp_path: Path) -> None:
     assert len(rows_of_csv(tmp_path / "master.csv")) == 2
     assert len(rows_of_csv(tmp_path / "master.partial.csv")) == 3
     written(request(tmp_path, formats=(OutputFormat.CSV,)), lambda: [whole, whole], partial=False)
-    assert sorted(path.name for path in tmp_path.glob("master.*")) == ["master.csv", "master.xlsx"]
+    assert sorted(path.name for path in tmp_path.glob("master.*")) == ["master.csv"]
+
+
+def test_a_trial_behind_a_large_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A csv has a line for the header and for each number, and no other, however its blocks are cut."""
+    monkeypatch.setattr(base_chunks, "ROWS_AT_ONCE", 3)
+    numbers = np.arange(8) + 41_790_000_000
+    (tmp_path / "chunks").mkdir()
+    for chunk, rows in enumerate(([0, 2], [1, 3, 4, 5, 6, 7]), start=1):
+        write_chunk(tmp_path, chunk, numbers[rows])
+    chunks = [
+        MasterChunk(chunk_path(tmp_path, 1), 2, ("held",), places=np.array([0, 2])),
+        MasterChunk(chunk_path(tmp_path, 2), 6, ("pending",)),
+    ]
+    asked = request(tmp_path, platforms=("instagram",), formats=(OutputFormat.CSV,))
+    assert written(asked, lambda: chunks, partial=True).pending == 6
+    lines = (tmp_path / "master.partial.csv").read_bytes().splitlines()
+    assert [line.partition(b",")[0] for line in lines[1:]] == [f"+{number}".encode() for number in numbers]
+
+
+def test_a_format_that_is_not_wanted_any_more(chunk: Chunk, tmp_path: Path) -> None:
+    """Its master would stay beside the new one, without what has come since; a partial master removes nothing."""
+    chunks = [chunk(["+41798284651"], "pending", "pending")]
+    written(request(tmp_path), lambda: chunks, partial=False)
+    only_csv = request(tmp_path, formats=(OutputFormat.CSV,))
+    written(only_csv, lambda: chunks, partial=True)
+    assert (tmp_path / "master.xlsx").exists()
+    written(only_csv, lambda: chunks, partial=False)
+    assert sorted(path.name for path in tmp_path.glob("master*")) == ["master.csv"]
+
+
+def test_a_count_that_is_not_what_is_written(chunk: Chunk, tmp_path: Path) -> None:
+    """A master that lacks a row, or has one too many, is never shown."""
+    chunks = [chunk(["+41798284651"], "pending", "pending")]
+    with pytest.raises(AssertionError, match="a master of 1 rows was written for 2 numbers"):
+        write_master(request(tmp_path, rows=2), lambda: chunks, partial=False)
+    assert not list(tmp_path.glob("master*"))
+
+
+@pytest.mark.parametrize("content", [b"", b'line,raw,reason\r\n1,"' + b"x" * 200_000 + b'",odd\r\n', b"\0\xff"])
+def test_rejects_that_somebody_has_altered(chunk: Chunk, tmp_path: Path, content: bytes) -> None:
+    """The sheet shows what can be read of them; the master does not hang on it."""
+    (tmp_path / "rejected.csv").write_bytes(content)
+    sheet = RejectSheet("Rejected", tmp_path / "rejected.csv", 1)
+    asked = request(tmp_path, formats=(OutputFormat.XLSX,), rejects=(sheet,))
+    written(asked, lambda: [chunk(["+41798284651"], "pending", "pending")], partial=False)
+    assert "Rejected" in openpyxl.load_workbook(tmp_path / "master.xlsx").sheetnames
 
 
 def test_same_input_same_bytes(chunk: Chunk, tmp_path: Path) -> None:

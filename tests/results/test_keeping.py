@@ -82,6 +82,26 @@ def test_a_disk_that_does_not_take_it(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.bin.part"))
 
 
+def test_what_is_kept_goes_when_the_new_one_is_safe(tmp_path: Path) -> None:
+    """The same result, fetched once more: what lies there stays until the verdicts are written, whatever fails."""
+    (tmp_path / "instagram").mkdir()
+    check = make_check(tmp_path / "instagram")
+    other = check.result.with_suffix(".zip")
+    for there in (check.result.with_suffix(".csv"), other):
+        there.write_bytes(check.result.read_bytes())
+    check.verdicts.mkdir()
+    with pytest.raises(StorageError):
+        take_results((check,))
+    assert other.exists()
+    check.verdicts.rmdir()
+    (report,) = take_results((check,))
+    assert not isinstance(report, Exception)
+    assert report.displaced == ()
+    assert [path.name for path in (tmp_path / "instagram").iterdir() if path.suffix in {".csv", ".zip"}] == [
+        "000001.csv"
+    ]
+
+
 def test_a_piece_that_is_done_twice_says_the_same(tmp_path: Path) -> None:
     """A worker that dies with its answer costs time: the one after it finds the result under its name."""
     check = make_check(tmp_path)

@@ -180,3 +180,15 @@ def test_without_the_library_one_error_says_how_to_get_it(monkeypatch: pytest.Mo
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(UsageError, match=r"pip install 'numbercheck-orchestrator\[storage\]'"):
         Bucket.open("s3://bucket/job", StorageSettings())
+
+
+def test_objects_behind_one_that_is_gone(tmp_path: Path) -> None:
+    """A store that removes one object after the other may stop at one that is not there: the others go all the same."""
+    from obstore.store import LocalStore  # noqa: PLC0415 - an extra
+
+    for number in range(30):
+        (tmp_path / f"{number:02}").touch()
+    Bucket("file://", LocalStore(str(tmp_path))).delete(
+        ["gone", *(f"{number:02}" for number in range(30)), "gone, too"]
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ import numpy as np
 
 from orchestrator.intake.blocks import text_of
 from orchestrator.intake.sources.line_ends import split_lines
-from orchestrator.intake.sources.table_layout import SEVERAL_DIGITS, has_seven_digits
+from orchestrator.intake.sources.table_layout import MOST_KNOWN, SEVERAL_DIGITS, has_seven_digits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,8 +169,12 @@ def _limits(usual: Mapping[str, int]) -> npt.NDArray[np.int64]:
     return limits
 
 
-@lru_cache(maxsize=1 << 12)
 def _has_seven_digits(shape: bytes) -> bool:
+    return (_known_shape if len(shape) <= MOST_KNOWN else _known_shape.__wrapped__)(shape)
+
+
+@lru_cache(maxsize=1 << 12)
+def _known_shape(shape: bytes) -> bool:
     return has_seven_digits(text_of(shape))
 
 

@@ -44,6 +44,8 @@ _DATES = re.compile(
 )
 """Dates, and two years: what titles have."""
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[\s().\-/\xa0]*[0-9]){6}")
+MOST_KNOWN = 64
+"""Characters of a text of which it is remembered what it holds."""
 SEVERAL_DIGITS = 7
 """Fewer are none of a telephone number."""
 _SEVERAL_DIGITS = re.compile(r"(?:\d\W*){7}")
@@ -247,12 +249,15 @@ def kind_of(text: str) -> tuple[str, int]:
 
 def has_seven_digits(text: str) -> bool:
     """Whether seven digits of any script, none of them a date's, stand in a cell with no letter between them."""
-    return len(text) >= SEVERAL_DIGITS and _has_several(text.translate(_ALIKE))
+    if len(text) < SEVERAL_DIGITS:
+        return False
+    # With most digits alike there are few texts, so nearly all are known already; long ones would fill the memory.
+    has_several = _has_several if len(text) <= MOST_KNOWN else _has_several.__wrapped__
+    return has_several(text.translate(_ALIKE))
 
 
 @lru_cache(maxsize=1 << 12)
 def _has_several(text: str) -> bool:
-    """Tell it of a text with most digits alike, of which there are few: so nearly all are known already."""
     return _SEVERAL_DIGITS.search(text) is not None and _SEVERAL_DIGITS.search(without_dates(text)) is not None
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
 
-_TO_QUOTE = re.compile(rb'[^\r\n]*[,"][^\r\n]*')
+_TO_QUOTE = re.compile(rb'(?<![^\r\n])[^\r\n,"]*+[,"][^\r\n]*')  # begun within a line it would take its square
 _EMPTY = CODES[Reason.EMPTY]
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.errors import UsageError
+from orchestrator.intake.sources import record_fields, table_layout
 from orchestrator.intake.sources.number_column import NumberColumn, Wanted
 from orchestrator.intake.sources.table_layout import (
     HEADER_ROWS,
@@ -159,3 +162,13 @@ def test_what_does_not(text: str) -> None:
 def test_short_rows() -> None:
     """A cell beyond the end of its row is empty."""
     assert [cell_at(["a"], 0), cell_at(["a"], 1)] == ["a", ""]
+
+
+@pytest.mark.parametrize("known", [table_layout._has_several, record_fields._known_shape])
+def test_long_texts_are_not_remembered(known: Any) -> None:
+    """A column of pictures has another text in each row: thousands of these would be kept."""
+    known.cache_clear()
+    for text in ("x" * 20 + "1234567", "x" * 100_000 + "1234567"):
+        assert table_layout.has_seven_digits(text)
+        assert record_fields._has_seven_digits(text.encode())
+    assert known.cache_info().currsize == 1
