@@ -74,7 +74,7 @@ async def test_a_lost_machine_is_replaced_by_one_with_an_empty_disk(
         one = Machine(tmp_path / "one", config, numbers)
         first = await one.start("run")
         assert await first.wait() == -9, one.said
-        assert list((one.folder / "tmp").glob("orchestrator-*/chunks/*.txt"))  # as a killed one leaves it
+        assert list((one.folder / "tmp").glob("orchestrator-*/*/chunks/*.txt"))  # as a killed one leaves it
         held = one.folder / "tmp"
         shutil.rmtree(held)
         other = Machine(tmp_path / "other", config, numbers)

@@ -1,4 +1,4 @@
-"""The automata of `numbering` as arrays, and the files in which they are kept.
+"""The automata of `automata` as arrays, and the files in which they are kept.
 
 Building takes seconds, so that the international one comes with the package (`prebuilt`), small lists do without, and
 what was built is kept: in the user's cache folder, under the version of `phonenumbers` that it was built from. The
@@ -45,7 +45,7 @@ _MAX_FILE_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class LookupTable:
-    """An automaton. `steps[state, digit]` is the next state, `labels[state]` the answer; see `numbering`."""
+    """An automaton. `steps[state, digit]` is the next state, `labels[state]` the answer; see `automata`."""
 
     start: int
     steps: npt.NDArray[np.uint16]
