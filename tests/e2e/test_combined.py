@@ -51,7 +51,7 @@ class Machine(Job):
         return self.folder / "scratch"
 
     def lies_at(self, pattern: str) -> list[Path]:
-        return list(self.scratch.glob(f"orchestrator-*/{pattern}"))
+        return list(self.scratch.glob(f"orchestrator-*/*/{pattern}"))
 
 
 @dataclass
