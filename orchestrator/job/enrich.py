@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
+import unicodedata
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,14 +123,37 @@ async def enrich_inputs(order: MasterOrder, settings: Settings, workers: Workers
             log.info("input_enriched", input=one.source, path=str(report.path), rows=report.rows)
             return report
 
-        taken, work = Counter[str](), []
-        for number, one in enumerate(found):  # each by another name, whatever the case
-            stem = _ENDINGS.sub("", Path(one.path).name) or "list"
-            taken[stem.casefold()] += 1
-            turn = taken[stem.casefold()]
-            work.append(enrich(number, one, stem if turn == 1 else f"{stem} ({turn})"))
-        reports = await asyncio.gather(*work)
+        # Each by another name: they are written at the same time.
+        stems = enriched_stems([Path(one.path).name for one in found])
+        reports = await asyncio.gather(*map(enrich, count(), found, stems))
     return [report for report in reports if report is not None]
+
+
+def enriched_stems(names: Sequence[str]) -> list[str]:
+    """Return what the tables of inputs with these names are called, but for their endings: no two alike.
+
+    The second of one name is counted, from 2, past all that is another input's own name: `list (2).csv` is what
+    browsers call a second `list.csv`.
+    """
+    own = [_ENDINGS.sub("", name) or "list" for name in names]
+    turns = {_compared(stem): count(1) for stem in own}
+    taken = set(turns)
+
+    def free(stem: str) -> str:
+        turn = next(turns[_compared(stem)])
+        if turn == 1:
+            return stem
+        while _compared(name := f"{stem} ({turn})") in taken:
+            turn = next(turns[_compared(stem)])
+        taken.add(_compared(name))
+        return name
+
+    return list(map(free, own))
+
+
+def _compared(name: str) -> str:
+    """Return what two names have in common that some file system takes for the same: by case, or by how ü is spelt."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def enriched_files(reports: Sequence[EnrichReport], directory: Path) -> list[EnrichedContent]:

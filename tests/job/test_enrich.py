@@ -17,7 +17,7 @@ import openpyxl
 import pytest
 
 from orchestrator.errors import ExitCode, UsageError
-from orchestrator.job.enrich import enrich_file
+from orchestrator.job.enrich import enrich_file, enriched_stems
 from orchestrator.job.enriched_table import EnrichReport
 from orchestrator.report.printed import summary_text
 from tests.job.conftest import Case
@@ -416,6 +416,39 @@ async def test_inputs_come_back_with_the_master(case: Case) -> None:
         ["+41790000003", "1", "+41790000003", known["+41790000003"], ""],
         ["+41791234567", "2", "+41791234567", known["+41791234567"], ""],
     ]
+
+
+async def test_inputs_whose_names_are_counted_already(case: Case) -> None:
+    """Each has a table of its own, although a browser has called one of them as the second of its name is called."""
+    for place, name in enumerate(["a/list.csv", "b/list.csv", "b/list (2).csv"]):
+        (case.folder / name).parent.mkdir(exist_ok=True)
+        (case.folder / name).write_text(f"Mobile\n+4179000000{place}\n")
+    case.config = case.config.replace('"numbers.txt"', '"a/list.csv", "b/list.csv", "b/list (2).csv"').replace(
+        "[output]", "[output]\nenrich = true"
+    )
+    assert await case.run() == ExitCode.DONE
+    said = json.loads((case.directory / "summary.json").read_text())
+    written = [case.directory / one["path"] for one in said["enriched"]]
+    assert [path.name for path in written] == ["list.csv", "list (3).csv", "list (2).csv"]
+    assert [records_of(path)[1][0] for path in written] == [f"+4179000000{place}" for place in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (["list.csv", "list.xlsx", "list.csv.gz"], ["list", "list (2)", "list (3)"]),
+        (["list.csv", "LIST.csv", "list (2).csv"], ["list", "LIST (3)", "list (2)"]),
+        (["list.csv", "list.csv", "List (2).csv", "list (3).csv"], ["list", "list (4)", "List (2)", "list (3)"]),
+        (["a (2).csv", "a (2).csv", "a.csv", "a.csv"], ["a (2)", "a (2) (2)", "a", "a (3)"]),
+        (["a.csv", "a.csv", "a (2).csv", "a (2).csv", "a.csv"], ["a", "a (3)", "a (2)", "a (2) (2)", "a (4)"]),
+        (["Stra\u00dfe.csv", "STRASSE.csv"], ["Stra\u00dfe", "STRASSE (2)"]),
+        (["M\u00fcller.csv", "Mu\u0308ller.csv"], ["M\u00fcller", "Mu\u0308ller (2)"]),
+        ([".csv", "list.csv", "-"], ["list", "list (2)", "-"]),
+    ],
+)
+def test_names_of_tables(names: list[str], stems: list[str]) -> None:
+    """No two are alike on any file system, and an input that is the first of its name keeps that."""
+    assert enriched_stems(names) == stems
 
 
 async def test_why_a_number_is_not_in_the_job(done: Case) -> None:
