@@ -34,6 +34,8 @@ attempt = ""
 
 "" where nobody else can be: the file that a killed process left is then written over by the next.
 """
+MAX_NAME_BYTES = 240
+"""What a name may have that is made out of another one: of 255 bytes, the rest is for `attempt` and `PART_SUFFIX`."""
 CSV_LINE_END = "\r\n"
 """The line end of every csv file that is written here, as RFC 4180 has it."""
 

@@ -9,15 +9,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.bucket import Bucket, is_bucket_url, split_name
 from orchestrator.errors import PieceDiedError, UsageError
-from orchestrator.files import make_private_directory
+from orchestrator.files import MAX_NAME_BYTES, make_private_directory
 from orchestrator.intake.exclude import read_exclude
 from orchestrator.intake.sources.find import find_inputs
 from orchestrator.job.access import opened_to_read
-from orchestrator.job.enriched_table import enrich_table
+from orchestrator.job.enriched_table import ENDINGS, enrich_table
 from orchestrator.job.extras import workers_for_extras
 from orchestrator.job.platform_names import with_former_names
 from orchestrator.job.scratch import job_files
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 _ENDINGS = re.compile(
     r"(?:\.(?:csv|tsv|tab|txt|xlsx|xlsm|parquet|pq))?(?:\.(?:gz|gzip|zst|zstd|zip))*\Z", re.IGNORECASE
 )
+_STEM_BYTES: Final = MAX_NAME_BYTES - max(len(ending) for endings in ENDINGS.values() for ending in endings)
+"""What of the name of a table is not its ending, which only its content tells."""
 
 
 async def enrich_file(settings: Settings, world: World, source: Path | str, target: Path | str) -> EnrichReport:
@@ -133,22 +135,33 @@ def enriched_stems(names: Sequence[str]) -> list[str]:
     """Return what the tables of inputs with these names are called, but for their endings: no two alike.
 
     The second of one name is counted, from 2, past all that is another input's own name: `list (2).csv` is what
-    browsers call a second `list.csv`.
+    browsers call a second `list.csv`. A stem is cut where the file that is written could not have so long a name.
     """
-    own = [_ENDINGS.sub("", name) or "list" for name in names]
+    own = [_cut(_ENDINGS.sub("", name) or "list", _STEM_BYTES) for name in names]
     turns = {_compared(stem): count(1) for stem in own}
     taken = set(turns)
+
+    def counted(stem: str, turn: int) -> str:
+        behind = f" ({turn})"
+        return _cut(stem, _STEM_BYTES - len(behind)) + behind
 
     def free(stem: str) -> str:
         turn = next(turns[_compared(stem)])
         if turn == 1:
             return stem
-        while _compared(name := f"{stem} ({turn})") in taken:
+        while _compared(name := counted(stem, turn)) in taken:
             turn = next(turns[_compared(stem)])
         taken.add(_compared(name))
         return name
 
     return list(map(free, own))
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return as much of a name as has so many bytes, in whole characters."""
+    while len(text.encode(errors="surrogateescape")) > most_bytes:  # a name need not be UTF-8
+        text = text[:-1]
+    return text
 
 
 def _compared(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orchestrator.bucket import NoObjectError
 from orchestrator.errors import UsageError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from orchestrator.intake.sources.find import Input
 
+_SHOWN_CHARACTERS: Final = 50
+"""How much of its name an object has as a file: its endings say what it is, and a store allows longer names."""
+
 
 @asynccontextmanager
 async def table_here(found: Input, folder: Path) -> AsyncGenerator[str]:
@@ -25,7 +28,7 @@ async def table_here(found: Input, folder: Path) -> AsyncGenerator[str]:
         yield found.path
         return
     make_private_directory(folder)
-    path = folder / Path(found.path).name
+    path = folder / Path(found.path).name[-_SHOWN_CHARACTERS:]
     with streams.spelling(str(path), found.path):
         try:
             await asyncio.to_thread(found.object.get, path)

@@ -433,6 +433,20 @@ async def test_inputs_whose_names_are_counted_already(case: Case) -> None:
     assert [records_of(path)[1][0] for path in written] == [f"+4179000000{place}" for place in range(3)]
 
 
+async def test_inputs_with_the_longest_names(case: Case) -> None:
+    """Their tables are called shorter, as the file that becomes one needs room behind its name."""
+    name = "\u00fc" * 124 + ".csv"
+    for folder in "ab":
+        (case.folder / folder).mkdir()
+        (case.folder / folder / name).write_text("Mobile\n+41790000001\n")
+    case.config = case.config.replace('"numbers.txt"', f'"a/{name}", "b/{name}"').replace(
+        "[output]", "[output]\nenrich = true"
+    )
+    assert await case.run() == ExitCode.DONE
+    written = sorted(path.name for path in (case.directory / "enriched").iterdir())
+    assert written == ["\u00fc" * 114 + " (2).csv", "\u00fc" * 116 + ".csv"]
+
+
 @pytest.mark.parametrize(
     ("names", "stems"),
     [
@@ -444,6 +458,8 @@ async def test_inputs_whose_names_are_counted_already(case: Case) -> None:
         (["Stra\u00dfe.csv", "STRASSE.csv"], ["Stra\u00dfe", "STRASSE (2)"]),
         (["M\u00fcller.csv", "Mu\u0308ller.csv"], ["M\u00fcller", "Mu\u0308ller (2)"]),
         ([".csv", "list.csv", "-"], ["list", "list (2)", "-"]),
+        (["x" * 232 + ".parquet", "x" * 251 + ".csv"], ["x" * 232, "x" * 228 + " (2)"]),
+        (["x" * 231 + "\u00fc.csv", "x" * 230 + "\udcff\udcff.csv"], ["x" * 231, "x" * 230 + "\udcff\udcff"]),
     ],
 )
 def test_names_of_tables(names: list[str], stems: list[str]) -> None:

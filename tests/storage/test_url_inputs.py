@@ -234,6 +234,18 @@ async def test_inputs_come_back_although_they_lie_in_a_bucket(tmp_path: Path, st
     assert [path.name for path in case.directory.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
+async def test_an_input_whose_name_is_too_long_for_a_file(tmp_path: Path, store: Store) -> None:
+    """It comes back, under the beginning of its name."""
+    case = Case(tmp_path)
+    name = "x" * 300 + ".csv"
+    store.replace(name, b"name,phone\r\nn,+41790000000\r\n")
+    settings = settings_of(case, store, f"{store.url}/{name}")
+    settings = replace(settings, output=replace(settings.output, enrich=True))
+    report = await run_job(settings, RunOptions(), case.world())
+    assert report.exit_code == 0, report.summary["reason"]
+    assert [path.name for path in (case.directory / "enriched").iterdir()] == ["x" * 232 + ".csv"]
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
