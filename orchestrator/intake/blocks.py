@@ -133,6 +133,27 @@ def text_of(data: bytes) -> str:
         return data.decode("cp1252", LATIN)
 
 
+def bytes_of(text: str, *, is_utf8: bool) -> bytes:
+    """Return a text in UTF-8, or else in Windows-1252, as `text_of` reads it, with `?` for letters that this lacks."""
+    if is_utf8:
+        return text.encode()
+    try:
+        return text.encode("cp1252", LATIN)
+    except UnicodeEncodeError:
+        return text.encode("cp1252", "replace")
+
+
+def is_utf8(lines: bytes) -> bool | None:
+    """Whether `text_of` takes the first of these lines with more than ASCII for UTF-8; None where there is none.
+
+    What is added to a file should be in the encoding that this tells: the file is in one then, if it was.
+    """
+    if lines.isascii():
+        return None
+    line = next(line for line in lines.splitlines() if not line.isascii())
+    return text_of(line).encode() == line
+
+
 def _as_latin(error: UnicodeError) -> tuple[str | bytes, int]:
     match error:
         case UnicodeDecodeError():

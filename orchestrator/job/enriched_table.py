@@ -17,12 +17,12 @@ import numpy as np
 
 from orchestrator.errors import UsageError
 from orchestrator.files import BLOCK_BYTES, CSV_LINE_END, DIRECTORY_MODE, disk_errors, replacing
-from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, LATIN, Rows, Texts, text_of
+from orchestrator.intake.blocks import FIRST_REASON, LARGE_BLOCK_BYTES, Rows, Texts, bytes_of, is_utf8, text_of
 from orchestrator.intake.numbers.decide import NumberRules
 from orchestrator.intake.numbers.turned_away import turn_away
 from orchestrator.intake.preparing import LARGE_BYTES, SMALL_BYTES
 from orchestrator.intake.sources.csv_rows import is_table, open_csv
-from orchestrator.intake.sources.decode import as_utf8
+from orchestrator.intake.sources.decode import HEAD_BYTES, as_utf8
 from orchestrator.intake.sources.find import FileKind, Input
 from orchestrator.intake.sources.plain_text import read_text
 from orchestrator.intake.sources.table_layout import LOOK_ROWS, TableOptions, lay_out
@@ -119,7 +119,7 @@ def enrich_table(
     with _table_errors(path):
         size = Path(path).stat().st_size
     tables = _tables(rules, size)
-    width = 0
+    seen = _Seen()
     while True:
         with _table_errors(path), unpacked(Input(path, path), None, threading.Event(), folder / "copy") as content:
             adder = CellAdder(index, folder / "met", partial(turned_away, rules))
@@ -128,15 +128,15 @@ def enrich_table(
             try:
                 match content.kind:
                     case FileKind.TEXT | FileKind.CSV | FileKind.TSV:
-                        return _Text(content, work).write(width)
+                        return _Text(content, work).write(seen)
                     case FileKind.WORKBOOK:
                         return _write_workbook(content.path, work)
                     case FileKind.PARQUET:
                         return _write_parquet(content.path, work)
                     case _:
                         assert_never(content.kind)
-            except _TooNarrowError as error:
-                width = error.width  # once more from the beginning: hardly a table has such rows
+            except _SeenLateError as error:
+                seen = error.seen  # once more from the beginning: hardly a table has such rows
 
 
 @contextmanager
@@ -170,12 +170,20 @@ def _named(target: Path, kind: FileKind, source: str, *, is_stem: bool) -> Path:
     return target
 
 
-class _TooNarrowError(Exception):
-    """A row has more fields than there was room for in front of the added ones."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What only the rows of a text tell: how many fields the widest has, and whether it is UTF-8, see `is_utf8`."""
 
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.width = width
+    width: int = 0
+    is_utf8: bool | None = None
+
+
+class _SeenLateError(Exception):
+    """A row has more fields than there was room for in front of the added ones, or these are in another encoding."""
+
+    def __init__(self, seen: _Seen) -> None:
+        super().__init__(seen)
+        self.seen = seen
 
 
 class _Text:
@@ -190,6 +198,7 @@ class _Text:
         self._above = self._header = b""
         self._delimiter = ","
         self._names: tuple[str, ...] = (LINE,)
+        self._is_utf8 = True if self._mark else is_utf8(_whole_lines(stream.head))  # most tables tell it soon
         self._blocks: Iterable[TableBlock | LineBlock | CellBlock] = ()
         if content.kind is FileKind.TEXT and not is_table(stream.head, work.options.column):
             self._blocks = read_text(stream.buffered(), LARGE_BLOCK_BYTES)
@@ -202,49 +211,48 @@ class _Text:
         self._above, self._header, self._delimiter = table.above, table.header, table.delimiter
         self._names = tuple(column_names(table.layout))
 
-    def write(self, width: int) -> EnrichReport:
-        """Write all of it, the added fields behind `width` fields, or behind those of the header if they are more."""
+    def write(self, seen: _Seen) -> EnrichReport:
+        """Write all of it, the added fields behind those of the header, or of the widest row if they are more.
+
+        What is added is in the encoding of the first line that tells one, see `is_utf8`. Raises `_SeenLateError`.
+        """
         work = self._work
         header = self._header or (LINE + CSV_LINE_END).encode()
         own = header.rstrip(b"\r\n")
         taken = next(csv.reader(io.StringIO(text_of(own), newline=""), delimiter=self._delimiter))
         fields = len(taken)
-        width = widest = max(fields, width)
+        width = widest = max(fields, seen.width)
+        told = self._is_utf8 if seen.is_utf8 is None else seen.is_utf8
+        as_utf8 = told is not False
+        encode = partial(bytes_of, is_utf8=as_utf8)
         added, _ = _added_columns(self._names, work.index, taken)
         # The lines above count, save one that only tells programs the delimiter; then the header.
         row = len([line for line in self._above.splitlines() if not line.lower().startswith(_SEPARATOR)]) + 1
         rows = 0
         with replacing(work.target) as file, ExitStack() as stack:
-            file.write(self._mark + self._above + own + self._delimiter.encode() * (width - fields))
-            file.write(self._encoded("".join(self._delimiter + field(name, self._delimiter) for name in added)))
+            file.write(self._mark + self._above + own + encode(self._delimiter) * (width - fields))
+            file.writelines(encode(self._delimiter + field(name, self._delimiter)) for name in added)
             file.write(header[len(own) :])
             texts = (in_place(block, work.rules, work.tables, work.options.source) for block in self._blocks)
             for text in stack.enter_context(closing(_ahead(texts))):
                 widest = max(widest, int(text.fields.max(initial=0)))
-                if widest > width:
+                told = is_utf8(text.data) if told is None else told
+                if widest > width or as_utf8 != (told is not False):
                     continue  # the whole table is looked at, so that it is begun anew once
                 shown_rows = np.arange(row + 1, row + 1 + len(text.fields))
-                cells = work.number_cells(text.columns)
+                cells = work.adder.add(shown_rows, work.number_cells(text.columns))
                 filled = (text.starts, text.ends, text.fields)
-                file.write(with_fields(text.data, filled, width, work.adder.add(shown_rows, cells), self._delimiter))
+                file.write(with_fields(text.data, filled, width, cells, self._delimiter, encode))
                 row += len(text.fields)
                 rows += int(np.count_nonzero(text.fields))
-            if widest > width:
-                raise _TooNarrowError(widest)
+            if widest > width or as_utf8 != (told is not False):
+                raise _SeenLateError(_Seen(widest, told))
         return EnrichReport(work.target, rows, work.adder.numbers, work.adder.known)
 
-    def _encoded(self, text: str) -> bytes:
-        """Return what stands behind the header in its encoding."""
-        if self._mark:
-            return text.encode()
-        try:
-            self._header.decode()
-        except UnicodeDecodeError:
-            try:
-                return text.encode("cp1252", LATIN)
-            except UnicodeEncodeError:  # a column of results with letters of its own
-                return text.encode("cp1252", "replace")
-        return text.encode()
+
+def _whole_lines(head: bytes) -> bytes:
+    """Return what a text begins with, without a last line that may end amid a letter."""
+    return head if len(head) < HEAD_BYTES else b"".join(head.splitlines(keepends=True)[:-1])
 
 
 def _write_workbook(path: str, work: Enrichment) -> EnrichReport:

@@ -11,7 +11,7 @@ from orchestrator.master.base_chunks import CodedColumn
 from orchestrator.master.row_text import Cut, Digits, Piece, column_pieces, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,11 +26,17 @@ def field(text: str, delimiter: str) -> str:
 
 
 def with_fields(
-    data: bytes, rows: tuple[Ints, Ints, Ints], width: int, added: Sequence[AddedCells], delimiter: str
+    data: bytes,
+    rows: tuple[Ints, Ints, Ints],
+    width: int,
+    added: Sequence[AddedCells],
+    delimiter: str,
+    encode: Callable[[str], bytes],
 ) -> bytes:
     """Return the records of a csv file with further fields, which begin behind `width` of their own.
 
     `rows` says where each starts, where it ends, and how many fields it has: none where it is blank, and then it stays.
+    `encode` gives the bytes of a text in the encoding of the file.
     """
     _, ends, fields = rows
     filled = np.flatnonzero(fields)
@@ -40,7 +46,7 @@ def with_fields(
     missing = width - fields[filled]
     parts: list[Piece | Digits | Cut] = [
         own,
-        Piece([delimiter.encode() * count for count in range(int(missing.max(initial=0)) + 1)], missing),
+        Piece([encode(delimiter) * count for count in range(int(missing.max(initial=0)) + 1)], missing),
     ]
     for cells in added:
         numbers = cells.numbers[filled]
@@ -51,8 +57,8 @@ def with_fields(
             codes[np.searchsorted(filled, row)] = len(entries)
             # No formula can be made of digits and signs of plus, and the numbers should stand as they are elsewhere.
             entries.append(delimiter + (f'"{text}"' if delimiter in text else text))
-        parts += [Piece([entry.encode() for entry in entries], codes), Digits(numbers)]
+        parts += [Piece(list(map(encode, entries)), codes), Digits(numbers)]
         columns = [CodedColumn(column.words, column.codes[filled]) for column in cells.columns]
-        parts += column_pieces(columns, [lambda word: (delimiter + field(word, delimiter)).encode()] * len(columns))
+        parts += column_pieces(columns, [lambda word: encode(delimiter + field(word, delimiter))] * len(columns))
         parts.append(Digits(cells.earlier[filled]))
     return joined(parts).tobytes() + data[int(stops[-1]) if len(stops) else 0 :]

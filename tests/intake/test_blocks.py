@@ -13,6 +13,8 @@ from orchestrator.intake.blocks import (
     LineBlock,
     Rows,
     Texts,
+    bytes_of,
+    is_utf8,
     read_columns,
     read_numbers,
     read_rows,
@@ -55,6 +57,28 @@ def test_only_decoding_is_mended() -> None:
     """What can't be encoded stays an error."""
     with pytest.raises(UnicodeEncodeError):
         "\u20ac".encode("ascii", "orchestrator.latin")
+
+
+@pytest.mark.parametrize("text", ["+41", "J\u00fcrg", "\u20ac\x81\u00ff"])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_text_in_the_encoding_of_a_file(text: str, *, wanted: bool) -> None:
+    """What is written is read as the same text, and tells the encoding that it is in."""
+    data = bytes_of(text, is_utf8=wanted)
+    assert text_of(data) == text
+    assert is_utf8(b"+41\r\n" + data + b"\n") is (None if text.isascii() else wanted)
+
+
+def test_letters_that_an_encoding_lacks() -> None:
+    """They become question marks; the others of the text stay."""
+    assert bytes_of("Z\u00fcrich, \u6771\u4eac", is_utf8=False) == b"Z\xfcrich, ??"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_the_first_line_that_tells_an_encoding_decides(end: bytes) -> None:
+    """A bad byte further on makes no other file of it."""
+    wide, narrow = "J\u00fcrg".encode(), "J\u00fcrg".encode("cp1252")
+    assert is_utf8(end.join([b"a", wide, narrow])) is True
+    assert is_utf8(end.join([b"a", narrow, wide])) is False
 
 
 def test_text_that_repeats_the_number_is_not_kept() -> None:

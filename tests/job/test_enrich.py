@@ -171,6 +171,56 @@ async def test_a_table_in_a_code_page(done: Case) -> None:
     assert row.startswith(b"x,+41790000001,+41790000001,")
 
 
+@pytest.mark.parametrize("ascii_rows", [0, 1, 5_000])
+@pytest.mark.parametrize("end", ["\n", "\r"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("column", ["Mobile", "T\u00e9l\u00e9phone"])
+async def test_what_is_added_is_in_the_encoding_of_the_table(
+    done: Case, ascii_rows: int, end: str, encoding: str, column: str
+) -> None:
+    """Wherever letters tell it first: in the header, in the first row, or far down in a table of plain ones."""
+    (done.folder / "Z\u00fcrich.csv").write_text("Phone\n+41791112233\n")
+    rows = [f"{column};x", *["+41791112233;y"] * ascii_rows, "+41791112233;M\u00fcller", "+41791112233;z"]
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_bytes(end.join(rows).encode(encoding))
+
+    overrides = 'job.exclude=["Z\u00fcrich.csv"]', f'job.column="{column}"'
+    report = await enriched(done, source, target, *overrides)
+
+    content = target.read_bytes().decode(encoding)
+    head, *below = csv.reader(io.StringIO(content, newline=""), delimiter=";")
+    assert head == [column, "x", *(f"{column}.{name}" for name in ("number", "instagram", "note"))]
+    assert [row[1] for row in below] == [*["y"] * ascii_rows, "M\u00fcller", "z"]
+    assert {row[4] for row in below} == {"excluded by Z\u00fcrich.csv"}
+    assert report.rows == ascii_rows + 2
+
+
+@pytest.mark.parametrize(("own", "said"), [(b"M\xfcller", b"\xfc?.csv"), (b"Mueller", "\u00fc\u6771.csv".encode())])
+async def test_what_the_encoding_of_a_table_lacks(done: Case, own: bytes, said: bytes) -> None:
+    """A question mark stands for it in Windows-1252. A table of nothing but ASCII gets UTF-8."""
+    (done.folder / "\u00fc\u6771.csv").write_text("Phone\n+41791112233\n")
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_bytes(b"Mobile,x\n+41791112233," + own)
+
+    await enriched(done, source, target, 'job.exclude=["\u00fc\u6771.csv"]')
+
+    assert target.read_bytes().endswith(own + b",+41791112233,,excluded by " + said)
+
+
+async def test_a_late_row_that_is_wide_and_tells_the_encoding(done: Case) -> None:
+    """Both are known when the table is begun anew; a bad byte further down makes no other encoding of it."""
+    plain = b"+41791112233,y\n" * 5_000
+    source, target = done.folder / "crm.csv", done.folder / "back.csv"
+    source.write_bytes(b"Mobile,x\n" + plain + b"+41791112233,M\xfcller,,M\xc3\xbcller\n")
+    (done.folder / "Z\u00fcrich.csv").write_text("Phone\n+41791112233\n")
+
+    await enriched(done, source, target, 'job.exclude=["Z\u00fcrich.csv"]')
+
+    first, *_, last = target.read_bytes().splitlines()
+    assert first == b"Mobile,x,,,Mobile.number,Mobile.instagram,Mobile.note"
+    assert last == b"+41791112233,M\xfcller,,M\xc3\xbcller,+41791112233,,excluded by Z\xfcrich.csv"
+
+
 async def test_a_list_of_lines_comes_back_as_csv(done: Case) -> None:
     """The line is the one column; rows count below the header."""
     (done.folder / "more.txt").write_text('+41790000001\n\nabc, "d"\n+41790000001\n+41790009999\n')
