@@ -2,7 +2,7 @@
 
 The sheet's own XML is copied, with insertions where its elements end, which expat tells to the byte: so formats, merged
 cells, formulas, filters and what no library knows come back. What the sheet says of its own size, and of its rows',
-is put right, since readers believe it.
+is put right, since readers believe it; and merged cells end where cells are added, which they would hide.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _CELL_FORMAT: Final = re.compile(rb"<(?:[\w.-]+:)?xf[\s/>]")
 _COUNT: Final = re.compile(rb"\s+count\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _RETURN: Final = {"\r": "&#13;"}
 _LETTERS: Final = re.compile(r"[A-Z]+")
+_RANGE: Final = re.compile(r"([A-Z]+)([0-9]+):([A-Z]+)([0-9]+)")
 _WIDTH, _WIDEST = 18, 42
 """Characters that an added column shows, within these bounds: its header, beside the arrow of a filter, and numbers."""
 
@@ -142,6 +143,7 @@ class _Copy:
         self._cut: int | None = None
         self._header_style = ""
         self._has_columns = False
+        self._merged: list[str] | None = None  # all ranges so far of an element that is held as a whole
         self._last = columns.width + len(columns.names)
         self._letters = [column_letters(columns.width + 1 + place) for place in range(len(columns.names))]
         self._parser = expat.ParserCreate()
@@ -154,7 +156,7 @@ class _Copy:
         self._held += block
         self._parse(block, is_last=False)
         # What is parsed, and needs no change any more, goes on; of a row that is to be cut, the rest waits.
-        if self._cut is None:
+        if self._cut is None and self._merged is None:
             self._pass(min(self._parser.CurrentByteIndex, self._begin + len(self._held)))
 
     def finish(self) -> None:
@@ -217,14 +219,17 @@ class _Copy:
                 self._write(
                     f"<{_named(prefix, 'cols')}>{_widths(self._columns, prefix)}</{_named(prefix, 'cols')}>".encode()
                 )
+            case "mergeCells":
+                self._pass(self._parser.CurrentByteIndex)
+                self._merged = []
+            case "mergeCell" if self._merged is not None:
+                self._merged.append(attributes.get("ref", ""))
 
     def _cell(self, attributes: dict[str, str]) -> None:
         self._column += 1
         if place := attributes.get("r"):
-            self._column = 0
             letters = _LETTERS.match(place)
-            for letter in letters[0] if letters else "":
-                self._column = self._column * 26 + ord(letter) - ord("A") + 1
+            self._column = _column(letters[0] if letters else "")
         if self._column > self._columns.width:
             # An empty cell with a format, where an added one goes: nothing with a value stands so far to the right.
             if self._cut is None:
@@ -239,6 +244,20 @@ class _Copy:
             self._write(_widths(self._columns, prefix).encode())
         elif local == "row":
             self._end_row(prefix)
+        elif local == "mergeCells" and self._merged is not None:
+            self._end_merged(prefix, self._merged)
+            self._merged = None
+
+    def _end_merged(self, prefix: str, merged: Sequence[str]) -> None:
+        kept = [one for one in (_beside_added(merged_range, self._columns) for merged_range in merged) if one]
+        if kept == merged:
+            return
+        self._drop(self._parser.CurrentByteIndex)
+        self._drop(self._begin + _tag_end(self._held))
+        if kept:  # without any, the element may not be there
+            whole, each = _named(prefix, "mergeCells"), _named(prefix, "mergeCell")
+            ranges = "".join(f'<{each} ref="{one}"/>' for one in kept)
+            self._write(f'<{whole} count="{len(kept)}">{ranges}</{whole}>'.encode())
 
     def _end_row(self, prefix: str) -> None:
         end = self._parser.CurrentByteIndex
@@ -261,6 +280,29 @@ class _Copy:
                 ).encode()
             )
         self._cut = None
+
+
+def _beside_added(merged: str, columns: AddedColumns) -> str:
+    """Return a range of merged cells without added ones, which it would hide; "" if less than two cells are left."""
+    corners = _RANGE.fullmatch(merged)
+    if corners is None:
+        return merged
+    first, top, last, bottom = corners.groups()
+    width = columns.width
+    is_beyond = _column(first) > width + len(columns.names)
+    if _column(last) <= width or is_beyond or int(bottom) < columns.header_row:  # a title above the table, say
+        return merged
+    if _column(first) > width or (_column(first) == width and top == bottom):
+        return ""
+    return f"{first}{top}:{column_letters(width)}{bottom}"
+
+
+def _column(letters: str) -> int:
+    """Return the place of a column, from 1."""
+    place = 0
+    for letter in letters:
+        place = place * 26 + ord(letter) - ord("A") + 1
+    return place
 
 
 def _widths(columns: AddedColumns, prefix: str) -> str:

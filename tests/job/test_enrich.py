@@ -265,6 +265,7 @@ async def test_a_workbook_keeps_all_that_it_has(done: Case) -> None:
     sheet.append(["_x005F_x0041_ & <b>", "+41790000001", None])
     sheet["F4"].fill = openpyxl.styles.PatternFill("solid", start_color="FF0000")
     sheet["A9"], sheet["B9"] = "late", "abc"
+    sheet.merge_cells("C9:F9")  # what is added there would be hidden
     sheet.auto_filter.ref = "A2:C9"
     sheet.freeze_panes = "A3"
     sheet.column_dimensions["A"].width = 33

@@ -66,6 +66,39 @@ def test_what_can_not_be_added_to(content: str) -> None:
         )
 
 
+@pytest.mark.parametrize("prefix", ["", "x:"])
+@pytest.mark.parametrize("block_bytes", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("merged", "kept"),
+    [
+        (["A1:B1", "A2:H2", "B5:B7"], ["A1:B1", "A2:H2", "B5:B7"]),
+        (["A5:F5", "B6:D7"], ["A5:C5", "B6:C7"]),
+        (["C5:F5", "C6:F8", "D5:F5", "E9:E12"], ["C6:C8"]),
+        (["D5:E5"], []),
+        (["A1:D4", "B3:D3"], ["A1:C4", "B3:C3"]),
+        (["F5:G5", "E6:F6", "AA5:AB5", "C7"], ["F5:G5", "AA5:AB5", "C7"]),
+    ],
+)
+def test_merged_cells_hide_no_added_ones(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, block_bytes: int, merged: list[str], kept: list[str]
+) -> None:
+    """Beside three columns, from the header on, they end where cells are added: a range of one cell is none."""
+    monkeypatch.setattr(enriched_sheet, "_BLOCK_BYTES", block_bytes)
+
+    def sheet(ranges: list[str]) -> str:
+        each = "".join(f'<P:mergeCell ref="{one}"/>' for one in ranges)
+        return f'</P:sheetData><P:mergeCells count="{len(ranges)}">{each}</P:mergeCells><P:more/></P:worksheet>'
+
+    begin = '<P:worksheet xmlns:x="x"><P:cols/><P:sheetData>'
+    written = io.BytesIO()
+    columns = AddedColumns(3, 3, ["a", "b"], [CellKind.TEXT, CellKind.TEXT], [0, 0])
+
+    add_columns(io.BytesIO((begin + sheet(merged)).replace("P:", prefix).encode()), written.write, columns, [])
+
+    expected = sheet(kept) if kept else "</P:sheetData><P:more/></P:worksheet>"
+    assert written.getvalue().decode().endswith(expected.replace("P:", prefix))
+
+
 @pytest.mark.parametrize("prefix", [b"", b"x:"])
 def test_texts_begin_a_bit_to_the_right(prefix: bytes) -> None:
     """A further cell format is put behind those that are there, whose numbers stay; without any there is none."""
