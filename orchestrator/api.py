@@ -146,7 +146,9 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         decided=bool(report.decided),
         again=summary.with_config(summary.command_in(left.get("next", "")), streams.as_argument(settings.source)),
     )
-    built = summary.build(facts, report.counts, report.standings, report.held, findings=report.findings)
+    built = summary.build(
+        facts, report.counts, report.standings, report.held, findings=report.findings, removed=report.removed
+    )
     built["master"] = left.get("master", [])
     content = cast("Status", {**built, **summary.CLOSED} if report.closed else {**built})
     if tasks:

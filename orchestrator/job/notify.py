@@ -71,14 +71,21 @@ class Notifier:
             if not await self._call(notice, summary, HURRIED_TIMEOUT_S if hurried else TIMEOUT_S):
                 return
 
-    def put_metrics(self, summary: Summary, standings: Iterable[Standing], last_success_s: float | None) -> None:
+    def put_metrics(
+        self,
+        summary: Summary,
+        standings: Iterable[Standing],
+        removed: Iterable[Standing],
+        last_success_s: float | None,
+    ) -> None:
         """Write the file for Prometheus, if there is to be one."""
         if not self._settings.metrics:
             return
         path = Path(self._settings.metrics)
         try:
             with replacing(path) as file:
-                file.write(metrics_text(summary, standings, at_s=self._world.clock(), last_success_s=last_success_s))
+                now = self._world.clock()
+                file.write(metrics_text(summary, standings, removed, at_s=now, last_success_s=last_success_s))
             path.chmod(METRICS_MODE)
         except (StorageError, OSError) as error:
             self._warn("metrics", str(error))

@@ -453,9 +453,11 @@ class _Run:
         """Do the work while it is told how far it is, from the ledger."""
 
         async def read() -> Overview:
-            standings = await self._writer.do(self._standings)
+            standings, spent_nano = await self._writer.do(
+                lambda ledger: (self._standings(ledger), ledger.platforms.spent_nano())
+            )
             most = self._settings.budget.max_cost
-            money = None if self._settings.is_sandbox else MoneySoFar(self._planned_usd, most)
+            money = None if self._settings.is_sandbox else MoneySoFar(spent_nano / NANO, self._planned_usd, most)
             return Overview({standing.platform: standing for standing in standings}, money)
 
         command = f"orchestrator status --held {job_arguments(self._settings)}"
@@ -463,8 +465,12 @@ class _Run:
         with progress(read, self._sink, job=job, command=command, deadline_at=self._deadline_at) as teller:
             return await _beside(teller.run(), work(teller))
 
-    def _measured(self, ledger: Ledger) -> tuple[list[Standing], float | None]:
-        return self._standings(ledger), ledger.runs.last_done_at()
+    def _measured(self, ledger: Ledger) -> tuple[list[Standing], list[Standing], float | None]:
+        return (
+            self._standings(ledger),
+            ledger.platforms.removed(self._settings.platforms),
+            ledger.runs.last_done_at(),
+        )
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Do the work, or cut it off and raise `StoppedError` when the run is told to stop."""
@@ -483,7 +489,8 @@ class _Run:
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> Summary:
         configured = self._standings(ledger)
         costs = planned_costs(ledger, self._settings) if len(configured) == len(self._settings.platforms) else ()
-        dearer = "" if self._settings.is_sandbox else outlook(configured, costs)
+        removed = ledger.platforms.removed(self._settings.platforms)
+        dearer = "" if self._settings.is_sandbox else outlook((*configured, *removed), costs)
         if dearer and not self._dearer:
             log.warning("dearer_than_planned", reason=dearer)
         self._dearer = dearer
@@ -511,7 +518,7 @@ class _Run:
         )
         findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
         content = summary.build(
-            facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings
+            facts, ledger.plan.counts(), configured, ledger.tasks.select(*HELD), self._master, findings, removed
         )
         if end and costs and (trial := trial_content(ledger, self._settings, self._balances)):
             content["trial"] = trial

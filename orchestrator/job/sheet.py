@@ -101,7 +101,6 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     """Order the master, into the job's directory or `into` another; `UsageError` when a platform was never planned."""
     platforms = tuple(settings.platforms)
     standing = planned_standing(ledger, settings)
-    gone = sorted(standing.keys() - settings.platforms.keys())  # the order of the ledger says nothing
     due = ledger.plan.due()
     pending = any(standing[name].unfinished or not ledger.plan.is_complete(name) or name in due for name in platforms)
     counts = ledger.plan.counts()
@@ -121,7 +120,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
             ("Numbers", f"{counts.accepted:,}"),
             ("Duplicates", f"{counts.duplicates:,}"),
             ("Rejected", f"{counts.rejected:,}"),
-            *_sums([standing[name] for name in platforms], [standing[name] for name in gone], settings),
+            *_sums([standing[name] for name in platforms], ledger.platforms.removed(settings.platforms), settings),
         ),
         columns=kept_columns(counts, settings),
         rejects=(
@@ -136,7 +135,7 @@ def order_master(ledger: Ledger, settings: Settings, *, into: Path | None = None
     return MasterOrder(request, ledger_place(settings), pending, order_extras(ledger, settings, directory))
 
 
-def _sums(here: Sequence[Standing], gone: Sequence[Standing], settings: Settings) -> Iterator[tuple[str, str]]:
+def _sums(here: Sequence[Standing], removed: Sequence[Standing], settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield what was taken from earlier jobs, and what the job has cost: the sheet is what those see who pay."""
     reused = sum((standing.reused for standing in here), ReusedSums())
     if reused.tasks:
@@ -145,7 +144,7 @@ def _sums(here: Sequence[Standing], gone: Sequence[Standing], settings: Settings
             yield "Oldest reused", moment_text(reused.oldest)
         for standing in here if len(here) > 1 else ():
             yield f"Reused of {standing.platform}", f"{standing.reused.numbers:,}"
-    paid = [*here, *gone]
+    paid = [*here, *removed]
     total = sum((standing.money for standing in paid), Money())
     if settings.is_sandbox or not total.spent:
         return

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class StatusReport:
     """What `status` shows; `standings` in config order, `held` and `failed` tasks and `findings` with their reasons.
 
+    `removed` is where platforms stand that the config has no longer.
     `decided` are the tasks of which a person decided since the last run. A purged job is `closed`.
     `planned_usd` is what the tasks that are still to be sent will cost, by platform, and `warning` what the money that
     is spent gives reason for. `needed_usd` is the max_cost that would do, where the one that is set does not.
@@ -44,7 +45,7 @@ class StatusReport:
     failed: tuple[Task, ...]
     findings: tuple[Task, ...]
     decided: tuple[Task, ...]
-    cost_usd: float
+    removed: tuple[Standing, ...]
     closed: bool
     sandbox: bool
     planned_usd: Mapping[str, float | None]
@@ -74,7 +75,7 @@ def job_status(settings: Settings) -> StatusReport:
             failed=tuple(ledger.tasks.select(State.FAILED)),
             findings=tuple(ledger.tasks.findings()),
             decided=tuple(ledger.tasks.decided(serial=ledger.runs.serial)),
-            cost_usd=ledger.platforms.spent_nano() / 1e9,
+            removed=tuple(ledger.platforms.removed(settings.platforms)),
             closed=ledger.runs.closed,
             planned_usd={cost.platform: cost.cost_usd for cost in costs},
             others_usd=others_nano / NANO,

@@ -18,7 +18,7 @@ from orchestrator.settings import SANDBOX
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from orchestrator.ledger.connection import Connection
 
@@ -193,6 +193,16 @@ class PlatformTable:
                     reused=reused,
                 )
         return standings
+
+    def removed(self, configured: Collection[str]) -> list[Standing]:
+        """Return where platforms stand that the configuration has no longer: what they cost counts in every total.
+
+        One that the embedded vendor answered cost nothing, unless what is there by now is as free.
+        """
+        made_up = self.made_up()
+        free = frozenset[str]() if not made_up.isdisjoint(configured) else made_up
+        standings = self.standing()
+        return [standings[name] for name in sorted(standings.keys() - {*configured} - free)]
 
     def unsure(self, platform: str) -> int:
         """Return how many tasks are in doubt, or would be if the run ended now: they were released, and no more."""

@@ -21,7 +21,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.records import NANO
 from orchestrator.report.printed import count, duration
 from orchestrator.report.readings import slowest_s, together
 
@@ -144,7 +143,7 @@ class Bars:
             planned, most = self._money.planned_usd, self._money.max_usd
             of = "" if planned is None else f" of {planned:,.2f}"
             limit = "" if most is None or math.isinf(most) else f", at most {most:,.2f}"
-            facts.append(f"{now.cost_nano / NANO:,.2f}{of} USD{limit}")
+            facts.append(f"{self._money.spent_usd:,.2f}{of} USD{limit}")
         if not math.isinf(self.deadline_at):
             facts.append(f"deadline in {duration(self.deadline_at - at)}")
         lines = [Text(line) for line in _joined(facts, width)]

@@ -46,12 +46,15 @@ class PlatformMoney(CostLedger):
     generations: dict[str, Sums]
 
 
-def job_money(standings: Sequence[Standing], planned_usd: Mapping[str, float | None], warning: str) -> JobMoney:
-    """Add up the platforms; `planned_usd` is what is still to be sent of each will cost."""
+def job_money(
+    standings: Sequence[Standing], removed: Sequence[Standing], planned_usd: Mapping[str, float | None], warning: str
+) -> JobMoney:
+    """Add up the platforms; `planned_usd` is what is still to be sent of each will cost, of `removed` ones nothing."""
     planned = [planned_usd.get(standing.platform) for standing in standings]
     known = [one for one in planned if one is not None]
-    total = sum((standing.money for standing in standings), Money())
-    currencies = tuple(dict.fromkeys(currency for one in standings for currency in one.other_currencies))
+    paid = (*standings, *removed)
+    total = sum((standing.money for standing in paid), Money())
+    currencies = tuple(dict.fromkeys(currency for one in paid for currency in one.other_currencies))
     return {**_ledger(total, sum(known) if len(known) == len(planned) else None, currencies), "warning": warning}
 
 

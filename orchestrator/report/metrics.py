@@ -27,9 +27,17 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def metrics_text(
-    summary: Summary, standings: Iterable[Standing], *, at_s: float, last_success_s: float | None
+    summary: Summary,
+    standings: Iterable[Standing],
+    removed: Iterable[Standing] = (),
+    *,
+    at_s: float,
+    last_success_s: float | None,
 ) -> bytes:
-    """Return the whole file. Times are in seconds since the epoch; `last_success_s` is None before the first one."""
+    """Return the whole file. Times are in seconds since the epoch; `last_success_s` is None before the first one.
+
+    Of platforms that were `removed` it has what they cost, and no more: a sum that fell would be no sum.
+    """
     job = {"batch": summary["job"]}  # Prometheus calls what it collects from a "job"
     once: dict[str, tuple[str, float | None]] = {
         "updated_timestamp_seconds": ("When this file was written.", at_s),
@@ -68,6 +76,7 @@ def metrics_text(
         if verdicts := sum(standing.verdicts.values()):
             unknown = sum(standing.verdicts.get(word, 0) for word in NO_VERDICT)
             each["unknown_ratio"][1].append((platform, unknown / verdicts))
+    each["cost_usd"][1].extend((job | {"platform": its.platform}, its.cost_nano / 1e9) for its in removed)
     lines += [line for name, (text, samples) in each.items() for line in _metric(name, text, samples)]
     return "".join(f"{line}\n" for line in lines).encode()
 

@@ -139,7 +139,10 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
         planned_usd=planned_usd,
     )
     findings = ledger.tasks.findings(most=summary.MAX_HELD_NAMES)
-    content: dict[str, Any] = {**summary.build(facts, ledger.plan.counts(), list(ours.values()), findings=findings)}
+    removed = ledger.platforms.removed(order.platforms)
+    content: dict[str, Any] = {
+        **summary.build(facts, ledger.plan.counts(), list(ours.values()), findings=findings, removed=removed)
+    }
     with suppress(OSError, ValueError, RecursionError, LookupError, AttributeError, TypeError):
         left = summary.read(order.place.directory)
         if (left["job_id"], left["serial"]) == (facts.job_id, facts.serial):

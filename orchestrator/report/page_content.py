@@ -457,6 +457,8 @@ def _money(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cost ledger: what is planned, reserved, in doubt and charged, by platform and in all."""
     ledgers = {clean(name): entry["money"] for name, entry in list(summary["platforms"].items())[:SHOWN_PLATFORMS]}
     total = summary["money"]
+    if removed := _of_removed(summary):
+        ledgers["no longer in the configuration"] = removed
     columns = {"planned": "planned"} | _SUMS
     columns |= {title: key for title, key in _FURTHER_SUMS.items() if total[key]}
     # As many digits behind the point as the longest of the amounts needs.
@@ -478,6 +480,17 @@ def _money(summary: Mapping[str, Any]) -> dict[str, Any]:
         "warning": clean(total["warning"]),
         "not_in_usd": [clean(currency) for currency in total["not_in_usd"][:SHOWN_LINES]],
     }
+
+
+def _of_removed(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the platforms of the table lack to the sums of the job; empty where that is nothing.
+
+    Planned is nothing of what is not in the configuration.
+    """
+    its = [entry["money"] for entry in summary["platforms"].values()]
+    keys = (*_SUMS.values(), *_FURTHER_SUMS.values())
+    lacking = {key: round(summary["money"][key] - sum(one[key] for one in its), 9) for key in keys}
+    return {"planned": 0.0, **lacking} if any(lacking.values()) else {}
 
 
 # --- what needs a person ---------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import StorageError
 from orchestrator.logger import log
-from orchestrator.records import NANO
 from orchestrator.report.readings import CourseSoFar, Overview, Reading, reading, slowest_s, together
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class ProgressTeller:
             return
         now = together(self._told)
         left_s = slowest_s(courses.values())
-        cost = {"cost_usd": round(now.cost_nano / NANO, 9), "planned_usd": money.planned_usd} if money else {}
+        cost = {"cost_usd": round(money.spent_usd, 9), "planned_usd": money.planned_usd} if money else {}
         log.info(
             "progress",
             percent=now.percent,

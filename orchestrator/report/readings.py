@@ -18,8 +18,12 @@ _AT_THE_VENDOR = (State.RELEASED, State.SUBMITTED)
 
 @dataclass(frozen=True, slots=True)
 class MoneySoFar:
-    """What a job is to cost in all, as far as that is known, and what it may cost; in USD."""
+    """What a job has cost, with platforms that were removed, what it is to cost in all, and what it may; in USD.
 
+    `planned_usd` is None while that is not known.
+    """
+
+    spent_usd: float
     planned_usd: float | None
     max_usd: float | None
 
@@ -44,7 +48,6 @@ class Reading:
     failed: int = 0
     rows_pending: int = 0
     rows_settled: int = 0
-    cost_nano: int = 0
 
     @property
     def percent(self) -> int:
@@ -66,7 +69,6 @@ def reading(standing: Standing) -> Reading:
         failed=standing.tasks(State.FAILED),
         rows_pending=rows_pending,
         rows_settled=sum(standing.rows_by_state.values()) - rows_pending - rows_skipped,
-        cost_nano=standing.cost_nano,
     )
 
 

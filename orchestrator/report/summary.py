@@ -301,9 +301,11 @@ def build(
     held: Sequence[Task] = (),
     master: MasterReport | None = None,
     findings: Sequence[Task] = (),
+    removed: Sequence[Standing] = (),
 ) -> Summary:
     """Return the content of summary.json; `standings` are in the order of the configuration.
 
+    What platforms cost that were `removed` from it is part of the job's cost, as it is of what max_cost limits.
     `findings` are tasks that are done with results that say too little. The verdicts are the cells of `master` where
     that was written, else those of finished tasks.
     """
@@ -330,9 +332,9 @@ def build(
         "inputs": inputs(counts),
         "numbers": numbers(counts),
         "rejected_by_reason": dict(counts.rejected_by_reason),
-        "cost": usd(sum(standing.cost_nano for standing in standings)),
+        "cost": usd(sum(standing.cost_nano for standing in (*standings, *removed))),
         "max_cost": None if facts.max_cost is None or math.isinf(facts.max_cost) else facts.max_cost,
-        "money": job_money(standings, facts.planned_usd, facts.warning),
+        "money": job_money(standings, removed, facts.planned_usd, facts.warning),
         "platforms": {
             s.platform: _platform(s, cells.get(s.platform, s.verdicts), facts.planned_usd.get(s.platform))
             for s in standings

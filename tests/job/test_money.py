@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ from aiohttp import web
 from openpyxl import load_workbook
 
 from orchestrator import sandbox
+from orchestrator.api import job_status
 from orchestrator.errors import ExitCode
 from orchestrator.job.plan import plan_job
 from orchestrator.job.run import RunOptions
 from orchestrator.job.verify import verify_job
 from orchestrator.ledger import ledger_path
+from orchestrator.report.printed import money
 from orchestrator.sandbox import Sandbox
 from orchestrator.sandbox.state import Options
 from tests.dispatch.harness import Answer, Made, Script, serving
@@ -192,6 +195,47 @@ async def test_the_workbook_says_what_it_cost(case: Case, vendor_of: Any) -> Non
     facts = {row[0]: row[1] for row in sheet.iter_rows(max_col=2, values_only=True) if row[0]}
     assert facts["Charged"] == "0.001 USD"
     assert await verified(case) == ()
+
+
+async def test_what_a_removed_platform_cost_stays_in_every_total(case: Case, vendor_of: Any) -> None:
+    """In summary, status, page, metrics and workbook: max_cost counts it too. Only its tasks and verdicts go."""
+    alone = case.config.replace('["csv"]', '["xlsx"]') + '[notify]\nmetrics = "job.prom"\n'
+    case.config = f"{alone}[platforms.tiktok]\nprice_per_10000 = 2.0\nmin_rows = 1\ncanary = false\n"
+    async with vendor_of() as vendor:
+        case.base_url = vendor.base_url
+        before = (await case.outcome()).summary
+        case.config = alone
+        after = (await case.outcome()).summary
+    instagram, tiktok = (before["platforms"][name]["cost"] for name in ("instagram", "tiktok"))
+    assert tiktok > 0
+    assert before["cost"] == after["cost"] == round(instagram + tiktok, 9)
+    assert before["money"] == after["money"]
+    assert list(after["platforms"]) == ["instagram"]
+    now = await job_status(case.settings())
+    assert (now["cost"], now["money"]) == (after["cost"], after["money"])
+    events = map(json.loads, (case.directory / "run.jsonl").read_text().splitlines())
+    assert [event["cost_usd"] for event in events if event["event"] == "progress"][-1] == after["cost"]
+    page = (case.directory / "report.html").read_text("utf-8")
+    assert f"{money(after['cost'])} of at most 1.00 USD count against the budget" in page
+    assert f"{money(round(1 - after['cost'], 9))} of that is left" in page
+    metrics = (case.folder / "job.prom").read_text()
+    assert f'orchestrator_cost_usd{{batch="bench",platform="tiktok"}} {tiktok}' in metrics
+    sheet = load_workbook(case.directory / "master.xlsx")["Summary"]
+    facts = {row[0]: row[1] for row in sheet.iter_rows(max_col=2, values_only=True) if row[0]}
+    assert facts["Charged"] == money(after["cost"])
+
+
+async def test_a_removed_platform_of_the_embedded_vendor_cost_nothing(case: Case, vendor_of: Any) -> None:
+    """Its prices were made up, so they are no part of what another vendor was paid."""
+    real = case.config
+    case.config = real.replace("[platforms.instagram]", "[platforms.tiktok]\nprice_per_10000 = 2.0\nmin_rows = 1")
+    tried = (await case.outcome()).summary
+    assert tried["cost"] > 0
+    case.config = real
+    async with vendor_of() as vendor:
+        case.base_url = vendor.base_url
+        paid = (await case.outcome()).summary
+    assert paid["cost"] == paid["platforms"]["instagram"]["cost"] == 0.001
 
 
 @pytest.mark.parametrize(

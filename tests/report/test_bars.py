@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     MakeStanding = Callable[..., Standing]
 
 COMMAND = "orchestrator status --held -c spring.toml"
-MONEY = MoneySoFar(20.0, 50.0)
+MONEY = MoneySoFar(10.65, 20.0, 50.0)
 HALF = Reading(tasks=2_000, submitted=1_040, at_the_vendor=40, done=1_000, rows_pending=10**7, rows_settled=10**7)
-MONEY_SPENT = Reading(cost_nano=10**10)
 
 
 class Clock:
@@ -89,7 +88,7 @@ def test_what_people_watch_is_there_at_any_width(size: Callable[[int], None], co
     bars.deadline_at = 19_800.0
     bars.hear("accepted", {})
     clock.now = 3_600.0
-    bars.show(courses("instagram", "amazon", held=3, cost_nano=5_325_000_000), MONEY)
+    bars.show(courses("instagram", "amazon", held=3), MONEY)
     shown = screen.lines()
     assert max(map(len, shown)) < columns
     words = " ".join(shown).split()
@@ -118,10 +117,10 @@ def test_no_line_is_wider_and_no_picture_higher_than_the_terminal(
         tasks=10**6, done=999_999, at_the_vendor=10**5, held=10**5, failed=10**5, rows_pending=1, rows_settled=10**9
     )
     for _ in range(3):
-        bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(10**6, 10**7))
+        bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(5.0, 10**6, 10**7))
     assert not screen.screen.history.top
     once = screen.lines()
-    bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(10**6, 10**7))
+    bars.show({name: CourseSoFar(Reading(), now, 60.0) for name in names}, MoneySoFar(5.0, 10**6, 10**7))
     assert screen.lines() == once
     bars.clear()
     assert screen.lines() == []
@@ -157,7 +156,7 @@ def test_a_free_vendor_has_no_money_and_a_price_that_is_not_known_no_plan() -> N
     screen = Screen()
     bars_on(screen).show(courses("instagram"), None)
     assert "USD" not in "\n".join(screen.lines())
-    bars_on(screen).show(courses("instagram", cost_nano=10**9), MoneySoFar(None, None))
+    bars_on(screen).show(courses("instagram"), MoneySoFar(1.0, None, None))
     assert "1.00 USD" in "\n".join(screen.lines())
 
 

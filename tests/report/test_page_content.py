@@ -255,6 +255,19 @@ def test_money_is_told_apart() -> None:
     assert (told["not_in_usd"], told["warning"]) == (["EUR"], "twice as dear")
 
 
+def test_what_removed_platforms_cost_is_a_row_of_its_own() -> None:
+    """Else the rows would not add up to their sum, nor to what counts against the budget."""
+    money = Money(quoted=700_000, charged=600_000, in_doubt=100_000)
+    here = replace(make_standing(done=1), generations={1: money})
+    made = sources(standings=[here], facts={"planned_usd": {"instagram": 0.0}})
+    told = build(FACTS, COUNTS, [here], removed=[replace(here, platform="amazon")])
+    told = page_content(replace(made, summary={**told, "money": {**told["money"], "planned": 0.0}}))["money"]
+    assert [row["name"] for row in told["rows"]] == ["instagram", "no longer in the configuration"]
+    assert told["rows"][1]["cells"] == ["0.0000", "0.0000", "0.0001", "0.0006"]
+    assert told["total"] == ["0.0000", "0.0000", "0.0002", "0.0012"]
+    assert told["left"] == "49.9986 USD"
+
+
 def test_the_course_is_in_order_whatever_the_clock_does() -> None:
     """Counts follow the events, also where a clock was set back; the last figures are those of the ledger."""
     course = [Passage(100.0, 160.0, 5, 3, 2, 1), Passage(40.0, 170.0, 1, -3, 4, 0)]

@@ -130,7 +130,7 @@ async def test_what_came_behind_the_last_minute_is_told(standing: MakeStanding) 
 async def test_a_line_says_percentage_money_and_time_left(standing: MakeStanding) -> None:
     """What a person asks of a long job, once it is known; money where it costs some, of what it is to cost in all."""
     course = (standing(planned=4), standing(submitted=2, done=1, in_doubt=1), standing(done=3, failed=1))
-    ledger = FakeLedger(*course, money=MoneySoFar(2.0, 50.0))
+    ledger = FakeLedger(*course, money=MoneySoFar(0.0007, 2.0, 50.0))
     stream = io.StringIO()
     with logging_to(stream, clock=lambda: 0.0, environ={}):
         await run_for(ProgressTeller(ledger.read), 31.0)

@@ -173,6 +173,19 @@ def test_platforms_keep_their_order_and_costs_add_up(standing: MakeStanding) -> 
     assert summary["cost"] == 0.0014
 
 
+def test_a_removed_platform_stays_in_the_money_alone(standing: MakeStanding) -> None:
+    """What it cost counts against max_cost; nothing of it is planned, and it makes no sum unknown."""
+    spent = Money(quoted=700_000, charged=700_000)
+    removed = replace(standing("zalo", planned=1, in_doubt=1), generations={1: spent}, other_currencies=("EUR",))
+    told = replace(FACTS, planned_usd={"amazon": 2.0})
+    summary = build(told, COUNTS, [standing("amazon", done=1)], removed=[removed])
+    assert list(summary["platforms"]) == ["amazon"]
+    assert summary["nothing_left"]
+    assert summary["cost"] == 0.0014
+    assert (summary["money"]["charged"], summary["money"]["planned"]) == (0.0007, 2.0)
+    assert summary["money"]["not_in_usd"] == ["EUR"]
+
+
 def test_held_tasks_are_named_up_to_a_limit(standing: MakeStanding, task: MakeTask) -> None:
     """The first hundred by name; all of them in the count."""
     summary = build(FACTS, COUNTS, [standing(in_doubt=150)], [task(chunk) for chunk in range(1, 151)])
