@@ -150,6 +150,8 @@ async def job_status(settings: Settings, *, tasks: bool = True) -> Status:
         facts, report.counts, report.standings, report.held, findings=report.findings, removed=report.removed
     )
     built["master"] = left.get("master", [])
+    if left.get("master_of_earlier_run"):
+        built["master_of_earlier_run"] = True
     content = cast("Status", {**built, **summary.CLOSED} if report.closed else {**built})
     if tasks:
         content["held_tasks"] = [

@@ -127,6 +127,10 @@ class JobFiles:
         if self.bucket is not None:
             self.fetch(ledger.objects.at([self._name(path) for path in paths if not path.exists()]))
 
+    def has(self, ledger: Ledger, path: Path) -> bool:
+        """Whether a file is in the directory, or is one that the bucket would give."""
+        return path.is_file() or (self.bucket is not None and bool(ledger.objects.at([self._name(path)])))
+
     def drop_stale(self, ledger: Ledger, *tops: str) -> None:
         """Forget the objects of files that are not in the directory below `tops`: a command has made all there is."""
         if self.bucket is not None:

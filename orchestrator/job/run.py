@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from orchestrator.job.world import World
     from orchestrator.master import MasterReport
     from orchestrator.records import Standing, Task, Token
-    from orchestrator.report.summary import EnrichedContent, Summary
+    from orchestrator.report.summary import EnrichedContent, MasterLeft, Summary
     from orchestrator.settings import Settings
     from orchestrator.workers import Workers
 
@@ -198,6 +198,7 @@ class _Run:
         self._planned_usd: float | None = None
         self._master: MasterReport | None = None
         self._enriched: list[EnrichedContent] = []
+        self._master_left: MasterLeft | None = None
         self._dearer = ""
         self._balances: dict[str, float] = {}
         self._quote: dict[str, Any] | None = None
@@ -211,6 +212,7 @@ class _Run:
         log.info("run", serial=self._serial, job=self._settings.job.name)
         with handled(self._stop.wish) if self._world.owns_process else nullcontext(), self._deadline():
             try:
+                self._master_left = await self._writer.do(self._look_for_master)
                 at_start = await self._writer.do(self._summary)
                 summary.write(self._settings.job.directory, at_start)
                 if self._writer.holds:
@@ -486,6 +488,11 @@ class _Run:
                 one.cancel()
             await asyncio.gather(task, stopping, return_exceptions=True)
 
+    def _look_for_master(self, ledger: Ledger) -> MasterLeft | None:
+        """Return what the summary of the last command says of a master that lies there: this run may write none."""
+        directory = self._settings.job.directory
+        return summary.master_left(directory, ledger.runs.job_id, lambda path: self._files.has(ledger, path))
+
     def _summary(self, ledger: Ledger, end: Ending | None = None) -> Summary:
         configured = self._standings(ledger)
         costs = planned_costs(ledger, self._settings) if len(configured) == len(self._settings.platforms) else ()
@@ -525,6 +532,8 @@ class _Run:
         if self._master:
             content["master_made_of"] = made_of(ledger, self._settings)
             content["enriched"] = self._enriched
+        elif self._master_left and ledger.runs.begun:  # before that, another list may be planned in its place
+            content = {**content, **self._master_left}
         return content
 
 

@@ -151,6 +151,8 @@ def _summary(order: PageOrder, ledger: Ledger) -> dict[str, Any]:
             content = summary.with_token(content, facts.token)
             if left["master"]:
                 content |= {name: left[name] for name in _MADE}
+                content["master_of_earlier_run"] = left.get("master_of_earlier_run", False)
+            if left["master"] and not content["master_of_earlier_run"]:
                 for name, entry in content["platforms"].items():
                     entry["verdicts"] = left["platforms"][name]["verdicts"]
     return {**content, **summary.CLOSED} if ledger.runs.closed else content

@@ -330,7 +330,8 @@ def _verdicts(summary: Mapping[str, Any]) -> dict[str, Any]:
         _TINTS.index(word) if word in _TINTS else len(_TINTS) + place % _FURTHER_TINTS
         for place, word in enumerate(words)
     ]
-    counted = "cells of the master" if summary["master"] else "results read so far"
+    of_master = summary["master"] and not summary.get("master_of_earlier_run")
+    counted = "cells of the master" if of_master else "results read so far"
     return {
         "words": [
             {"word": name, "tint": tint, "meaning": MEANINGS.get(word, VENDORS_WORD)}

@@ -97,8 +97,9 @@ def tell(content: Mapping[str, Any], directory: Path | None, environ: Mapping[st
 
 def outputs(content: Mapping[str, Any], directory: Path | None) -> dict[str, str]:
     """Return what later steps want to know of a run; a path is as it can be opened, those of sheets are one a line."""
+    written = {} if content.get("master_of_earlier_run") else content  # what another one wrote, that one has told of
     sheets = {
-        kind: [] if directory is None else [str(directory / file["path"]) for file in content.get(kind, ())]
+        kind: [] if directory is None else [str(directory / file["path"]) for file in written.get(kind, ())]
         for kind in ("master", "enriched")
     }
     report = "" if directory is None or not (directory / REPORT).is_file() else str(directory / REPORT)

@@ -108,8 +108,11 @@ def summary_text(summary: Mapping[str, Any], directory: Path, width: int = WIDTH
     if others := summary.get("others_cost"):
         limit += f", beside {money(others)} by other jobs with the same key"
     cost = "cost: none, the embedded vendor is free" if summary["sandbox"] else f"cost so far {money(summary['cost'])}"
-    tables = (f"wrote {directory / one['path']}, {count(one['rows'])} rows" for one in summary.get("enriched", ()))
-    written = [*master_lines(summary["master"], directory), *tables, *_list_lines(summary, directory)]
+    tables = [f"wrote {directory / one['path']}, {count(one['rows'])} rows" for one in summary.get("enriched", ())]
+    written = [*master_lines(summary["master"], directory), *tables]
+    if summary.get("master_of_earlier_run"):
+        written = [f"an earlier run {line}" for line in written]
+    written += _list_lines(summary, directory)
     waiting = section("for a person", _waiting(platforms.values()))
     return "\n".join([*lines, "", cost + limit * (not summary["sandbox"]), *written, *waiting, *findings(summary)])
 

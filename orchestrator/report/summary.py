@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from orchestrator.errors import ExitCode
 from orchestrator.files import write_json
-from orchestrator.jobdir.layout import SUMMARY
+from orchestrator.jobdir.layout import ENRICHED, SUMMARY
 from orchestrator.jobdir.verdict_words import in_order
 from orchestrator.records import ReusedSums
 from orchestrator.redact import mask_numbers, printable
@@ -24,7 +24,7 @@ from orchestrator.report.printed import duration, money, plural
 from orchestrator.tasks import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.master import MasterReport
@@ -87,6 +87,7 @@ _ARGUMENT = r"""(?:'[^']*'|"'"|[^\s'"])+"""
 _QUOTE = re.compile(rf"\s--quote\s{_ARGUMENT}")
 _CONFIG = re.compile(rf"^(\S+ run -c ){_ARGUMENT}")
 _MASTER = re.compile(r"master[\w.-]*", re.ASCII)
+_ENRICHED = re.compile(rf"{ENRICHED}/[^/\\]+")
 
 _FINISHED = frozenset({ExitCode.DONE, ExitCode.SOME_FAILED, ExitCode.HELD})
 
@@ -249,6 +250,17 @@ class Summary(TypedDict):
     enriched: NotRequired[list[EnrichedContent]]
     trial: NotRequired[TrialContent]
     master_made_of: NotRequired[dict[str, Any]]
+    master_of_earlier_run: NotRequired[bool]
+
+
+class MasterLeft(TypedDict):
+    """What belongs to a master that an earlier run has written, and lies there still: `verdicts` are not of it."""
+
+    master: list[MasterContent]
+    master_made_of: dict[str, Any]
+    enriched: list[EnrichedContent]
+    calling_codes: dict[str, dict[str, int]]
+    master_of_earlier_run: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +415,38 @@ def read(directory: Path) -> dict[str, Any]:
     return content
 
 
+def master_left(directory: Path, job_id: str, is_there: Callable[[Path], bool]) -> MasterLeft | None:
+    """Return what the summary in the directory says of a master of this job that `is_there`; None without either.
+
+    A summary that can't be read, or in which that part is not as we write it, is as good as none.
+    """
+    try:
+        content = read(directory)
+        master: list[MasterContent] = [
+            {"path": file["path"], "sha256": file["sha256"], "rows": int(file["rows"])}
+            for file in content["master"]
+            if is_there(directory / file["path"])
+        ]
+        enriched: list[EnrichedContent] = [
+            {"path": table["path"], "rows": int(table["rows"])}
+            for table in content["enriched"]
+            if _ENRICHED.fullmatch(table["path"]) and is_there(directory / table["path"])
+        ]
+        by_code = content["calling_codes"].items()
+        codes = {code: {word: int(number) for word, number in counts.items()} for code, counts in by_code}
+        if content["job_id"] != job_id or not master:
+            return None
+        return {
+            "master": master,
+            "master_made_of": dict(content["master_made_of"]),
+            "enriched": enriched,
+            "calling_codes": codes,
+            "master_of_earlier_run": True,
+        }
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
 def renew_master(
     directory: Path, master: MasterReport, made_of: Mapping[str, object], enriched: Sequence[EnrichedContent] = ()
 ) -> None:
@@ -415,6 +459,7 @@ def renew_master(
     }
     try:
         content = read(directory)
+        content.pop("master_of_earlier_run", None)
         for name, counts in master.counts.items():
             content["platforms"].get(name, {})["verdicts"] = in_order(counts)
         write(directory, content | told)

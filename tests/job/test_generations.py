@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import sandbox
+from orchestrator import api, sandbox
 from orchestrator.config import load
 from orchestrator.errors import ChangedError, ExitCode, StorageError, UsageError
 from orchestrator.job import ledger_plan
@@ -31,6 +31,8 @@ from orchestrator.job.verify import verify_job
 from orchestrator.job.world import World, real_world
 from orchestrator.ledger import ledger_path
 from orchestrator.ledger.plan_tables import PlanTables
+from orchestrator.report.pipeline import outputs
+from orchestrator.report.printed import summary_text
 from orchestrator.settings import Settings
 
 FIRST = 41_760_000_000
@@ -278,6 +280,65 @@ async def test_a_workbook_that_is_no_zip_any_more(change: Change) -> None:
     summary.write_text(json.dumps(content))
     report = await verify_job(change.settings(), change.world())
     assert report.findings == (f"{path}: not what chunks and verdicts give",)
+
+
+def told(change: Change) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((change.directory / "summary.json").read_text())
+    return content
+
+
+async def test_a_run_that_writes_no_master_forgets_none(change: Change) -> None:
+    """What was refused leaves it as it was, and verify compares it still; behind what was sent since, it is older."""
+    change.overrides = ['sandbox.faults=["missing_rows"]', "output.enrich=true"]
+    assert await change.run() == 0
+    before = told(change)
+    change.overrides.append("job.chunk_size=50")
+    for _ in range(2):  # told on from run to run
+        assert await change.run() == 2
+        after = told(change)
+        names = ("master", "master_made_of", "enriched", "calling_codes")
+        assert {name: after[name] for name in names} == {name: before[name] for name in names}
+        assert after["master_of_earlier_run"]
+    assert (await api.job_status(change.settings()))["master"] == before["master"]
+    assert f"an earlier run wrote {change.directory / 'master.csv'}, 250 numbers" in summary_text(
+        after, change.directory
+    )
+    assert [outputs(its, change.directory)["sheets"].count("\n") for its in (before, after)] == [2, 0]
+    assert outputs(after, change.directory)["master"] == ""
+    change.overrides.pop()
+    report = await verify_job(change.settings(), change.world())
+    assert (report.findings, report.not_compared, report.right["master rows"]) == ((), (), 250)
+
+    await retry_job(change.settings(), change.world())
+    assert (await run_job(change.settings(), RunOptions(submit_only=True), change.world())).exit_code == 75
+    assert told(change)["master"] == before["master"]
+    report = await verify_job(change.settings(), change.world())
+    assert ["a retry or other platforms came after it" in said for said in report.not_compared] == [True]
+    await merge_job(change.settings(), change.world())
+    assert "master_of_earlier_run" not in told(change)
+
+
+@pytest.mark.parametrize("lost", ["the master", "the summary", "what it says"])
+async def test_a_master_that_is_lost_is_not_told_of(change: Change, lost: str) -> None:
+    """Neither one that lies there no more, nor one of which nothing can be read."""
+    assert await change.run() == 0
+    summary = change.directory / "summary.json"
+    match lost:
+        case "the master":
+            for name in ("master.csv", "master.xlsx"):
+                (change.directory / name).unlink()
+        case "the summary":
+            summary.write_text("{")
+        case _:
+            content = told(change)
+            content["master"][0]["rows"] = "many"
+            summary.write_text(json.dumps(content))
+    change.overrides = ["job.chunk_size=50"]
+    assert await change.run() == 2
+    assert told(change)["master"] == []
+    change.overrides = []
+    report = await verify_job(change.settings(), change.world())
+    assert report.not_compared == ("the master: none is written yet",)
 
 
 async def test_an_older_master_is_not_a_wrong_one(change: Change) -> None:

@@ -225,6 +225,14 @@ def test_the_length_is_bounded() -> None:
         assert more in text, more
 
 
+def test_verdicts_are_of_the_master_only_where_this_run_wrote_it() -> None:
+    """Behind an older one they are what the ledger has by now, and are called so."""
+    made = sources()
+    assert page_content(made)["counted"] == "cells of the master"
+    older = replace(made, summary={**made.summary, "master_of_earlier_run": True})
+    assert page_content(older)["counted"] == "results read so far"
+
+
 def test_a_long_word_is_cut() -> None:
     """The vendor's own words may be as long as it likes."""
     assert len(clean("x" * 5000)) < 700

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ async def test_other_commands_work_from_another_machine(case: Staged) -> None:
     assert len((case.folder / "back.csv").read_text().splitlines()) == 11
     with case.staged() as settings:
         assert (await retry_job(settings, case.world())).planned
+
+
+async def test_a_run_that_writes_no_master_tells_of_the_one_in_the_bucket(case: Staged) -> None:
+    """The disk is empty, and the master lies there still."""
+    before = (await case.outcome()).summary
+    case.overrides = ["job.chunk_size=4"]
+    assert await case.run() == 2
+    told = json.loads(case.store.content("summary.json"))
+    assert (told["master"], told["master_of_earlier_run"]) == (before["master"], True)
 
 
 async def test_what_a_run_left_at_the_vendor_is_fetched_by_one_on_an_empty_disk(case: Staged) -> None:
