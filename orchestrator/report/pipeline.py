@@ -42,8 +42,9 @@ GITLAB_MARGIN: Final = 0.1
 MIN_MARGIN_S, MAX_MARGIN_S = 60.0, 900.0
 
 _LOOK: Final = (
-    "Look for these files on the vendor's website, or ask its support, then decide on each. The report of this run has "
-    "what is at stake and the words for each decision; `orchestrator status --held` prints the same."
+    "Look for these files on the vendor's website, or ask its support, then decide on each. "
+    "`orchestrator status --held` prints what is at stake and the words for each decision; the report of this run has "
+    "them for the first tasks."
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#|!~])")
 
@@ -124,7 +125,8 @@ def notes(content: Mapping[str, Any]) -> list[str]:
         level = {ExitCode.AGAIN: "notice", ExitCode.SOME_FAILED: "warning"}.get(code, "error")
         sentences.append((level, f"{job}: exit code {code}", content["reason"]))
     if held := content.get("held"):
-        more = f" and {count(len(held) - MAX_NAMES)} more" if len(held) > MAX_NAMES else ""
+        unnamed = _all_held(content) - len(held[:MAX_NAMES])
+        more = f" and {count(unnamed)} more" if unnamed > 0 else ""
         sentences.append(("error", f"{job}: held for a decision", f"{', '.join(held[:MAX_NAMES])}{more}"))
     found = [("warning", f"{job}: a finding", finding) for finding in content.get("findings", ())]
     room = MAX_ANNOTATIONS - len(sentences)
@@ -164,11 +166,17 @@ def markdown(content: Mapping[str, Any]) -> str:
         lines += _table(
             ("task", "its file at the vendor"), [(name, files.get(name, "not sent")) for name in held[:MAX_ROWS]]
         )
-        lines += [f"And {count(len(held) - MAX_ROWS)} more, which the report has.", ""] * (len(held) > MAX_ROWS)
+        if (unnamed := _all_held(content) - len(held[:MAX_ROWS])) > 0:
+            lines += [f"And {count(unnamed)} more, which `orchestrator status --held` lists.", ""]
     if found := content.get("findings"):
         more = [f"- and {count(len(found) - MAX_NAMES)} more"] * (len(found) > MAX_NAMES)
         lines += ["### Findings", "", *(f"- {_marked(_sentence(name))}" for name in found[:MAX_NAMES]), *more, ""]
     return "\n".join(lines) + "\n"
+
+
+def _all_held(content: Mapping[str, Any]) -> int:
+    """Count what is held: `held` names the first tasks only."""
+    return sum(entry["held"] for entry in content["platforms"].values())
 
 
 def _platform_tables(platforms: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -30,16 +30,18 @@ min_interval_s = 0.01
 pace = 1e9
 """
 HELD = [f"instagram/{number:06}" for number in range(1, 101)]
+PLATFORM = {"tasks": 3, "done": 3, "held": 0, "failed": 0, "verdicts": {"yes": 2, "no": 1}, "cost": 0.25}
+MANY_HELD = {"instagram": PLATFORM | {"held": 3_000}, "amazon": PLATFORM | {"held": 2_000}}
+"""Of five thousand held tasks the summary names the first hundred."""
 LONG = "x" * 10_000
 
 
 def summary(**changes: Any) -> dict[str, Any]:
     """Give what summary.json has of a run that ended well."""
-    platform = {"tasks": 3, "done": 3, "held": 0, "failed": 0, "verdicts": {"yes": 2, "no": 1}, "cost": 0.25}
     content: dict[str, Any] = {"job": "spring", "serial": 3, "sandbox": False, "state": "finished", "exit_code": 0}
     content |= {"reason": "", "next": "", "after": "3.157", "again_after_s": None, "cost": 0.25, "max_cost": 50.0}
     content |= {"numbers": {"read": 3, "accepted": 3, "duplicates": 0, "rejected": 0}, "held": [], "findings": []}
-    content |= {"platforms": {"instagram": platform}, "master": [{"path": "master.csv", "sha256": "", "rows": 3}]}
+    content |= {"platforms": {"instagram": PLATFORM}, "master": [{"path": "master.csv", "sha256": "", "rows": 3}]}
     return content | changes
 
 
@@ -98,11 +100,13 @@ def test_an_end_is_as_loud_as_the_workflow_takes_it(code: ExitCode, level: str) 
 
 def test_at_most_nine() -> None:
     """GitHub shows ten annotations of a step: ours are nine at most, each of a length that is read."""
-    many = summary(exit_code=3, reason=LONG, held=HELD, findings=[f"instagram/{n:06}: odd" for n in range(80)])
+    many = summary(
+        exit_code=3, reason=LONG, held=HELD, platforms=MANY_HELD, findings=[f"instagram/{n:06}: odd" for n in range(80)]
+    )
     lines = pipeline.notes(many)
     assert len(lines) == pipeline.MAX_ANNOTATIONS
     assert max(map(len, lines)) < 3_000
-    assert "instagram/000020 and 80 more" in read_command(lines[1])[2]
+    assert "instagram/000020 and 4,980 more" in read_command(lines[1])[2]
     assert read_command(lines[-1])[2].startswith("74 more findings")
     six = summary(exit_code=3, reason="why", held=HELD[:1], findings=["odd"] * 7)
     assert [read_command(line)[2] for line in pipeline.notes(six)] == ["why", HELD[0], *["odd"] * 7]
@@ -140,11 +144,11 @@ def test_what_is_held_can_be_looked_for() -> None:
     )
     assert "| instagram/000001 | spring-000001-0f3a.txt |" in text
     assert "| instagram/000002 | not sent |" in text
-    assert "The report of this run has" in text
-    assert "`orchestrator status --held`" in text
-    many = pipeline.markdown(summary(exit_code=3, held=HELD, held_sent_as={}))
+    assert "`orchestrator status --held` prints what is at stake" in text
+    assert "more" not in text
+    many = pipeline.markdown(summary(exit_code=3, held=HELD, held_sent_as={}, platforms=MANY_HELD))
     assert many.count("not sent") == pipeline.MAX_ROWS
-    assert "And 50 more, which the report has." in many
+    assert "And 4,950 more, which `orchestrator status --held` lists." in many
 
 
 def test_what_is_quoted_stays_text() -> None:
