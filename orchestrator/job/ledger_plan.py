@@ -30,7 +30,7 @@ from orchestrator.job.scratch import job_files
 from orchestrator.jobdir.chunk_files import lost_chunks, read_chunk
 from orchestrator.jobdir.layout import CHUNK_FILES, chunk_path
 from orchestrator.logger import log
-from orchestrator.master.master_layout import check_width
+from orchestrator.master.master_layout import check_length, check_width
 from orchestrator.records import Plan
 from orchestrator.report.printed import setting
 from orchestrator.settings import OutputFormat, WhenTooSmall
@@ -139,6 +139,7 @@ async def _plan_anew(
         )
         await writer.do(lambda ledger: ledger.plan.replace(plan))
     await writer.do(partial(_check_width, settings=settings))
+    check_length(read.counts.accepted, settings.output.formats)  # only here: a job that has begun must go on
     log.info(
         "planned",
         read=read.counts.read,

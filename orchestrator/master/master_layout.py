@@ -11,7 +11,7 @@ from orchestrator.jobdir.verdict_words import CHECKED_AT
 from orchestrator.settings import CsvStyle, OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
     from orchestrator.master.reject_sheets import RejectSheet
 
@@ -123,6 +123,15 @@ def check_width(
         raise UsageError(
             f'the master would have {count:,} columns, and a sheet takes {MAX_COLUMNS:,}; leave "xlsx" out of [output] '
             "formats, or name fewer columns in keep_columns"
+        )
+
+
+def check_length(rows: int, formats: Collection[OutputFormat]) -> None:
+    """Raise `UsageError` when the rows would stand nowhere: of a longer list a workbook holds the summary only."""
+    if rows > MAX_ROWS and {*formats} == {OutputFormat.XLSX}:
+        raise UsageError(
+            f"the master would have {rows:,} numbers, and a workbook takes {MAX_ROWS:,}: of a longer list it holds the "
+            'summary only, and no other file would have the verdicts; set [output] formats = ["xlsx", "csv"]'
         )
 
 

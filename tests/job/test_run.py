@@ -19,6 +19,7 @@ from orchestrator.job.run import RunOptions
 from orchestrator.job.status import job_status
 from orchestrator.jobdir.layout import chunk_path
 from orchestrator.ledger import job_lock
+from orchestrator.master import master_layout
 from orchestrator.records import Token
 from orchestrator.tasks import State
 from tests.dispatch.harness import Answer, Made, Script, error, serving
@@ -111,6 +112,23 @@ async def test_nothing_is_sent_without_a_budget(case: Case) -> None:
         case.overrides = ["budget.max_cost=0.001"]
         assert await case.run() == 0
     assert len(vendor.submits) == 4
+
+
+async def test_rows_that_would_stand_nowhere_are_not_paid_for(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is too long for a workbook needs another file: plan and run say so, and a begun job goes on."""
+    monkeypatch.setattr(master_layout, "MAX_ROWS", 9)
+    async with serving(Script(takes_s=0.0)) as vendor:
+        case.base_url = vendor.base_url
+        case.overrides = ['output.formats=["xlsx"]']
+        with pytest.raises(UsageError, match="10 numbers, and a workbook takes 9"):
+            await plan_job(case.settings(), case.world())
+        outcome = await case.outcome()
+        assert (outcome.exit_code, vendor.submits) == (2, [])
+        assert 'set [output] formats = ["xlsx", "csv"]' in outcome.summary["reason"]
+        case.overrides = ['output.formats=["xlsx", "csv"]']
+        assert await case.run(RunOptions(submit_only=True)) == 75
+        case.overrides = ['output.formats=["xlsx"]']
+        assert await case.run() == 0
 
 
 async def test_a_begun_job_is_fixed(case: Case) -> None:

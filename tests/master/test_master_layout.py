@@ -6,7 +6,15 @@ import pytest
 from openpyxl.utils import get_column_letter
 
 from orchestrator.errors import UsageError
-from orchestrator.master.master_layout import BookLimits, MasterLayout, check_width, column_letters, header, sheet_rows
+from orchestrator.master.master_layout import (
+    BookLimits,
+    MasterLayout,
+    check_length,
+    check_width,
+    column_letters,
+    header,
+    sheet_rows,
+)
 from orchestrator.settings import OutputFormat
 
 
@@ -46,6 +54,17 @@ def test_filter_and_widths() -> None:
     layout = MasterLayout(("instagram", "p" * 60), 5, (5,), columns=("name",))
     assert layout.filter_range(5) == "A1:D6"
     assert layout.widths == (18, 14, 40, 14)
+
+
+def test_more_rows_than_a_workbook_takes() -> None:
+    """They are refused where no other file would hold them, with the way out."""
+    only = (OutputFormat.XLSX,)
+    check_length(10_000_000, only)
+    with pytest.raises(UsageError, match=r'10,000,001 numbers.* set \[output\] formats = \["xlsx", "csv"\]'):
+        check_length(10_000_001, only)
+    for other in (OutputFormat.CSV, OutputFormat.PARQUET):
+        check_length(10_000_001, (*only, other))
+        check_length(10_000_001, (other,))
 
 
 def test_more_columns_than_a_sheet_takes() -> None:
