@@ -31,7 +31,7 @@ from orchestrator.intake.numbers.reasons import EXCLUDED_BY, LINE_TYPE, NUMBERLI
 from orchestrator.intake.plan import ChunkLimits, ReadList
 from orchestrator.intake.scanning import Scanned, scan, source_of
 from orchestrator.intake.sources.number_column import shown
-from orchestrator.jobdir.arrays import pack_places, unpack_places
+from orchestrator.jobdir.arrays import distinct, pack_places, unpack_places
 from orchestrator.jobdir.chunk_files import lost_chunks
 from orchestrator.jobdir.layout import (
     DUPLICATES,
@@ -165,7 +165,7 @@ async def excluded_numbers(job: JobSettings, workers: Workers) -> npt.NDArray[np
         lists, _ = await read_exclude(job, workers, folder)
         with disk_errors(folder):
             files = [np.load(one.path, allow_pickle=False) for one in lists]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *files]))
+    return distinct(np.empty(0, np.int64), *files)
 
 
 async def rebuild(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from orchestrator.files import replacing
+from orchestrator.jobdir.arrays import distinct
 from orchestrator.master.base_chunks import CodedColumn, ResolvedChunk, code_type
 from orchestrator.master.master_layout import BookLimits, MasterLayout, sheet_rows
 from orchestrator.master.tally import Tally
@@ -91,7 +92,7 @@ def differences(
     words = [_words(old, new, name) for name in platforms]
     first_row = 0
     for before, after in _ranges(old.arrays(), new.arrays(), range_rows):
-        numbers = np.union1d(before[0], after[0])
+        numbers = distinct(before[0], after[0])
         (was_there, was), (is_there, now) = (
             _sides(numbers, arrays, [index.columns.index(name) + 1 for name in platforms], codes)
             for arrays, index, codes in (

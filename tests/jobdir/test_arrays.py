@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from orchestrator.errors import StorageError
-from orchestrator.jobdir.arrays import load_array, read_array, save_array, write_array
+from orchestrator.jobdir.arrays import distinct, load_array, read_array, save_array, write_array
 
 FULL = Path("/dev/full")
 ARRAYS = [
@@ -53,3 +53,11 @@ def test_a_file_that_was_cut_short_is_an_error(tmp_path: Path, size: int) -> Non
         load_array(file)
     with pytest.raises(StorageError, match="a: it has been cut short"):
         read_array(path, np.int64, 5, 128)
+
+
+def test_each_value_once() -> None:
+    """As numpy's own has it, of any arrays, empty ones too."""
+    dice = np.random.default_rng(1)
+    arrays = [dice.integers(-5, 5, count) for count in (0, 7, 1, 20)]
+    assert distinct(*arrays).tolist() == np.unique(np.concatenate(arrays)).tolist()
+    assert distinct(np.empty(0, np.int64)).tolist() == []
