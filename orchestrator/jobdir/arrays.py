@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def distinct(*arrays: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the values of some arrays, each once, in order. numpy's `unique` takes twenty times as long for millions."""
+    """Return the values of arrays, each once, in order. numpy's `unique` takes twenty times as long for millions."""
     values = np.concatenate(arrays)
     values.sort()
     kept = np.ones(len(values), bool)
