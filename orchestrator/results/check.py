@@ -170,7 +170,7 @@ def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: Res
                 break
             matcher.next_table()
         with damage():
-            suffix = suffix_of(file)
+            suffix = suffix_of(file, limits)
     if not found:
         raise DamagedResultError(f"no table with {wanted.shown}")
     if odd > rows // 2:

@@ -1,7 +1,8 @@
 """A zip from outside: its structure is checked before a library believes it, its members before anybody reads them.
 
-Whoever reads the same zip by its directory with another library sees the same members: nothing stands behind the
-directory, or in two places. `zipfile` of Python 3.11 checks none of this.
+Whoever reads the same zip by its directory with another library finds the same members in the same places: nothing
+stands behind the directory, or in two places. `zipfile` of Python 3.11 checks none of this. What is wrong with a member
+is said when it is read, so it costs nobody who reads another one.
 
 Nothing is ever unpacked to a disk. So a name may lead wherever it likes (`../all.csv`): it is no place, and no reason
 to lose what was paid for.
@@ -14,6 +15,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 MAX_MEMBERS: Final = 1000
 MAX_RATIO: Final = 200
 """How many times smaller a large member may be than what it inflates to; sheets of results stay below 40."""
-IN_MEMORY_BYTES: Final = 64 << 20
-"""Archives below this are inflated once, and kept."""
 
 _RATIO_ABOVE_BYTES: Final = 4 << 20
 _BLOCK_BYTES: Final = 1 << 20
@@ -47,7 +47,10 @@ _LONGEST_COMMENT: Final = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class ResultLimits:
-    """What a result file may ask for: `inflated_bytes` over all members of one zip, `rows` as a sheet numbers them."""
+    """What a result file may ask for.
+
+    `inflated_bytes` are those of all members of one zip that are read, `rows` are counted as a sheet numbers them.
+    """
 
     inflated_bytes: int
     rows: int = 1 << 20
@@ -55,32 +58,29 @@ class ResultLimits:
 
     @classmethod
     def for_rows(cls, rows: int) -> ResultLimits:
-        """Allow some five times what a chunk's rows take in every form that vendors pack together, wide ones too."""
-        return cls(inflated_bytes=(16 << 20) + 2048 * rows, rows=1000 + 4 * rows)
+        """Allow some five times what a chunk's rows take in every form that vendors pack together, wide ones too.
+
+        A zip may have a picture for each row besides.
+        """
+        return cls(inflated_bytes=(16 << 20) + 2048 * rows, rows=1000 + 4 * rows, members=MAX_MEMBERS + rows)
 
 
 class CheckedZip:
     """The members of a zip; raises `DamagedResultError` when its structure is not that of a plain one.
 
-    `small` archives are kept in memory once they were read. `file` belongs to the caller, and is read on demand.
+    `file` belongs to the caller, and is read on demand.
     """
 
     def __init__(self, file: IO[bytes], limits: ResultLimits) -> None:
         directory = _directory_start(file, limits)
         self._file = file
+        self._limit = self._left = limits.inflated_bytes
         members = zipfile.ZipFile(file).infolist()
-        for member in members:
-            _refuse_member(member)
+        _refuse_overlaps(file, members, directory)
         # With the slashes that the standard wants: writers of Windows have put backslashes there.
-        self._members = {member.filename.replace("\\", "/"): member for member in members}
-        if len({name.casefold() for name in self._members}) < len(members):
-            raise DamagedResultError("the zip has two members of one name")
-        total = sum(member.file_size for member in members)
-        if total > limits.inflated_bytes:
-            raise DamagedResultError(f"the zip declares more than {limits.inflated_bytes:,} bytes")
-        self.small = total <= IN_MEMORY_BYTES
-        self._starts = _starts(file, members, directory)
-        self._kept: dict[str, bytes] = {}
+        names = [member.filename.replace("\\", "/") for member in members]
+        self._members = dict(zip(names, members, strict=True))
+        self._named = Counter(map(str.casefold, names))
 
     @property
     def names(self) -> list[str]:
@@ -92,32 +92,33 @@ class CheckedZip:
         """Whether the zip is an xlsx: by the parts that every package has, in any case, not by any other name."""
         return not {name.casefold() for name in self._members}.isdisjoint(("[content_types].xml", "_rels/.rels"))
 
-    def verify(self) -> None:
-        """Inflate every member, which checks length and CRC."""
-        for name in self._members:
-            self.read(name)
-
     def read(self, name: str) -> bytes:
-        """Return a member's content; raises unless it has the declared length and CRC."""
-        if name in self._kept:
-            return self._kept[name]
+        """Return a member's content; raises unless it is plain, and has the declared length and CRC.
+
+        Every read counts towards what the zip may inflate to: nothing is kept.
+        """
         member, size = self._members[name], 0
+        if self._named[name.casefold()] > 1:  # readers disagree on which of them counts, and some ignore case
+            raise DamagedResultError("the zip has two members of one name")
+        _refuse_member(member)
+        if member.file_size > self._left:
+            raise DamagedResultError(f"the zip declares more than {self._limit:,} bytes")
+        start = _start(self._file, member)
         blocks: list[bytes] = []
-        for block in self._inflated(member):
+        for block in self._inflated(member, start):
             size += len(block)
+            self._left -= len(block)  # and not what is declared, which may be less
             blocks.append(block)
             if size > member.file_size:
                 break
         content = b"".join(blocks)
         if size != member.file_size or zlib.crc32(content) != member.CRC:
             raise DamagedResultError("a member of the zip has not the length and the checksum that it declares")
-        if self.small:
-            self._kept[name] = content
         return content
 
-    def _inflated(self, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    def _inflated(self, member: zipfile.ZipInfo, start: int) -> Iterator[bytes]:
         """Yield what the packed bytes stand for, to their real end, a block at a time however far they inflate."""
-        self._file.seek(self._starts[member.filename])
+        self._file.seek(start)
         if member.compress_type == zipfile.ZIP_STORED:
             yield from self._packed(member.compress_size)
             return
@@ -206,22 +207,32 @@ def _refuse_member(member: zipfile.ZipInfo) -> None:
         raise DamagedResultError(f"a member of the zip inflates to more than {MAX_RATIO} times its size")
 
 
-def _starts(file: IO[bytes], members: list[zipfile.ZipInfo], directory: int) -> dict[str, int]:
-    """Return where each member's data starts; members must not overlap, and agree with the directory."""
-    starts, end = {}, 0
+def _refuse_overlaps(file: IO[bytes], members: list[zipfile.ZipInfo], directory: int) -> None:
+    """Members must stand one after the other, before the directory."""
+    end = 0
     for member in sorted(members, key=lambda member: member.header_offset):
         if member.header_offset < end:
             raise DamagedResultError("members of the zip overlap")
-        file.seek(member.header_offset)
-        header = _LOCAL.unpack(file.read(_LOCAL.size))
-        magic, _, flags, method, _, _, _, _, _, name_length, extra_length = header
-        other_flags = (flags ^ member.flag_bits) & (_ENCRYPTED | _UTF8)
-        if magic != _LOCAL_MAGIC or method != member.compress_type or other_flags:
-            raise DamagedResultError("a member of the zip is not as its directory declares")
-        if file.read(name_length) != member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437"):
-            raise DamagedResultError("a member of the zip has two names")
-        starts[member.filename] = member.header_offset + _LOCAL.size + name_length + extra_length
-        end = starts[member.filename] + member.compress_size
+        _, _, name_length, extra_length = _local_header(file, member)
+        end = member.header_offset + _LOCAL.size + name_length + extra_length + member.compress_size
     if end > directory:
         raise DamagedResultError("members of the zip overlap with its directory")
-    return starts
+
+
+def _start(file: IO[bytes], member: zipfile.ZipInfo) -> int:
+    """Return where a member's data starts; its own header must agree with the directory."""
+    flags, method, name_length, extra_length = _local_header(file, member)
+    if method != member.compress_type or (flags ^ member.flag_bits) & (_ENCRYPTED | _UTF8):
+        raise DamagedResultError("a member of the zip is not as its directory declares")
+    if file.read(name_length) != member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437"):
+        raise DamagedResultError("a member of the zip has two names")
+    return member.header_offset + _LOCAL.size + name_length + extra_length
+
+
+def _local_header(file: IO[bytes], member: zipfile.ZipInfo) -> tuple[int, int, int, int]:
+    """Return what a member says of itself: flags, method, and the lengths of its name and of its extra field."""
+    file.seek(member.header_offset)
+    magic, _, flags, method, *_, name_length, extra_length = _LOCAL.unpack(file.read(_LOCAL.size))
+    if magic != _LOCAL_MAGIC:
+        raise DamagedResultError("a member of the zip is not as its directory declares")
+    return flags, method, name_length, extra_length

@@ -45,10 +45,12 @@ _ENCODING: Final = re.compile(
 )
 
 
-def inspect(archive: CheckedZip, limits: ResultLimits) -> None:
-    """Look through every part of a workbook; raises `DamagedResultError`."""
-    for name in archive.names:
-        inspect_part(archive.read(name), limits)
+def inspect(archive: CheckedZip, limits: ResultLimits) -> dict[str, bytes]:
+    """Return every part of a workbook, looked through; raises `DamagedResultError`."""
+    parts = {name: archive.read(name) for name in archive.names}
+    for xml in parts.values():
+        inspect_part(xml, limits)
+    return {name: xml for name, xml in parts.items() if not name.endswith("/")}
 
 
 def inspect_part(xml: bytes, limits: ResultLimits) -> None:

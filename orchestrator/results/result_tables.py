@@ -35,6 +35,12 @@ _GZIP_FORMAT: Final = 16 + zlib.MAX_WBITS
 _PREFERRED: Final = ("all.csv", "result.xlsx")
 _TABLES: Final = (".csv", ".xlsx")
 _LISTS: Final = {"registered.txt": "yes", "activated.txt": "yes", "unregistered.txt": "no"}
+_NO_TABLES: Final = (
+    *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".ico", ".svg", ".heic", ".avif", ".tif", ".tiff"),
+    *(".mp3", ".mp4", ".pdf"),
+)
+"""Pictures of those whose numbers they are, and what is about the result: not read, since all that is read of a zip is
+limited together."""
 _DEEPEST: Final = 3
 """How often a file may be packed in another one: a workbook, packed with gzip, in a zip."""
 
@@ -70,7 +76,6 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
         yield from _tables(b"".join(parts), limits, wanted, depth + 1)
     elif content.startswith(ZIP_MAGIC):
         archive = CheckedZip(io.BytesIO(content), limits)
-        archive.verify()
         if archive.is_workbook:
             table = read_workbook(archive, limits, wanted)
         else:
@@ -83,7 +88,7 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
 
 def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[Table]:
     """Yield the tables, then the lists of yes and no; one that can't be read counts only if no other can be."""
-    files = [name for name in archive.names if not name.endswith("/") and _base(name)[:1] not in ("", ".")]
+    files = [name for name in archive.names if _may_be_table(name)]
     found, stumble = False, None
 
     def preference(name: str) -> tuple[int, str]:
@@ -116,6 +121,11 @@ def _list(content: bytes, verdict: str, wanted: Wanted) -> Iterator[Table]:
     lines = [line.strip() for line in next(texts(content)).splitlines()]
     further = [[""] * len(lines)] * len(wanted.extras)
     yield [batch(lines, [verdict if line else "" for line in lines], *further)]
+
+
+def _may_be_table(name: str) -> bool:
+    base = _base(name)
+    return not name.endswith("/") and base[:1] not in ("", ".") and not base.endswith(_NO_TABLES)
 
 
 def _base(name: str) -> str:

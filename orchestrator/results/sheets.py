@@ -36,8 +36,7 @@ def read_workbook(archive: CheckedZip, limits: ResultLimits, wanted: Wanted) -> 
 
     None when no sheet has both; raises `DamagedResultError` when neither reader can read the workbook.
     """
-    gate.inspect(archive, limits)
-    parts = {name: archive.read(name) for name in archive.names if not name.endswith("/")}
+    parts = gate.inspect(archive, limits)
     readers, stumbles = (by_calamine, by_openpyxl), []
     for read in readers:
         try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ZIP_MAGIC, _GZIP_MAGIC = b"PK", b"\x1f\x8b"
-_ANY = ResultLimits(inflated_bytes=1 << 62)
+_NOTHING_READ = ResultLimits(inflated_bytes=0)
 
 
 def result_suffix(path: Path) -> str:
@@ -21,12 +21,12 @@ def result_suffix(path: Path) -> str:
     with path.open("rb") as file:
         try:
             with damage():
-                return suffix_of(file)
+                return suffix_of(file, _NOTHING_READ)
         except DamagedResultError:
             return ".zip"
 
 
-def suffix_of(file: IO[bytes]) -> str:
+def suffix_of(file: IO[bytes], limits: ResultLimits) -> str:
     """Do the same for an open file that was read before; raises what `CheckedZip` does if it can't be read now."""
     file.seek(0)
     magic = file.read(len(_ZIP_MAGIC))
@@ -34,4 +34,4 @@ def suffix_of(file: IO[bytes]) -> str:
         return ".gz"
     if magic != _ZIP_MAGIC:
         return ".csv"
-    return ".xlsx" if CheckedZip(file, _ANY).is_workbook else ".zip"
+    return ".xlsx" if CheckedZip(file, limits).is_workbook else ".zip"

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.errors import DamagedResultError
-from orchestrator.results.checked_zip import IN_MEMORY_BYTES, MAX_MEMBERS, MAX_RATIO, CheckedZip, ResultLimits
+from orchestrator.results.checked_zip import MAX_MEMBERS, MAX_RATIO, CheckedZip, ResultLimits
 
 Make = Callable[..., bytes]
 Rows = list[list[object]]
@@ -25,14 +25,25 @@ END = b"PK\x05\x06"
 
 
 def opened(content: bytes, limits: ResultLimits = LIMITS) -> CheckedZip:
-    archive = CheckedZip(io.BytesIO(content), limits)
-    archive.verify()
-    return archive
+    return CheckedZip(io.BytesIO(content), limits)
+
+
+def members(content: bytes, limits: ResultLimits = LIMITS) -> dict[str, bytes]:
+    archive = opened(content, limits)
+    return {name: archive.read(name) for name in archive.names}
 
 
 def refused(content: bytes, why: str, limits: ResultLimits = LIMITS) -> None:
+    """Expect that all of the zip is refused, before any member is read."""
     with pytest.raises(DamagedResultError, match=why):
         opened(content, limits)
+
+
+def unread(content: bytes, why: str, limits: ResultLimits = LIMITS) -> None:
+    """Expect that a member is refused when it is read, and not before."""
+    opened(content, limits)
+    with pytest.raises(DamagedResultError, match=why):
+        members(content, limits)
 
 
 def patched(content: bytes, magic: bytes, offset: int, value: bytes, *, which: int = 0) -> bytes:
@@ -56,19 +67,8 @@ def named(name: str, content: bytes = b"x", mode: int = 0) -> bytes:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_members_come_back(zipped: Make, method: int) -> None:
     """Every member comes back whole, stored or packed, also across blocks; folders are empty members."""
-    members = {"t/": b"", "t/all.csv": b"a,b\n" * 10, "big": random.Random(1).randbytes(5 << 20)}  # noqa: S311 - the same bytes again
-    archive = opened(zipped(members, method))
-    assert {name: archive.read(name) for name in archive.names} == members
-    assert archive.small
-
-
-def test_large_archives_are_not_kept(zipped: Make) -> None:
-    """An archive beyond the memory that is meant for it is inflated anew for every reader."""
-    content = random.Random(1).randbytes(IN_MEMORY_BYTES + 1)  # noqa: S311 - the same bytes again
-    archive = opened(zipped({"big.csv": content}, zipfile.ZIP_STORED), ResultLimits(1 << 30))
-    assert not archive.small
-    assert [archive.read("big.csv") == content for _ in range(2)] == [True, True]
-    assert not archive._kept
+    parts = {"t/": b"", "t/all.csv": b"a,b\n" * 10, "big": random.Random(1).randbytes(5 << 20)}  # noqa: S311 - the same bytes again
+    assert members(zipped(parts, method)) == parts
 
 
 def test_a_writer_that_could_not_seek(zipped: Make) -> None:
@@ -101,7 +101,7 @@ def test_a_comment_is_no_finding(zipped: Make) -> None:
 
 def test_an_unsafe_name() -> None:
     """Libraries disagree on what this member is called."""
-    refused(named("a\0.csv"), "unsafe name")
+    unread(named("a\0.csv"), "unsafe name")
 
 
 @pytest.mark.parametrize(
@@ -130,8 +130,8 @@ def test_backslashes() -> None:
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_links_and_devices(kind: int) -> None:
     """A member is a file or a folder."""
-    refused(named("all.csv", b"/etc/passwd", kind | 0o777), "a link or a device")
-    assert opened(named("all.csv", b"x", stat.S_IFREG | 0o600)).names == ["all.csv"]
+    unread(named("all.csv", b"/etc/passwd", kind | 0o777), "a link or a device")
+    assert members(named("all.csv", b"x", stat.S_IFREG | 0o600)) == {"all.csv": b"x"}
 
 
 def test_doubled_names(zipped: Make) -> None:
@@ -140,38 +140,57 @@ def test_doubled_names(zipped: Make) -> None:
     with zipfile.ZipFile(packed, "w") as archive, warnings.catch_warnings(action="ignore"):
         archive.writestr("all.csv", b"1")
         archive.writestr("all.csv", b"2")
-    refused(packed.getvalue(), "two members of one name")
-    refused(zipped({"all.csv": b"1", "ALL.csv": b"2"}), "two members of one name")
+        archive.writestr("other.csv", b"3")
+    unread(packed.getvalue(), "two members of one name")
+    unread(zipped({"all.csv": b"1", "ALL.csv": b"2"}), "two members of one name")
+    assert opened(packed.getvalue()).read("other.csv") == b"3"
 
 
 def test_a_name_that_differs_inside(zipped: Make) -> None:
     """The directory and the member's own header name it alike."""
-    refused(zipped({"all.csv": b"x"}).replace(b"all.csv", b"bll.csv", 1), "two names")
+    unread(zipped({"all.csv": b"x"}).replace(b"all.csv", b"bll.csv", 1), "two names")
 
 
 def test_too_many_members(zipped: Make) -> None:
-    """A zip of a thousand members passes, of one more does not."""
-    assert len(opened(zipped({str(i): b"" for i in range(MAX_MEMBERS)})).names) == MAX_MEMBERS
-    refused(zipped({str(i): b"" for i in range(MAX_MEMBERS + 1)}), "1,001 members")
+    """A zip of a thousand members passes, and one for each row besides; of one more does not."""
+    most = MAX_MEMBERS + 400
+    assert len(opened(zipped({str(i): b"" for i in range(most)})).names) == most
+    refused(zipped({str(i): b"" for i in range(most + 1)}), "1,401 members")
 
 
 def test_declared_size(zipped: Make) -> None:
-    """A zip that declares more than the cap is refused without being inflated."""
-    refused(zipped({"all.csv": bytes(1001)}), "declares more than", ResultLimits(1000))
+    """A member that declares more than the cap is refused without being inflated."""
+    unread(zipped({"all.csv": bytes(1001)}), "declares more than", ResultLimits(1000))
+
+
+def test_what_is_read_is_limited_together(zipped: Make) -> None:
+    """Members that are never read may be of any size; those that are read share the cap, lies about sizes included."""
+    content = zipped({"1.png": bytes(900), "2.csv": bytes(600), "3.csv": bytes(600), "4.csv": bytes(400)})
+    archive = opened(content, ResultLimits(1000))
+    assert archive.read("2.csv") == bytes(600)
+    with pytest.raises(DamagedResultError, match="declares more than 1,000 bytes"):
+        archive.read("3.csv")
+    assert archive.read("4.csv") == bytes(400)
+    lying = zipped({"1.csv": bytes(2 << 20), "2.csv": b"x"}).replace(struct.pack("<L", 2 << 20), struct.pack("<L", 10))
+    archive = opened(lying, ResultLimits(1000))
+    with pytest.raises(DamagedResultError, match="not the length"):
+        archive.read("1.csv")
+    with pytest.raises(DamagedResultError, match="declares more than"):
+        archive.read("2.csv")
 
 
 @pytest.mark.parametrize("declared", [10, 49_999, 50_001])
 def test_real_size(zipped: Make, declared: int) -> None:
     """A member that inflates to more or less than it declares is refused, although its beginning is right."""
     content = zipped({"all.csv": bytes(50_000)})
-    refused(content.replace(struct.pack("<L", 50_000), struct.pack("<L", declared)), "not the length")
+    unread(content.replace(struct.pack("<L", 50_000), struct.pack("<L", declared)), "not the length")
 
 
 def test_a_bomb_is_never_inflated_whole(zipped: Make) -> None:
     """A member that lies about its size is inflated one block too far, and no further."""
     lying = zipped({"all.csv": bytes(50 << 20)}).replace(struct.pack("<L", 50 << 20), struct.pack("<L", 10))
     tracemalloc.start()
-    refused(lying, "not the length")
+    unread(lying, "not the length")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5 << 20
@@ -179,26 +198,26 @@ def test_a_bomb_is_never_inflated_whole(zipped: Make) -> None:
 
 def test_ratio(zipped: Make) -> None:
     """What inflates to hundreds of times its size is a bomb, even below the cap; small members may."""
-    refused(zipped({"all.csv": bytes(5 << 20)}), f"{MAX_RATIO} times")
-    opened(zipped({"all.csv": bytes(3 << 20)}))
+    unread(zipped({"all.csv": bytes(5 << 20)}), f"{MAX_RATIO} times")
+    members(zipped({"all.csv": bytes(3 << 20)}))
 
 
 def test_wrong_checksum(zipped: Make) -> None:
     """A member whose bytes do not have the declared CRC is refused."""
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         content = zipped({"all.csv": b"a,b\n" * 100}, method)
-        refused(patched(content, ENTRY, 16, b"\x01\x02\x03\x04"), "the checksum")
+        unread(patched(content, ENTRY, 16, b"\x01\x02\x03\x04"), "the checksum")
 
 
 @pytest.mark.parametrize("flag", [0x1, 0x40, 0x2000])
 def test_encryption(zipped: Make, flag: int) -> None:
     """Every kind of encryption is refused by name."""
-    refused(patched(zipped({"all.csv": b"x"}), ENTRY, 8, struct.pack("<H", flag)), "encrypted")
+    unread(patched(zipped({"all.csv": b"x"}), ENTRY, 8, struct.pack("<H", flag)), "encrypted")
 
 
 def test_odd_compression(zipped: Make) -> None:
     """Only the two methods that every zip program writes are inflated."""
-    refused(zipped({"all.csv": b"x"}, zipfile.ZIP_BZIP2), "method 12")
+    unread(zipped({"all.csv": b"x"}, zipfile.ZIP_BZIP2), "method 12")
 
 
 def test_overlapping_members(zipped: Make) -> None:
@@ -243,8 +262,9 @@ def split(content: bytes) -> tuple[bytes, bytes]:
     ],
 )
 def test_headers_that_disagree(zipped: Make, magic: bytes, offset: int, value: bytes, why: str) -> None:
-    """Whatever could be read in two ways is refused."""
-    refused(patched(zipped({"all.csv": b"x"}, zipfile.ZIP_STORED), magic, offset, value), why)
+    """Whatever could be read in two ways is refused: all of the zip, or a member when it is read."""
+    refuse = unread if magic == b"PK\x03\x04" and offset else refused
+    refuse(patched(zipped({"all.csv": b"x"}, zipfile.ZIP_STORED), magic, offset, value), why)
 
 
 def test_what_stands_around_it(zipped: Make) -> None:
@@ -259,7 +279,7 @@ def test_cut_anywhere(zipped: Make) -> None:
     content = zipped({"all.csv": b"a,b\n" * 100, "b.csv": b""})
     for size in range(len(content)):
         with pytest.raises((DamagedResultError, zipfile.BadZipFile)):
-            opened(content[:size])
+            members(content[:size])
 
 
 def test_packed_data_that_ends_elsewhere(zipped: Make) -> None:
@@ -267,17 +287,17 @@ def test_packed_data_that_ends_elsewhere(zipped: Make) -> None:
     content = zipped({"all.csv": bytes(1000)}, zipfile.ZIP_DEFLATED)
     place = content.index(ENTRY)
     size = struct.unpack_from("<L", content, place + 20)[0]
-    refused(patched(content, ENTRY, 20, struct.pack("<L", size - 1)), "does not end where")
+    unread(patched(content, ENTRY, 20, struct.pack("<L", size - 1)), "does not end where")
     longer = content[:place] + b"??" + content[place:]
     moved = patched(longer, END, 16, struct.pack("<L", place + 2))
-    refused(patched(moved, ENTRY, 20, struct.pack("<L", size + 2)), "does not end where")
+    unread(patched(moved, ENTRY, 20, struct.pack("<L", size + 2)), "does not end where")
 
 
 def test_limits_follow_the_chunk() -> None:
     """A larger chunk may have a larger result, and a sheet with more rows."""
     small, large = ResultLimits.for_rows(20_000), ResultLimits.for_rows(10_000_000)
     assert large.inflated_bytes > small.inflated_bytes > 16 << 20
-    assert small.rows == 81_000
+    assert (small.rows, small.members) == (81_000, 21_000)
 
 
 def test_workbook_by_content(xlsx: Make, zipped: Make, rows: Rows) -> None:

@@ -12,6 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import openpyxl
@@ -138,6 +139,59 @@ def uncalculated(rows: Table) -> bytes:
     return sheet(rows, lambda xml: re.sub(rb' t="inlineStr"><is><t>(?:yes|no)</t></is>', rb"><f>1+1</f>", xml))
 
 
+def beside(rows: Table, put: Callable[[zipfile.ZipFile], None]) -> bytes:
+    """Return a zip of a table, of its last row in the file that is looked at last, and of what else is put into it."""
+    file = io.BytesIO(packed({"all.csv": text(rows[:-1]), "the rest.txt": text([rows[0], rows[-1]])}))
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        put(archive)
+    return file.getvalue().replace(b"a?.csv", b"a\0.csv")
+
+
+def wrong_checksum(archive: zipfile.ZipFile) -> None:
+    archive.writestr("logo.png", b"x" * 50)
+    archive.writestr("readme.csv", b"x" * 50)
+    for name in ("logo.png", "readme.csv"):
+        archive.getinfo(name).CRC ^= 1
+
+
+def encrypted(archive: zipfile.ZipFile) -> None:
+    archive.writestr("notes.txt", b"x" * 50)
+    archive.getinfo("notes.txt").flag_bits |= 1
+
+
+def of_one_name(archive: zipfile.ZipFile) -> None:
+    archive.writestr("readme.txt", b"x")
+    archive.writestr("README.txt", b"y")
+
+
+def link(archive: zipfile.ZipFile) -> None:
+    member = zipfile.ZipInfo("latest.csv")
+    member.external_attr = 0o120777 << 16
+    archive.writestr(member, b"all.csv")
+
+
+def pictures(count: int, size: int) -> Callable[[zipfile.ZipFile], None]:
+    """Return what puts pictures into a zip, which deflate does not make smaller."""
+    content = random.Random(1).randbytes(size)  # noqa: S311 - the same bytes again
+
+    def put(archive: zipfile.ZipFile) -> None:
+        for place in range(count):
+            archive.writestr(f"avatars/{place}.png", content, zipfile.ZIP_STORED)
+
+    return put
+
+
+BESIDE: dict[str, Callable[[zipfile.ZipFile], None]] = {
+    "wrong CRCs": wrong_checksum,
+    "an odd method": lambda archive: archive.writestr("notes.txt", b"x" * 50, zipfile.ZIP_BZIP2),
+    "hundreds of times its size": lambda archive: archive.writestr("log.txt", bytes(5_000_000)),
+    "an encrypted file": encrypted,
+    "two of one name": of_one_name,
+    "a link": link,
+    "a name with NUL": lambda archive: archive.writestr("a?.csv", b"x"),
+    "a picture for every row": pictures(1_050, 10),
+}
+
 FAULTS = [
     # Size and structure of a zip
     Fault(
@@ -147,7 +201,7 @@ FAULTS = [
     ),
     Fault("inflates to hundreds of times its size", lambda _: packed({"all.csv": bytes(9 << 20)}), "200 times"),
     Fault("inflates to more than it declares", entry(24, struct.pack("<L", 10)), "not the length and the checksum"),
-    Fault("thousands of members", lambda _: packed({f"{i}.csv": b"" for i in range(1001)}), "1,001 members"),
+    Fault("thousands of members", lambda _: packed({f"{i}.csv": b"" for i in range(5001)}), "5,001 members"),
     Fault("overlapping entries", overlapping, "overlap"),
     Fault("wrong CRC", entry(16, b"\1\2\3\4"), "the checksum"),
     Fault("encrypted", entry(8, b"\1\0"), "encrypted"),
@@ -160,9 +214,11 @@ FAULTS = [
     Fault("name with a drive", zipped_as("C:all.csv")),
     Fault("name with ..", zipped_as("../all.csv")),
     Fault("name with a backslash", zipped_as("a\\b.csv")),
-    Fault("name with NUL", zipped_as("a\0.csv"), "unsafe name"),
+    Fault("name with NUL", lambda rows: packed({"a?.csv": text(rows)}).replace(b"a?.csv", b"a\0.csv"), "unsafe name"),
     Fault("doubled name", zipped_as("ALL.csv"), "two members of one name"),
-    Fault("symbolic link", zipped_as("link.csv", mode=0o120777), "a link or a device"),
+    Fault("symbolic link", entry(38, struct.pack("<L", 0o120777 << 16)), "a link or a device"),
+    # Beside the table in a zip
+    *(Fault(f"{name} beside the table", partial(beside, put=put)) for name, put in BESIDE.items()),
     # Workbooks
     Fault(
         "DOCTYPE",

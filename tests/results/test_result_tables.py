@@ -313,6 +313,14 @@ def test_nothing_is_read_in_vain(check: Check, zipped: Make, csv_text: Make, row
         check(zipped(broken))
 
 
+@pytest.mark.parametrize("last", ["the rest.csv", "the rest.txt", "registered.txt"])
+def test_pictures_cost_nothing(check: Check, zipped: Make, csv_text: Make, rows: Rows, last: str) -> None:
+    """However large the pictures beside the tables are, all tables are read."""
+    pictures = {f"{place}.{kind}": bytes(19 << 20) for place, kind in enumerate(("png", "JPG", "pdf"))}
+    rest = str(rows[-1][0]).encode() if last == "registered.txt" else csv_text([rows[0], rows[-1]])
+    assert check(zipped({**pictures, "all.csv": csv_text(rows[:-1]), last: rest})).rows == 400
+
+
 def test_a_cut_or_endless_gzip_is_damaged(check: Check, csv_text: Make, rows: Rows) -> None:
     """What gzip packed is whole, and no larger than the chunk can need."""
     with pytest.raises(DamagedResultError, match="cut short"):
