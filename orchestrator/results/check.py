@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,10 @@ from orchestrator.results.words import ODD, WordTable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from orchestrator.results.batches import Table
 
 CPU_S: Final = 30.0
 CPU_S_A_ROW: Final = 100e-6
@@ -114,17 +118,17 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     chunk = read_chunk(check.chunk)
     if check.chunk_sha256 not in ("", chunk.sha256):
         raise StorageError(f"{check.chunk}: altered since it was planned; {ALTERED_CHUNK}")
-    matcher, table = Matcher(chunk.numbers), WordTable()
-    result_sha256, suffix, odd = _read(check, matcher, table, limits=ResultLimits.for_rows(len(chunk.numbers)))
+    matcher = Matcher(chunk.numbers)
+    found = _read(check, matcher, limits=ResultLimits.for_rows(len(chunk.numbers)))
     finding = _finding(check, matcher, rows=len(chunk.numbers))
     if finding and not check.settle:
         raise SuspectResultError(finding)
     # Words that only foreign rows had are left out, and the others sorted: the same verdicts give the same bytes,
     # however they were written. `unanswered` stays word 0.
-    used = np.flatnonzero(np.bincount(matcher.codes, minlength=len(table.words))).tolist()
-    words = (UNANSWERED, *sorted(table.words[code] for code in used if code))
+    used = np.flatnonzero(np.bincount(matcher.codes, minlength=len(found.words))).tolist()
+    words = (UNANSWERED, *sorted(found.words[code] for code in used if code))
     renumbered = {word: code for code, word in enumerate(words)}
-    codes = np.array([renumbered.get(word, 0) for word in table.words], np.uint8)[matcher.codes]
+    codes = np.array([renumbered.get(word, 0) for word in found.words], np.uint8)[matcher.codes]
     content = verdict_bytes(Verdicts(words, codes.tobytes(), check.task_id, chunk.sha256))
     counts = np.bincount(codes, minlength=len(words)).tolist()
     report = ResultReport(
@@ -134,10 +138,10 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
         contradictions=matcher.contradictions,
         doubled=matcher.doubled,
         overruled=matcher.overruled,
-        odd=odd,
-        result_sha256=result_sha256,
+        odd=found.odd,
+        result_sha256=found.sha256,
         verdicts_sha256=hashlib.sha256(content).hexdigest(),
-        suffix=suffix,
+        suffix=found.suffix,
         # Its own name leads, also when the platform has another one by the time the file is read once more.
         columns=check.columns if check.without_verdict else tuple(dict.fromkeys((check.platform, *check.columns))),
         without_verdict=check.without_verdict,
@@ -146,36 +150,56 @@ def check_result(check: ResultCheck) -> tuple[ResultReport, bytes]:
     return report, content
 
 
-def _read(check: ResultCheck, matcher: Matcher, words: WordTable, *, limits: ResultLimits) -> tuple[str, str, int]:
-    """Match the rows of the result.
+class _Read(NamedTuple):
+    """What was read: the hash of those very bytes, the suffix of their kind, the words of the codes, odd rows."""
 
-    Returns the hash of the very bytes that were read, the suffix of their kind, and how many rows have odd verdicts.
-    """
+    sha256: str
+    suffix: str
+    words: list[str]
+    odd: int
+
+
+def _read(check: ResultCheck, matcher: Matcher, *, limits: ResultLimits) -> _Read:
+    """Match the rows of the result. A table whose verdicts can't be such counts only if there is no other."""
     if check.without_verdict:
         wanted = Wanted(check.platform, extras=check.columns, without_verdict=True)
     else:
         wanted = Wanted(check.platform, check.columns)
-    found, rows, odd = False, 0, 0
+    words, odd, found, stumble = WordTable(), 0, False, None
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         for table in read_tables(file, limits, wanted):
-            found = True
-            for batch in table:
-                codes = words.codes(batch.cells)[batch.which]
-                rows += len(codes)
-                odd += int(np.count_nonzero(codes == ODD))
-                matcher.place(batch.numbers, np.where(codes == ODD, np.uint8(0), codes))
+            more = words.copy()
+            try:
+                coded, odd_here = _coded(table, more)
+            except DamagedResultError as error:
+                stumble = stumble or error
+                continue
+            found, words, odd = True, more, odd + odd_here
+            for batch, codes in zip(table, coded, strict=True):
+                matcher.place(batch.numbers, codes)
             if matcher.complete:
                 break
             matcher.next_table()
         with damage():
             suffix = suffix_of(file, limits)
     if not found:
-        raise DamagedResultError(f"no table with {wanted.shown}")
+        raise stumble or DamagedResultError(f"no table with {wanted.shown}")
+    return _Read(sha256, suffix, words.words, odd)
+
+
+def _coded(table: Table, words: WordTable) -> tuple[list[NDArray[np.uint8]], int]:
+    """Return the codes of each batch of a table, 0 for what can't be a verdict, and how many rows have that."""
+    coded, rows, odd = [], 0, 0
+    for batch in table:
+        codes = words.codes(batch.cells)[batch.which]
+        rows += len(codes)
+        odd += int(np.count_nonzero(codes == ODD))
+        coded.append(np.where(codes == ODD, np.uint8(0), codes))
     if odd > rows // 2:
         raise DamagedResultError(f"{odd:,} of {rows:,} rows have no verdict where it should be: {words.oddity}")
-    return sha256, suffix, odd
+    return coded, odd
 
 
 def _finding(check: ResultCheck, matcher: Matcher, *, rows: int) -> str:

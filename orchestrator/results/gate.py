@@ -31,6 +31,8 @@ _BLOCK_BYTES: Final = 1 << 20
 """What is looked at together: so that it stays in the processor's cache."""
 _PADDING: Final = bytes(32)
 _SHEET: Final = b"sheetData"
+_SHEET_TAG: Final = re.compile(rb"<(?:[^<>\s:/=\"']+:)?sheetData[\s/>]")
+_EMPTY: Final = b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData/></worksheet>'
 _FAR: Final = 10**9
 _LETTERS, _DIGITS = 26, 10
 _LONGEST: Final = len(_PADDING) // 4
@@ -45,12 +47,23 @@ _ENCODING: Final = re.compile(
 )
 
 
-def inspect(archive: CheckedZip, limits: ResultLimits) -> dict[str, bytes]:
-    """Return every part of a workbook, looked through; raises `DamagedResultError`."""
-    parts = {name: archive.read(name) for name in archive.names}
-    for xml in parts.values():
-        inspect_part(xml, limits)
-    return {name: xml for name, xml in parts.items() if not name.endswith("/")}
+def inspect(archive: CheckedZip, limits: ResultLimits) -> tuple[dict[str, bytes], DamagedResultError | None]:
+    """Return the parts of a workbook that a library may see, and why a sheet among them is empty now, if one is.
+
+    Raises `DamagedResultError` for any other part: what it says of the sheets can't be done without.
+    """
+    parts, refusal = {}, None
+    for name in archive.names:
+        xml = archive.read(name)
+        try:
+            inspect_part(xml, limits)
+        except DamagedResultError as error:
+            if not _SHEET_TAG.search(xml.replace(b"\0", b"")):
+                raise
+            xml, refusal = _EMPTY, refusal or error
+        if not name.endswith("/"):
+            parts[name] = xml
+    return parts, refusal
 
 
 def inspect_part(xml: bytes, limits: ResultLimits) -> None:

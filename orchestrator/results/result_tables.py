@@ -4,7 +4,8 @@ Kinds are told apart by content: what was packed with gzip is unpacked, an xlsx 
 other zip holds tables, all else is csv. Whatever a library raises on a broken file leaves as `DamagedResultError`.
 
 A zip has the same rows in several files as a rule, and a part of them in each at times. So its tables come one after
-the other, the best first, and whoever has what is needed stops: the others are not read then.
+the other, the best first, and whoever has what is needed stops: the others are not read then. The sheets of a workbook
+are tables, too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ def read_tables(file: IO[bytes], limits: ResultLimits, wanted: Wanted) -> Iterat
 
 
 def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0) -> Iterator[Table]:
-    table: Table | None = None
     if content.startswith(_OLE_MAGIC):
         raise DamagedResultError("an encrypted workbook, or one in the format of before 2007")
     if depth == _DEEPEST:
@@ -77,12 +77,10 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
     elif content.startswith(ZIP_MAGIC):
         archive = CheckedZip(io.BytesIO(content), limits)
         if archive.is_workbook:
-            table = read_workbook(archive, limits, wanted)
+            yield from read_workbook(archive, limits, wanted)
         else:
             yield from _members(archive, limits, wanted, depth + 1)
-    else:
-        table = read_csv(content, wanted)
-    if table is not None:
+    elif (table := read_csv(content, wanted)) is not None:
         yield table
 
 

@@ -31,25 +31,28 @@ if TYPE_CHECKING:
     Sheet = Iterable[Sequence[object]]
 
 
-def read_workbook(archive: CheckedZip, limits: ResultLimits, wanted: Wanted) -> Table | None:
+def read_workbook(archive: CheckedZip, limits: ResultLimits, wanted: Wanted) -> list[Table]:
     """Return the two columns of every sheet that has them: long results roll over into further sheets.
 
-    None when no sheet has both; raises `DamagedResultError` when neither reader can read the workbook.
+    Raises `DamagedResultError` when neither reader can read the workbook, or when no sheet has both columns and one was
+    not to be shown to a reader.
     """
-    parts = gate.inspect(archive, limits)
+    parts, refusal = gate.inspect(archive, limits)
     readers, stumbles = (by_calamine, by_openpyxl), []
     for read in readers:
         try:
             with damage():
-                tables = [read_rows(sheet, wanted) for sheet in read(parts, limits.rows)]
+                found = [read_rows(sheet, wanted) for sheet in read(parts, limits.rows)]
         except DamagedResultError as error:
             stumbles.append(error)
             continue
-        if any(table is not None for table in tables):
-            return [batch for table in tables if table is not None for batch in table]
+        if tables := [table for table in found if table is not None]:
+            return tables
+    if refusal is not None:
+        raise refusal
     if len(stumbles) == len(readers):
         raise stumbles[0]
-    return None
+    return []
 
 
 def by_calamine(parts: Mapping[str, bytes], _rows: int) -> Iterator[Sheet]:

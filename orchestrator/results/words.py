@@ -72,6 +72,12 @@ class WordTable:
         self.oddity = ""
         self._codes: dict[object, int] = {}
 
+    def copy(self) -> WordTable:
+        """Return another one with the same words, for a table that may not be taken."""
+        other = WordTable()
+        other.words, other._codes = [*self.words], dict(self._codes)
+        return other
+
     def codes(self, cells: Sequence[object]) -> NDArray[np.uint8]:
         """Return one code a cell; raises `DamagedResultError` when the file has too many different words."""
         for cell in sorted(set(cells).difference(self._codes), key=str):  # the same file gives the same codes

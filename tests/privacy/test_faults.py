@@ -34,7 +34,12 @@ QUOTING = [
     Fault("a name beside each verdict", lambda rows: text([[*row, "Aurelia Quillfeather"] for row in rows])),
     Fault("a number as a column's name", lambda rows: text([[*rows[0], QUOTED], *rows[1:]])),
     Fault("a number as a file's name", lambda rows: packed({f"{QUOTED}.csv": text(rows)})),
-    Fault("a number as an unsafe name", zipped_as(f"{QUOTED}\0.csv"), "unsafe name"),
+    Fault(
+        "a number as an unsafe name",
+        lambda rows: packed({f"{QUOTED}?.csv": text(rows)}).replace(b"?.csv", b"\0.csv"),
+        "unsafe name",
+    ),
+    Fault("a number as an unsafe name beside the table", zipped_as(f"{QUOTED}\0.csv")),
     Fault("a page with a number", lambda _: f"<html>cannot use {QUOTED}</html>".encode(), "no table with a column"),
     Fault("a row with a line of words", lambda rows: text([*rows, ["Threnody", f"no: {QUOTED}"]]), "telephone number"),
 ]

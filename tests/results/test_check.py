@@ -194,6 +194,43 @@ def test_words_of_foreign_rows_are_not_kept(check: Check, csv_text: Make, rows: 
     assert set(read_verdicts(tmp_path / "verdicts.bin").words) == {"unanswered", "yes", "no"}
 
 
+@pytest.mark.parametrize("form", ["zip", "zip, the other first", "sheets", "sheets, the other first"])
+@pytest.mark.parametrize(
+    "says",
+    ["customer {}", "{} " + "x" * 64, "+41 79 828 {:04d}"],
+    ids=["too many words", "texts", "telephone numbers"],
+)
+def test_a_table_without_verdicts_costs_itself(
+    check: Check,
+    zipped: Make,
+    csv_text: Make,
+    xlsx: Make,
+    rows: Rows,
+    verdicts: Words,
+    expected: list[str],
+    *,
+    form: str,
+    says: str,
+) -> None:
+    """What can't be the verdicts of another table, or of another sheet, takes nothing from those that are."""
+    detail: Rows = [["Number", "activated"], *([number, says.format(i)] for i, (number, _) in enumerate(rows[1:]))]
+    tables = {"1": rows[:-1], "0" if form.endswith("first") else "2": detail}
+    if form.startswith("zip"):
+        content = zipped({f"{name}.csv": csv_text(table) for name, table in tables.items()})
+    else:
+        content = xlsx(*(tables[name] for name in sorted(tables)))
+    report = check(content)
+    assert verdicts() == [*expected[:-1], "unanswered"]
+    assert (report.rows, report.odd, report.overruled) == (399, 0, 0)
+
+
+def test_sheets_that_contradict(check: Check, xlsx: Make, rows: Rows, verdicts: Words, expected: list[str]) -> None:
+    """Sheets are tables as those of a zip are: the first one counts, and what another one adds."""
+    report = check(xlsx(rows[:300], [rows[0], [rows[1][0], "ban"], *rows[300:]]))
+    assert verdicts() == expected
+    assert (report.overruled, report.contradictions, report.doubled) == (1, 0, 0)
+
+
 def test_same_input_same_bytes(check: Check, csv_text: Make, rows: Rows, tmp_path: Path) -> None:
     """The same result gives the same verdict file, byte for byte."""
     written = set()

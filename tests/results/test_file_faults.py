@@ -192,6 +192,15 @@ BESIDE: dict[str, Callable[[zipfile.ZipFile], None]] = {
     "a picture for every row": pictures(1_050, 10),
 }
 
+
+def far_beside(rows: Table) -> bytes:
+    """Return a workbook whose second sheet has one cell in the last row that there is."""
+    with zipfile.ZipFile(io.BytesIO(book(rows, [["Info"]]))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    info = "xl/worksheets/sheet2.xml"
+    return packed(members | {info: members[info].replace(b'"1"', b'"1048576"').replace(b'"A1"', b'"A1048576"')})
+
+
 FAULTS = [
     # Size and structure of a zip
     Fault(
@@ -217,8 +226,6 @@ FAULTS = [
     Fault("name with NUL", lambda rows: packed({"a?.csv": text(rows)}).replace(b"a?.csv", b"a\0.csv"), "unsafe name"),
     Fault("doubled name", zipped_as("ALL.csv"), "two members of one name"),
     Fault("symbolic link", entry(38, struct.pack("<L", 0o120777 << 16)), "a link or a device"),
-    # Beside the table in a zip
-    *(Fault(f"{name} beside the table", partial(beside, put=put)) for name, put in BESIDE.items()),
     # Workbooks
     Fault(
         "DOCTYPE",
@@ -306,6 +313,19 @@ FAULTS = [
         "a million words",
         lambda rows: text(recell(lambda number, _: [number, f"w{number[-9:]}"])(rows)),
         "different words",
+    ),
+    # Beside the verdicts
+    *(Fault(f"{name} beside the table", partial(beside, put=put)) for name, put in BESIDE.items()),
+    Fault("several sheets, a cell of one far outside", far_beside),
+    Fault(
+        "a million words in another table",
+        lambda rows: packed(
+            {
+                "all.csv": text(rows[:-1]),
+                "detail.csv": text([rows[0], *([rows[1 + i % (len(rows) - 1)][0], f"w{i}"] for i in range(400))]),
+                "result.csv": text([rows[0], rows[-1]]),
+            }
+        ),
     ),
 ]
 

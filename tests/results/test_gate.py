@@ -12,6 +12,7 @@ from orchestrator.errors import DamagedResultError
 from orchestrator.results import ResultReport
 from orchestrator.results.checked_zip import CheckedZip, ResultLimits
 from orchestrator.results.gate import COLUMNS, inspect, inspect_part
+from orchestrator.results.sheets import by_calamine, by_openpyxl
 
 Make = Callable[..., bytes]
 Rows = list[list[object]]
@@ -21,7 +22,9 @@ LIMITS = ResultLimits.for_rows(400)
 
 
 def gate(content: bytes) -> None:
-    inspect(CheckedZip(io.BytesIO(content), LIMITS), LIMITS)
+    _, refusal = inspect(CheckedZip(io.BytesIO(content), LIMITS), LIMITS)
+    if refusal is not None:
+        raise refusal
 
 
 def test_plain_files_pass(xlsx: Make, zipped: Make, csv_text: Make, rows: Rows) -> None:
@@ -59,6 +62,35 @@ def test_cells_far_out_of_range(
     """A cell far outside of the table, for which the parser would ask for 550 GB, is refused, however it is written."""
     with pytest.raises(DamagedResultError, match="far outside"):
         check(sheet_xlsx(f"<sheetData><row r='1'><c r='A1'><v>1</v></c></row>{row}</sheetData>"))
+
+
+@pytest.mark.parametrize("row", [FAR[0], '<row r="1048576"><c r="A1048576"><v>1</v></c></row>'])
+@pytest.mark.parametrize("place", [1, 2])
+def test_another_sheet_is_read(
+    check: Callable[..., ResultReport], zipped: Make, xlsx: Make, rows: Rows, row: str, place: int
+) -> None:
+    """A sheet that is refused is an empty one to both readers, and costs the other sheets nothing."""
+    sheets = [rows, [["Info"], ["made up"]]]
+    content = xlsx(*(sheets if place == 2 else sheets[::-1]))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = f"xl/worksheets/sheet{place}.xml"
+    far = zipped(parts | {name: parts[name].replace(b"</sheetData>", f"{row}</sheetData>".encode())})
+    assert check(far).counts == {"yes": 134, "no": 266}
+    seen, refusal = inspect(CheckedZip(io.BytesIO(far), LIMITS), LIMITS)
+    assert refusal is not None
+    for read in (by_calamine, by_openpyxl):
+        assert [len(list(sheet)) for sheet in read(seen, LIMITS.rows)] == [401 * (place == 2), 401 * (place == 1)]
+
+
+def test_what_is_no_sheet_is_not_made_one() -> None:
+    """Texts that speak of sheets can't be left out without a word."""
+    strings = "<!DOCTYPE x><sst><si><t>&lt;sheetData> sheetData</t></si></sst>".encode("utf-16")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/sharedStrings.xml", strings)
+    with pytest.raises(DamagedResultError, match="DOCTYPE"):
+        inspect(CheckedZip(packed, LIMITS), LIMITS)
 
 
 def test_far_cell_across_blocks() -> None:

@@ -29,9 +29,10 @@ def archive(content: bytes) -> CheckedZip:
 
 
 def read(content: bytes) -> Pairs | None:
-    table = sheets.read_workbook(archive(content), LIMITS, Wanted("instagram"))
-    if table is None:
+    tables = sheets.read_workbook(archive(content), LIMITS, Wanted("instagram"))
+    if not tables:
         return None
+    (table,) = tables
     return [pair for part in table for pair in zip(part.numbers.tolist(), part.verdicts, strict=True)]
 
 

@@ -122,6 +122,17 @@ def test_too_many_words_are_damage() -> None:
         table.codes(["one more"])
 
 
+def test_a_copy_leaves_the_words_as_they_were() -> None:
+    """What a table that is not taken has said is forgotten; what was said before has the same code in both."""
+    table = WordTable()
+    table.codes(["yes", "no"])
+    other = table.copy()
+    other.codes(["no", "ban"])
+    assert table.words == ["unanswered", "no", "yes"]
+    assert other.words == [*table.words, "ban"]
+    assert table.codes(["new"]).tolist() == [len(table.words) - 1] == [3]
+
+
 def test_too_many_spellings_are_damage() -> None:
     """Endless spellings of one word do not fill the memory."""
     with pytest.raises(DamagedResultError, match="different words"):
