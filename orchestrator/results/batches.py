@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from orchestrator.results.columns import Wanted
+    from orchestrator.results.columns import Header, Wanted
 
 BATCH_ROWS: Final = 1 << 16
 HEADER_WITHIN_ROWS: Final = 20
 """Rows that are not blank."""
 _SAMPLE, _SHORTEST = 1000, 10**6
 _FEWEST_NUMBERS: Final = 0.5
-"""The share of cells that are numbers, in a column that is not named as one of numbers."""
+"""The share of cells that are numbers, in a column that is not named as one of numbers; and of those that were sent, in
+one that is, which makes it needless to look at any other."""
 
 
 class Cells(NamedTuple):
@@ -74,24 +75,55 @@ def read_rows(rows: Iterable[Sequence[object]], wanted: Wanted) -> Table | None:
         return None
     below = chain(head[header.row + 1 :], rows)
     number: int | None = None
+    verdict: int | None = None
     extras: list[int | None] = []
     table = []
     while some := list(islice(below, BATCH_ROWS)):
         if number is None:
-            number = max(header.numbers, key=partial(_share, some))  # of two that are named alike, one may be an index
-            if not header.named and _share(some, number) < _FEWEST_NUMBERS:
+            number = _number_column(some, header, wanted.chunk)
+            if number is None:
                 return None
+            verdict = _verdict_column(some, header)
             extras = [max(places, key=partial(_filled, some), default=None) for places in header.extras]
         further = [[""] * len(some) if place is None else _column(some, place) for place in extras]
-        if header.verdict is None:
+        if verdict is None:
             # Then it is one whether a column that is wanted says something: any other may count the rows, or hold a
             # message that is no answer.
             beside = zip(*further, strict=True)
             verdicts: list[object] = [ANSWERED if any(map(_says_something, cells)) else "" for cells in beside]
         else:
-            verdicts = _column(some, header.verdict)
+            verdicts = _column(some, verdict)
         table.append(batch(_column(some, number), verdicts, *further))
-    return table if header.named or table else None
+    return table if header.numbers or table else None
+
+
+def _number_column(rows: list[Sequence[object]], header: Header, chunk: NDArray[np.int64]) -> int | None:
+    """Return the column with most of the numbers that were sent: ids and times look like numbers, too.
+
+    Of several, one that is called so, then the one with most that may be telephone numbers, then the leftmost. None
+    when nothing says that it is one.
+    """
+    standings = {place: _standing(rows, place, chunk) for place in header.numbers}
+    own = max((own for own, _ in standings.values()), default=0)
+    if not standings or (len(chunk) and own < _FEWEST_NUMBERS * len(rows[:_SAMPLE])):
+        standings |= {place: _standing(rows, place, chunk) for place in header.others}
+    place = max(standings, key=lambda place: (standings[place][0], place in header.numbers, standings[place][1]))
+    return place if header.numbers or standings[place][1] >= _FEWEST_NUMBERS else None
+
+
+def _standing(rows: list[Sequence[object]], place: int, chunk: NDArray[np.int64]) -> tuple[int, float]:
+    """Return how many numbers of the chunk the first cells of a column are, and which share may be any, by length."""
+    numbers = as_numbers(_column(rows[:_SAMPLE], place))
+    is_own = np.searchsorted(chunk, numbers, "right") > np.searchsorted(chunk, numbers)
+    return len(np.unique(numbers[is_own])), float(np.mean(numbers > _SHORTEST))
+
+
+def _verdict_column(rows: list[Sequence[object]], header: Header) -> int | None:
+    """Return the column of the best name that says anything, else that of the best name; None when none is wanted."""
+    if len(header.verdicts) < 2:  # noqa: PLR2004 - most tables: none has to be looked at
+        return next(iter(header.verdicts), None)
+    speaking = (place for place in header.verdicts if any(map(_says_something, _column(rows, place))))
+    return next(speaking, header.verdicts[0])
 
 
 def _is_filled(cell: object) -> bool:
@@ -105,11 +137,6 @@ def _filled(rows: list[Sequence[object]], place: int) -> int:
 
 def _says_something(cell: object) -> bool:
     return _is_filled(cell) and not str(cell).isspace()
-
-
-def _share(rows: list[Sequence[object]], place: int) -> float:
-    """Return which share of the first cells of a column may be telephone numbers, by their length."""
-    return float(np.mean(as_numbers(_column(rows[:_SAMPLE], place)) > _SHORTEST))
 
 
 def _column(rows: list[Sequence[object]], place: int) -> list[object]:

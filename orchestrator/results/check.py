@@ -162,9 +162,9 @@ class _Read(NamedTuple):
 def _read(check: ResultCheck, matcher: Matcher, *, limits: ResultLimits) -> _Read:
     """Match the rows of the result. A table whose verdicts can't be such counts only if there is no other."""
     if check.without_verdict:
-        wanted = Wanted(check.platform, extras=check.columns, without_verdict=True)
+        wanted = Wanted(check.platform, extras=check.columns, without_verdict=True, chunk=matcher.sorted)
     else:
-        wanted = Wanted(check.platform, check.columns)
+        wanted = Wanted(check.platform, check.columns, chunk=matcher.sorted)
     words, odd, found, stumble = WordTable(), 0, False, None
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 NUMBER_HEADERS: Final = frozenset(
     (
         *("number", "numbers", "phone", "phones", "mobile", "cell", "tel", "telephone", "msisdn"),
+        *("phoneno", "phonenr", "mobileno", "mobilenr", "telno", "telnr", "telephoneno"),
         *("phonenumber", "phonenumbers", "mobilenumber", "cellnumber", "telephonenumber", "mobilephone"),
         *("número", "numero", "teléfono", "telefono", "numara", "telefon"),
         *("号码", "手机", "手机号", "手机号码", "电话", "电话号码", "號碼", "手機號碼", "電話號碼", "電話番号"),
@@ -23,16 +28,16 @@ ALWAYS_A_VERDICT: Final = "activated"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Which row it is, which columns may hold the numbers, and which one holds the verdicts, if there are any.
+    """Which row it is, and which columns may hold what.
 
-    `named` tells whether the columns of numbers are called so, or may be any. `extras` are, for each further column
-    that is wanted, those of its name: samples have had two.
+    `numbers` are the columns that are called so, `verdicts` those of the verdicts, the best name first, and `others`
+    are neither. `extras` are, for each further column that is wanted, those of its name: samples have had two.
     """
 
     row: int
     numbers: tuple[int, ...]
-    verdict: int | None
-    named: bool
+    others: tuple[int, ...]
+    verdicts: tuple[int, ...]
     extras: tuple[tuple[int, ...], ...] = ()
 
 
@@ -41,18 +46,20 @@ class Wanted:
     """The verdict column is named like the platform, like one of `aliases`, or `activated`, in this order.
 
     `extras` are the names of further columns. A platform `without_verdict` has only these: there a table needs a column
-    that is called one of numbers, and one of them.
+    that is called one of numbers, and one of them. `chunk` are the numbers that were sent, sorted: the column that has
+    them is that of the numbers. Without them it goes by names, and by what may be a number.
     """
 
     platform: str
     aliases: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
     without_verdict: bool = False
+    chunk: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64), repr=False, compare=False)
 
     def find(self, rows: Sequence[Sequence[object]]) -> Header | None:
         """Return the first row that names both columns, else the first one that names the verdicts, or None."""
         found = [header for row, cells in enumerate(rows) if (header := self._header(row, cells)) is not None]
-        return next((header for header in found if header.named), next(iter(found), None))
+        return next((header for header in found if header.numbers), next(iter(found), None))
 
     def _header(self, row: int, cells: Sequence[object]) -> Header | None:
         names = [plain_header(cell) for cell in cells]
@@ -61,13 +68,11 @@ class Wanted:
             tuple(place for place, name in enumerate(names) if name == wanted)
             for wanted in map(plain_header, self.extras)
         )
-        if self.without_verdict:
-            return Header(row, numbers, None, named=True, extras=extras) if numbers and any(extras) else None
-        verdict = next((names.index(s) for s in map(plain_header, self.spellings) if s in names), None)
-        if verdict is None:
-            return None
-        others = tuple(place for place in range(len(names)) if place != verdict)
-        return Header(row, numbers or others, verdict, bool(numbers), extras) if numbers or others else None
+        wanted = () if self.without_verdict else tuple(dict.fromkeys(map(plain_header, self.spellings)))
+        verdicts = tuple(place for spelling in wanted for place, name in enumerate(names) if name == spelling)
+        others = tuple(place for place in range(len(names)) if place not in {*numbers, *verdicts})
+        is_one = (numbers and any(extras)) if self.without_verdict else (verdicts and (numbers or others))
+        return Header(row, numbers, others, verdicts, extras) if is_one else None
 
     @property
     def spellings(self) -> tuple[str, ...]:

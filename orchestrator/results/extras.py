@@ -103,7 +103,7 @@ def read_order(order: ExtrasOrder) -> tuple[ExtrasReport, bytes]:
     """Return what was found, and the extra file; raises `DamagedResultError`, and `StorageError` for files of ours."""
     numbers = read_chunk(order.chunk).numbers
     limits = ResultLimits.for_rows(len(numbers))
-    wanted = _Noting(order.platform, order.columns, order.names, order.without_verdict)
+    wanted = _Noting(order.platform, order.columns, order.names, order.without_verdict, np.sort(numbers))
     columns = [_Column(numbers) for _ in order.names]
     with disk_errors(order.result), order.result.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != order.result_sha256:

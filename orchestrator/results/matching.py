@@ -17,12 +17,12 @@ class Matcher:
 
     `codes` holds a code a number, of a `kind` that has room for all codes, 0 where nothing was said; `own` counts rows
     of the chunk (doubled ones too), `foreign` all others but blank ones. Of further tables, only what they add counts:
-    `overruled` are rows of theirs that say something else than an earlier table did.
+    `overruled` are rows of theirs that say something else than an earlier table did. `sorted` are the chunk's numbers.
     """
 
     def __init__(self, numbers: NDArray[np.int64], kind: type[np.unsignedinteger[Any]] = np.uint8) -> None:
         self._order = np.argsort(numbers)
-        self._sorted = numbers[self._order]
+        self.sorted = numbers[self._order]
         self._seen = np.zeros(len(numbers), np.bool_)
         self._contradicted = np.zeros(len(numbers), np.bool_)
         self._said = np.zeros(len(numbers), kind)
@@ -39,8 +39,8 @@ class Matcher:
         """Take rows: `numbers[i]` was said to be `codes[i]`; code 0 is an empty cell."""
         turn = np.argsort(numbers)  # a search in their order is several times as fast, and order means nothing here
         numbers, codes = numbers[turn], codes[turn]
-        where = np.minimum(np.searchsorted(self._sorted, numbers), len(self._sorted) - 1)
-        ours = self._sorted[where] == numbers
+        where = np.minimum(np.searchsorted(self.sorted, numbers), len(self.sorted) - 1)
+        ours = self.sorted[where] == numbers
         blank = (numbers == BLANK) & (codes == 0)
         foreign = int(np.count_nonzero(~ours & ~blank))
         places, codes = self._order[where[ours]], codes[ours]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pytest
+
 from orchestrator.results.batches import Batch, batch, read_rows
 from orchestrator.results.columns import Wanted
 
@@ -50,6 +53,50 @@ def test_numbers_under_an_unknown_name() -> None:
     assert read([header, ["1", "Anna", "yes"]]) is None
     assert read([header]) is None
     assert read([["instagram"], ["yes"]]) is None
+
+
+CHUNK = [41791234567, 41791234568, 41791234569]
+OTHERS = {
+    "ids of eight digits": [10000001, 10000002, 10000003],
+    "Unix seconds": [1767225600, 1767225601, 1767225602],
+    "one number of the chunk, again and again": [CHUNK[0]] * 3,
+}
+
+
+def sent(table: list[Cells]) -> list[int]:
+    (part,) = read_rows(table, Wanted("instagram", chunk=np.array(CHUNK))) or []
+    return [number for number, _ in rows(part)]
+
+
+@pytest.mark.parametrize("names", [("id", "Kontakt"), ("number", "phone"), ("number", "Kontakt"), ("time", "Phone No")])
+@pytest.mark.parametrize("others", OTHERS.values(), ids=OTHERS)
+def test_the_column_with_the_numbers_that_were_sent(names: tuple[str, str], others: list[int]) -> None:
+    """Whatever else looks like telephone numbers, and however it is called, that column is the one."""
+    for turn in (1, -1):
+        header: Cells = [*names[::turn], "instagram"]
+        table: list[Cells] = [
+            [*(other, f"+{number}")[::turn], "yes"] for other, number in zip(others, CHUNK, strict=True)
+        ]
+        assert sent([header, *table]) == CHUNK
+
+
+def test_columns_with_the_same_numbers() -> None:
+    """Of two with equally many of them, the one that is called so counts, then the left one."""
+    row: Cells = [*CHUNK[:2], "yes"]
+    assert sent([["x", "phone", "instagram"], row]) == [CHUNK[1]]
+    assert sent([["number", "phone", "instagram"], row]) == [CHUNK[0]]
+    assert sent([["x", "y", "instagram"], row]) == [CHUNK[0]]
+
+
+def test_a_column_of_verdicts_that_is_empty() -> None:
+    """Of several that have a name of the verdicts' column, the best one that says anything counts."""
+    header = ["Phone No", "instagram", "activated"]
+    assert read([header, ["+41791234567", " ", "yes"]]) == [(41791234567, "yes")]
+    assert read([header, ["+41791234567", "", ""], ["+41791234568", "no", "yes"]]) == [
+        (41791234567, ""),
+        (41791234568, "no"),
+    ]
+    assert read([header, ["+41791234567", "", ""]]) == [(41791234567, "")]
 
 
 def test_only_a_header() -> None:

@@ -231,6 +231,32 @@ def test_sheets_that_contradict(check: Check, xlsx: Make, rows: Rows, verdicts: 
     assert (report.overruled, report.contradictions, report.doubled) == (1, 0, 0)
 
 
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+@pytest.mark.parametrize(("other", "number"), [("id", "Kontakt"), ("time", "Phone No"), ("number", "phone")])
+@pytest.mark.parametrize("verdict", ["instagram", "activated"])
+def test_columns_that_look_like_others(
+    check: Check,
+    csv_text: Make,
+    xlsx: Make,
+    rows: Rows,
+    verdicts: Words,
+    expected: list[str],
+    *,
+    kind: str,
+    other: str,
+    number: str,
+    verdict: str,
+) -> None:
+    """Ids or times that may be telephone numbers hide no column, nor does an empty one of the platform's name."""
+    header = [other, number, "instagram", "activated"]
+    table = [
+        [10_000_001 + i, n, *((w, "") if verdict == "instagram" else ("", w))] for i, (n, w) in enumerate(rows[1:])
+    ]
+    report = check((csv_text if kind == "csv" else xlsx)([header, *table]))
+    assert verdicts() == expected
+    assert report.foreign == 0
+
+
 def test_same_input_same_bytes(check: Check, csv_text: Make, rows: Rows, tmp_path: Path) -> None:
     """The same result gives the same verdict file, byte for byte."""
     written = set()

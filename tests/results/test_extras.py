@@ -67,6 +67,13 @@ def test_doubled_headers(take: Take, numbers: list[str], csv_text: Callable[...,
     assert days == [str(i) for i in range(len(numbers))]
 
 
+def test_ids_beside_the_numbers(take: Take, numbers: list[str], csv_text: Callable[..., bytes]) -> None:
+    """The column of numbers is the one that has those that were sent, as for the verdicts."""
+    rows = [[10_000_000 + i, number, "yes", i] for i, number in enumerate(numbers)]
+    _, (days,) = take(csv_text([["number", "Kontakt", "activated", "days"], *rows]), "days")
+    assert days == [str(i) for i in range(len(numbers))]
+
+
 def test_rows_that_disagree(take: Take, numbers: list[str], csv_text: Callable[..., bytes]) -> None:
     """A number whose rows disagree has an empty cell; a foreign row says nothing; a blank one contradicts nothing."""
     rows = [[number, "yes", "1"] for number in numbers]
