@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.files import disk_errors
+from orchestrator.files import disk_errors, open_private
 from orchestrator.jobdir.layout import VERIFYING
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def folder_aside(directory: Path, prefix: str = VERIFYING) -> Iterator[Path]:
     with folder as name, disk_errors(directory):
         # Locked before it has the name by which it is found: nobody sweeps what is being made.
         made, lock = Path(name) / "new", Path(name) / _LOCK
-        with made.open("x") as file:
+        with open(made, "xb", opener=open_private) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             made.rename(lock)
             inside = Path(name) / _INSIDE

@@ -80,6 +80,6 @@ def _tables(check: ResultCheck, names: set[str], limits: ResultLimits) -> int:
     wanted = _Named(check.platform, tuple(sorted(names)))
     try:
         with disk_errors(check.result), check.result.open("rb") as file:
-            return sum(1 for _ in read_tables(file, limits, wanted))
+            return sum(map(len, read_tables(file, limits, wanted)))
     except DamagedResultError:
         return 0

@@ -169,16 +169,17 @@ def _read(check: ResultCheck, matcher: Matcher, *, limits: ResultLimits) -> _Rea
     with disk_errors(check.result), check.result.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        for table in read_tables(file, limits, wanted):
-            more = words.copy()
-            try:
-                coded, odd_here = _coded(table, more)
-            except DamagedResultError as error:
-                stumble = stumble or error
-                continue
-            found, words, odd = True, more, odd + odd_here
-            for batch, codes in zip(table, coded, strict=True):
-                matcher.place(batch.numbers, codes)
+        for together in read_tables(file, limits, wanted):
+            for table in together:
+                more = words.copy()
+                try:
+                    coded, odd_here = _coded(table, more)
+                except DamagedResultError as error:
+                    stumble = stumble or error
+                    continue
+                found, words, odd = True, more, odd + odd_here
+                for batch, codes in zip(table, coded, strict=True):
+                    matcher.place(batch.numbers, codes)
             if matcher.complete:
                 break
             matcher.next_table()

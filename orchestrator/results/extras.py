@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,8 +110,8 @@ def read_order(order: ExtrasOrder) -> tuple[ExtrasReport, bytes]:
         if hashlib.file_digest(file, "sha256").hexdigest() != order.result_sha256:
             raise StorageError(f"{order.result}: altered since it was taken")
         file.seek(0)
-        for table in read_tables(file, limits, wanted):
-            for batch in table:
+        for together in read_tables(file, limits, wanted):
+            for batch in chain.from_iterable(together):
                 for column, (cells, which) in zip(columns, batch.extras, strict=True):
                     column.place(batch.numbers, cells, which)
             # The best table may have the verdicts only, so a column is looked for in all of them.

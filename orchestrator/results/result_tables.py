@@ -46,16 +46,17 @@ _DEEPEST: Final = 3
 """How often a file may be packed in another one: a workbook, packed with gzip, in a zip."""
 
 
-def read_tables(file: IO[bytes], limits: ResultLimits, wanted: Wanted) -> Iterator[Table]:
+def read_tables(file: IO[bytes], limits: ResultLimits, wanted: Wanted) -> Iterator[list[Table]]:
     """Yield the tables of a result file, the best first; raises `DamagedResultError`, `OSError` when the disk fails.
 
-    What a further table says of a number that stands in an earlier one is a repetition.
+    The sheets of a workbook are one after the other, and come together. What comes later of a number that stands in
+    an earlier table is a repetition.
     """
     with damage():
         yield from _tables(file.read(), limits, wanted)
 
 
-def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0) -> Iterator[Table]:
+def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0) -> Iterator[list[Table]]:
     if content.startswith(_OLE_MAGIC):
         raise DamagedResultError("an encrypted workbook, or one in the format of before 2007")
     if depth == _DEEPEST:
@@ -77,14 +78,15 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
     elif content.startswith(ZIP_MAGIC):
         archive = CheckedZip(io.BytesIO(content), limits)
         if archive.is_workbook:
-            yield from read_workbook(archive, limits, wanted)
+            if sheets := read_workbook(archive, limits, wanted):
+                yield sheets
         else:
             yield from _members(archive, limits, wanted, depth + 1)
     elif (table := read_csv(content, wanted)) is not None:
-        yield table
+        yield [table]
 
 
-def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[Table]:
+def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[list[Table]]:
     """Yield the tables, then the lists of yes and no; one that can't be read counts only if no other can be."""
     files = [name for name in archive.names if _may_be_table(name)]
     found, stumble = False, None
@@ -103,22 +105,22 @@ def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: i
                 tables = (
                     _list(content, _LISTS[_base(name)], wanted) if is_list else _tables(content, limits, wanted, depth)
                 )
-                for table in tables:
+                for together in tables:
                     found = True
-                    yield table
+                    yield together
         except DamagedResultError as error:
             stumble = stumble or error
     if stumble is not None and not found:
         raise stumble
 
 
-def _list(content: bytes, verdict: str, wanted: Wanted) -> Iterator[Table]:
+def _list(content: bytes, verdict: str, wanted: Wanted) -> Iterator[list[Table]]:
     """Yield a bare list of numbers that share one verdict, as a table; a number in no list stays unanswered."""
     if wanted.without_verdict:
         return
     lines = [line.strip() for line in next(texts(content)).splitlines()]
     further = [[""] * len(lines)] * len(wanted.extras)
-    yield [batch(lines, [verdict if line else "" for line in lines], *further)]
+    yield [[batch(lines, [verdict if line else "" for line in lines], *further)]]
 
 
 def _may_be_table(name: str) -> bool:

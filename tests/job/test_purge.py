@@ -146,8 +146,9 @@ async def test_what_a_killed_verify_left_is_swept(case: Case) -> None:
     """By the next command that writes, and by a purge; what a living one uses stays."""
     assert await case.run() == 0
     left = case.directory / ".verify-ab_d0123"
-    left.mkdir()
-    (left / "master.csv").write_text("+41790000000\n")
+    (left / "files").mkdir(parents=True)
+    (left / ".numbercheck-in-use").touch()
+    (left / "files" / "master.csv").write_text("+41790000000\n")
     with folder_aside(case.directory) as living:
         await merge_job(case.settings(), case.world())
         assert not left.exists()

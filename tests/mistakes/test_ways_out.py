@@ -1473,6 +1473,7 @@ TRIED: dict[str, str] = {
 or a test elsewhere."""
 
 NOT_TRIED: dict[str, str] = {
+    "a workbook takes {}: of a longer list": "takes ten million numbers; tests/job/test_run.py has smaller workbooks",
     "one that was made with ENCODING 'UTF8'": "of a database; tests/ledger/test_postgres.py has some",
     "a schema {} is there that is not of this program": "of a database; tests/ledger/test_postgres.py has one",
     "the ledger stands at {}, not at {}": "takes a database that was restored while a run was on",
