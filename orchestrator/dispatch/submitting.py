@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, assert_never
 
@@ -89,7 +90,13 @@ class Submitter:
         await self._context.files.bring_chunk(self._context.ledger, chunk_file)
         try:
             answer = await platform.vendor.client.submit(
-                platform.settings, chunk_file, sent_name, leave=leave, ready=ready, release=release
+                platform.settings,
+                chunk_file,
+                sent_name,
+                leave=leave,
+                ready=ready,
+                release=release,
+                last_look=partial(self._look_at_lease, attempt),
             )
             await self._record(attempt, answer)
         except NotNowError:
@@ -122,10 +129,16 @@ class Submitter:
             ledger.transitions.release(task.key, cost_nano=cost, max_cost_nano=max_cost_nano, at=at, sent_name=name)
 
         await self._context.ledger.do_small(release)
-        if not self._context.ledger.holds:
-            # Frozen between the commit and now, for longer than the lease: another coordinator holds this task by now.
-            raise LeaseLostError(f"{task.key}: this run was asleep for too long; run the same command again")
         attempt.released_at = self._context.now
+
+    def _look_at_lease(self, attempt: Attempt) -> None:
+        """Stop the last bytes of a run that was frozen behind the release for longer than its lease.
+
+        Another coordinator may hold this task by now.
+        """
+        if not self._context.ledger.holds:
+            attempt.released_at = None
+            raise LeaseLostError(f"{attempt.task.key}: this run was asleep for too long; run the same command again")
 
     async def _record(self, attempt: Attempt, answer: SubmitAnswer) -> None:
         platform, key = attempt.platform, attempt.task.key

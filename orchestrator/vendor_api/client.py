@@ -50,6 +50,10 @@ async def _at_once(_sha256: str) -> None:
     """Have nothing to wait for."""
 
 
+def _nothing() -> None:
+    """Look at nothing."""
+
+
 class VendorClient:
     """One vendor, as an async context manager.
 
@@ -99,21 +103,23 @@ class VendorClient:
         leave: Leave,
         ready: Callable[[str], Awaitable[None]] = _at_once,
         release: Callable[[str], Awaitable[None]],
+        last_look: Callable[[], None] = _nothing,
     ) -> SubmitAnswer:
         """Send a chunk file as a new task.
 
         `ready` gets the SHA-256 of the file's bytes once all but the last bytes were handed to the socket, and may take
         a while. Then `release` gets it, if the vendor has not closed the connection meanwhile; the last bytes leave
-        only after it returned. Both run in the caller's task. What they raise comes out unchanged, with the connection
-        aborted and the last bytes unsent; so does what `leave` raises. Raises `StorageError` for a chunk
-        file that can't be read or changes meanwhile: nothing was made at the vendor then.
+        only after it returned. Both run in the caller's task; `last_look` in the very step in which they leave.
+        What these raise, the last one a `StorageError`, comes out unchanged, with the connection aborted and the last
+        bytes unsent; so does what `leave` raises. Raises `StorageError` for a chunk file that can't be read or changes
+        meanwhile: nothing was made at the vendor then.
 
         `InDoubt` is only ever returned after the last bytes left.
         """
         request = dialects.submit_request(platform, self._user_id)
         call = HttpCall(leave, self._times.stall_s, _STALLED)
         async with open_upload(file) as upload:
-            body = HeldBody(request.fields, upload, file_name, call=call, times=self._times)
+            body = HeldBody(request.fields, upload, file_name, call=call, times=self._times, last_look=last_look)
             try:
                 answer = await self._send_held(request, call, body, ready, release)
             finally:

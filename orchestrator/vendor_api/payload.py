@@ -157,7 +157,14 @@ class HeldBody(_OurPayload):
     """The whole body; `whole_sent` turns true in the moment its last bytes are handed over."""
 
     def __init__(
-        self, fields: Iterable[tuple[str, str]], upload: ChunkUpload, file_name: str, *, call: HttpCall, times: Times
+        self,
+        fields: Iterable[tuple[str, str]],
+        upload: ChunkUpload,
+        file_name: str,
+        *,
+        call: HttpCall,
+        times: Times,
+        last_look: Callable[[], None],
     ) -> None:
         self._form = form(fields)
         self._part = _FilePart(upload, file_name)
@@ -165,6 +172,7 @@ class HeldBody(_OurPayload):
         super().__init__(self._form, content_type=self._form.content_type)
         self._call = call
         self._times = times
+        self._last_look = last_look
         self._turn = asyncio.Event()
         self._go = asyncio.Event()
         self._transport: asyncio.WriteTransport | None = None
@@ -211,7 +219,9 @@ class HeldBody(_OurPayload):
             if transport is None or transport.is_closing():
                 lost = "the connection was lost while the last bytes were held back"
                 raise aiohttp.ClientConnectionResetError(lost)
-            # Nothing awaits between here and the transport, so `whole_sent` is true exactly if it got them.
+            # Nothing awaits between here and the transport: a process that was frozen is found out before it sends, and
+            # `whole_sent` is true exactly if the transport got them.
+            self._last_look()
             self.whole_sent = True
             self._call.deadline.within(self._times.answer_s, _UNANSWERED)
             await writer.write(f"--{self._form.boundary}--\r\n".encode())

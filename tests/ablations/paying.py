@@ -180,7 +180,7 @@ PAYING: Final = (
     ),
     Ablation(
         "the last bytes stay when the lease may be gone",
-        "Submitter._release",
+        "Submitter._look_at_lease",
         "if not self._context.ledger.holds:",
         "if False:",
         "dispatch/test_submitting.py::test_a_run_that_slept_behind_its_release_sends_nothing",

@@ -61,7 +61,8 @@ def test_a_program_without_redaction_is_found_out(folder: Path) -> None:
     with contextlib.ExitStack() as stack:
         for module in ("report.log", "report.streams", "report.summary", "vendor_api.dialects", "job.ending"):
             stack.enter_context(patch(f"orchestrator.{module}.mask_numbers", lambda text: text))
-        stack.enter_context(patch("orchestrator.vendor_api.dialects._DIGITS", re.compile("(?!)")))
+        for pattern in ("_DIGITS", "_QUERY"):
+            stack.enter_context(patch(f"orchestrator.vendor_api.dialects.{pattern}", re.compile("(?!)()")))
         stack.enter_context(patch("orchestrator.redact.Redactor.__call__", lambda _, line: line))
         found = ""
         for fault in ("instead: 409", "instead: 401"):

@@ -72,7 +72,7 @@ async def body(tmp_path: Path) -> AsyncIterator[HeldBody]:
     path.write_bytes(b"+41798284651\n")
     call = HttpCall(at_once, 60, "x")
     async with open_upload(path) as upload:
-        yield HeldBody([("task_type", "amazon")], upload, "a.txt", call=call, times=Times())
+        yield HeldBody([("task_type", "amazon")], upload, "a.txt", call=call, times=Times(), last_look=lambda: None)
 
 
 async def until_held(body: HeldBody, writer: Writer) -> asyncio.Task[None]:
@@ -153,7 +153,7 @@ async def test_in_pieces(tmp_path: Path) -> None:
     path.write_bytes(b"7" * 2_500_000)
     writer = Writer(Wire())
     async with open_upload(path) as upload:
-        body = HeldBody([], upload, "a.txt", call=HttpCall(at_once, 60, "x"), times=Times())
+        body = HeldBody([], upload, "a.txt", call=HttpCall(at_once, 60, "x"), times=Times(), last_look=lambda: None)
         writing = await until_held(body, writer)
         body.let_go()
         await writing
@@ -168,7 +168,7 @@ async def test_a_changed_file(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(b"7" * 1_500_000)
     call = HttpCall(at_once, 60, "x")
     async with open_upload(path) as upload:
-        body = HeldBody([], upload, "a.txt", call=call, times=Times())
+        body = HeldBody([], upload, "a.txt", call=call, times=Times(), last_look=lambda: None)
         path.write_bytes(content)
         with pytest.raises(StorageError, match="changed while it was being sent"):
             await body.write(Writer(Wire()))
