@@ -141,12 +141,14 @@ class ModelVendor:
         leave: Leave,
         ready: Callable[[str], Awaitable[None]],
         release: Callable[[str], Awaitable[None]],
+        last_look: Callable[[], None],
     ) -> SubmitAnswer:
         del file_name
         await leave()
         await asyncio.sleep(SUBMIT_S)
         await ready(SHA256)
         await release(SHA256)
+        last_look()
         now = asyncio.get_running_loop().time()
         made = Made(platform.task_type, now, self.course(platform.task_type, int(file.stem)))
         self._take_place(made, now)

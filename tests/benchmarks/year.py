@@ -53,12 +53,12 @@ class OneByOne(ModelVendor):
         super().__init__("mixed", seed, max_in_flight)
         self.submits: Counter[tuple[str, str]] = Counter()
 
-    async def submit(self, platform, file, file_name, *, leave, ready, release):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-        async def released(sha256: str) -> None:
-            await release(sha256)
+    async def submit(self, platform, file, file_name, *, last_look, **calls):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN003, ANN201
+        def looked() -> None:
+            last_look()
             self.submits[platform.task_type, file.stem] += 1  # the last bytes leave: from here on it costs
 
-        return await super().submit(platform, file, file_name, leave=leave, ready=ready, release=released)
+        return await super().submit(platform, file, file_name, last_look=looked, **calls)
 
 
 class _Death:

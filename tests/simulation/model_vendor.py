@@ -99,6 +99,7 @@ class ModelVendor:
         leave: Leave,
         ready: Callable[[str], Any],
         release: Callable[[str], Any],
+        last_look: Callable[[], None],
     ) -> SubmitAnswer:
         del file_name
         key = TaskKey(platform.task_type, int(file.stem))
@@ -116,6 +117,7 @@ class ModelVendor:
                 if fault == "lost while it waits":
                     return PutOff("lost")
                 await release(SHA256)
+                last_look()
                 await self._latency()
                 return await self._answer(key, fault)
 
