@@ -198,7 +198,9 @@ class _Text:
         self._above = self._header = b""
         self._delimiter = ","
         self._names: tuple[str, ...] = (LINE,)
-        self._is_utf8 = True if self._mark else is_utf8(_whole_lines(stream.head))  # most tables tell it soon
+        # Most tables tell it soon. The last line of a head may end amid a letter.
+        lines = stream.head.splitlines(keepends=True)[: -1 if len(stream.head) >= HEAD_BYTES else None]
+        self._is_utf8 = True if self._mark else is_utf8(b"".join(lines))
         self._blocks: Iterable[TableBlock | LineBlock | CellBlock] = ()
         if content.kind is FileKind.TEXT and not is_table(stream.head, work.options.column):
             self._blocks = read_text(stream.buffered(), LARGE_BLOCK_BYTES)
@@ -248,11 +250,6 @@ class _Text:
             if widest > width or as_utf8 != (told is not False):
                 raise _SeenLateError(_Seen(widest, told))
         return EnrichReport(work.target, rows, work.adder.numbers, work.adder.known)
-
-
-def _whole_lines(head: bytes) -> bytes:
-    """Return what a text begins with, without a last line that may end amid a letter."""
-    return head if len(head) < HEAD_BYTES else b"".join(head.splitlines(keepends=True)[:-1])
 
 
 def _write_workbook(path: str, work: Enrichment) -> EnrichReport:

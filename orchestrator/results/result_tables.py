@@ -88,7 +88,11 @@ def _tables(content: bytes, limits: ResultLimits, wanted: Wanted, depth: int = 0
 
 def _members(archive: CheckedZip, limits: ResultLimits, wanted: Wanted, depth: int) -> Iterator[list[Table]]:
     """Yield the tables, then the lists of yes and no; one that can't be read counts only if no other can be."""
-    files = [name for name in archive.names if _may_be_table(name)]
+    files = [
+        name
+        for name in archive.names
+        if not name.endswith("/") and _base(name)[:1] not in ("", ".") and not _base(name).endswith(_NO_TABLES)
+    ]
     found, stumble = False, None
 
     def preference(name: str) -> tuple[int, str]:
@@ -121,11 +125,6 @@ def _list(content: bytes, verdict: str, wanted: Wanted) -> Iterator[list[Table]]
     lines = [line.strip() for line in next(texts(content)).splitlines()]
     further = [[""] * len(lines)] * len(wanted.extras)
     yield [[batch(lines, [verdict if line else "" for line in lines], *further)]]
-
-
-def _may_be_table(name: str) -> bool:
-    base = _base(name)
-    return not name.endswith("/") and base[:1] not in ("", ".") and not base.endswith(_NO_TABLES)
 
 
 def _base(name: str) -> str:
