@@ -162,5 +162,21 @@ AFAR: Final = (
         "storage/test_staged_jobs.py::test_a_chunk_that_is_lost_in_the_middle_of_a_run",
         "A run ends with a message that tells nobody what to do.",
     ),
+    Ablation(
+        "nothing follows a commit that the mirror has not got",
+        "PostgreSQL.commit",
+        "self._broken = self._broken or error",
+        "pass",
+        "ledger/test_postgres.py::test_a_mirror_that_fails_behind_a_commit",
+        "The ledger goes on with what an older state says, and what the database has is written over.",
+    ),
+    Ablation(
+        "the server looks whether a machine is still there",
+        "",
+        "set_config('tcp_keepalives_idle', '10', true),",
+        "",
+        "storage/test_silent_database.py::test_a_machine_that_vanishes_amid_what_it_sends",
+        "A machine that vanishes amid a transaction keeps its rows from all other jobs for two hours.",
+    ),
 )
 """Only where there is a PostgreSQL server, and what stands in for a bucket."""

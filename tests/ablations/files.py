@@ -354,4 +354,28 @@ FILES: Final = (
         "master/test_xlsx_sink.py::test_formats",
         "A word of the vendor's becomes a formula as soon as its cell is edited.",
     ),
+    Ablation(
+        "a plus behind a word in brackets is a calling code's",
+        "",
+        r're.compile(r"(?:(?<=[0-9])|(?<=[0-9]\))) +\+ +(?=[0-9(])")',
+        r're.compile(r"(?<=[0-9)]) +\+ +(?=[0-9(])")',
+        "test_cells.py::test_what_stands_beside",
+        "A number from abroad becomes one at home, and somebody else's is paid for.",
+    ),
+    Ablation(
+        "only folders of ours are swept",
+        "sweep_aside",
+        "descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)",
+        "descriptor = os.open(folder, os.O_RDONLY)",
+        "jobdir/test_aside.py::test_what_is_no_such_folder_stays",
+        "A folder of another program in the temporary directory is removed.",
+    ),
+    Ablation(
+        "a master has a row for each number",
+        "write_master",
+        "if tally.rows != request.rows:",
+        "if False:",
+        "master/test_write.py::test_a_count_that_is_not_what_is_written",
+        "A master that lacks a number looks like any other.",
+    ),
 )
