@@ -190,10 +190,15 @@ def tests_command(chosen: list[Campaign], *, quick: bool) -> list[str]:
 
 
 def turn() -> int:
-    """Return by which number it is chosen whose turn it is: the time of the last commit, which any clone knows."""
+    """Return by which number it is chosen whose turn it is: the time of the last commit, which any clone knows.
+
+    Where there is no git it is the day.
+    """
     asked = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%ct"]
-    git = subprocess.run(asked, check=False, capture_output=True, text=True)  # noqa: S603 - no shell
-    return int(git.stdout) if git.returncode == 0 else 0
+    try:
+        return int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)  # noqa: S603 - no shell
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return int(time.time()) // 86_400
 
 
 def whose_turn(nodes: Collection[str], now: int) -> set[str]:
@@ -235,9 +240,13 @@ def main() -> int:
     forms.add_argument("--quick", action="store_true", help="the tests whose turn it is, as CI runs them")
     forms.add_argument("--full", action="store_true", help="with all that they can draw")
     forms.add_argument("--table", action="store_true", help="print the table of campaigns")
+    forms.add_argument("--turn", action="store_true", help="print by which number it is chosen whose turn it is")
     given = parser.parse_args()
     if unknown := sorted(set(given.names).difference(names)):
         parser.error(f"there is no campaign {', '.join(unknown)}; there are {', '.join(names)}")
+    if given.turn:
+        sys.stdout.write(f"{turn()}\n")
+        return 0
     if given.table:
         sys.stdout.write(table())
         return 0
