@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,15 +29,15 @@ def folder_aside(directory: Path, prefix: str = VERIFYING) -> Iterator[Path]:
     """Have a private folder in the job's directory, which is removed behind the block; raises `StorageError`."""
     with disk_errors(directory):
         folder = tempfile.TemporaryDirectory(dir=directory, prefix=prefix)
-    with folder as name, disk_errors(directory):
-        # Locked before it has the name by which it is found: nobody sweeps what is being made.
-        made, lock = Path(name) / "new", Path(name) / _LOCK
-        with open(made, "xb", opener=open_private) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            made.rename(lock)
-            inside = Path(name) / _INSIDE
+    with folder as name, ExitStack() as stack:
+        made, inside = Path(name) / "new", Path(name) / _INSIDE
+        with disk_errors(directory):
             inside.mkdir(mode=0o700)
-            yield inside
+            # Locked before it has the name by which it is found: nobody sweeps what is being made.
+            file = stack.enter_context(open(made, "xb", opener=open_private))
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            made.rename(Path(name) / _LOCK)
+        yield inside
 
 
 def sweep_aside(directory: Path, prefix: str = VERIFYING) -> None:

@@ -47,6 +47,13 @@ def test_what_is_no_such_folder_stays(tmp_path: Path) -> None:
     assert (tmp_path / ".verify-frontend" / "src").exists()
 
 
+def test_what_fails_inside_is_no_matter_of_the_folder(tmp_path: Path) -> None:
+    """An error of the work in it comes out as it is, and the folder goes."""
+    with pytest.raises(FileNotFoundError), folder_aside(tmp_path) as folder:
+        (folder / "none").read_bytes()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     """A failed disk is named."""
     with pytest.raises(StorageError, match="No such file"), folder_aside(tmp_path / "none"):
