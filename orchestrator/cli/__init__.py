@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             streams.say(str(error))
             return error.exit_code
         except OSError as error:  # click prints its help by itself
-            streams.say(f"standard output: {error.strerror}; repair the disk and run the same command again")
-            return ExitCode.STORAGE
+            failed = streams.output_failed(error)
+            streams.say(str(failed))
+            return failed.exit_code
         finally:
             streams.flush_all()

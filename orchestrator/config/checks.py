@@ -149,8 +149,9 @@ def check_output(draft: Draft, output: OutputSettings) -> None:
     """Check that no format, no list and no kept column is named twice."""
     _check_once(draft, ("output", "formats"), output.formats, "format")
     _check_once(draft, ("output", "lists"), list(map(list_name, output.lists)), "verdict")
-    for word in SYNONYMS.keys() & set(output.lists):
-        draft.say(("output", "lists"), f"expected {SYNONYMS[word]}, which is what cells have for {shown(word)}")
+    for word in output.lists:
+        if word in SYNONYMS:
+            draft.say(("output", "lists"), f"expected {SYNONYMS[word]}, which is what cells have for {shown(word)}")
     if not isinstance(output.keep_columns, bool):
         _check_once(draft, ("output", "keep_columns"), output.keep_columns, "column")
 

@@ -201,8 +201,10 @@ class PlatformTable:
         """
         made_up = self.made_up()
         free = frozenset[str]() if not made_up.isdisjoint(configured) else made_up
+        if not (names := sorted(self.fixed().keys() - {*configured} - free)):  # mostly: a run asks every few seconds
+            return []
         standings = self.standing()
-        return [standings[name] for name in sorted(standings.keys() - {*configured} - free)]
+        return [standings[name] for name in names]
 
     def unsure(self, platform: str) -> int:
         """Return how many tasks are in doubt, or would be if the run ended now: they were released, and no more."""

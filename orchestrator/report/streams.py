@@ -154,6 +154,10 @@ def spelt(text: str) -> str:
     return text
 
 
+def output_failed(error: OSError) -> StorageError:
+    return StorageError(f"standard output: {error.strerror}; repair the disk and run the same command again")
+
+
 def put(text: str, *, ours: bool = False) -> None:
     """Write data and a line end to standard output; raises `StorageError` when that is a file on a full disk.
 
@@ -167,9 +171,7 @@ def put(text: str, *, ours: bool = False) -> None:
         is_gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(sys.stdout.fileno()).st_mode)
         _discard(sys.stdout)
         if not (is_gone or isinstance(error, BrokenPipeError)):
-            raise StorageError(
-                f"standard output: {error.strerror}; repair the disk and run the same command again"
-            ) from error
+            raise output_failed(error) from error
 
 
 def put_json(content: Mapping[str, Any]) -> None:

@@ -74,7 +74,8 @@ def take_results(checks: Sequence[ResultCheck]) -> list[ResultReport | DamagedRe
                 with disk_errors(old):
                     there = sha256_of(old)
                     if there == report.result_sha256:
-                        same.extend([] if old == target else [old])  # the target is only replaced, by what is synced
+                        if old != target:  # which is replaced, by what is synced
+                            same.append(old)
                         continue
                 name = quarantine_name(target.parent.name, int(target.stem))
                 displaced.append((there, set_aside(old, name, target.parents[2])))

@@ -314,10 +314,13 @@ def _is_ok(answer: HttpAnswer) -> bool:
     return 200 <= answer.status < 300  # noqa: PLR2004 - the bounds of a class of status codes
 
 
+def _named(answer: HttpAnswer) -> str | None:
+    return task_id_of((answer.content or {}).get("task_id"))
+
+
 def _accepted(answer: HttpAnswer, platform: PlatformSettings) -> Accepted | None:
     """Return the task that was made, None unless the vendor names it."""
-    content = answer.content
-    task_id = None if content is None else task_id_of(content.get("task_id"))
+    content, task_id = answer.content, _named(answer)
     if content is None or task_id is None or not _is_ok(answer):
         return None
     total = _count(content.get("total"))
@@ -347,10 +350,6 @@ def _amount(value: object) -> Amount | None:
     currency = str(value.get("currency", "")).strip().upper()
     nano = int((amount * 1_000_000_000).to_integral_value(ROUND_CEILING))
     return Amount(nano, currency if _CURRENCY.fullmatch(currency) else "")
-
-
-def _named(answer: HttpAnswer) -> str | None:
-    return task_id_of((answer.content or {}).get("task_id"))
 
 
 def _unclear(answer: HttpAnswer, *, whole_sent: bool) -> SubmitAnswer:

@@ -1,4 +1,4 @@
-"""The automata of `automata` as arrays, and the files in which they are kept.
+"""The automata as arrays, and the files in which they are kept.
 
 Building takes seconds, so that the international one comes with the package (`prebuilt`), small lists do without, and
 what was built is kept: in the user's cache folder, under the version of `phonenumbers` that it was built from. The
