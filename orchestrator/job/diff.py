@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
@@ -16,8 +17,6 @@ from orchestrator.settings import OutputFormat
 from orchestrator.workers import Workers
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.master.changes import DiffReport
 
 _FORMATS: Final = {f".{output.value}": output for output in OutputFormat}
@@ -56,4 +55,5 @@ async def diff_jobs(old: Path, new: Path, target: Path | None) -> DiffReport:
             for place, names, name in zip(places, platforms, ("old", "new"), strict=True):
                 make_private_directory(folder / name)
                 indices.append(await index_numbers(place, names, workers, folder / name))
-            return await workers.run(compare, *indices, target, output, (("Old", str(old)), ("New", str(new))))
+            written = None if target is None else Path.cwd() / target  # a worker may be anywhere
+            return await workers.run(compare, *indices, written, output, (("Old", str(old)), ("New", str(new))))

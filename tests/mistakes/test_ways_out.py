@@ -234,6 +234,7 @@ def a_table_comes_back_elsewhere(job: Job) -> None:
     assert (code, "diff takes the directories of two jobs" in message) == (2, True), message
     assert {path: path.read_bytes() for path in job.folder.rglob("*") if path.is_file()} == kept
     assert job.call("diff", "out", "out", "-o", "changes.csv")[0] == 0
+    assert (job.folder / "changes.csv").exists()
     (job.folder / "people").mkdir()
     for target in ("back.csv", "out.csv", "people/back.csv"):
         assert job.call("enrich", "numbers.txt", "-o", target)[0] == 0
